@@ -1,0 +1,57 @@
+"""What can go wrong, in words that a learner can act on.
+
+Every error of the library is a `WqlibError`. Its message says what happened, why, and
+what to do next, in one or two sentences.
+"""
+
+
+class WqlibError(Exception):
+    """The base of every error that wqlib raises on purpose."""
+
+
+class QueueError(WqlibError):
+    """The base of the errors of the queue."""
+
+
+class RedisUnreachable(QueueError):
+    """No answer from Redis within the time that the caller allowed."""
+
+
+class RedisRefused(QueueError):
+    """Redis answered, but refused: a wrong password, no permission, or out of memory."""
+
+
+class WrongKeyType(QueueError):
+    """The key with the queue's name is there, but it is not a list."""
+
+
+class LeaseLost(QueueError):
+    """The lease is no longer ours: its deadline passed, or it was ended before."""
+
+
+class ItemTooLarge(QueueError):
+    """An item or a result is larger than the queue takes."""
+
+
+class RedisServerMissing(WqlibError):
+    """No redis-server binary was found on this machine."""
+
+
+class ClusterError(WqlibError):
+    """The base of the errors of the cluster."""
+
+
+class ClusterUnreachable(ClusterError):
+    """The API server of the cluster does not answer."""
+
+
+class NotFound(ClusterError):
+    """The cluster has no such object."""
+
+
+class WaitTimeout(ClusterError):
+    """What was waited for did not come true in time."""
+
+
+class ImageError(ClusterError):
+    """An image could not be built; the message names the file and the line."""
