@@ -4,6 +4,11 @@ Every error of the library is a `WqlibError`. Its message says what happened, wh
 what to do next, in one or two sentences.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 
 class WqlibError(Exception):
     """The base of every error that wqlib raises on purpose."""
@@ -26,7 +31,13 @@ class WrongKeyType(QueueError):
 
 
 class LeaseLost(QueueError):
-    """The lease is no longer ours: its deadline passed, or it was ended before."""
+    """The lease is no longer ours: its deadline passed, or it was ended before.
+
+    Attributes:
+        lost: The leases that were lost.
+    """
+
+    lost: Sequence[Any] = ()
 
 
 class ItemTooLarge(QueueError):

@@ -1,0 +1,20 @@
+--[[
+  Wipes the queue: items, leases, dead items, results, counters and events. The numbers of
+  items go on, so a worker that still holds an old lease cannot touch a new one.
+
+  Returns how many items were waiting, leased or dead
+]]
+
+local gone = pending + redis.call('ZCARD', leases) + redis.call('HLEN', dead)
+local items = redis.call('HGET', counts, 'items')
+for i = 1, 10 do
+  redis.call('UNLINK', KEYS[i])
+end
+if items then
+  redis.call('HSET', counts, 'items', items)
+end
+pending = 0
+tell('clear', '1')
+tell('pending', '0')
+redis.call('XADD', events, '*', unpack(story))
+return gone

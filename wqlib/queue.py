@@ -1,0 +1,572 @@
+"""A work queue on a plain Redis list, whose items are lent, never given away.
+
+A worker *leases* an item until a deadline, and *completes* it before that. If it dies, the
+deadline passes and the item is lent again, so nothing is lost; and the dead worker's lease
+id is void, so if it was only slow, it can do no harm. Each step is one Lua script in `lua/`,
+hence atomic, and all times are the Redis server's::
+
+    queue = WorkQueue("job2")
+    queue.put(["apple", "banana", "cherry"])
+    lease = queue.lease()
+    while lease:
+        print(lease.text)
+        lease = queue.complete_and_lease(lease)   # one round trip an item
+
+Where the idea comes from: the work queue of the Kubernetes task page "Fine Parallel
+Processing Using a Work Queue", and leases as in Gray and Cheriton, "Leases: an efficient
+fault-tolerant mechanism for distributed file cache consistency" (1989).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from .connection import Address, Argument, Doorbell, Link, Script
+from .errors import ItemTooLarge, LeaseLost, QueueError
+from .events import Event, decode, split_lease_id
+
+MAX_ITEM_BYTES = 16 * 2**20
+MAX_RESULT_BYTES = 2**20
+MAX_BATCH = 500
+
+# The keys of a queue after the list itself, in the order of lua/common.lua.
+_KEYS = ("leases", "leased", "requeued", "tries", "dead", "counts", "results", "events", "drained")
+_SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "stats", "clear")
+_CHUNK_ITEMS = 1000
+_CHUNK_BYTES = 2**20
+_CHUNKS_ON_THE_WAY = 8
+_LONGEST_WAIT_SECONDS = 30.0
+_READ_BLOCK_SECONDS = 2.0
+
+Item = bytes | str | int | float | bool | dict[str, Any] | None
+
+
+class Lease(NamedTuple):
+    """An item lent to one worker until a deadline.
+
+    Attributes:
+        id: The lease id, `<item id>-<attempt>@<worker>`.
+        item: The item, as bytes.
+        deadline: When the lease ends, in seconds since the epoch by the Redis server's clock.
+    """
+
+    id: str
+    item: bytes
+    deadline: float
+
+    @property
+    def text(self) -> str:
+        """The item as text; bytes that are not UTF-8 are shown as `\\xNN`."""
+        return self.item.decode("utf-8", "backslashreplace")
+
+    def json(self) -> Any:
+        """The item read as JSON."""
+        return json.loads(self.item)
+
+    @property
+    def item_id(self) -> int:
+        """The number that the item got when it was lent for the first time."""
+        return split_lease_id(self.id)[0]
+
+    @property
+    def attempt(self) -> int:
+        """How often the item has been lent, this time included."""
+        return split_lease_id(self.id)[1]
+
+    @property
+    def token(self) -> tuple[int, int]:
+        """`(item id, attempt)`: for one item it only grows, so pass it on as fencing token."""
+        return split_lease_id(self.id)[:2]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The numbers of a queue at one moment.
+
+    Attributes:
+        pending: Items that wait.
+        leased: Items that are lent.
+        done: Items completed.
+        dead: Items given up.
+        put: Items added through `WorkQueue.put` (not by redis-cli).
+        leases: Leases handed out.
+        expired: Leases that ran out.
+        released: Leases given back.
+        failed: Leases that ended in `fail`.
+        at: When, in seconds since the epoch by the server's clock.
+    """
+
+    pending: int
+    leased: int
+    done: int
+    dead: int
+    put: int
+    leases: int
+    expired: int
+    released: int
+    failed: int
+    at: float
+
+    @property
+    def drained(self) -> bool:
+        """Nothing waits and nothing is leased."""
+        return self.pending == 0 and self.leased == 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeadItem:
+    """An item that was given up.
+
+    Attributes:
+        item_id: Its number.
+        item: The item, as bytes.
+        error: Why its last attempt ended.
+        history: One dict an attempt: `at` (s), `attempt`, `worker`, `what`, `reason`.
+    """
+
+    item_id: int
+    item: bytes
+    error: str
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class WorkQueue:
+    """A queue of items in Redis that workers lease.
+
+    Args:
+        name: Name of the Redis list. Without `{` and `}`, which Redis Cluster gives a meaning.
+        host, port, password, username: Where Redis is; what is not given is taken from the
+            environment, see `Address.from_environment`.
+        url: All of that as `redis://:password@host:port/db`.
+        worker: Who leases: the name of the pod (`HOSTNAME`), or of this machine.
+        lease_seconds: How long a lease lasts unless it is renewed.
+        max_attempts: Failed or expired attempts after which an item is dead; None: never.
+        patience_seconds: How long a call goes on trying while Redis is away.
+
+    Raises:
+        ValueError: If an argument makes no sense.
+
+    Every method may raise `RedisUnreachable`, `RedisRefused` or `WrongKeyType`. A queue may be
+    shared by threads; `copy` gives a thread that waits one of its own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        password: str | None = None,
+        username: str | None = None,
+        url: str | None = None,
+        worker: str | None = None,
+        lease_seconds: float = 30.0,
+        max_attempts: int | None = 5,
+        patience_seconds: float = 5.0,
+    ) -> None:
+        _check_name(name)
+        if not 0.001 <= lease_seconds <= 7 * 86400:
+            raise ValueError(f"lease_seconds is {lease_seconds}; it must be 0.001 s to 7 days.")
+        if max_attempts is not None and max_attempts < 1:
+            raise ValueError(f"max_attempts is {max_attempts}; it must be 1 or more, or None.")
+        address = Address.from_url(url) if url else Address.from_environment()
+        given = {"host": host, "port": port, "password": password, "username": username}
+        self.address = replace(address, **{k: v for k, v in given.items() if v is not None})
+        self.name = name
+        self.worker = worker or os.environ.get("HOSTNAME") or socket.gethostname()
+        if any(c.isspace() for c in self.worker):
+            raise ValueError(f"The worker's name {self.worker!r} must not contain white space.")
+        self.lease_seconds = lease_seconds
+        self.max_attempts = max_attempts
+        self.patience_seconds = patience_seconds
+        self._keys = {k: f"{{{name}}}:{k}".encode() for k in _KEYS}
+        self._list = name.encode()
+        self._connect()
+
+    def __repr__(self) -> str:
+        return f"<WorkQueue {self.name}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def copy(self, worker: str | None = None) -> WorkQueue:
+        """The same queue over a connection of its own, for another thread or worker."""
+        twin = copy.copy(self)
+        twin.worker = worker or self.worker
+        twin._connect()
+        return twin
+
+    def _connect(self) -> None:
+        self._link = Link(self.address, patience_seconds=self.patience_seconds)
+        self._doorbell = Doorbell(self._link)
+        caller = f"{{{self.name}}}:call:{os.urandom(8).hex()}".encode()
+        keys = (self._list, *self._keys.values(), caller)
+        self._scripts = {name: Script.load(name, keys) for name in _SCRIPTS}
+
+    def close(self) -> None:
+        """Close the connections. Leases stay as they are."""
+        self._doorbell.close()
+        self._link.close()
+
+    # -- filling
+
+    def put(
+        self, items: Item | Iterable[Item], *, progress: Callable[[int], None] | None = None
+    ) -> int:
+        """Append items.
+
+        Args:
+            items: One item, or any iterable of items, of any length: it is read piece by piece.
+                Bytes are taken as they are, text as UTF-8, anything else as JSON. (A list as
+                one item: put it into a list.)
+            progress: Called now and then with the number of items that are in by now.
+
+        Returns:
+            How many items were added.
+
+        Raises:
+            ItemTooLarge: An item has more than 16 MiB. What came before it in the iterable may
+                be in the queue; the message says how many that is.
+        """
+        added = 0
+        try:
+            for chunks in _windows(_chunks(_each(items)), _CHUNKS_ON_THE_WAY):
+                replies = self._link.run_in_turn(self._scripts["put"], chunks)
+                if -1 in replies:
+                    raise QueueError(
+                        f"The filling was interrupted after {added} items: Redis lost its memory "
+                        "of the calls before. Look at the queue before you go on."
+                    )
+                added += sum(map(len, chunks))
+                if progress:
+                    progress(added)
+        except ItemTooLarge as error:
+            raise ItemTooLarge(f"{error} {added} items before it are in the queue.") from None
+        return added
+
+    # -- working
+
+    def lease(self, *, wait_seconds: float = 0.0, until_drained: bool = True) -> Lease | None:
+        """Borrow the next item.
+
+        Args:
+            wait_seconds: How long to wait for an item; blocks on the server, does not poll.
+            until_drained: Stop waiting once nothing is pending and nothing is leased. False: wait
+                on, for work without an end.
+
+        Returns:
+            The lease, or None: the queue has drained or the time is up (`drained` tells which).
+        """
+        leases = self.exchange((), 1, wait_seconds=wait_seconds, until_drained=until_drained)
+        return leases[0] if leases else None
+
+    def complete(self, lease: Lease, result: bytes | str | None = None) -> None:
+        """Mark the item of a lease as done, and keep a small result for it.
+
+        Raises:
+            LeaseLost: The deadline passed, or the lease was ended before; nothing is recorded.
+            ItemTooLarge: The result has more than 1 MiB; the lease is still in force.
+        """
+        self.exchange(((lease, result),), 0)
+
+    def complete_and_lease(
+        self,
+        lease: Lease,
+        result: bytes | str | None = None,
+        *,
+        wait_seconds: float = 0.0,
+        until_drained: bool = True,
+    ) -> Lease | None:
+        """`complete` and `lease` in one round trip. If the lease is lost, nothing is lent."""
+        leases = self.exchange(
+            ((lease, result),), 1, wait_seconds=wait_seconds, until_drained=until_drained
+        )
+        return leases[0] if leases else None
+
+    def exchange(
+        self,
+        done: Sequence[tuple[Lease, bytes | str | None]],
+        count: int,
+        *,
+        wait_seconds: float = 0.0,
+        until_drained: bool = True,
+    ) -> list[Lease]:
+        """Complete several items and lease several, in one round trip.
+
+        Args:
+            done: Leases to complete, each with its result; at most 500.
+            count: How many items to lease at most; 0 to 500.
+            wait_seconds, until_drained: As in `lease`.
+
+        Returns:
+            The new leases, at most `count`.
+
+        Raises:
+            LeaseLost: Some of `done` were lost (`error.lost` holds them). The others are
+                completed; nothing is lent.
+        """
+        if len(done) > MAX_BATCH or not 0 <= count <= MAX_BATCH:
+            raise ValueError(f"A batch is at most {MAX_BATCH} items.")
+        give_up_at = time.monotonic() + wait_seconds
+        flat: list[Argument] = []
+        for lease, result in done:
+            flat += (lease.id, b"" if result is None else _result(lease, result))
+        while True:
+            completed, lent, deadline, pending, wait_ms = self._link.run(
+                self._scripts["lease"],
+                self.worker,
+                int(self.lease_seconds * 1000),
+                count,
+                self.max_attempts or 0,
+                *flat,
+            )
+            if 0 in completed:
+                raise _lost([done[i][0] for i, ok in enumerate(completed) if not ok])
+            if lent or not count:
+                ends = deadline / 1000
+                return [Lease(lent[i].decode(), lent[i + 1], ends) for i in range(0, len(lent), 2)]
+            flat = []
+            drained = pending == 0 and wait_ms < 0
+            left = give_up_at - time.monotonic()
+            if left <= 0 or (drained and until_drained):
+                return []
+            if pending == 0:
+                keys = [self._list] if drained else [self._list, self._keys["drained"]]
+                until_expiry = wait_ms / 1000 + 0.001 if wait_ms >= 0 else left
+                self._doorbell.wait(keys, min(left, until_expiry, _LONGEST_WAIT_SECONDS))
+
+    def renew(self, lease: Lease, lease_seconds: float | None = None) -> Lease:
+        """Let a lease last `lease_seconds` (default: the queue's) from now.
+
+        Returns:
+            The same lease with its new deadline.
+
+        Raises:
+            LeaseLost: It had run out.
+        """
+        seconds = self.lease_seconds if lease_seconds is None else lease_seconds
+        if not 0.001 <= seconds <= 7 * 86400:
+            raise ValueError(f"lease_seconds is {seconds}; it must be 0.001 s to 7 days.")
+        deadline, [renewed] = self._link.run(self._scripts["renew"], int(seconds * 1000), lease.id)
+        if not renewed:
+            raise _lost([lease])
+        return lease._replace(deadline=deadline / 1000)
+
+    def release(self, lease: Lease, reason: str = "") -> None:
+        """Give an item back undone; it waits again, first in line. Counts as no failure.
+
+        Raises:
+            LeaseLost: The lease had run out.
+        """
+        self._give_back("release", lease, reason)
+
+    def fail(self, lease: Lease, error: str = "") -> bool:
+        """Report that this attempt failed. The item waits again, first in line, or is dead.
+
+        Returns:
+            True if that was its last attempt and the item is now dead.
+
+        Raises:
+            LeaseLost: The lease had run out.
+        """
+        return self._give_back("fail", lease, error) == 2
+
+    def _give_back(self, kind: str, lease: Lease, reason: str) -> int:
+        why = reason.encode("utf-8", "backslashreplace")[:1000]
+        answer: list[int] = self._link.run(
+            self._scripts["give_back"], kind, why, self.max_attempts or 0, lease.id
+        )
+        if not answer[0]:
+            raise _lost([lease])
+        return answer[0]
+
+    # -- looking
+
+    def stats(self) -> Stats:
+        """The numbers of the queue at one moment."""
+        pending, leased, dead, at, flat = self._link.run(self._scripts["stats"])
+        counts = {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
+        names = ("done", "put", "leases", "expired", "released", "failed")
+        rest = {name: counts.get(name, 0) for name in names}
+        return Stats(pending=pending, leased=leased, dead=dead, at=at / 1000, **rest)
+
+    def drained(self) -> bool:
+        """Is nothing pending and nothing leased, decided at one moment?"""
+        return self.stats().drained
+
+    def peek(self, count: int = 10) -> list[bytes]:
+        """The next items in line, which stay where they are."""
+        items: list[bytes] = self._link.command("LRANGE", self._list, 0, count - 1)
+        return items if count > 0 else []
+
+    def results(self) -> dict[int, bytes]:
+        """The results kept by `complete`, by item id."""
+        flat = self._link.command("HGETALL", self._keys["results"])
+        return {int(flat[i]): flat[i + 1] for i in range(0, len(flat), 2)}
+
+    def events(
+        self, after: str = "0", *, wait_seconds: float = 0.0, limit: int = 10_000
+    ) -> list[Event]:
+        """What happened to the queue, oldest first. The stream keeps about 100,000 entries.
+
+        Args:
+            after: `stream_id` of the last event that you know, or "0" for all.
+            wait_seconds: How long to wait for a new one when there is none.
+            limit: How many entries of the stream to read at most.
+
+        Returns:
+            The events; an entry of the stream may hold several, and is never cut in two.
+        """
+        give_up_at = time.monotonic() + wait_seconds
+        while True:
+            entries = self._link.command(
+                "XRANGE", self._keys["events"], f"({after}", "+", "COUNT", limit
+            )
+            left = give_up_at - time.monotonic()
+            if entries or left <= 0:
+                return [e for entry in entries for e in decode(entry[0].decode(), entry[1])]
+            block = max(1, int(min(left, _READ_BLOCK_SECONDS) * 1000))
+            self._link.command(
+                "XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", self._keys["events"], after
+            )
+
+    def server_time(self) -> float:
+        """The Redis server's clock, in seconds since the epoch."""
+        seconds, micros = self._link.command("TIME")
+        return int(seconds) + int(micros) / 1e6
+
+    # -- tidying
+
+    def dead_items(self) -> list[DeadItem]:
+        """The items that were given up, with their history, by item id."""
+        flat = self._link.command("HGETALL", self._keys["dead"])
+        ids = flat[::2]
+        records = self._link.command("HMGET", self._keys["tries"], *ids) if ids else []
+        found = []
+        for item_id, item, record in zip(ids, flat[1::2], records, strict=True):
+            history = json.loads(record.decode("utf-8", "replace"))["history"] if record else []
+            last = history[-1] if history else {}
+            error = last.get("reason") or last.get("what", "")
+            found.append(DeadItem(int(item_id), item, error, history))
+        return sorted(found, key=lambda dead: dead.item_id)
+
+    def requeue_dead(self, item_ids: Iterable[int] | None = None) -> int:
+        """Put dead items back at the end of the line, their failures forgiven.
+
+        Args:
+            item_ids: Which; None: all.
+
+        Returns:
+            How many now wait again.
+        """
+        ids = self._link.command("HKEYS", self._keys["dead"]) if item_ids is None else item_ids
+        ids = [int(item_id) for item_id in ids]
+        return sum(
+            self._link.run(self._scripts["requeue_dead"], *ids[i : i + _CHUNK_ITEMS])
+            for i in range(0, len(ids), _CHUNK_ITEMS)
+        )
+
+    def clear(self) -> int:
+        """Wipe the queue: items, leases, dead items, results, counters and events.
+
+        Returns:
+            How many items were waiting, leased or dead.
+        """
+        return int(self._link.run(self._scripts["clear"]))
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name.encode()) > 512:
+        raise ValueError("A queue needs a name of 1 to 512 bytes.")
+    if "{" in name or "}" in name:
+        raise ValueError(
+            f"The queue's name {name!r} must not contain {{ or }}: "
+            "Redis Cluster would spread its keys over several servers."
+        )
+
+
+def _lost(leases: list[Lease]) -> LeaseLost:
+    names = ", ".join(lease.id for lease in leases[:3]) + (" ..." if len(leases) > 3 else "")
+    error = LeaseLost(
+        f"The lease {names} is no longer yours: it ran out, or was ended before. "
+        "Drop this result; the item is, or will be, lent to another worker."
+    )
+    error.lost = leases
+    return error
+
+
+def _each(items: Any) -> Iterator[Any]:
+    if isinstance(items, (list, tuple)):
+        return iter([_encoded(item) for item in items])  # a bad one is found before the first is in
+    one = isinstance(items, (bytes, bytearray, str, dict)) or not isinstance(items, Iterable)
+    return iter((items,) if one else items)
+
+
+def _encoded(item: Any) -> bytes:
+    if isinstance(item, str):
+        item = item.encode()
+    elif isinstance(item, (bytearray, memoryview)):
+        item = bytes(item)
+    elif not isinstance(item, bytes):
+        item = json.dumps(item, separators=(",", ":")).encode()
+    if len(item) > MAX_ITEM_BYTES:
+        raise ItemTooLarge(
+            f"An item of {len(item):,} bytes is too large: at most {MAX_ITEM_BYTES:,}. "
+            "Store it elsewhere and put its address in the queue."
+        )
+    return item
+
+
+def _result(lease: Lease, result: bytes | str) -> bytes:
+    kept = result.encode() if isinstance(result, str) else result
+    if len(kept) > MAX_RESULT_BYTES:
+        raise ItemTooLarge(
+            f"A result of {len(kept):,} bytes is too large: at most {MAX_RESULT_BYTES:,}. "
+            f"Store it elsewhere and keep its address. The lease {lease.id} is still yours."
+        )
+    return b"=" + kept
+
+
+def _chunks(items: Iterator[Any]) -> Iterator[tuple[Argument, ...]]:
+    """Cut the items into calls of at most 1000 items and about 1 MiB."""
+    chunk: list[Argument] = []
+    size = 0
+    for item in items:
+        encoded = _encoded(item)
+        if chunk and (len(chunk) >= _CHUNK_ITEMS or size + len(encoded) > _CHUNK_BYTES):
+            yield tuple(chunk)
+            chunk, size = [], 0
+        chunk.append(encoded)
+        size += len(encoded)
+    if chunk:
+        yield tuple(chunk)
+
+
+def _windows(
+    chunks: Iterator[tuple[Argument, ...]], size: int
+) -> Iterator[list[tuple[Argument, ...]]]:
+    """Gather several calls, which then go out at once."""
+    window = []
+    for chunk in chunks:
+        window.append(chunk)
+        if len(window) == size:
+            yield window
+            window = []
+    if window:
+        yield window
