@@ -12,6 +12,7 @@ import hashlib
 import os
 import random
 import select
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -122,7 +123,7 @@ class Script:
         """Read `lua/{name}.lua` and bind it to `keys`."""
         source = _source(name)
         digest = hashlib.sha1(source).hexdigest()
-        words = ("EVALSHA", digest, len(keys), *keys)
+        words: tuple[Argument, ...] = ("EVALSHA", digest, len(keys), *keys)
         return cls(source, _body(words), len(words))
 
     def pack(self, arguments: tuple[Argument, ...]) -> bytes:
@@ -136,8 +137,14 @@ def _source(name: str) -> bytes:
     return (folder / "common.lua").read_bytes() + (folder / f"{name}.lua").read_bytes()
 
 
+def _packed(*words: Argument) -> bytes:
+    """A command in Redis' wire format."""
+    packed: bytes = hiredis.pack_command(cast("Any", words))
+    return packed
+
+
 def _body(words: tuple[Argument, ...]) -> bytes:
-    packed: bytes = hiredis.pack_command(words)
+    packed = _packed(*words)
     return packed[packed.index(b"\r\n") + 2 :]
 
 
@@ -167,7 +174,7 @@ class Link:
         Raises:
             RedisUnreachable, RedisRefused, WrongKeyType, QueueError: See `wqlib.errors`.
         """
-        packed: bytes = hiredis.pack_command(words)
+        packed = _packed(*words)
         with self._lock:
             return self._insist(lambda: self._exchange([packed])[0])
 
@@ -223,7 +230,7 @@ class Link:
         try:
             return self._exchange(packed)
         except redis.exceptions.NoScriptError:
-            self._exchange([hiredis.pack_command((b"SCRIPT", b"LOAD", script.source))])
+            self._exchange([_packed("SCRIPT", "LOAD", script.source)])
             return self._exchange(packed)
 
     def _exchange(self, packed: Sequence[bytes]) -> list[Any]:
@@ -243,12 +250,12 @@ class Link:
     def _insist(self, attempt: Callable[[], Any]) -> Any:
         if self._process != os.getpid():  # after a fork the socket is the parent's
             self._connection, self._process = self.connection(), os.getpid()
-        give_up_at, pause = time.monotonic() + self.patience_seconds, 0.02
+        started, pause = time.monotonic(), 0.02
         while True:
             try:
                 return attempt()
             except redis.exceptions.MovedError as moved:
-                if time.monotonic() >= give_up_at:
+                if time.monotonic() - started >= self.patience_seconds:
                     raise self._unreachable(moved) from None
                 self._connection.disconnect()
                 self._connection = self.connection(moved.host, moved.port)
@@ -260,12 +267,13 @@ class Link:
                     "password: password=..., or REDIS_PASSWORD in the environment."
                 ) from None
             except redis.exceptions.ResponseError as error:
-                if not _is_passing(error) or time.monotonic() >= give_up_at:
+                waited = time.monotonic() - started
+                if not _is_passing(error) or waited >= self.patience_seconds:
                     raise _translated(error) from None
                 self._start_over()
             except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
                 self._start_over()
-                if time.monotonic() + pause >= give_up_at:
+                if time.monotonic() - started + pause >= self.patience_seconds:
                     raise self._unreachable(error) from None
             except BaseException:  # e.g. Ctrl-C between question and answer
                 self._connection.disconnect()
@@ -302,9 +310,16 @@ class Doorbell:
         self._link = link
         self._lines: dict[bytes, Connection] = {}
         self._blocked: set[bytes] = set()
+        self._hand, self._bell = socket.socketpair()
+        self._bell.setblocking(False)
+
+    def ring(self) -> None:
+        """Let the present `wait`, or the next one, return at once. Signal handlers may call it."""
+        self._hand.send(b"!")
 
     def wait(self, keys: Sequence[bytes], seconds: float) -> None:
-        """Return when one of the lists is not empty, after `seconds`, or when Redis is gone."""
+        """Return when one of the lists is not empty, when somebody rings, after `seconds`, or
+        when Redis is gone."""
         try:
             for key in keys:
                 if key not in self._lines:
@@ -312,18 +327,26 @@ class Doorbell:
                 if key not in self._blocked:
                     self._lines[key].send_command("BLMOVE", key, key, "LEFT", "LEFT", 0)
                     self._blocked.add(key)
-            sockets = {self._lines[key]._sock: key for key in keys}
-            for ready in select.select(list(sockets), [], [], max(0.0, seconds))[0]:
+            sockets: dict[Any, bytes] = {self._lines[key]._sock: key for key in keys}
+            for ready in select.select([*sockets, self._bell], [], [], max(0.0, seconds))[0]:
+                if ready is self._bell:
+                    self._bell.recv(4096)
+                    continue
                 self._lines[sockets[ready]].read_response(disable_decoding=True)
                 self._blocked.discard(sockets[ready])
         except (redis.exceptions.RedisError, OSError):
-            self.close()  # the caller asks Redis next, and meets the error there
+            self._hang_up()  # the caller asks Redis next, and meets the error there
         except BaseException:
-            self.close()
+            self._hang_up()
             raise
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, for good."""
+        self._hang_up()
+        self._hand.close()
+        self._bell.close()
+
+    def _hang_up(self) -> None:
         for line in self._lines.values():
             line.disconnect()
         self._lines.clear()

@@ -173,12 +173,16 @@ class WorkQueue:
         patience_seconds: float = 5.0,
     ) -> None:
         _check_name(name)
-        if not 0.001 <= lease_seconds <= 7 * 86400:
-            raise ValueError(f"lease_seconds is {lease_seconds}; it must be 0.001 s to 7 days.")
+        _check_lease_seconds(lease_seconds)
         if max_attempts is not None and max_attempts < 1:
             raise ValueError(f"max_attempts is {max_attempts}; it must be 1 or more, or None.")
         address = Address.from_url(url) if url else Address.from_environment()
-        given = {"host": host, "port": port, "password": password, "username": username}
+        given: dict[str, Any] = {
+            "host": host,
+            "port": port,
+            "password": password,
+            "username": username,
+        }
         self.address = replace(address, **{k: v for k, v in given.items() if v is not None})
         self.name = name
         self.worker = worker or os.environ.get("HOSTNAME") or socket.gethostname()
@@ -186,9 +190,10 @@ class WorkQueue:
             raise ValueError(f"The worker's name {self.worker!r} must not contain white space.")
         self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
-        self.patience_seconds = patience_seconds
+        self._patience_seconds = patience_seconds
         self._keys = {k: f"{{{name}}}:{k}".encode() for k in _KEYS}
         self._list = name.encode()
+        self._interrupted = False
         self._connect()
 
     def __repr__(self) -> str:
@@ -205,6 +210,15 @@ class WorkQueue:
     ) -> None:
         self.close()
 
+    @property
+    def patience_seconds(self) -> float:
+        """How long a call goes on trying while Redis is away. May be changed at any time."""
+        return self._link.patience_seconds
+
+    @patience_seconds.setter
+    def patience_seconds(self, seconds: float) -> None:
+        self._patience_seconds = self._link.patience_seconds = seconds
+
     def copy(self, worker: str | None = None) -> WorkQueue:
         """The same queue over a connection of its own, for another thread or worker."""
         twin = copy.copy(self)
@@ -213,7 +227,7 @@ class WorkQueue:
         return twin
 
     def _connect(self) -> None:
-        self._link = Link(self.address, patience_seconds=self.patience_seconds)
+        self._link = Link(self.address, patience_seconds=self._patience_seconds)
         self._doorbell = Doorbell(self._link)
         caller = f"{{{self.name}}}:call:{os.urandom(8).hex()}".encode()
         keys = (self._list, *self._keys.values(), caller)
@@ -344,12 +358,21 @@ class WorkQueue:
             flat = []
             drained = pending == 0 and wait_ms < 0
             left = give_up_at - time.monotonic()
-            if left <= 0 or (drained and until_drained):
+            if left <= 0 or (drained and until_drained) or self._interrupted:
+                self._interrupted = False
                 return []
             if pending == 0:
                 keys = [self._list] if drained else [self._list, self._keys["drained"]]
                 until_expiry = wait_ms / 1000 + 0.001 if wait_ms >= 0 else left
                 self._doorbell.wait(keys, min(left, until_expiry, _LONGEST_WAIT_SECONDS))
+
+    def interrupt(self) -> None:
+        """Let the `lease` that waits now, or the next one that would, return None at once.
+
+        For another thread, or a signal handler.
+        """
+        self._interrupted = True
+        self._doorbell.ring()
 
     def renew(self, lease: Lease, lease_seconds: float | None = None) -> Lease:
         """Let a lease last `lease_seconds` (default: the queue's) from now.
@@ -360,13 +383,29 @@ class WorkQueue:
         Raises:
             LeaseLost: It had run out.
         """
-        seconds = self.lease_seconds if lease_seconds is None else lease_seconds
-        if not 0.001 <= seconds <= 7 * 86400:
-            raise ValueError(f"lease_seconds is {seconds}; it must be 0.001 s to 7 days.")
-        deadline, [renewed] = self._link.run(self._scripts["renew"], int(seconds * 1000), lease.id)
+        renewed = self.renew_all([lease], lease_seconds)
         if not renewed:
             raise _lost([lease])
-        return lease._replace(deadline=deadline / 1000)
+        return renewed[0]
+
+    def renew_all(self, leases: Sequence[Lease], lease_seconds: float | None = None) -> list[Lease]:
+        """Renew several leases, at most 500, in one round trip.
+
+        Returns:
+            Those that were still in force, with their new deadline.
+        """
+        if len(leases) > MAX_BATCH:
+            raise ValueError(f"A batch is at most {MAX_BATCH} items.")
+        seconds = self.lease_seconds if lease_seconds is None else lease_seconds
+        _check_lease_seconds(seconds)
+        deadline, renewed = self._link.run(
+            self._scripts["renew"], int(seconds * 1000), *(lease.id for lease in leases)
+        )
+        return [
+            lease._replace(deadline=deadline / 1000)
+            for lease, ok in zip(leases, renewed, strict=True)
+            if ok
+        ]
 
     def release(self, lease: Lease, reason: str = "") -> None:
         """Give an item back undone; it waits again, first in line. Counts as no failure.
@@ -461,6 +500,8 @@ class WorkQueue:
         found = []
         for item_id, item, record in zip(ids, flat[1::2], records, strict=True):
             history = json.loads(record.decode("utf-8", "replace"))["history"] if record else []
+            for attempt in history:
+                attempt["at"] /= 1000
             last = history[-1] if history else {}
             error = last.get("reason") or last.get("what", "")
             found.append(DeadItem(int(item_id), item, error, history))
@@ -501,6 +542,11 @@ def _check_name(name: str) -> None:
         )
 
 
+def _check_lease_seconds(seconds: float) -> None:
+    if not 0.001 <= seconds <= 7 * 86400:
+        raise ValueError(f"lease_seconds is {seconds}; it must be 0.001 s to 7 days.")
+
+
 def _lost(leases: list[Lease]) -> LeaseLost:
     names = ", ".join(lease.id for lease in leases[:3]) + (" ..." if len(leases) > 3 else "")
     error = LeaseLost(
@@ -519,18 +565,18 @@ def _each(items: Any) -> Iterator[Any]:
 
 
 def _encoded(item: Any) -> bytes:
-    if isinstance(item, str):
-        item = item.encode()
-    elif isinstance(item, (bytearray, memoryview)):
-        item = bytes(item)
-    elif not isinstance(item, bytes):
-        item = json.dumps(item, separators=(",", ":")).encode()
-    if len(item) > MAX_ITEM_BYTES:
+    if isinstance(item, (bytes, bytearray, memoryview)):
+        encoded = bytes(item)
+    elif isinstance(item, str):
+        encoded = item.encode()
+    else:
+        encoded = json.dumps(item, separators=(",", ":")).encode()
+    if len(encoded) > MAX_ITEM_BYTES:
         raise ItemTooLarge(
-            f"An item of {len(item):,} bytes is too large: at most {MAX_ITEM_BYTES:,}. "
+            f"An item of {len(encoded):,} bytes is too large: at most {MAX_ITEM_BYTES:,}. "
             "Store it elsewhere and put its address in the queue."
         )
-    return item
+    return encoded
 
 
 def _result(lease: Lease, result: bytes | str) -> bytes:

@@ -1,0 +1,99 @@
+"""The example workloads of the course: what a worker does with one item.
+
+A task is a function that takes the item's bytes and returns a small result, or None. It may
+be run more than once for the same item (a lease can run out while the worker goes on), so it
+must not matter how often it runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import time
+from collections.abc import Callable
+
+Task = Callable[[bytes], bytes | str | None]
+
+
+def fruit(item: bytes) -> str:
+    """Pretend to work on a fruit, as on the Kubernetes page.
+
+    It takes `WQLIB_ITEM_SECONDS` (default 2), and an item `poison` always fails.
+
+    Returns:
+        How many letters the fruit has.
+    """
+    time.sleep(float(os.environ.get("WQLIB_ITEM_SECONDS") or 2))
+    if item == b"poison":
+        raise ValueError("this fruit is rotten")
+    return f"{len(item.decode('utf-8', 'replace'))} letters"
+
+
+def primes(item: bytes) -> str:
+    """Count the primes in `low-high`, both included, by trial division (it shall take time)."""
+    low, _, high = item.decode().partition("-")
+    return str(sum(_is_prime(number) for number in range(int(low), int(high) + 1)))
+
+
+def mandelbrot(item: bytes) -> bytes:
+    """Draw one tile of the Mandelbrot set.
+
+    Args:
+        item: JSON with `left`, `top`, `step` (distance of two pixels), `width`, `height`
+            (pixels) and `limit` (iterations, at most 255).
+
+    Returns:
+        height × width bytes, row by row: after how many iterations the point escaped.
+    """
+    tile = json.loads(item)
+    limit = min(int(tile["limit"]), 255)
+    return bytes(
+        _escape(tile["left"] + x * tile["step"], tile["top"] - y * tile["step"], limit)
+        for y in range(tile["height"])
+        for x in range(tile["width"])
+    )
+
+
+TASKS: dict[str, Task] = {"fruit": fruit, "primes": primes, "mandelbrot": mandelbrot}
+
+
+def find(name: str) -> Task:
+    """Find a task by name, or as `module:function`.
+
+    Raises:
+        ValueError: There is no such task.
+    """
+    if name in TASKS:
+        return TASKS[name]
+    module, colon, function = name.partition(":")
+    try:
+        task = getattr(importlib.import_module(module), function) if colon else None
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"The task {name!r} cannot be loaded: {error}.") from None
+    if not callable(task):
+        raise ValueError(
+            f"There is no task {name!r}. Known are {', '.join(TASKS)}; "
+            "a task of your own is named module:function."
+        )
+    return task  # type: ignore[no-any-return]
+
+
+def _is_prime(number: int) -> bool:
+    if number < 2:
+        return False
+    divisor = 2
+    while divisor * divisor <= number:
+        if number % divisor == 0:
+            return False
+        divisor += 1
+    return True
+
+
+def _escape(x: float, y: float, limit: int) -> int:
+    real = imaginary = 0.0
+    for iteration in range(limit):
+        if real * real + imaginary * imaginary > 4.0:
+            return iteration
+        real, imaginary = real * real - imaginary * imaginary + x, 2.0 * real * imaginary + y
+    return limit
