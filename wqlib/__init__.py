@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .cluster import connect as connect
     from .dashboard import Dashboard as Dashboard
     from .history import History as History
-    from .queue import Lease as Lease
+    from .items import Lease as Lease
     from .queue import WorkQueue as WorkQueue
 
 _HOME = {
@@ -24,7 +24,7 @@ _HOME = {
     "connect": "cluster",
     "Dashboard": "dashboard",
     "History": "history",
-    "Lease": "queue",
+    "Lease": "items",
     "WorkQueue": "queue",
 }
 

@@ -189,7 +189,7 @@ class Link:
             packed = script.pack((self._calls, *arguments))
             return self._insist(lambda: self._run([packed], script)[0])
 
-    def run_in_turn(self, script: Script, calls: Sequence[tuple[Argument, ...]]) -> list[Any]:
+    def run_in_turn(self, script: Script, calls: Sequence[Sequence[Argument]]) -> list[Any]:
         """Run a script several times in one go, each call only if the one before it ran.
 
         The script gets its number and the number of the call before it (0 for the first).

@@ -24,118 +24,23 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from .connection import Address, Argument, Doorbell, Link, Script
 from .errors import ItemTooLarge, LeaseLost, QueueError
-from .events import Event, decode, split_lease_id
+from .events import Event, decode
+from .items import CHUNK_ITEMS, DeadItem, Item, Lease, Stats, encode_result, windows
 
-MAX_ITEM_BYTES = 16 * 2**20
-MAX_RESULT_BYTES = 2**20
 MAX_BATCH = 500
 
 # The keys of a queue after the list itself, in the order of lua/common.lua.
 _KEYS = ("leases", "leased", "requeued", "tries", "dead", "counts", "results", "events", "drained")
 _SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "stats", "clear")
-_CHUNK_ITEMS = 1000
-_CHUNK_BYTES = 2**20
-_CHUNKS_ON_THE_WAY = 8
 _LONGEST_WAIT_SECONDS = 30.0
 _READ_BLOCK_SECONDS = 2.0
-
-Item = bytes | str | int | float | bool | dict[str, Any] | None
-
-
-class Lease(NamedTuple):
-    """An item lent to one worker until a deadline.
-
-    Attributes:
-        id: The lease id, `<item id>-<attempt>@<worker>`.
-        item: The item, as bytes.
-        deadline: When the lease ends, in seconds since the epoch by the Redis server's clock.
-    """
-
-    id: str
-    item: bytes
-    deadline: float
-
-    @property
-    def text(self) -> str:
-        """The item as text; bytes that are not UTF-8 are shown as `\\xNN`."""
-        return self.item.decode("utf-8", "backslashreplace")
-
-    def json(self) -> Any:
-        """The item read as JSON."""
-        return json.loads(self.item)
-
-    @property
-    def item_id(self) -> int:
-        """The number that the item got when it was lent for the first time."""
-        return split_lease_id(self.id)[0]
-
-    @property
-    def attempt(self) -> int:
-        """How often the item has been lent, this time included."""
-        return split_lease_id(self.id)[1]
-
-    @property
-    def token(self) -> tuple[int, int]:
-        """`(item id, attempt)`: for one item it only grows, so pass it on as fencing token."""
-        return split_lease_id(self.id)[:2]
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """The numbers of a queue at one moment.
-
-    Attributes:
-        pending: Items that wait.
-        leased: Items that are lent.
-        done: Items completed.
-        dead: Items given up.
-        put: Items added through `WorkQueue.put` (not by redis-cli).
-        leases: Leases handed out.
-        expired: Leases that ran out.
-        released: Leases given back.
-        failed: Leases that ended in `fail`.
-        at: When, in seconds since the epoch by the server's clock.
-    """
-
-    pending: int
-    leased: int
-    done: int
-    dead: int
-    put: int
-    leases: int
-    expired: int
-    released: int
-    failed: int
-    at: float
-
-    @property
-    def drained(self) -> bool:
-        """Nothing waits and nothing is leased."""
-        return self.pending == 0 and self.leased == 0
-
-
-@dataclass(frozen=True, slots=True)
-class DeadItem:
-    """An item that was given up.
-
-    Attributes:
-        item_id: Its number.
-        item: The item, as bytes.
-        error: Why its last attempt ended.
-        history: One dict an attempt: `at` (s), `attempt`, `worker`, `what`, `reason`.
-    """
-
-    item_id: int
-    item: bytes
-    error: str
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class WorkQueue:
@@ -260,14 +165,14 @@ class WorkQueue:
         """
         added = 0
         try:
-            for chunks in _windows(_chunks(_each(items)), _CHUNKS_ON_THE_WAY):
-                replies = self._link.run_in_turn(self._scripts["put"], chunks)
+            for window in windows(items):
+                replies = self._link.run_in_turn(self._scripts["put"], window)
                 if -1 in replies:
                     raise QueueError(
                         f"The filling was interrupted after {added} items: Redis lost its memory "
                         "of the calls before. Look at the queue before you go on."
                     )
-                added += sum(map(len, chunks))
+                added += sum(map(len, window))
                 if progress:
                     progress(added)
         except ItemTooLarge as error:
@@ -340,7 +245,7 @@ class WorkQueue:
         give_up_at = time.monotonic() + wait_seconds
         flat: list[Argument] = []
         for lease, result in done:
-            flat += (lease.id, b"" if result is None else _result(lease, result))
+            flat += (lease.id, encode_result(lease, result))
         while True:
             completed, lent, deadline, pending, wait_ms = self._link.run(
                 self._scripts["lease"],
@@ -519,8 +424,8 @@ class WorkQueue:
         ids = self._link.command("HKEYS", self._keys["dead"]) if item_ids is None else item_ids
         ids = [int(item_id) for item_id in ids]
         return sum(
-            self._link.run(self._scripts["requeue_dead"], *ids[i : i + _CHUNK_ITEMS])
-            for i in range(0, len(ids), _CHUNK_ITEMS)
+            self._link.run(self._scripts["requeue_dead"], *ids[i : i + CHUNK_ITEMS])
+            for i in range(0, len(ids), CHUNK_ITEMS)
         )
 
     def clear(self) -> int:
@@ -555,64 +460,3 @@ def _lost(leases: list[Lease]) -> LeaseLost:
     )
     error.lost = leases
     return error
-
-
-def _each(items: Any) -> Iterator[Any]:
-    if isinstance(items, (list, tuple)):
-        return iter([_encoded(item) for item in items])  # a bad one is found before the first is in
-    one = isinstance(items, (bytes, bytearray, str, dict)) or not isinstance(items, Iterable)
-    return iter((items,) if one else items)
-
-
-def _encoded(item: Any) -> bytes:
-    if isinstance(item, (bytes, bytearray, memoryview)):
-        encoded = bytes(item)
-    elif isinstance(item, str):
-        encoded = item.encode()
-    else:
-        encoded = json.dumps(item, separators=(",", ":")).encode()
-    if len(encoded) > MAX_ITEM_BYTES:
-        raise ItemTooLarge(
-            f"An item of {len(encoded):,} bytes is too large: at most {MAX_ITEM_BYTES:,}. "
-            "Store it elsewhere and put its address in the queue."
-        )
-    return encoded
-
-
-def _result(lease: Lease, result: bytes | str) -> bytes:
-    kept = result.encode() if isinstance(result, str) else result
-    if len(kept) > MAX_RESULT_BYTES:
-        raise ItemTooLarge(
-            f"A result of {len(kept):,} bytes is too large: at most {MAX_RESULT_BYTES:,}. "
-            f"Store it elsewhere and keep its address. The lease {lease.id} is still yours."
-        )
-    return b"=" + kept
-
-
-def _chunks(items: Iterator[Any]) -> Iterator[tuple[Argument, ...]]:
-    """Cut the items into calls of at most 1000 items and about 1 MiB."""
-    chunk: list[Argument] = []
-    size = 0
-    for item in items:
-        encoded = _encoded(item)
-        if chunk and (len(chunk) >= _CHUNK_ITEMS or size + len(encoded) > _CHUNK_BYTES):
-            yield tuple(chunk)
-            chunk, size = [], 0
-        chunk.append(encoded)
-        size += len(encoded)
-    if chunk:
-        yield tuple(chunk)
-
-
-def _windows(
-    chunks: Iterator[tuple[Argument, ...]], size: int
-) -> Iterator[list[tuple[Argument, ...]]]:
-    """Gather several calls, which then go out at once."""
-    window = []
-    for chunk in chunks:
-        window.append(chunk)
-        if len(window) == size:
-            yield window
-            window = []
-    if window:
-        yield window

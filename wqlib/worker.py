@@ -23,7 +23,8 @@ from types import FrameType
 from typing import Any
 
 from .errors import LeaseLost, QueueError
-from .queue import MAX_BATCH, Lease, WorkQueue
+from .items import Lease
+from .queue import MAX_BATCH, WorkQueue
 from .tasks import Task, find
 
 EXIT_DRAINED, EXIT_ERROR, EXIT_USAGE, EXIT_TERMINATED = 0, 1, 2, 143

@@ -1,0 +1,68 @@
+"""A TCP relay to Redis that can swallow replies, as a bad network does."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from types import TracebackType
+
+
+class Proxy:
+    """Relays connections from a port of its own to `port`.
+
+    `cut_replies` is how many of the next replies are swallowed: the server gets the request and
+    acts on it, then the client's connection breaks instead of bringing the answer.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self.cut_replies = 0
+        self.cuts = 0
+        self._sockets: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._server.close()
+        self.drop()
+
+    def drop(self) -> None:
+        """Cut every connection now."""
+        for end in self._sockets:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._sockets.clear()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+                self._sockets += [client, server]
+                for source, sink, is_reply in ((client, server, False), (server, client, True)):
+                    threading.Thread(
+                        target=self._relay, args=(source, sink, is_reply), daemon=True
+                    ).start()
+
+    def _relay(self, source: socket.socket, sink: socket.socket, is_reply: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if is_reply and self.cut_replies > 0 and not data.startswith(b"+OK"):
+                    self.cut_replies -= 1
+                    self.cuts += 1
+                    break
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)

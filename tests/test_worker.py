@@ -1,0 +1,318 @@
+"""The worker's loop: real processes on a real redis-server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import MakeQueue
+from test_queue import soon
+
+from wqlib import tasks, worker
+from wqlib.queue import WorkQueue
+from wqlib.redisserver import RedisServer
+from wqlib.worker import Worker
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Iterator[Start]:
+    """Starts workers as a Job does, with all options in the environment."""
+    (tmp_path / "slow.py").write_text(
+        "import pathlib, time\n"
+        "def nap(item):\n"
+        "    time.sleep(float(item))\n"
+        "    return 'rested'\n"
+        "def boom(item):\n"
+        "    raise ValueError('no \\x1b[31m\\n luck')\n"
+    )
+    processes: list[subprocess.Popen[str]] = []
+
+    def begin(name: str = "pod-a", **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "wqlib.worker"],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(tmp_path),
+                "HOSTNAME": name,
+                "REDIS_SERVICE_HOST": "127.0.0.1",
+                "REDIS_SERVICE_PORT": str(redis_server.port),
+                "REDIS_PORT": "tcp://10.0.0.1:6379",  # the trap that Kubernetes sets
+                "REDIS_PASSWORD": redis_server.password,
+                "WQLIB_QUEUE": queue.name,
+                "WQLIB_TASK": "slow:nap",
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def kinds(queue: WorkQueue) -> list[str]:
+    return [event.kind for event in queue.events()]
+
+
+def output(process: subprocess.Popen[str]) -> str:
+    return process.communicate(timeout=30)[0]
+
+
+def test_two_workers_share_the_items_and_exit_0_when_drained(
+    queue: WorkQueue, start: Start
+) -> None:
+    queue.put(["0.02"] * 20)
+    first, second = start("pod-a"), start("pod-b")
+    texts = [output(first), output(second)]
+    assert [first.returncode, second.returncode] == [0, 0]
+    assert sum(text.count("Working on 0.02\n") for text in texts) == 20
+    assert all("has drained" in text for text in texts)
+    assert queue.stats().done == 20
+    assert set(queue.results().values()) == {b"rested"}
+
+
+def test_an_empty_queue_is_a_drained_one(start: Start) -> None:
+    process = start()
+    assert "0 items done here" in output(process)
+    assert process.returncode == 0
+
+
+def test_a_worker_that_waits_picks_up_what_a_killed_one_held(
+    queue: WorkQueue, start: Start
+) -> None:
+    queue.put("0.6")
+    first = start("pod-a", WQLIB_LEASE_SECONDS="1")
+    soon(lambda: queue.stats().leased == 1)
+    first.kill()
+    second = start("pod-b", WQLIB_LEASE_SECONDS="1")
+    assert "(attempt 2)" in output(second)
+    assert second.returncode == 0
+    assert queue.stats().done == 1
+
+
+def test_a_task_that_outlasts_its_lease_is_renewed(queue: WorkQueue, start: Start) -> None:
+    queue.put("1.5")
+    process = start(WQLIB_LEASE_SECONDS="0.5")
+    output(process)
+    stats = queue.stats()
+    assert (process.returncode, stats.done, stats.expired) == (0, 1, 0)
+    assert kinds(queue).count("renew") >= 3
+
+
+def test_a_frozen_worker_drops_its_result(queue: WorkQueue, start: Start) -> None:
+    queue.put("0.4")
+    zombie = start("zombie", WQLIB_LEASE_SECONDS="0.6")
+    soon(lambda: queue.stats().leased == 1)
+    zombie.send_signal(signal.SIGSTOP)
+    time.sleep(0.8)
+    other = start("other", WQLIB_LEASE_SECONDS="30")
+    output(other)
+    zombie.send_signal(signal.SIGCONT)
+    assert "the result is dropped" in output(zombie)
+    assert zombie.returncode == 0
+    stats = queue.stats()
+    assert (stats.done, stats.expired) == (1, 1)
+
+
+def test_sigterm_lets_the_item_finish_and_exits_143_while_work_is_left(
+    queue: WorkQueue, start: Start
+) -> None:
+    queue.put(["0.7", "0.1"])
+    process = start()
+    soon(lambda: queue.stats().leased == 1)
+    process.terminate()
+    assert "Stopped by SIGTERM; 1 items done here" in output(process)
+    assert process.returncode == 143
+    stats = queue.stats()
+    assert (stats.done, stats.pending, stats.leased) == (1, 1, 0)
+
+
+def test_sigterm_after_the_last_item_exits_0(queue: WorkQueue, start: Start) -> None:
+    queue.put("0.7")
+    process = start()
+    soon(lambda: queue.stats().leased == 1)
+    process.terminate()
+    output(process)
+    assert (process.returncode, queue.stats().done) == (0, 1)
+
+
+def test_sigterm_releases_an_item_that_takes_longer_than_the_grace(
+    queue: WorkQueue, start: Start
+) -> None:
+    queue.put("60")
+    process = start(WQLIB_GRACE_SECONDS="0.3")
+    soon(lambda: queue.stats().leased == 1)
+    process.terminate()
+    assert "Released 60" in output(process)
+    assert process.returncode == 143
+    stats = queue.stats()
+    assert (stats.pending, stats.leased, stats.released, stats.failed) == (1, 0, 1, 0)
+
+
+def test_sigterm_ends_a_worker_that_waits(queue: WorkQueue, start: Start) -> None:
+    process = start(WQLIB_ENDLESS="1")
+    assert process.stdout
+    assert "items wait" in process.stdout.readline()
+    time.sleep(0.3)
+    process.terminate()
+    output(process)
+    assert process.returncode == 0  # drained
+
+
+def test_an_endless_worker_goes_on_when_new_items_come(queue: WorkQueue, start: Start) -> None:
+    process = start(WQLIB_ENDLESS="1")
+    for done in (1, 2):
+        queue.put("0.01")
+        soon(lambda: queue.stats().done == done)  # noqa: B023
+        time.sleep(0.2)
+    assert process.poll() is None
+
+
+def test_a_batch_is_one_exchange(queue: WorkQueue, start: Start) -> None:
+    queue.put(["0.001"] * 64)
+    output(start(WQLIB_BATCH="16"))
+    entries = {e.stream_id for e in queue.events() if e.kind in ("lease", "complete")}
+    assert len(entries) == 5
+    assert queue.stats().done == 64
+
+
+def test_sigterm_in_a_batch_releases_what_was_not_begun(queue: WorkQueue, start: Start) -> None:
+    queue.put(["0.5"] * 4)
+    process = start(WQLIB_BATCH="4")
+    soon(lambda: queue.stats().leased == 4)
+    process.terminate()
+    output(process)
+    stats = queue.stats()
+    assert (process.returncode, stats.leased, stats.failed) == (143, 0, 0)
+    assert stats.done + stats.pending == 4
+
+
+def test_a_task_that_raises_fails_its_item_and_the_worker_goes_on(
+    queue: WorkQueue, start: Start
+) -> None:
+    queue.put(["a", "b"])
+    process = start(WQLIB_TASK="slow:boom", WQLIB_MAX_ATTEMPTS="2")
+    text = output(process)
+    assert process.returncode == 0
+    assert text.count("it is dead now") == 2
+    assert "\x1b" not in text
+    assert [dead.item for dead in queue.dead_items()] == [b"a", b"b"]
+
+
+def test_an_item_is_logged_harmlessly_on_one_line(queue: WorkQueue, start: Start) -> None:
+    queue.put([b"\x1b[2J\n" + b"\xff" * 3 + b"y" * 1000])
+    text = output(start(WQLIB_TASK="slow:boom", WQLIB_MAX_ATTEMPTS="1"))
+    line = next(line for line in text.splitlines() if line.startswith("Working on"))
+    assert line.startswith("Working on \\x1b[2J\\n\\xff\\xff\\xffyyy")
+    assert line.endswith("...")
+    assert len(line) < 300
+
+
+def test_redis_away_for_a_while_is_survived(tmp_path: Path) -> None:
+    with RedisServer(appendonly=True) as server, WorkQueue("job2", url=server.url) as queue:
+        queue.put(["prime"] + ["1-2000"] * 30)
+        queue.lease()  # somebody else's, which keeps the queue from draining
+        process = subprocess.Popen(
+            [sys.executable, "-m", "wqlib.worker", "--task", "primes", "--redis", server.url],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            soon(lambda: queue.stats().done == 30)
+            time.sleep(1.5)  # the append-only file is synced every second
+            server.stop()
+            time.sleep(1.0)
+            assert process.poll() is None
+            server.start()
+            queue.patience_seconds = 30
+            queue.put("1-10")
+            soon(lambda: queue.stats().done == 31, 40)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def test_redis_away_for_good_ends_it_with_plain_words() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "wqlib.worker", "--redis", "redis://127.0.0.1:1"],
+        env={**os.environ, "WQLIB_PATIENCE_SECONDS": "0.3"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert "did not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--task", "nonsense"], "Known are fruit, primes, mandelbrot"),
+        (["--task", "no_such_module:f"], "cannot be loaded"),
+        (["--batch", "0"], "batch is 0"),
+        (["--queue", "a{b}"], "must not contain"),
+        (["--lease-seconds", "x"], "invalid float value"),
+    ],
+)
+def test_a_bad_option_is_refused(arguments: list[str], complaint: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "wqlib.worker", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_worker_needs_neither_kubernetes_nor_jupyter() -> None:
+    code = "import sys, wqlib.worker; print(sorted({m.split('.')[0] for m in sys.modules}))"
+    names = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert "redis" in names
+    for absent in ("kubernetes", "IPython", "ipywidgets", "matplotlib", "tornado", "yaml"):
+        assert f"'{absent}'" not in names
+
+
+def test_it_can_run_inside_a_program(make_queue: MakeQueue) -> None:
+    queue = make_queue("notebook")
+    queue.put(["apple", "fig"])
+    loop = Worker(queue, lambda item: item.upper())
+    assert loop.run() == worker.EXIT_DRAINED
+    assert loop.items_done == 2
+    assert sorted(queue.results().values()) == [b"APPLE", b"FIG"]
+
+
+class TestTasks:
+    def test_primes_are_counted(self) -> None:
+        assert tasks.primes(b"1-100") == "25"
+        assert tasks.primes(b"7-7") == "1"
+
+    def test_a_mandelbrot_tile_has_a_byte_a_pixel(self) -> None:
+        tile = b'{"left":-2,"top":1,"step":0.5,"width":6,"height":5,"limit":50}'
+        pixels = tasks.mandelbrot(tile)
+        assert len(pixels) == 30
+        assert pixels[2 * 6 + 4] == 50  # 0+0i is inside
+        assert pixels[0] < 3  # -2+1i is far outside
+
+    def test_a_fruit_has_letters_unless_it_is_poison(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("WQLIB_ITEM_SECONDS", "0")
+        assert tasks.fruit(b"fig") == "3 letters"
+        with pytest.raises(ValueError, match="rotten"):
+            tasks.fruit(b"poison")

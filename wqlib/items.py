@@ -1,0 +1,184 @@
+"""What goes into a queue and what comes out: items, leases, numbers.
+
+This module is pure: it does no I/O.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from .errors import ItemTooLarge
+from .events import split_lease_id
+
+MAX_ITEM_BYTES = 16 * 2**20
+MAX_RESULT_BYTES = 2**20
+CHUNK_ITEMS = 1000
+_CHUNK_BYTES = 2**20
+_CHUNKS_IN_A_WINDOW = 8
+
+Item = bytes | str | int | float | bool | dict[str, Any] | None
+
+
+class Lease(NamedTuple):
+    """An item lent to one worker until a deadline.
+
+    Attributes:
+        id: The lease id, `<item id>-<attempt>@<worker>`.
+        item: The item, as bytes.
+        deadline: When the lease ends, in seconds since the epoch by the Redis server's clock.
+    """
+
+    id: str
+    item: bytes
+    deadline: float
+
+    @property
+    def text(self) -> str:
+        """The item as text; bytes that are not UTF-8 are shown as `\\xNN`."""
+        return self.item.decode("utf-8", "backslashreplace")
+
+    def json(self) -> Any:
+        """The item read as JSON."""
+        return json.loads(self.item)
+
+    @property
+    def item_id(self) -> int:
+        """The number that the item got when it was lent for the first time."""
+        return split_lease_id(self.id)[0]
+
+    @property
+    def attempt(self) -> int:
+        """How often the item has been lent, this time included."""
+        return split_lease_id(self.id)[1]
+
+    @property
+    def token(self) -> tuple[int, int]:
+        """`(item id, attempt)`: for one item it only grows, so pass it on as fencing token."""
+        return split_lease_id(self.id)[:2]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The numbers of a queue at one moment.
+
+    Attributes:
+        pending: Items that wait.
+        leased: Items that are lent.
+        done: Items completed.
+        dead: Items given up.
+        put: Items added through `WorkQueue.put` (not by redis-cli).
+        leases: Leases handed out.
+        expired: Leases that ran out.
+        released: Leases given back.
+        failed: Leases that ended in `fail`.
+        at: When, in seconds since the epoch by the server's clock.
+    """
+
+    pending: int
+    leased: int
+    done: int
+    dead: int
+    put: int
+    leases: int
+    expired: int
+    released: int
+    failed: int
+    at: float
+
+    @property
+    def drained(self) -> bool:
+        """Nothing waits and nothing is leased."""
+        return self.pending == 0 and self.leased == 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeadItem:
+    """An item that was given up.
+
+    Attributes:
+        item_id: Its number.
+        item: The item, as bytes.
+        error: Why its last attempt ended.
+        history: One dict an attempt: `at` (s), `attempt`, `worker`, `what`, `reason`.
+    """
+
+    item_id: int
+    item: bytes
+    error: str
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def encode(item: Item) -> bytes:
+    """An item as the queue keeps it: bytes as they are, text as UTF-8, the rest as JSON.
+
+    Raises:
+        ItemTooLarge: It has more than 16 MiB.
+    """
+    if isinstance(item, (bytes, bytearray, memoryview)):
+        kept = bytes(item)
+    elif isinstance(item, str):
+        kept = item.encode()
+    else:
+        kept = json.dumps(item, separators=(",", ":")).encode()
+    if len(kept) > MAX_ITEM_BYTES:
+        raise ItemTooLarge(
+            f"An item of {len(kept):,} bytes is too large: at most {MAX_ITEM_BYTES:,}. "
+            "Store it elsewhere and put its address in the queue."
+        )
+    return kept
+
+
+def encode_result(lease: Lease, result: bytes | str | None) -> bytes:
+    """A result as lua/lease.lua takes it: "=" and the bytes, or nothing for None.
+
+    Raises:
+        ItemTooLarge: It has more than 1 MiB.
+    """
+    if result is None:
+        return b""
+    kept = result.encode() if isinstance(result, str) else result
+    if len(kept) > MAX_RESULT_BYTES:
+        raise ItemTooLarge(
+            f"A result of {len(kept):,} bytes is too large: at most {MAX_RESULT_BYTES:,}. "
+            f"Store it elsewhere and keep its address. The lease {lease.id} is still yours."
+        )
+    return b"=" + kept
+
+
+def windows(items: Item | Iterable[Item]) -> Iterator[list[tuple[bytes, ...]]]:
+    """Cut items into what goes out at once: up to 8 calls of up to 1000 items and about 1 MiB.
+
+    A list is encoded as a whole first, so a bad item in it is found before any is put.
+    """
+    window: list[tuple[bytes, ...]] = []
+    for chunk in _chunks(_encoded(items)):
+        window.append(chunk)
+        if len(window) == _CHUNKS_IN_A_WINDOW:
+            yield window
+            window = []
+    if window:
+        yield window
+
+
+def _encoded(items: Any) -> Iterator[bytes]:
+    if isinstance(items, (list, tuple)):
+        return iter([encode(item) for item in items])
+    if isinstance(items, (bytes, bytearray, str, dict)) or not isinstance(items, Iterable):
+        return iter((encode(items),))
+    return map(encode, items)
+
+
+def _chunks(items: Iterator[bytes]) -> Iterator[tuple[bytes, ...]]:
+    chunk: list[bytes] = []
+    size = 0
+    for item in items:
+        if chunk and (len(chunk) >= CHUNK_ITEMS or size + len(item) > _CHUNK_BYTES):
+            yield tuple(chunk)
+            chunk, size = [], 0
+        chunk.append(item)
+        size += len(item)
+    if chunk:
+        yield tuple(chunk)
