@@ -1,0 +1,77 @@
+"""The event stream's rows, and what `decode` makes of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from wqlib.events import Event, decode, split_lease_id
+
+
+def test_an_entry_holds_its_events_in_the_order_in_which_they_happened() -> None:
+    events = decode(
+        "1764000000123-4",
+        [
+            *(b"complete", b"17-1@pod-a"),
+            *(b"lease", b"18-2@pod-a apple pie"),
+            *(b"until", b"1764000030123"),
+            *(b"pending", b"41"),
+        ],
+    )
+    assert events == [
+        Event("complete", 1764000000.123, "1764000000123-4", "17-1@pod-a", 17, 1, "pod-a",
+              pending=41),
+        Event("lease", 1764000000.123, "1764000000123-4", "18-2@pod-a", 18, 2, "pod-a",
+              item="apple pie", deadline=1764000030.123, pending=41),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "reason"),
+    [
+        (b"release", b"3-1@w shutting down", "shutting down"),
+        (b"fail", b"3-1@w ValueError: no", "ValueError: no"),
+        (b"dead", b"3-1@w fail: ValueError: no", "fail: ValueError: no"),
+        (b"expire", b"3-1@w", ""),
+    ],
+)
+def test_the_end_of_a_lease_says_why(kind: bytes, value: bytes, reason: str) -> None:
+    (event,) = decode("1000-0", [kind, value, b"pending", b"1"])
+    assert (event.kind, event.reason, event.item) == (kind.decode(), reason, "")
+    assert (event.item_id, event.attempt, event.worker) == (3, 1, "w")
+
+
+def test_only_leases_and_renewals_have_a_deadline() -> None:
+    fields = [b"complete", b"1-1@w", b"renew", b"2-1@w", b"until", b"5000", b"pending", b"0"]
+    complete, renew = decode("1000-0", fields)
+    assert (complete.deadline, renew.deadline) == (0.0, 5.0)
+
+
+def test_put_and_requeue_say_how_many() -> None:
+    for kind in ("put", "requeue"):
+        (event,) = decode("1000-0", [kind.encode(), b"500", b"pending", b"507"])
+        assert (event.kind, event.count, event.pending) == (kind, 500, 507)
+
+
+def test_drained_and_clear_belong_to_no_lease() -> None:
+    events = decode("1000-0", [b"drained", b"1", b"clear", b"1", b"pending", b"0"])
+    assert [(event.kind, event.lease_id) for event in events] == [("drained", ""), ("clear", "")]
+
+
+def test_an_item_cut_in_the_middle_of_a_letter_is_still_text() -> None:
+    (event,) = decode("1000-0", [b"lease", b"1-1@w caf\xc3", b"until", b"1", b"pending", b"0"])
+    assert event.item == "caf\ufffd"
+
+
+def test_an_item_may_hold_spaces_and_at_signs() -> None:
+    (event,) = decode("1000-0", [b"lease", b"1-1@w a@b c-d", b"until", b"1", b"pending", b"0"])
+    assert (event.worker, event.item) == ("w", "a@b c-d")
+
+
+def test_a_worker_may_have_dashes_and_at_signs_in_its_name() -> None:
+    assert split_lease_id("12-3@job-wq-2-x7k2p@host") == (12, 3, "job-wq-2-x7k2p@host")
+
+
+@pytest.mark.parametrize("text", ["", "12", "12-3", "@pod", "12@pod", "a-b@pod"])
+def test_what_is_no_lease_id_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        split_lease_id(text)

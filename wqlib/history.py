@@ -1,0 +1,419 @@
+"""What happened in a run: the events of the queue and its pods, folded into leases per lane.
+
+`History.add` takes events as they come, in batches of any size, and keeps what a picture or
+a table needs: a lane for each worker with its leases as spans, who picked up what another
+had lost, the counts, and how full the queue was over time. It is pure: it never asks Redis
+or the cluster anything, and never looks at the clock. Memory is bounded: the detail of old
+leases is thinned, the counts never are.
+
+A span ends when the queue said so. The first entries of the stream may have been trimmed,
+so the end of a lease that nobody saw begin is counted, but not drawn.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+from wqlib import recording, words
+from wqlib.events import Event, PodEvent
+from wqlib.recording import BadHistoryFile, Reading, Recorded
+from wqlib.series import Levels, Pace
+from wqlib.spans import (
+    MAX_SLOTS,
+    Counts,
+    Handover,
+    Lane,
+    Level,
+    Outcome,
+    PodRow,
+    Span,
+    thinned,
+)
+
+__all__ = [
+    "BadHistoryFile",
+    "Counts",
+    "Handover",
+    "History",
+    "Lane",
+    "Level",
+    "Outcome",
+    "PodRow",
+    "Reading",
+    "Span",
+]
+
+MAX_SPANS = 24_000
+MAX_HANDOVERS = 2_000
+MAX_MARKS = 64
+MAX_RENEWALS = 64
+
+
+class History:
+    """A run, folded from its events.
+
+    Attributes:
+        lanes: The lane of each worker, in the order of their first appearance.
+        handovers: Lost leases and the lease that got the same item next, oldest first.
+        counts: The numbers of the queue.
+        version: Grows with each change, so a view can tell whether to draw again.
+        started_at: When the first lease began or the first pod was seen, or None.
+        last_at: The latest time in any event, or 0.0.
+        drained_at: When the queue drained, or None while there is work.
+        thinned_before: Detail of leases that ended before is thinned; 0.0: all is there.
+
+    Example:
+        >>> history = History()
+        >>> history.add([Event("lease", 1.0, lease_id="1-1@pod-a", item_id=1, attempt=1,
+        ...                    worker="pod-a", item="apple", deadline=11.0),
+        ...              Event("complete", 2.5, lease_id="1-1@pod-a", item_id=1)])
+        2
+        >>> history.lanes["pod-a"].spans[0].end
+        2.5
+        >>> history.counts.done
+        1
+    """
+
+    def __init__(self) -> None:
+        self.log = recording.EventLog()
+        self.version = 0
+        self._steps: dict[str, Callable[[Any], None]] = {
+            "put": self._put,
+            "lease": self._lease,
+            "renew": self._renew,
+            "complete": self._complete,
+            "release": self._give_back,
+            "fail": self._give_back,
+            "expire": self._give_back,
+            "dead": self._dead,
+            "requeue": self._requeue,
+            "drained": self._drained,
+            "clear": self._clear,
+        }
+        self._wipe()
+
+    def _wipe(self) -> None:
+        self.lanes: dict[str, Lane] = {}
+        self.handovers: deque[Handover] = deque(maxlen=MAX_HANDOVERS)
+        self.counts = Counts()
+        self.started_at: float | None = None
+        self.last_at = 0.0
+        self.drained_at: float | None = None
+        self.thinned_before = 0.0
+        self._lost: dict[int, Span] = {}  # by item id: the lease it lost last, until lent again
+        self._leased_unseen = 0  # leases that a reading told of, but no event
+        self._kept = 0
+        self._levels = Levels()
+        self._pace = Pace()
+
+    @property
+    def depth(self) -> list[Level]:
+        """How full the queue was over time, oldest first, at most 2,048 moments."""
+        return [Level(*row) for row in self._levels.rows]
+
+    @property
+    def waiting_after_expiry(self) -> int:
+        """How many items whose lease expired were not lent again yet."""
+        return sum(span.outcome == "expire" for span in self._lost.values())
+
+    def add(self, events: Iterable[Recorded]) -> int:
+        """Fold events in.
+
+        Args:
+            events: Events of the queue and of pods, each kind in the order in which they
+                happened. How they are cut into batches makes no difference.
+
+        Returns:
+            How many events that were.
+        """
+        number = 0
+        rest = iter(events)
+        while batch := list(islice(rest, 1024)):
+            self._fold(batch)
+            self.log.pack()
+            number += len(batch)
+        self.version += number
+        return number
+
+    def _fold(self, batch: list[Recorded]) -> None:
+        steps, log = self._steps, self.log.recent.append
+        for event in batch:
+            if type(event) is Event:
+                step = steps.get(event.kind)
+                if step is not None:
+                    step(event)
+                    at, counts = event.at, self.counts
+                    counts.pending = event.pending
+                    if at > self.last_at:
+                        self.last_at = at
+                    self._levels.put(at, counts)
+            elif type(event) is PodEvent:
+                self._pod(event)
+            elif type(event) is Reading:
+                self._read(event)
+            log(event)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the run to a file of JSON lines; `wqlib.recording` documents the format.
+
+        Args:
+            path: Where to; by convention it ends in `.jsonl`.
+        """
+        recording.save(self.log, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> History:
+        """Read a run that `save` wrote.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The same history as the one that was saved.
+
+        Raises:
+            BadHistoryFile: If the file is not there, or not a recording, or damaged.
+        """
+        history = cls()
+        history.add(recording.read(path))
+        return history
+
+    def rate(self, now: float, window_seconds: float = 10.0) -> float:
+        """Items completed a second, lately.
+
+        Args:
+            now: The moment to look from, in seconds since the epoch.
+            window_seconds: How far to look back; less when the run is younger.
+
+        Returns:
+            Items a second, 0.0 before the run began.
+        """
+        if self.started_at is None or now <= self.started_at:
+            return 0.0
+        return self._pace.rate(now, window_seconds, self.started_at)
+
+    def eta(self, now: float) -> tuple[float, float] | None:
+        """How long until the queue is drained, if all goes on as lately.
+
+        The uncertainty is one standard deviation: of the rate, measured on a limited number
+        of items; of the items that are left, each of its own length; and of the last item
+        of each worker, that all wait for.
+
+        Args:
+            now: The moment to look from, in seconds since the epoch.
+
+        Returns:
+            Seconds left and their uncertainty in seconds, (0, 0) when drained, or None when
+            nothing tells (fewer than two items timed, or none completed lately).
+        """
+        left = self.counts.pending + self.counts.leased
+        if left == 0:
+            return (0.0, 0.0) if self.counts.total else None
+        if self.started_at is None or now <= self.started_at:
+            return None
+        return self._pace.eta(now, left, self.started_at)
+
+    def summary(self, now: float, job: str = "") -> str:
+        """Where the run stands, in a few sentences.
+
+        Args:
+            now: The moment to look from, in seconds since the epoch.
+            job: Name of the Job to speak of; "" for all.
+
+        Returns:
+            For example "Job job-wq-2: 3 pods running. 41 of 60 items done, 3 leased, 16
+            waiting, 0 dead. 2 leases expired and were lent again. About 12 s left."
+        """
+        return words.summary(self, now, job)
+
+    def table(self, now: float) -> list[PodRow]:
+        """What each pod did.
+
+        Args:
+            now: The moment to look from, in seconds since the epoch.
+
+        Returns:
+            A row for each lane, in the order of their first appearance.
+        """
+        return words.table(self, now)
+
+    def _lane(self, worker: str, at: float) -> Lane:
+        lane = self.lanes.get(worker)
+        if lane is None:
+            lane = self.lanes[worker] = Lane(worker, at)
+            if self.started_at is None:
+                self.started_at = at
+        if at > lane.last_at:
+            lane.last_at = at
+        return lane
+
+    def _put(self, event: Event) -> None:
+        self.counts.put += event.count
+        self.drained_at = None
+
+    def _lease(self, event: Event) -> None:
+        lane = self._lane(event.worker, event.at)
+        if event.lease_id in lane.held:
+            return
+        self._begin(lane, event)
+        self.counts.leased += 1
+        self.drained_at = None
+
+    def _begin(self, lane: Lane, event: Event) -> Span:
+        taken = lane.taken
+        slot = min((~taken & (taken + 1)).bit_length(), MAX_SLOTS) - 1
+        span = Span(
+            event.worker,
+            event.lease_id,
+            event.item_id,
+            event.attempt,
+            event.item,
+            event.at,
+            event.deadline,
+            slot=slot,
+        )
+        if not lane.held:
+            lane.busy_since = event.at
+        lane.held[event.lease_id] = span
+        lane.taken = taken | 1 << slot
+        if slot >= lane.slots:
+            lane.slots = slot + 1
+        lane.spans.append(span)
+        lost = self._lost.pop(event.item_id, None)
+        if lost is not None:
+            self.handovers.append(Handover(lost, span))
+            self.counts.relent += 1
+        self._kept += 1
+        if self._kept > MAX_SPANS:
+            self._thin()
+        return span
+
+    def _end(self, event: Event, outcome: Outcome) -> tuple[Lane, Span | None]:
+        lane = self._lane(event.worker, event.at)
+        span = lane.held.pop(event.lease_id, None)
+        if span is None:
+            if self._leased_unseen:
+                self._leased_unseen -= 1
+                self.counts.leased -= 1
+            return lane, None
+        span.end = event.at
+        span.outcome = outcome
+        span.reason = event.reason
+        self.counts.leased -= 1
+        if not lane.held:
+            lane.taken = 0
+            lane.busy_seconds += event.at - lane.busy_since
+        elif span.slot < MAX_SLOTS - 1:
+            lane.taken &= ~(1 << span.slot)
+        return lane, span
+
+    def _renew(self, event: Event) -> None:
+        lane = self._lane(event.worker, event.at)
+        span = lane.held.get(event.lease_id)
+        if span is None:
+            # Its beginning was trimmed from the stream; it is leased all the same.
+            span = self._begin(lane, event)
+            if self._leased_unseen:
+                self._leased_unseen -= 1
+            else:
+                self.counts.leased += 1
+        span.deadline = event.deadline
+        span.renewals = (*span.renewals[-MAX_RENEWALS + 1 :], event.at)
+
+    def _complete(self, event: Event) -> None:
+        lane, span = self._end(event, "complete")
+        self.counts.done += 1
+        lane.done += 1
+        if span is not None:
+            # A worker that holds several leases works on them in turn.
+            seconds = event.at - max(span.start, lane.free_since)
+            lane.item_seconds.append(seconds)
+            lane.items_timed += 1
+            lane.seconds_sum += seconds
+            self._pace.timed(seconds)
+        lane.free_since = event.at
+        self._pace.completed(event.at, self.counts.done)
+
+    def _give_back(self, event: Event) -> None:
+        outcome: Any = event.kind
+        lane, span = self._end(event, outcome)
+        lane.lost += 1
+        counts = self.counts
+        if event.kind == "expire":
+            counts.expired += 1
+        elif event.kind == "fail":
+            counts.failed += 1
+        else:
+            counts.released += 1
+        if span is not None:
+            self._lost[event.item_id] = span
+            if len(self._lost) > MAX_HANDOVERS:
+                del self._lost[next(iter(self._lost))]
+
+    def _dead(self, event: Event) -> None:
+        self.counts.dead += 1
+        span = self._lost.pop(event.item_id, None)
+        if span is None:
+            span = self._end(event, "dead")[1]
+        if span is not None:
+            span.outcome = "dead"
+            span.reason = event.reason
+
+    def _requeue(self, event: Event) -> None:
+        self.counts.dead = max(0, self.counts.dead - event.count)
+        self.drained_at = None
+
+    def _drained(self, event: Event) -> None:
+        self.drained_at = event.at
+
+    def _clear(self, _: Event) -> None:
+        pods = [lane.marks for lane in self.lanes.values() if lane.alive]
+        self._wipe()
+        self.log.clear()
+        for marks in pods:
+            self._fold(list(marks))
+
+    def _pod(self, event: PodEvent) -> None:
+        if not event.job and event.pod not in self.lanes:
+            return  # Redis itself, say: it does no items
+        lane = self._lane(event.pod, event.at)
+        self.last_at = max(self.last_at, event.at)
+        lane.job = event.job or lane.job
+        lane.state = event.kind
+        if not lane.marks or lane.marks[-1].kind != event.kind:
+            lane.marks.append(event)
+            del lane.marks[:-MAX_MARKS]
+
+    def _read(self, reading: Reading) -> None:
+        counts = self.counts
+        if reading.done != counts.done:
+            self._pace.restart(reading.done)
+        for name in ("pending", "leased", "done", "dead", "expired", "released", "failed"):
+            setattr(counts, name, getattr(reading, name))
+        held = sum(len(lane.held) for lane in self.lanes.values())
+        if held and not counts.leased:
+            self._forget_held()
+            held = 0
+        self._leased_unseen = max(0, counts.leased - held)
+        if counts.pending or counts.leased:
+            self.drained_at = None
+        self.last_at = max(self.last_at, reading.at)
+        self._levels.put(reading.at, counts)
+
+    def _forget_held(self) -> None:
+        """Take out the leases that ended in a part of the stream that was trimmed."""
+        for lane in self.lanes.values():
+            lane.spans = [span for span in lane.spans if span.end is not None]
+            lane.held.clear()
+            lane.taken = 0
+
+    def _thin(self) -> None:
+        self._kept = 0
+        for lane in self.lanes.values():
+            lane.spans, before = thinned(lane.spans)
+            self.thinned_before = max(self.thinned_before, before)
+            self._kept += len(lane.spans)

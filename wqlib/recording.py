@@ -1,0 +1,241 @@
+"""Keep the events of a run small in memory, and write them to a file and read them back.
+
+A recording is a text file of JSON lines in UTF-8. The first line says what it is::
+
+    {"format": "wqlib history", "version": 1, "events": 3}
+
+Each further line is one thing that happened, in the order in which it was seen: an event
+of the queue (`wqlib.events.Event`), a change of a pod (`PodEvent`) or a reading of the
+queue's counters (`Reading`). Fields that have their default value are left out::
+
+    {"event": "lease", "at": 1764000000.12, "lease_id": "1-1@pod-a", "item_id": 1, ...}
+    {"pod_event": "running", "at": 1764000000.01, "pod": "pod-a", "job": "job-wq-2"}
+    {"reading": {"at": 1764000001.0, "pending": 5, "leased": 1, "done": 0, ...}}
+
+Times are seconds since the epoch by the Redis server's clock. A reader must skip fields
+and kinds that it does not know; what an old reader cannot skip gets a new version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import marshal
+import os
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from wqlib.errors import WqlibError
+from wqlib.events import Event, PodEvent
+
+FORMAT = "wqlib history"
+VERSION = 1
+
+_CHUNK = 4096
+_MAX_CHUNKS = 1024  # about four million events, some 80 MB
+
+
+class BadHistoryFile(WqlibError):
+    """A file is not a recording of a run, or it is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What `queue.stats()` said at one moment; it corrects what the events could not tell.
+
+    The event stream is capped, and `RPUSH` makes no event, so now and then the counters
+    of the queue know more than the events do.
+
+    Attributes:
+        at: When, in seconds since the epoch, by the Redis server's clock.
+        pending: Items that wait.
+        leased: Items that are lent.
+        done: Items completed.
+        dead: Items given up.
+        expired: Leases that ran out.
+        released: Leases given back.
+        failed: Attempts that failed.
+    """
+
+    at: float
+    pending: int = 0
+    leased: int = 0
+    done: int = 0
+    dead: int = 0
+    expired: int = 0
+    released: int = 0
+    failed: int = 0
+
+
+Recorded = Event | PodEvent | Reading
+
+_CLASSES: tuple[type[Recorded], ...] = (Event, PodEvent, Reading)
+_VALUES: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    cls: attrgetter(*(f.name for f in fields(cls))) for cls in _CLASSES
+}
+_NUMBER = {cls: number for number, cls in enumerate(_CLASSES)}
+
+
+class EventLog:
+    """Every event of a run, some twenty bytes each once a few thousand have come.
+
+    The oldest are forgotten after about four million.
+
+    Attributes:
+        recent: The newest events; add to them, and call `pack` now and then.
+        forgotten: How many of the oldest are gone.
+    """
+
+    def __init__(self) -> None:
+        self.forgotten = 0
+        self.recent: list[Recorded] = []
+        self._packed: deque[bytes] = deque()
+
+    def clear(self) -> None:
+        self.forgotten = 0
+        self.recent.clear()
+        self._packed.clear()
+
+    def pack(self) -> None:
+        """Make the recent events small, if there are many."""
+        if len(self.recent) < _CHUNK:
+            return
+        chunk = self.recent[:_CHUNK]
+        del self.recent[:_CHUNK]
+        rows = [(_NUMBER[type(event)], *_VALUES[type(event)](event)) for event in chunk]
+        # Speed matters more than size here (version 2 of marshal looks for no repetitions).
+        # It never leaves this process.
+        self._packed.append(zlib.compress(marshal.dumps(rows, 2), 1))
+        if len(self._packed) > _MAX_CHUNKS:
+            self._packed.popleft()
+            self.forgotten += _CHUNK
+
+    def __len__(self) -> int:
+        return len(self._packed) * _CHUNK + len(self.recent)
+
+    def __iter__(self) -> Iterator[Recorded]:
+        for packed in list(self._packed):
+            for number, *values in marshal.loads(zlib.decompress(packed)):
+                yield _CLASSES[number](*values)
+        yield from list(self.recent)
+
+
+def save(log: EventLog, path: str | os.PathLike[str]) -> None:
+    """Write a recording; a file of that name is replaced once all is written.
+
+    Args:
+        log: The events.
+        path: Where to; by convention it ends in `.jsonl`.
+    """
+    target = Path(path)
+    scratch = target.with_name(f".{target.name}.part")
+    head: dict[str, Any] = {"format": FORMAT, "version": VERSION, "events": len(log)}
+    if log.forgotten:
+        head["forgotten"] = log.forgotten
+    try:
+        with scratch.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(head) + "\n")
+            for event in log:
+                file.write(json.dumps(_to_json(event), ensure_ascii=False) + "\n")
+        scratch.replace(target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            scratch.unlink()
+
+
+def read(path: str | os.PathLike[str]) -> Iterator[Recorded]:
+    """Read a recording.
+
+    Args:
+        path: A file that `save` wrote.
+
+    Yields:
+        The events, in the order in which they were seen.
+
+    Raises:
+        BadHistoryFile: If there is no such file, or it is not a recording, or it is of a
+            newer version, or a line of it is damaged.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            _check_head(path, file.readline())
+            for number, line in enumerate(file, start=2):
+                try:
+                    event = _from_json(json.loads(line))
+                except (ValueError, TypeError, KeyError, AttributeError) as error:
+                    raise BadHistoryFile(
+                        f"Line {number} of {path} is not an event of a run ({error}). The file "
+                        "is damaged; save the run again, or delete the lines from there on."
+                    ) from error
+                if event is not None:
+                    yield event
+    except OSError as error:
+        raise BadHistoryFile(
+            f"Cannot read {path}: {error.strerror or error}. "
+            "A recording is written with history.save(path)."
+        ) from error
+
+
+def _check_head(path: str | os.PathLike[str], line: bytes) -> None:
+    try:
+        head = json.loads(line)
+        known = head["format"] == FORMAT
+        version = int(head["version"])
+    except (ValueError, TypeError, KeyError):
+        known = False
+    if not known:
+        raise BadHistoryFile(
+            f"{path} is not a recording of a run: its first line does not say "
+            f'"format": "{FORMAT}". A recording is written with history.save(path).'
+        )
+    if version > VERSION:
+        raise BadHistoryFile(
+            f"{path} is a recording of version {version}; this wqlib reads up to version "
+            f"{VERSION}. Install a newer wqlib."
+        )
+
+
+def _to_json(event: Recorded) -> dict[str, Any]:
+    if isinstance(event, Reading):
+        return {"reading": _fields_of(event)}
+    row = _fields_of(event)
+    kind = row.pop("kind")
+    return {"event" if isinstance(event, Event) else "pod_event": kind, **row}
+
+
+def _fields_of(event: Recorded) -> dict[str, Any]:
+    return {
+        f.name: value
+        for f, value in zip(fields(event), _VALUES[type(event)](event), strict=True)
+        if value != f.default
+    }
+
+
+_CHECKS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+
+
+def _from_json(row: Any) -> Recorded | None:
+    if not isinstance(row, dict):
+        raise TypeError("not a JSON object")
+    if "event" in row:
+        return _build(Event, {**row, "kind": row["event"]})
+    if "pod_event" in row:
+        return _build(PodEvent, {**row, "kind": row["pod_event"]})
+    if "reading" in row:
+        return _build(Reading, row["reading"])
+    return None
+
+
+def _build(cls: type[Recorded], row: dict[str, Any]) -> Recorded:
+    known = {f.name: f for f in fields(cls)}
+    values = {name: value for name, value in row.items() if name in known}
+    for name, value in values.items():
+        wanted = _CHECKS.get(str(known[name].type), (str,))
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r}")
+    return cls(**values)

@@ -1,0 +1,100 @@
+"""What a run does over time, in bounded memory: how full the queue was, and how fast it went."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from wqlib.spans import Counts
+
+MAX_LEVELS = 2_048
+FIRST_STEP_SECONDS = 0.05
+
+
+class Levels:
+    """How full the queue was over time.
+
+    Time is cut into steps, each keeps its last moment; when there are too many, the steps
+    become twice as long.
+
+    Attributes:
+        rows: The moments, oldest first, at most 2,048, as plain tuples with the fields of
+            `Level`.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[float, int, int, int, int]] = []
+        self._step_seconds = FIRST_STEP_SECONDS
+        self._step = -1
+
+    def put(self, at: float, counts: Counts) -> None:
+        """Note the counts of a moment."""
+        row = (at, counts.pending, counts.leased, counts.done, counts.dead)
+        step = int(at / self._step_seconds)
+        if step == self._step:
+            self.rows[-1] = row
+            return
+        self._step = step
+        self.rows.append(row)
+        if len(self.rows) > MAX_LEVELS:
+            self._step_seconds *= 2
+            self._step = int(at / self._step_seconds)
+            last = {int(row[0] / self._step_seconds): row for row in self.rows}
+            self.rows[1:] = list(last.values())[1:]  # the first moment is kept
+
+
+class Pace:
+    """How fast items are completed, and how long each takes."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, int]] = deque(maxlen=MAX_LEVELS)  # when, done by then
+        self._base = 0  # done before the first of these
+        self._timed = 0
+        self._sum = 0.0
+        self._squares = 0.0
+
+    def completed(self, at: float, done: int) -> None:
+        """Note that `done` items were completed by `at`."""
+        recent = self._recent
+        if len(recent) > 1 and at - recent[-2][0] < FIRST_STEP_SECONDS:
+            recent[-1] = (at, done)
+        else:
+            recent.append((at, done))
+
+    def timed(self, seconds: float) -> None:
+        """Note how long an item took."""
+        self._timed += 1
+        self._sum += seconds
+        self._squares += seconds * seconds
+
+    def restart(self, done: int) -> None:
+        """Forget what came before: the number done has just been corrected."""
+        self._recent.clear()
+        self._base = done
+
+    def rate(self, now: float, window_seconds: float, started_at: float) -> float:
+        """Items completed a second between `now - window_seconds`, or the start, and `now`."""
+        since = max(now - window_seconds, started_at)
+        if len(self._recent) == self._recent.maxlen:
+            since = max(since, self._recent[0][0])
+        return (self._done_by(now) - self._done_by(since)) / max(now - since, 0.5)
+
+    def _done_by(self, at: float) -> int:
+        for when, done in reversed(self._recent):
+            if when <= at:
+                return done
+        return self._base
+
+    def eta(self, now: float, left: int, started_at: float) -> tuple[float, float] | None:
+        """Seconds until `left` items are done, and one standard deviation of that."""
+        if self._timed < 2:
+            return None
+        mean = self._sum / self._timed
+        window = max(10.0, 5 * mean)
+        rate = self.rate(now, window, started_at)
+        if rate <= 0:
+            return None
+        spread = max(0.0, self._squares / self._timed - mean**2) ** 0.5 / mean if mean > 0 else 0.0
+        counted = max(1.0, rate * min(window, now - started_at))
+        seconds = left / rate
+        noise = seconds * max(spread, 0.1) * (1 / counted + 1 / left) ** 0.5
+        return seconds, (noise**2 + (mean / 2) ** 2) ** 0.5

@@ -1,0 +1,234 @@
+"""The records that a `History` is made of: spans in lanes, handovers, levels and counts.
+
+They hold what happened and nothing else; `wqlib.history` fills them in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from wqlib.events import PodEvent, PodKind
+
+Outcome = Literal["running", "complete", "release", "fail", "expire", "dead"]
+
+ALIVE = ("pending", "running", "terminating")
+MAX_SLOTS = 8
+RECENT_ITEMS = 512
+
+
+@dataclass(slots=True)
+class Span:
+    """One lease: an item lent to a worker, from the loan to its end.
+
+    Attributes:
+        worker: Who held it; the key of its lane.
+        lease_id: The lease, or "" for several old leases thinned into one span.
+        item_id: Number of the item.
+        attempt: How often the item had been lent, this time included.
+        item: The first bytes of the item as text.
+        start: When it was lent, in seconds since the epoch.
+        deadline: When the lease ends or would have ended.
+        end: When it ended, or None while it runs.
+        outcome: How it ended, or "running".
+        reason: Why (release, fail, dead), or "".
+        renewals: When it was renewed.
+        slot: Row within the lane, for a worker that holds several leases at once.
+        leases: How many leases this span stands for: 1, or more after thinning.
+    """
+
+    worker: str
+    lease_id: str
+    item_id: int
+    attempt: int
+    item: str
+    start: float
+    deadline: float
+    end: float | None = None
+    outcome: Outcome = "running"
+    reason: str = ""
+    renewals: tuple[float, ...] = ()
+    slot: int = 0
+    leases: int = 1
+
+
+class Handover(NamedTuple):
+    """A lease that ended without completion, and the next lease of the same item."""
+
+    lost: Span
+    next: Span
+
+
+class Level(NamedTuple):
+    """How many items waited, were leased, done and dead at one moment."""
+
+    at: float
+    pending: int
+    leased: int
+    done: int
+    dead: int
+
+
+@dataclass(slots=True)
+class Counts:
+    """The numbers of the queue, as `queue.stats()` has them.
+
+    Attributes:
+        put: Items added by `put` (not by RPUSH, which makes no event).
+        done: Items completed.
+        pending: Items that wait.
+        leased: Items that are lent.
+        dead: Items given up.
+        expired: Leases that ran out.
+        released: Leases given back.
+        failed: Attempts that failed.
+        relent: Items lent again after an earlier lease of theirs was lost.
+    """
+
+    put: int = 0
+    done: int = 0
+    pending: int = 0
+    leased: int = 0
+    dead: int = 0
+    expired: int = 0
+    released: int = 0
+    failed: int = 0
+    relent: int = 0
+
+    @property
+    def total(self) -> int:
+        """All items: done, dead, leased and waiting."""
+        return self.done + self.dead + self.leased + self.pending
+
+
+@dataclass(slots=True)
+class Lane:
+    """Everything that one worker did.
+
+    Attributes:
+        worker: Name of the worker; in a cluster, of its pod.
+        job: Name of the Job that owns the pod, or "".
+        state: The last that the cluster said of the pod, or "" if it said nothing.
+        spans: Its leases in the order in which they began.
+        marks: What became of the pod, and when.
+        slots: Rows that its leases need; more than 1 if it ever held several at once.
+        done: Items it completed.
+        lost: Leases of it that expired, failed or were given back.
+        first_at: When it was first seen.
+        last_at: When it was last seen.
+        busy_seconds: For how long it held at least one lease, the present time left out.
+        item_seconds: How long the last 512 items took.
+        items_timed: How many items were timed in all.
+        seconds_sum: How long they took together.
+        held: The leases that it holds now, by lease id.
+        taken: The slots in use, as a bit mask.
+        busy_since: When it last went from no lease to one.
+        free_since: When it last completed an item.
+    """
+
+    worker: str
+    first_at: float
+    job: str = ""
+    state: PodKind | Literal[""] = ""
+    spans: list[Span] = field(default_factory=list)
+    marks: list[PodEvent] = field(default_factory=list)
+    slots: int = 1
+    done: int = 0
+    lost: int = 0
+    last_at: float = 0.0
+    busy_seconds: float = 0.0
+    item_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_ITEMS))
+    items_timed: int = 0
+    seconds_sum: float = 0.0
+    held: dict[str, Span] = field(default_factory=dict)
+    taken: int = 0
+    busy_since: float = 0.0
+    free_since: float = 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Is the pod there, as far as the cluster said?"""
+        return self.state in ALIVE
+
+    def busy_until(self, now: float) -> float:
+        """Seconds with at least one lease, counted up to `now`."""
+        return self.busy_seconds + (max(0.0, now - self.busy_since) if self.held else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class PodRow:
+    """One line of the table of pods.
+
+    Attributes:
+        pod: Name of the pod or worker.
+        job: Name of its Job, or "".
+        state: "running", "killed", "working", ... in a word.
+        done: Items completed.
+        lost: Leases that expired, failed or were given back.
+        working_on: The items that it holds now, in words, or "".
+        mean_seconds: Mean time of an item, or None before the first.
+        p95_seconds: 95th percentile of the last 512 items, or None.
+        busy: Share of its life with at least one lease, 0 to 1.
+    """
+
+    pod: str
+    job: str
+    state: str
+    done: int
+    lost: int
+    working_on: str
+    mean_seconds: float | None
+    p95_seconds: float | None
+    busy: float
+
+
+def thinned(spans: list[Span]) -> tuple[list[Span], float]:
+    """Make the older three quarters of a lane's spans fewer, and leave the rest alone.
+
+    Neighbours among the completed ones become one span, as long as no time without a lease
+    is painted over. If that is not enough, the oldest quarter is dropped.
+
+    Args:
+        spans: The spans of a lane, in the order in which they began.
+
+    Returns:
+        Fewer spans, in the same order, running ones all kept; and the moment before which
+        detail is missing now.
+    """
+    cut = 3 * len(spans) // 4
+    if not cut:
+        return spans, 0.0
+    fewer = _merge_pairs(spans[:cut]) + spans[cut:]
+    if len(fewer) > 3 * len(spans) // 4:
+        drop = len(fewer) // 4
+        fewer = [span for span in fewer[:drop] if span.end is None] + fewer[drop:]
+    return fewer, spans[cut - 1].start
+
+
+def _merge_pairs(spans: list[Span]) -> list[Span]:
+    merged: list[Span] = []
+    single: dict[int, int] = {}  # by slot: where in `merged` a partner may lie
+    for span in spans:
+        at = single.pop(span.slot, None)
+        if at is not None:
+            first = merged[at]
+            if _may_merge(first, span):
+                end = span.end
+                merged[at] = Span(
+                    span.worker, "", 0, 0, "", first.start, 0.0, end, "complete",
+                    slot=span.slot, leases=first.leases + span.leases,
+                )  # fmt: skip
+                continue
+        single[span.slot] = len(merged)
+        merged.append(span)
+    return merged
+
+
+def _may_merge(first: Span, span: Span) -> bool:
+    if first.outcome != "complete" or span.outcome != "complete":
+        return False
+    if first.end is None or span.end is None:
+        return False
+    # Time without a lease must stay visible.
+    return span.start - first.end <= 0.1 * (span.end - first.start)
