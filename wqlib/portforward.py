@@ -46,6 +46,7 @@ class PortForward:
     Attributes:
         host: Always "127.0.0.1".
         port: The local port.
+        problem: Why the latest connection that failed did so, or "".
 
     Example:
         with cluster.port_forward("service/redis", 6379) as forward:
@@ -57,6 +58,7 @@ class PortForward:
     def __init__(self, dial: Callable[[], Any], label: str) -> None:
         self._dial = dial
         self._label = label
+        self.problem = ""
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
@@ -119,22 +121,22 @@ class PortForward:
             finally:
                 with contextlib.suppress(Exception):
                     websocket.shutdown()
-        except OSError:
-            pass  # one of the two ends went away; the other one is closed below
+        except Exception as error:
+            self.problem = str(error)  # a thread must not print
         finally:
             with self._lock:
                 self._open.pop(local, None)
             local.close()
 
     def _dial_patiently(self) -> Any | None:
-        """Open the WebSocket; None if no pod became ready. A thread must not print why."""
+        """Open the WebSocket, also to a pod that is only just being replaced."""
         deadline = time.monotonic() + POD_GONE_SECONDS
         while not self._closed.is_set():
             try:
                 return self._dial()
             except ClusterError:
                 if time.monotonic() > deadline:
-                    return None
+                    raise
                 self._closed.wait(0.1)
         return None
 

@@ -1,0 +1,73 @@
+"""Build an image for a real cluster, with the tool that belongs to it.
+
+There is no way in the Kubernetes API to build an image, so this runs a command. Which one
+is known for kind, minikube and Docker Desktop; for others `WQLIB_BUILD_COMMAND` says it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+from .errors import ImageError
+
+VARIABLE = "WQLIB_BUILD_COMMAND"
+SHOWN_LINES = 15
+
+
+def command_for(context: str) -> str:
+    """The command that builds an image for this context, with {tag} and {folder} open.
+
+    Raises:
+        ImageError: If nobody said how.
+    """
+    if named := os.environ.get(VARIABLE):
+        return named
+    if context.startswith("kind-"):
+        name = shlex.quote(context.removeprefix("kind-"))
+        build = "docker build -t {tag} {folder}"
+        return f"{build} && kind load docker-image {{tag}} --name {name}"
+    if context == "minikube":
+        return "minikube image build -t {tag} {folder}"
+    if context == "docker-desktop":
+        return "docker build -t {tag} {folder}"
+    raise ImageError(
+        f"wqlib does not know how images get into the cluster of the context {context!r}. Set "
+        f"{VARIABLE} to a command with {{tag}} and {{folder}} in it; or push the image to a "
+        "registry that the cluster can pull from, and name it there in the manifest."
+    )
+
+
+def build(context: str, tag: str, folder: str | Path) -> str:
+    """Build the image `tag` from the Dockerfile in `folder`.
+
+    Returns:
+        The tag.
+
+    Raises:
+        ImageError: If there is no Dockerfile, or the command fails; with its last lines.
+    """
+    folder = Path(folder).expanduser()
+    if not (folder / "Dockerfile").is_file():
+        raise ImageError(f"There is no Dockerfile in {folder}. Name the folder that has it.")
+    template = command_for(context)
+    command = template.replace("{tag}", shlex.quote(tag))
+    command = command.replace("{folder}", shlex.quote(str(folder.resolve())))
+    run = subprocess.run(
+        command,
+        shell=True,  # the command is the learner's own, and may chain two with &&
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    if run.returncode != 0:
+        last = "\n".join(run.stdout.strip().splitlines()[-SHOWN_LINES:])
+        raise ImageError(
+            f"The image {tag} was not built: `{template}` ended with exit code "
+            f"{run.returncode}. Its last lines:\n{last}"
+        )
+    return tag

@@ -1,0 +1,424 @@
+"""One object for a cluster, with the verbs that kubectl users know.
+
+`connect()` gives the local cluster, and a real one only if it is named. What comes after
+that line is the same for both::
+
+    cluster = connect()
+    cluster.apply("manifests/redis.yaml")
+    cluster.wait("pod/redis", "ready")
+    with cluster.port_forward("service/redis", 6379) as forward:
+        ...
+
+All objects go into one namespace and carry our label, and `clean_up()` takes away just
+those. `cluster.core` and `cluster.batch` are the official client, for everything else.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from . import builder, manifests, namespaces, podstream, states, waiting
+from .errors import ClusterError, ImageError
+from .events import PodEvent
+from .kube import Object, client_for, find_context, follow, get, in_words, kubeconfig_files
+from .manifests import LABEL, LABEL_VALUE, Source, kind_of, split_target
+from .podstream import ExecResult
+from .portforward import PortForward
+from .states import Pod
+
+__all__ = ["Cluster", "ExecResult", "Pod", "PortForward", "connect"]
+
+LOCAL = "local"
+
+
+@in_words
+def connect(
+    context: str | None = None,
+    *,
+    namespace: str = "wq-course",
+    kubeconfig: str | Path | None = None,
+) -> Cluster:
+    """Connect to a cluster: the local one, unless you name a real one.
+
+    Args:
+        context: A context of your kubeconfig, e.g. "kind-wq". None means the variable
+            WQLIB_CONTEXT, and without that the local cluster, which is started if it does
+            not run. "local" means the local cluster whatever the variable says.
+        namespace: Where everything goes; made, with our label, if it is not there.
+        kubeconfig: The file that has the context; by default KUBECONFIG or ~/.kube/config.
+
+    Raises:
+        ClusterError: If there is no such context; the message lists those that there are.
+        ClusterUnreachable: If the API server does not answer.
+
+    Example:
+        >>> cluster = connect()
+        >>> cluster
+        Cluster(namespace='wq-course')
+    """
+    context = context or os.environ.get("WQLIB_CONTEXT") or None
+    if context in (None, LOCAL):
+        if kubeconfig and context is None:
+            raise ClusterError(
+                "A kubeconfig was named, but no context. Name the context too, as in "
+                "connect('kind-wq', kubeconfig=…); without one, connect() uses the local cluster."
+            )
+        path = _start_local()
+        return Cluster(LOCAL, namespace, path, client_for([path], None))
+    files = kubeconfig_files(kubeconfig)
+    path = find_context(files, str(context))
+    return Cluster(str(context), namespace, path, client_for(files, context))
+
+
+def _start_local() -> Path:
+    from . import localcluster, redisserver
+
+    server = redisserver.find()
+    path: Path = localcluster.ensure(redis_server=server, redis_cli=redisserver.find_cli(server))
+    return path
+
+
+class Cluster:
+    """A namespace of a cluster, and what can be done in it. Made by `connect()`.
+
+    Attributes:
+        name: The context, or "local".
+        namespace: The namespace in which all verbs work.
+        kubeconfig: The file that kubectl needs (see `kubectl_options`).
+        version: The version of Kubernetes, e.g. "v1.33.1".
+        api, core, batch: The official client: ApiClient, CoreV1Api, BatchV1Api.
+    """
+
+    def __init__(self, name: str, namespace: str, kubeconfig: Path, api: Any) -> None:
+        self.name = name
+        self.namespace = namespace
+        self.kubeconfig = kubeconfig
+        self.api = api
+        self.core: Any = client.CoreV1Api(api)
+        self.batch: Any = client.BatchV1Api(api)
+        self._forwards: list[PortForward] = []
+        # Short, so that a learner is told within five seconds.
+        version = client.VersionApi(api).get_code(_request_timeout=(4, 2.4))
+        self.version = str(version.git_version)
+        namespaces.ensure(self.api, self.namespace)
+
+    @property
+    def kubectl_options(self) -> str:
+        """Options with which kubectl does the same here: `!kubectl {…} get pods`."""
+        context = "" if self.name == LOCAL else f" --context {self.name}"
+        return f"--kubeconfig {self.kubeconfig}{context} --namespace {self.namespace}"
+
+    def __repr__(self) -> str:
+        return f"Cluster(namespace={self.namespace!r})"
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @in_words
+    def apply(self, source: Source) -> list[str]:
+        """Create the objects of manifests, or change them to what the manifests say.
+
+        Args:
+            source: Path of a YAML file or of a folder of them, YAML text, an object as a
+                dict, or a list of these.
+
+        Returns:
+            One line an object, as kubectl prints it: "job.batch/job-wq-2 created",
+            "… configured" or "… unchanged".
+
+        Raises:
+            ClusterError: If a manifest is not valid, or changes what cannot be changed.
+        """
+        namespaces.ensure(self.api, self.namespace)
+        return [
+            manifests.apply_one(self.api, self.namespace, manifest)
+            for manifest in manifests.read(source)
+        ]
+
+    @in_words
+    def delete(
+        self, target: str, *, grace_seconds: int | None = None, timeout_seconds: float = 60
+    ) -> bool:
+        """Delete an object, and wait until it and the pods of a Job are gone.
+
+        Args:
+            target: For example "job/job-wq-2".
+            grace_seconds: How long its pods may take to end, instead of what they say.
+            timeout_seconds: How long to wait.
+
+        Returns:
+            False if it was not there.
+        """
+        kind, name = split_target(target)
+        live = manifests.find(self.api, self.namespace, kind, name)
+        if live is None:
+            return False
+        manifests.delete(self.api, self.namespace, kind, name, grace_seconds)
+        uid, deadline = live["metadata"]["uid"], time.monotonic() + timeout_seconds
+        here = {"field_selector": f"metadata.name={name}"}
+        waiting.wait_gone(self.api, self.namespace, kind, {uid}, deadline, here)
+        if kind.name == "Job":
+            pod_kind = kind_of("pod")
+            if grace_seconds is not None:
+                for pod in self.pods(name):
+                    manifests.delete(self.api, self.namespace, pod_kind, pod.name, grace_seconds)
+            here = waiting.pods_of(name)
+            waiting.wait_gone(self.api, self.namespace, pod_kind, {uid}, deadline, here)
+        return True
+
+    @in_words
+    def wait(
+        self, target: str, condition: str = "complete", *, timeout_seconds: float = 120
+    ) -> None:
+        """Wait until an object is as wanted, by a watch.
+
+        Args:
+            target: "job/job-wq-2" or "pod/redis"; any kind for "deleted".
+            condition: Of a Job "complete" or "failed", or "running" or "ready", which mean
+                as many pods as its parallelism; of a pod "ready", "running" (it may have
+                succeeded meanwhile), "succeeded" or "failed"; of anything "deleted".
+            timeout_seconds: How long to wait.
+
+        Raises:
+            WaitTimeout: If the time is over; with the last state, and why pods do not run.
+            ClusterError: If it cannot come true any more, e.g. the Job has failed.
+            NotFound: If there is no such object, or it was deleted meanwhile.
+        """
+        kind, name = split_target(target)
+        waiting.wait_for(self.api, self.namespace, kind, name, condition, timeout_seconds)
+
+    @in_words
+    def pods(self, job: str | None = None) -> list[Pod]:
+        """The pods of a Job, or all in the namespace, the oldest first."""
+        return [states.pod_from(raw) for raw in self._raw_pods(job)]
+
+    @in_words
+    def logs(self, target: str, *, tail: int | None = None, previous: bool = False) -> str:
+        """What a pod wrote, or all pods of a Job, each line with the pod's name before it.
+
+        Args:
+            target: "pod/redis" or "job/job-wq-2".
+            tail: Only so many of the last lines of each pod.
+            previous: What the container wrote before it was restarted.
+        """
+        kind, name = split_target(target, "pod")
+        if kind.name == "Pod":
+            return self._log(
+                get(self.core.read_namespaced_pod, name, self.namespace), tail, previous
+            )
+        if kind.name != "Job":
+            raise ClusterError(f"A {kind.noun} has no log. Name a pod or a Job.")
+        get(self.batch.read_namespaced_job, name, self.namespace)
+        lines = []
+        for pod in self._raw_pods(name):
+            try:
+                text = self._log(pod, tail, previous)
+            except ApiException as error:
+                if error.status not in (400, 404):  # it has not started, or is gone by now
+                    raise
+                continue
+            lines += [f"[{pod['metadata']['name']}] {line}\n" for line in text.splitlines()]
+        return "".join(lines)
+
+    @in_words
+    def exec(self, pod: str, command: list[str], *, timeout_seconds: float = 30) -> ExecResult:
+        """Run a command in a pod's first container, and wait for its end.
+
+        Args:
+            pod: Name of the pod, with or without "pod/".
+            command: Program and arguments. No shell reads it: use ["sh", "-c", "…"] for one.
+            timeout_seconds: How long it may take.
+
+        Raises:
+            WaitTimeout: If it takes longer. It may go on in the pod.
+        """
+        name = split_target(pod, "pod")[1]
+        return podstream.run(self.api, self.namespace, name, command, timeout_seconds)
+
+    @in_words
+    def scale(self, job: str, parallelism: int) -> None:
+        """Change how many pods of a Job may run at once (`spec.parallelism`)."""
+        name = split_target(job, "job")[1]
+        patch = {"spec": {"parallelism": parallelism}}
+        get(self.batch.patch_namespaced_job, name, self.namespace, patch)
+
+    @in_words
+    def kill_pod(self, pod: str, *, grace_seconds: int = 0) -> None:
+        """Delete a pod with (almost) no time to end well, and do not wait for it.
+
+        Kubernetes sends SIGTERM and, after `grace_seconds` (at least about 2), SIGKILL.
+        """
+        kind, name = split_target(pod, "pod")
+        manifests.delete(self.api, self.namespace, kind, name, grace_seconds)
+
+    @in_words
+    def port_forward(self, target: str, port: int) -> PortForward:
+        """Reach a port of a pod or a service through a free port of 127.0.0.1.
+
+        Args:
+            target: "service/redis" or "pod/redis". Each new connection goes to a pod that is
+                ready then, so this outlives a pod that is replaced.
+            port: The port of the service or the pod.
+
+        Raises:
+            ClusterError: If no pod is ready.
+        """
+        kind, name = split_target(target)
+        podstream.endpoint(self.api, self.namespace, kind, name, port)
+        forward = PortForward(
+            lambda: podstream.dial(self.api, self.namespace, kind, name, port),
+            f"{kind.noun}/{name}",
+        )
+        self._forwards.append(forward)
+        return forward
+
+    @in_words
+    def secret(self, name: str, key: str = "password") -> str:
+        """Read a value from a Secret; make it, with a random value, if there is none."""
+        kind = kind_of("secret")
+        found = manifests.find(self.api, self.namespace, kind, name)
+        if found is None or key not in (found.get("data") or {}):
+            namespaces.ensure(self.api, self.namespace)
+            value = base64.b64encode(secrets.token_urlsafe(24).encode()).decode()
+            body: Object = {"metadata": {"name": name, "labels": {LABEL: LABEL_VALUE}}}
+            body = {"apiVersion": "v1", "kind": "Secret", **body, "data": {key: value}}
+            try:
+                if found is None:
+                    get(self.core.create_namespaced_secret, self.namespace, body)
+                else:
+                    patch = {"data": {key: value}}
+                    get(self.core.patch_namespaced_secret, name, self.namespace, patch)
+            except ApiException as error:
+                if error.status != 409:  # somebody else made it first: take theirs
+                    raise
+            found = get(self.core.read_namespaced_secret, name, self.namespace)
+        return base64.b64decode(found["data"][key]).decode()
+
+    @in_words
+    def events(self, target: str | None = None) -> list[str]:
+        """What the cluster noted, the oldest first: "Normal Started pod/redis: …".
+
+        Args:
+            target: Only what is about this object, and the pods of a Job; None for all.
+        """
+        found = get(self.core.list_namespaced_event, self.namespace).get("items") or []
+        if target:
+            kind, name = split_target(target)
+            about = {(kind.name, re.escape(name))}
+            if kind.name == "Job":
+                about.add(("Pod", re.escape(name) + "-[a-z0-9]{5}"))
+            found = [one for one in found if _is_about(one, about)]
+        return [states.event_line(one) for one in sorted(found, key=_event_time)]
+
+    @in_words
+    def describe(self, target: str) -> str:
+        """A Job or a pod, with its state, its pods or containers, and its events, as text."""
+        kind, name = split_target(target)
+        if kind.name not in ("Job", "Pod"):
+            raise ClusterError(f"wqlib describes Jobs and pods; use kubectl for a {kind.noun}.")
+        raw = get(kind.method(self.api, "read"), name, self.namespace)
+        noted = self.events(target)
+        if kind.name == "Pod":
+            return states.describe_pod(raw, noted)
+        return states.describe_job(raw, self._raw_pods(name), noted)
+
+    def watch_pods(self, stop: threading.Event, job: str | None = None) -> Iterator[PodEvent]:
+        """Follow the pods: first what there is, then each change as it happens.
+
+        It goes on when the connection breaks or the API server is away for a while.
+
+        Args:
+            stop: Ends it within a moment when set, from any thread.
+            job: Only the pods of this Job.
+        """
+        seen: dict[str, tuple[Any, PodEvent]] = {}
+        selector = waiting.pods_of(split_target(job, "job")[1] if job else None)
+        for state in follow(self.core.list_namespaced_pod, self.namespace, selector, stop=stop):
+            now = time.time()
+            for name in seen.keys() - state.keys():
+                yield PodEvent("deleted", now, name, seen.pop(name)[1].job)
+            for name, raw in state.items():
+                event = states.pod_event(raw, now)
+                key = (raw["metadata"].get("uid"), event.kind, event.reason)
+                if name not in seen or seen[name][0] != key:
+                    seen[name] = (key, event)
+                    yield event
+
+    def build_image(self, tag: str, folder: str | Path) -> str:
+        """Build an image from the Dockerfile in `folder`, so that pods here can use it.
+
+        Returns:
+            The tag.
+
+        Raises:
+            ImageError: If it fails; with the line of the Dockerfile or the tool's last lines.
+        """
+        if self.name != LOCAL:
+            return builder.build(self.name, tag, folder)
+        from . import localcluster
+
+        try:
+            localcluster.build_image(tag, Path(folder).expanduser())
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ImageError(str(error)) from None
+        return tag
+
+    @in_words
+    def clean_up(self) -> list[str]:
+        """Delete what carries our label in our namespace, and wait until it is gone.
+
+        The namespace goes too, if we made it and nothing else is in it.
+
+        Returns:
+            What was deleted: "job/job-wq-2", …, sorted.
+        """
+        return namespaces.clean_up(self.api, self.namespace)
+
+    def close(self) -> None:
+        """End the port-forwards and the connections. Nothing in the cluster changes."""
+        while self._forwards:
+            self._forwards.pop().close()
+        self.api.close()
+
+    def _raw_pods(self, job: str | None) -> list[Object]:
+        name = split_target(job, "job")[1] if job else None
+        return waiting.raw_pods(self.api, self.namespace, name)
+
+    def _log(self, pod: Object, tail: int | None, previous: bool) -> str:
+        limit = {} if tail is None else {"tail_lines": tail}
+        answer = self.core.read_namespaced_pod_log(
+            pod["metadata"]["name"],
+            self.namespace,
+            container=pod["spec"]["containers"][0]["name"],
+            previous=previous,
+            _preload_content=False,
+            **limit,
+        )
+        return str(answer.data.decode("utf-8", "replace"))
+
+
+def _is_about(event: Object, about: set[tuple[str, str]]) -> bool:
+    who = event.get("involvedObject") or {}
+    return any(
+        who.get("kind") == kind and re.fullmatch(name, who.get("name") or "")
+        for kind, name in about
+    )
+
+
+def _event_time(event: Object) -> str:
+    created = event["metadata"].get("creationTimestamp")
+    return str(event.get("lastTimestamp") or event.get("eventTime") or created or "")

@@ -1,0 +1,312 @@
+"""The official Kubernetes client, made safe for a notebook.
+
+Three things that the client leaves to its users: no call waits for ever, an error says in
+words what to do next, and a watch goes on after a disconnect or an expired version
+(`follow`). Objects are plain dicts here, as the API sends them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import math
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import urllib3
+import yaml
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from .errors import ClusterError, ClusterUnreachable, NotFound
+
+CONNECT_SECONDS = 4
+READ_SECONDS = 30
+WATCH_SECONDS = 300
+
+Object = dict[str, Any]
+Selector = dict[str, str]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def kubeconfig_files(named: str | Path | None) -> list[Path]:
+    """The kubeconfig files to read: the one that was named, KUBECONFIG, or ~/.kube/config."""
+    if named:
+        return [Path(named).expanduser()]
+    listed = os.environ.get("KUBECONFIG", "")
+    paths = [Path(part).expanduser() for part in listed.split(os.pathsep) if part]
+    return paths or [Path.home() / ".kube" / "config"]
+
+
+def find_context(files: list[Path], context: str) -> Path:
+    """The file that holds a context.
+
+    Raises:
+        ClusterError: If none does; the message lists the contexts that there are.
+    """
+    known: list[str] = []
+    for path in files:
+        try:
+            content = yaml.safe_load(path.read_text("utf-8")) or {}
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ClusterError(f"The kubeconfig {path} cannot be read: {error}") from None
+        names = [entry.get("name", "") for entry in content.get("contexts") or []]
+        if context in names:
+            return path
+        known += names
+    where = ", ".join(map(str, files))
+    if not known:
+        raise ClusterError(
+            f"There is no context {context!r}: no kubeconfig with contexts was found at {where}. "
+            "Name the file with kubeconfig=… or the variable KUBECONFIG."
+        )
+    raise ClusterError(
+        f"There is no context {context!r} in {where}. Use one of these: {', '.join(sorted(known))}."
+    )
+
+
+def client_for(files: list[Path], context: str | None) -> Any:
+    """An ApiClient for a context, whose calls end in time.
+
+    Args:
+        files: The kubeconfig files, merged as kubectl does.
+        context: Name of the context; the current one if None.
+    """
+    settings = client.Configuration()
+    load: Any = config.load_kube_config  # it has no type hints
+    try:
+        load(os.pathsep.join(map(str, files)), context=context, client_configuration=settings)
+    except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+        raise ClusterError(
+            f"The kubeconfig {', '.join(map(str, files))} cannot be used: {error}. "
+            "Try `kubectl config view` to see what is wrong with it."
+        ) from None
+    # One more try for a connection that the server had closed meanwhile. The client's
+    # default of three tries makes a dead cluster look like a slow one.
+    settings.retries = urllib3.Retry(total=1, connect=0, read=1, redirect=0, status=0, other=0)
+    if not settings.verify_ssl:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    return _in_time(client.ApiClient(settings))
+
+
+def stream_client(api: Any) -> Any:
+    """A second ApiClient with the same settings, for one WebSocket.
+
+    `kubernetes.stream` swaps a method of its client while it connects, so a client that
+    other threads use meanwhile would break.
+    """
+    return client.ApiClient(api.configuration)
+
+
+def _in_time(api: Any) -> Any:
+    """Give every request a time limit, if the caller gave none; a watch may stay silent."""
+    pool = api.rest_client.pool_manager
+    request = pool.request
+
+    @functools.wraps(request)
+    def in_time(method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("timeout") is None:
+            endless = "watch=true" in url.lower() or "follow=true" in url.lower()
+            read = None if endless else READ_SECONDS
+            kwargs["timeout"] = urllib3.Timeout(connect=CONNECT_SECONDS, read=read)
+        return request(method, url, *args, **kwargs)
+
+    pool.request = in_time
+    return api
+
+
+def in_words(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: the errors of the client become a ClusterError that says what to do."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (ApiException, urllib3.exceptions.HTTPError) as error:
+            raise explain(error) from None
+
+    return wrapped
+
+
+def explain(error: Exception) -> ClusterError:
+    """Put an error of the client into words."""
+    if not isinstance(error, ApiException):
+        return unreachable(error)
+    if not error.status:
+        return _explain_handshake(error)
+    said = said_by(error)
+    if error.status == 404:
+        return NotFound(f"The cluster has no such object: {said}.")
+    if error.status == 401:
+        return ClusterError(
+            "The cluster did not accept the credentials of this context. They may have expired: "
+            "log in again as you did the first time, and try `kubectl get pods`."
+        )
+    if error.status == 403:
+        return ClusterError(
+            f"The cluster does not allow this: {said}. Ask its administrator for the right, or "
+            "use a namespace of your own: connect(…, namespace=…)."
+        )
+    return ClusterError(f"The cluster refused ({error.status}): {said}.")
+
+
+def _explain_handshake(error: Any) -> ClusterError:
+    """The client puts the answer to a refused WebSocket into one string, status and all."""
+    text = str(error.reason)
+    status = re.search(r"Handshake status (\d+)", text)
+    if not status:
+        return unreachable(error)
+    body = re.search(r"b'(\{.*\})", text, re.DOTALL)
+    answer = ApiException(status=int(status[1]), reason=text[:300])
+    if body:
+        answer.body = body[1].replace("\\'", "'").replace('\\\\"', '\\"')
+    return explain(answer)
+
+
+def unreachable(error: Exception) -> ClusterUnreachable:
+    """Say why the API server cannot be reached."""
+    text = str(error)
+    causes = {
+        "refused": "nothing listens at its address",
+        "timed out": "it did not answer in time",
+        "CERTIFICATE_VERIFY_FAILED": "its certificate is not the one that the kubeconfig expects",
+        "Name or service not known": "its host name is unknown",
+        "nodename nor servname": "its host name is unknown",
+        "name resolution": "its host name is unknown",
+        "getaddrinfo": "its host name is unknown",
+        "unreachable": "there is no route to it",
+    }
+    why = next((words for sign, words in causes.items() if sign in text), text[:200])
+    return ClusterUnreachable(
+        f"The cluster's API server cannot be reached: {why}. "
+        "Is the cluster running? Run `wqlib doctor`, or `wqlib cluster start` for the local one."
+    )
+
+
+def said_by(error: Any) -> str:
+    """What the API server said: the message inside the body of its answer."""
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
+        return str(json.loads(error.body)["message"]).rstrip(".")
+    return str(error.reason or error.body or error).strip().rstrip(".")
+
+
+def get(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Object:
+    """Call a method of the client and return the answer as a dict, as it was sent."""
+    answer = call(*args, _preload_content=False, **kwargs)
+    result: Object = json.loads(answer.data)
+    return result
+
+
+def follow(
+    list_call: Callable[..., Any],
+    namespace: str,
+    selector: Selector,
+    *,
+    seconds: float | None = None,
+    stop: threading.Event | None = None,
+) -> Iterator[dict[str, Object]]:
+    """List objects, then watch them: the state after each change.
+
+    Args:
+        list_call: A list method, e.g. `core.list_namespaced_pod`.
+        namespace: Where to look.
+        selector: Which ones: `label_selector` or `field_selector`, or nothing.
+        seconds: End after this time (to the second).
+        stop: End when this is set. With it, the watch outlives an unreachable server.
+
+    Yields:
+        Name and object of all that there is, as a dict that the caller may keep. The first
+        one comes at once, also when it is empty.
+    """
+    deadline = math.inf if seconds is None else time.monotonic() + seconds
+    state: dict[str, Object] = {}
+    version = ""
+    while not (stop and stop.is_set()):
+        try:
+            if not version:
+                listed = get(list_call, namespace, **selector)
+                version = listed["metadata"]["resourceVersion"]
+                state = {item["metadata"]["name"]: item for item in listed.get("items") or []}
+                yield dict(state)
+            remaining = min(deadline - time.monotonic(), WATCH_SECONDS)
+            if remaining <= 0:
+                return
+            for event in _watch(list_call, namespace, version, remaining, stop, selector):
+                found = event["object"]
+                if event["type"] == "ERROR":
+                    version = ""  # too old: list again
+                    break
+                version = found["metadata"].get("resourceVersion", version)
+                if event["type"] == "DELETED":
+                    state.pop(found["metadata"]["name"], None)
+                elif event["type"] in ("ADDED", "MODIFIED"):
+                    state[found["metadata"]["name"]] = found
+                else:
+                    continue
+                yield dict(state)
+        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            lost_its_place = bool(version) and getattr(error, "status", 410) == 410
+            version = ""
+            if stop is None and not lost_its_place:
+                raise
+            if stop:
+                stop.wait(0.5)
+
+
+def _watch(
+    list_call: Callable[..., Any],
+    namespace: str,
+    version: str,
+    seconds: float,
+    stop: threading.Event | None,
+    selector: Selector,
+) -> Iterator[Object]:
+    """One watch request: its events until the server, the time or `stop` ends it."""
+    response = list_call(
+        namespace,
+        watch=True,
+        resource_version=version,
+        allow_watch_bookmarks=True,
+        timeout_seconds=max(1, math.ceil(seconds)),
+        _preload_content=False,
+        _request_timeout=(CONNECT_SECONDS, seconds + 5),
+        **selector,
+    )
+    ended = threading.Event()
+    if stop:
+        threading.Thread(target=_hang_up, args=(response, stop, ended), daemon=True).start()
+    rest = b""
+    try:
+        for part in response.stream(amt=None, decode_content=False):
+            *lines, rest = (rest + part).split(b"\n")
+            for line in lines:
+                if line:
+                    yield json.loads(line)
+    except (urllib3.exceptions.HTTPError, OSError):
+        if not (stop and stop.is_set()):
+            raise
+    finally:
+        ended.set()
+        response.close()
+        response.release_conn()
+
+
+def _hang_up(response: Any, stop: threading.Event, ended: threading.Event) -> None:
+    """Wake the reader of a silent watch when `stop` is set, by closing the line."""
+    while not ended.wait(0.1):
+        if stop.is_set():
+            line = getattr(response, "connection", None) or getattr(response, "_connection", None)
+            if line is not None and line.sock is not None:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(line.sock, socket.SHUT_RDWR)
+            return

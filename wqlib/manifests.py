@@ -1,0 +1,308 @@
+"""Manifests: read them, apply them, and find again what we applied.
+
+`apply` does what `kubectl apply` does, with the same annotation, so that both may be used in
+turn: it creates what is missing and otherwise patches what differs. Everything that it
+touches gets our label, by which `Cluster.clean_up` finds it again.
+https://kubernetes.io/docs/tasks/manage-kubernetes-objects/declarative-config/
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from .errors import ClusterError
+from .kube import Object, get, said_by
+
+LABEL, LABEL_VALUE = "app.kubernetes.io/managed-by", "wqlib"
+OURS = f"{LABEL}={LABEL_VALUE}"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+NEW_NAMESPACE_SECONDS = 15  # how long a new namespace may lack its default service account
+
+Source = str | Path | dict[str, Any] | list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object, and how the official client calls it.
+
+    Attributes:
+        name: As in a manifest, e.g. "Job".
+        group: API group, e.g. "batch"; "" for the core.
+        api: Class of the client, e.g. "BatchV1Api".
+        short: Further names that a target may use, e.g. ("svc",).
+    """
+
+    name: str
+    group: str
+    api: str
+    short: tuple[str, ...] = ()
+
+    @property
+    def noun(self) -> str:
+        """The name in a target: "job" in "job/job-wq-2"."""
+        return self.name.lower()
+
+    def method(self, api: Any, verb: str) -> Any:
+        """A method of the client, e.g. `method(api, "read")` is `read_namespaced_job`."""
+        snake = re.sub(r"(?<!^)(?=[A-Z])", "_", self.name).lower()
+        return getattr(getattr(client, self.api)(api), f"{verb}_namespaced_{snake}")
+
+
+# In the order in which clean-up deletes: first what would make the others anew.
+KINDS = (
+    Kind("CronJob", "batch", "BatchV1Api", ("cj",)),
+    Kind("Job", "batch", "BatchV1Api"),
+    Kind("HorizontalPodAutoscaler", "autoscaling", "AutoscalingV2Api", ("hpa",)),
+    Kind("Deployment", "apps", "AppsV1Api", ("deploy",)),
+    Kind("StatefulSet", "apps", "AppsV1Api", ("sts",)),
+    Kind("DaemonSet", "apps", "AppsV1Api", ("ds",)),
+    Kind("ReplicaSet", "apps", "AppsV1Api", ("rs",)),
+    Kind("Pod", "", "CoreV1Api", ("po",)),
+    Kind("Service", "", "CoreV1Api", ("svc",)),
+    Kind("Ingress", "networking.k8s.io", "NetworkingV1Api", ("ing",)),
+    Kind("NetworkPolicy", "networking.k8s.io", "NetworkingV1Api", ("netpol",)),
+    Kind("PodDisruptionBudget", "policy", "PolicyV1Api", ("pdb",)),
+    Kind("PersistentVolumeClaim", "", "CoreV1Api", ("pvc",)),
+    Kind("ConfigMap", "", "CoreV1Api", ("cm",)),
+    Kind("Secret", "", "CoreV1Api"),
+    Kind("RoleBinding", "rbac.authorization.k8s.io", "RbacAuthorizationV1Api"),
+    Kind("Role", "rbac.authorization.k8s.io", "RbacAuthorizationV1Api"),
+    Kind("ServiceAccount", "", "CoreV1Api", ("sa",)),
+)
+
+
+def kind_of(noun: str) -> Kind:
+    """The kind that a target or a manifest names: "job", "Job", "jobs", "svc", "job.batch"."""
+    wanted = noun.lower().partition(".")[0]
+    for kind in KINDS:
+        if wanted in (kind.noun, f"{kind.noun}s", *kind.short):
+            return kind
+    known = ", ".join(kind.noun for kind in KINDS)
+    raise ClusterError(f"wqlib does not know the kind {noun!r}. It knows: {known}.")
+
+
+def split_target(target: str, default: str | None = None) -> tuple[Kind, str]:
+    """Take a target apart: "job/job-wq-2" is (Job, "job-wq-2").
+
+    Args:
+        target: Kind and name with a slash between.
+        default: The kind if the target is a bare name.
+    """
+    noun, slash, name = target.partition("/")
+    if not slash and default:
+        noun, name = default, target
+    if not noun or not name:
+        raise ClusterError(
+            f"{target!r} does not name an object. Write the kind, a slash and the name, "
+            "as in 'job/job-wq-2' or 'pod/redis'."
+        )
+    return kind_of(noun), name
+
+
+def read(source: Source) -> list[Object]:
+    """Read manifests.
+
+    Args:
+        source: Path of a YAML file (several documents are fine) or of a folder of them;
+            YAML text of more than one line; an object; or a list of any of these.
+
+    Returns:
+        The objects, each a copy that the caller may change.
+    """
+    if isinstance(source, dict):
+        if str(source.get("kind", "")).endswith("List") and "items" in source:
+            return [found for item in source["items"] for found in read(item)]
+        return [copy.deepcopy(source)]
+    if isinstance(source, list):
+        return [found for item in source for found in read(item)]
+    if isinstance(source, str) and "\n" in source:
+        return list(_parse(source, "the text"))
+    return [found for path in _files(Path(source)) for found in _parse(path.read_text(), str(path))]
+
+
+def _files(path: Path) -> list[Path]:
+    path = path.expanduser()
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml", ".json"))
+        if found:
+            return found
+        raise ClusterError(f"There is no YAML file in the folder {path}.")
+    if not path.is_file():
+        raise ClusterError(
+            f"There is no manifest {path} (the current folder is {Path.cwd()}). "
+            "Correct the path, or change to the folder of the notebook."
+        )
+    return [path]
+
+
+def _parse(text: str, where: str) -> Iterator[Object]:
+    try:
+        documents = list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        raise ClusterError(f"{where} is not valid YAML: {error}") from None
+    for document in documents:
+        if document is None:
+            continue
+        if not isinstance(document, dict):
+            raise ClusterError(f"{where} holds something that is not a manifest: {document!r:.80}")
+        yield from read(document)
+
+
+def ready_to_send(manifest: Object, namespace: str) -> tuple[Kind, str, Object]:
+    """Check a manifest, and add our label and namespace.
+
+    Returns:
+        Its kind, its name and the object to send.
+    """
+    metadata = manifest.get("metadata") or {}
+    name = metadata.get("name") or metadata.get("generateName")
+    if not manifest.get("kind") or not manifest.get("apiVersion") or not name:
+        raise ClusterError(
+            f"A manifest needs apiVersion, kind and metadata.name: {json.dumps(manifest)[:120]}"
+        )
+    kind = kind_of(str(manifest["kind"]))
+    if metadata.get("namespace", namespace) != namespace:
+        raise ClusterError(
+            f"{kind.noun}/{name} names the namespace {metadata['namespace']!r}, but this cluster "
+            f"object works in {namespace!r} only. Take the line out of the manifest, or connect "
+            f"with namespace={metadata['namespace']!r}."
+        )
+    labels = {**(metadata.get("labels") or {}), LABEL: LABEL_VALUE}
+    manifest["metadata"] = {**metadata, "namespace": namespace, "labels": labels}
+    return kind, str(name), manifest
+
+
+def apply_one(api: Any, namespace: str, manifest: Object) -> str:
+    """Create an object, or patch it to what the manifest says.
+
+    Keys that the manifest no longer has are removed if it was applied before; an entry of a
+    list that it no longer has stays, as this does not know which lists are merged.
+
+    Returns:
+        A line like kubectl's: "job.batch/job-wq-2 created".
+    """
+    kind, name, wanted = ready_to_send(manifest, namespace)
+    title = f"{kind.noun}.{kind.group}/{name}" if kind.group else f"{kind.noun}/{name}"
+    applied = json.dumps(wanted, sort_keys=True, separators=(",", ":"))
+    wanted = copy.deepcopy(wanted)
+    wanted["metadata"].setdefault("annotations", {})[LAST_APPLIED] = applied
+    live = find(api, namespace, kind, name) if "name" in wanted["metadata"] else None
+    if live is None:
+        _create(api, namespace, kind, wanted)
+        return f"{title} created"
+    before = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED, "{}")
+    patch = _with_removals(json.loads(before), wanted)
+    try:
+        changed = get(kind.method(api, "patch"), name, namespace, patch)
+    except ApiException as error:
+        if error.status == 422 and ("immutable" in said_by(error) or "forbidden" in said_by(error)):
+            raise ClusterError(_cannot_change(kind, name, said_by(error))) from None
+        raise
+    return f"{title} {'unchanged' if _content(changed) == _content(live) else 'configured'}"
+
+
+def find(api: Any, namespace: str, kind: Kind, name: str) -> Object | None:
+    """An object, or None if there is none."""
+    try:
+        return get(kind.method(api, "read"), name, namespace)
+    except ApiException as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def delete(
+    api: Any, namespace: str, kind: Kind, name: str, grace_seconds: int | None = None
+) -> bool:
+    """Delete an object and what it owns, without waiting; False if it was not there."""
+    grace = {} if grace_seconds is None else {"grace_period_seconds": grace_seconds}
+    try:
+        # The API's default for Jobs, Orphan, would leave their pods behind.
+        get(kind.method(api, "delete"), name, namespace, propagation_policy="Background", **grace)
+    except ApiException as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
+
+
+def list_all(api: Any, namespace: str, kind: Kind, selector: str = "") -> list[Object]:
+    """All objects of a kind; none if the cluster does not know the kind."""
+    try:
+        found = get(kind.method(api, "list"), namespace, label_selector=selector)
+    except ApiException as error:
+        if error.status in (403, 404):
+            return []
+        raise
+    return list(found.get("items") or [])
+
+
+def _create(api: Any, namespace: str, kind: Kind, manifest: Object) -> None:
+    deadline = time.monotonic() + NEW_NAMESPACE_SECONDS
+    while True:
+        try:
+            get(kind.method(api, "create"), namespace, manifest)
+            return
+        except ApiException as error:
+            too_new = error.status == 403 and "serviceaccount" in said_by(error)
+            if not too_new or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _with_removals(before: Object, wanted: Object) -> Object:
+    """The wanted object, with a null for each key that was applied before and is gone."""
+    patch = dict(wanted)
+    for key, value in before.items():
+        if key not in wanted:
+            patch[key] = None
+        elif isinstance(value, dict) and isinstance(wanted[key], dict):
+            patch[key] = _with_removals(value, wanted[key])
+    return patch
+
+
+def _content(live: Object) -> Object:
+    """What counts as a change: not the version, the bookkeeping or the status."""
+    bookkeeping = ("resourceVersion", "managedFields", "generation")
+    metadata = {k: v for k, v in live["metadata"].items() if k not in bookkeeping}
+    return {**live, "metadata": metadata, "status": None}
+
+
+def _cannot_change(kind: Kind, name: str, said: str) -> str:
+    fields = ", ".join(dict.fromkeys(re.findall(r"\b(?:spec|data)[\w.\[\]]*", said))) or "a part"
+    return (
+        f"{kind.noun}/{name} is there already, and {fields} of it cannot be changed in place. "
+        f"Delete it first, cluster.delete('{kind.noun}/{name}'), then apply again."
+    )
+
+
+def is_ours(found: Object) -> bool:
+    """True if an object carries our label."""
+    return bool((found["metadata"].get("labels") or {}).get(LABEL) == LABEL_VALUE)
+
+
+def belongs_to_kubernetes(kind: Kind, found: Object) -> bool:
+    """True for what every namespace has by itself."""
+    name = found["metadata"]["name"]
+    return (
+        (kind.name == "ServiceAccount" and name == "default")
+        or (kind.name == "ConfigMap" and name == "kube-root-ca.crt")
+        or (kind.name == "Secret" and found.get("type") == "kubernetes.io/service-account-token")
+    )
+
+
+def owned_by(found: Object, uids: Iterable[str]) -> bool:
+    """True if one of the owners of an object is among these."""
+    owners = {one.get("uid") for one in found["metadata"].get("ownerReferences") or []}
+    return not owners.isdisjoint(uids)

@@ -1,0 +1,115 @@
+"""The namespace that we work in: made when it is missing, taken away when it is ours.
+
+https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from .errors import WaitTimeout
+from .kube import get
+from .manifests import (
+    KINDS,
+    LABEL,
+    LABEL_VALUE,
+    OURS,
+    Kind,
+    belongs_to_kubernetes,
+    delete,
+    is_ours,
+    kind_of,
+    list_all,
+)
+from .waiting import wait_gone
+
+SECONDS = 90  # a namespace takes some seconds to go
+
+
+def ensure(api: Any, namespace: str) -> None:
+    """Make the namespace if it is not there, and wait until pods can be made in it."""
+    core = client.CoreV1Api(api)
+    try:
+        found = get(core.read_namespace, namespace)
+        if found.get("status", {}).get("phase") != "Terminating":
+            return
+        _wait_gone(core, namespace, time.monotonic() + SECONDS)
+    except ApiException as error:
+        if error.status == 403:  # we may not look, but may well work inside it
+            return
+        if error.status != 404:
+            raise
+    body = {"metadata": {"name": namespace, "labels": {LABEL: LABEL_VALUE}}}
+    try:
+        get(core.create_namespace, body)
+    except ApiException as error:
+        if error.status != 409:  # somebody else was faster
+            raise
+    _wait_service_account(core, namespace)
+
+
+def clean_up(api: Any, namespace: str) -> list[str]:
+    """Delete what carries our label, and the namespace if it is ours. See `Cluster.clean_up`."""
+    deadline = time.monotonic() + SECONDS
+    deleted: dict[Kind, dict[str, str]] = {}
+    for kind in KINDS:
+        for found in list_all(api, namespace, kind, OURS):
+            name = found["metadata"]["name"]
+            deleted.setdefault(kind, {})[found["metadata"]["uid"]] = name
+            delete(api, namespace, kind, name)
+    uids = {uid for names in deleted.values() for uid in names}
+    # Pods may be owned by a ReplicaSet that is owned by what we deleted.
+    for kind in dict.fromkeys([*deleted, kind_of("replicaset"), kind_of("pod")] if deleted else ()):
+        uids |= wait_gone(api, namespace, kind, uids, deadline, {})
+    lines = [f"{kind.noun}/{name}" for kind, names in deleted.items() for name in names.values()]
+    if _is_ours_and_empty(api, namespace):
+        core = client.CoreV1Api(api)
+        get(core.delete_namespace, namespace)
+        _wait_gone(core, namespace, deadline)
+        lines.append(f"namespace/{namespace}")
+    return sorted(lines)
+
+
+def _is_ours_and_empty(api: Any, namespace: str) -> bool:
+    try:
+        found = get(client.CoreV1Api(api).read_namespace, namespace)
+    except ApiException as error:
+        if error.status in (403, 404):
+            return False
+        raise
+    return is_ours(found) and not any(
+        not belongs_to_kubernetes(kind, one)
+        for kind in KINDS
+        for one in list_all(api, namespace, kind)
+    )
+
+
+def _wait_service_account(core: Any, namespace: str) -> None:
+    """A new namespace has no default service account at first, and refuses pods till then."""
+    for _ in range(50):
+        try:
+            get(core.read_namespaced_service_account, "default", namespace)
+            return
+        except ApiException as error:
+            if error.status != 404 or "default" not in str(error.body):
+                return
+            time.sleep(0.1)
+
+
+def _wait_gone(core: Any, namespace: str, deadline: float) -> None:
+    while time.monotonic() < deadline:
+        try:
+            get(core.read_namespace, namespace)
+        except ApiException as error:
+            if error.status == 404:
+                return
+            raise
+        time.sleep(0.1)
+    raise WaitTimeout(
+        f"The namespace {namespace} is still being deleted. Wait a little and try again, "
+        f"or look at `kubectl describe namespace {namespace}`."
+    )

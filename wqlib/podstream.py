@@ -1,0 +1,157 @@
+"""The two things that go through a WebSocket into a pod: a command, and a port.
+
+https://kubernetes.io/docs/reference/kubectl/generated/kubectl_exec/
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from kubernetes import client
+from kubernetes.stream import stream
+
+from . import states
+from .errors import ClusterError, WaitTimeout
+from .kube import Object, get, in_words, stream_client
+from .manifests import Kind
+
+STDOUT, STDERR, STATUS = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """What a command in a pod did.
+
+    Attributes:
+        stdout: What it wrote to standard output.
+        stderr: What it wrote to standard error.
+        exit_code: 0 if it succeeded.
+    """
+
+    stdout: str
+    stderr: str
+    exit_code: int
+
+
+def run(api: Any, namespace: str, pod: str, command: list[str], seconds: float) -> ExecResult:
+    """Run a command in a pod's first container. See `Cluster.exec`."""
+    container = _first_container(api, namespace, pod)
+    channel = stream(
+        client.CoreV1Api(stream_client(api)).connect_get_namespaced_pod_exec,
+        pod,
+        namespace,
+        container=container,
+        command=command,
+        stdin=False,
+        stdout=True,
+        stderr=True,
+        tty=False,
+        binary=True,
+        _preload_content=False,
+    )
+    deadline = time.monotonic() + seconds
+    parts: dict[int, list[bytes]] = {STDOUT: [], STDERR: [], STATUS: []}
+    try:
+        while channel.is_open() and (left := deadline - time.monotonic()) > 0:
+            channel.update(timeout=min(left, 1))
+            for number, got in parts.items():
+                got.append(channel.read_channel(number))
+        ended = not channel.is_open()
+    finally:
+        channel.close()
+    text = {number: b"".join(got).decode("utf-8", "replace") for number, got in parts.items()}
+    if not ended and not text[STATUS]:
+        raise WaitTimeout(
+            f"{' '.join(command)!r} in pod/{pod} did not end within {seconds:g} s. "
+            "Give it more with timeout_seconds=…, or use a command that ends by itself."
+        )
+    return ExecResult(text[STDOUT], text[STDERR], _exit_code(pod, command, text[STATUS]))
+
+
+@in_words
+def dial(api: Any, namespace: str, kind: Kind, name: str, port: int) -> Any:
+    """Open a WebSocket to the port of a pod that is ready to serve a target."""
+    pod, number = endpoint(api, namespace, kind, name, port)
+    return stream(
+        client.CoreV1Api(stream_client(api)).connect_get_namespaced_pod_portforward,
+        pod,
+        namespace,
+        ports=str(number),
+        binary=True,
+        _preload_content=False,
+    ).sock
+
+
+def endpoint(api: Any, namespace: str, kind: Kind, name: str, port: int) -> tuple[str, int]:
+    """Name and port of a pod that is ready to serve "service/…" or "pod/…"."""
+    core = client.CoreV1Api(api)
+    target_port: int | str = port
+    if kind.name == "Pod":
+        pods = [get(core.read_namespaced_pod, name, namespace)]
+    elif kind.name == "Service":
+        service = get(core.read_namespaced_service, name, namespace)
+        target_port = _target_port(service, port)
+        wanted = service["spec"].get("selector") or {}
+        chosen = ",".join(f"{key}={value}" for key, value in wanted.items())
+        listed = get(core.list_namespaced_pod, namespace, label_selector=chosen)
+        pods = (listed.get("items") or []) if wanted else []
+    else:
+        raise ClusterError(f"A {kind.noun} has no port. Name a service or a pod.")
+    for pod in pods:
+        leaving = pod["metadata"].get("deletionTimestamp")
+        if states.has_condition(pod, "Ready") and not leaving:
+            return pod["metadata"]["name"], _port_number(pod, target_port)
+    lines = "; ".join(states.pod_line(pod) for pod in pods) or "it has no pods"
+    raise ClusterError(
+        f"No pod behind {kind.noun}/{name} is ready ({lines}). Wait for it first, as in "
+        "cluster.wait('pod/redis', 'ready')."
+    )
+
+
+def _first_container(api: Any, namespace: str, pod: str) -> str:
+    raw = get(client.CoreV1Api(api).read_namespaced_pod, pod, namespace)
+    if raw.get("status", {}).get("phase") != "Running":
+        raise ClusterError(
+            f"pod/{pod} does not run ({states.pod_line(raw)}), so no command can run in it. "
+            f"Wait for it first: cluster.wait('pod/{pod}', 'running')."
+        )
+    return str(raw["spec"]["containers"][0]["name"])
+
+
+def _target_port(service: Object, port: int) -> int | str:
+    ports = service["spec"].get("ports") or []
+    for one in ports:
+        if one["port"] == port:
+            target: int | str = one.get("targetPort") or port
+            return target
+    raise ClusterError(
+        f"service/{service['metadata']['name']} has no port {port}. "
+        f"It has: {', '.join(str(one['port']) for one in ports) or 'none'}."
+    )
+
+
+def _port_number(pod: Object, port: int | str) -> int:
+    """The number of a port that a service may call by its name."""
+    for container in pod["spec"].get("containers", []):
+        for one in container.get("ports") or []:
+            if one.get("name") == port:
+                return int(one["containerPort"])
+    return int(port)
+
+
+def _exit_code(pod: str, command: list[str], status: str) -> int:
+    """Read the last message of an exec: a Status object."""
+    try:
+        said = json.loads(status or "{}")
+    except ValueError:
+        said = {"message": status}
+    if said.get("status") == "Success":
+        return 0
+    for cause in (said.get("details") or {}).get("causes") or []:
+        if cause.get("reason") == "ExitCode":
+            return int(cause["message"])
+    why = str(said.get("message") or "the connection ended before the command did")
+    raise ClusterError(f"{' '.join(command)!r} could not be run in pod/{pod}: {why.strip()}.")
