@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .cluster import Cluster as Cluster
     from .cluster import connect as connect
     from .dashboard import Dashboard as Dashboard
+    from .errors import LeaseLost as LeaseLost
+    from .errors import WaitTimeout as WaitTimeout
+    from .errors import WqlibError as WqlibError
     from .history import History as History
     from .items import Lease as Lease
     from .queue import WorkQueue as WorkQueue
@@ -25,10 +28,23 @@ _HOME = {
     "Dashboard": "dashboard",
     "History": "history",
     "Lease": "items",
+    "LeaseLost": "errors",
+    "WaitTimeout": "errors",
     "WorkQueue": "queue",
+    "WqlibError": "errors",
 }
 
-__all__ = ["Cluster", "Dashboard", "History", "Lease", "WorkQueue", "connect"]
+__all__ = [
+    "Cluster",
+    "Dashboard",
+    "History",
+    "Lease",
+    "LeaseLost",
+    "WaitTimeout",
+    "WorkQueue",
+    "WqlibError",
+    "connect",
+]
 
 
 def __getattr__(name: str) -> Any:
