@@ -25,7 +25,7 @@ import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from .errors import ClusterError, ClusterUnreachable, NotFound
+from ..errors import ClusterError, ClusterUnreachable, NotFound
 
 CONNECT_SECONDS = 4
 READ_SECONDS = 30

@@ -21,7 +21,7 @@ import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from .errors import ClusterError
+from ..errors import ClusterError
 from .kube import Object, get, said_by
 
 LABEL, LABEL_VALUE = "app.kubernetes.io/managed-by", "wqlib"
@@ -255,7 +255,7 @@ def _create(api: Any, namespace: str, kind: Kind, manifest: Object) -> None:
             get(kind.method(api, "create"), namespace, manifest)
             return
         except ApiException as error:
-            too_new = error.status == 403 and "serviceaccount" in said_by(error)
+            too_new = error.status in (403, 500) and "service account" in said_by(error)
             if not too_new or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)

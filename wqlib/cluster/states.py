@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import ClusterError
-from .events import PodEvent, PodKind
+from ..errors import ClusterError
+from ..events import PodEvent, PodKind
 
 Object = dict[str, Any]
 

@@ -1,22 +1,11 @@
-"""One object for a cluster, with the verbs that kubectl users know.
+"""The verbs: apply, wait, logs, exec and the rest, each a few lines over the modules beside.
 
-`connect()` gives the local cluster, and a real one only if it is named. What comes after
-that line is the same for both::
-
-    cluster = connect()
-    cluster.apply("manifests/redis.yaml")
-    cluster.wait("pod/redis", "ready")
-    with cluster.port_forward("service/redis", 6379) as forward:
-        ...
-
-All objects go into one namespace and carry our label, and `clean_up()` takes away just
-those. `cluster.core` and `cluster.batch` are the official client, for everything else.
+https://kubernetes.io/docs/reference/kubectl/
 """
 
 from __future__ import annotations
 
 import base64
-import os
 import re
 import secrets
 import threading
@@ -28,65 +17,16 @@ from typing import Any
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
+from ..errors import ClusterError, ImageError
+from ..events import PodEvent
 from . import builder, manifests, namespaces, podstream, states, waiting
-from .errors import ClusterError, ImageError
-from .events import PodEvent
-from .kube import Object, client_for, find_context, follow, get, in_words, kubeconfig_files
+from .kube import Object, follow, get, in_words
 from .manifests import LABEL, LABEL_VALUE, Source, kind_of, split_target
 from .podstream import ExecResult
 from .portforward import PortForward
 from .states import Pod
 
-__all__ = ["Cluster", "ExecResult", "Pod", "PortForward", "connect"]
-
 LOCAL = "local"
-
-
-@in_words
-def connect(
-    context: str | None = None,
-    *,
-    namespace: str = "wq-course",
-    kubeconfig: str | Path | None = None,
-) -> Cluster:
-    """Connect to a cluster: the local one, unless you name a real one.
-
-    Args:
-        context: A context of your kubeconfig, e.g. "kind-wq". None means the variable
-            WQLIB_CONTEXT, and without that the local cluster, which is started if it does
-            not run. "local" means the local cluster whatever the variable says.
-        namespace: Where everything goes; made, with our label, if it is not there.
-        kubeconfig: The file that has the context; by default KUBECONFIG or ~/.kube/config.
-
-    Raises:
-        ClusterError: If there is no such context; the message lists those that there are.
-        ClusterUnreachable: If the API server does not answer.
-
-    Example:
-        >>> cluster = connect()
-        >>> cluster
-        Cluster(namespace='wq-course')
-    """
-    context = context or os.environ.get("WQLIB_CONTEXT") or None
-    if context in (None, LOCAL):
-        if kubeconfig and context is None:
-            raise ClusterError(
-                "A kubeconfig was named, but no context. Name the context too, as in "
-                "connect('kind-wq', kubeconfig=…); without one, connect() uses the local cluster."
-            )
-        path = _start_local()
-        return Cluster(LOCAL, namespace, path, client_for([path], None))
-    files = kubeconfig_files(kubeconfig)
-    path = find_context(files, str(context))
-    return Cluster(str(context), namespace, path, client_for(files, context))
-
-
-def _start_local() -> Path:
-    from . import localcluster, redisserver
-
-    server = redisserver.find()
-    path: Path = localcluster.ensure(redis_server=server, redis_cli=redisserver.find_cli(server))
-    return path
 
 
 class Cluster:
@@ -369,7 +309,7 @@ class Cluster:
         """
         if self.name != LOCAL:
             return builder.build(self.name, tag, folder)
-        from . import localcluster
+        from .. import localcluster
 
         try:
             localcluster.build_image(tag, Path(folder).expanduser())

@@ -13,8 +13,8 @@ from typing import Any
 from kubernetes import client
 from kubernetes.stream import stream
 
+from ..errors import ClusterError, WaitTimeout
 from . import states
-from .errors import ClusterError, WaitTimeout
 from .kube import Object, get, in_words, stream_client
 from .manifests import Kind
 

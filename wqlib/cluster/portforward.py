@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from wqlib.errors import ClusterError
+from ..errors import ClusterError
 
 DATA, ERRORS = 0, 1
 CHUNK = 64 * 1024

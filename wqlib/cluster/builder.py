@@ -11,7 +11,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from .errors import ImageError
+from ..errors import ImageError
 
 VARIABLE = "WQLIB_BUILD_COMMAND"
 SHOWN_LINES = 15

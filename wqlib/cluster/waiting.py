@@ -12,8 +12,8 @@ from typing import Any
 
 from kubernetes import client
 
+from ..errors import ClusterError, NotFound, WaitTimeout
 from . import states
-from .errors import ClusterError, NotFound, WaitTimeout
 from .kube import Object, Selector, follow, get
 from .manifests import Kind, kind_of, owned_by
 from .states import JOB_LABEL

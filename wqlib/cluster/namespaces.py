@@ -11,7 +11,7 @@ from typing import Any
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from .errors import WaitTimeout
+from ..errors import WaitTimeout
 from .kube import get
 from .manifests import (
     KINDS,
@@ -49,7 +49,7 @@ def ensure(api: Any, namespace: str) -> None:
     except ApiException as error:
         if error.status != 409:  # somebody else was faster
             raise
-    _wait_service_account(core, namespace)
+    _wait_service_account(api, namespace)
 
 
 def clean_up(api: Any, namespace: str) -> list[str]:
@@ -88,16 +88,23 @@ def _is_ours_and_empty(api: Any, namespace: str) -> bool:
     )
 
 
-def _wait_service_account(core: Any, namespace: str) -> None:
-    """A new namespace has no default service account at first, and refuses pods till then."""
-    for _ in range(50):
+def _wait_service_account(api: Any, namespace: str) -> None:
+    """A new namespace refuses pods until it has its default service account.
+
+    Up to Kubernetes 1.23, that must have got a token as well.
+    """
+    core = client.CoreV1Api(api)
+    version = get(client.VersionApi(api).get_code)
+    needs_token = version.get("major") == "1" and int(version["minor"].rstrip("+")) < 24
+    for _ in range(100):
         try:
-            get(core.read_namespaced_service_account, "default", namespace)
-            return
+            account = get(core.read_namespaced_service_account, "default", namespace)
+            if account.get("secrets") or not needs_token:
+                return
         except ApiException as error:
             if error.status != 404 or "default" not in str(error.body):
                 return
-            time.sleep(0.1)
+        time.sleep(0.1)
 
 
 def _wait_gone(core: Any, namespace: str, deadline: float) -> None:
