@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wqlib import history as history_module
+from wqlib.history import fold
 from wqlib.events import Event, PodEvent
 from wqlib.history import BadHistoryFile, History, Reading
-from wqlib.recording import EventLog, Recorded
-from wqlib.words import duration, item_seconds
+from wqlib.history.recording import EventLog, Recorded
+from wqlib.history.words import duration, item_seconds
 
 T0 = 1_764_000_000.0
 
@@ -398,7 +398,7 @@ def test_item_times_have_three_digits(seconds: float | None, text: str) -> None:
 
 
 def test_old_detail_is_thinned_and_the_counts_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history_module, "MAX_SPANS", 200)
+    monkeypatch.setattr(fold, "MAX_SPANS", 200)
     story = Story(5_000)
     for i in range(1, 5_001):
         story.lease(i, f"{i}-1@w{i % 4}").complete(i + 3.9, f"{i}-1@w{i % 4}")
@@ -416,7 +416,7 @@ def test_old_detail_is_thinned_and_the_counts_are_not(monkeypatch: pytest.Monkey
 def test_idle_time_is_never_painted_over_when_spans_are_thinned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(history_module, "MAX_SPANS", 100)
+    monkeypatch.setattr(fold, "MAX_SPANS", 100)
     story = Story(2_000)
     for i in range(1, 2_001):
         story.lease(i * 10, f"{i}-1@a").complete(i * 10 + 1, f"{i}-1@a")
@@ -502,7 +502,7 @@ def test_any_cut_into_batches_gives_the_same_history(
 def test_any_cut_gives_the_same_history_when_detail_is_thinned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(history_module, "MAX_SPANS", 50)
+    monkeypatch.setattr(fold, "MAX_SPANS", 50)
     story = Story(900)
     for i in range(1, 901):
         story.lease(i, f"{i}-1@w{i % 3}").complete(i + 2, f"{i}-1@w{i % 3}")
@@ -569,7 +569,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     history = lost_and_found().history()
     path = tmp_path / "run.jsonl"
     path.write_text("old")
-    monkeypatch.setattr("wqlib.recording._to_json", lambda event: 1 / 0)
+    monkeypatch.setattr("wqlib.history.recording._to_json", lambda event: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         history.save(path)
     assert path.read_text() == "old"

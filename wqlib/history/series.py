@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from wqlib.spans import Counts
+from wqlib.history.spans import Counts
 
 MAX_LEVELS = 2_048
 FIRST_STEP_SECONDS = 0.05

@@ -1,28 +1,20 @@
-"""What happened in a run: the events of the queue and its pods, folded into leases per lane.
-
-`History.add` takes events as they come, in batches of any size, and keeps what a picture or
-a table needs: a lane for each worker with its leases as spans, who picked up what another
-had lost, the counts, and how full the queue was over time. It is pure: it never asks Redis
-or the cluster anything, and never looks at the clock. Memory is bounded: the detail of old
-leases is thinned, the counts never are.
-
-A span ends when the queue said so. The first entries of the stream may have been trimmed,
-so the end of a lease that nobody saw begin is counted, but not drawn.
-"""
+"""The fold of events into a history, one step for each kind of event."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from wqlib import recording, words
 from wqlib.events import Event, PodEvent
-from wqlib.recording import BadHistoryFile, Reading, Recorded
-from wqlib.series import Levels, Pace
-from wqlib.spans import (
+from wqlib.history import recording, words
+from wqlib.history.recording import Reading, Recorded
+from wqlib.history.series import Levels, Pace
+from wqlib.history.spans import (
+    ALIVE,
     MAX_SLOTS,
     Counts,
     Handover,
@@ -33,19 +25,6 @@ from wqlib.spans import (
     Span,
     thinned,
 )
-
-__all__ = [
-    "BadHistoryFile",
-    "Counts",
-    "Handover",
-    "History",
-    "Lane",
-    "Level",
-    "Outcome",
-    "PodRow",
-    "Reading",
-    "Span",
-]
 
 MAX_SPANS = 24_000
 MAX_HANDOVERS = 2_000
@@ -158,7 +137,7 @@ class History:
             log(event)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the run to a file of JSON lines; `wqlib.recording` documents the format.
+        """Write the run to a file of JSON lines; `wqlib.history.recording` documents the format.
 
         Args:
             path: Where to; by convention it ends in `.jsonl`.
@@ -378,10 +357,15 @@ class History:
             self._fold(list(marks))
 
     def _pod(self, event: PodEvent) -> None:
-        if not event.job and event.pod not in self.lanes:
-            return  # Redis itself, say: it does no items
+        known = event.pod in self.lanes
+        over = event.kind not in ALIVE
+        if not known and (over or not event.job):
+            return  # it ended before we looked, or it is not of a Job: Redis itself, say
         lane = self._lane(event.pod, event.at)
         self.last_at = max(self.last_at, event.at)
+        if lane.spans and not lane.state:
+            # The first news of a pod that has long been at work is old news.
+            event = replace(event, at=lane.spans[-1].end or event.at if over else lane.first_at)
         lane.job = event.job or lane.job
         lane.state = event.kind
         if not lane.marks or lane.marks[-1].kind != event.kind:

@@ -1,0 +1,28 @@
+"""Pictures of a run: its leases in lanes, how full the queue was, how fast it went.
+
+Pure: a `History` in, a `Picture` out, which a notebook shows and `save` writes to a file
+(PNG, SVG). `RunPicture` is the same for a run that goes on: it keeps its shapes and only
+moves them, so a frame costs some milliseconds.
+
+Example:
+    >>> from wqlib.history import History
+    >>> picture = timeline(History())
+    >>> picture.save("/tmp/run.svg")
+"""
+
+from __future__ import annotations
+
+from wqlib.plots.canvas import Picture
+from wqlib.plots.pictures import RunPicture, queue_depth, throughput, timeline
+from wqlib.plots.theme import THEMES, Theme, ThemeName
+
+__all__ = [
+    "THEMES",
+    "Picture",
+    "RunPicture",
+    "Theme",
+    "ThemeName",
+    "queue_depth",
+    "throughput",
+    "timeline",
+]

@@ -1,0 +1,356 @@
+"""A figure without pyplot: fast text, fast PNG, and shapes drawn many at a time.
+
+Three things make a frame cheap. All shapes of one kind are one compound path, so a hatch is
+rendered once and not once a bar. A text is rasterised once and then copied. And the PNG is
+written with the fastest settings, since it is looked at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from pathlib import Path as FilePath
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from numpy.typing import NDArray
+
+from wqlib.plots.layout import TEXT_SIZE, Floats, Role, Text
+from wqlib.plots.theme import Fill, Theme
+
+PIXELS_PER_INCH = 100  # of the layout; a figure may have more dots than that
+_FAMILIES = ("Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
+_LAST_RESORT = "DejaVu Sans"  # comes with matplotlib
+_WEIGHTS: dict[Role, str] = {"name": "normal", "job": "bold", "bar": "normal", "dim": "normal"}
+
+
+class Picture(Figure):
+    """A figure that shows itself in a notebook, without pyplot and without a backend.
+
+    Args:
+        width: In pixels of 1/100 inch.
+        height: In pixels.
+        theme: Colours.
+        name: What it is a picture of; its `repr` says no more, so that it never changes.
+        scale: Dots a pixel: 2.0 is sharp on every screen.
+
+    Attributes:
+        still: What never changes; `frame` draws it only once.
+    """
+
+    def __init__(
+        self, width: float, height: float, theme: Theme, name: str = "picture", scale: float = 2.0
+    ) -> None:
+        super().__init__(
+            figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH),
+            dpi=PIXELS_PER_INCH * scale,
+            facecolor=theme.ground,
+        )
+        FigureCanvasAgg(self)
+        self.theme = theme
+        self.name = name
+        self.width, self.height = width, height
+        self.still: list[Artist] = []
+        self._background: Any = None
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    __str__ = __repr__
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        size = {"width": round(self.width), "height": round(self.height)}
+        return {"text/plain": repr(self), "image/png": self.png()}, {"image/png": size}
+
+    def area(self, top: float, height: float, left: float = 0.0, right: float = 0.0) -> Axes:
+        """Axes without axes: an empty area, its y running downwards in pixels of the figure."""
+        w, h = self.width, self.height
+        axes = self.add_axes((left / w, 1 - (top + height) / h, (w - left - right) / w, height / h))
+        axes.set_axis_off()
+        axes.set_xlim(left, w - right)
+        axes.set_ylim(top + height, top)
+        return axes
+
+    def png(self) -> bytes:
+        """The picture as PNG."""
+        canvas: Any = self.canvas
+        canvas.draw()
+        return encode_png(np.asarray(canvas.buffer_rgba()))
+
+    def frame(self) -> bytes:
+        """The picture as PNG, for one that is drawn again and again."""
+        canvas: Any = self.canvas
+        if self._background is None:
+            moving = [a for a in self.get_children() if a not in self.still and a is not self.patch]
+            with _hidden(moving):
+                canvas.draw()
+            self._background = canvas.copy_from_bbox(self.bbox)
+        with _hidden([*self.still, self.patch]):
+            canvas.restore_region(self._background)
+            self.draw(canvas.get_renderer())
+        return encode_png(np.asarray(canvas.buffer_rgba()))
+
+    def svg(self) -> str:
+        """The picture as SVG, its texts kept as text."""
+        file = io.StringIO()
+        settings = {"svg.fonttype": "none", "svg.hashsalt": "wqlib"}
+        with mpl.rc_context(settings):  # type: ignore[arg-type]
+            self.savefig(file, format="svg", facecolor=self.theme.ground, metadata={"Date": None})
+        return file.getvalue()
+
+    def save(self, path: str | FilePath) -> None:
+        """Write the picture to a file.
+
+        Args:
+            path: Its ending says the format: `.png`, `.svg`, or another that matplotlib has.
+        """
+        target = FilePath(path)
+        if target.suffix.lower() == ".png":
+            target.write_bytes(self.png())
+        elif target.suffix.lower() == ".svg":
+            target.write_text(self.svg(), encoding="utf-8")
+        else:
+            self.savefig(target, facecolor=self.theme.ground)
+
+
+@contextlib.contextmanager
+def _hidden(artists: list[Artist]) -> Iterator[None]:
+    seen = [artist for artist in artists if artist.get_visible()]
+    for artist in seen:
+        artist.set_visible(False)
+    try:
+        yield
+    finally:
+        for artist in seen:
+            artist.set_visible(True)
+
+
+def encode_png(pixels: NDArray[np.uint8], level: int = 1) -> bytes:
+    """Write pixels as PNG, unfiltered: flat colours pack well all the same, and it is quick.
+
+    Args:
+        pixels: Rows of RGBA pixels.
+        level: Of the compression, 1 (fast) to 9 (small).
+
+    Returns:
+        The file, see https://www.w3.org/TR/png/.
+    """
+    height, width, _ = pixels.shape
+    rows = np.zeros((height, 1 + 4 * width), np.uint8)
+    rows[:, 1:] = pixels.reshape(height, -1)
+    head = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows.data, level)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+class Shapes(PathPatch):
+    """Many shapes of one look, drawn as one path."""
+
+    def __init__(self, axes: Axes, zorder: float, **look: Any) -> None:
+        super().__init__(Path(np.zeros((1, 2))), zorder=zorder, **look)
+        self.set_visible(False)
+        axes.add_artist(self)
+
+    @classmethod
+    def filled(cls, axes: Axes, zorder: float, fill: Fill, name: str = "") -> Shapes:
+        shapes = cls(
+            axes,
+            zorder,
+            facecolor=fill.face,
+            edgecolor=fill.edge,
+            hatch=fill.hatch or None,
+            linewidth=0.0 if fill.edge == "none" else 0.7,
+            linestyle=(0, (3, 2)) if fill.dashed else "solid",
+            gid=name or None,
+        )
+        if hasattr(shapes, "set_hatch_linewidth"):
+            shapes.set_hatch_linewidth(0.9)
+        return shapes
+
+    @classmethod
+    def stroked(
+        cls, axes: Axes, zorder: float, colour: str, width: float, name: str = "", **look: Any
+    ) -> Shapes:
+        return cls(
+            axes, zorder, fill=False, edgecolor=colour, linewidth=width, gid=name or None, **look
+        )
+
+    def show(self, path: Path | None) -> None:
+        """Draw this from now on; None draws nothing."""
+        self.set_visible(path is not None)
+        if path is not None:
+            self.set_path(path)
+
+
+def rectangles(rows: Floats) -> Path | None:
+    """Rows of start, end, top, bottom."""
+    if not len(rows):
+        return None
+    corners = np.empty((len(rows), 5, 2))
+    corners[:, :, 0] = rows[:, [0, 0, 1, 1, 0]]
+    corners[:, :, 1] = rows[:, [2, 3, 3, 2, 2]]
+    return polygons(corners)
+
+
+def polygons(corners: Floats) -> Path | None:
+    """Closed shapes of equally many corners, the last equal to the first: (number, corners, 2)."""
+    number, each, _ = corners.shape
+    if not number:
+        return None
+    codes = np.full(each, Path.LINETO, Path.code_type)
+    codes[0], codes[-1] = Path.MOVETO, Path.CLOSEPOLY
+    return Path(corners.reshape(-1, 2), np.tile(codes, number))
+
+
+def lines(x0: Floats, y0: Floats, x1: Floats, y1: Floats) -> Path | None:
+    """Straight lines."""
+    if not len(x0):
+        return None
+    ends = np.empty((len(x0), 2, 2))
+    ends[:, 0, 0], ends[:, 0, 1], ends[:, 1, 0], ends[:, 1, 1] = x0, y0, x1, y1
+    return Path(ends.reshape(-1, 2), np.tile([Path.MOVETO, Path.LINETO], len(x0)))
+
+
+def curves(points: Floats) -> Path | None:
+    """Bezier curves: (number, 4, 2), from the first point to the last."""
+    if not len(points):
+        return None
+    codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]
+    return Path(points.reshape(-1, 2), np.tile(codes, len(points)))
+
+
+class TextLayer(Artist):
+    """Texts at places in the figure, cheap to draw again and again.
+
+    Attributes:
+        texts: What is drawn.
+    """
+
+    def __init__(self, picture: Picture, zorder: float = 10.0) -> None:
+        super().__init__()
+        self.texts: list[Text] = []
+        self.set_zorder(zorder)
+        self._theme = picture.theme
+        picture.add_artist(self)
+
+    def draw(self, renderer: Any) -> None:
+        if not self.get_visible():
+            return
+        figure = self.get_figure(root=True)
+        assert isinstance(figure, Picture)
+        scale = figure.dpi / PIXELS_PER_INCH
+        bottom = figure.height * scale
+        if isinstance(renderer, RendererAgg):
+            gc = renderer.new_gc()
+            for text in self.texts:
+                look = self._look(text.role)
+                image, width, above, below = _bitmap(text.text, *look, figure.dpi)
+                left = round(text.x * scale - width * _SHIFT[text.align]) - _PAD
+                base = round(text.y * scale + above / 2)
+                renderer.draw_image(gc, left, bottom - base - below, image)
+            gc.restore()
+            return
+        for text in self.texts:
+            colour, weight, size = self._look(text.role)
+            font = _font(weight, size)
+            word = _printable(text.text)
+            width, _, _ = renderer.get_text_width_height_descent(word, font, False)
+            _, above, _ = renderer.get_text_width_height_descent("H", font, False)
+            gc = renderer.new_gc()
+            gc.set_foreground(colour)
+            x = text.x * scale - width * _SHIFT[text.align]
+            y = text.y * scale + above / 2
+            renderer.draw_text(gc, x, y if renderer.flipy() else bottom - y, word, font, 0, False)
+            gc.restore()
+
+    def _look(self, role: Role) -> tuple[str, str, float]:
+        theme = self._theme
+        colour = {"dim": theme.dim, "bar": theme.on_bar}.get(role, theme.text)
+        return colour, _WEIGHTS[role], TEXT_SIZE
+
+
+def text_width(text: str, role: Role = "dim") -> float:
+    """How wide a text is, in pixels."""
+    font = _font(_WEIGHTS[role], TEXT_SIZE)
+    width, _, _ = _probe(PIXELS_PER_INCH).get_text_width_height_descent(
+        _printable(text), font, False
+    )
+    return float(width)
+
+
+_PAD = 2
+_SHIFT = {"left": 0.0, "center": 0.5, "right": 1.0}
+
+
+@cache
+def _family() -> list[str]:
+    # Asking for a font that is not there would write a warning into the notebook.
+    there = {font.name for font in font_manager.fontManager.ttflist}
+    first = next(name for name in _FAMILIES if name in there)
+    return list(dict.fromkeys([first, _LAST_RESORT]))
+
+
+@cache
+def _font(weight: str, size: float) -> FontProperties:
+    return FontProperties(family=_family(), weight=weight, size=size)
+
+
+@cache
+def _known_characters() -> frozenset[int]:
+    known: set[int] = set()
+    for name in _family():
+        path = font_manager.findfont(FontProperties(family=[name]))
+        known |= set(font_manager.get_font(path).get_charmap())
+    return frozenset(known)
+
+
+def _printable(text: str) -> str:
+    known = _known_characters()
+    return "".join(c if ord(c) in known else "□" for c in text)
+
+
+@lru_cache(maxsize=4096)
+def _bitmap(
+    text: str, colour: str, weight: str, size: float, dpi: float
+) -> tuple[NDArray[np.uint8], float, float, int]:
+    """A text as RGBA pixels, bottom row first; its width; the height of a capital above the
+    base line; and how far the image reaches below that line."""
+    font = _font(weight, size)
+    word = _printable(text)
+    probe = _probe(dpi)
+    width, height, descent = probe.get_text_width_height_descent(word, font, False)
+    _, above, _ = probe.get_text_width_height_descent("H", font, False)
+    below = int(np.ceil(descent)) + _PAD
+    rows = int(np.ceil(height - descent)) + _PAD + below
+    agg = _agg(int(np.ceil(width)) + 2 * _PAD, rows, dpi)
+    gc = agg.new_gc()
+    gc.set_foreground(colour)
+    agg.draw_text(gc, _PAD, rows - below, word, font, 0, False)
+    pixels = np.array(agg.buffer_rgba(), np.uint8)
+    return pixels[::-1].copy(), width, above, below
+
+
+@cache
+def _probe(dpi: float) -> Any:
+    return _agg(1, 1, dpi)
+
+
+def _agg(width: int, height: int, dpi: float) -> Any:
+    make: Any = RendererAgg
+    return make(width, height, dpi)

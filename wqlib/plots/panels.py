@@ -1,0 +1,276 @@
+"""The panels of a picture: lanes, queue over time, throughput, time ruler, legend.
+
+A panel makes its shapes once; `show` gives them new outlines. What goes where is decided
+in `wqlib.plots.layout` and `wqlib.plots.depthlayout`, not here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.path import Path
+
+from wqlib.history import History
+from wqlib.plots import depthlayout, layout
+from wqlib.plots.canvas import (
+    Picture,
+    Shapes,
+    TextLayer,
+    curves,
+    lines,
+    polygons,
+    rectangles,
+    text_width,
+)
+from wqlib.plots.layout import LEFT, RIGHT, Floats, Text
+from wqlib.plots.theme import MEANING, Fill, Theme
+from wqlib.plots.timeaxis import TimeAxis, ticks
+
+LEGEND = 46.0
+_DOTS = (0, (1.2, 1))
+RULER = 20.0
+_MARK_WORDS = {
+    "pending": "pod created",
+    "running": "started",
+    "terminating": "told to stop",
+    "succeeded": "finished",
+    "failed": "killed or failed",
+}
+_BAND_WORDS = {"done": "done", "leased": "leased", "pending": "waiting", "dead": "dead"}
+
+
+class Lanes:
+    """The lanes of the pods."""
+
+    def __init__(self, picture: Picture, top: float, height: float) -> None:
+        self.top, self.height = top, height
+        theme = picture.theme
+        self.axes = axes = picture.area(top, height, LEFT, RIGHT)
+        wide = picture.area(top, height)
+        wide.set_zorder(-1)
+        self._width = picture.width
+        self._stripes = Shapes.filled(wide, 0, Fill(theme.stripe), "stripes")
+        self._grid = Shapes.stroked(axes, 1, theme.grid, 0.8, "grid")
+        self._rails = Shapes.stroked(axes, 2, theme.line, 0.9, "rails")
+        self._bars = {
+            kind: Shapes.filled(axes, 3, theme.fills[kind], kind) for kind in layout.BAR_KINDS
+        }
+        self._now = Shapes.stroked(axes, 3.5, theme.dim, 0.8, "now")
+        self._fuses = Shapes.stroked(axes, 4, theme.fuse, 1.6, "fuses", linestyle=_DOTS)
+        self._ends = Shapes.stroked(axes, 4, theme.fuse, 1.4, "deadlines")
+        self._renewals = Shapes.stroked(axes, 4, theme.on_bar, 1.0, "renewals")
+        self._halo = Shapes.stroked(axes, 5, theme.ground, 3.2, "halo")
+        self._curves = Shapes.stroked(axes, 6, theme.text, 1.1, "handovers")
+        self._arrows = Shapes.filled(axes, 6, Fill(theme.text), "arrows")
+        self._marks = {
+            kind: Shapes.filled(axes, 7, fill, f"mark-{kind}")
+            for kind, fill in _mark_fills(theme).items()
+        }
+        for marks in self._marks.values():
+            marks.set_clip_on(False)
+        self._texts = TextLayer(picture)
+
+    def show(self, history: History, axis: TimeAxis) -> None:
+        plan = layout.timeline(history, axis, top=self.top, height=self.height)
+        self.axes.set_xlim(axis.start, axis.end)
+        tops = [(0.0, self._width, b.top, b.top + b.height) for b in plan.boxes if b.stripe]
+        self._stripes.show(rectangles(np.array(tops).reshape(-1, 4)))
+        _show_grid(self._grid, axis, self.top + layout.BAND, self.top + self.height)
+        rails = plan.rails
+        self._rails.show(lines(rails[:, 0], rails[:, 2], rails[:, 1], rails[:, 2]))
+        for kind, shapes in self._bars.items():
+            shapes.show(rectangles(plan.bars[kind]))
+        now = np.array([axis.now] if axis.live else [])
+        low = np.full(len(now), self.top + layout.BAND)
+        self._now.show(lines(now, low, now, np.full(len(now), self.top + self.height)))
+        fuses = plan.fuses
+        self._fuses.show(lines(fuses[:, 0], fuses[:, 2], fuses[:, 1], fuses[:, 2]))
+        ends = fuses[fuses[:, 1] < axis.end]
+        self._ends.show(lines(ends[:, 1], ends[:, 2] - 4, ends[:, 1], ends[:, 2] + 4))
+        ticks = plan.renewals
+        self._renewals.show(lines(ticks[:, 0], ticks[:, 1], ticks[:, 0], ticks[:, 2]))
+        bends = _bends(plan.curves, axis)
+        self._halo.show(curves(bends))
+        self._curves.show(curves(bends))
+        self._arrows.show(_arrows(plan.curves, axis))
+        for kind, marks in self._marks.items():
+            marks.show(_glyphs(kind, plan.marks[kind], axis))
+        self._texts.texts = plan.texts
+
+
+class Depth:
+    """The queue over time."""
+
+    def __init__(self, picture: Picture, top: float, height: float) -> None:
+        self.top, self.height = top, height
+        theme = picture.theme
+        self.axes = picture.area(top, height, LEFT, RIGHT)
+        wide = picture.area(top, height)
+        self._grid = Shapes.stroked(self.axes, 1, theme.grid, 0.8, "grid")
+        self._bands = {
+            band: Shapes.filled(self.axes, 2, theme.fills[band], band) for band in depthlayout.BANDS
+        }
+        self._swatches = {
+            band: Shapes.filled(wide, 2, theme.fills[band]) for band in depthlayout.BANDS
+        }
+        self._texts = TextLayer(picture)
+
+    def show(self, history: History, axis: TimeAxis) -> None:
+        plan = depthlayout.depth(history, axis, top=self.top, height=self.height)
+        self.axes.set_xlim(axis.start, axis.end)
+        self.axes.set_ylim(0, plan.most)
+        _show_grid(self._grid, axis, 0, plan.most)
+        for band, shapes in self._bands.items():
+            outline = plan.bands.get(band)
+            seen = outline is not None and bool((outline[:, 1] > 0).any())
+            shapes.show(_closed(outline) if seen and outline is not None else None)
+        texts = [
+            Text(LEFT - 10, self.top + 8, "items", "name", "right"),
+            Text(LEFT - 10, self.top + 22, f"{history.counts.total:,} in all", "dim", "right"),
+        ]
+        x = axis.x1 + 8
+        for band, (level, y) in plan.labels.items():
+            self._swatches[band].show(rectangles(np.array([[x, x + 9, y - 4.5, y + 4.5]])))
+            texts.append(Text(x + 15, y, f"{level:,} {_BAND_WORDS[band]}", "name"))
+        for band in depthlayout.BANDS:
+            if band not in plan.labels:
+                self._swatches[band].show(None)
+        self._texts.texts = texts
+
+
+class Throughput:
+    """Items completed a second, over time."""
+
+    def __init__(self, picture: Picture, top: float, height: float) -> None:
+        self.top, self.height = top, height
+        theme = picture.theme
+        self.axes = picture.area(top, height, LEFT, RIGHT)
+        self._grid = Shapes.stroked(self.axes, 1, theme.grid, 0.8, "grid")
+        self._area = Shapes.filled(self.axes, 2, theme.fills["done"], "throughput")
+        self._mean = Shapes.stroked(self.axes, 3, theme.text, 1.1, "mean", linestyle=(0, (5, 3)))
+        self._texts = TextLayer(picture)
+
+    def show(self, history: History, axis: TimeAxis) -> None:
+        plan = depthlayout.throughput(history, axis)
+        self.axes.set_xlim(axis.start, axis.end)
+        self.axes.set_ylim(0, plan.most)
+        _show_grid(self._grid, axis, 0, plan.most)
+        self._area.show(_closed(plan.outline) if len(plan.outline) else None)
+        span = np.array([axis.start]), np.array([plan.mean]), np.array([axis.now])
+        self._mean.show(lines(*span, span[1]) if plan.mean else None)
+        y = self.top + self.height * (1 - plan.mean / plan.most)
+        self._texts.texts = [
+            Text(LEFT - 10, self.top + 8, "items a second", "name", "right"),
+            Text(LEFT - 10, self.top + 22, f"at most {plan.highest:,.3g}", "dim", "right"),
+            Text(axis.x1 + 8, max(y, self.top + 8), f"mean {plan.mean:,.3g}", "name"),
+        ]
+
+
+class Ruler:
+    """The moments under the lanes."""
+
+    def __init__(self, picture: Picture, top: float) -> None:
+        self._y = top + RULER / 2
+        self._texts = TextLayer(picture)
+
+    def show(self, axis: TimeAxis) -> None:
+        self._texts.texts = [
+            Text(axis.px(at), self._y, word, "dim", "center") for at, word in ticks(axis)
+        ]
+
+
+def _closed(outline: Floats) -> Path | None:
+    return polygons(np.vstack([outline, outline[:1]])[None])
+
+
+def _show_grid(shapes: Shapes, axis: TimeAxis, low: float, high: float) -> None:
+    at = np.array([seconds for seconds, _ in ticks(axis)])
+    shapes.show(lines(at, np.full(len(at), low), at, np.full(len(at), high)))
+
+
+def _bends(rows: Floats, axis: TimeAxis) -> Floats:
+    """Control points of the handovers: they leave to the right and arrive from the left."""
+    points = np.empty((len(rows), 4, 2))
+    swing = np.maximum(16.0 / axis.scale, (rows[:, 2] - rows[:, 0]) / 2)
+    hop = np.where(rows[:, 1] == rows[:, 3], -18.0, 0.0)  # the same lane: over the bars
+    points[:, 0] = rows[:, :2]
+    points[:, 3] = rows[:, 2:]
+    points[:, 1, 0], points[:, 1, 1] = rows[:, 0] + swing, rows[:, 1] + hop
+    points[:, 2, 0], points[:, 2, 1] = rows[:, 2] - swing, rows[:, 3] + hop
+    return points
+
+
+_CIRCLE = np.array([(np.cos(a), np.sin(a)) for a in np.linspace(0, 2 * np.pi, 17)])
+_CROSS = np.array(
+    [(0, 1), (3, 4), (4, 3), (1, 0), (4, -3), (3, -4), (0, -1), (-3, -4), (-4, -3), (-1, 0),
+     (-4, 3), (-3, 4), (0, 1)]
+)  # fmt: skip
+# Outlines in pixels around the place of the mark, y downwards.
+_GLYPHS: dict[str, Floats] = {
+    "pending": _CIRCLE * 3.2,
+    "running": np.array([(-8.5, -5), (-8.5, 5), (0, 0), (-8.5, -5)], float),
+    "terminating": np.array([(-5, -4), (5, -4), (0, 5), (-5, -4)], float),
+    "succeeded": np.array([(-3.6, -3.6), (-3.6, 3.6), (3.6, 3.6), (3.6, -3.6), (-3.6, -3.6)]),
+    "failed": _CROSS * 1.35,
+    "dot": _CIRCLE * 2.4,
+    "arrow": np.array([(-6, -3.6), (-6, 3.6), (1, 0), (-6, -3.6)], float),
+}
+
+
+def _mark_fills(theme: Theme) -> dict[str, Fill]:
+    return {
+        "pending": Fill(theme.ground, theme.line),
+        "running": Fill(theme.ground, theme.text),
+        "terminating": Fill("#F0E442", theme.text if theme.ground == "#ffffff" else theme.ground),
+        "succeeded": Fill(theme.text, theme.ground),
+        "failed": Fill(theme.text, theme.ground),
+    }
+
+
+def _glyphs(kind: str, places: Floats, axis: TimeAxis) -> Path | None:
+    outline = _GLYPHS[kind] / (axis.scale, 1.0)
+    return polygons(places[:, None, :] + outline[None])
+
+
+def _arrows(rows: Floats, axis: TimeAxis) -> Path | None:
+    return _glyphs("arrow", rows[:, 2:], axis)
+
+
+class Legend:
+    """What each fill, hatch and mark means, in two rows."""
+
+    def __init__(self, picture: Picture, top: float) -> None:
+        self._axes = picture.area(top, LEGEND)
+        self._theme = picture.theme
+        self._texts = TextLayer(picture)
+        self._flat = TimeAxis(0, 0, picture.width, 0, False, 0, picture.width)
+        self._x, self._y = 12.0, top + 14
+        for kind, meaning in MEANING.items():
+            box = np.array([[self._x, self._x + 20, self._y - 6, self._y + 6]])
+            Shapes.filled(self._axes, 1, self._theme.fills[kind]).show(rectangles(box))
+            self._say(meaning, 26)
+        self._x, self._y = 12.0, top + 34
+        fills = _mark_fills(self._theme)
+        for kind, meaning in _MARK_WORDS.items():
+            self._glyph(kind, 9 if kind == "running" else 5, fills[kind])
+            self._say(meaning, 16)
+        self._line(self._theme.fuse, 1.6, linestyle=_DOTS)
+        self._say("time left of a lease", 28)
+        self._line(self._theme.text, 1.1)
+        self._glyph("arrow", 22, Fill(self._theme.text))
+        self._say("lent again", 28)
+        picture.still += [self._axes, self._texts]
+
+    def _say(self, words: str, indent: float) -> None:
+        self._texts.texts.append(Text(self._x + indent, self._y, words))
+        self._x += indent + text_width(words) + 20
+
+    def _glyph(self, kind: str, indent: float, fill: Fill) -> None:
+        place = np.array([[self._x + indent, self._y]])
+        Shapes.filled(self._axes, 2, fill).show(_glyphs(kind, place, self._flat))
+
+    def _line(self, colour: str, width: float, **look: Any) -> None:
+        y = np.array([self._y])
+        path = lines(np.array([self._x]), y, np.array([self._x + 22]), y)
+        Shapes.stroked(self._axes, 1, colour, width, **look).show(path)

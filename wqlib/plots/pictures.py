@@ -1,0 +1,163 @@
+"""The pictures themselves: which panels each has, and how large it is."""
+
+from __future__ import annotations
+
+from wqlib.history import History
+from wqlib.plots import layout
+from wqlib.plots.canvas import Picture
+from wqlib.plots.layout import LEFT, PITCH, RIGHT
+from wqlib.plots.panels import LEGEND, RULER, Depth, Lanes, Legend, Ruler, Throughput
+from wqlib.plots.theme import THEMES, ThemeName
+from wqlib.plots.timeaxis import TimeAxis, time_axis
+
+WIDTH = 900.0
+TOP = 6.0
+DEPTH = 84.0
+_MOST_LANES_HEIGHT = 640.0
+
+
+def timeline(
+    history: History,
+    *,
+    now: float | None = None,
+    width: float = WIDTH,
+    theme: ThemeName = "light",
+) -> Picture:
+    """Draw each lease of each pod.
+
+    Args:
+        history: The run.
+        now: The moment to draw, in seconds since the epoch; None for the last event.
+        width: In pixels.
+        theme: "light" or "dark".
+
+    Returns:
+        A lane for each pod, its leases as bars from loan to end, filled and hatched by how
+        they ended, and a line from each lost lease to the one that got its item next.
+    """
+    number = max(1, len(history.lanes))
+    jobs = {lane.job for lane in history.lanes.values()}
+    height = min(layout.BAND * max(1, len(jobs)) + PITCH * number, _MOST_LANES_HEIGHT)
+    picture = Picture(
+        width, TOP + height + RULER + LEGEND, THEMES[theme], f"timeline of {number} lanes"
+    )
+    panel = Lanes(picture, TOP, height)
+    ruler = Ruler(picture, TOP + height)
+    Legend(picture, TOP + height + RULER)
+    axis = time_axis(history, now, LEFT, width - RIGHT)
+    panel.show(history, axis)
+    ruler.show(axis)
+    return picture
+
+
+def queue_depth(
+    history: History,
+    *,
+    now: float | None = None,
+    width: float = WIDTH,
+    height: float = 220.0,
+    theme: ThemeName = "light",
+) -> Picture:
+    """Draw how many items were done, leased, waiting and dead over time.
+
+    Args:
+        history: The run.
+        now: The moment to draw, in seconds since the epoch; None for the last event.
+        width: In pixels.
+        height: In pixels.
+        theme: "light" or "dark".
+
+    Returns:
+        A stacked area; each band is named at its right.
+    """
+    picture = Picture(width, height, THEMES[theme], "queue over time")
+    panel = Depth(picture, TOP, height - TOP - RULER)
+    ruler = Ruler(picture, height - RULER)
+    axis = time_axis(history, now, LEFT, width - RIGHT)
+    panel.show(history, axis)
+    ruler.show(axis)
+    return picture
+
+
+def throughput(
+    history: History,
+    *,
+    now: float | None = None,
+    width: float = WIDTH,
+    height: float = 160.0,
+    theme: ThemeName = "light",
+) -> Picture:
+    """Draw how many items a second were completed, over time.
+
+    Args:
+        history: The run.
+        now: The moment to draw, in seconds since the epoch; None for the last event.
+        width: In pixels.
+        height: In pixels.
+        theme: "light" or "dark".
+
+    Returns:
+        The rate as an area, and its mean as a broken line.
+    """
+    picture = Picture(width, height, THEMES[theme], "throughput")
+    panel = Throughput(picture, TOP, height - TOP - RULER)
+    ruler = Ruler(picture, height - RULER)
+    axis = time_axis(history, now, LEFT, width - RIGHT)
+    panel.show(history, axis)
+    ruler.show(axis)
+    return picture
+
+
+class RunPicture:
+    """The picture of a run that goes on: lanes, queue over time and legend, redrawn in place.
+
+    Args:
+        lanes: For how many lanes there is full room; more make them narrower.
+        width: In pixels.
+        theme: "light" or "dark".
+        scale: Dots a pixel.
+        window_seconds: How much of the past is shown while the run goes on; None for all.
+
+    Attributes:
+        picture: The figure.
+    """
+
+    def __init__(
+        self,
+        lanes: int = 8,
+        *,
+        width: float = WIDTH,
+        theme: ThemeName = "light",
+        scale: float = 1.5,
+        window_seconds: float | None = 120.0,
+    ) -> None:
+        tall = layout.BAND + PITCH * lanes
+        self.picture = Picture(
+            width, TOP + tall + RULER + DEPTH + 10 + LEGEND, THEMES[theme], "run", scale
+        )
+        self.window_seconds = window_seconds
+        self._x1 = width - RIGHT
+        self._lanes = Lanes(self.picture, TOP, tall)
+        self._ruler = Ruler(self.picture, TOP + tall)
+        self._depth = Depth(self.picture, TOP + tall + RULER, DEPTH)
+        Legend(self.picture, TOP + tall + RULER + DEPTH + 10)
+
+    def axis(self, history: History, now: float) -> TimeAxis:
+        """The time that a frame shows; when it is equal, and the history, so is the frame."""
+        return time_axis(history, now, LEFT, self._x1, window_seconds=self.window_seconds)
+
+    def frame(self, history: History, now: float) -> bytes:
+        """Draw the run as it is now.
+
+        Args:
+            history: The run so far.
+            now: The present, in seconds since the epoch.
+
+        Returns:
+            A PNG, always of the same size.
+        """
+        axis = self.axis(history, now)
+        self._lanes.show(history, axis)
+        self._ruler.show(axis)
+        self._depth.show(history, axis)
+        return self.picture.frame()
