@@ -5,8 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,15))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 READY := .venv/.ready
-NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
-	--nbval-sanitize-with tests/nbval.cfg --timeout 300 notebooks
+NBVAL := $(BIN)/pytest -c tests/nbval.ini --rootdir . notebooks
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -37,8 +36,7 @@ notebooks: $(READY) ## the notebooks alone, against their committed outputs
 
 run-notebooks: $(READY) ## execute the notebooks and keep their outputs (after you edited one)
 	$(BIN)/wqlib cluster stop
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
-	$(BIN)/python tests/tidy_notebooks.py
+	$(BIN)/python .ci/execute_notebooks.py $(ARGS)
 
 test-cluster: $(READY) ## the notebooks and cluster tests on a real cluster (WQLIB_CONTEXT=...)
 	@test -n "$$WQLIB_CONTEXT" || { echo "Name the cluster: WQLIB_CONTEXT=kind-wq make test-cluster"; exit 2; }
