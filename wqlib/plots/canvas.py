@@ -285,6 +285,7 @@ class TextLayer(Artist):
         return colour, _WEIGHTS[role], TEXT_SIZE
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, role: Role = "dim") -> float:
     """How wide a text is, in pixels."""
     font = _font(_WEIGHTS[role], TEXT_SIZE)

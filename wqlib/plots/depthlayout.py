@@ -91,20 +91,20 @@ class RateLayout:
     outline: Floats = field(default_factory=lambda: np.empty((0, 2)))
 
 
-def throughput(history: History, axis: TimeAxis, bins: int = 60) -> RateLayout:
+def throughput(history: History, axis: TimeAxis) -> RateLayout:
     """Lay out how fast the run went.
 
     Args:
         history: The run.
         axis: The time to show.
-        bins: Into how many pieces to cut the time.
 
     Returns:
-        The rate in each piece, as steps.
+        The rate as steps, each long enough for about five items.
     """
     rows = np.array([(level.at, level.done) for level in history.depth]).reshape(-1, 2)
     if not len(rows) or axis.now <= axis.start:
         return RateLayout()
+    bins = int(np.clip(rows[-1, 1] / 5, 6, 80))
     edges = np.linspace(axis.start, axis.now, bins + 1)
     at = np.searchsorted(rows[:, 0] - axis.zero_at, edges, "right")
     done = np.concatenate([[0.0], rows[:, 1]])[at]

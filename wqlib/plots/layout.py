@@ -9,7 +9,7 @@ nothing that happens in the run, so nothing jumps while it goes on.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -34,6 +34,7 @@ MOST_LABELS = 80
 MOST_CURVES = 200
 
 Role = Literal["name", "dim", "bar", "job"]
+Measure = Callable[[str], float]
 
 
 class Text(NamedTuple):
@@ -102,8 +103,20 @@ MARK_KINDS = ("pending", "running", "terminating", "succeeded", "failed")
 _CODE = {kind: code for code, kind in enumerate(BAR_KINDS)}
 
 
+def about_width(text: str) -> float:
+    """About how wide a text is, in pixels; a little too wide rather than too narrow."""
+    em = TEXT_SIZE / 72 * 100
+    narrow = sum(c in "iljtfrI.,:;|!'() -" for c in text)
+    wide = sum(c in "mwMW@%—" or ord(c) > 0x2E80 for c in text)
+    return em * (0.6 * (len(text) - narrow - wide) + 0.38 * narrow + 1.0 * wide)
+
+
 def lane_boxes(
-    lanes: Iterable[Lane], top: float, height: float, pitch: float
+    lanes: Iterable[Lane],
+    top: float,
+    height: float,
+    pitch: float,
+    measure: Measure = about_width,
 ) -> tuple[list[LaneBox], list[Text], int]:
     """Stack the lanes, grouped by Job, into a given height.
 
@@ -112,6 +125,7 @@ def lane_boxes(
         top: Upper edge, in pixels.
         height: Height of all, in pixels.
         pitch: Height of a lane, in pixels; less if they would not fit.
+        measure: Says how wide a text is, in pixels.
 
     Returns:
         A box for each lane; the names of the Jobs; how many lanes found no room.
@@ -127,7 +141,7 @@ def lane_boxes(
     titles: list[Text] = []
     y = top
     for job, members in groups.items():
-        titles.append(Text(12.0, y + BAND / 2, _clip(job or "workers", LEFT * 2), "job"))
+        titles.append(Text(12.0, y + BAND / 2, _clip(job or "workers", 4 * LEFT, measure), "job"))
         y += BAND
         for lane in members:
             boxes.append(LaneBox(lane, y, pitch, len(boxes) % 2 == 0))
@@ -149,7 +163,13 @@ def _fitting(groups: dict[str, list[Lane]], room: int) -> tuple[dict[str, list[L
 
 
 def timeline(
-    history: History, axis: TimeAxis, *, top: float, height: float, pitch: float = PITCH
+    history: History,
+    axis: TimeAxis,
+    *,
+    top: float,
+    height: float,
+    pitch: float = PITCH,
+    measure: Measure | None = None,
 ) -> TimelineLayout:
     """Lay out the lanes of a run.
 
@@ -159,13 +179,15 @@ def timeline(
         top: Upper edge of the lanes, in pixels.
         height: Height of the lanes, in pixels; it is kept, whatever happens in the run.
         pitch: Height of one lane, in pixels; less if they would not fit.
+        measure: Says how wide a text is, in pixels; None for an estimate.
 
     Returns:
         The shapes and texts.
     """
+    measure = measure or about_width
     out = TimelineLayout(axis)
     lanes = history.lanes.values()
-    out.boxes, titles, out.hidden = lane_boxes(lanes, top, height, pitch)
+    out.boxes, titles, out.hidden = lane_boxes(lanes, top, height, pitch, measure)
     out.texts += titles
     if out.hidden:
         more = f"and {out.hidden:,} more pods, not drawn"
@@ -174,7 +196,7 @@ def timeline(
     rails, renewals, fuses = [], [], []
     marks: dict[str, list[tuple[float, float]]] = {kind: [] for kind in MARK_KINDS}
     for box in out.boxes:
-        out.texts += _names(box)
+        out.texts += _names(box, measure)
         rails += _rail(box, axis)
         rows += _closed_bars(box, axis)
         for span in box.lane.held.values():
@@ -190,7 +212,7 @@ def timeline(
     out.fuses = _array(fuses, 3)
     out.marks = {kind: _array(places, 2) for kind, places in marks.items()}
     out.curves = _curves(history, out.boxes, axis)
-    out.texts += _bar_labels(out.boxes, axis)
+    out.texts += _bar_labels(out.boxes, axis, measure)
     out.texts += _numbers(out.boxes, axis, top)
     return out
 
@@ -199,15 +221,13 @@ def _array(rows: list[Any], width: int) -> Floats:
     return np.array(rows, dtype=np.float64).reshape(-1, width)
 
 
-def _names(box: LaneBox) -> list[Text]:
+def _names(box: LaneBox, measure: Measure) -> list[Text]:
     lane, height = box.lane, box.height
     if height < 11:
         return []
     (short,) = words.short_names([lane.worker], lane.job)
     role: Role = "name" if lane.alive or lane.held or not lane.state else "dim"
-    return [
-        Text(LEFT - 10, box.middle, _clip(short, LEFT - 24), role, "right"),
-    ]
+    return [Text(LEFT - 10, box.middle, _clip(short, LEFT - 20, measure), role, "right")]
 
 
 def _rail(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float]]:
@@ -370,7 +390,7 @@ def _curves(history: History, boxes: list[LaneBox], axis: TimeAxis) -> Floats:
     return _array(rows, 4)
 
 
-def _bar_labels(boxes: list[LaneBox], axis: TimeAxis) -> list[Text]:
+def _bar_labels(boxes: list[LaneBox], axis: TimeAxis, measure: Measure) -> list[Text]:
     """Names of the items, newest first, where they fit into their bars."""
     out: list[Text] = []
     for box in boxes:
@@ -386,24 +406,16 @@ def _bar_labels(boxes: list[LaneBox], axis: TimeAxis) -> list[Text]:
             room = axis.px(min(end, axis.end)) - x0 - 8
             if room < 12 or span.outcome not in ("complete", "running"):
                 continue
-            text = _clip(words.label(span), room)
-            if len(text) > 3 or text == words.label(span):
+            if text := _clip(words.label(span), room, measure, least=7):
                 top, bottom = box.slot(span.slot)
                 out.append(Text(x0 + 4, (top + bottom) / 2, text, "bar"))
     return out
 
 
-def text_width(text: str, size: float = TEXT_SIZE) -> float:
-    """About how wide a text is, in pixels; a little too wide rather than too narrow."""
-    em = size / 72 * 100
-    narrow = sum(c in "iljtfrI.,:;|!'() -" for c in text)
-    wide = sum(c in "mwMW@%—" or ord(c) > 0x2E80 for c in text)
-    return em * (0.6 * (len(text) - narrow - wide) + 0.38 * narrow + 1.0 * wide)
-
-
-def _clip(text: str, room: float) -> str:
-    if text_width(text) <= room:
+def _clip(text: str, room: float, measure: Measure, least: int = 1) -> str:
+    """As much of a text as fits, or "" if fewer than `least` letters do."""
+    if measure(text) <= room:
         return text
-    while text and text_width(text + "…") > room:
-        text = text[:-1]
-    return text + "…" if text else ""
+    while len(text) >= least and measure(text + "…") > room:
+        text = text[:-1].rstrip()
+    return text + "…" if len(text) >= least else ""

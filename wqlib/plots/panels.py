@@ -72,7 +72,7 @@ class Lanes:
         self._texts = TextLayer(picture)
 
     def show(self, history: History, axis: TimeAxis) -> None:
-        plan = layout.timeline(history, axis, top=self.top, height=self.height)
+        plan = layout.timeline(history, axis, top=self.top, height=self.height, measure=text_width)
         self.axes.set_xlim(axis.start, axis.end)
         tops = [(0.0, self._width, b.top, b.top + b.height) for b in plan.boxes if b.stripe]
         self._stripes.show(rectangles(np.array(tops).reshape(-1, 4)))

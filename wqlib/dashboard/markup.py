@@ -1,0 +1,81 @@
+"""The texts of the live view as HTML, with everything escaped that came from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from wqlib.history import PodRow
+from wqlib.history.words import item_seconds
+
+_FONT = (
+    "font-family: var(--jp-ui-font-family, system-ui, sans-serif); font-size: 13px; "
+    "line-height: 20px; color: var(--jp-ui-font-color1, inherit);"
+)
+_DIM = "color: var(--jp-ui-font-color2, inherit);"
+_STYLE = f"""<style>
+table.wqlib {{ {_FONT} border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+table.wqlib th, table.wqlib td {{ padding: 0 16px 0 0; white-space: nowrap; text-align: left; }}
+table.wqlib th {{ font-weight: 600; position: sticky; top: 0;
+  background: var(--jp-layout-color0, Canvas); }}
+table.wqlib .right {{ text-align: right; }}
+</style>"""
+_COLUMNS = (
+    ("pod", "left"),
+    ("state", "left"),
+    ("done", "right"),
+    ("lost", "right"),
+    ("now working on", "left"),
+    ("mean", "right"),
+    ("p95", "right"),
+    ("busy", "right"),
+)
+
+
+def header(summary: str, state: str, trouble: str = "") -> str:
+    """The run in words, read out by screen readers when it changes.
+
+    Args:
+        summary: Where the run stands.
+        state: "live", "stopped", ...
+        trouble: What is wrong, or "".
+
+    Returns:
+        HTML two lines high.
+    """
+    said = f"<strong>{escape(trouble)}</strong> " if trouble else ""
+    return (
+        f'<div role="status" aria-live="polite" aria-atomic="true" style="{_FONT}">'
+        f'<span style="{_DIM}">{escape(state)} ·</span> {said}{escape(summary)}</div>'
+    )
+
+
+def note(text: str) -> str:
+    """What became of the last request, in one line."""
+    return f'<div role="status" aria-live="polite" style="{_FONT} {_DIM}">{escape(text)}</div>'
+
+
+def table(rows: Iterable[PodRow]) -> str:
+    """A line for each pod."""
+    head = "".join(f'<th scope="col" class="{side}">{name}</th>' for name, side in _COLUMNS)
+    body = "".join(f"<tr>{_cells(row)}</tr>" for row in rows)
+    return (
+        f'{_STYLE}<table class="wqlib"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    )
+
+
+def _cells(row: PodRow) -> str:
+    values = (
+        row.pod,
+        row.state,
+        f"{row.done:,}",
+        f"{row.lost:,}",
+        row.working_on or "–",
+        item_seconds(row.mean_seconds),
+        item_seconds(row.p95_seconds),
+        f"{row.busy:.0%}",
+    )
+    return "".join(
+        f'<td class="{side}">{escape(value)}</td>'
+        for value, (_, side) in zip(values, _COLUMNS, strict=True)
+    )
