@@ -6,6 +6,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 READY := .venv/.ready
 NBVAL := $(BIN)/pytest -c tests/nbval.ini --rootdir . notebooks
+# Jupyter does not start for root unless told to; in a container one often is.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -15,7 +17,7 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
 
 lab: $(READY) ## open the course in JupyterLab (prints the URL where there is no browser)
-	$(BIN)/jupyter lab --notebook-dir=notebooks $(ARGS) 00_before_you_begin.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) $(ARGS) notebooks/00_before_you_begin.ipynb
 
 demo: $(READY) ## run a Job in the terminal, kill a pod, lose nothing (ARGS="--json")
 	@$(BIN)/python -m wqlib.demo $(ARGS)
