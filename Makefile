@@ -48,10 +48,10 @@ test-cluster: $(READY) ## the notebooks and cluster tests on a real cluster (WQL
 bench: $(READY) ## the benchmark tables
 	$(BIN)/python benchmarks/queue.py $(ARGS)
 
-lock: $(READY) ## work out the versions in the lock files anew
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+lock: ## work out the versions in the lock files anew (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 		--extra course --extra test -o requirements.lock pyproject.toml
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 		--no-deps -o redis-server.lock redis-server.in
 
 clean: ## end the local cluster and remove what was made here
