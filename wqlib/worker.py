@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any
@@ -65,6 +66,7 @@ class Worker:
         self.endless = endless
         self.items_done = 0
         self._held: dict[str, Lease] = {}
+        self._held_since: dict[str, float] = {}  # lease id -> when it was leased or renewed
         self._stopping = False
         self._in_task = False
         self._ended = threading.Event()
@@ -121,6 +123,7 @@ class Worker:
         self.items_done += len(done) - len(lost)
         for lease, _ in done:
             self._held.pop(lease.id, None)
+        self._held_since = dict.fromkeys([lease.id for lease in leases], time.monotonic())
         self._held.update((lease.id, lease) for lease in leases)
         return self._trade((), count) if lost else leases
 
@@ -155,11 +158,14 @@ class Worker:
 
     def _keep_renewing(self) -> None:
         """Let the leases that are held last, from a thread, while a task runs long."""
-        while not self._ended.wait(self.queue.lease_seconds / 3):
-            held = list(self._held.values())
-            if held:
+        a_while = self.queue.lease_seconds / 4
+        while not self._ended.wait(a_while):
+            due = time.monotonic() - a_while
+            old = [x for x in list(self._held.values()) if self._held_since.get(x.id, 0.0) <= due]
+            if old:
                 try:
-                    self.queue.renew_all(held)
+                    self.queue.renew_all(old)
+                    self._held_since |= dict.fromkeys([x.id for x in old], time.monotonic())
                 except QueueError as error:
                     _log(f"Renewing failed: {error}")
 
