@@ -22,9 +22,9 @@ class DepthLayout:
     Attributes:
         axis: The time.
         most: The number of items at the upper edge.
-        bands: By level: the outline as rows of seconds, items.
-        labels: By level that ever was above 0: how many items now, and the pixel from the
-            top at which to say so.
+        bands: By level that ever was above 0: the outline as rows of seconds, items.
+        labels: By level, as `bands`: how many items now, and the pixel from the top at which
+            to say so.
     """
 
     axis: TimeAxis
@@ -52,6 +52,8 @@ def depth(history: History, axis: TimeAxis, *, top: float, height: float) -> Dep
     first = max(0, int(np.searchsorted(rows[:, 0], axis.start, "right")) - 1)
     rows = rows[first:]
     rows[0, 0] = max(rows[0, 0], axis.start)
+    pixel = np.floor(rows[:, 0] * axis.scale)
+    rows = rows[np.append(pixel[1:] != pixel[:-1], True)]  # the last of each pixel will do
     times = np.append(rows[:, 0], max(axis.now, rows[-1, 0]))
     levels = np.vstack([rows[:, 1:], rows[-1, 1:]])
     out = DepthLayout(axis, max(1.0, float(levels.sum(axis=1).max()) * 1.06))
@@ -62,10 +64,10 @@ def depth(history: History, axis: TimeAxis, *, top: float, height: float) -> Dep
     for band in BANDS:
         level = np.repeat(levels[:, _COLUMN[band] - 1], 2)[:-1]
         above = below + level
-        out.bands[band] = np.concatenate(
-            [np.column_stack([x, above]), np.column_stack([x, below])[::-1]]
-        )
         if level.any():
+            out.bands[band] = np.concatenate(
+                [np.column_stack([x, above]), np.column_stack([x, below])[::-1]]
+            )
             middles[band] = (top + height * (1 - (above[-1] + below[-1]) / 2 / out.most), level[-1])
         below = above
     places = _spread([y for y, _ in middles.values()], top, top + height)

@@ -9,6 +9,7 @@ nothing that happens in the run, so nothing jumps while it goes on.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -227,7 +228,7 @@ def _names(box: LaneBox, measure: Measure) -> list[Text]:
         return []
     (short,) = words.short_names([lane.worker], lane.job)
     role: Role = "name" if lane.alive or lane.held or not lane.state else "dim"
-    return [Text(LEFT - 10, box.middle, _clip(short, LEFT - 20, measure), role, "right")]
+    return [Text(LEFT - 14, box.middle, _clip(short, LEFT - 24, measure), role, "right")]
 
 
 def _rail(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float]]:
@@ -245,7 +246,7 @@ def _rail(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float]]:
 
 def _closed_bars(box: LaneBox, axis: TimeAxis) -> list[Floats]:
     """Bars of the leases that ended, a row each: start, end, top, bottom, code of the outcome."""
-    spans = [span for span in box.lane.spans if span.end is not None]
+    spans = [span for span in _from(box.lane.spans, axis) if span.end is not None]
     if not spans:
         return []
     number = len(spans)
@@ -266,6 +267,12 @@ def _closed_bars(box: LaneBox, axis: TimeAxis) -> list[Floats]:
         row[:, 4] = group // 16
         out.append(row)
     return out
+
+
+def _from(spans: list[Span], axis: TimeAxis) -> list[Span]:
+    """The spans that may be in sight; they are in the order in which they began."""
+    first = bisect_left(spans, axis.zero_at + axis.start, key=lambda span: span.start)
+    return spans[max(0, first - 64) :]  # some that began before may reach in
 
 
 def _join_narrow(starts: Floats, ends: Floats, scale: float) -> tuple[Floats, Floats]:
@@ -396,7 +403,7 @@ def _bar_labels(boxes: list[LaneBox], axis: TimeAxis, measure: Measure) -> list[
     for box in boxes:
         if box.height / box.lane.slots < 13:
             continue
-        for span in reversed(box.lane.spans):
+        for span in reversed(box.lane.spans[-200:]):
             if len(out) >= MOST_LABELS:
                 return out
             end = axis.now if span.end is None else span.end - axis.zero_at

@@ -90,12 +90,13 @@ class Lanes:
         self._ends.show(lines(ends[:, 1], ends[:, 2] - 4, ends[:, 1], ends[:, 2] + 4))
         ticks = plan.renewals
         self._renewals.show(lines(ticks[:, 0], ticks[:, 1], ticks[:, 0], ticks[:, 2]))
+        size = min([1.0, *(box.height / 20 for box in plan.boxes)])
         bends = _bends(plan.curves, axis)
         self._halo.show(curves(bends))
         self._curves.show(curves(bends))
-        self._arrows.show(_arrows(plan.curves, axis))
+        self._arrows.show(_glyphs("arrow", plan.curves[:, 2:], axis, size))
         for kind, marks in self._marks.items():
-            marks.show(_glyphs(kind, plan.marks[kind], axis))
+            marks.show(_glyphs(kind, plan.marks[kind], axis, size))
         self._texts.texts = plan.texts
 
 
@@ -122,12 +123,10 @@ class Depth:
         self.axes.set_ylim(0, plan.most)
         _show_grid(self._grid, axis, 0, plan.most)
         for band, shapes in self._bands.items():
-            outline = plan.bands.get(band)
-            seen = outline is not None and bool((outline[:, 1] > 0).any())
-            shapes.show(_closed(outline) if seen and outline is not None else None)
+            shapes.show(_closed(plan.bands[band]) if band in plan.bands else None)
         texts = [
-            Text(LEFT - 10, self.top + 8, "items", "name", "right"),
-            Text(LEFT - 10, self.top + 22, f"{history.counts.total:,} in all", "dim", "right"),
+            Text(LEFT - 14, self.top + 8, "items", "name", "right"),
+            Text(LEFT - 14, self.top + 22, f"{history.counts.total:,} in all", "dim", "right"),
         ]
         x = axis.x1 + 8
         for band, (level, y) in plan.labels.items():
@@ -161,8 +160,8 @@ class Throughput:
         self._mean.show(lines(*span, span[1]) if plan.mean else None)
         y = self.top + self.height * (1 - plan.mean / plan.most)
         self._texts.texts = [
-            Text(LEFT - 10, self.top + 8, "items a second", "name", "right"),
-            Text(LEFT - 10, self.top + 22, f"at most {plan.highest:,.3g}", "dim", "right"),
+            Text(LEFT - 14, self.top + 8, "items a second", "name", "right"),
+            Text(LEFT - 14, self.top + 22, f"at most {plan.highest:,.3g}", "dim", "right"),
             Text(axis.x1 + 8, max(y, self.top + 8), f"mean {plan.mean:,.3g}", "name"),
         ]
 
@@ -228,13 +227,9 @@ def _mark_fills(theme: Theme) -> dict[str, Fill]:
     }
 
 
-def _glyphs(kind: str, places: Floats, axis: TimeAxis) -> Path | None:
-    outline = _GLYPHS[kind] / (axis.scale, 1.0)
+def _glyphs(kind: str, places: Floats, axis: TimeAxis, size: float = 1.0) -> Path | None:
+    outline = _GLYPHS[kind] * size / (axis.scale, 1.0)
     return polygons(places[:, None, :] + outline[None])
-
-
-def _arrows(rows: Floats, axis: TimeAxis) -> Path | None:
-    return _glyphs("arrow", rows[:, 2:], axis)
 
 
 class Legend:
@@ -257,6 +252,9 @@ class Legend:
             self._say(meaning, 16)
         self._line(self._theme.fuse, 1.6, linestyle=_DOTS)
         self._say("time left of a lease", 28)
+        at, low = np.array([self._x + 3]), np.array([self._y - 5])
+        Shapes.stroked(self._axes, 1, self._theme.text, 1.2).show(lines(at, low, at, low + 10))
+        self._say("renewed", 10)
         self._line(self._theme.text, 1.1)
         self._glyph("arrow", 22, Fill(self._theme.text))
         self._say("lent again", 28)

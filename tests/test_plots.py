@@ -1,0 +1,423 @@
+"""The pictures: what is where, not which pixels have which colour."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from stories import T0, Story, lost_and_found
+
+from wqlib import plots
+from wqlib.history import History
+from wqlib.plots import Picture, RunPicture, depthlayout, layout
+from wqlib.plots.canvas import Shapes, TextLayer, encode_png
+from wqlib.plots.theme import DARK, LIGHT, MEANING, THEMES, Theme, contrast
+from wqlib.plots.timeaxis import NOW_SHARE, ticks, time_axis
+
+
+def shapes(picture: Picture, name: str) -> Shapes:
+    found = [a for axes in picture.axes for a in axes.findobj(Shapes) if a.get_gid() == name]
+    assert found, f"nothing named {name}"
+    return found[0]
+
+
+def rectangles(picture: Picture, name: str) -> list[tuple[float, float, float, float]]:
+    """Start, end, top and bottom of each rectangle of a name; seconds and pixels."""
+    artist = shapes(picture, name)
+    if not artist.get_visible():
+        return []
+    corners = np.asarray(artist.get_path().vertices).reshape(-1, 5, 2)
+    return sorted(
+        (float(c[:, 0].min()), float(c[:, 0].max()), float(c[:, 1].min()), float(c[:, 1].max()))
+        for c in corners
+    )
+
+
+def words(picture: Picture) -> list[str]:
+    return [text.text for layer in picture.findobj(TextLayer) for text in layer.texts]
+
+
+def plan(history: History, now: float | None = None, lanes: int = 8) -> layout.TimelineLayout:
+    axis = time_axis(history, now, 100, 800)
+    return layout.timeline(history, axis, top=0, height=layout.BAND + layout.PITCH * lanes)
+
+
+def png_size(data: bytes) -> tuple[int, ...]:
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", data[16:24])
+
+
+# The lanes
+
+
+def test_each_pod_has_a_lane_with_its_own_bars() -> None:
+    boxes = {box.lane.worker: box for box in plan(lost_and_found().history()).boxes}
+    assert list(boxes) == ["job-wq-2-aaaaa", "job-wq-2-bbbbb"]
+    picture = plots.timeline(lost_and_found().history())
+    done = rectangles(picture, "complete")
+    (lost,) = rectangles(picture, "expire")
+    assert len(done) == 3
+    assert all(top > lost[3] for _, _, top, _ in done)  # pod b stands below pod a
+
+
+def test_a_bar_spans_its_lease() -> None:
+    picture = plots.timeline(lost_and_found().history())
+    # The run began at 0.5 s, with the first pod; a thin gap is left after each bar.
+    spans = [(start, end) for start, end, _, _ in rectangles(picture, "complete")]
+    expected = [(0.6, 2.5), (2.5, 6.0), (6.0, 7.5)]
+    for (start, end), (begin, stop) in zip(spans, expected, strict=True):
+        assert start == pytest.approx(begin, abs=1e-6)
+        assert end == pytest.approx(stop, abs=0.03)
+    (lost,) = rectangles(picture, "expire")
+    assert lost[:2] == (pytest.approx(0.5), pytest.approx(6.0, abs=0.03))
+
+
+def test_how_a_lease_ended_is_told_by_fill_and_hatch() -> None:
+    for theme in THEMES.values():
+        looks = {kind: (theme.fills[kind].face, theme.fills[kind].hatch) for kind in MEANING}
+        assert len(set(looks.values())) == len(MEANING)
+        hatched = [theme.fills[kind].hatch for kind in ("expire", "release", "fail", "dead")]
+        assert len(set(hatched)) == 4
+        assert all(hatched)
+    picture = plots.timeline(lost_and_found().history())
+    assert shapes(picture, "expire").get_hatch() == "////"
+    assert shapes(picture, "complete").get_hatch() is None
+
+
+@pytest.mark.parametrize("end", ["complete", "release", "fail", "expire"])
+def test_each_outcome_has_bars_of_its_own(end: str) -> None:
+    story = Story(1).lease(0, "1-1@a")
+    getattr(story, end)(2, "1-1@a")
+    picture = plots.timeline(story.history())
+    drawn = {kind for kind in layout.BAR_KINDS if rectangles(picture, kind)}
+    assert drawn == {end}
+
+
+def test_an_item_given_up_is_drawn_as_such() -> None:
+    history = Story(1).lease(0, "1-1@a").fail(2, "1-1@a").dead(2, "1-1@a").history()
+    assert rectangles(plots.timeline(history), "dead")
+
+
+def test_a_line_leads_from_the_lost_lease_to_the_lane_that_picked_the_item_up() -> None:
+    out = plan(lost_and_found().history())
+    first, second = out.boxes
+    ((end, from_y, start, to_y),) = out.curves
+    assert (end, start) == (pytest.approx(6.0), pytest.approx(6.0))
+    assert (from_y, to_y) == (pytest.approx(first.middle), pytest.approx(second.middle))
+    picture = plots.timeline(lost_and_found().history())
+    curve = np.asarray(shapes(picture, "handovers").get_path().vertices)
+    assert curve[0, 1] < curve[-1, 1]
+
+
+def test_leases_held_at_once_do_not_cover_each_other() -> None:
+    story = Story(3).lease(0, "1-1@a").lease(0, "2-1@a").lease(0, "3-1@a")
+    for i in (1, 2, 3):
+        story.complete(i, f"{i}-1@a")
+    bars = rectangles(plots.timeline(story.history()), "complete")
+    edges = sorted((top, bottom) for _, _, top, bottom in bars)
+    assert all(above[1] <= below[0] for above, below in itertools.pairwise(edges))
+
+
+def test_pods_are_grouped_by_job() -> None:
+    story = Story(0)
+    for at, pod, job in [(0, "one-a", "one"), (1, "two-a", "two"), (2, "one-b", "one")]:
+        story.pod(at, "running", pod, job)
+    out = plan(story.history())
+    assert [box.lane.worker for box in out.boxes] == ["one-a", "one-b", "two-a"]
+    assert [text.text for text in out.texts if text.role == "job"] == ["one", "two"]
+    assert {"a", "b"} <= {text.text for text in out.texts}  # the Job's name is not said twice
+
+
+def test_marks_say_what_became_of_a_pod() -> None:
+    story = Story(0).pod(0, "pending", "p-1", "p").pod(1, "running", "p-1", "p")
+    story.pod(5, "terminating", "p-1", "p").pod(6, "failed", "p-1", "p").pod(
+        7, "deleted", "p-1", "p"
+    )
+    marks = plan(story.history()).marks
+    assert [(kind, [at for at, _ in places]) for kind, places in marks.items() if len(places)] == [
+        ("pending", [0]),
+        ("running", [1]),
+        ("terminating", [5]),
+        ("failed", [6]),  # that it is deleted later is nothing new
+    ]
+
+
+def test_a_pods_life_line_ends_when_it_does() -> None:
+    out = plan(lost_and_found().history())
+    assert [tuple(row[:2]) for row in out.rails] == [
+        (pytest.approx(0), pytest.approx(1.5)),
+        (pytest.approx(0.1), pytest.approx(7.9)),
+    ]
+
+
+# A run that goes on
+
+
+def running() -> History:
+    story = Story(9).pod(0, "running", "j-a", "j").pod(0, "running", "j-b", "j")
+    story.lease(1, "1-1@j-a", "apple", 10).lease(2, "2-1@j-b", "banana", 30).renew(6, "2-1@j-b", 30)
+    return story.history()
+
+
+def test_a_running_lease_grows_until_now_and_its_fuse_lasts_until_the_deadline() -> None:
+    history = running()
+    out = plan(history, T0 + 8)
+    assert out.axis.live
+    assert [tuple(row[:2]) for row in out.bars["running"]] == [(1, 8), (2, 8)]
+    assert out.fuses[0, :2] == pytest.approx((8, 11))
+    assert out.fuses[1, 1] == out.axis.end  # the other is too far to see: a number says it
+    assert {"3 s", "28 s"} <= {text.text for text in out.texts}
+
+
+def test_renewals_are_ticks_in_the_bar() -> None:
+    ((at, top, bottom),) = plan(running(), T0 + 8).renewals
+    box = plan(running(), T0 + 8).boxes[1]
+    assert at == 6
+    assert box.top < top < bottom < box.top + box.height
+
+
+def test_a_lease_whose_pod_is_gone_is_hollow_and_then_expired() -> None:
+    story = Story(2).pod(0, "running", "j-a", "j").pod(0, "running", "j-b", "j")
+    story.lease(1, "1-1@j-a", "apple", 10).pod(4, "failed", "j-a", "j", "exit code 137")
+    out = plan(story.history(), T0 + 14)
+    spans = {kind: [tuple(row[:2]) for row in rows] for kind, rows in out.bars.items() if len(rows)}
+    assert spans == {"running": [(1, 4)], "orphan": [(4, 11)], "expire": [(11, 14)]}
+    assert "expired" in {text.text for text in out.texts}
+
+
+def test_now_stands_still_while_time_goes_on() -> None:
+    history = running()
+    places = [
+        (axis.px(axis.now) - 100) / 700
+        for axis in (time_axis(history, T0 + s, 100, 800) for s in (20, 35, 50))
+    ]
+    assert places == [pytest.approx(NOW_SHARE)] * 3
+
+
+def test_a_long_run_is_shown_through_a_window() -> None:
+    axis = time_axis(running(), T0 + 500, 100, 800, window_seconds=60)
+    assert (axis.start, axis.now) == (pytest.approx(440), pytest.approx(500))
+
+
+def test_a_run_that_is_over_fills_the_width() -> None:
+    axis = time_axis(lost_and_found().history(), T0 + 500, 100, 800)
+    assert not axis.live
+    assert (axis.start, axis.end) == (0, pytest.approx(7.9 * 1.02))
+
+
+def test_the_picture_never_changes_its_size() -> None:
+    picture = RunPicture(4, scale=1)
+    story = Story(50)
+    sizes = {png_size(picture.frame(History(), T0))}
+    for i in range(40):
+        story.pod(i, "running", f"j-{i}", "j").lease(i, f"{i + 1}-1@j-{i}")
+        sizes.add(png_size(picture.frame(story.history(), T0 + i)))
+    assert len(sizes) == 1
+
+
+def test_lanes_keep_their_place_when_others_join() -> None:
+    before = plan(running(), T0 + 8).boxes
+    history = running()
+    history.add(Story(3).pod(9, "running", "j-c", "j").events)
+    after = plan(history, T0 + 9).boxes
+    assert [(box.top, box.height) for box in after[:2]] == [(b.top, b.height) for b in before]
+
+
+def test_more_pods_than_fit_are_counted_and_the_working_ones_are_drawn() -> None:
+    story = Story(300)
+    for i in range(200):
+        story.pod(i, "running", f"j-{i}", "j")
+    story.lease(300, "1-1@j-3")
+    out = plan(story.history(), T0 + 301)
+    assert len(out.boxes) + out.hidden == 200
+    assert out.hidden > 0
+    assert "j-3" in {box.lane.worker for box in out.boxes}
+    assert any(f"{out.hidden} more pods" in text.text for text in out.texts)
+    assert out.boxes[-1].top + out.boxes[-1].height <= layout.BAND + layout.PITCH * 8 + 1e-6
+
+
+def test_bars_too_narrow_to_see_become_one_without_hiding_idle_time() -> None:
+    story = Story(2_000)
+    for i in range(1_000):
+        story.lease(i * 0.1, f"{i + 1}-1@a").complete(i * 0.1 + 0.099, f"{i + 1}-1@a")
+    for i in range(1_000):
+        story.lease(200 + i * 0.1, f"{i + 2001}-1@a")
+        story.complete(200 + i * 0.1 + 0.099, f"{i + 2001}-1@a")
+    bars = plan(story.history()).bars["complete"]
+    assert len(bars) < 800
+    idle = [(a, b) for (_, a, *_), (b, *_) in itertools.pairwise(bars) if b - a > 50]
+    assert idle == [(pytest.approx(100, abs=0.5), pytest.approx(200, abs=0.5))]
+
+
+def test_items_are_named_where_the_name_fits() -> None:
+    story = Story(2).lease(0, "1-1@a", "apple").complete(9, "1-1@a")
+    story.lease(9, "2-1@a", "banana").complete(9.05, "2-1@a")
+    picture = plots.timeline(story.history())
+    assert "apple" in words(picture)
+    assert "banana" not in words(picture)
+
+
+# The queue over time, the throughput, the ruler
+
+
+def test_the_bands_of_the_depth_are_stacked_levels() -> None:
+    history = lost_and_found().history()
+    axis = time_axis(history, None, 100, 800)
+    out = depthlayout.depth(history, axis, top=0, height=100)
+    assert list(out.bands) == ["done", "leased", "pending"]
+    half = len(out.bands["done"]) // 2
+    upper = {band: dict(map(tuple, outline[:half])) for band, outline in out.bands.items()}
+    assert set(upper["pending"].values()) == {3.0}  # nothing is lost: the sum is always 3
+    assert upper["done"][max(upper["done"])] == 3.0
+    assert {band: level for band, (level, _) in out.labels.items()} == {
+        "done": 3,
+        "leased": 0,
+        "pending": 0,
+    }
+
+
+def test_labels_of_the_bands_do_not_cover_each_other() -> None:
+    story = Story(1_000).lease(1, "1-1@a").fail(2, "1-1@a").dead(2, "1-1@a")
+    story.lease(3, "2-1@a").complete(4, "2-1@a").lease(5, "3-1@a")
+    history = story.history()
+    out = depthlayout.depth(history, time_axis(history, None, 100, 800), top=10, height=84)
+    places = sorted(y for _, y in out.labels.values())
+    assert len(places) == 4
+    assert all(b - a >= depthlayout.LINE - 1e-6 for a, b in itertools.pairwise(places))
+    assert places[0] >= 10
+    assert places[-1] <= 94
+
+
+def test_the_throughput_is_items_over_time() -> None:
+    story = Story(100)
+    for i in range(1, 101):
+        story.lease(i * 0.5, f"{i}-1@a").complete(i * 0.5 + 0.5, f"{i}-1@a")
+    history = story.history()
+    out = depthlayout.throughput(history, time_axis(history, None, 100, 800))
+    assert out.mean == pytest.approx(2, rel=0.05)
+    x, y = out.outline[:-2].T
+    assert float(np.sum((x[1::2] - x[::2]) * y[::2])) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (3, ["0.0 s", "0.5 s", "1.0 s", "1.5 s", "2.0 s", "2.5 s", "3.0 s"]),
+        (30, ["0 s", "5 s", "10 s", "15 s", "20 s", "25 s", "30 s"]),
+        (200, ["0 s", "30 s", "1:00 min", "1:30 min", "2:00 min", "2:30 min", "3:00 min"]),
+        (9_000, ["0 s", "30:00 min", "1:00 h", "1:30 h", "2:00 h", "2:30 h"]),
+    ],
+)
+def test_the_ruler_marks_round_moments(seconds: float, expected: list[str]) -> None:
+    history = Story(1).lease(0, "1-1@a").complete(seconds, "1-1@a").history()
+    assert [word for _, word in ticks(time_axis(history, None, 100, 800))] == expected
+
+
+# Pictures as files, and in a notebook
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("draw", [plots.timeline, plots.queue_depth, plots.throughput])
+def test_every_picture_is_a_png_and_an_svg(tmp_path: Path, draw, theme) -> None:  # type: ignore[no-untyped-def]
+    picture = draw(lost_and_found().history(), theme=theme)
+    picture.save(tmp_path / "run.png")
+    picture.save(tmp_path / "run.svg")
+    assert png_size((tmp_path / "run.png").read_bytes())[0] == 1800
+    root = ElementTree.parse(tmp_path / "run.svg").getroot()
+    texts = "".join(root.itertext())
+    assert "0 s" in texts or "0.0 s" in texts
+
+
+@pytest.mark.parametrize("draw", [plots.timeline, plots.queue_depth, plots.throughput])
+def test_an_empty_history_can_be_drawn(draw) -> None:  # type: ignore[no-untyped-def]
+    assert png_size(draw(History()).png())
+
+
+def test_a_picture_shows_itself_in_a_notebook_and_its_repr_is_constant() -> None:
+    data, metadata = plots.queue_depth(lost_and_found().history())._repr_mimebundle_()
+    assert data["text/plain"] == "<queue over time>"
+    assert metadata["image/png"]["width"] * 2 == png_size(data["image/png"])[0]
+
+
+def test_the_same_history_gives_the_same_picture() -> None:
+    first, second = (plots.timeline(lost_and_found().history()) for _ in range(2))
+    assert first.png() == second.png()
+    assert first.svg() == second.svg()
+
+
+def test_a_frame_is_what_a_fresh_picture_would_be() -> None:
+    used = RunPicture(4, scale=1)
+    used.frame(running(), T0 + 5)
+    used.frame(lost_and_found().history(), T0 + 20)
+    assert used.frame(running(), T0 + 8) == RunPicture(4, scale=1).frame(running(), T0 + 8)
+
+
+def test_hostile_labels_are_drawn_as_text_without_a_warning(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    story = Story(9)
+    labels = ["$\\frac{", "漢字", "🍎", "<b>&amp;", "\x00\x1b[31m", "\u202eright", "%s {0}", " "]
+    for i, label in enumerate(labels, 1):
+        story.lease(i * 10, f"{i}-1@a$b", label).complete(i * 10 + 9, f"{i}-1@a$b")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.timeline(story.history()).png()
+        plots.timeline(story.history()).svg()
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert capfd.readouterr().err == ""
+
+
+def test_the_png_holds_the_pixels() -> None:
+    pixels = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+    data = encode_png(pixels)
+    length = struct.unpack(">I", data[33:37])[0]
+    rows = np.frombuffer(zlib.decompress(data[41 : 41 + length]), np.uint8).reshape(2, 13)
+    assert np.array_equal(rows[:, 1:].reshape(2, 3, 4), pixels)
+    assert not rows[:, 0].any()
+
+
+def test_drawing_needs_no_pyplot() -> None:
+    code = (
+        "import sys; from wqlib import plots; from wqlib.history import History; "
+        "plots.RunPicture().frame(History(), 0); plots.timeline(History()).svg(); "
+        "bad = {'matplotlib.pyplot', 'IPython', 'ipywidgets', 'redis', 'kubernetes'}; "
+        "print(sorted(bad & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert done.stderr == ""
+
+
+# Colours
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_texts_and_shapes_have_the_contrast_that_wcag_asks_for(theme: Theme) -> None:
+    for ground in (theme.ground, theme.stripe):
+        assert contrast(theme.text, ground) >= 4.5
+        assert contrast(theme.dim, ground) >= 4.5
+        assert contrast(theme.line, ground) >= 3
+        assert contrast(theme.fuse, ground) >= 3
+    for kind in ("complete", "running"):
+        assert contrast(theme.on_bar, theme.fills[kind].face) >= 4.5
+    for fill in theme.fills.values():
+        seen = [fill.face] if fill.edge == "none" else [fill.face, fill.edge]
+        assert max(contrast(colour, theme.ground) for colour in seen) >= 3
+        if fill.hatch:
+            assert contrast(fill.edge, fill.face) >= 3
+
+
+def test_contrast_is_that_of_wcag() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+    assert math.isclose(contrast("#123456", "#123456"), 1)
