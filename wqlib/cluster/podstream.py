@@ -61,7 +61,7 @@ def run(api: Any, namespace: str, pod: str, command: list[str], seconds: float) 
                 got.append(channel.read_channel(number))
         ended = not channel.is_open()
     finally:
-        channel.close()
+        channel.sock.shutdown()  # its close() leaves the socket open
     text = {number: b"".join(got).decode("utf-8", "replace") for number, got in parts.items()}
     if not ended and not text[STATUS]:
         raise WaitTimeout(
