@@ -99,8 +99,8 @@ class Controls:
             chosen = self._pods.value
             with self._pods.hold_sync():
                 self._pods.options = pods
-                if chosen in pods:
-                    self._pods.value = chosen
+                if pods:
+                    self._pods.value = chosen if chosen in pods else pods[0]
         if pods and not self._number_known:
             self._number.value = len(pods)
             self._number_known = True
