@@ -1,0 +1,58 @@
+"""Notebook 04 as a learner sees it: a real JupyterLab in a real Chromium."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from lab import Lab, find_chromium
+
+ROOT = Path(__file__).parent.parent.parent
+VIEW = "img.widget-image"
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(400)
+@pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium on this machine")
+def test_the_live_view_moves_while_the_job_runs(tmp_path: Path) -> None:
+    course = tmp_path / "notebooks"  # JupyterLab saves what it has open
+    shutil.copytree(ROOT / "notebooks", course)
+    home = {"WQLIB_HOME": str(tmp_path / "home"), "WQLIB_LINGER_SECONDS": "1"}
+    with Lab(course, environment=home, height=1100) as lab:
+        lab.open("04_run_the_job.ipynb")
+        lab.page.evaluate(
+            "() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')"
+        )
+        lab.start_all()
+        lab.page.wait_for_selector(VIEW, timeout=120_000)
+        lab.show(VIEW)
+        status = lab.page.locator('[role="status"]').first
+        lab.page.wait_for_function(
+            """() => /[1-5] of 9 items done/.test(
+                document.querySelector('[role="status"]')?.innerText ?? '')""",
+            timeout=60_000,
+        )
+        height = lab.height(VIEW)
+        lab.screenshot(ROOT / "build" / "notebook-04-mid-run.png")
+        times = lab.frame_times(3.0, VIEW)
+        lab.wait_done(240)
+        lab.show(VIEW)
+        lab.screenshot(ROOT / "build" / "notebook-04-end.png")
+        said = status.inner_text()
+        errors = lab.errors()
+        end_height = lab.height(VIEW)
+
+    assert errors == []
+    assert lab.console_errors == []
+    assert "9 of 9 items done" in said
+    assert end_height == height
+    assert len(times) >= 4
+    print(
+        f"frames={len(times)} median_seconds={statistics.median(b - a for a, b in pairwise(times)):.2f}"
+    )
