@@ -252,6 +252,12 @@ def test_the_repr_is_constant(make_queue: MakeQueue, view: Callable[..., Dashboa
     assert set(data) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
 
 
+def test_the_image_has_no_tooltip_since_jupyterlab_would_not_show_it(
+    make_queue: MakeQueue,
+) -> None:
+    assert Dashboard(make_queue())._image.tooltip is None
+
+
 def test_it_draws_while_the_run_goes_on_and_rests_when_nothing_changes(
     make_queue: MakeQueue, view: Callable[..., Dashboard]
 ) -> None:

@@ -183,7 +183,7 @@ def test_renewals_are_ticks_in_the_bar() -> None:
     ((at, top, bottom),) = plan(running(), T0 + 8).renewals
     box = plan(running(), T0 + 8).boxes[1]
     assert at == 6
-    assert box.top < top < bottom < box.top + box.height
+    assert box.top < top < bottom < box.middle
 
 
 def test_a_lease_whose_pod_is_gone_is_hollow_and_then_expired() -> None:

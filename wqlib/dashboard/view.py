@@ -7,7 +7,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from html import escape
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -268,17 +267,15 @@ class Dashboard:
     def _build(self) -> widgets.VBox:
         figure = self._run_picture.picture
         width, height = round(figure.width), round(figure.height)
+        # An Image takes no alt text, and a tooltip keeps it from being shown at all (ipywidgets
+        # 8.1): the header says in words what it shows.
         self._image = widgets.Image(
             value=self._run_picture.frame(self.history, 0.0),
             format="png",
             width=width,
             height=height,
-            layout=widgets.Layout(
-                width=f"{width}px", max_width="100%", height=f"{height}px", object_fit="contain"
-            ),
-            # The <img> has no alt text of its own; this becomes its title.
-            tooltip=f"The leases of queue {escape(self._queue.name)}, a lane for each pod. "
-            "The line above says the same in words.",
+            # Narrower windows scale it; the attributes above keep its shape from the start.
+            layout=widgets.Layout(width=f"{width}px", max_width="100%", height="auto"),
         )
         self._header = widgets.HTML(markup.header("", "Starting"), layout=_fixed(width, 44))
         self._note = widgets.HTML(layout=_fixed(width, 22))
@@ -290,7 +287,12 @@ class Dashboard:
 
 def _fixed(width: int, height: int) -> widgets.Layout:
     return widgets.Layout(
-        width=f"{width}px", max_width="100%", height=f"{height}px", margin="0", overflow="auto"
+        width=f"{width}px",
+        max_width="100%",
+        height=f"{height}px",
+        margin="0",
+        padding="0 0 0 12px",
+        overflow="auto",
     )
 
 

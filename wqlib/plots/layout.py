@@ -355,11 +355,11 @@ def _renewals(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float]]:
     if box.height < 11:
         return out
     for span in box.lane.spans[-400:]:
-        if span.renewals:
+        end = axis.now if span.end is None else span.end - axis.zero_at
+        if span.renewals and (end - span.start + axis.zero_at) * axis.scale > 20:
             top, bottom = box.slot(span.slot)
-            inset = (bottom - top) * 0.22
             out += [
-                (at - axis.zero_at, top + inset, bottom - inset)
+                (at - axis.zero_at, top, top + (bottom - top) * 0.35)
                 for at in span.renewals
                 if at - axis.zero_at >= axis.start
             ]

@@ -1,0 +1,321 @@
+"""A real JupyterLab in a real Chromium, for tests that must see what a learner sees.
+
+    with Lab(folder) as lab:
+        lab.open("04_run_the_job.ipynb")
+        lab.start_all()
+        lab.screenshot("build/mid-run.png")
+        lab.wait_done()
+
+JupyterLab listens on a free port of 127.0.0.1 with a random token, and keeps its settings
+in a temporary folder, so the settings of whoever runs the test neither help nor suffer. All
+processes end with the `with` block: server, kernels, browser.
+
+As a program, it runs one notebook and writes screenshots of it:
+
+    python tests/browser/lab.py notebooks/04_run_the_job.ipynb build/ --every 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+START_SECONDS = 90
+# What a browser says that has nothing to do with the page.
+HARMLESS = re.compile(r"favicon|net::ERR_INTERNET_DISCONNECTED|api\.github|jupyter\.org", re.I)
+
+
+def find_chromium() -> str | None:
+    """Path of a Chromium: `WQLIB_CHROMIUM`, one on PATH, or None for Playwright's own."""
+    named = os.environ.get("WQLIB_CHROMIUM")
+    return named or next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
+
+
+class Lab:
+    """JupyterLab with one browser window.
+
+    Args:
+        folder: The root folder that JupyterLab shows.
+        width: Of the window, in pixels.
+        height: Of the window, in pixels.
+        python: The Python that runs JupyterLab and its kernels.
+        environment: More variables for JupyterLab and its kernels.
+
+    Attributes:
+        page: The window, a `playwright.sync_api.Page`.
+        console_errors: What the page complained about, except for what is harmless.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        width: int = 1280,
+        height: int = 1000,
+        python: str = sys.executable,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.folder = Path(folder).resolve()
+        self.console_errors: list[str] = []
+        self.page: Page
+        self._size = (width, height)
+        self._python = python
+        self._environment = environment or {}
+        self._token = secrets.token_urlsafe(24)
+        self._stack = contextlib.ExitStack()
+        self._url = ""
+
+    def __enter__(self) -> Lab:
+        try:
+            home = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wqlib-lab-")))
+            self._start_server(home)
+            playwright: Playwright = self._stack.enter_context(sync_playwright())
+            browser = self._start_browser(playwright)
+            self.page = browser.new_page(viewport={"width": self._size[0], "height": self._size[1]})
+            self.page.set_default_timeout(30_000)
+            self.page.on("console", self._heard)
+            self.page.on("pageerror", lambda error: self.console_errors.append(str(error)))
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def open(self, notebook: str) -> None:
+        """Open a notebook, and wait until its kernel is ready.
+
+        Args:
+            notebook: Its path, from the root folder.
+        """
+        self.page.goto(f"{self._url}/lab/tree/{notebook}?reset&token={self._token}")
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=START_SECONDS * 1000)
+        self.page.wait_for_function(
+            """() => {
+                const panel = window.jupyterapp.shell.currentWidget;
+                const kernel = panel?.sessionContext?.session?.kernel;
+                return panel?.content?.widgets?.length && kernel?.connectionStatus === 'connected'
+                    && kernel?.status === 'idle';
+            }""",
+            timeout=START_SECONDS * 1000,
+        )
+
+    def start_all(self) -> None:
+        """Run all cells, and do not wait for them."""
+        self.page.evaluate(
+            """() => {
+                window.wqlibDone = false;
+                window.jupyterapp.commands.execute('notebook:run-all-cells')
+                    .then(() => { window.wqlibDone = true; });
+            }"""
+        )
+
+    def done(self) -> bool:
+        """Have all cells run that `start_all` started?"""
+        return bool(self.page.evaluate("() => window.wqlibDone === true"))
+
+    def wait_done(self, timeout_seconds: float = 180.0) -> None:
+        """Wait until all cells have run that `start_all` started."""
+        self.page.wait_for_function(
+            "() => window.wqlibDone === true", timeout=timeout_seconds * 1000
+        )
+
+    def run_all(self, timeout_seconds: float = 180.0) -> None:
+        """Run all cells, and wait until they have run."""
+        self.start_all()
+        self.wait_done(timeout_seconds)
+
+    def errors(self) -> list[str]:
+        """The errors that stand in the outputs of the notebook."""
+        return self.page.locator(
+            '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"], '
+            '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]'
+        ).all_inner_texts()
+
+    def show(self, selector: str) -> None:
+        """Scroll until something can be seen, e.g. ".widget-image"."""
+        self.page.locator(selector).first.scroll_into_view_if_needed()
+
+    def screenshot(self, path: str | Path) -> Path:
+        """Take a picture of the window."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=target)
+        return target
+
+    def frame_times(self, seconds: float, selector: str = "img.widget-image") -> list[float]:
+        """Watch an image for a while.
+
+        Args:
+            seconds: How long.
+            selector: The image.
+
+        Returns:
+            When it changed, in seconds since the start.
+        """
+        times = self.page.evaluate(
+            """([selector, ms]) => new Promise(done => {
+                const image = document.querySelector(selector), start = performance.now();
+                const times = [];
+                const observer = new MutationObserver(() => times.push(performance.now() - start));
+                observer.observe(image, {attributes: true, attributeFilter: ['src']});
+                setTimeout(() => { observer.disconnect(); done(times); }, ms);
+            })""",
+            [selector, seconds * 1000],
+        )
+        return [ms / 1000 for ms in times]
+
+    def height(self, selector: str) -> float:
+        """Height of the first element of a selector, in pixels."""
+        box = self.page.locator(selector).first.bounding_box()
+        assert box is not None, f"{selector} cannot be seen"
+        return box["height"]
+
+    def _heard(self, message: Any) -> None:
+        if message.type == "error" and not HARMLESS.search(f"{message.text} {message.location}"):
+            self.console_errors.append(message.text)
+
+    def _start_browser(self, playwright: Playwright) -> Browser:
+        browser = playwright.chromium.launch(
+            executable_path=find_chromium(), args=list(CHROMIUM_FLAGS)
+        )
+        self._stack.callback(browser.close)
+        return browser
+
+    def _start_server(self, home: Path) -> None:
+        port = _free_port()
+        environment = {
+            **os.environ,
+            **self._environment,
+            "JUPYTER_TOKEN": self._token,
+            "JUPYTER_CONFIG_DIR": str(home / "config"),
+            "JUPYTER_DATA_DIR": str(home / "data"),
+            "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+            "IPYTHONDIR": str(home / "ipython"),
+        }
+        command = [
+            *(self._python, "-m", "jupyterlab", "--no-browser", "--expose-app-in-browser"),
+            *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+            f"--ServerApp.root_dir={self.folder}",
+            "--ServerApp.allow_root=True",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        ]
+        quiet = home / "settings" / "@jupyterlab" / "apputils-extension"
+        quiet.mkdir(parents=True)
+        (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+        self._log = home / "server.log"
+        with self._log.open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._url = f"http://127.0.0.1:{port}"
+        self._stack.callback(self._stop_server, process)
+        give_up_at = time.monotonic() + START_SECONDS
+        while not self._answers("GET", "/api/status"):
+            if process.poll() is not None or time.monotonic() > give_up_at:
+                raise RuntimeError(f"JupyterLab did not start:\n{self._log.read_text()[-3000:]}")
+            time.sleep(0.2)
+
+    def _answers(self, method: str, path: str) -> bool:
+        request = urllib.request.Request(
+            self._url + path, method=method, headers={"Authorization": f"token {self._token}"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                return int(reply.status) < 300
+        except OSError:
+            return False
+
+    def _stop_server(self, process: subprocess.Popen[bytes]) -> None:
+        # The server and its kernels by their own ids, noted while they can still be found.
+        family = [process.pid]
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family += [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+        kernels = [psutil.Process(pid) for pid in family[1:] if psutil.pid_exists(pid)]
+        self._answers("POST", "/api/shutdown")
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        _, alive = psutil.wait_procs(kernels, timeout=5)
+        for kernel in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                kernel.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main() -> None:
+    """Run one notebook, and write screenshots while it runs."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("folder", type=Path, help="where to put the screenshots")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between two of them")
+    parser.add_argument("--show", default="img.widget-image", help="what to scroll to")
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds")
+    options = parser.parse_args()
+    number = 0
+    with Lab(options.notebook.parent) as lab:
+        lab.open(options.notebook.name)
+        lab.start_all()
+        give_up_at = time.monotonic() + options.timeout
+        while not lab.done() and time.monotonic() < give_up_at:
+            lab.page.wait_for_timeout(options.every * 1000)
+            if lab.page.locator(options.show).count():
+                lab.show(options.show)
+            number += 1
+            print(lab.screenshot(options.folder / f"{options.notebook.stem}-{number:02d}.png"))
+        report = {"done": lab.done(), "errors": lab.errors(), "console": lab.console_errors}
+    print(json.dumps(report, indent=2))
+    sys.exit(0 if report["done"] and not report["errors"] else 1)
+
+
+if __name__ == "__main__":
+    main()
