@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -38,6 +39,25 @@ def command_for(context: str) -> str:
         f"{VARIABLE} to a command with {{tag}} and {{folder}} in it; or push the image to a "
         "registry that the cluster can pull from, and name it there in the manifest."
     )
+
+
+def check(context: str) -> str:
+    """See whether images can be built for this context, without building one.
+
+    Returns:
+        The command.
+
+    Raises:
+        ImageError: If nobody said how, or the program for it is missing.
+    """
+    template = command_for(context)
+    program = shlex.split(template)[0]
+    if not shutil.which(program):
+        raise ImageError(
+            f"Images for the context {context!r} are built with `{template}`, but there is no "
+            f"program {program} here. Install it, or set {VARIABLE} to another command."
+        )
+    return f"with `{template}`"
 
 
 def build(context: str, tag: str, folder: str | Path) -> str:

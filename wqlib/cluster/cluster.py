@@ -17,7 +17,7 @@ from typing import Any
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from ..errors import ClusterError, ImageError
+from ..errors import ClusterError
 from ..events import PodEvent
 from . import builder, manifests, namespaces, podstream, states, waiting
 from .kube import Object, follow, get, in_words
@@ -54,9 +54,14 @@ class Cluster:
         namespaces.ensure(self.api, self.namespace)
 
     @property
+    def is_local(self) -> bool:
+        """It is the local cluster. For those who started it; notebooks need not ask."""
+        return self.name == LOCAL
+
+    @property
     def kubectl_options(self) -> str:
         """Options with which kubectl does the same here: `!kubectl {…} get pods`."""
-        context = "" if self.name == LOCAL else f" --context {self.name}"
+        context = "" if self.is_local else f" --context {self.name}"
         return f"--kubeconfig {self.kubeconfig}{context} --namespace {self.namespace}"
 
     def __repr__(self) -> str:
@@ -307,15 +312,20 @@ class Cluster:
         Raises:
             ImageError: If it fails; with the line of the Dockerfile or the tool's last lines.
         """
-        if self.name != LOCAL:
+        if not self.is_local:
             return builder.build(self.name, tag, folder)
         from .. import localcluster
 
-        try:
-            localcluster.build_image(tag, Path(folder).expanduser())
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ImageError(str(error)) from None
+        localcluster.build_image(tag, Path(folder).expanduser())
         return tag
+
+    def how_images_are_built(self) -> str:
+        """How `build_image` works here, in a few words.
+
+        Raises:
+            ImageError: If it cannot work; with what to do.
+        """
+        return "from a Dockerfile" if self.is_local else builder.check(self.name)
 
     @in_words
     def clean_up(self) -> list[str]:

@@ -145,6 +145,8 @@ def explain(error: Exception) -> ClusterError:
     if not error.status:
         return _explain_handshake(error)
     said = said_by(error)
+    if error.status == 404 and "the server could not find the requested resource" in said:
+        return NotFound("The cluster does not know this kind of object (or this version of it).")
     if error.status == 404:
         return NotFound(f"The cluster has no such object: {said}.")
     if error.status == 401:

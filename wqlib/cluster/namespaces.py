@@ -24,6 +24,7 @@ from .manifests import (
     is_ours,
     kind_of,
     list_all,
+    owned_by,
 )
 from .waiting import wait_gone
 
@@ -62,9 +63,11 @@ def clean_up(api: Any, namespace: str) -> list[str]:
             deleted.setdefault(kind, {})[found["metadata"]["uid"]] = name
             delete(api, namespace, kind, name)
     uids = {uid for names in deleted.values() for uid in names}
-    # Pods may be owned by a ReplicaSet that is owned by what we deleted.
-    for kind in dict.fromkeys([*deleted, kind_of("replicaset"), kind_of("pod")] if deleted else ()):
-        uids |= wait_gone(api, namespace, kind, uids, deadline, {})
+    # A pod may be owned by a ReplicaSet, which is owned by what we deleted.
+    sets = list_all(api, namespace, kind_of("replicaset")) if deleted else []
+    uids |= {one["metadata"]["uid"] for one in sets if owned_by(one, uids)}
+    for kind in dict.fromkeys([*deleted, kind_of("pod")] if deleted else ()):
+        wait_gone(api, namespace, kind, uids, deadline, {})
     lines = [f"{kind.noun}/{name}" for kind, names in deleted.items() for name in names.values()]
     if _is_ours_and_empty(api, namespace):
         core = client.CoreV1Api(api)

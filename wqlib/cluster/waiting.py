@@ -68,7 +68,7 @@ def wait_gone(
     uids: Iterable[str],
     deadline: float,
     selector: Selector,
-) -> set[str]:
+) -> None:
     """Wait until no object is left that has one of these uids, or is owned by one that has.
 
     Args:
@@ -77,11 +77,10 @@ def wait_gone(
         deadline: By `time.monotonic()`.
         selector: Where to look.
 
-    Returns:
-        The uids of all that was seen on the way.
+    Raises:
+        WaitTimeout: If something is left at the deadline.
     """
     gone = set(uids)
-    seen: set[str] = set()
     left: list[str] = []
     seconds = max(1.0, deadline - time.monotonic())
     for state in follow(kind.method(api, "list"), namespace, selector, seconds=seconds):
@@ -89,8 +88,7 @@ def wait_gone(
             raw for raw in state.values() if raw["metadata"]["uid"] in gone or owned_by(raw, gone)
         ]
         if not there:
-            return seen
-        seen |= {raw["metadata"]["uid"] for raw in there}
+            return
         left = sorted(f"{kind.noun}/{raw['metadata']['name']}" for raw in there)
     raise WaitTimeout(
         f"Still there when the time was over: {', '.join(left)}. "

@@ -1,0 +1,167 @@
+"""The command `wqlib`: doctor, cluster, demo, worker, replay, bundle.
+
+Each command loads what it needs only when it runs, so `wqlib worker` starts fast and needs
+no Kubernetes client. What goes wrong is one message on standard error and exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import WqlibError
+
+EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 130
+IDLE_SECONDS = 8 * 3600
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: The command line without the program's name; None: that of this process.
+
+    Returns:
+        The exit code: 0; 1 if something went wrong; 2 for a wrong command line; 130 after
+        Ctrl-C.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        # These two have a command line of their own, which also works by `python -m`.
+        if given[:1] == ["worker"]:
+            from . import worker
+
+            return worker.main(given[1:])
+        if given[:1] == ["demo"]:
+            from . import demo
+
+            return demo.main(given[1:])
+        options = _parser().parse_args(given)
+        return int(options.run(options))
+    except WqlibError as error:
+        print(f"wqlib: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "wqlib":
+            raise
+        print(
+            f"wqlib: This needs the package {error.name}, which is not installed. "
+            f"Install what the course needs: {sys.executable} -m pip install 'wqlib[course]'",
+            file=sys.stderr,
+        )
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("wqlib: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        sys.stderr.close()
+        return EXIT_OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wqlib",
+        description="A crash-safe work queue on Redis, and a course about it on Kubernetes.",
+    )
+    version = importlib.metadata.version("wqlib")
+    parser.add_argument("--version", action="version", version=f"wqlib {version}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    doctor = commands.add_parser("doctor", help="find out whether everything works here")
+    doctor.add_argument("checks", nargs="*", metavar="CHECK", help="only these (default: all)")
+    _add_context(doctor)
+    doctor.set_defaults(run=_doctor)
+
+    cluster = commands.add_parser("cluster", help="start, stop or look at the local cluster")
+    cluster.add_argument("action", choices=["start", "stop", "status"])
+    cluster.set_defaults(run=_cluster)
+
+    commands.add_parser(
+        "demo", help="run a Job, kill a pod, lose nothing (wqlib demo --help)", add_help=False
+    )
+    commands.add_parser(
+        "worker", help="work on a queue, as a pod does (wqlib worker --help)", add_help=False
+    )
+
+    replay = commands.add_parser("replay", help="tell a recorded run in the terminal")
+    replay.add_argument("file", type=Path, help="what History.save wrote")
+    replay.add_argument(
+        "--speed", type=float, default=0.0, help="times as fast as it was (0: at once)"
+    )
+    replay.set_defaults(run=_replay)
+
+    bundle = commands.add_parser("bundle", help="put what a worker needs beside its Dockerfile")
+    bundle.add_argument("folder", type=Path, help="the folder with the Dockerfile")
+    bundle.set_defaults(run=_bundle)
+    return parser
+
+
+def _add_context(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--context",
+        help="a real cluster: a context of your kubeconfig (default: WQLIB_CONTEXT, or else "
+        "the local cluster)",
+    )
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from . import doctor
+
+    checks = doctor.run(
+        options.checks or None,
+        context=options.context,
+        report=lambda check: print(check, flush=True),
+    )
+    failed = sum(not check.ok for check in checks)
+    if failed:
+        print(f"{failed} of {len(checks)} checks failed. Mend the first, then run this again.")
+    return EXIT_ERROR if failed else EXIT_OK
+
+
+def _cluster(options: argparse.Namespace) -> int:
+    from . import localcluster, redisserver
+
+    found = localcluster.status()
+    if options.action == "stop":
+        stopped = localcluster.stop()
+        print("The local cluster has ended." if stopped else "The local cluster did not run.")
+    elif options.action == "status":
+        if found is None:
+            print("The local cluster does not run.")
+        else:
+            print(f"The local cluster runs at {found.server}, with {found.pods} pods.")
+            print(f"For kubectl: export KUBECONFIG={found.kubeconfig}")
+    else:
+        # Nobody uses it when this command has ended, so it must wait longer than usual.
+        os.environ.setdefault("WQLIB_LINGER_SECONDS", str(IDLE_SECONDS))
+        server = redisserver.find()
+        path = localcluster.ensure(redis_server=server, redis_cli=redisserver.find_cli(server))
+        if found is None:
+            print("The local cluster runs, until `wqlib cluster stop` or 8 hours without use.")
+        else:
+            print("The local cluster was running already, and ends after its last use.")
+        print(f"For kubectl: export KUBECONFIG={path}")
+    return EXIT_OK
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from . import replay
+
+    replay.play(options.file, options.speed)
+    return EXIT_OK
+
+
+def _bundle(options: argparse.Namespace) -> int:
+    from .bundle import bundle
+
+    names = bundle(options.folder)
+    print(f"{options.folder / 'wqlib'}: {', '.join(names)}")
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,419 @@
+"""A whole run in the terminal: fill a queue, start a Job, kill a pod, lose nothing.
+
+The pods are killed without a chance to say goodbye, while they hold a lease. Afterwards a
+check that shares no code with the queue reads the events and counts, item by item. The last
+line says what came of it::
+
+    done=60 lost=0 recorded_twice=0 pods=4 kills=1 seconds=9.8
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import random
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from .bundle import bundle
+from .errors import ClusterError, NotFound, WqlibError
+from .events import Event
+from .queue import WorkQueue
+
+if TYPE_CHECKING:
+    from .cluster import Cluster
+
+QUEUE, JOB = "demo", "job-wq-2"
+JOB_SECONDS = 600
+MOST_ITEMS = 20_000  # the events of more would not all be kept
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run, judged by its events alone.
+
+    Attributes:
+        done: Different items that were recorded done.
+        lost: Items that were put and never recorded done.
+        recorded_twice: Items that were recorded done more than once.
+        pods: Pods that leased at least one item.
+        kills: Pods that were killed.
+        seconds: From the start of the Job to its end.
+    """
+
+    done: int
+    lost: int
+    recorded_twice: int
+    pods: int
+    kills: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in asdict(self).items())
+
+
+class Stopped(BaseException):
+    """A signal asks to end. Not an Exception, so nothing takes it for an error."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of `wqlib demo` and `python -m wqlib.demo`.
+
+    Returns:
+        0 if every item was done exactly once; 1 if not, or if something failed; 128 + the
+        signal's number if a signal ended it.
+    """
+    options = _parser().parse_args(arguments)
+    say = Progress(silent=options.json)
+    signals = Signals()
+    try:
+        with signals:
+            outcome = run(options, say, signals)
+    except Stopped:
+        say.line("Interrupted; everything was cleaned up.")
+        return 128 + signals.number
+    except WqlibError as error:
+        say.end()
+        print(f"wqlib demo: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(asdict(outcome)) if options.json else outcome, flush=True)
+    good = outcome.done == options.items and not outcome.lost and not outcome.recorded_twice
+    return 0 if good else 1
+
+
+def run(options: argparse.Namespace, say: Progress, signals: Signals) -> Outcome:
+    """Do the run, and take away all that it made."""
+    folder = _course_folder()
+    with ExitStack() as stack:
+        with signals.held_back():
+            cluster = _connect(options.context, stack, say)
+        stack.callback(signals.ignore)  # what comes after this, the clean-up, is not cut short
+        say.line(f"Kubernetes {cluster.version}: starting Redis, building the worker's image")
+        image = _build_image(cluster, folder / "worker")
+        password = cluster.secret("redis")
+        cluster.apply(folder / "manifests" / "redis.yaml")
+        cluster.wait("pod/redis", "ready")
+        forward = stack.enter_context(cluster.port_forward("service/redis", 6379))
+        queue = stack.enter_context(
+            WorkQueue(QUEUE, host=forward.host, port=forward.port, password=password)
+        )
+        items = [f"item {number}" for number in range(1, options.items + 1)]
+        queue.put(items)
+        say.line(f"{options.items} items wait; the Job starts {options.pods} pods")
+        began = time.monotonic()
+        cluster.apply(_job(folder / "manifests" / "job.yaml", image, options))
+        killer = Killer(cluster, options.kills, options.items, random.Random(options.seed), say)
+        events = _follow(cluster, queue, killer, say, options.items)
+        seconds = time.monotonic() - began
+        return judge(items, events, killer.kills, seconds)
+
+
+def judge(items: Iterable[str], events: Iterable[Event], kills: int, seconds: float) -> Outcome:
+    """Count from the events alone what became of each item.
+
+    Args:
+        items: What was put, each text once.
+        events: All events of the run.
+        kills: How many pods were killed.
+        seconds: How long it took.
+    """
+    text: dict[int, str] = {}
+    pods: set[str] = set()
+    recorded: Counter[int] = Counter()
+    for event in events:
+        if event.kind == "lease":
+            text[event.item_id] = event.item
+            pods.add(event.worker)
+        elif event.kind == "complete":
+            recorded[event.item_id] += 1
+    finished = Counter(text.get(item_id, "") for item_id in recorded)
+    expected = set(items)
+    twice = sum(count > 1 for count in recorded.values())
+    twice += sum(count > 1 for count in finished.values())  # one text under two numbers
+    return Outcome(
+        done=len(expected & finished.keys()),
+        lost=len(expected - finished.keys()),
+        recorded_twice=twice,
+        pods=len(pods),
+        kills=kills,
+        seconds=round(seconds, 1),
+    )
+
+
+@dataclass
+class Killer:
+    """Kills pods while they hold a lease, early enough that none has succeeded."""
+
+    cluster: Cluster
+    wanted: int
+    items: int
+    chance: random.Random
+    say: Progress
+    kills: int = 0
+    done: int = 0
+    held: dict[str, Event] = field(default_factory=dict)
+    victims: set[str] = field(default_factory=set)
+    orphans: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Between a tenth and a half of the items, so that the others have much left to do.
+        low, high = max(1, self.items // 10), max(1, self.items // 2)
+        self.moments = sorted(self.chance.randint(low, high) for _ in range(self.wanted))
+
+    def see(self, events: Iterable[Event]) -> None:
+        """Take notice of what happened, and kill when it is time."""
+        for event in events:
+            if event.kind == "lease":
+                self.held[event.lease_id] = event
+                if victim := self.orphans.pop(event.item_id, ""):
+                    self.say.line(f"{event.item!r} of {victim} was lent again, to {event.worker}")
+            elif event.kind in ("complete", "release", "fail", "expire", "dead"):
+                self.held.pop(event.lease_id, None)
+                self.done += event.kind == "complete"
+                if event.kind == "expire" and event.worker in self.victims:
+                    self.orphans[event.item_id] = event.worker
+        while self.kills < self.wanted and self.done >= self.moments[self.kills]:
+            leases = [event for event in self.held.values() if event.worker not in self.victims]
+            if not leases or not self._kill(self.chance.choice(leases)):
+                return
+
+    def _kill(self, lease: Event) -> bool:
+        # A worker gets its next lease in the same step in which it completes one, so while
+        # items wait it holds one at every moment, also when the kill arrives.
+        self.victims.add(lease.worker)
+        try:
+            self.cluster.kill_pod(lease.worker)
+        except NotFound:
+            return False
+        self.kills += 1
+        self.say.line(f"Killed {lease.worker} while it held {lease.item!r}")
+        return True
+
+
+class Progress:
+    """Tells in the terminal how it goes: one line that changes, or plain lines in a file."""
+
+    def __init__(self, *, silent: bool) -> None:
+        self.silent = silent
+        self.live = sys.stdout.isatty()
+        self.began = time.monotonic()
+        self._told = -1.0
+        self._open = False
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        self.end()
+        if not self.silent:
+            print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
+
+    def count(self, done: int, leased: int, items: int) -> None:
+        """How far it is: on a terminal in place, else a line for each tenth."""
+        text = f"{done:4} of {items} done, {leased} leased"
+        if self.silent:
+            return
+        if self.live:
+            seconds = time.monotonic() - self.began
+            print(f"\r{seconds:6.1f} s  {text}\033[K", end="", flush=True)
+            self._open = True
+        elif done * 10 // items > self._told:
+            self._told = done * 10 // items
+            self.line(text)
+
+    def end(self) -> None:
+        """End the line that changes."""
+        if self._open:
+            print(flush=True)
+            self._open = False
+
+
+class Signals:
+    """SIGINT and SIGTERM as an exception, which can be held back for a while."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._deaf = self._holding = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def ignore(self) -> None:
+        """Take no notice from now on."""
+        self._deaf = True
+
+    @contextlib.contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Let a signal wait until the end of this block."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+        if self.number:
+            raise Stopped
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        if self._deaf:
+            return
+        self.number = self.number or number
+        if not self._holding:
+            self._deaf = True  # a second one must not cut the clean-up short
+            raise Stopped
+
+
+def _connect(context: str | None, stack: ExitStack, say: Progress) -> Cluster:
+    """Connect, and see to it that nothing is left in the end."""
+    from . import localcluster
+    from .cluster import connect
+
+    ran_before = localcluster.status() is not None
+    cluster = connect(context, namespace=f"wq-demo-{secrets.token_hex(2)}")
+    if cluster.is_local and not ran_before:
+        stack.callback(localcluster.stop)
+
+    def clean_up() -> None:
+        say.line("Cleaning up")
+        with contextlib.suppress(NotFound):
+            cluster.delete(f"job/{JOB}", grace_seconds=0)
+            cluster.delete("pod/redis", grace_seconds=0)
+        cluster.clean_up()
+        cluster.close()
+
+    stack.callback(clean_up)
+    return cluster
+
+
+def _course_folder() -> Path:
+    """The folder with the manifests and the worker: of this copy of the course."""
+    for folder in (Path(__file__).parent.parent / "notebooks", Path("notebooks"), Path(".")):
+        if (folder / "manifests" / "job.yaml").is_file() and (folder / "worker").is_dir():
+            return folder.resolve()
+    raise WqlibError(
+        "The demo uses the manifests and the worker of the course, and there are none here. "
+        "Run it in the course's folder: make demo"
+    )
+
+
+def _build_image(cluster: Cluster, worker: Path) -> str:
+    """Build the worker's image under a tag that says what is in it."""
+    with tempfile.TemporaryDirectory(prefix="wqlib-demo-") as made:
+        folder = Path(made) / "worker"
+        shutil.copytree(worker, folder, ignore=shutil.ignore_patterns("wqlib", "__pycache__"))
+        bundle(folder)
+        digest = hashlib.sha256()
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
+        return cluster.build_image(f"wqlib-demo:{digest.hexdigest()[:12]}", folder)
+
+
+def _job(path: Path, image: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The course's own Job, with our numbers."""
+    job: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+    job["metadata"]["name"] = JOB
+    job["spec"]["parallelism"] = options.pods
+    job["spec"]["backoffLimit"] = 10 + 2 * options.kills
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    container["image"] = image
+    # Deaf to SIGTERM, so that a kill is like a power failure: no last words, no release.
+    # (The shell is the process that Kubernetes signals; SIGKILL ends them both.)
+    container["command"] = ["sh", "-c", "trap '' TERM; python worker.py; exit $?"]
+    ours = {
+        "WQLIB_QUEUE": QUEUE,
+        "WQLIB_LEASE_SECONDS": str(options.lease_seconds),
+        "ITEM_SECONDS": str(options.item_seconds),
+    }
+    others = [one for one in container.get("env", []) if one["name"] not in ours]
+    container["env"] = others + [{"name": n, "value": v} for n, v in ours.items()]
+    return job
+
+
+def _follow(
+    cluster: Cluster, queue: WorkQueue, killer: Killer, say: Progress, items: int
+) -> list[Event]:
+    """Read the events until the Job has ended."""
+    problem: list[WqlibError] = []
+
+    def wait() -> None:
+        try:
+            cluster.wait(f"job/{JOB}", "complete", timeout_seconds=JOB_SECONDS)
+        except WqlibError as error:
+            problem.append(error)
+
+    waiter = threading.Thread(target=wait, daemon=True)
+    waiter.start()
+    events: list[Event] = []
+    while True:
+        job_ended = not waiter.is_alive()
+        after = events[-1].stream_id if events else "0"
+        fresh = queue.events(after, wait_seconds=0 if job_ended else 0.2)
+        events += fresh
+        if job_ended and not fresh:
+            break
+        killer.see(fresh)
+        say.count(killer.done, len(killer.held), items)
+    say.end()
+    if problem:
+        raise ClusterError(str(problem[0]))
+    return events
+
+
+def _parser() -> argparse.ArgumentParser:
+    def number(least: int, most: int) -> Any:
+        def convert(text: str) -> int:
+            value = int(text)
+            if not least <= value <= most:
+                raise argparse.ArgumentTypeError(f"{value} is not from {least} to {most}")
+            return value
+
+        convert.__name__ = "number"
+        return convert
+
+    def seconds(text: str) -> float:
+        value = float(text)
+        if not 0 < value <= 3600:
+            raise argparse.ArgumentTypeError(f"{value} is not more than 0 and at most 3600")
+        return value
+
+    parser = argparse.ArgumentParser(
+        prog="wqlib demo",
+        description="Run a Job on a queue, kill a pod, and count that nothing was lost.",
+    )
+    parser.add_argument("--items", type=number(1, MOST_ITEMS), default=60, help="how many (60)")
+    parser.add_argument("--pods", type=number(1, 200), default=3, help="how many at a time (3)")
+    parser.add_argument("--kills", type=number(0, 50), default=1, help="pods to kill (1)")
+    parser.add_argument(
+        "--lease-seconds", type=seconds, default=3.0, help="how long a lease lasts (3)"
+    )
+    parser.add_argument(
+        "--item-seconds", type=seconds, default=0.3, help="how long an item takes (0.3)"
+    )
+    parser.add_argument("--seed", type=int, help="makes the choice of the victims repeatable")
+    parser.add_argument("--context", help="a real cluster (default: WQLIB_CONTEXT, or local)")
+    parser.add_argument("--json", action="store_true", help="only the outcome, as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
