@@ -1,0 +1,44 @@
+"""A small stand-in Kubernetes cluster for one machine: a real API, pods as plain processes.
+
+It speaks the Kubernetes protocol on 127.0.0.1, with TLS and a token, so the official Python
+client and `kubectl` drive it unchanged. It needs no Docker, no root and no network. It stands in
+for a cluster, and is none: pods are not isolated from each other or from the machine, limits and
+network policies are stored and not enforced, there is one node, and all state is gone when it
+stops (images that were built stay).
+
+    kubeconfig = ensure()
+    ...
+    stop()
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wqlib.localcluster.imagestore import Image, Images
+from wqlib.localcluster.lifecycle import Status, ensure, status, stop
+from wqlib.localcluster.paths import State
+
+__all__ = ["Image", "Status", "build_image", "ensure", "images", "status", "stop"]
+
+
+def build_image(
+    tag: str, folder: Path, dockerfile: Path | None = None, home: Path | None = None
+) -> Image:
+    """Build an image for pods of the local cluster from a Dockerfile.
+
+    Args:
+        tag: the image's name, for example `job-wq-2:1`.
+        folder: where COPY takes its files from.
+        dockerfile: default `Dockerfile` in that folder.
+        home: whose cluster gets the image; default `WQLIB_HOME`, or `~/.wqlib`.
+
+    Raises:
+        ImageError: a line cannot be honoured; the message names file and line.
+    """
+    return Images(State.of(home).create()).build(tag, folder, dockerfile)
+
+
+def images(home: Path | None = None) -> list[str]:
+    """Return the names of the images that pods of the local cluster can use."""
+    return Images(State.of(home).create()).names()

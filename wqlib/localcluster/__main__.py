@@ -1,0 +1,67 @@
+"""`python -m wqlib.localcluster serve|stop|status`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from wqlib.errors import WqlibError
+from wqlib.localcluster import lifecycle
+from wqlib.localcluster.paths import State
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m wqlib.localcluster", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="run the cluster here until Ctrl-C")
+    stop = commands.add_parser("stop", help="stop the cluster with all its pods")
+    status = commands.add_parser("status", help="say whether the cluster runs")
+    for command in (serve, stop, status):
+        command.add_argument("--home", type=Path, help="default: WQLIB_HOME, or ~/.wqlib")
+    serve.add_argument("--redis-server", type=Path, help="the program behind the image redis")
+    serve.add_argument("--redis-cli", type=Path, help="the redis-cli of that image")
+    serve.add_argument("--linger", type=float, help="end this many seconds after the last owner")
+    serve.add_argument("--ready-fd", type=int, default=-1, help=argparse.SUPPRESS)
+    return parser
+
+
+def main() -> int:
+    """Run the command; returns the exit code."""
+    options = _parser().parse_args()
+    if options.command == "serve":
+        return _serve(options)
+    if options.command == "stop":
+        print("stopped" if lifecycle.stop(options.home) else "was not running")
+        return 0
+    found = lifecycle.status(options.home)
+    if found is None:
+        print("not running")
+        return 1
+    print(f"running: pid {found.pid}, {found.server}, {found.pods} pods, since {found.started_at}")
+    print(f"export KUBECONFIG={found.kubeconfig}")
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from wqlib.localcluster import daemon
+
+    settings = daemon.Settings(
+        options.linger, options.ready_fd, options.redis_server, options.redis_cli
+    )
+    state = State.of(options.home)
+    if options.ready_fd < 0:
+        print(f"serving; export KUBECONFIG={state.kubeconfig}", flush=True)
+    try:
+        daemon.serve(state, settings)
+    except BlockingIOError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except WqlibError as error:
+        sys.exit(str(error))

@@ -1,0 +1,238 @@
+"""The daemon: one process that holds the whole cluster, and ends when nobody needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tornado.web
+
+from wqlib.localcluster import api, certs, streams
+from wqlib.localcluster.addresses import Addresses
+from wqlib.localcluster.client import Client
+from wqlib.localcluster.controllers import Controllers
+from wqlib.localcluster.imagestore import Images, remove_tree
+from wqlib.localcluster.jsontypes import now
+from wqlib.localcluster.kubelet import Kubelet
+from wqlib.localcluster.locks import lock_file
+from wqlib.localcluster.openapi import OpenApi
+from wqlib.localcluster.paths import State
+from wqlib.localcluster.processes import Processes
+from wqlib.localcluster.rest import SYSTEM_NAMESPACES, Rest
+from wqlib.localcluster.services import Proxy
+from wqlib.localcluster.store import Store
+
+log = logging.getLogger(__name__)
+
+_OWNER_CHECK_SECONDS = 1.0
+_STOP_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the daemon runs.
+
+    Args:
+        linger: how many seconds it stays without an owner; None stays for ever.
+        ready_fd: gets a byte once the cluster can be used.
+    """
+
+    linger: float | None = None
+    ready_fd: int = -1
+    redis_server: Path | None = None
+    redis_cli: Path | None = None
+
+
+def owner_alive(state: State) -> bool:
+    """Tell whether any owner lives; the files of dead ones are removed."""
+    alive = False
+    for path in state.owners.iterdir():
+        descriptor = lock_file(path, wait=False)
+        if descriptor is None:
+            alive = True
+            continue
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+    return alive
+
+
+class Daemon:
+    """The parts of the cluster, wired together."""
+
+    def __init__(self, state: State, settings: Settings) -> None:
+        self.state = state
+        self.settings = settings
+        self.stopped = asyncio.Event()
+        self.processes = Processes()
+        self.images = Images(state)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """Serve until a signal comes or the last owner has been gone for long enough."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self.stopped.set)
+        self._clean()
+        self.processes.start(self.state.reaper_lock)
+        try:
+            await self._start()
+            await self.stopped.wait()
+        finally:
+            await self._stop()
+
+    def _clean(self) -> None:
+        """Remove what a daemon that crashed left behind."""
+        for path in list(self.state.pods.iterdir()):
+            remove_tree(path)
+        for path in (self.state.info, self.state.kubeconfig):
+            path.unlink(missing_ok=True)
+
+    async def _start(self) -> None:
+        state, settings = self.state, self.settings
+        credentials = certs.make(state.root)
+        self.images.prepare(settings.redis_server, settings.redis_cli)
+        self.images.forget_replaced()
+        self.addresses = Addresses(str(state.root))
+        store = Store()
+        rest = Rest(store, self.addresses)
+        _first_objects(rest)
+        token = credentials.token
+        application = tornado.web.Application(log_function=lambda handler: None)
+        self.server, port = api.listen(application, credentials.server_context)
+        url = f"https://127.0.0.1:{port}"
+        context = credentials.client_context()
+        clients = [Client(url, token, context) for _ in range(3)]
+        self.kubelet = Kubelet(clients[0], state, self.addresses, self.images, self.processes)
+        backoff = float(os.environ.get("WQLIB_JOB_BACKOFF_SECONDS", "10"))
+        self.controllers = Controllers(clients[1], backoff)
+        self.proxy = Proxy(clients[2], self.addresses)
+        routes = streams.routes(store, self.kubelet, token)
+        shared = {"rest": rest, "token": token, "openapi": OpenApi()}
+        application.add_handlers(r".*", [*routes, (r".*", api.Handler, shared)])
+        for part in (self.kubelet.run(), self.controllers.run(), self.proxy.run()):
+            self._tasks.append(asyncio.create_task(part))
+        if settings.linger is not None:
+            self._tasks.append(asyncio.create_task(self._watch_owners(settings.linger)))
+        while store.get("nodes", ("", "wqlib-local")) is None:
+            await asyncio.sleep(0.002)
+        certs.write_kubeconfig(state.kubeconfig, url, credentials)
+        self._write_info(url)
+        if settings.ready_fd >= 0:
+            os.write(settings.ready_fd, b"r")
+            os.close(settings.ready_fd)
+        self._tasks.append(asyncio.create_task(self._count_pods(url)))
+
+    def _write_info(self, url: str) -> None:
+        info = {"pid": os.getpid(), "server": url, "started_at": now(), "pods": 0}
+        self._info = info
+        self._save_info()
+
+    def _save_info(self) -> None:
+        draft = self.state.info.with_name("daemon.json.new")
+        draft.write_text(json.dumps(self._info))
+        draft.chmod(0o600)
+        draft.replace(self.state.info)
+
+    async def _count_pods(self, url: str) -> None:
+        """Keep the number of running pods where `status` finds it."""
+        while True:
+            running = sum(
+                1 for w in self.kubelet.workers.values() if any(c.process for c in w.containers)
+            )
+            if running != self._info["pods"]:
+                self._info["pods"] = running
+                self._save_info()
+            await asyncio.sleep(1.0)
+
+    async def _watch_owners(self, linger: float) -> None:
+        """Stop the daemon when no owner has been alive for `linger` seconds."""
+        loop = asyncio.get_running_loop()
+        seen = loop.time()
+        while True:
+            await asyncio.sleep(min(_OWNER_CHECK_SECONDS, max(linger / 2, 0.05)))
+            if owner_alive(self.state):
+                seen = loop.time()
+                continue
+            if loop.time() - seen < linger:
+                continue
+            # Nobody can become an owner while we hold this lock and decide.
+            lock = lock_file(self.state.start_lock, wait=False)
+            if lock is None:
+                continue
+            try:
+                if not owner_alive(self.state):
+                    self.state.info.unlink(missing_ok=True)
+                    log.info("no owner is left: the cluster ends")
+                    self.stopped.set()
+                    return
+            finally:
+                os.close(lock)
+
+    async def _stop(self) -> None:
+        self.state.info.unlink(missing_ok=True)
+        if hasattr(self, "kubelet"):
+            with contextlib.suppress(Exception):
+                await self.kubelet.stop(_STOP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        if hasattr(self, "proxy"):
+            self.controllers.close()
+            self.proxy.close()
+        self.processes.stop()
+        if hasattr(self, "server"):
+            self.server.stop()
+        for path in list(self.state.pods.iterdir()):
+            remove_tree(path)
+        self.state.kubeconfig.unlink(missing_ok=True)
+
+
+def _first_objects(rest: Rest) -> None:
+    """Create the namespaces that every cluster has, and ours."""
+    from wqlib.localcluster import resources
+
+    namespaces = resources.find("", "v1", "namespaces")
+    assert namespaces is not None
+    for name in (*SYSTEM_NAMESPACES, certs.NAMESPACE):
+        rest.create(namespaces, "", {"metadata": {"name": name}})
+
+
+def serve(state: State, settings: Settings) -> None:
+    """Run the daemon in this process until it ends.
+
+    Raises:
+        BlockingIOError: another daemon runs on the same state folder.
+    """
+    state.create()
+    lock = lock_file(state.daemon_lock, wait=False)
+    if lock is None:
+        raise BlockingIOError(f"a local cluster already runs on {state.root}")
+    os.ftruncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
+    os.umask(0o077)
+    _raise_file_limit()
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("tornado").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    asyncio.run(_run(state, settings))
+
+
+async def _run(state: State, settings: Settings) -> None:
+    await Daemon(state, settings).run()
+
+
+def _raise_file_limit() -> None:
+    """Each pod needs a few descriptors; macOS gives 256 by default."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 8192 if most == resource.RLIM_INFINITY else min(8192, most)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

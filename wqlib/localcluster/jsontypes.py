@@ -1,0 +1,72 @@
+"""What every module here passes around: Kubernetes objects as plain JSON dictionaries."""
+
+from __future__ import annotations
+
+import datetime
+import random
+from typing import Any
+
+Obj = dict[str, Any]
+
+# The alphabet of the real server's generated names: no vowels, no look-alikes.
+_NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+
+
+def random_suffix(length: int = 5) -> str:
+    """Return the random end of a generated name, as `generateName` adds it."""
+    return "".join(random.choices(_NAME_ALPHABET, k=length))
+
+
+def now() -> str:
+    """Return the present as Kubernetes writes a time: UTC, whole seconds."""
+    return format_time(datetime.datetime.now(datetime.UTC))
+
+
+def now_micro() -> str:
+    """Return the present with microseconds, as Kubernetes writes a `MicroTime`."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def format_time(moment: datetime.datetime) -> str:
+    """Return `moment` (aware) as Kubernetes writes a time."""
+    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime.datetime:
+    """Return the moment that Kubernetes wrote as `text`."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def seconds_since(text: str) -> float:
+    """Return how many seconds ago the time `text` was."""
+    return (datetime.datetime.now(datetime.UTC) - parse_time(text)).total_seconds()
+
+
+def meta(obj: Obj) -> Obj:
+    """Return the object's metadata."""
+    found: Obj = obj["metadata"]
+    return found
+
+
+def key_of(obj: Obj) -> tuple[str, str]:
+    """Return (namespace, name); the namespace is empty for cluster-wide objects."""
+    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+
+
+def owner_reference(obj: Obj, *, controller: bool = True) -> Obj:
+    """Return the ownerReference that makes `obj` the owner of another object."""
+    reference = {
+        "apiVersion": obj["apiVersion"],
+        "kind": obj["kind"],
+        "name": obj["metadata"]["name"],
+        "uid": obj["metadata"]["uid"],
+        "controller": controller,
+        "blockOwnerDeletion": True,
+    }
+    return reference
+
+
+def controller_of(obj: Obj) -> Obj | None:
+    """Return the ownerReference of the controller that manages `obj`, if it has one."""
+    references: list[Obj] = obj["metadata"].get("ownerReferences") or []
+    return next((reference for reference in references if reference.get("controller")), None)

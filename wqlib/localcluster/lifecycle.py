@@ -1,0 +1,252 @@
+"""Starting the daemon when it is needed, owning it, and stopping it."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib.util
+import json
+import os
+import secrets
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from wqlib.errors import ClusterError
+from wqlib.localcluster.locks import lock_file
+from wqlib.localcluster.paths import State
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 15.0
+_PASSED_ON = (
+    "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
+    "WQLIB_LOOPBACK", "WQLIB_JOB_BACKOFF_SECONDS",
+)  # fmt: skip
+
+_owned: dict[Path, int] = {}
+_started: list[subprocess.Popen[bytes]] = []
+
+
+@dataclass(frozen=True)
+class Status:
+    """A running local cluster.
+
+    Attributes:
+        server: the URL of its API.
+        started_at: UTC, as Kubernetes writes times.
+        pods: how many pods have a running process.
+    """
+
+    pid: int
+    server: str
+    kubeconfig: Path
+    started_at: str
+    pods: int
+
+
+def _lock(path: Path, *, seconds: float) -> int | None:
+    """Return a descriptor that holds the file's lock, or None after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        descriptor = lock_file(path, wait=False)
+        if descriptor is not None:
+            return descriptor
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(0.01)
+
+
+def _is_free(path: Path) -> bool:
+    """Tell whether nobody holds the file's lock."""
+    if not path.exists():
+        return True
+    descriptor = _lock(path, seconds=0)
+    if descriptor is None:
+        return False
+    os.close(descriptor)
+    return True
+
+
+def _become_owner(state: State) -> None:
+    if state.root in _owned:
+        return
+    name = f"{os.getpid()}-{secrets.token_hex(4)}"
+    draft = state.root / f"owner-{name}.new"
+    descriptor = lock_file(draft, wait=True)
+    assert descriptor is not None
+    # The file appears among the owners only when it is locked already.
+    draft.rename(state.owners / name)
+    _owned[state.root] = descriptor
+
+
+def ensure(
+    home: Path | None = None,
+    *,
+    redis_server: Path | None = None,
+    redis_cli: Path | None = None,
+) -> Path:
+    """Start the local cluster unless it runs, and become one of its owners.
+
+    The cluster lives as long as any of its owners, and a little longer
+    (`WQLIB_LINGER_SECONDS`, default 30).
+
+    Args:
+        home: where its state lies; default `WQLIB_HOME`, or `~/.wqlib`.
+        redis_server: the program behind the image `redis`; default: the one on PATH.
+        redis_cli: the program that pods of that image find as `redis-cli`.
+
+    Returns:
+        The path of the kubeconfig.
+
+    Raises:
+        ClusterError: the cluster does not start.
+    """
+    state = State.of(home).create()
+    lock = _lock(state.start_lock, seconds=_START_SECONDS)
+    if lock is None:
+        raise ClusterError(
+            f"Another process has been starting the local cluster in {state.root} for too long."
+            " End it, and try again."
+        )
+    try:
+        _become_owner(state)
+        if state.info.exists() and not _is_free(state.daemon_lock):
+            _update_redis(state, redis_server, redis_cli)
+            return state.kubeconfig
+        for path in (state.daemon_lock, state.reaper_lock):
+            waiting = _lock(path, seconds=_STOP_SECONDS)
+            if waiting is None:
+                raise ClusterError(
+                    f"The local cluster in {state.root} is ending and does not come to an end."
+                    " Stop it: python -m wqlib.localcluster stop"
+                )
+            os.close(waiting)
+        _start(state, redis_server, redis_cli)
+    finally:
+        os.close(lock)
+    return state.kubeconfig
+
+
+def _update_redis(state: State, server: Path | None, cli: Path | None) -> None:
+    """Give a running cluster the redis-server that it started without."""
+    from wqlib.localcluster.imagestore import Images
+
+    images = Images(state)
+    if server is not None and "redis" not in images.names():
+        images.prepare(server, cli)
+
+
+def _start(state: State, redis_server: Path | None, redis_cli: Path | None) -> None:
+    read, write = os.pipe()
+    linger = os.environ.get("WQLIB_LINGER_SECONDS", "30")
+    command = [
+        sys.executable,
+        "-m",
+        "wqlib.localcluster",
+        "serve",
+        "--home",
+        str(state.root.parent),
+    ]
+    command += ["--linger", linger, "--ready-fd", str(write)]
+    if redis_server is not None:
+        command += ["--redis-server", str(Path(redis_server).absolute())]
+    if redis_cli is not None:
+        command += ["--redis-cli", str(Path(redis_cli).absolute())]
+    env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    spec = importlib.util.find_spec("wqlib")
+    if spec is not None and spec.submodule_search_locations:
+        env["PYTHONPATH"] = str(Path(spec.submodule_search_locations[0]).parent)
+    descriptor = os.open(state.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        daemon = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            env=env,
+            cwd="/",
+            pass_fds=(write,),
+            start_new_session=True,
+        )
+    finally:
+        os.close(write)
+        os.close(descriptor)
+    _started.append(daemon)
+    try:
+        if select.select([read], [], [], _START_SECONDS)[0] and os.read(read, 1) == b"r":
+            return
+    finally:
+        os.close(read)
+    daemon.kill()
+    daemon.wait()
+    tail = state.log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+    raise ClusterError(
+        f"The local cluster did not start: {tail[0]}. The whole story is in {state.log}."
+    )
+
+
+def status(home: Path | None = None) -> Status | None:
+    """Return what runs, or None."""
+    state = State.of(home)
+    if not state.root.exists() or _is_free(state.daemon_lock):
+        return None
+    try:
+        info = json.loads(state.info.read_text())
+    except (OSError, ValueError):
+        return None
+    return Status(info["pid"], info["server"], state.kubeconfig, info["started_at"], info["pods"])
+
+
+def stop(home: Path | None = None) -> bool:
+    """Stop the local cluster with all its pods; returns whether one was running.
+
+    Returns only when the last process is gone.
+
+    Raises:
+        ClusterError: the daemon does not end.
+    """
+    state = State.of(home)
+    if not state.root.exists():
+        return False
+    running = not _is_free(state.daemon_lock)
+    pid = _daemon_pid(state) if running else None
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    for path in (state.daemon_lock, state.reaper_lock):
+        lock = _lock(path, seconds=_STOP_SECONDS)
+        if lock is None and pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            lock = _lock(path, seconds=_STOP_SECONDS)
+        if lock is None:
+            raise ClusterError(f"The local cluster in {state.root} does not end. See {state.log}.")
+        os.close(lock)
+    for daemon in list(_started):
+        if daemon.poll() is not None:
+            _started.remove(daemon)
+    return running
+
+
+def _daemon_pid(state: State) -> int | None:
+    """Return the pid of the running daemon, which wrote it into its lock file."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        text = state.daemon_lock.read_text()
+        if text.strip().isdigit():
+            return int(text)
+        if _is_free(state.daemon_lock):
+            return None
+        time.sleep(0.01)
+    return None
+
+
+@atexit.register
+def _leave_daemons_alone() -> None:
+    """The daemon outlives its starter on purpose: say no warning about it."""
+    for daemon in _started:
+        daemon.returncode = 0

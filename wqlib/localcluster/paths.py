@@ -1,0 +1,72 @@
+"""Where the local cluster keeps its files: one state folder, for nobody else to read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class State:
+    """The state folder, `<home>/cluster`, and the names of what lies in it."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, home: Path | None = None) -> State:
+        """Return the state of `home`, of `WQLIB_HOME`, or of `~/.wqlib`."""
+        if home is None:
+            home = Path(os.environ.get("WQLIB_HOME") or "~/.wqlib")
+        return cls(Path(os.path.abspath(home.expanduser())) / "cluster")
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.root / "kubeconfig"
+
+    @property
+    def info(self) -> Path:
+        """What the running daemon says about itself, as JSON."""
+        return self.root / "daemon.json"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "daemon.log"
+
+    @property
+    def start_lock(self) -> Path:
+        """Held while somebody starts the daemon, and by the daemon while it decides to end."""
+        return self.root / "start.lock"
+
+    @property
+    def daemon_lock(self) -> Path:
+        """Held by the daemon as long as it lives."""
+        return self.root / "daemon.lock"
+
+    @property
+    def reaper_lock(self) -> Path:
+        """Held by the reaper until the last process of a pod is gone."""
+        return self.root / "reaper.lock"
+
+    @property
+    def owners(self) -> Path:
+        """One locked file for each process that wants the cluster to live."""
+        return self.root / "owners"
+
+    @property
+    def pods(self) -> Path:
+        """One folder for each pod, named by its uid."""
+        return self.root / "pods"
+
+    @property
+    def images(self) -> Path:
+        """The images that were built, and what the redis image consists of."""
+        return self.root / "images"
+
+    def create(self) -> State:
+        """Make the folders, closed to everybody else."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root.chmod(0o700)
+        for folder in (self.owners, self.pods, self.images):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        return self

@@ -1,0 +1,154 @@
+"""Processes in groups of their own, which never outlive the daemon.
+
+A new process waits, before it becomes the program, until the reaper knows its group. So there
+is no moment at which the daemon's death could leave it behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_GATE = "read -r go || exit 125; "
+_SCRIPTS = {
+    "null": _GATE + 'exec "$@" </dev/null',
+    "pipe": _GATE + 'exec "$@"',
+    "tty": _GATE + 'tty=$1; shift; exec "$@" <"$tty" >"$tty" 2>&1',
+}
+
+
+@dataclass(eq=False)
+class Process:
+    """One running program, the leader of its process group.
+
+    Attributes:
+        done: resolved with the exit code; a signal counts as 128 and its number.
+        stdin: the write end of the program's input, if it has one.
+    """
+
+    popen: subprocess.Popen[bytes]
+    done: asyncio.Future[int]
+    stdin: int | None = None
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the whole group, unless it is over."""
+        if not self.done.done():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
+
+
+@dataclass
+class Processes:
+    """All processes of the daemon, and their reaper."""
+
+    _alive: dict[int, Process] = field(default_factory=dict)
+    _reaper: subprocess.Popen[bytes] | None = None
+
+    def start(self, lock: Path) -> None:
+        """Start the reaper, and hear from now on when a child ends."""
+        script = Path(__file__).with_name("reaper.py")
+        self._reaper = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(script), str(lock)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={},
+            cwd="/",
+        )
+        assert self._reaper.stdout is not None
+        if self._reaper.stdout.read(1) != b"r":
+            raise RuntimeError("the reaper did not start")
+        self._reaper.stdout.close()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._child_ended)
+
+    def stop(self) -> None:
+        """Kill whatever is left, and end the reaper."""
+        for process in list(self._alive.values()):
+            process.signal(signal.SIGKILL)
+        if self._reaper is not None:
+            assert self._reaper.stdin is not None
+            self._reaper.stdin.close()
+            self._reaper.wait()
+
+    def spawn(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        *,
+        stdin: bool = False,
+        tty: str = "",
+        stdout: int = subprocess.DEVNULL,
+        stderr: int = subprocess.STDOUT,
+    ) -> Process:
+        """Start a program in a process group of its own.
+
+        Args:
+            stdin: whether the caller will write to the program's input.
+            tty: the path of the terminal that becomes its input and output.
+            stdout: a file descriptor, or one of subprocess' constants.
+        """
+        kind = "tty" if tty else "pipe" if stdin else "null"
+        arguments = ["/bin/sh", "-c", _SCRIPTS[kind], "sh", *([tty] if tty else []), *argv]
+        gate_read, gate_write = os.pipe()
+        try:
+            popen = subprocess.Popen(
+                arguments,
+                stdin=gate_read,
+                stdout=stdout,
+                stderr=stderr,
+                env=dict(env),
+                cwd=cwd,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(gate_write)
+            raise
+        finally:
+            os.close(gate_read)
+        process = Process(popen, asyncio.get_running_loop().create_future())
+        self._alive[popen.pid] = process
+        self._tell(b"+%d\n" % popen.pid)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(gate_write, b"\n")
+        if stdin and not tty:
+            process.stdin = gate_write
+        else:
+            os.close(gate_write)
+        return process
+
+    def _tell(self, line: bytes) -> None:
+        assert self._reaper is not None
+        assert self._reaper.stdin is not None
+        os.write(self._reaper.stdin.fileno(), line)
+
+    def _child_ended(self) -> None:
+        for pid, process in list(self._alive.items()):
+            if not self._ended(process):
+                continue
+            # The zombie still keeps the number of its group from being used again.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            code = process.popen.wait()
+            del self._alive[pid]
+            self._tell(b"-%d\n" % pid)
+            if not process.done.done():
+                process.done.set_result(code if code >= 0 else 128 - code)
+
+    @staticmethod
+    def _ended(process: Process) -> bool:
+        if hasattr(os, "waitid"):
+            options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+            return os.waitid(os.P_PID, process.pid, options) is not None
+        return process.popen.poll() is not None

@@ -1,0 +1,200 @@
+"""Services that answer: a relay on each ClusterIP that leads to the ready pods behind it.
+
+It stands for kube-proxy. It listens only while there is a pod that can answer, so a client sees
+a refused connection when there is none, as it would on a real cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from dataclasses import dataclass, field
+
+from wqlib.localcluster.addresses import Addresses
+from wqlib.localcluster.client import Client
+from wqlib.localcluster.informer import Informer, Key, Recorder, WorkQueue
+from wqlib.localcluster.jsontypes import Obj
+from wqlib.localcluster.kubelet import real_ports
+from wqlib.localcluster.podenv import PORTS_ANNOTATION
+
+log = logging.getLogger(__name__)
+
+Target = tuple[str, int]
+
+
+class _Half(asyncio.Protocol):
+    """One side of a relayed connection: what it receives goes out at the other side."""
+
+    def __init__(self, other: _Half | None = None) -> None:
+        self.other = other
+        self.transport: asyncio.Transport | None = None
+        self._early: list[bytes] = []
+        self._ended = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.other and self.other.transport:
+            self.other.transport.write(data)
+        else:
+            self._early.append(data)
+
+    def eof_received(self) -> bool:
+        self._ended = True
+        if self.other and self.other.transport and self.other.transport.can_write_eof():
+            self.other.transport.write_eof()
+        return True
+
+    def pause_writing(self) -> None:
+        if self.other and self.other.transport:
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.other and self.other.transport and not self.other.transport.is_closing():
+            self.other.transport.resume_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.other and self.other.transport:
+            self.other.transport.close()
+
+    def join(self, other: _Half) -> None:
+        """Send what came in before the other side was there."""
+        self.other = other
+        assert other.transport is not None
+        for data in self._early:
+            other.transport.write(data)
+        self._early.clear()
+        if self._ended:
+            self.eof_received()
+
+
+@dataclass
+class _Port:
+    """One port of one Service."""
+
+    targets: list[Target]
+    server: asyncio.Server | None = None
+    number: int = 0
+    turn: itertools.count[int] = field(default_factory=itertools.count)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def accept(self) -> _Half:
+        """Take a connection from a client, and connect it to the next pod."""
+        client = _Half()
+        task = asyncio.get_running_loop().create_task(self._connect(client))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return client
+
+    async def _connect(self, client: _Half) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(len(self.targets)):
+            host, port = self.targets[next(self.turn) % len(self.targets)]
+            try:
+                _, pod = await loop.create_connection(lambda: _Half(client), host, port)
+            except OSError:
+                continue
+            client.join(pod)
+            if client.transport is None or client.transport.is_closing():
+                assert pod.transport is not None
+                pod.transport.close()
+            return
+        if client.transport:
+            client.transport.abort()
+
+    def close(self) -> None:
+        if self.server:
+            self.server.close()
+            self.server = None
+
+
+@dataclass
+class Proxy:
+    """Follows Services and Endpoints, and listens for them."""
+
+    client: Client
+    addresses: Addresses
+    _ports: dict[tuple[Key, int], _Port] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.recorder = Recorder(self.client, "kube-proxy")
+        self.queue = WorkQueue(self._work)
+        self.services = Informer(self.client, "/api/v1/services", self._changed)
+        self.endpoints = Informer(self.client, "/api/v1/endpoints", self._changed)
+
+    async def run(self) -> None:
+        """Serve for ever."""
+        await asyncio.gather(self.services.run(), self.endpoints.run(), self.recorder.run())
+
+    def close(self) -> None:
+        self.queue.close()
+        for port in self._ports.values():
+            port.close()
+
+    def _changed(self, old: Obj | None, new: Obj | None) -> None:
+        obj = new or old
+        assert obj is not None
+        self.queue.add((obj["metadata"]["namespace"], obj["metadata"]["name"]))
+
+    async def _work(self, key: Key) -> None:
+        service, endpoints = self.services.get(*key), self.endpoints.get(*key)
+        spec = service["spec"] if service else {}
+        address = spec.get("clusterIP") or "None"
+        wanted: set[int] = set()
+        if service is not None and address != "None":
+            await self._publish_ports(key, service)
+            for port in spec.get("ports") or []:
+                if port.get("protocol", "TCP") != "TCP":
+                    continue
+                wanted.add(port["port"])
+                await self._serve(key, service, address, port, _targets(endpoints, port))
+        for known in [known for known in self._ports if known[0] == key]:
+            if known[1] not in wanted:
+                self._ports.pop(known).close()
+
+    async def _serve(
+        self, key: Key, service: Obj, address: str, port: Obj, targets: list[Target]
+    ) -> None:
+        relay = self._ports.setdefault((key, port["port"]), _Port([]))
+        relay.targets = targets
+        if not targets:
+            relay.close()
+            return
+        if relay.server is not None:
+            return
+        number = real_ports(service).get(str(port["port"]), port["port"])
+        loop = asyncio.get_running_loop()
+        try:
+            relay.server = await loop.create_server(relay.accept, address, number)
+        except OSError as error:
+            text = f"nobody can listen on {address}:{number} for this Service: {error.strerror}"
+            self.recorder.event(service, "FailedToListen", text, kind="Warning")
+
+    async def _publish_ports(self, key: Key, service: Obj) -> None:
+        """Where Services share one address, choose their ports and say which they are."""
+        if not self.addresses.single:
+            return
+        known = real_ports(service)
+        missing = [
+            p["port"] for p in service["spec"].get("ports") or [] if str(p["port"]) not in known
+        ]
+        if not missing:
+            return
+        for number in missing:
+            known[str(number)] = self.addresses.port(number)
+        text = ",".join(f"{inside}={real}" for inside, real in known.items())
+        change = {"metadata": {"annotations": {PORTS_ANNOTATION: text}}}
+        path = f"/api/v1/namespaces/{key[0]}/services/{key[1]}"
+        service["metadata"].update((await self.client.patch(path, change))["metadata"])
+
+
+def _targets(endpoints: Obj | None, port: Obj) -> list[Target]:
+    found: list[Target] = []
+    for subset in (endpoints or {}).get("subsets") or []:
+        for target in subset.get("ports") or []:
+            if target.get("name") == port.get("name"):
+                found += [(a["ip"], target["port"]) for a in subset.get("addresses") or []]
+    return found

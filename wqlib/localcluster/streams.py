@@ -1,0 +1,481 @@
+"""Logs, exec and port-forward: the requests that stream to and from a pod.
+
+Exec and port-forward speak the WebSocket protocols `v4.channel.k8s.io` and `v5.channel.k8s.io`:
+the first byte of each message names a channel.
+https://kubernetes.io/docs/reference/using-api/deprecation-guide/ and kubelet's remotecommand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import struct
+import termios
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import tornado.iostream
+import tornado.web
+import tornado.websocket
+
+from wqlib.localcluster import podlogs, status
+from wqlib.localcluster.api import authorized
+from wqlib.localcluster.containers import Container
+from wqlib.localcluster.jsontypes import Obj, parse_time, seconds_since
+from wqlib.localcluster.kubelet import Kubelet
+from wqlib.localcluster.podworker import PodWorker
+from wqlib.localcluster.processes import Process
+from wqlib.localcluster.rest import dumps
+from wqlib.localcluster.store import Store
+
+_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+_STDIN, _STDOUT, _STDERR, _ERROR, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
+
+
+class PodRequest:
+    """What the streams have in common: finding the pod and its container."""
+
+    store: Store
+    kubelet: Kubelet
+
+    def find(self, namespace: str, name: str) -> tuple[Obj, PodWorker]:
+        """Return the pod and its worker."""
+        entry = self.store.get("pods", (namespace, name))
+        if entry is None:
+            raise status.not_found("pods", "", name)
+        worker = self.kubelet.workers.get(entry.obj["metadata"]["uid"])
+        if worker is None:
+            raise status.bad_request(f"pod {name} does not have a host assigned")
+        return entry.obj, worker
+
+    def container(self, pod: Obj, worker: PodWorker, name: str) -> Container:
+        """Return the container of that name, or the only one."""
+        pod_name = pod["metadata"]["name"]
+        if not name:
+            annotations = pod["metadata"].get("annotations") or {}
+            name = annotations.get("kubectl.kubernetes.io/default-container", "")
+        if not name and len(worker.main) > 1:
+            names = " ".join(c.name for c in worker.main)
+            raise status.bad_request(
+                f"a container name must be specified for pod {pod_name}, choose one of: [{names}]"
+            )
+        found = worker.find(name) if name else worker.main[0]
+        if found is None:
+            raise status.bad_request(f"container {name} is not valid for pod {pod_name}")
+        return found
+
+
+class LogHandler(tornado.web.RequestHandler, PodRequest):
+    """`GET .../pods/<name>/log`."""
+
+    def initialize(self, store: Store, kubelet: Kubelet, token: str) -> None:
+        self.store, self.kubelet, self.token = store, kubelet, token
+
+    def _number(self, name: str) -> int | None:
+        text = self.get_query_argument(name, "")
+        if not text:
+            return None
+        if not text.lstrip("-").isdigit():
+            raise status.bad_request(f"invalid {name} {text!r}: it is no number")
+        return int(text)
+
+    async def get(self, namespace: str, name: str) -> None:
+        try:
+            if not authorized(self, self.token):
+                raise status.unauthorized()
+            await self._get(namespace, name)
+        except status.ApiError as error:
+            self.set_status(error.code)
+            self.set_header("Content-Type", "application/json")
+            self.finish(dumps(error.body()))
+        except tornado.iostream.StreamClosedError:
+            pass
+
+    async def _get(self, namespace: str, name: str) -> None:
+        pod, worker = self.find(namespace, name)
+        container = self.container(pod, worker, self.get_query_argument("container", ""))
+        run = container.restarts
+        if self.get_query_argument("previous", "") == "true" or ("waiting" in container.state and not container.log_path(run).exists()):
+            run -= 1
+        path = container.log_path(run)
+        if run < 0 or not path.exists():
+            raise status.bad_request(self._absence(container, name))
+        tail, limit = self._number("tailLines"), self._number("limitBytes")
+        follow = self.get_query_argument("follow", "") == "true"
+        self.set_header("Content-Type", "text/plain")
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        out = self._render(self._since(whole), tail)
+        if limit is not None:
+            out = out[:limit]
+        self.write(out)
+        await self.flush()
+        writer = container.log
+        if follow and writer is not None and writer.path == path:
+            rest = b""
+            async for more in writer.follow(len(whole)):
+                *lines, rest = (rest + more).split(b"\n")
+                if lines:
+                    self.write(self._render([line + b"\n" for line in lines], None))
+                    await self.flush()
+        self.finish()
+
+    def _absence(self, container: Container, pod_name: str) -> str:
+        if self.get_query_argument("previous", "") == "true":
+            return f'previous terminated container "{container.name}" in pod "{pod_name}" not found'
+        waiting = container.state.get("waiting") or {"reason": "ContainerCreating"}
+        why = waiting["reason"]
+        if waiting.get("message") and why in ("ErrImagePull", "ImagePullBackOff"):
+            why = (
+                "image can't be pulled"
+                if why == "ErrImagePull"
+                else "trying and failing to pull image"
+            )
+        return f'container "{container.name}" in pod "{pod_name}" is waiting to start: {why}'
+
+    def _since(self, data: bytes) -> list[bytes]:
+        lines = data.splitlines(keepends=True)
+        seconds = self._number("sinceSeconds")
+        moment = self.get_query_argument("sinceTime", "")
+        if moment:
+            try:
+                seconds = int(seconds_since(parse_time(moment).isoformat()))
+            except ValueError:
+                raise status.bad_request(f"invalid sinceTime {moment!r}") from None
+        if seconds is None:
+            return lines
+        return [line for line in lines if _age(line) <= seconds]
+
+    def _render(self, lines: list[bytes], tail: int | None) -> bytes:
+        if tail is not None and tail >= 0:
+            lines = lines[max(0, len(lines) - tail) :]
+        stamps = self.get_query_argument("timestamps", "") == "true"
+        out = []
+        fresh = True
+        for line in lines:
+            record = podlogs.parse(line.rstrip(b"\n"))
+            if record is None:
+                continue
+            stamp = f"{record.time} ".encode() if stamps and fresh else b""
+            out.append(stamp + record.text + (b"\n" if record.whole else b""))
+            fresh = record.whole
+        return b"".join(out)
+
+
+def _age(line: bytes) -> float:
+    record = podlogs.parse(line)
+    return seconds_since(record.time[:26] + "Z") if record else 0.0
+
+
+class SocketHandler(tornado.websocket.WebSocketHandler, PodRequest):
+    """The base of exec and port-forward."""
+
+    def initialize(self, store: Store, kubelet: Kubelet, token: str) -> None:
+        self.store, self.kubelet, self.token = store, kubelet, token
+        self.gone = asyncio.Event()
+
+    def check_origin(self, origin: str) -> bool:
+        return True  # The token decides; a web page does not have it.
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        return next((p for p in _PROTOCOLS if p in subprotocols), None)
+
+    async def prepare(self) -> None:
+        try:
+            if not authorized(self, self.token):
+                raise status.unauthorized()
+            namespace, name = self.path_args[:2]
+            self.pod, self.worker = self.find(namespace, name)
+            offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
+            protocols = [p.strip() for p in offered.split(",")]
+            if not any(p in _PROTOCOLS for p in protocols):
+                raise status.bad_request(
+                    "the local cluster streams by WebSocket (v4 or v5.channel.k8s.io) only; use"
+                    " kubectl 1.31 or later, or the Python client"
+                )
+            self.check()
+        except status.ApiError as error:
+            self.set_status(error.code)
+            self.set_header("Content-Type", "application/json")
+            self.finish(dumps(error.body()))
+
+    def check(self) -> None:
+        """Raise an `ApiError` when the request cannot be served."""
+
+    def open(self, *args: str) -> None:
+        self.set_nodelay(True)
+        self.task = asyncio.get_running_loop().create_task(self._serve())
+
+    async def _serve(self) -> None:
+        with contextlib.suppress(tornado.websocket.WebSocketClosedError):
+            try:
+                await self.serve()
+            finally:
+                self.close(1000)
+
+    async def serve(self) -> None:
+        """Serve the stream until its end."""
+        raise NotImplementedError
+
+    def on_close(self) -> None:
+        self.gone.set()
+
+    async def send(self, channel: int, data: bytes) -> None:
+        """Send data to a channel; nothing is sent to a client that left."""
+        if not self.gone.is_set():
+            with contextlib.suppress(
+                tornado.websocket.WebSocketClosedError, tornado.iostream.StreamClosedError
+            ):
+                await self.write_message(bytes([channel]) + data, binary=True)
+
+
+class ExecHandler(SocketHandler):
+    """`.../pods/<name>/exec`: a command beside the container's program."""
+
+    process: Process | None = None
+    stdin: asyncio.WriteTransport | None = None
+    terminal = -1
+
+    def flag(self, name: str) -> bool:
+        return self.get_query_argument(name, "").lower() in ("1", "true")
+
+    def check(self) -> None:
+        pod_status = self.pod["status"]
+        self.target = self.container(
+            self.pod, self.worker, self.get_query_argument("container", "")
+        )
+        self.command = self.get_query_arguments("command")
+        if not self.command:
+            raise status.bad_request("you must specify at least 1 command for the container")
+        if pod_status.get("phase") in ("Succeeded", "Failed"):
+            raise status.bad_request(
+                "cannot exec into a container in a completed pod; current phase is"
+                f" {pod_status['phase']}"
+            )
+        if self.target.process is None:
+            text = f'unable to upgrade connection: container not found ("{self.target.name}")'
+            raise status.ApiError(500, "InternalError", text)
+        self._early: list[tuple[int, bytes]] = []
+
+    async def serve(self) -> None:
+        container = self.target
+        argv = [container.mapping.text(word) for word in self.command]
+        program = argv[0]
+        found = shutil.which(program, path=container.env.get("PATH", ""))
+        if found is None and not (container.cwd / program).exists():
+            text = f'exec failed: unable to start container process: exec: "{program}": executable'
+            await self._finish(127, f"{text} file not found in $PATH: unknown")
+            return
+        tty, wants_input = self.flag("tty"), self.flag("stdin")
+        readers = await self._start(container, argv, tty, wants_input)
+        assert self.process is not None
+        container.beside.add(self.process)
+        for channel, data in self._early:
+            self._take(channel, data)
+        self._early.clear()
+        gone = asyncio.ensure_future(self.gone.wait())
+        await asyncio.wait({self.process.done, gone}, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        if not self.process.done.done():
+            self.process.signal(signal.SIGHUP)
+            self.process.signal(signal.SIGKILL)
+        code = await self.process.done
+        container.beside.discard(self.process)
+        for reader in readers:
+            await reader()
+        if self.stdin:
+            self.stdin.close()
+        await self._finish(code)
+
+    async def _start(
+        self, container: Container, argv: list[str], tty: bool, wants_input: bool
+    ) -> list[Callable[[], Awaitable[None]]]:
+        spawn = self.kubelet.processes.spawn
+        if tty:
+            self.terminal, slave = os.openpty()
+            name = os.ttyname(slave)
+            env = {"TERM": "xterm", **container.env}
+            self.process = spawn(argv, env, container.cwd, tty=name)
+            drain = self._read(self.terminal, _STDOUT)
+
+            async def end() -> None:
+                os.close(slave)
+                await drain()
+                self.terminal = -1
+
+            return [end]
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        self.process = spawn(
+            argv,
+            container.env,
+            container.cwd,
+            stdin=wants_input,
+            stdout=out_write,
+            stderr=err_write,
+        )
+        os.close(out_write)
+        os.close(err_write)
+        if self.process.stdin is not None:
+            loop = asyncio.get_running_loop()
+            pipe = os.fdopen(self.process.stdin, "wb", buffering=0)
+            self.stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, pipe)
+        return [self._read(out_read, _STDOUT), self._read(err_read, _STDERR)]
+
+    def _read(self, fd: int, channel: int) -> Callable[[], Awaitable[None]]:
+        """Send what can be read from `fd` to a channel; returns what waits for its end."""
+        os.set_blocking(fd, False)
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        queue: asyncio.Queue[bytes] = asyncio.Queue()
+
+        def readable() -> None:
+            try:
+                data = os.read(fd, 1 << 15)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data or queue.qsize() > 64:
+                loop.remove_reader(fd)
+            queue.put_nowait(data)
+
+        async def carry() -> None:
+            while data := await queue.get():
+                await self.send(channel, data)
+                if queue.qsize() == 0 and not ended.is_set():
+                    loop.add_reader(fd, readable)
+            ended.set()
+
+        loop.add_reader(fd, readable)
+        task = loop.create_task(carry())
+
+        async def end() -> None:
+            try:
+                await asyncio.wait_for(asyncio.shield(task), 1.0)
+            except TimeoutError:
+                task.cancel()
+            loop.remove_reader(fd)
+            os.close(fd)
+
+        return end
+
+    def on_message(self, message: str | bytes) -> None:
+        data = message.encode() if isinstance(message, str) else message
+        if not data:
+            return
+        if self.process is None or (self.stdin is None and self.terminal < 0):
+            self._early.append((data[0], data[1:]))
+        else:
+            self._take(data[0], data[1:])
+
+    def _take(self, channel: int, data: bytes) -> None:
+        if channel == _STDIN and self.terminal >= 0:
+            with contextlib.suppress(OSError):
+                os.write(self.terminal, data)
+        elif channel == _STDIN and self.stdin is not None:
+            self.stdin.write(data)
+        elif channel == _RESIZE and self.terminal >= 0:
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, struct.error):
+                size = json.loads(data)
+                packed = struct.pack("HHHH", size["Height"], size["Width"], 0, 0)
+                fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, packed)
+        elif channel == _CLOSE and data[:1] == bytes([_STDIN]) and self.stdin is not None:
+            self.stdin.close()
+
+    async def _finish(self, code: int, why: str = "") -> None:
+        """Send the exit status."""
+        result: Obj = {"metadata": {}, "status": "Success"}
+        if why:
+            result = {
+                "metadata": {},
+                "status": "Failure",
+                "message": f"Internal error occurred: {why}",
+                "reason": "InternalError",
+                "details": {"causes": [{"message": why}]},
+                "code": 500,
+            }
+        elif code:
+            result = {
+                "metadata": {},
+                "status": "Failure",
+                "message": f"command terminated with non-zero exit code: exit status {code}",
+                "reason": "NonZeroExitCode",
+                "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
+            }
+        await self.send(_ERROR, json.dumps(result).encode())
+
+
+class PortForwardHandler(SocketHandler):
+    """`.../pods/<name>/portforward`: two channels for each port, one for data, one for errors."""
+
+    def check(self) -> None:
+        texts = ",".join(self.get_query_arguments("ports")).split(",")
+        if not all(text.isdigit() and 0 < int(text) < 65536 for text in texts):
+            raise status.bad_request("query parameter `port` must be a port number")
+        if self.pod["status"].get("phase") != "Running":
+            raise status.bad_request(
+                "unable to forward port because pod is not running. Current status="
+                f"{self.pod['status'].get('phase')}"
+            )
+        self.ports = [int(text) for text in texts]
+        self.writers: dict[int, asyncio.StreamWriter] = {}
+        self._early: dict[int, list[bytes]] = {}
+
+    async def serve(self) -> None:
+        for i, port in enumerate(self.ports):
+            for channel in (2 * i, 2 * i + 1):
+                await self.send(channel, struct.pack("<H", port))
+        work = [self._forward(2 * i, port) for i, port in enumerate(self.ports)]
+        done = asyncio.ensure_future(asyncio.gather(*work))
+        gone = asyncio.ensure_future(self.gone.wait())
+        await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (done, gone):
+            task.cancel()
+        for writer in self.writers.values():
+            writer.close()
+
+    async def _forward(self, channel: int, port: int) -> None:
+        host, real = self.worker.address, self.worker.real_port(port)
+        try:
+            reader, writer = await asyncio.open_connection(host, real)
+        except OSError as error:
+            text = (
+                f"error forwarding port {port} to pod {self.pod['metadata']['name']}: dial tcp4"
+                f" {host}:{real}: {(error.strerror or str(error)).lower()}"
+            )
+            await self.send(channel + 1, text.encode())
+            return
+        for data in self._early.pop(channel, []):
+            writer.write(data)
+        self.writers[channel] = writer
+        while data := await reader.read(1 << 15):
+            await self.send(channel, data)
+
+    async def on_message(self, message: str | bytes) -> None:
+        data = message.encode() if isinstance(message, str) else message
+        if not data or data[0] % 2:
+            return
+        writer = self.writers.get(data[0])
+        if writer is None:
+            self._early.setdefault(data[0], []).append(data[1:])
+        else:
+            writer.write(data[1:])
+            with contextlib.suppress(OSError):
+                await writer.drain()
+
+
+def routes(store: Store, kubelet: Kubelet, token: str) -> list[tuple[str, Any, dict[str, Any]]]:
+    """Return the routes of the streams."""
+    pod = r"/api/v1/namespaces/([^/]+)/pods/([^/]+)"
+    shared = {"store": store, "kubelet": kubelet, "token": token}
+    return [
+        (f"{pod}/log", LogHandler, shared),
+        (f"{pod}/exec", ExecHandler, shared),
+        (f"{pod}/portforward", PortForwardHandler, shared),
+    ]
