@@ -86,7 +86,7 @@ def test_two_workers_share_the_items_and_exit_0_when_drained(
 
 def test_an_empty_queue_is_a_drained_one(start: Start) -> None:
     process = start()
-    assert "0 items done here" in output(process)
+    assert "done here: 0" in output(process)
     assert process.returncode == 0
 
 
@@ -134,7 +134,7 @@ def test_sigterm_lets_the_item_finish_and_exits_143_while_work_is_left(
     process = start()
     soon(lambda: queue.stats().leased == 1)
     process.terminate()
-    assert "Stopped by SIGTERM; 1 items done here" in output(process)
+    assert "Stopped by SIGTERM, done here: 1" in output(process)
     assert process.returncode == 143
     stats = queue.stats()
     assert (stats.done, stats.pending, stats.leased) == (1, 1, 0)
@@ -165,7 +165,7 @@ def test_sigterm_releases_an_item_that_takes_longer_than_the_grace(
 def test_sigterm_ends_a_worker_that_waits(queue: WorkQueue, start: Start) -> None:
     process = start(WQLIB_ENDLESS="1")
     assert process.stdout
-    assert "items wait" in process.stdout.readline()
+    assert "pending: 0" in process.stdout.readline()
     time.sleep(0.3)
     process.terminate()
     output(process)

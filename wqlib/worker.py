@@ -84,8 +84,8 @@ class Worker:
         renewer = threading.Thread(target=self._keep_renewing, name="wqlib-renew", daemon=True)
         renewer.start()
         try:
-            waiting = self.queue.stats().pending
-            _log(f"Worker {self.queue.worker} on queue {self.queue.name}: {waiting} items wait")
+            pending = self.queue.stats().pending
+            _log(f"Worker {self.queue.worker} on queue {self.queue.name}, pending: {pending}")
             return self._loop()
         finally:
             self._ended.set()
@@ -101,7 +101,7 @@ class Worker:
             if not leases and self._stopping:
                 return self._stopped()
             if not leases and not self.endless:
-                _log(f"Queue {self.queue.name} has drained; {self.items_done} items done here")
+                _log(f"Queue {self.queue.name} has drained, done here: {self.items_done}")
                 return EXIT_DRAINED
             for lease in leases:
                 if self._stopping:
@@ -197,7 +197,7 @@ class Worker:
             drained = self.queue.drained()
         except QueueError:
             drained = False
-        _log(f"Stopped by SIGTERM; {self.items_done} items done here")
+        _log(f"Stopped by SIGTERM, done here: {self.items_done}")
         return EXIT_DRAINED if drained else EXIT_TERMINATED
 
     def _release_the_rest(self) -> None:
