@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,9 +66,10 @@ class Controls:
         )
         self._stop = self._button("Stop live view", "The run itself goes on", self._on_stop)
         self._number_known = False
-        parts = [self._pods, self._kill, self._end, self._number, self._scale]
+        for_pods = [self._pods, self._kill, self._end, self._number, self._scale]
+        self._parts = [*for_pods, self._stop]
         self.row = widgets.HBox(
-            [*(parts if with_cluster else []), self._stop],
+            self._parts if with_cluster else [self._stop],
             layout=widgets.Layout(height="36px", overflow="hidden"),
         )
 
@@ -93,6 +95,18 @@ class Controls:
     def _on_stop(self, _: Any) -> None:
         self._ask(Request("stop"))
 
+    def stay_reachable(self) -> None:
+        """Let clicks arrive while a cell runs, where the kernel can do that.
+
+        JupyterLab sends them to a subshell of the kernel, which is free when the main thread
+        is not. But ipykernel 7.4 sends an answer to whichever shell spoke last through the
+        widget, and takes a click for one; so let it forget who that was. (6.31 has no
+        subshells: there a click waits until no cell runs.)
+        """
+        for part in self._parts:
+            with contextlib.suppress(TypeError):  # no kernel: no such attributes
+                vars(part.comm).pop("_reply_subshell_id", None)
+
     def offer(self, pods: tuple[str, ...]) -> None:
         """Offer these pods; the one that is chosen stays chosen as long as it is there."""
         if self._pods.options != pods:
@@ -104,11 +118,13 @@ class Controls:
         if pods and not self._number_known:
             self._number.value = len(pods)
             self._number_known = True
+        self.stay_reachable()
 
     def enable(self, on: bool) -> None:
         """Let the buttons be used, or not."""
-        for part in (self._pods, self._kill, self._end, self._number, self._scale, self._stop):
+        for part in self._parts:
             part.disabled = not on
+        self.stay_reachable()
 
 
 class Hands:
