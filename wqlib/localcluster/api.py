@@ -20,7 +20,7 @@ import tornado.netutil
 import tornado.web
 import yaml
 
-from wqlib.localcluster import discovery, resources, selectors, status, table, watching
+from wqlib.localcluster import apierrors, discovery, resources, selectors, table, watching
 from wqlib.localcluster.jsontypes import Obj
 from wqlib.localcluster.openapi import OpenApi
 from wqlib.localcluster.resources import Resource
@@ -86,7 +86,7 @@ class Handler(tornado.web.RequestHandler):
 
     def prepare(self) -> None:
         if not authorized(self, self.token):
-            self.refuse(status.unauthorized())
+            self.refuse(apierrors.unauthorized())
 
     def on_connection_close(self) -> None:
         self.closed.set()
@@ -98,7 +98,7 @@ class Handler(tornado.web.RequestHandler):
     def compute_etag(self) -> str | None:
         return None
 
-    def refuse(self, error: status.ApiError) -> None:
+    def refuse(self, error: apierrors.ApiError) -> None:
         self.reply(error.body(), error.code)
 
     def reply(self, body: Obj | bytes, code: int = 200) -> None:
@@ -112,7 +112,7 @@ class Handler(tornado.web.RequestHandler):
     def options_(self) -> Options:
         dry_run = self.get_query_argument("dryRun", "")
         if dry_run not in ("", "All"):
-            raise status.bad_request(f"invalid dryRun {dry_run!r}: only All is supported")
+            raise apierrors.bad_request(f"invalid dryRun {dry_run!r}: only All is supported")
         return Options(
             dry_run=dry_run == "All",
             validation=self.get_query_argument("fieldValidation", "") or "Warn",
@@ -126,27 +126,27 @@ class Handler(tornado.web.RequestHandler):
         content_type = content_type.partition(";")[0].strip()
         known = content_type in _PATCH_TYPES or content_type in _JSON_TYPES
         if not known and self.request.body:
-            raise status.unsupported_media_type(_JSON_TYPES)
+            raise apierrors.unsupported_media_type(_JSON_TYPES)
         try:
             if content_type.endswith("yaml"):
                 return yaml.safe_load(self.request.body)
             return json.loads(self.request.body)
         except (ValueError, RecursionError, yaml.YAMLError) as error:
             text = f"the object provided is unrecognized: it is neither JSON nor YAML ({error})"
-            raise status.bad_request(text) from None
+            raise apierrors.bad_request(text) from None
 
     async def handle(self) -> None:
         try:
             await self.route()
-        except status.ApiError as error:
+        except apierrors.ApiError as error:
             if not self._headers_written:
                 self.refuse(error)
         except tornado.iostream.StreamClosedError:
             self.closed.set()
         except RecursionError:
-            self.refuse(status.bad_request("the object is nested too deeply"))
+            self.refuse(apierrors.bad_request("the object is nested too deeply"))
 
-    get = post = put = patch = delete = handle  # type: ignore[assignment]
+    get = post = put = patch = delete = handle
 
     async def route(self) -> None:
         path = self.request.path
@@ -155,10 +155,10 @@ class Handler(tornado.web.RequestHandler):
             await self.resource(target)
             return
         if self.request.method != "GET":
-            raise status.no_such_path()
+            raise apierrors.no_such_path()
         found = await self.about(path.rstrip("/") or "/")
         if found is None:
-            raise status.no_such_path()
+            raise apierrors.no_such_path()
         self.reply(found)
 
     async def about(self, path: str) -> Obj | bytes | None:
@@ -199,9 +199,9 @@ class Handler(tornado.web.RequestHandler):
     async def resource(self, target: Target) -> None:
         method = self.request.method
         if target.subresource and not self._known_subresource(target):
-            raise status.no_such_path()
+            raise apierrors.no_such_path()
         if target.resource.namespaced and target.name and target.namespace is None:
-            raise status.no_such_path()
+            raise apierrors.no_such_path()
         if method == "GET":
             if target.name:
                 self._get(target)
@@ -217,7 +217,7 @@ class Handler(tornado.web.RequestHandler):
             else:
                 self._delete_collection(target)
         else:
-            raise status.method_not_allowed()
+            raise apierrors.method_not_allowed()
 
     def _known_subresource(self, target: Target) -> bool:
         if target.subresource == "status":
@@ -246,7 +246,7 @@ class Handler(tornado.web.RequestHandler):
         if not text:
             return default
         if not text.isdigit():
-            raise status.bad_request(f"invalid {name} {text!r}: it is no number")
+            raise apierrors.bad_request(f"invalid {name} {text!r}: it is no number")
         return int(text)
 
     def _selected(self, target: Target) -> list[Entry]:
@@ -337,7 +337,7 @@ class Handler(tornado.web.RequestHandler):
             self.reply(_success(target, {}), 201)
             return
         if target.name or (target.resource.namespaced and not namespace):
-            raise status.method_not_allowed()
+            raise apierrors.method_not_allowed()
         options = self.options_()
         self._answer(self.rest.create(target.resource, namespace, body, options), options, 201)
 
@@ -359,7 +359,7 @@ class Handler(tornado.web.RequestHandler):
             return
         content_type = self.request.headers.get("Content-Type", "").partition(";")[0]
         if content_type not in _PATCH_TYPES:
-            raise status.unsupported_media_type(list(_PATCH_TYPES))
+            raise apierrors.unsupported_media_type(list(_PATCH_TYPES))
         obj, created = self.rest.patch(
             target.resource,
             namespace,
@@ -374,7 +374,7 @@ class Handler(tornado.web.RequestHandler):
     def _delete_options(self) -> Obj:
         options = self.body_object(allow_empty=True)
         if not isinstance(options, dict):
-            raise status.bad_request("DeleteOptions must be an object")
+            raise apierrors.bad_request("DeleteOptions must be an object")
         policy = self.get_query_argument("propagationPolicy", "")
         if policy:
             options.setdefault("propagationPolicy", policy)
@@ -395,7 +395,7 @@ class Handler(tornado.web.RequestHandler):
 
     def _delete_collection(self, target: Target) -> None:
         if target.resource.namespaced and target.namespace is None:
-            raise status.method_not_allowed()
+            raise apierrors.method_not_allowed()
         options = self._delete_options()
         chosen = self._selected(target)
         for entry in chosen:

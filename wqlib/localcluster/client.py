@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from wqlib.localcluster.apierrors import ApiError
 from wqlib.localcluster.jsontypes import Obj
-from wqlib.localcluster.status import ApiError
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"

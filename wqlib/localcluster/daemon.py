@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tornado.web
 
-from wqlib.localcluster import api, certs, streams
+from wqlib.localcluster import api, certs, resources, schema, streams
 from wqlib.localcluster.addresses import Addresses
 from wqlib.localcluster.client import Client
 from wqlib.localcluster.controllers import Controllers
@@ -104,6 +104,7 @@ class Daemon:
         store = Store()
         rest = Rest(store, self.addresses)
         _first_objects(rest)
+        rest.check_schema = schema.check
         token = credentials.token
         application = tornado.web.Application(log_function=lambda handler: None)
         self.server, port = api.listen(application, credentials.server_context)
@@ -196,8 +197,6 @@ class Daemon:
 
 def _first_objects(rest: Rest) -> None:
     """Create the namespaces that every cluster has, and ours."""
-    from wqlib.localcluster import resources
-
     namespaces = resources.find("", "v1", "namespaces")
     assert namespaces is not None
     for name in (*SYSTEM_NAMESPACES, certs.NAMESPACE):

@@ -9,8 +9,8 @@ import base64
 import json
 from collections.abc import Callable
 
+from wqlib.localcluster.apierrors import bad_request
 from wqlib.localcluster.jsontypes import Obj
-from wqlib.localcluster.status import bad_request
 
 _TOLERATIONS = [
     {

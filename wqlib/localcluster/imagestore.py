@@ -297,8 +297,7 @@ class Images:
         program = shlex.quote(str(server.resolve() if server.is_symlink() else server.absolute()))
         _write_program(
             folder / "redis-server",
-            f'case "$1" in --version|-v|--help|-h|--test-memory|--check-system) exec {program} "$@";;'
-            " esac\n"
+            f'case "$1" in --version|-v|--help|-h|--test-memory) exec {program} "$@";; esac\n'
             f'exec {program} "$@" --bind "${{WQLIB_POD_IP:-127.0.0.1}}"'
             ' ${WQLIB_PORT_6379:+--port "$WQLIB_PORT_6379"} --daemonize no',
         )

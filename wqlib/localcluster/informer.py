@@ -10,9 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from wqlib.localcluster.apierrors import ApiError
 from wqlib.localcluster.client import Client
 from wqlib.localcluster.jsontypes import Obj, key_of, now, random_suffix
-from wqlib.localcluster.status import ApiError
 
 log = logging.getLogger(__name__)
 

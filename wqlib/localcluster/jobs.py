@@ -11,86 +11,36 @@ import copy
 import logging
 from dataclasses import dataclass, field
 
+from wqlib.localcluster.apierrors import ApiError
 from wqlib.localcluster.client import STRATEGIC, Client, pod_path
 from wqlib.localcluster.informer import Informer, Key, Recorder, WorkQueue
+from wqlib.localcluster.jobrules import (
+    FINALIZER,
+    end_of,
+    has_condition,
+    has_finalizer,
+    is_active,
+    is_finished,
+    is_ready,
+    is_terminating,
+    phase,
+    set_count,
+    wanted_pods,
+    worth,
+)
 from wqlib.localcluster.jsontypes import (
     Obj,
     controller_of,
     now,
     owner_reference,
-    parse_time,
     random_suffix,
     seconds_since,
 )
-from wqlib.localcluster.status import ApiError
 
 log = logging.getLogger(__name__)
 
-FINALIZER = "batch.kubernetes.io/job-tracking"
 _FIRST_BACKOFF = 10.0
 _LONGEST_BACKOFF = 600.0
-
-
-def is_finished(job: Obj) -> bool:
-    """Tell whether the Job is Complete or Failed."""
-    return bool(has_condition(job, "Complete") or has_condition(job, "Failed"))
-
-
-def has_condition(job: Obj, kind: str) -> Obj | None:
-    """Return the Job's condition of that type if it holds."""
-    for condition in (job.get("status") or {}).get("conditions") or []:
-        if condition["type"] == kind and condition["status"] == "True":
-            found: Obj = condition
-            return found
-    return None
-
-
-def _phase(pod: Obj) -> str:
-    return str((pod.get("status") or {}).get("phase", "Pending"))
-
-
-def _is_active(pod: Obj) -> bool:
-    ended = _phase(pod) in ("Succeeded", "Failed")
-    return not ended and not pod["metadata"].get("deletionTimestamp")
-
-
-def _is_terminating(pod: Obj) -> bool:
-    ended = _phase(pod) in ("Succeeded", "Failed")
-    return not ended and bool(pod["metadata"].get("deletionTimestamp"))
-
-
-def _is_ready(pod: Obj) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-
-
-def _end_of(pod: Obj) -> str:
-    """Return when a pod ended, as a time of Kubernetes."""
-    ends = [
-        ((c.get("state") or {}).get("terminated") or {}).get("finishedAt")
-        for c in (pod.get("status") or {}).get("containerStatuses") or []
-    ]
-    known = [end for end in ends if end]
-    return max(known) if known else pod["metadata"].get("deletionTimestamp") or now()
-
-
-def _has_finalizer(pod: Obj) -> bool:
-    return FINALIZER in (pod["metadata"].get("finalizers") or [])
-
-
-def wanted_pods(job: Obj, active: int, succeeded: int) -> int:
-    """Return how many pods should be active now. Pure.
-
-    Without `completions` (a work queue) no pod is replaced after the first success: the others
-    are left to find the queue empty.
-    """
-    spec = job["spec"]
-    if spec.get("suspend"):
-        return 0
-    parallelism: int = spec.get("parallelism", 1)
-    if spec.get("completions") is None:
-        return min(active, parallelism) if succeeded else parallelism
-    return max(0, min(int(spec["completions"]) - succeeded, parallelism))
 
 
 @dataclass
@@ -135,7 +85,7 @@ class JobController:
         reference = controller_of(pod)
         if reference and reference["kind"] == "Job":
             self.queue.add((pod["metadata"]["namespace"], reference["name"]))
-        elif _has_finalizer(pod):
+        elif has_finalizer(pod):
             self.queue.add((pod["metadata"]["namespace"], ""))
 
     async def _sync(self, key: Key) -> None:
@@ -145,10 +95,10 @@ class JobController:
         if job is None:
             return
         if job["metadata"].get("deletionTimestamp"):
-            await self._release([p for p in self._pods_of(job) if _has_finalizer(p)])
+            await self._release([p for p in self._pods_of(job) if has_finalizer(p)])
             return
         if is_finished(job):
-            await self._release([p for p in self._pods_of(job) if _has_finalizer(p)])
+            await self._release([p for p in self._pods_of(job) if has_finalizer(p)])
             await self._clean_up(job)
             return
         await self._manage(copy.deepcopy(job))
@@ -169,7 +119,7 @@ class JobController:
         uids = {job["metadata"]["uid"] for job in self.jobs.objects.values()}
         orphans = []
         for pod in self.pods.objects.values():
-            if pod["metadata"]["namespace"] != namespace or not _has_finalizer(pod):
+            if pod["metadata"]["namespace"] != namespace or not has_finalizer(pod):
                 continue
             reference = controller_of(pod)
             if reference is None or (reference["kind"] == "Job" and reference["uid"] not in uids):
@@ -183,24 +133,24 @@ class JobController:
         if not status.get("startTime") and not job["spec"].get("suspend"):
             status["startTime"] = now()
         # What ends from here on is for the next look: each pod is counted before it is missed.
-        active = [pod for pod in pods if _is_active(pod)]
+        active = [pod for pod in pods if is_active(pod)]
         await self._count(job, pods)
         succeeded, failed = status.get("succeeded", 0), status.get("failed", 0)
         failure = self._failure(job, active, failed)
         if failure and not has_condition(job, "FailureTarget"):
             self._set(job, "FailureTarget", *failure)
         if has_condition(job, "FailureTarget"):
-            await self._delete_pods(job, active, "")
+            await self._delete_pods(job, active)
             active = []
         elif not has_condition(job, "SuccessCriteriaMet"):
             active = await self._scale(job, active, succeeded)
         left = self._pods_of(job)
-        terminating = [pod for pod in left if _is_terminating(pod)]
-        uncounted = any(_has_finalizer(pod) and not _is_active(pod) for pod in left)
+        terminating = [pod for pod in left if is_terminating(pod)]
+        uncounted = any(has_finalizer(pod) and not is_active(pod) for pod in left)
         if not uncounted:
             self._conclude(job, len(active), len(terminating), succeeded)
-        _set_count(status, "active", len(active))
-        status["ready"] = 0 if is_finished(job) else sum(1 for pod in active if _is_ready(pod))
+        set_count(status, "active", len(active))
+        status["ready"] = 0 if is_finished(job) else sum(1 for pod in active if is_ready(pod))
         status["terminating"] = len(terminating)
         status["uncountedTerminatedPods"] = {}
         if status != before:
@@ -220,10 +170,10 @@ class JobController:
         failed = list(noted.get("failed") or [])
         released = []
         for pod in pods:
-            if not _has_finalizer(pod):
+            if not has_finalizer(pod):
                 continue
-            uid, ended = pod["metadata"]["uid"], _phase(pod)
-            gone = _is_terminating(pod) and self._replaces_terminating(job)
+            uid, ended = pod["metadata"]["uid"], phase(pod)
+            gone = is_terminating(pod) and self._replaces_terminating(job)
             if ended not in ("Succeeded", "Failed") and not gone:
                 continue
             released.append(pod)
@@ -236,15 +186,15 @@ class JobController:
                 self._note_failure(job, pod)
         if not succeeded and not failed:
             return
-        if any(_phase(pod) == "Succeeded" for pod in released):
+        if any(phase(pod) == "Succeeded" for pod in released):
             self._failures.pop(job["metadata"]["uid"], None)
         uncounted = {"succeeded": succeeded, "failed": failed}
         status["uncountedTerminatedPods"] = {k: v for k, v in uncounted.items() if v}
         await self._store(job)
         await self._release(released)
         status = job["status"]
-        _set_count(status, "succeeded", status.get("succeeded", 0) + len(succeeded))
-        _set_count(status, "failed", status.get("failed", 0) + len(failed))
+        set_count(status, "succeeded", status.get("succeeded", 0) + len(succeeded))
+        set_count(status, "failed", status.get("failed", 0) + len(failed))
         status["uncountedTerminatedPods"] = {}
 
     def _replaces_terminating(self, job: Obj) -> bool:
@@ -255,7 +205,7 @@ class JobController:
         failures = self._failures.setdefault(job["metadata"]["uid"], _Failures())
         failures.count += 1
         # A pod that is being deleted has its time of death in the future.
-        failures.last = max(failures.last, min(_end_of(pod), now()))
+        failures.last = max(failures.last, min(end_of(pod), now()))
 
     def _back_off(self, job: Obj) -> float:
         """Return how many seconds to wait before failed pods are replaced."""
@@ -281,9 +231,9 @@ class JobController:
         if too_often:
             return "BackoffLimitExceeded", "Job has reached the specified backoff limit"
         deadline = spec.get("activeDeadlineSeconds")
-        if deadline is not None and status.get("startTime") and not spec.get("suspend"):
-            if seconds_since(status["startTime"]) >= deadline:
-                return "DeadlineExceeded", "Job was active longer than specified deadline"
+        started = None if spec.get("suspend") else status.get("startTime")
+        if deadline is not None and started and seconds_since(started) >= deadline:
+            return "DeadlineExceeded", "Job was active longer than specified deadline"
         return None
 
     async def _scale(self, job: Obj, active: list[Obj], succeeded: int) -> list[Obj]:
@@ -291,14 +241,13 @@ class JobController:
         await self._suspend_or_resume(job)
         wanted = wanted_pods(job, len(active), succeeded)
         if len(active) > wanted:
-            ranked = sorted(active, key=_worth)
+            ranked = sorted(active, key=worth)
             surplus = ranked[: len(active) - wanted]
-            event = "SuccessfulDelete" if not job["spec"].get("suspend") else "SuccessfulDelete"
-            await self._delete_pods(job, surplus, event)
+            await self._delete_pods(job, surplus)
             return [pod for pod in active if pod not in surplus]
         missing = wanted - len(active)
         if not self._replaces_terminating(job):
-            missing -= sum(1 for pod in self._pods_of(job) if _is_terminating(pod))
+            missing -= sum(1 for pod in self._pods_of(job) if is_terminating(pod))
         if missing <= 0:
             return active
         wait = self._back_off(job)
@@ -349,7 +298,7 @@ class JobController:
         self.recorder.event(job, "SuccessfulCreate", text)
         return created
 
-    async def _delete_pods(self, job: Obj, pods: list[Obj], event: str) -> None:
+    async def _delete_pods(self, job: Obj, pods: list[Obj]) -> None:
         async def delete(pod: Obj) -> None:
             metadata = pod["metadata"]
             try:
@@ -362,7 +311,7 @@ class JobController:
                 if error.code not in (404, 409):
                     raise
             text = f"Deleted pod: {metadata['name']}"
-            self.recorder.event(job, event or "SuccessfulDelete", text)
+            self.recorder.event(job, "SuccessfulDelete", text)
 
         await asyncio.gather(*(delete(pod) for pod in pods))
 
@@ -473,17 +422,3 @@ class JobController:
 
 def _key(job: Obj) -> Key:
     return job["metadata"]["namespace"], job["metadata"]["name"]
-
-
-def _set_count(status: Obj, name: str, count: int) -> None:
-    if count:
-        status[name] = count
-    else:
-        status.pop(name, None)
-
-
-def _worth(pod: Obj) -> tuple[bool, bool, float]:
-    """Rank pods for deletion: those that did the least come first."""
-    running = _phase(pod) == "Running"
-    created = parse_time(pod["metadata"]["creationTimestamp"]).timestamp()
-    return running, _is_ready(pod), -created

@@ -55,7 +55,7 @@ def key_of(obj: Obj) -> tuple[str, str]:
 
 def owner_reference(obj: Obj, *, controller: bool = True) -> Obj:
     """Return the ownerReference that makes `obj` the owner of another object."""
-    reference = {
+    return {
         "apiVersion": obj["apiVersion"],
         "kind": obj["kind"],
         "name": obj["metadata"]["name"],
@@ -63,7 +63,6 @@ def owner_reference(obj: Obj, *, controller: bool = True) -> Obj:
         "controller": controller,
         "blockOwnerDeletion": True,
     }
-    return reference
 
 
 def controller_of(obj: Obj) -> Obj | None:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from wqlib.localcluster import podenv
 from wqlib.localcluster.addresses import Addresses
+from wqlib.localcluster.apierrors import ApiError
 from wqlib.localcluster.client import Client
 from wqlib.localcluster.imagestore import Images, remove_tree
 from wqlib.localcluster.informer import Informer, Recorder
@@ -23,7 +24,6 @@ from wqlib.localcluster.paths import State
 from wqlib.localcluster.podworker import PodWorker
 from wqlib.localcluster.processes import Processes
 from wqlib.localcluster.resources import GIT_VERSION
-from wqlib.localcluster.status import ApiError
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from wqlib.localcluster.apierrors import ApiError, bad_request
 from wqlib.localcluster.jsontypes import Obj
-from wqlib.localcluster.status import ApiError, bad_request
 
 # The lists that a strategic merge merges, and the field that tells their elements apart.
 _MERGE_KEYS: dict[str, tuple[str, ...]] = {

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from wqlib.localcluster.apierrors import ApiError
 from wqlib.localcluster.jsontypes import Obj
-from wqlib.localcluster.status import ApiError
 
 PORTS_ANNOTATION = "wqlib.local/ports"
 

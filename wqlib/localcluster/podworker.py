@@ -9,20 +9,19 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wqlib.localcluster import imagestore, podenv, probes
+from wqlib.localcluster import imagestore, podenv, podsetup, probes
+from wqlib.localcluster.apierrors import ApiError
 from wqlib.localcluster.client import pod_path
 from wqlib.localcluster.containers import Container, StartError
 from wqlib.localcluster.jsontypes import Obj, now
 from wqlib.localcluster.podenv import ConfigError
 from wqlib.localcluster.podstatus import pod_status
-from wqlib.localcluster.status import ApiError
 
 if TYPE_CHECKING:
     from wqlib.localcluster.kubelet import Kubelet
@@ -41,7 +40,7 @@ class PodWorker:
     def __init__(self, kubelet: Kubelet, pod: Obj) -> None:
         self.kubelet = kubelet
         self.pod = pod
-        self.folder = kubelet.state.pods / pod["metadata"]["uid"]
+        self.folder: Path = kubelet.state.pods / str(pod["metadata"]["uid"])
         self.address = kubelet.addresses.pod()
         self.ports: dict[str, int] = {}
         spec = pod["spec"]
@@ -290,7 +289,7 @@ class PodWorker:
                 if container.restarts == 0:
                     text = f'Container image "{name}" already present on machine'
                     self.event("Pulled", text, container)
-                return await self._configure(container)
+                return await podsetup.configure(self, container)
             except imagestore.ImageMissing as error:
                 delay, ended = await self._without_image(container, str(error), delay)
                 if ended:
@@ -340,85 +339,6 @@ class PodWorker:
         except imagestore.ImageMissing:
             return False
         return True
-
-    async def _configure(self, container: Container) -> list[str]:
-        """Set the container's folder and environment, and return its command."""
-        image = container.image
-        assert image is not None
-        spec, pod = container.spec, self.pod
-        root = self._root(container)
-        volumes = self._volumes(container)
-        folders = [*volumes, ("/", root)]
-        mapping = container.mapping = imagestore.Mapping(folders, image.programs)
-        resolver = podenv.Resolver(
-            pod, self.address, self.kubelet.addresses.node, self.kubelet.fetch
-        )
-        base = {
-            **self.kubelet.base_environment(),
-            "PATH": imagestore.base_path(image),
-            "HOME": str(self._folder("home")),
-            "TMPDIR": str(dict(volumes).get("/tmp", self._folder("tmp"))),
-            "HOSTNAME": pod["metadata"]["name"],
-            "WQLIB_POD_IP": self.address,
-            **{f"WQLIB_PORT_{inside}": str(real) for inside, real in self.ports.items()},
-            **self.kubelet.service_environment(pod),
-            **{name: mapping.text(value) for name, value in image.env.items()},
-        }
-        env = await resolver.resolve(spec, base)
-        mapped = {name for name in env if env[name] != base.get(name)}
-        container.env = {n: mapping.text(v) if n in mapped else v for n, v in env.items()}
-        command = spec.get("command")
-        arguments = spec.get("args")
-        if command is None:
-            argv = [*image.entrypoint, *(image.command if arguments is None else arguments)]
-        else:
-            argv = [*command, *(arguments or [])]
-        if not argv:
-            raise ConfigError("no command specified")
-        inside = spec.get("workingDir") or image.workdir or "/"
-        container.cwd = mapping.path(inside) or self._working_folder(root, inside)
-        return [mapping.text(podenv.expand(str(word), env)) for word in argv]
-
-    def _root(self, container: Container) -> Path:
-        """Return the container's file tree: the image itself when it is read-only anyway."""
-        image = container.image
-        assert image is not None
-        if image.root is None:
-            return self._folder(f"root-{container.name}")
-        if (container.spec.get("securityContext") or {}).get("readOnlyRootFilesystem"):
-            return image.root
-        own = self.folder / f"root-{container.name}"
-        if not own.exists():
-            shutil.copytree(image.root, own)
-            for path in [own, *own.rglob("*")]:
-                path.chmod(path.stat().st_mode | 0o200)
-        return own
-
-    def _working_folder(self, root: Path, inside: str) -> Path:
-        if inside == "/":
-            return root
-        place = Path(os.path.normpath(f"{root}/{inside.lstrip('/')}"))
-        if not place.is_relative_to(root):
-            raise ConfigError(f"workingDir {inside} leads out of the image")
-        if os.access(root, os.W_OK):
-            place.mkdir(parents=True, exist_ok=True)
-        return place if place.is_dir() else self._folder("home")
-
-    def _folder(self, name: str) -> Path:
-        folder = self.folder / name
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
-
-    def _volumes(self, container: Container) -> list[tuple[str, Path]]:
-        """Return where the container's emptyDir volumes lie."""
-        found = []
-        empty = {v["name"] for v in self.pod["spec"].get("volumes") or [] if "emptyDir" in v}
-        for mount in container.spec.get("volumeMounts") or []:
-            if mount["name"] in empty:
-                found.append(
-                    (os.path.normpath(mount["mountPath"]), self._folder(f"volumes/{mount['name']}"))
-                )
-        return found
 
     async def _one_run(self, container: Container, argv: list[str]) -> int:
         if container.restarts == 0 or not container.log:

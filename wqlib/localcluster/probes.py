@@ -86,9 +86,12 @@ async def watch(
         if not why and successes >= probe.get("successThreshold", 1) and well is not True:
             well = True
             change(True, "")
-        elif why and failures >= probe.get("failureThreshold", 3) and well is not False:
-            if well is True or not eager:
-                well = False
-                change(False, why)
+        elif (
+            why
+            and failures >= probe.get("failureThreshold", 3)
+            and (well is True or (well is None and not eager))
+        ):
+            well = False
+            change(False, why)
         waiting = eager and well is None
         await asyncio.sleep(min(period, _EAGER_SECONDS) if waiting else period)

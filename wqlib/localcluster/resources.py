@@ -96,3 +96,11 @@ def groups() -> list[tuple[str, str]]:
 def stored_namespaced() -> list[Resource]:
     """Return what a namespace can contain."""
     return [r for r in ALL if r.namespaced and r.plural not in _WITHOUT_STORE]
+
+
+def path_of(resource: Resource, namespace: str = "", name: str = "") -> str:
+    """Return the path of a resource, or of one object."""
+    base = f"/apis/{resource.group}/{resource.version}" if resource.group else "/api/v1"
+    if namespace:
+        base += f"/namespaces/{namespace}"
+    return f"{base}/{resource.plural}" + (f"/{name}" if name else "")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wqlib.localcluster import defaults, patch, resources, status, validation
+from wqlib.localcluster import apierrors, defaults, patch, resources, validation
 from wqlib.localcluster.addresses import Addresses
 from wqlib.localcluster.jsontypes import Obj, now, random_suffix
 from wqlib.localcluster.resources import Resource
@@ -63,7 +63,7 @@ class Rest:
         """Return the object, or raise a 404."""
         entry = self.store.get(resource.name, (namespace, name))
         if entry is None:
-            raise status.not_found(resource.plural, resource.group, name)
+            raise apierrors.not_found(resource.plural, resource.group, name)
         return entry
 
     def create(
@@ -86,14 +86,14 @@ class Rest:
                     "message": "Required value: name or generateName is required",
                     "field": "metadata.name",
                 }
-                raise status.invalid(resource.kind, resource.group, "", [cause])
+                raise apierrors.invalid(resource.kind, resource.group, "", [cause])
             name = self._generate(resource, namespace, prefix)
             metadata["name"] = name
         if not isinstance(name, str):
-            raise status.bad_request("metadata.name must be a string")
+            raise apierrors.bad_request("metadata.name must be a string")
         self._check_namespace(resource, namespace, name)
         if self.store.get(resource.name, (namespace, name)):
-            raise status.already_exists(resource.plural, resource.group, name)
+            raise apierrors.already_exists(resource.plural, resource.group, name)
         for unwanted in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
             metadata.pop(unwanted, None)
         metadata.pop("managedFields", None)
@@ -125,7 +125,7 @@ class Rest:
         old = self.get(resource, namespace, name).obj
         obj = self._incoming(resource, namespace, body, options)
         if obj["metadata"].get("name") != name:
-            raise status.bad_request(
+            raise apierrors.bad_request(
                 "the name of the object ("
                 f"{obj['metadata'].get('name', '')}) does not match the name on the URL ({name})"
             )
@@ -147,7 +147,7 @@ class Rest:
         if how == "apply":
             return self._apply(resource, namespace, name, change, entry, options)
         if entry is None:
-            raise status.not_found(resource.plural, resource.group, name)
+            raise apierrors.not_found(resource.plural, resource.group, name)
         old = entry.obj
         ways = {
             "merge": patch.merge_patch,
@@ -155,10 +155,10 @@ class Rest:
             "json": patch.json_patch,
         }
         if how != "json" and not isinstance(change, dict):
-            raise status.bad_request("error decoding patch: a patch is an object")
+            raise apierrors.bad_request("error decoding patch: a patch is an object")
         body = ways[how](old, change)
         if not isinstance(body, dict) or not isinstance(body.get("metadata"), dict):
-            raise status.bad_request("the patched object is no object of the API any more")
+            raise apierrors.bad_request("the patched object is no object of the API any more")
         body = self._incoming(resource, namespace, body, options)
         key = (namespace, name)
         return self._write(resource, key, old, body, subresource, options.dry_run), False
@@ -176,7 +176,9 @@ class Rest:
         old = self.get(resource, namespace, name).obj
         self._preconditions(resource, name, old, options.get("preconditions") or {})
         if resource.kind == "Namespace" and name in SYSTEM_NAMESPACES:
-            raise status.forbidden(resource.plural, "", name, "this namespace may not be deleted")
+            raise apierrors.forbidden(
+                resource.plural, "", name, "this namespace may not be deleted"
+            )
         obj = dict(old, metadata=dict(old["metadata"]))
         metadata = obj["metadata"]
         finalizers = self._propagate(resource, metadata, options)
@@ -203,7 +205,7 @@ class Rest:
         node = (body.get("target") or {}).get("name")
         if (old.get("spec") or {}).get("nodeName"):
             why = f'pod {name} is already assigned to node "{old["spec"]["nodeName"]}"'
-            raise status.conflict("pods/binding", "", name, why)
+            raise apierrors.conflict("pods/binding", "", name, why)
         obj = dict(old, spec={**old["spec"], "nodeName": node})
         condition = {
             "type": "PodScheduled",
@@ -232,22 +234,22 @@ class Rest:
     def _incoming(self, resource: Resource, namespace: str, body: Obj, options: Options) -> Obj:
         """Check what came over the wire for its kind and place; returns a copy of our own."""
         if not isinstance(body, dict):
-            raise status.bad_request("the body is no object")
+            raise apierrors.bad_request("the body is no object")
         obj = copy.deepcopy(body)
         obj.setdefault("apiVersion", resource.group_version)
         obj.setdefault("kind", resource.kind)
         if (obj["apiVersion"], obj["kind"]) != (resource.group_version, resource.kind):
-            raise status.bad_request(
+            raise apierrors.bad_request(
                 f"the object in the body ({obj['apiVersion']}, {obj['kind']}) is none of this"
                 f" path, which takes {resource.group_version}, {resource.kind}"
             )
         obj = self.check_schema(obj, options)
         if not isinstance(obj.setdefault("metadata", {}), dict):
-            raise status.bad_request("metadata must be an object")
+            raise apierrors.bad_request("metadata must be an object")
         if resource.namespaced:
             given = obj["metadata"].setdefault("namespace", namespace)
             if given != namespace:
-                raise status.bad_request(
+                raise apierrors.bad_request(
                     f"the namespace of the provided object does not match the namespace sent on"
                     f" the request ({given} and {namespace})"
                 )
@@ -266,13 +268,13 @@ class Rest:
             return
         found = self.store.get("namespaces", ("", namespace))
         if found is None:
-            raise status.not_found("namespaces", "", namespace)
+            raise apierrors.not_found("namespaces", "", namespace)
         if found.obj["metadata"].get("deletionTimestamp"):
             why = (
                 f"unable to create new content in namespace {namespace} because it is being"
                 " terminated"
             )
-            raise status.forbidden(resource.plural, resource.group, name, why)
+            raise apierrors.forbidden(resource.plural, resource.group, name, why)
 
     def _assign_address(self, obj: Obj) -> None:
         spec = obj["spec"]
@@ -290,13 +292,13 @@ class Rest:
         metadata, before = obj["metadata"], old["metadata"]
         version = metadata.get("resourceVersion")
         if version and version != before["resourceVersion"]:
-            raise status.conflict(resource.plural, resource.group, key[1])
+            raise apierrors.conflict(resource.plural, resource.group, key[1])
         if metadata.get("uid") and metadata["uid"] != before["uid"]:
             why = (
                 f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object"
                 f" meta: {before['uid']}"
             )
-            raise status.conflict(resource.plural, resource.group, key[1], why)
+            raise apierrors.conflict(resource.plural, resource.group, key[1], why)
         if subresource == "status":
             obj = {**old, "status": obj.get("status") or {}}
         else:
@@ -368,7 +370,7 @@ class Rest:
     ) -> tuple[Obj, bool]:
         """Server-side apply: what this manager applied before and now leaves out, goes."""
         if not isinstance(change, dict):
-            raise status.bad_request("error decoding patch: a configuration is an object")
+            raise apierrors.bad_request("error decoding patch: a configuration is an object")
         manager, dry_run = options.manager, options.dry_run
         change = self._incoming(resource, namespace, change, options)
         change["metadata"]["name"] = name
@@ -393,7 +395,7 @@ class Rest:
                     f"Precondition failed: {word} in precondition: {value},"
                     f" {word} in object meta: {found}"
                 )
-                raise status.conflict(resource.plural, resource.group, name, why)
+                raise apierrors.conflict(resource.plural, resource.group, name, why)
 
     def _propagate(self, resource: Resource, metadata: Obj, options: Obj) -> list[str]:
         """Set the finalizers that the propagation policy asks for; returns all of them."""
@@ -410,7 +412,7 @@ class Rest:
                 "message": f'Invalid value: "{policy}": needs to be one of {supported}',
                 "field": "propagationPolicy",
             }
-            raise status.invalid("DeleteOptions", "meta.k8s.io", "", [cause])
+            raise apierrors.invalid("DeleteOptions", "meta.k8s.io", "", [cause])
         wanted = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}.get(policy)
         finalizers = [
             name
@@ -435,7 +437,7 @@ class Rest:
         if asked is None:
             asked = pod["spec"].get("terminationGracePeriodSeconds", 30)
         if not isinstance(asked, int) or asked < 0:
-            raise status.bad_request("gracePeriodSeconds must be a number from 0 on")
+            raise apierrors.bad_request("gracePeriodSeconds must be a number from 0 on")
         return asked
 
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from wqlib.localcluster.apierrors import bad_request
 from wqlib.localcluster.jsontypes import Obj
-from wqlib.localcluster.status import bad_request
 
 Match = Callable[[Obj], bool]
 

@@ -1,6 +1,6 @@
-"""Logs, exec and port-forward: the requests that stream to and from a pod.
+"""Exec and port-forward: the requests that stream to and from a pod.
 
-Exec and port-forward speak the WebSocket protocols `v4.channel.k8s.io` and `v5.channel.k8s.io`:
+They speak the WebSocket protocols `v4.channel.k8s.io` and `v5.channel.k8s.io`:
 the first byte of each message names a channel.
 https://kubernetes.io/docs/reference/using-api/deprecation-guide/ and kubelet's remotecommand.
 """
@@ -23,153 +23,19 @@ import tornado.iostream
 import tornado.web
 import tornado.websocket
 
-from wqlib.localcluster import podlogs, status
+from wqlib.localcluster import apierrors
 from wqlib.localcluster.api import authorized
 from wqlib.localcluster.containers import Container
-from wqlib.localcluster.jsontypes import Obj, parse_time, seconds_since
+from wqlib.localcluster.jsontypes import Obj
 from wqlib.localcluster.kubelet import Kubelet
-from wqlib.localcluster.podworker import PodWorker
+from wqlib.localcluster.logs import LogHandler
+from wqlib.localcluster.podrequest import PodRequest
 from wqlib.localcluster.processes import Process
 from wqlib.localcluster.rest import dumps
 from wqlib.localcluster.store import Store
 
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STDOUT, _STDERR, _ERROR, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
-
-
-class PodRequest:
-    """What the streams have in common: finding the pod and its container."""
-
-    store: Store
-    kubelet: Kubelet
-
-    def find(self, namespace: str, name: str) -> tuple[Obj, PodWorker]:
-        """Return the pod and its worker."""
-        entry = self.store.get("pods", (namespace, name))
-        if entry is None:
-            raise status.not_found("pods", "", name)
-        worker = self.kubelet.workers.get(entry.obj["metadata"]["uid"])
-        if worker is None:
-            raise status.bad_request(f"pod {name} does not have a host assigned")
-        return entry.obj, worker
-
-    def container(self, pod: Obj, worker: PodWorker, name: str) -> Container:
-        """Return the container of that name, or the only one."""
-        pod_name = pod["metadata"]["name"]
-        if not name:
-            annotations = pod["metadata"].get("annotations") or {}
-            name = annotations.get("kubectl.kubernetes.io/default-container", "")
-        if not name and len(worker.main) > 1:
-            names = " ".join(c.name for c in worker.main)
-            raise status.bad_request(
-                f"a container name must be specified for pod {pod_name}, choose one of: [{names}]"
-            )
-        found = worker.find(name) if name else worker.main[0]
-        if found is None:
-            raise status.bad_request(f"container {name} is not valid for pod {pod_name}")
-        return found
-
-
-class LogHandler(tornado.web.RequestHandler, PodRequest):
-    """`GET .../pods/<name>/log`."""
-
-    def initialize(self, store: Store, kubelet: Kubelet, token: str) -> None:
-        self.store, self.kubelet, self.token = store, kubelet, token
-
-    def _number(self, name: str) -> int | None:
-        text = self.get_query_argument(name, "")
-        if not text:
-            return None
-        if not text.lstrip("-").isdigit():
-            raise status.bad_request(f"invalid {name} {text!r}: it is no number")
-        return int(text)
-
-    async def get(self, namespace: str, name: str) -> None:
-        try:
-            if not authorized(self, self.token):
-                raise status.unauthorized()
-            await self._get(namespace, name)
-        except status.ApiError as error:
-            self.set_status(error.code)
-            self.set_header("Content-Type", "application/json")
-            self.finish(dumps(error.body()))
-        except tornado.iostream.StreamClosedError:
-            pass
-
-    async def _get(self, namespace: str, name: str) -> None:
-        pod, worker = self.find(namespace, name)
-        container = self.container(pod, worker, self.get_query_argument("container", ""))
-        run = container.restarts
-        if self.get_query_argument("previous", "") == "true" or ("waiting" in container.state and not container.log_path(run).exists()):
-            run -= 1
-        path = container.log_path(run)
-        if run < 0 or not path.exists():
-            raise status.bad_request(self._absence(container, name))
-        tail, limit = self._number("tailLines"), self._number("limitBytes")
-        follow = self.get_query_argument("follow", "") == "true"
-        self.set_header("Content-Type", "text/plain")
-        data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        out = self._render(self._since(whole), tail)
-        if limit is not None:
-            out = out[:limit]
-        self.write(out)
-        await self.flush()
-        writer = container.log
-        if follow and writer is not None and writer.path == path:
-            rest = b""
-            async for more in writer.follow(len(whole)):
-                *lines, rest = (rest + more).split(b"\n")
-                if lines:
-                    self.write(self._render([line + b"\n" for line in lines], None))
-                    await self.flush()
-        self.finish()
-
-    def _absence(self, container: Container, pod_name: str) -> str:
-        if self.get_query_argument("previous", "") == "true":
-            return f'previous terminated container "{container.name}" in pod "{pod_name}" not found'
-        waiting = container.state.get("waiting") or {"reason": "ContainerCreating"}
-        why = waiting["reason"]
-        if waiting.get("message") and why in ("ErrImagePull", "ImagePullBackOff"):
-            why = (
-                "image can't be pulled"
-                if why == "ErrImagePull"
-                else "trying and failing to pull image"
-            )
-        return f'container "{container.name}" in pod "{pod_name}" is waiting to start: {why}'
-
-    def _since(self, data: bytes) -> list[bytes]:
-        lines = data.splitlines(keepends=True)
-        seconds = self._number("sinceSeconds")
-        moment = self.get_query_argument("sinceTime", "")
-        if moment:
-            try:
-                seconds = int(seconds_since(parse_time(moment).isoformat()))
-            except ValueError:
-                raise status.bad_request(f"invalid sinceTime {moment!r}") from None
-        if seconds is None:
-            return lines
-        return [line for line in lines if _age(line) <= seconds]
-
-    def _render(self, lines: list[bytes], tail: int | None) -> bytes:
-        if tail is not None and tail >= 0:
-            lines = lines[max(0, len(lines) - tail) :]
-        stamps = self.get_query_argument("timestamps", "") == "true"
-        out = []
-        fresh = True
-        for line in lines:
-            record = podlogs.parse(line.rstrip(b"\n"))
-            if record is None:
-                continue
-            stamp = f"{record.time} ".encode() if stamps and fresh else b""
-            out.append(stamp + record.text + (b"\n" if record.whole else b""))
-            fresh = record.whole
-        return b"".join(out)
-
-
-def _age(line: bytes) -> float:
-    record = podlogs.parse(line)
-    return seconds_since(record.time[:26] + "Z") if record else 0.0
 
 
 class SocketHandler(tornado.websocket.WebSocketHandler, PodRequest):
@@ -188,18 +54,18 @@ class SocketHandler(tornado.websocket.WebSocketHandler, PodRequest):
     async def prepare(self) -> None:
         try:
             if not authorized(self, self.token):
-                raise status.unauthorized()
+                raise apierrors.unauthorized()
             namespace, name = self.path_args[:2]
             self.pod, self.worker = self.find(namespace, name)
             offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
             protocols = [p.strip() for p in offered.split(",")]
             if not any(p in _PROTOCOLS for p in protocols):
-                raise status.bad_request(
+                raise apierrors.bad_request(
                     "the local cluster streams by WebSocket (v4 or v5.channel.k8s.io) only; use"
                     " kubectl 1.31 or later, or the Python client"
                 )
             self.check()
-        except status.ApiError as error:
+        except apierrors.ApiError as error:
             self.set_status(error.code)
             self.set_header("Content-Type", "application/json")
             self.finish(dumps(error.body()))
@@ -251,15 +117,15 @@ class ExecHandler(SocketHandler):
         )
         self.command = self.get_query_arguments("command")
         if not self.command:
-            raise status.bad_request("you must specify at least 1 command for the container")
+            raise apierrors.bad_request("you must specify at least 1 command for the container")
         if pod_status.get("phase") in ("Succeeded", "Failed"):
-            raise status.bad_request(
+            raise apierrors.bad_request(
                 "cannot exec into a container in a completed pod; current phase is"
                 f" {pod_status['phase']}"
             )
         if self.target.process is None:
             text = f'unable to upgrade connection: container not found ("{self.target.name}")'
-            raise status.ApiError(500, "InternalError", text)
+            raise apierrors.ApiError(500, "InternalError", text)
         self._early: list[tuple[int, bytes]] = []
 
     async def serve(self) -> None:
@@ -279,7 +145,8 @@ class ExecHandler(SocketHandler):
             self._take(channel, data)
         self._early.clear()
         gone = asyncio.ensure_future(self.gone.wait())
-        await asyncio.wait({self.process.done, gone}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {self.process.done, gone}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         gone.cancel()
         if not self.process.done.done():
             self.process.signal(signal.SIGHUP)
@@ -417,9 +284,9 @@ class PortForwardHandler(SocketHandler):
     def check(self) -> None:
         texts = ",".join(self.get_query_arguments("ports")).split(",")
         if not all(text.isdigit() and 0 < int(text) < 65536 for text in texts):
-            raise status.bad_request("query parameter `port` must be a port number")
+            raise apierrors.bad_request("query parameter `port` must be a port number")
         if self.pod["status"].get("phase") != "Running":
-            raise status.bad_request(
+            raise apierrors.bad_request(
                 "unable to forward port because pod is not running. Current status="
                 f"{self.pod['status'].get('phase')}"
             )
@@ -434,8 +301,9 @@ class PortForwardHandler(SocketHandler):
         work = [self._forward(2 * i, port) for i, port in enumerate(self.ports)]
         done = asyncio.ensure_future(asyncio.gather(*work))
         gone = asyncio.ensure_future(self.gone.wait())
-        await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (done, gone):
+        either: set[asyncio.Future[Any]] = {done, gone}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        for task in either:
             task.cancel()
         for writer in self.writers.values():
             writer.close()

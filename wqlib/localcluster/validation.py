@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from wqlib.localcluster.apierrors import invalid
 from wqlib.localcluster.jsontypes import Obj
 from wqlib.localcluster.resources import Resource
 from wqlib.localcluster.selectors import match_labels
-from wqlib.localcluster.status import invalid
 
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _LABEL_1035 = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
@@ -167,7 +167,11 @@ def _containers(containers: list[Obj], at: str, volumes: set[str], causes: Cause
 
 
 def _pod_spec(spec: Obj, at: str, causes: Causes) -> None:
-    volumes = {volume.get("name") for volume in spec.get("volumes") or []}
+    volumes = {str(volume.get("name") or "") for volume in spec.get("volumes") or []}
+    for i, volume in enumerate(spec.get("volumes") or []):
+        name = str(volume.get("name") or "")
+        if len(name) > 63 or not _LABEL.match(name):
+            causes.invalid(f"{at}.volumes[{i}].name", name, _WORDS_LABEL)
     if not spec.get("containers"):
         causes.required(f"{at}.containers")
     _containers(spec.get("initContainers") or [], f"{at}.initContainers", volumes, causes)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from wqlib.localcluster import status
+from wqlib.localcluster import apierrors
 from wqlib.localcluster.jsontypes import Obj
 from wqlib.localcluster.resources import Resource
 from wqlib.localcluster.selectors import Match
@@ -100,7 +100,7 @@ async def events(
     else:
         missed = store.since(name, request.since)
     if missed is None:
-        error = status.expired(request.since or 0, store.oldest)
+        error = apierrors.expired(request.since or 0, store.oldest)
         yield _line("ERROR", json.dumps(error.body()).encode())
         return
     pending.extend(missed)
@@ -110,7 +110,7 @@ async def events(
     try:
         while not closed.is_set():
             if len(pending) > _MAX_BEHIND:
-                error = status.expired(pending[0].version, store.version)
+                error = apierrors.expired(pending[0].version, store.version)
                 yield _line("ERROR", json.dumps(error.body()).encode())
                 return
             lines = []
