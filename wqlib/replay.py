@@ -33,7 +33,7 @@ def play(path: Path, speed: float = 0.0) -> None:
         for text in _told(recorded):
             if speed > 0:
                 time.sleep(max(0.0, started + seconds / speed - time.monotonic()))
-            print(f"{seconds:8.3f} s  {text}", flush=True)
+            print(f"{seconds:8.3f} s  {text.rstrip()}", flush=True)
     print(history.summary(history.last_at))
     for row in history.table(history.last_at):
         print(f"  {row.pod}: {row.state}, {row.done} done, {row.lost} lost")
