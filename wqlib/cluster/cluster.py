@@ -369,6 +369,9 @@ def _is_about(event: Object, about: set[tuple[str, str]]) -> bool:
     )
 
 
-def _event_time(event: Object) -> str:
-    created = event["metadata"].get("creationTimestamp")
-    return str(event.get("lastTimestamp") or event.get("eventTime") or created or "")
+def _event_time(event: Object) -> tuple[str, int]:
+    """When an event was; the version tells apart those of one second."""
+    meta = event["metadata"]
+    when = event.get("lastTimestamp") or event.get("eventTime") or meta.get("creationTimestamp")
+    version = str(meta.get("resourceVersion", ""))
+    return str(when or ""), int(version) if version.isdigit() else 0

@@ -187,7 +187,7 @@ def describe_job(raw: Object, pods: list[Object], events: list[str]) -> str:
     lines = [
         f"Job          {raw['metadata']['name']}",
         f"Parallelism  {spec.get('parallelism', 1)}",
-        f"Completions  {'until the first success' if completions is None else completions}",
+        f"Completions  {'unset (a work queue)' if completions is None else completions}",
         f"Status       {job_line(raw)}",
         f"Conditions   {', '.join(ended) or 'none yet'}",
     ]

@@ -199,8 +199,11 @@ def _first_objects(rest: Rest) -> None:
     """Create the namespaces that every cluster has, and ours."""
     namespaces = resources.find("", "v1", "namespaces")
     assert namespaces is not None
-    for name in (*SYSTEM_NAMESPACES, certs.NAMESPACE):
+    for name in SYSTEM_NAMESPACES:
         rest.create(namespaces, "", {"metadata": {"name": name}})
+    # With the label that `wqlib.connect()` gives it, so that cleaning up takes it away too.
+    labels = {"app.kubernetes.io/managed-by": "wqlib"}
+    rest.create(namespaces, "", {"metadata": {"name": certs.NAMESPACE, "labels": labels}})
 
 
 def serve(state: State, settings: Settings) -> None:
