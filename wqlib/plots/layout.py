@@ -376,6 +376,8 @@ def _marks(box: LaneBox, axis: TimeAxis) -> list[tuple[str, float]]:
                 continue  # a pod that ended is deleted later: nothing new
             over = True
         at = mark.at - axis.zero_at
+        if kind == "running" and out and (at - out[-1][1]) * axis.scale < 14:
+            out.pop()  # it started at once: there is no room to say that it waited
         if axis.start <= at <= axis.end:
             out.append((kind, at))
     return out

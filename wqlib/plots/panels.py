@@ -211,7 +211,7 @@ _GLYPHS: dict[str, Floats] = {
     "running": np.array([(-8.5, -5), (-8.5, 5), (0, 0), (-8.5, -5)], float),
     "terminating": np.array([(-5, -4), (5, -4), (0, 5), (-5, -4)], float),
     "succeeded": np.array([(-3.6, -3.6), (-3.6, 3.6), (3.6, 3.6), (3.6, -3.6), (-3.6, -3.6)]),
-    "failed": _CROSS * 1.35,
+    "failed": _CROSS * 1.6,
     "dot": _CIRCLE * 2.4,
     "arrow": np.array([(-6, -3.6), (-6, 3.6), (1, 0), (-6, -3.6)], float),
 }
