@@ -344,6 +344,8 @@ def test_an_empty_history_can_be_drawn(draw) -> None:  # type: ignore[no-untyped
 
 
 def test_a_picture_shows_itself_in_a_notebook_and_its_repr_is_constant() -> None:
+    for history in (History(), lost_and_found().history()):
+        assert repr(plots.timeline(history)) == "<timeline>"
     data, metadata = plots.queue_depth(lost_and_found().history())._repr_mimebundle_()
     assert data["text/plain"] == "<queue over time>"
     assert metadata["image/png"]["width"] * 2 == png_size(data["image/png"])[0]

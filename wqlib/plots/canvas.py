@@ -85,13 +85,13 @@ class Picture(Figure):
         return axes
 
     def png(self) -> bytes:
-        """The picture as PNG."""
+        """The picture as a PNG file, packed well, since it is kept."""
         canvas: Any = self.canvas
         canvas.draw()
-        return encode_png(np.asarray(canvas.buffer_rgba()))
+        return encode_png(np.asarray(canvas.buffer_rgba()), level=6)
 
     def frame(self) -> bytes:
-        """The picture as PNG, for one that is drawn again and again."""
+        """The picture as a PNG file, for one that is drawn again and again."""
         canvas: Any = self.canvas
         if self._background is None:
             moving = [a for a in self.get_children() if a not in self.still and a is not self.patch]

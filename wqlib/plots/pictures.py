@@ -38,9 +38,7 @@ def timeline(
     number = max(1, len(history.lanes))
     jobs = {lane.job for lane in history.lanes.values()}
     height = min(layout.BAND * max(1, len(jobs)) + PITCH * number, _MOST_LANES_HEIGHT)
-    picture = Picture(
-        width, TOP + height + RULER + LEGEND, THEMES[theme], f"timeline of {number} lanes"
-    )
+    picture = Picture(width, TOP + height + RULER + LEGEND, THEMES[theme], "timeline")
     panel = Lanes(picture, TOP, height)
     ruler = Ruler(picture, TOP + height)
     Legend(picture, TOP + height + RULER)
