@@ -216,9 +216,9 @@ class Dashboard:
     def _finish(self, feed: Feed) -> None:
         feed.poll()
         now = feed.now
-        self._run_picture = self._new_picture(FINAL_SCALE)
-        self._image.value = self._run_picture.frame(self.history, now)
-        self._run_picture = self._new_picture(1.5)
+        last = self._new_picture(FINAL_SCALE)
+        last.frame(self.history, now)
+        self._image.value = last.picture.png()
         self._hands.stop()
         self._speak(feed, now)
         summary = self.history.summary(now, self._job or "")
