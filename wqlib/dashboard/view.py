@@ -214,7 +214,8 @@ class Dashboard:
         self._table.value = markup.table(self.history.table(now))
 
     def _finish(self, feed: Feed) -> None:
-        feed.poll()
+        if not feed.trouble:  # else whoever stops the view would wait for Redis
+            feed.poll()
         now = feed.now
         last = self._new_picture(FINAL_SCALE)
         last.frame(self.history, now)
