@@ -19,7 +19,7 @@ from wqlib.demo import judge
 from wqlib.events import Event
 
 REAL = bool(os.environ.get("WQLIB_CONTEXT"))
-SMALL = ["--items", "24", "--pods", "3", "--item-seconds", "0.1", "--lease-seconds", "1"]
+SMALL = ["--items", "30", "--pods", "3", "--item-seconds", "0.2", "--lease-seconds", "1"]
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_run_in_which_a_pod_is_killed_loses_nothing(home):
     assert (process.returncode, errors) == (0, "")
     lines = output.splitlines()
     assert re.fullmatch(
-        r"done=24 lost=0 recorded_twice=0 pods=\d+ kills=1 seconds=\d+\.\d", lines[-1]
+        r"done=30 lost=0 recorded_twice=0 pods=\d+ kills=1 seconds=\d+\.\d", lines[-1]
     )
     assert re.search(r"Killed job-wq-2-\w{5} while it held 'item \d+'", output)
     assert re.search(r"'item \d+' of job-wq-2-\w{5} was lent again", output)
@@ -75,7 +75,7 @@ def test_with_json_there_is_one_object_and_nothing_else(home):
     [line] = output.splitlines()
     outcome = json.loads(line)
     assert list(outcome) == ["done", "lost", "recorded_twice", "pods", "kills", "seconds"]
-    assert (outcome["done"], outcome["lost"], outcome["recorded_twice"]) == (24, 0, 0)
+    assert (outcome["done"], outcome["lost"], outcome["recorded_twice"]) == (30, 0, 0)
     assert nothing_is_left(home)
 
 
@@ -84,7 +84,7 @@ def test_with_two_kills_and_one_pod_left_nothing_is_lost_either(home):
     output, errors = process.communicate(timeout=110)
     assert (process.returncode, errors) == (0, "")
     outcome = json.loads(output)
-    assert (outcome["done"], outcome["lost"], outcome["kills"]) == (24, 0, 2)
+    assert (outcome["done"], outcome["lost"], outcome["kills"]) == (30, 0, 2)
 
 
 @pytest.mark.parametrize(
