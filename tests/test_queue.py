@@ -744,3 +744,14 @@ class TestBadInput:
         stats = queue.stats()
         assert (stats.pending, stats.leased, stats.done, stats.put) == (0, 0, 0, 0)
         assert [e.kind for e in queue.events()] == ["clear"]
+
+    def test_whoever_reads_the_events_sees_every_clear(self, make_queue: MakeQueue) -> None:
+        queue = make_queue()
+        last = "0"
+        for _ in range(50):
+            queue.put("apple")
+            events = queue.events(last)
+            queue.clear()
+            kinds = [event.kind for event in queue.events(events[-1].stream_id)]
+            assert kinds == ["clear"]
+            last = events[-1].stream_id

@@ -98,7 +98,7 @@ def _troubles(history: History) -> list[str]:
     if counts.released:
         said.append(
             f"{_many(counts.released, 'item')} {'was' if counts.released == 1 else 'were'} "
-            "given back."
+            "released."
         )
     return said
 

@@ -8,8 +8,11 @@
 local gone = pending + redis.call('ZCARD', leases) + redis.call('HLEN', dead)
 local items = redis.call('HGET', counts, 'items')
 for i = 1, 10 do
-  redis.call('UNLINK', KEYS[i])
+  if KEYS[i] ~= events then
+    redis.call('UNLINK', KEYS[i])
+  end
 end
+redis.call('XTRIM', events, 'MAXLEN', 0) -- not deleted: the ids of its entries must go on
 if items then
   redis.call('HSET', counts, 'items', items)
 end

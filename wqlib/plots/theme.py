@@ -71,9 +71,9 @@ MEANING = {
     "orphan": "leased, but its pod is gone",
     "complete": "completed",
     "expire": "expired",
-    "release": "given back",
+    "release": "released",
     "fail": "failed",
-    "dead": "given up",
+    "dead": "dead",
 }
 
 LIGHT = Theme(
