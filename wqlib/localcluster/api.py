@@ -40,6 +40,10 @@ _PATCH_TYPES = {
 }
 
 
+# Whose deletion answers with the object itself, not with a `Status`.
+_RETURNED = {"Pod", "Service", "ServiceAccount", "Namespace"}
+
+
 @dataclass(frozen=True)
 class Target:
     """What a path of the API points at."""
@@ -388,7 +392,7 @@ class Handler(tornado.web.RequestHandler):
         last, gone = self.rest.delete(
             target.resource, target.namespace or "", target.name, options, dry_run=dry_run
         )
-        if gone and target.resource.kind not in ("Pod", "Namespace"):
+        if gone and target.resource.kind not in _RETURNED:
             self.reply(_success(target, last))
         else:
             self.reply(last)

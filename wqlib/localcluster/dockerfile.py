@@ -112,6 +112,8 @@ class Builder:
             raise self.error(f"ENV cannot be read ({error}); write ENV NAME=value.") from None
         if "=" not in words[0]:
             name, _, value = rest.partition(" ")
+            if not value.strip():
+                raise self.error(f"ENV {name!r} has no value; write ENV {name}=value.")
             self.recipe.env[name] = self._expand(value.strip())
             return
         for word in words:

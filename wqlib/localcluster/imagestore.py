@@ -330,6 +330,15 @@ def base_path(image: Resolved) -> str:
     return ":".join([*folders, _SYSTEM_PATH, *extra])
 
 
+def _belongs(inside: str, place: Path, root: Path) -> bool:
+    """Tell whether a path is meant inside the image: it is there, or would be made there."""
+    if place == root:
+        return False
+    if place.exists():
+        return True
+    return place.parent != root and place.parent.is_dir() and not os.path.exists(inside)
+
+
 @dataclass(frozen=True)
 class Mapping:
     """Absolute paths of an image, and where they lie on this machine."""
@@ -346,7 +355,7 @@ class Mapping:
             base = PurePosixPath(prefix)
             if PurePosixPath(clean).is_relative_to(base):
                 place = folder / PurePosixPath(clean).relative_to(base)
-                if prefix != "/" or (clean != "/" and place.exists()):
+                if prefix != "/" or _belongs(clean, place, folder):
                     return place
         return None
 

@@ -243,6 +243,8 @@ class JobController:
         if len(active) > wanted:
             ranked = sorted(active, key=worth)
             surplus = ranked[: len(active) - wanted]
+            # Whoever is sent away has not failed: the Job lets go of him before, uncounted.
+            await self._release(surplus)
             await self._delete_pods(job, surplus)
             return [pod for pod in active if pod not in surplus]
         missing = wanted - len(active)

@@ -315,7 +315,7 @@ class PortForwardHandler(SocketHandler):
         except OSError as error:
             text = (
                 f"error forwarding port {port} to pod {self.pod['metadata']['name']}: dial tcp4"
-                f" {host}:{real}: {(error.strerror or str(error)).lower()}"
+                f" {host}:{real}: {os.strerror(error.errno or 0).lower()}"
             )
             await self.send(channel + 1, text.encode())
             return

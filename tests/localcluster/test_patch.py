@@ -1,0 +1,97 @@
+"""The ways to change a part of an object."""
+
+from __future__ import annotations
+
+import pytest
+
+from wqlib.localcluster.apierrors import ApiError
+from wqlib.localcluster.patch import json_patch, merge_patch, strategic_merge_patch
+
+POD = {
+    "spec": {
+        "containers": [
+            {"name": "a", "image": "one", "env": [{"name": "X", "value": "1"}]},
+            {"name": "b", "image": "two"},
+        ],
+        "tolerations": [{"key": "k"}],
+    },
+    "metadata": {"finalizers": ["f1"], "labels": {"x": "1"}},
+}
+
+
+def test_a_merge_patch_replaces_lists_and_null_removes() -> None:
+    patched = merge_patch(POD, {"spec": {"containers": []}, "metadata": {"labels": {"x": None}}})
+    assert patched["spec"]["containers"] == []
+    assert patched["metadata"] == {"finalizers": ["f1"], "labels": {}}
+    assert POD["metadata"]["labels"] == {"x": "1"}
+
+
+def test_a_strategic_patch_merges_containers_and_env_by_name() -> None:
+    change = {"containers": [{"name": "a", "env": [{"name": "Y", "value": "2"}]}, {"name": "c"}]}
+    patched = strategic_merge_patch(POD, {"spec": change})["spec"]
+    assert [c["name"] for c in patched["containers"]] == ["a", "b", "c"]
+    assert patched["containers"][0]["image"] == "one"
+    assert [e["name"] for e in patched["containers"][0]["env"]] == ["X", "Y"]
+
+
+def test_a_strategic_patch_replaces_lists_without_a_merge_key() -> None:
+    patched = strategic_merge_patch(POD, {"spec": {"tolerations": [{"key": "z"}]}})
+    assert patched["spec"]["tolerations"] == [{"key": "z"}]
+
+
+def test_strategic_directives_delete_replace_and_order() -> None:
+    gone = {"spec": {"containers": [{"name": "a", "$patch": "delete"}]}}
+    assert [c["name"] for c in strategic_merge_patch(POD, gone)["spec"]["containers"]] == ["b"]
+    only = {"spec": {"containers": [{"name": "z"}, {"$patch": "replace"}]}}
+    assert strategic_merge_patch(POD, only)["spec"]["containers"] == [{"name": "z"}]
+    order = {"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}}
+    assert [c["name"] for c in strategic_merge_patch(POD, order)["spec"]["containers"]] == [
+        "b",
+        "a",
+    ]
+
+
+def test_finalizers_are_united_and_taken_out_one_by_one() -> None:
+    more = strategic_merge_patch(POD, {"metadata": {"finalizers": ["f2"]}})
+    assert more["metadata"]["finalizers"] == ["f1", "f2"]
+    less = {"metadata": {"$deleteFromPrimitiveList/finalizers": ["f1"]}}
+    assert strategic_merge_patch(more, less)["metadata"]["finalizers"] == ["f2"]
+
+
+def test_json_patch_operations() -> None:
+    patched = json_patch(
+        POD,
+        [
+            {"op": "test", "path": "/spec/containers/0/image", "value": "one"},
+            {"op": "replace", "path": "/spec/containers/0/image", "value": "three"},
+            {"op": "add", "path": "/metadata/labels/a~1b", "value": "2"},
+            {"op": "add", "path": "/spec/containers/-", "value": {"name": "c"}},
+            {"op": "remove", "path": "/spec/containers/1"},
+            {"op": "copy", "from": "/metadata/labels/x", "path": "/metadata/labels/y"},
+            {"op": "move", "from": "/metadata/labels/y", "path": "/metadata/labels/z"},
+        ],
+    )
+    assert [c["name"] for c in patched["spec"]["containers"]] == ["a", "c"]
+    assert patched["spec"]["containers"][0]["image"] == "three"
+    assert patched["metadata"]["labels"] == {"x": "1", "a/b": "2", "z": "1"}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "remove", "path": "/nowhere"},
+        {"op": "replace", "path": "/spec/containers/7/image", "value": "x"},
+        {"op": "test", "path": "/metadata/labels/x", "value": "other"},
+    ],
+)
+def test_a_json_patch_that_does_not_apply_is_invalid(operation: dict[str, object]) -> None:
+    with pytest.raises(ApiError) as raised:
+        json_patch(POD, [operation])
+    assert raised.value.code == 422
+
+
+@pytest.mark.parametrize("operations", [{}, ["x"], [{"op": "fly", "path": "/a"}], [{"op": "add"}]])
+def test_what_is_no_json_patch_is_a_bad_request(operations: object) -> None:
+    with pytest.raises(ApiError) as raised:
+        json_patch(POD, operations)
+    assert raised.value.code == 400

@@ -1,0 +1,109 @@
+"""The environment of a container."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Any
+
+import pytest
+
+from wqlib.localcluster.apierrors import ApiError
+from wqlib.localcluster.podenv import (
+    ConfigError,
+    Resolver,
+    expand,
+    quantity,
+    service_environment,
+)
+
+POD = {
+    "metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": {"app": "x"}},
+    "spec": {"nodeName": "here"},
+}
+
+
+async def _fetch(plural: str, namespace: str, name: str) -> dict[str, Any]:
+    if name != "there":
+        raise ApiError(404, "NotFound", "no")
+    secret = {"password": base64.b64encode(b"s3").decode()}
+    return {"data": secret if plural == "secrets" else {"color": "red"}}
+
+
+def _resolve(container: dict[str, Any], **base: str) -> dict[str, str]:
+    return asyncio.run(Resolver(POD, "127.9.0.1", "127.0.0.1", _fetch).resolve(container, base))
+
+
+def test_references_are_expanded_and_unknown_ones_stay() -> None:
+    env = {"A": "1", "B": "2"}
+    assert expand("$(A)-$(B)-$(C)-$$(A)-$A", env) == "1-2-$(C)-$(A)-$A"
+
+
+def test_variables_see_the_ones_before_them_and_those_of_services() -> None:
+    listed = [
+        {"name": "X", "value": "$(REDIS_SERVICE_HOST):1"},
+        {"name": "Y", "value": "$(X)$(Z)"},
+        {"name": "Z", "value": "late"},
+    ]
+    env = _resolve({"env": listed}, REDIS_SERVICE_HOST="h")
+    assert (env["X"], env["Y"]) == ("h:1", "h:1$(Z)")
+
+
+def test_values_come_from_secrets_configmaps_and_the_pod_itself() -> None:
+    env = _resolve(
+        {
+            "envFrom": [{"configMapRef": {"name": "there"}, "prefix": "C_"}],
+            "env": [
+                {"name": "P", "valueFrom": {"secretKeyRef": {"name": "there", "key": "password"}}},
+                {"name": "N", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                {"name": "L", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
+                {"name": "I", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+                {"name": "R", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
+                {
+                    "name": "O",
+                    "valueFrom": {"secretKeyRef": {"name": "no", "key": "x", "optional": True}},
+                },
+            ],
+            "resources": {"limits": {"memory": "1Mi"}},
+        }
+    )
+    assert env == {
+        "C_color": "red", "P": "s3", "N": "p", "L": "x", "I": "127.9.0.1", "R": "1048576",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"secretKeyRef": {"name": "no", "key": "k"}}, 'secret "no" not found'),
+        ({"secretKeyRef": {"name": "there", "key": "k"}}, "couldn't find key k in Secret n/there"),
+        ({"configMapKeyRef": {"name": "no", "key": "k"}}, 'configmap "no" not found'),
+        ({"fieldRef": {"fieldPath": "spec.color"}}, "unsupported fieldPath: spec.color"),
+    ],
+)
+def test_what_is_missing_is_named(source: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
+        _resolve({"env": [{"name": "X", "valueFrom": source}]})
+
+
+def test_services_become_variables_of_both_kinds() -> None:
+    service = {
+        "metadata": {"name": "my-redis"},
+        "spec": {"clusterIP": "127.9.128.1", "ports": [{"port": 6379, "name": "db"}]},
+    }
+    env = service_environment([service], lambda obj: {})
+    assert env["MY_REDIS_SERVICE_HOST"] == "127.9.128.1"
+    assert env["MY_REDIS_SERVICE_PORT"] == env["MY_REDIS_SERVICE_PORT_DB"] == "6379"
+    assert env["MY_REDIS_PORT"] == "tcp://127.9.128.1:6379"
+    assert env["MY_REDIS_PORT_6379_TCP_ADDR"] == "127.9.128.1"
+    moved = service_environment([service], lambda obj: {"6379": 40123})
+    assert moved["MY_REDIS_SERVICE_PORT"] == "40123"
+
+
+def test_headless_services_have_no_variables() -> None:
+    service = {"metadata": {"name": "x"}, "spec": {"clusterIP": "None", "ports": [{"port": 1}]}}
+    assert service_environment([service], lambda obj: {}) == {}
+
+
+def test_quantities() -> None:
+    assert [quantity(q) for q in ("50m", "2", "128Mi", "1k")] == [0.05, 2.0, 2.0**27, 1000.0]

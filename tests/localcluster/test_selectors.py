@@ -1,0 +1,51 @@
+"""Label and field selectors."""
+
+from __future__ import annotations
+
+import pytest
+
+from wqlib.localcluster.apierrors import ApiError
+from wqlib.localcluster.selectors import field_selector, label_selector
+
+OBJ = {
+    "metadata": {"name": "a", "namespace": "n", "labels": {"app": "redis", "tier": "back"}},
+    "status": {"phase": "Running"},
+    "spec": {"nodeName": "here"},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "matches"),
+    [
+        ("", True),
+        ("app=redis", True),
+        ("app==redis,tier=front", False),
+        ("app!=redis", False),
+        ("other!=x", True),
+        ("app in (redis, web),tier", True),
+        ("app notin (redis)", False),
+        ("!other", True),
+        ("!app", False),
+    ],
+)
+def test_label_selectors(text: str, matches: bool) -> None:
+    assert label_selector(text)(OBJ) is matches
+
+
+@pytest.mark.parametrize(
+    ("text", "matches"),
+    [
+        ("metadata.name=a", True),
+        ("status.phase!=Running", False),
+        ("status.phase=Running,spec.nodeName=there", False),
+    ],
+)
+def test_field_selectors(text: str, matches: bool) -> None:
+    assert field_selector(text, "pods")(OBJ) is matches
+
+
+def test_what_cannot_be_selected_is_a_bad_request() -> None:
+    with pytest.raises(ApiError, match="field label not supported: spec.color"):
+        field_selector("spec.color=red", "pods")
+    with pytest.raises(ApiError, match="unable to parse requirement"):
+        label_selector("a=b=c")

@@ -1,0 +1,82 @@
+"""The store: versions, the log of changes, and what a watch that is too late gets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from wqlib.localcluster import resources, watching
+from wqlib.localcluster.store import Change, Store
+
+
+def _object(name: str) -> dict[str, object]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "n"}}
+
+
+def test_every_write_gets_the_next_version() -> None:
+    store = Store()
+    first = store.put("configmaps", ("n", "a"), _object("a"))
+    second = store.put("configmaps", ("n", "b"), _object("b"))
+    gone = store.delete("configmaps", ("n", "a"))
+    assert [first.version, second.version, gone.version] == [1, 2, 3]
+    assert gone.obj["metadata"]["resourceVersion"] == "3"
+    assert first.obj["metadata"]["resourceVersion"] == "1"
+
+
+def test_a_list_is_in_the_order_of_namespace_and_name() -> None:
+    store = Store()
+    for name in ("c", "a", "b"):
+        store.put("configmaps", ("n", name), _object(name))
+    assert [e.obj["metadata"]["name"] for e in store.list("configmaps", "n")] == ["a", "b", "c"]
+    assert store.list("configmaps", "other") == []
+
+
+def test_a_watcher_hears_of_its_resource_only() -> None:
+    store, heard = Store(), list[Change]()
+    watcher = store.watch("configmaps", heard.append)
+    store.put("configmaps", ("n", "a"), _object("a"))
+    store.put("secrets", ("n", "a"), _object("a"))
+    store.unwatch(watcher)
+    store.delete("configmaps", ("n", "a"))
+    assert [(c.version, c.deleted, c.old) for c in heard] == [(1, False, None)]
+
+
+def test_the_log_is_bounded_and_says_what_it_forgot() -> None:
+    store = Store(log_size=3)
+    for _ in range(5):
+        store.put("configmaps", ("n", "a"), _object("a"))
+    assert store.since("configmaps", 1) is None
+    changes = store.since("configmaps", 2)
+    assert changes is not None
+    assert [c.version for c in changes] == [3, 4, 5]
+
+
+def _watch(store: Store, since: int) -> list[dict[str, object]]:
+    resource = resources.find("", "v1", "configmaps")
+    assert resource is not None
+    request = watching.WatchRequest(
+        resource=resource,
+        namespace=None,
+        match=lambda obj: True,
+        since=since,
+        bookmarks=False,
+        initial_end=False,
+        timeout=0.0,
+        render=lambda entry: entry.text,
+    )
+
+    async def read() -> list[bytes]:
+        return [part async for part in watching.events(store, request, asyncio.Event())]
+
+    return [json.loads(line) for part in asyncio.run(read()) for line in part.splitlines()]
+
+
+def test_a_watch_from_too_old_a_version_gets_410() -> None:
+    store = Store(log_size=3)
+    for _ in range(5):
+        store.put("configmaps", ("n", "a"), _object("a"))
+    (error,) = _watch(store, since=1)
+    status = error["object"]
+    assert isinstance(status, dict)
+    assert (error["type"], status["code"], status["reason"]) == ("ERROR", 410, "Expired")
+    assert len(_watch(store, since=3)) == 2
