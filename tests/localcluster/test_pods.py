@@ -68,8 +68,7 @@ def _words(local: Local, ns: str, count: int, name: str = "p") -> list[str]:
     def printed() -> list[str]:
         try:
             words = _log(local, ns, name).split()
-        except ApiException as error:
-            assert error.status == 400
+        except ApiException:  # It has not started yet.
             return []
         return words if len(words) >= count else []
 
@@ -316,8 +315,13 @@ def test_an_empty_dir_is_a_folder_of_the_pod(local: Local, ns: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "volume", [{"hostPath": {"path": "/"}}, {"configMap": {"name": "x"}}, {"nfs": {"server": "x", "path": "/"}}]
-)  # fmt: skip
+    "volume",
+    [
+        {"hostPath": {"path": "/"}},
+        {"configMap": {"name": "x"}},
+        {"nfs": {"server": "x", "path": "/"}},
+    ],
+)
 def test_a_volume_that_is_not_supported_fails_the_pod_visibly(
     local: Local, ns: str, volume: dict[str, Any]
 ) -> None:
