@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from .errors import ItemTooLarge
 from .events import split_lease_id
@@ -167,7 +167,7 @@ def _encoded(items: Any) -> Iterator[bytes]:
     if isinstance(items, (list, tuple)):
         return iter([encode(item) for item in items])
     if isinstance(items, (bytes, bytearray, str, dict)) or not isinstance(items, Iterable):
-        return iter((encode(items),))
+        return iter((encode(cast("Item", items)),))
     return map(encode, items)
 
 
