@@ -138,10 +138,17 @@ def test_doctor_tries_everything_and_leaves_nothing_behind(home):
     lines = run.stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [["ok", name] for name in doctor.NAMES]
     assert run.stderr == ""
+    assert localcluster.status() is None  # it did not run before
     with wqlib.connect(namespace="wq-test-doctor") as cluster:
         names = [one.metadata.name for one in cluster.core.list_namespace().items]
         cluster.clean_up()
-    assert doctor.NAMESPACE not in names
+    assert not any(name.startswith(doctor.NAMESPACE) for name in names)
+
+
+def test_doctor_does_not_end_a_local_cluster_that_ran_before(home):
+    localcluster.ensure()
+    assert wqlib_command("doctor", "cluster").returncode == 0
+    assert localcluster.status() is not None
 
 
 def test_doctor_gives_its_checks_to_a_notebook():

@@ -18,6 +18,9 @@ from urllib.parse import urlparse
 import pytest
 import redis
 import yaml
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from kubernetes.stream import stream
 from proxy import Proxy
 
 from wqlib.cluster import Cluster, builder, connect, kube, manifests
@@ -492,8 +495,19 @@ def test_exec_says_what_went_wrong(redis_pod, cluster):
         cluster.exec("redis", ["no-such-program"])
     with pytest.raises(NotFound):
         cluster.exec("nobody", ["true"])
+    with pytest.raises(ClusterError, match="A command is a list"):
+        cluster.exec("redis", "redis-cli ping")  # type: ignore[arg-type]
     with pytest.raises(WaitTimeout, match="did not end within"):
         cluster.exec("redis", ["sleep", "5"], timeout_seconds=0.5)
+
+
+def test_a_websocket_that_is_refused_is_explained(cluster):
+    core = client.CoreV1Api(kube.stream_client(cluster.api))
+    with pytest.raises(ApiException) as error:
+        stream(core.connect_get_namespaced_pod_exec, "nobody", cluster.namespace, command=["true"])
+    explained = kube.explain(error.value)
+    assert isinstance(explained, NotFound)
+    assert "nobody" in str(explained)
 
 
 def test_exec_in_a_pod_that_has_ended_is_explained(fresh):

@@ -109,13 +109,16 @@ def _add_context(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from . import doctor
+    from . import doctor, localcluster
 
+    ran_before = localcluster.status() is not None
     checks = doctor.run(
         options.checks or None,
         context=options.context,
         report=lambda check: print(check, flush=True),
     )
+    if not ran_before:
+        localcluster.stop()
     failed = sum(not check.ok for check in checks)
     if failed:
         print(f"{failed} of {len(checks)} checks failed. Mend the first, then run this again.")

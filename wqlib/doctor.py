@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+import secrets
 import shutil
 import socket
 import sys
@@ -164,7 +165,8 @@ class Visit:
         if self._cluster is None:
             from .cluster import connect
 
-            self._cluster = cluster = connect(self.context, namespace=NAMESPACE)
+            namespace = f"{NAMESPACE}-{secrets.token_hex(2)}"  # others may do the same now
+            self._cluster = cluster = connect(self.context, namespace=namespace)
             self.stack.callback(cluster.close)
             self.stack.callback(cluster.clean_up)
             # Nothing is in this Redis, so it need not end in good order, which takes longer.

@@ -191,6 +191,11 @@ class Cluster:
         Raises:
             WaitTimeout: If it takes longer. It may go on in the pod.
         """
+        if isinstance(command, str):
+            raise ClusterError(
+                f"A command is a list of program and arguments, not one text: {command.split()!r}, "
+                f"or with a shell: ['sh', '-c', {command!r}]."
+            )
         name = split_target(pod, "pod")[1]
         return podstream.run(self.api, self.namespace, name, command, timeout_seconds)
 

@@ -29,7 +29,7 @@ from ..errors import ClusterError, ClusterUnreachable, NotFound
 
 CONNECT_SECONDS = 4
 READ_SECONDS = 30
-WATCH_SECONDS = 300
+WATCH_SECONDS = 60  # then it is asked anew: a line that died silently is noticed by then
 
 Object = dict[str, Any]
 Selector = dict[str, str]
@@ -240,7 +240,8 @@ def follow(
                 version = listed["metadata"]["resourceVersion"]
                 state = {item["metadata"]["name"]: item for item in listed.get("items") or []}
                 yield dict(state)
-            remaining = min(deadline - time.monotonic(), WATCH_SECONDS)
+            began = time.monotonic()
+            remaining = min(deadline - began, WATCH_SECONDS)
             if remaining <= 0:
                 return
             for event in _watch(list_call, namespace, version, remaining, stop, selector):
@@ -256,6 +257,8 @@ def follow(
                 else:
                     continue
                 yield dict(state)
+            if time.monotonic() - began < 0.1:  # a server that ends it at once is not pestered
+                time.sleep(0.1)
         except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
             lost_its_place = bool(version) and getattr(error, "status", 410) == 410
             version = ""

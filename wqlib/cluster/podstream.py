@@ -55,11 +55,15 @@ def run(api: Any, namespace: str, pod: str, command: list[str], seconds: float) 
     deadline = time.monotonic() + seconds
     parts: dict[int, list[bytes]] = {STDOUT: [], STDERR: [], STATUS: []}
     try:
-        while channel.is_open() and (left := deadline - time.monotonic()) > 0:
+        ended = False
+        while not ended and (left := deadline - time.monotonic()) > 0:
             channel.update(timeout=min(left, 1))
+            # To read a channel may bring more for another one, and the end; so ask first
+            # whether it is the end, and read once more after it.
+            ended = not channel.is_open()
             for number, got in parts.items():
-                got.append(channel.read_channel(number))
-        ended = not channel.is_open()
+                if part := channel.read_channel(number):  # "" if nothing came
+                    got.append(part)
     finally:
         channel.sock.shutdown()  # its close() leaves the socket open
     text = {number: b"".join(got).decode("utf-8", "replace") for number, got in parts.items()}
