@@ -451,3 +451,45 @@ def test_what_is_not_enforced_is_stored(
     made = local.request("POST", path.format(ns), {"metadata": {"name": "x"}, **kind})
     assert made.code == 201
     assert local.request("GET", path.format(ns) + "/x").code == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"completionMode": "Indexed", "completions": 2},
+        {"podFailurePolicy": {"rules": []}},
+        {"backoffLimitPerIndex": 1},
+    ],
+)
+def test_what_the_job_controller_cannot_do_yet_is_refused(
+    local: Local, ns: str, change: dict[str, Any]
+) -> None:
+    body = job("j", "true", **change)
+    reply = local.request("POST", f"/apis/batch/v1/namespaces/{ns}/jobs", body)
+    assert reply.code == 422
+
+
+def test_the_schema_says_that_the_server_checks_fields(local: Local) -> None:
+    listed = local.request("GET", "/openapi/v3").json["paths"]
+    path = listed["apis/batch/v1"]["serverRelativeURL"].partition("?")[0]
+    document = local.request("GET", path).json
+    single = document["paths"]["/apis/batch/v1/namespaces/{namespace}/jobs/{name}"]
+    parameters = [parameter["name"] for parameter in single["patch"]["parameters"]]
+    assert "fieldValidation" in parameters
+    schemas = document["components"]["schemas"]
+    assert schemas["io.k8s.api.batch.v1.JobSpec"]["properties"]["parallelism"] == {
+        "type": "integer"
+    }
+    containers = schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"]
+    assert containers["x-kubernetes-patch-merge-key"] == "name"
+    assert "io.k8s.api.core.v1.Service" not in schemas
+
+
+def test_the_older_schema_comes_as_json_and_as_protobuf(local: Local) -> None:
+    plain = local.request("GET", "/openapi/v2").json
+    assert plain["swagger"] == "2.0"
+    assert "io.k8s.api.core.v1.Pod" in plain["definitions"]
+    accept = {"Accept": "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"}
+    packed = local.request("GET", "/openapi/v2", headers=accept)
+    assert packed.body.startswith(b"\x0a\x032.0\x12")
+    assert b"#/definitions/io.k8s.api.batch.v1.JobSpec" in packed.body

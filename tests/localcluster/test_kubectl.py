@@ -146,3 +146,9 @@ def test_a_kubeconfig_without_the_token_is_refused(
     stolen.write_text(local.kubeconfig.read_text().replace(local.token, "wrong"))
     done = kubectl("--kubeconfig", str(stolen), "get", "pods", check=False)
     assert "Unauthorized" in done.stderr
+
+
+def test_explain_knows_the_fields(kubectl: Kubectl) -> None:
+    text = kubectl("explain", "job.spec.parallelism").stdout
+    assert "FIELD: parallelism <integer>" in text
+    assert "containers" in kubectl("explain", "pod.spec").stdout

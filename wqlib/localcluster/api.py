@@ -10,9 +10,7 @@ import asyncio
 import hmac
 import json
 import ssl
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import tornado.httpserver
 import tornado.iostream
@@ -25,6 +23,7 @@ from wqlib.localcluster.jsontypes import Obj
 from wqlib.localcluster.openapi import OpenApi
 from wqlib.localcluster.resources import Resource
 from wqlib.localcluster.rest import Options, Rest, dumps
+from wqlib.localcluster.routing import Target, parse_path
 from wqlib.localcluster.store import Entry
 
 # As the real server: an object cannot be larger than this.
@@ -42,37 +41,6 @@ _PATCH_TYPES = {
 
 # Whose deletion answers with the object itself, not with a `Status`.
 _RETURNED = {"Pod", "Service", "ServiceAccount", "Namespace"}
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a path of the API points at."""
-
-    resource: Resource
-    namespace: str | None
-    name: str
-    subresource: str
-
-
-def parse_path(path: str) -> Target | None:
-    """Return what a path points at, or None when it points at nothing."""
-    parts = [unquote(part) for part in path.strip("/").split("/")]
-    if parts[:2] == ["api", "v1"]:
-        group, version, rest = "", "v1", parts[2:]
-    elif parts[0] == "apis" and len(parts) > 3:
-        group, version, rest = parts[1], parts[2], parts[3:]
-    else:
-        return None
-    namespace: str | None = None
-    if rest[:1] == ["namespaces"] and len(rest) > 2 and rest[2] not in ("status", "finalize"):
-        namespace, rest = rest[1], rest[2:]
-    if not rest or len(rest) > 3 or not all(rest):
-        return None
-    resource = resources.find(group, version, rest[0])
-    if resource is None or (namespace is not None and not resource.namespaced):
-        return None
-    name, subresource = (*rest[1:], "", "")[:2]
-    return Target(resource, namespace, name, subresource)
 
 
 class Handler(tornado.web.RequestHandler):

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -213,7 +214,7 @@ def serve(state: State, settings: Settings) -> None:
         BlockingIOError: another daemon runs on the same state folder.
     """
     state.create()
-    lock = lock_file(state.daemon_lock, wait=False)
+    lock = _only_daemon(state)
     if lock is None:
         raise BlockingIOError(f"a local cluster already runs on {state.root}")
     os.ftruncate(lock, 0)
@@ -226,6 +227,16 @@ def serve(state: State, settings: Settings) -> None:
     logging.getLogger("tornado").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     asyncio.run(_run(state, settings))
+
+
+def _only_daemon(state: State) -> int | None:
+    """Return the daemon's lock; whoever only looks whether it is free holds it for an instant."""
+    for _ in range(50):
+        lock = lock_file(state.daemon_lock, wait=False)
+        if lock is not None:
+            return lock
+        time.sleep(0.01)
+    return None
 
 
 async def _run(state: State, settings: Settings) -> None:

@@ -5,7 +5,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/
 
 from __future__ import annotations
 
-from wqlib.localcluster.jsontypes import Obj, now, parse_time
+from wqlib.localcluster.jsontypes import Obj, now, parse_time, seconds_since
 
 FINALIZER = "batch.kubernetes.io/job-tracking"
 
@@ -84,3 +84,42 @@ def worth(pod: Obj) -> tuple[bool, bool, float]:
     running = phase(pod) == "Running"
     created = parse_time(pod["metadata"]["creationTimestamp"]).timestamp()
     return running, is_ready(pod), -created
+
+
+def failure_of(job: Obj, active: list[Obj], failed: int) -> tuple[str, str] | None:
+    """Return why the Job has failed, or None."""
+    spec, status = job["spec"], job["status"]
+    limit = spec.get("backoffLimit", 6)
+    too_often = failed > limit
+    if spec["template"]["spec"].get("restartPolicy") == "OnFailure":
+        restarts = sum(
+            c.get("restartCount", 0)
+            for pod in active
+            for kind in ("containerStatuses", "initContainerStatuses")
+            for c in (pod.get("status") or {}).get(kind) or []
+        )
+        too_often = too_often or (restarts >= limit if limit else restarts > 0)
+    if too_often:
+        return "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+    deadline = spec.get("activeDeadlineSeconds")
+    started = None if spec.get("suspend") else status.get("startTime")
+    if deadline is not None and started and seconds_since(started) >= deadline:
+        return "DeadlineExceeded", "Job was active longer than specified deadline"
+    return None
+
+
+def set_condition(job: Obj, kind: str, reason: str, message: str, *, holds: str = "True") -> None:
+    """Put a condition last among the Job's conditions."""
+    conditions = [c for c in job["status"].get("conditions") or [] if c["type"] != kind]
+    moment = now()
+    conditions.append(
+        {
+            "type": kind,
+            "status": holds,
+            "lastProbeTime": moment,
+            "lastTransitionTime": moment,
+            "reason": reason,
+            "message": message,
+        }
+    )
+    job["status"]["conditions"] = conditions

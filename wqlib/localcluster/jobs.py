@@ -17,6 +17,7 @@ from wqlib.localcluster.informer import Informer, Key, Recorder, WorkQueue
 from wqlib.localcluster.jobrules import (
     FINALIZER,
     end_of,
+    failure_of,
     has_condition,
     has_finalizer,
     is_active,
@@ -24,6 +25,7 @@ from wqlib.localcluster.jobrules import (
     is_ready,
     is_terminating,
     phase,
+    set_condition,
     set_count,
     wanted_pods,
     worth,
@@ -136,9 +138,9 @@ class JobController:
         active = [pod for pod in pods if is_active(pod)]
         await self._count(job, pods)
         succeeded, failed = status.get("succeeded", 0), status.get("failed", 0)
-        failure = self._failure(job, active, failed)
+        failure = failure_of(job, active, failed)
         if failure and not has_condition(job, "FailureTarget"):
-            self._set(job, "FailureTarget", *failure)
+            set_condition(job, "FailureTarget", *failure)
         if has_condition(job, "FailureTarget"):
             await self._delete_pods(job, active)
             active = []
@@ -214,27 +216,6 @@ class JobController:
             return 0.0
         delay = min(self.first_backoff * 2.0 ** (failures.count - 1), _LONGEST_BACKOFF)
         return max(0.0, delay - seconds_since(failures.last))
-
-    def _failure(self, job: Obj, active: list[Obj], failed: int) -> tuple[str, str] | None:
-        """Return why the Job has failed, or None."""
-        spec, status = job["spec"], job["status"]
-        limit = spec.get("backoffLimit", 6)
-        too_often = failed > limit
-        if spec["template"]["spec"].get("restartPolicy") == "OnFailure":
-            restarts = sum(
-                c.get("restartCount", 0)
-                for pod in active
-                for kind in ("containerStatuses", "initContainerStatuses")
-                for c in (pod.get("status") or {}).get(kind) or []
-            )
-            too_often = too_often or (restarts >= limit if limit else restarts > 0)
-        if too_often:
-            return "BackoffLimitExceeded", "Job has reached the specified backoff limit"
-        deadline = spec.get("activeDeadlineSeconds")
-        started = None if spec.get("suspend") else status.get("startTime")
-        if deadline is not None and started and seconds_since(started) >= deadline:
-            return "DeadlineExceeded", "Job was active longer than specified deadline"
-        return None
 
     async def _scale(self, job: Obj, active: list[Obj], succeeded: int) -> list[Obj]:
         """Create or delete pods until there are as many as wanted; returns the active ones."""
@@ -320,11 +301,11 @@ class JobController:
     async def _suspend_or_resume(self, job: Obj) -> None:
         suspended = has_condition(job, "Suspended")
         if job["spec"].get("suspend") and not suspended:
-            self._set(job, "Suspended", "JobSuspended", "Job suspended")
+            set_condition(job, "Suspended", "JobSuspended", "Job suspended")
             job["status"].pop("startTime", None)
             self.recorder.event(job, "Suspended", "Job suspended")
         elif not job["spec"].get("suspend") and suspended:
-            self._set(job, "Suspended", "JobResumed", "Job resumed", holds="False")
+            set_condition(job, "Suspended", "JobResumed", "Job resumed", holds="False")
             job["status"]["startTime"] = now()
             self.recorder.event(job, "Resumed", "Job resumed")
 
@@ -334,7 +315,7 @@ class JobController:
         target = has_condition(job, "FailureTarget")
         if target:
             if terminating == 0:
-                self._set(job, "Failed", target["reason"], target["message"])
+                set_condition(job, "Failed", target["reason"], target["message"])
                 self.recorder.event(job, target["reason"], target["message"], kind="Warning")
             return
         completions = spec.get("completions")
@@ -346,26 +327,11 @@ class JobController:
             return
         why = ("CompletionsReached", "Reached expected number of succeeded pods")
         if not has_condition(job, "SuccessCriteriaMet"):
-            self._set(job, "SuccessCriteriaMet", *why)
+            set_condition(job, "SuccessCriteriaMet", *why)
         if terminating == 0:
-            self._set(job, "Complete", *why)
+            set_condition(job, "Complete", *why)
             status["completionTime"] = now()
             self.recorder.event(job, "Completed", "Job completed")
-
-    def _set(self, job: Obj, kind: str, reason: str, message: str, *, holds: str = "True") -> None:
-        conditions = [c for c in job["status"].get("conditions") or [] if c["type"] != kind]
-        moment = now()
-        conditions.append(
-            {
-                "type": kind,
-                "status": holds,
-                "lastProbeTime": moment,
-                "lastTransitionTime": moment,
-                "reason": reason,
-                "message": message,
-            }
-        )
-        job["status"]["conditions"] = conditions
 
     async def _store(self, job: Obj) -> None:
         """Write the Job's status; a conflict makes the whole look start again."""

@@ -143,7 +143,7 @@ class Kubelet:
         await self.client.patch(f"/api/v1/nodes/{NODE}/status", {"status": self._node_status()})
 
     def _node_status(self) -> Obj:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024
+        memory = _memory_kib()
         room = {"cpu": str(os.cpu_count() or 1), "memory": f"{memory}Ki", "pods": "1000"}
         moment = now()
 
@@ -206,6 +206,14 @@ def real_ports(obj: Obj) -> Obj:
     text = (obj["metadata"].get("annotations") or {}).get(podenv.PORTS_ANNOTATION, "")
     pairs = (part.partition("=") for part in text.split(",") if "=" in part)
     return {inside: int(real) for inside, _, real in pairs}
+
+
+def _memory_kib() -> int:
+    """Return the machine's memory, or 0 where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024
+    except (ValueError, OSError):
+        return 0
 
 
 def _architecture() -> str:

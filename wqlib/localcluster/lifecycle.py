@@ -27,7 +27,7 @@ _PASSED_ON = (
     "WQLIB_LOOPBACK", "WQLIB_JOB_BACKOFF_SECONDS",
 )  # fmt: skip
 
-_owned: dict[Path, int] = {}
+_owned: dict[Path, tuple[Path, int]] = {}
 _started: list[subprocess.Popen[bytes]] = []
 
 
@@ -72,15 +72,19 @@ def _is_free(path: Path) -> bool:
 
 
 def _become_owner(state: State) -> None:
-    if state.root in _owned:
-        return
+    known = _owned.get(state.root)
+    if known is not None:
+        if known[0].exists():
+            return
+        os.close(known[1])
     name = f"{os.getpid()}-{secrets.token_hex(4)}"
     draft = state.root / f"owner-{name}.new"
     descriptor = lock_file(draft, wait=True)
     assert descriptor is not None
     # The file appears among the owners only when it is locked already.
-    draft.rename(state.owners / name)
-    _owned[state.root] = descriptor
+    file = state.owners / name
+    draft.rename(file)
+    _owned[state.root] = (file, descriptor)
 
 
 def ensure(

@@ -38,6 +38,16 @@ _UNITED = {"finalizers"}
 _DIRECTIVES = ("$setElementOrder/", "$deleteFromPrimitiveList/", "$retainKeys")
 
 
+def merge_keys(field: str) -> tuple[str, ...]:
+    """Return the fields that may tell the elements of a list apart; empty for most lists."""
+    return _MERGE_KEYS.get(field, ())
+
+
+def is_united(field: str) -> bool:
+    """Tell whether a strategic merge unites two lists of plain values."""
+    return field in _UNITED
+
+
 def merge_patch(target: Any, patch: Any) -> Any:
     """Return `target` after a JSON merge patch; the arguments stay as they are."""
     if not isinstance(patch, dict):

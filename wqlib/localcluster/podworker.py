@@ -15,7 +15,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wqlib.localcluster import imagestore, podenv, podsetup, probes
+from wqlib.localcluster import imagestore, podenv, podprobes, podsetup
 from wqlib.localcluster.apierrors import ApiError
 from wqlib.localcluster.client import pod_path
 from wqlib.localcluster.containers import Container, StartError
@@ -97,7 +97,8 @@ class PodWorker:
         part = f"spec.{listed}{{{container.name}}}"
         self.kubelet.recorder.event(self.pod, reason, message, kind=kind, part=part)
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a task that ends with the pod at the latest."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -149,7 +150,7 @@ class PodWorker:
         for container in self.init:
             if not await self._container(container, once=True):
                 return
-        runs = [self._spawn(self._container(container)) for container in self.main]
+        runs = [self.background(self._container(container)) for container in self.main]
         await asyncio.gather(*runs)
 
     async def _finish(self) -> None:
@@ -353,7 +354,7 @@ class PodWorker:
         if self._deadline is not None:
             process.signal(signal.SIGKILL)
         self.event("Started", f"Started container {container.name}", container)
-        asking = self._start_probes(container)
+        asking = podprobes.start(self, container)
         container.ready = not container.spec.get("readinessProbe")
         self.publish()
         try:
@@ -361,45 +362,6 @@ class PodWorker:
         finally:
             for task in asking:
                 task.cancel()
-
-    def _start_probes(self, container: Container) -> list[asyncio.Task[Any]]:
-        tasks = []
-        readiness, liveness = (
-            container.spec.get("readinessProbe"),
-            container.spec.get("livenessProbe"),
-        )
-
-        def once(probe: Obj) -> Coroutine[Any, Any, str]:
-            async def run(command: list[str], seconds: float) -> tuple[int, str]:
-                return await self.run_command(container, command, seconds)
-
-            return probes.ask(probe, self.address, self.real_port, run)
-
-        def readiness_changed(well: bool, why: str) -> None:
-            container.ready = well
-            if not well:
-                text = f"Readiness probe failed: {why}"
-                self.event("Unhealthy", text, container, kind="Warning")
-            self.publish()
-
-        def liveness_changed(well: bool, why: str) -> None:
-            if not well and container.process:
-                text = f"Liveness probe failed: {why}"
-                self.event("Unhealthy", text, container, kind="Warning")
-                text = f"Container {container.name} failed liveness probe, will be restarted"
-                self.event("Killing", text, container)
-                container.process.signal(signal.SIGTERM)
-                grace = self.pod["spec"].get("terminationGracePeriodSeconds", 30)
-                loop = asyncio.get_running_loop()
-                loop.call_later(grace, container.process.signal, signal.SIGKILL)
-
-        if readiness:
-            work = probes.watch(readiness, lambda: once(readiness), readiness_changed, eager=True)
-            tasks.append(self._spawn(work))
-        if liveness:
-            work = probes.watch(liveness, lambda: once(liveness), liveness_changed, eager=False)
-            tasks.append(self._spawn(work))
-        return tasks
 
     async def run_command(
         self, container: Container, command: list[str], seconds: float

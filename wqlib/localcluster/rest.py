@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wqlib.localcluster import apierrors, defaults, patch, resources, validation
+from wqlib.localcluster import apierrors, defaults, deletion, patch, resources, validation
 from wqlib.localcluster.addresses import Addresses
 from wqlib.localcluster.jsontypes import Obj, now, random_suffix
 from wqlib.localcluster.resources import Resource
@@ -174,15 +174,15 @@ class Rest:
     ) -> tuple[Obj, bool]:
         """Delete the object; returns its last state, and whether it is gone already."""
         old = self.get(resource, namespace, name).obj
-        self._preconditions(resource, name, old, options.get("preconditions") or {})
+        deletion.check_preconditions(resource, name, old, options.get("preconditions") or {})
         if resource.kind == "Namespace" and name in SYSTEM_NAMESPACES:
             raise apierrors.forbidden(
                 resource.plural, "", name, "this namespace may not be deleted"
             )
         obj = dict(old, metadata=dict(old["metadata"]))
         metadata = obj["metadata"]
-        finalizers = self._propagate(resource, metadata, options)
-        grace = self._grace(obj, options) if resource.kind == "Pod" else 0
+        finalizers = deletion.propagate(resource, metadata, options)
+        grace = deletion.grace_seconds(obj, options) if resource.kind == "Pod" else 0
         if resource.kind == "Namespace":
             obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
             finalizers = finalizers or (obj.get("spec") or {}).get("finalizers") or []
@@ -386,59 +386,6 @@ class Rest:
         if not dry_run:
             self._applied[(old["metadata"]["uid"], manager)] = change
         return stored, False
-
-    def _preconditions(self, resource: Resource, name: str, obj: Obj, wanted: Obj) -> None:
-        for field_name, word in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
-            value, found = wanted.get(field_name), obj["metadata"].get(field_name)
-            if value and value != found:
-                why = (
-                    f"Precondition failed: {word} in precondition: {value},"
-                    f" {word} in object meta: {found}"
-                )
-                raise apierrors.conflict(resource.plural, resource.group, name, why)
-
-    def _propagate(self, resource: Resource, metadata: Obj, options: Obj) -> list[str]:
-        """Set the finalizers that the propagation policy asks for; returns all of them."""
-        policy = options.get("propagationPolicy")
-        if policy is None and options.get("orphanDependents") is not None:
-            policy = "Orphan" if options["orphanDependents"] else "Background"
-        if policy is None:
-            # The real server keeps this default of batch/v1 for clients of long ago.
-            policy = "Orphan" if resource.kind == "Job" else "Background"
-        if policy not in ("Orphan", "Background", "Foreground"):
-            supported = '"Foreground", "Background", "Orphan", "nil"'
-            cause = {
-                "reason": "FieldValueInvalid",
-                "message": f'Invalid value: "{policy}": needs to be one of {supported}',
-                "field": "propagationPolicy",
-            }
-            raise apierrors.invalid("DeleteOptions", "meta.k8s.io", "", [cause])
-        wanted = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}.get(policy)
-        finalizers = [
-            name
-            for name in metadata.get("finalizers") or []
-            if name not in ("orphan", "foregroundDeletion")
-        ]
-        if wanted:
-            finalizers.append(wanted)
-        if finalizers:
-            metadata["finalizers"] = finalizers
-        else:
-            metadata.pop("finalizers", None)
-        return finalizers
-
-    def _grace(self, pod: Obj, options: Obj) -> int:
-        """Return how many seconds the pod has; 0 when nothing of it runs."""
-        if not pod["spec"].get("nodeName"):
-            return 0
-        if pod["status"].get("phase") in ("Succeeded", "Failed"):
-            return 0
-        asked = options.get("gracePeriodSeconds")
-        if asked is None:
-            asked = pod["spec"].get("terminationGracePeriodSeconds", 30)
-        if not isinstance(asked, int) or asked < 0:
-            raise apierrors.bad_request("gracePeriodSeconds must be a number from 0 on")
-        return asked
 
 
 def _without(target: Any, before: Any, now_applied: Any) -> Any:

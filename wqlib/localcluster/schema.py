@@ -101,6 +101,11 @@ def model_of(kind: str) -> str:
     return _MODELS.get(kind, f"V1{kind}")
 
 
+def is_quantity(field: str) -> bool:
+    """Tell whether a field holds quantities, which may be written as numbers too."""
+    return field in _QUANTITIES
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
@@ -122,7 +127,7 @@ class _Checker:
         if fields is None or value is None:
             return value
         if not isinstance(value, dict):
-            raise self.wrong(value, name, path, _struct(name))
+            raise self.wrong(value, name, path, struct_name(name))
         result = {}
         for key, inner in value.items():
             kind = fields.get(key)
@@ -170,18 +175,21 @@ class _Checker:
         bare = re.sub(r"\[\d+\]", "", path)
         return TypeError(
             f"json: cannot unmarshal {_shown(value)} into Go struct field"
-            f" {_struct(owner)}.{bare} of type {wanted}"
+            f" {struct_name(owner)}.{bare} of type {wanted}"
         )
 
 
-def _struct(name: str) -> str:
+def struct_name(name: str) -> str:
+    """Return the name of the Go struct that a model stands for."""
     return re.sub(r"^(CoreV1|V1)", "", name)
 
 
 def _go(kind: str, path: str) -> str:
     if kind == "int":
         return "int64" if path.rpartition(".")[2] in _LONG else "int32"
-    return {"str": "string", "bool": "bool", "float": "float64"}.get(kind, f"v1.{_struct(kind)}")
+    return {"str": "string", "bool": "bool", "float": "float64"}.get(
+        kind, f"v1.{struct_name(kind)}"
+    )
 
 
 def check(obj: Obj, options: Options) -> Obj:

@@ -66,7 +66,7 @@ class Store:
         log_size: how many changes are kept for watchers that come back.
     """
 
-    log_size: int = 4096
+    log_size: int = 1500
     version: int = 0
     _objects: dict[str, dict[Key, Entry]] = field(default_factory=dict)
     _log: deque[Change] = field(default_factory=deque)

@@ -62,7 +62,7 @@ class SocketHandler(tornado.websocket.WebSocketHandler, PodRequest):
             if not any(p in _PROTOCOLS for p in protocols):
                 raise apierrors.bad_request(
                     "the local cluster streams by WebSocket (v4 or v5.channel.k8s.io) only; use"
-                    " kubectl 1.31 or later, or the Python client"
+                    " kubectl 1.30 or later, or the Python client"
                 )
             self.check()
         except apierrors.ApiError as error:

@@ -44,6 +44,14 @@ _POD_FIELDS = (
 )
 
 
+_UNSUPPORTED_JOB_FIELDS = (
+    "backoffLimitPerIndex",
+    "maxFailedIndexes",
+    "podFailurePolicy",
+    "successPolicy",
+)
+
+
 class Causes(list[Obj]):
     """The complaints about one object."""
 
@@ -196,10 +204,11 @@ def _job(obj: Obj, causes: Causes) -> None:
     spec = obj["spec"]
     numbers = ("parallelism", "completions", "backoffLimit", "ttlSecondsAfterFinished")
     _not_negative(spec, (*numbers, "activeDeadlineSeconds"), causes)
-    if spec["completionMode"] not in ("NonIndexed", "Indexed"):
-        causes.unsupported("spec.completionMode", spec["completionMode"], ["Indexed", "NonIndexed"])
-    if spec["completionMode"] == "Indexed" and spec.get("completions") is None:
-        causes.required("spec.completions", "when completion mode is Indexed")
+    if spec["completionMode"] != "NonIndexed":
+        causes.unsupported("spec.completionMode", spec["completionMode"], ["NonIndexed"])
+    for name in _UNSUPPORTED_JOB_FIELDS:
+        if spec.get(name) is not None:
+            causes.forbidden(f"spec.{name}", "the local cluster does not support it")
     template = spec["template"]
     if not match_labels(spec["selector"], template["metadata"].get("labels") or {}):
         causes.invalid(
