@@ -7,12 +7,12 @@ no Kubernetes client. What goes wrong is one message on standard error and exit 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import __version__
 from .errors import WqlibError
 
 EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 130
@@ -67,8 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="wqlib",
         description="A crash-safe work queue on Redis, and a course about it on Kubernetes.",
     )
-    version = importlib.metadata.version("wqlib")
-    parser.add_argument("--version", action="version", version=f"wqlib {version}")
+    parser.add_argument("--version", action="version", version=f"wqlib {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     doctor = commands.add_parser("doctor", help="find out whether everything works here")

@@ -205,7 +205,14 @@ def _packages(visit: Visit) -> str:
 
 def _requirements() -> Iterator[tuple[str, str]]:
     """Name and bounds of what the course needs, from our own metadata."""
-    for line in importlib.metadata.requires("wqlib") or []:
+    try:
+        lines = importlib.metadata.requires("wqlib") or []
+    except importlib.metadata.PackageNotFoundError:
+        raise Failed(
+            "wqlib itself is not installed, only its files are found. "
+            f"In its folder: {sys.executable} -m pip install -e '.[course]' (or `make lab`)."
+        ) from None
+    for line in lines:
         requirement, _, marker = line.partition(";")
         found = re.match(r"\s*([A-Za-z0-9._-]+)\s*(.*?)\s*$", requirement)
         if found and ("extra" not in marker or "course" in marker):
