@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from wqlib.localcluster.apierrors import ApiError
 from wqlib.localcluster.client import Client
-from wqlib.localcluster.jsontypes import Obj, key_of, now, random_suffix
+from wqlib.localcluster.jsontypes import Obj, key_of, now
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +194,7 @@ class Recorder:
     component: str
     host: str = ""
     _queue: asyncio.Queue[Obj] = field(default_factory=asyncio.Queue)
+    _last_stamp: int = 0
     _counts: dict[tuple[str, str, str, str], tuple[str, int]] = field(default_factory=dict)
 
     def event(
@@ -217,7 +219,8 @@ class Recorder:
                 "apiVersion": "v1",
                 "kind": "Event",
                 "metadata": {
-                    "name": f"{metadata['name']}.{random_suffix(16)}",
+                    # In the order of time when listed by name.
+                    "name": f"{metadata['name']}.{self._stamp():016x}",
                     "namespace": metadata.get("namespace") or "default",
                 },
                 "involvedObject": involved,
@@ -233,6 +236,11 @@ class Recorder:
                 "reportingInstance": self.host,
             }
         )
+
+    def _stamp(self) -> int:
+        """Return a time in nanoseconds that was never returned before."""
+        self._last_stamp = max(time.time_ns(), self._last_stamp + 1)
+        return self._last_stamp
 
     async def run(self) -> None:
         """Write what was recorded, for ever."""

@@ -99,24 +99,26 @@ class Kubelet:
 
     def base_environment(self) -> dict[str, str]:
         """Return what every container gets; of the daemon's own environment nearly nothing."""
-        url = urlsplit(self.client.server)
         passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         return {
             "LANG": "C.UTF-8",
             **passed,
             # The image's files are shared by pods and stay as they are.
             "PYTHONDONTWRITEBYTECODE": "1",
-            "KUBERNETES_SERVICE_HOST": str(url.hostname),
-            "KUBERNETES_SERVICE_PORT": str(url.port),
         }
 
     def service_environment(self, pod: Obj) -> dict[str, str]:
         """Return the variables of the Services that are there now."""
+        url = urlsplit(self.client.server)
+        api = {
+            "KUBERNETES_SERVICE_HOST": str(url.hostname),
+            "KUBERNETES_SERVICE_PORT": str(url.port),
+        }
         if pod["spec"].get("enableServiceLinks") is False:
-            return {}
+            return api
         namespace = pod["metadata"]["namespace"]
         services = [s for key, s in sorted(self.services.objects.items()) if key[0] == namespace]
-        return podenv.service_environment(services, real_ports)
+        return api | podenv.service_environment(services, real_ports)
 
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         if new is None:

@@ -39,12 +39,11 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
         "HOSTNAME": pod["metadata"]["name"],
         "WQLIB_POD_IP": worker.address,
         **{f"WQLIB_PORT_{inside}": str(real) for inside, real in worker.ports.items()},
-        **worker.kubelet.service_environment(pod),
         **{name: mapping.text(value) for name, value in image.env.items()},
     }
-    env = await resolver.resolve(spec, base)
-    mapped = {name for name in env if env[name] != base.get(name)}
-    container.env = {n: mapping.text(v) if n in mapped else v for n, v in env.items()}
+    # References such as $(NAME) see Services and what the manifest declares, nothing else.
+    env = await resolver.resolve(spec, worker.kubelet.service_environment(pod))
+    container.env = base | {name: mapping.text(value) for name, value in env.items()}
     command = spec.get("command")
     arguments = spec.get("args")
     if command is None:

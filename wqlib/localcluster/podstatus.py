@@ -68,7 +68,7 @@ def _conditions(worker: PodWorker, pod_phase: str) -> list[Obj]:
     if uninitialized:
         init_reason = "ContainersNotInitialized"
         init_message = f"containers with incomplete status: [{' '.join(uninitialized)}]"
-    sandbox = not done and any("waiting" not in c.state for c in worker.containers)
+    sandbox = not done and any("waiting" not in c.state or c.identifier for c in worker.containers)
     scheduled = next(
         (
             c

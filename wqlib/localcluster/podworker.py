@@ -287,9 +287,8 @@ class PodWorker:
             try:
                 container.image = self.kubelet.images.resolve(container.spec["image"])
                 name = container.spec["image"]
-                if container.restarts == 0:
-                    text = f'Container image "{name}" already present on machine'
-                    self.event("Pulled", text, container)
+                text = f'Container image "{name}" already present on machine'
+                self.event("Pulled", text, container)
                 return await podsetup.configure(self, container)
             except imagestore.ImageMissing as error:
                 delay, ended = await self._without_image(container, str(error), delay)
@@ -319,12 +318,15 @@ class PodWorker:
             why = f'Failed to pull image "{name}": {why}'
             container.wait_for("ErrImagePull", why)
         self.event("Failed", why, container, kind="Warning")
+        if container.state["waiting"]["reason"] == "ErrImagePull":
+            self.event("Failed", "Error: ErrImagePull", container, kind="Warning")
         self.publish()
         if await self._pause(2.0):
             return delay, True
         if not invalid and container.spec.get("imagePullPolicy") != "Never":
             container.wait_for("ImagePullBackOff", f'Back-off pulling image "{name}": {why}')
             self.event("BackOff", f'Back-off pulling image "{name}"', container)
+            self.event("Failed", "Error: ImagePullBackOff", container, kind="Warning")
             self.publish()
         # An image that was built meanwhile is seen soon, not only after the whole back-off.
         for _ in range(int(delay)):
@@ -342,8 +344,7 @@ class PodWorker:
         return True
 
     async def _one_run(self, container: Container, argv: list[str]) -> int:
-        if container.restarts == 0 or not container.log:
-            self.event("Created", f"Created container: {container.name}", container)
+        self.event("Created", f"Created container: {container.name}", container)
         try:
             process = container.launch(self.kubelet.processes, argv)
         except StartError as error:

@@ -36,6 +36,8 @@ def _label_requirement(part: str) -> Match:
     if found := _EXISTS.match(part):
         key, wanted = found["key"], not found["not"]
         return lambda obj: (key in labels(obj)) == wanted
+    if part.count("=") > 1:
+        raise bad_request("found '=', expected: ',' or 'end of string'")
     raise bad_request(f"unable to parse requirement: found {part!r}")
 
 
@@ -124,10 +126,7 @@ def field_selector(text: str, resource: str) -> Match:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
         path, operator, value = found[1], found[2], found[3]
         if path not in allowed:
-            raise bad_request(
-                f'Unable to find "{resource}" that match label selector "", field selector'
-                f' "{text}": field label not supported: {path}'
-            )
+            raise bad_request(f"field label not supported: {path}")
         requirements.append((path, operator != "!=", value))
     return lambda obj: all(
         (field_value(obj, path) == value) == wanted for path, wanted, value in requirements

@@ -57,6 +57,7 @@ class SocketHandler(tornado.websocket.WebSocketHandler, PodRequest):
                 raise apierrors.unauthorized()
             namespace, name = self.path_args[:2]
             self.pod, self.worker = self.find(namespace, name)
+            self.check()
             offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
             protocols = [p.strip() for p in offered.split(",")]
             if not any(p in _PROTOCOLS for p in protocols):
@@ -64,7 +65,6 @@ class SocketHandler(tornado.websocket.WebSocketHandler, PodRequest):
                     "the local cluster streams by WebSocket (v4 or v5.channel.k8s.io) only; use"
                     " kubectl 1.30 or later, or the Python client"
                 )
-            self.check()
         except apierrors.ApiError as error:
             self.set_status(error.code)
             self.set_header("Content-Type", "application/json")
