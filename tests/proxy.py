@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 
@@ -21,6 +22,7 @@ class Proxy:
         self.port: int = self._server.getsockname()[1]
         self.cut_replies = 0
         self.cuts = 0
+        self.before_retry: Callable[[], object] = lambda: None
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -61,6 +63,7 @@ class Proxy:
                 if is_reply and self.cut_replies > 0 and not data.startswith(b"+OK"):
                     self.cut_replies -= 1
                     self.cuts += 1
+                    self.before_retry()
                     break
                 sink.sendall(data)
         for end in (source, sink):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 import time
 from collections import Counter
@@ -227,6 +229,56 @@ class TestNothingIsLost:
             stats = queue.stats()
             assert (stats.done, stats.pending, stats.leased) == (1, 7, 1)
 
+    def test_parent_and_child_of_a_fork_share_nothing(self, queue: WorkQueue) -> None:
+        queue.put(["a", "b", "c"])
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            lease = queue.lease()
+            queue.put(["child 1", "child 2"])
+            os.write(write, lease.id.encode() if lease else b"nothing")
+            os._exit(0)
+        os.waitpid(child, 0)
+        lease = queue.lease()
+        assert lease
+        assert os.read(read, 100).decode() != lease.id
+        assert queue.put(["x", "y", "z"]) == 3
+        assert queue.stats().pending == 1 + 2 + 3
+        os.close(read)
+        os.close(write)
+
+    def test_clear_is_safe_to_repeat(
+        self, make_queue: MakeQueue, redis_server: RedisServer
+    ) -> None:
+        other = make_queue()
+        with Proxy(redis_server.port) as proxy:
+            queue = make_queue(url=f"redis://:{redis_server.password}@127.0.0.1:{proxy.port}")
+            queue.put(["old", "old"])
+            proxy.before_retry = lambda: other.put(["new", "new"])
+            proxy.cut_replies = 1
+            assert queue.clear() == 2
+            assert proxy.cuts == 1
+        assert other.peek() == [b"new", b"new"]
+
+    def test_a_script_cache_that_is_flushed_all_the_time_is_borne(
+        self, queue: WorkQueue, redis_server: RedisServer
+    ) -> None:
+        queue.put(str(i) for i in range(200))
+        stop = threading.Event()
+
+        def flush() -> None:
+            with redis.Redis.from_url(redis_server.url) as client:
+                while not stop.is_set():
+                    client.script_flush()
+
+        thread = threading.Thread(target=flush)
+        thread.start()
+        try:
+            assert len(drain(queue)) == 200
+        finally:
+            stop.set()
+            thread.join()
+
 
 class TestAZombieDoesNoHarm:
     def test_it_cannot_complete_renew_release_or_fail_what_it_lost(
@@ -433,6 +485,31 @@ class TestWaiting:
             return int(line.split("calls=")[1].split(",")[0])
 
         assert calls(after) - calls(before) <= 4
+
+    def test_a_clear_wakes_it(self, make_queue: MakeQueue) -> None:
+        busy, idle = make_queue("busy", lease_seconds=600), make_queue("idle")
+        busy.put("apple")
+        assert busy.lease()
+        answers, thread = self.wait_in_thread(idle)
+        busy.clear()
+        thread.join(10)
+        assert answers == [None]
+
+    def test_it_does_not_spin_when_there_is_no_connection_left_to_wait_on(self) -> None:
+        with RedisServer() as server, WorkQueue("job2", url=server.url) as queue:
+            queue.put("apple")
+            assert queue.lease()
+            with redis.Redis.from_url(server.url) as client:
+                client.config_set("maxclients", 2)
+                client.config_resetstat()
+                assert queue.lease(wait_seconds=1.5) is None
+                assert client.info("commandstats")["cmdstat_evalsha"]["calls"] < 15
+
+    def test_ringing_often_does_not_block(self, make_queue: MakeQueue) -> None:
+        queue = make_queue()
+        for _ in range(5000):
+            queue.interrupt()
+        assert queue.lease(wait_seconds=60, until_drained=False) is None
 
     def test_a_waiter_that_is_killed_holds_nothing(
         self, make_queue: MakeQueue, redis_server: RedisServer
@@ -685,6 +762,13 @@ class TestBadInput:
                 for act in acts:
                     with pytest.raises(RedisRefused, match="memory limit"):
                         act()
+                client.config_set("maxmemory", client.info("memory")["used_memory"] + 1_000_000)
+                with pytest.raises(RedisRefused, match=r"The first \d+ items are in") as caught:
+                    queue.put(bytes(1000) for _ in range(20_000))
+                put = int(re.search(r"first (\d+) items", str(caught.value))[1])
+                assert queue.stats().pending == 1 + put
+                for _ in range(put):
+                    client.rpop("job2")
                 client.config_set("maxmemory", 0)
             stats = queue.stats()
             assert (stats.pending, stats.leased, stats.done) == (1, 1, 0)

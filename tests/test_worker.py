@@ -30,6 +30,20 @@ def start(queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Iterat
         "def nap(item):\n"
         "    time.sleep(float(item))\n"
         "    return 'rested'\n"
+        "def ends(item):\n"
+        "    import asyncio, signal, sys\n"
+        "    class Odd(Exception):\n"
+        "        def __str__(self): raise ValueError\n"
+        "    if item == b'exit': sys.exit(0)\n"
+        "    if item == b'int': return 7\n"
+        "    if item == b'large': return bytes(2**20 + 1)\n"
+        "    if item == b'surrogate': return chr(0xd800)\n"
+        "    if item == b'odd': raise Odd\n"
+        "    if item == b'cancelled': raise asyncio.CancelledError\n"
+        "    if item == b'alarm':\n"
+        "        signal.setitimer(signal.ITIMER_REAL, 0.05)\n"
+        "        time.sleep(0.2)\n"
+        "    return 'fine'\n"
         "def boom(item):\n"
         "    raise ValueError('no \\x1b[31m\\n luck')\n"
     )
@@ -210,6 +224,31 @@ def test_a_task_that_raises_fails_its_item_and_the_worker_goes_on(
     assert text.count("it is dead now") == 2
     assert "\x1b" not in text
     assert [dead.item for dead in queue.dead_items()] == [b"a", b"b"]
+
+
+def test_no_item_ends_the_worker(queue: WorkQueue, start: Start) -> None:
+    bad = ["exit", "int", "large", "surrogate", "odd", "cancelled"]
+    queue.put([*bad, "alarm", "good"])
+    process = start(WQLIB_TASK="slow:ends", WQLIB_MAX_ATTEMPTS="2", WQLIB_BATCH="4")
+    text = output(process)
+    assert process.returncode == 0, text
+    assert sorted(dead.item.decode() for dead in queue.dead_items()) == sorted(bad)
+    assert sorted(queue.results().values()) == [b"fine", b"fine"]
+
+
+def test_sigterm_while_redis_hangs_ends_within_the_grace(start: Start) -> None:
+    with RedisServer() as server, WorkQueue("job2", url=server.url) as queue:
+        queue.put(["30"] * 4)
+        process = start(WQLIB_REDIS=server.url, WQLIB_QUEUE="job2", WQLIB_BATCH="4",
+                        WQLIB_GRACE_SECONDS="0.2")  # fmt: skip
+        soon(lambda: queue.stats().leased == 4)
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            process.terminate()
+            process.wait(12)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        assert process.returncode == 143
 
 
 def test_an_item_is_logged_harmlessly_on_one_line(queue: WorkQueue, start: Start) -> None:

@@ -8,6 +8,7 @@ answered before (see lua/common.lua).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -165,7 +166,6 @@ class Link:
         self.timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._connection = self.connection()
-        self._process = os.getpid()
         self._calls = 0
 
     def command(self, *words: Argument) -> Any:
@@ -230,8 +230,8 @@ class Link:
         try:
             return self._exchange(packed)
         except redis.exceptions.NoScriptError:
-            self._exchange([_packed("SCRIPT", "LOAD", script.source)])
-            return self._exchange(packed)
+            # Both at once, so that nobody's SCRIPT FLUSH comes between them.
+            return self._exchange([_packed("SCRIPT", "LOAD", script.source), *packed])[1:]
 
     def _exchange(self, packed: Sequence[bytes]) -> list[Any]:
         connection = self._connection
@@ -244,12 +244,11 @@ class Link:
             except redis.exceptions.ResponseError as error:
                 refusal = refusal or error  # and read on: the other replies are on their way
         if refusal:
+            refusal.answers = replies  # type: ignore[attr-defined]
             raise refusal
         return replies
 
     def _insist(self, attempt: Callable[[], Any]) -> Any:
-        if self._process != os.getpid():  # after a fork the socket is the parent's
-            self._connection, self._process = self.connection(), os.getpid()
         started, pause = time.monotonic(), 0.02
         while True:
             try:
@@ -259,7 +258,6 @@ class Link:
                     raise self._unreachable(moved) from None
                 self._connection.disconnect()
                 self._connection = self.connection(moved.host, moved.port)
-                continue
             except redis.exceptions.AuthenticationError as error:
                 self._connection.disconnect()
                 raise RedisRefused(
@@ -311,11 +309,14 @@ class Doorbell:
         self._lines: dict[bytes, Connection] = {}
         self._blocked: set[bytes] = set()
         self._hand, self._bell = socket.socketpair()
+        self._hand.setblocking(False)
         self._bell.setblocking(False)
+        self._pause_seconds = 0.0
 
     def ring(self) -> None:
         """Let the present `wait`, or the next one, return at once. Signal handlers may call it."""
-        self._hand.send(b"!")
+        with contextlib.suppress(BlockingIOError):  # it has been rung often enough
+            self._hand.send(b"!")
 
     def wait(self, keys: Sequence[bytes], seconds: float) -> None:
         """Return when one of the lists is not empty, when somebody rings, after `seconds`, or
@@ -327,18 +328,34 @@ class Doorbell:
                 if key not in self._blocked:
                     self._lines[key].send_command("BLMOVE", key, key, "LEFT", "LEFT", 0)
                     self._blocked.add(key)
-            sockets: dict[Any, bytes] = {self._lines[key]._sock: key for key in keys}
-            for ready in select.select([*sockets, self._bell], [], [], max(0.0, seconds))[0]:
-                if ready is self._bell:
-                    self._bell.recv(4096)
-                    continue
+            lines: list[tuple[bytes, Any]] = [(key, self._lines[key]) for key in keys]
+            sockets = {line._sock.fileno(): key for key, line in lines}
+            for ready in self._listen(list(sockets), seconds):
                 self._lines[sockets[ready]].read_response(disable_decoding=True)
                 self._blocked.discard(sockets[ready])
+            self._pause_seconds = 0.0
+        except redis.exceptions.NoPermissionError as error:
+            self._hang_up()
+            raise _translated(error) from None
         except (redis.exceptions.RedisError, OSError):
-            self._hang_up()  # the caller asks Redis next, and meets the error there
+            # The caller asks Redis next, and meets the error there. If it does not (there may be
+            # no connection left for us), it shall not ask in a tight loop.
+            self._hang_up()
+            self._pause_seconds = min(max(0.05, 2 * self._pause_seconds), 1.0)
+            self._listen([], min(seconds, self._pause_seconds))
         except BaseException:
             self._hang_up()
             raise
+
+    def _listen(self, sockets: Sequence[int], seconds: float) -> list[int]:
+        """Wait until there is something to read, and return where; the bell is read here."""
+        poll = select.poll()  # select() knows no descriptors above 1023
+        for number in (*sockets, self._bell.fileno()):
+            poll.register(number, select.POLLIN)
+        ready = [number for number, _ in poll.poll(max(0.0, seconds) * 1000)]
+        if self._bell.fileno() in ready:
+            self._bell.recv(4096)
+        return [number for number in ready if number in sockets]
 
     def close(self) -> None:
         """Hang up, for good."""
@@ -359,6 +376,7 @@ _PASSING = (
     redis.exceptions.TryAgainError,
     redis.exceptions.ClusterDownError,
     redis.exceptions.MasterDownError,
+    redis.exceptions.NoScriptError,  # flushed again, just after it was loaded
 )
 
 
@@ -368,6 +386,12 @@ def _is_passing(error: redis.exceptions.ResponseError) -> bool:
 
 
 def _translated(error: redis.exceptions.ResponseError) -> QueueError:
+    told = _in_words(error)
+    told.answers = getattr(error, "answers", ())
+    return told
+
+
+def _in_words(error: redis.exceptions.ResponseError) -> QueueError:
     text = str(error)
     if "WRONGTYPE" in text:
         return WrongKeyType(
@@ -376,8 +400,8 @@ def _translated(error: redis.exceptions.ResponseError) -> QueueError:
         )
     if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM" in text:
         return RedisRefused(
-            "Redis has reached its memory limit and takes no more; nothing was changed. "
-            "Raise maxmemory, or drain the queue first."
+            "Redis has reached its memory limit, and refused the call, which changed nothing. "
+            "Raise maxmemory, or free memory."
         )
     if isinstance(error, redis.exceptions.NoPermissionError) or "NOPERM" in text:
         return RedisRefused(f"This user of Redis lacks a permission that the queue needs: {text}")

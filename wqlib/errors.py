@@ -15,7 +15,13 @@ class WqlibError(Exception):
 
 
 class QueueError(WqlibError):
-    """The base of the errors of the queue."""
+    """The base of the errors of the queue.
+
+    Attributes:
+        answers: What Redis answered to the calls that went out before the one that failed.
+    """
+
+    answers: Sequence[Any] = ()
 
 
 class RedisUnreachable(QueueError):

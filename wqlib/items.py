@@ -136,9 +136,12 @@ def encode_result(lease: Lease, result: bytes | str | None) -> bytes:
 
     Raises:
         ItemTooLarge: It has more than 1 MiB.
+        TypeError: It is neither bytes, text nor None.
     """
     if result is None:
         return b""
+    if not isinstance(result, (bytes, str)):
+        raise TypeError(f"A result is bytes, text or None, not {type(result).__name__}.")
     kept = result.encode() if isinstance(result, str) else result
     if len(kept) > MAX_RESULT_BYTES:
         raise ItemTooLarge(
@@ -166,7 +169,9 @@ def windows(items: Item | Iterable[Item]) -> Iterator[list[tuple[bytes, ...]]]:
 def _encoded(items: Any) -> Iterator[bytes]:
     if isinstance(items, (list, tuple)):
         return iter([encode(item) for item in items])
-    if isinstance(items, (bytes, bytearray, str, dict)) or not isinstance(items, Iterable):
+    if isinstance(items, (bytes, bytearray, memoryview, str, dict)) or not isinstance(
+        items, Iterable
+    ):
         return iter((encode(cast("Item", items)),))
     return map(encode, items)
 

@@ -24,13 +24,14 @@ import json
 import os
 import socket
 import time
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from .connection import Address, Argument, Doorbell, Link, Script
-from .errors import ItemTooLarge, LeaseLost, QueueError
+from .errors import ItemTooLarge, LeaseLost, QueueError, RedisRefused
 from .events import Event, decode
 from .items import CHUNK_ITEMS, DeadItem, Item, Lease, Stats, encode_result, windows
 
@@ -41,6 +42,18 @@ _KEYS = ("leases", "leased", "requeued", "tries", "dead", "counts", "results", "
 _SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "stats", "clear")
 _LONGEST_WAIT_SECONDS = 30.0
 _READ_BLOCK_SECONDS = 2.0
+
+
+# After a fork, parent and child must share neither a connection nor the numbers of calls.
+_queues: weakref.WeakSet[WorkQueue] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for queue in list(_queues):
+        queue._connect()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class WorkQueue:
@@ -91,14 +104,17 @@ class WorkQueue:
         self.address = replace(address, **{k: v for k, v in given.items() if v is not None})
         self.name = name
         self.worker = worker or os.environ.get("HOSTNAME") or socket.gethostname()
-        if any(c.isspace() for c in self.worker):
-            raise ValueError(f"The worker's name {self.worker!r} must not contain white space.")
+        if any(c.isspace() or 0xD800 <= ord(c) < 0xE000 for c in self.worker):
+            raise ValueError(
+                f"The worker's name {self.worker!r} must be UTF-8 without white space."
+            )
         self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
         self._patience_seconds = patience_seconds
         self._keys = {k: f"{{{name}}}:{k}".encode() for k in _KEYS}
         self._list = name.encode()
         self._interrupted = False
+        self._timeout_seconds = 10.0
         self._connect()
 
     def __repr__(self) -> str:
@@ -124,19 +140,31 @@ class WorkQueue:
     def patience_seconds(self, seconds: float) -> None:
         self._patience_seconds = self._link.patience_seconds = seconds
 
-    def copy(self, worker: str | None = None) -> WorkQueue:
-        """The same queue over a connection of its own, for another thread or worker."""
+    def copy(self, worker: str | None = None, *, timeout_seconds: float | None = None) -> WorkQueue:
+        """The same queue over a connection of its own, for another thread or worker.
+
+        Args:
+            worker: Who leases; None: the same.
+            timeout_seconds: How long to wait for one reply of Redis; None: the same (10).
+        """
         twin = copy.copy(self)
         twin.worker = worker or self.worker
+        twin._timeout_seconds = timeout_seconds or self._timeout_seconds
         twin._connect()
         return twin
 
     def _connect(self) -> None:
-        self._link = Link(self.address, patience_seconds=self._patience_seconds)
+        """Make the connection, not yet open, and a name of our own for the record of calls."""
+        self._link = Link(
+            self.address,
+            patience_seconds=self._patience_seconds,
+            timeout_seconds=self._timeout_seconds,
+        )
         self._doorbell = Doorbell(self._link)
         caller = f"{{{self.name}}}:call:{os.urandom(8).hex()}".encode()
         keys = (self._list, *self._keys.values(), caller)
         self._scripts = {name: Script.load(name, keys) for name in _SCRIPTS}
+        _queues.add(self)
 
     def close(self) -> None:
         """Close the connections. Leases stay as they are."""
@@ -164,6 +192,7 @@ class WorkQueue:
                 be in the queue; the message says how many that is.
         """
         added = 0
+        window: list[tuple[bytes, ...]] = []
         try:
             for window in windows(items):
                 replies = self._link.run_in_turn(self._scripts["put"], window)
@@ -177,6 +206,10 @@ class WorkQueue:
                     progress(added)
         except ItemTooLarge as error:
             raise ItemTooLarge(f"{error} {added} items before it are in the queue.") from None
+        except RedisRefused as error:
+            answered = zip(window, error.answers, strict=False)
+            added += sum(len(chunk) for chunk, answer in answered if answer != -1)
+            raise RedisRefused(f"{error} The first {added} items are in the queue.") from None
         return added
 
     # -- working
@@ -263,7 +296,9 @@ class WorkQueue:
             flat = []
             drained = pending == 0 and wait_ms < 0
             left = give_up_at - time.monotonic()
-            if left <= 0 or (drained and until_drained) or self._interrupted:
+            if left <= 0 or (drained and until_drained):
+                return []
+            if self._interrupted:
                 self._interrupted = False
                 return []
             if pending == 0:
@@ -318,7 +353,17 @@ class WorkQueue:
         Raises:
             LeaseLost: The lease had run out.
         """
-        self._give_back("release", lease, reason)
+        self._give_back("release", [lease], reason)
+
+    def release_all(self, leases: Sequence[Lease], reason: str = "") -> None:
+        """Give several items back undone, at most 500, in one round trip.
+
+        Raises:
+            LeaseLost: Some had run out (`error.lost` holds them); the others are given back.
+        """
+        if len(leases) > MAX_BATCH:
+            raise ValueError(f"A batch is at most {MAX_BATCH} items.")
+        self._give_back("release", leases, reason)
 
     def fail(self, lease: Lease, error: str = "") -> bool:
         """Report that this attempt failed. The item waits again, first in line, or is dead.
@@ -329,16 +374,17 @@ class WorkQueue:
         Raises:
             LeaseLost: The lease had run out.
         """
-        return self._give_back("fail", lease, error) == 2
+        return self._give_back("fail", [lease], error) == [2]
 
-    def _give_back(self, kind: str, lease: Lease, reason: str) -> int:
+    def _give_back(self, kind: str, leases: Sequence[Lease], reason: str) -> list[int]:
         why = reason.encode("utf-8", "backslashreplace")[:1000]
+        ids = [lease.id for lease in leases]
         answer: list[int] = self._link.run(
-            self._scripts["give_back"], kind, why, self.max_attempts or 0, lease.id
+            self._scripts["give_back"], kind, why, self.max_attempts or 0, *ids
         )
-        if not answer[0]:
-            raise _lost([lease])
-        return answer[0]
+        if 0 in answer:
+            raise _lost([leases[i] for i, ok in enumerate(answer) if not ok])
+        return answer
 
     # -- looking
 

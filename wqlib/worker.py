@@ -14,6 +14,7 @@ Source: https://kubernetes.io/docs/concepts/workloads/controllers/job/#parallel-
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -24,12 +25,13 @@ from types import FrameType
 from typing import Any
 
 from .errors import LeaseLost, QueueError
-from .items import Lease
+from .items import Lease, encode_result
 from .queue import MAX_BATCH, WorkQueue
 from .tasks import Task, find
 
 EXIT_DRAINED, EXIT_ERROR, EXIT_USAGE, EXIT_TERMINATED = 0, 1, 2, 143
 _LONGEST_LOG_LINE = 200
+_HASTE_SECONDS = 1.0
 
 
 class _OutOfTime(BaseException):
@@ -70,6 +72,7 @@ class Worker:
         self._stopping = False
         self._in_task = False
         self._ended = threading.Event()
+        self._process = os.getpid()
 
     def run(self) -> int:
         """Work until the queue has drained or SIGTERM comes.
@@ -80,6 +83,8 @@ class Worker:
         Raises:
             RedisUnreachable: Redis stayed away for longer than the queue's patience.
         """
+        self._stopping, self._ended = False, threading.Event()
+        self._process, patience = os.getpid(), self.queue.patience_seconds
         handlers = self._take_signals()
         renewer = threading.Thread(target=self._keep_renewing, name="wqlib-renew", daemon=True)
         renewer.start()
@@ -92,13 +97,23 @@ class Worker:
             self._release_the_rest()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+            renewer.join(1.0)
+            self.queue.patience_seconds = patience
 
     def _loop(self) -> int:
         done: list[tuple[Lease, bytes | str | None]] = []
         while True:
-            leases = self._trade(done, 0 if self._stopping else self.batch)
+            if self._stopping and not done:
+                return self._stopped()
+            try:
+                leases = self._trade(done, 0 if self._stopping else self.batch)
+            except QueueError as error:
+                if not self._stopping:
+                    raise
+                _log(f"Could not complete everything: {error}")
+                leases = []
             done = []
-            if not leases and self._stopping:
+            if self._stopping and not leases:
                 return self._stopped()
             if not leases and not self.endless:
                 _log(f"Queue {self.queue.name} has drained, done here: {self.items_done}")
@@ -112,6 +127,8 @@ class Worker:
         """Complete what is done and lease what comes next."""
         lost: Sequence[Lease] = ()
         leases: list[Lease] = []
+        for lease, _ in done:
+            self._held.pop(lease.id, None)
         try:
             leases = self.queue.exchange(
                 done, count, wait_seconds=float("inf"), until_drained=not self.endless
@@ -121,8 +138,6 @@ class Worker:
         for lease in lost:
             _log(f"Too late for {_shown(lease.item)}: the lease ran out, the result is dropped")
         self.items_done += len(done) - len(lost)
-        for lease, _ in done:
-            self._held.pop(lease.id, None)
         self._held_since = dict.fromkeys([lease.id for lease in leases], time.monotonic())
         self._held.update((lease.id, lease) for lease in leases)
         return self._trade((), count) if lost else leases
@@ -134,17 +149,26 @@ class Worker:
         try:
             try:
                 self._in_task = True
-                return [(lease, self.process(lease.item))]
+                result = self.process(lease.item)
             finally:
                 self._in_task = False
+            encode_result(lease, result)  # a bad result is a failure of this item alone
+            return [(lease, result)]
         except _OutOfTime:
+            self._in_task = False
             return []
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also SystemExit: no task may end the worker
             self._failed(lease, error)
             return []
 
-    def _failed(self, lease: Lease, error: Exception) -> None:
-        what = _shown(f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace"))
+    def _failed(self, lease: Lease, error: BaseException) -> None:
+        try:
+            text = f"{type(error).__name__}: {error}"
+        except Exception:
+            text = type(error).__name__
+        what = _shown(text.encode("utf-8", "backslashreplace"))
         self._held.pop(lease.id, None)
         try:
             gave_up = self.queue.fail(lease, what)
@@ -167,7 +191,8 @@ class Worker:
                     self.queue.renew_all(old)
                     self._held_since |= dict.fromkeys([x.id for x in old], time.monotonic())
                 except QueueError as error:
-                    _log(f"Renewing failed: {error}")
+                    if not self._ended.is_set():
+                        _log(f"Renewing failed: {error}")
 
     # -- stopping
 
@@ -180,37 +205,50 @@ class Worker:
         }
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        if self._is_a_fork(number):
+            return
         if not self._stopping:
             self._stopping = True
             signal.setitimer(signal.ITIMER_REAL, max(self.grace_seconds, 0.001), 0.1)
             self.queue.interrupt()
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
-        self.queue.patience_seconds = 0.0  # there is no time left to wait for Redis
+        if self._is_a_fork(number) or not self._stopping:
+            return
+        self.queue.patience_seconds = 1.0  # there is no time left to wait for Redis
         if self._in_task:
-            self._in_task = False
             raise _OutOfTime
 
+    def _is_a_fork(self, number: int) -> bool:
+        """Are we a child that a task has forked? Then the signal does what it always does."""
+        if os.getpid() == self._process:
+            return False
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return True
+
     def _stopped(self) -> int:
-        self._release_the_rest()
-        try:
-            drained = self.queue.drained()
-        except QueueError:
-            drained = False
+        drained = self._release_the_rest()
         _log(f"Stopped by SIGTERM, done here: {self.items_done}")
         return EXIT_DRAINED if drained else EXIT_TERMINATED
 
-    def _release_the_rest(self) -> None:
+    def _release_the_rest(self) -> bool:
+        """Give back what is held, without waiting long for Redis; returns whether it drained."""
         if threading.current_thread() is threading.main_thread():
             signal.setitimer(signal.ITIMER_REAL, 0)
-        self.queue.patience_seconds = min(self.queue.patience_seconds, 1.0)
-        for lease in list(self._held.values()):
-            try:
-                self.queue.release(lease, "the worker was stopped")
-                _log(f"Released {_shown(lease.item)}")
-            except QueueError as error:  # its lease will run out instead
-                _log(f"Could not release {_shown(lease.item)}: {error}")
+        held = list(self._held.values())
         self._held.clear()
+        with self.queue.copy(timeout_seconds=_HASTE_SECONDS) as queue:
+            queue.patience_seconds = _HASTE_SECONDS
+            try:
+                if held:
+                    queue.release_all(held, "the worker was stopped")
+                    _log(f"Released {', '.join(_shown(lease.item) for lease in held)}")
+                return queue.drained()
+            except QueueError as error:  # the leases will run out instead
+                if held:
+                    _log(f"Could not release everything: {error}")
+                return False
 
 
 def run(process: Task, arguments: Sequence[str] | None = None) -> int:
@@ -241,6 +279,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _work(options: argparse.Namespace, process: Task) -> int:
+    # The first process of a container ignores SIGTERM until it has a handler for it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     try:
         queue = WorkQueue(
             options.queue,
@@ -309,7 +349,8 @@ def _shown(text: bytes) -> str:
 
 
 def _log(line: str) -> None:
-    print(line, flush=True)
+    with contextlib.suppress(OSError):  # nobody reads any more; the work goes on
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
