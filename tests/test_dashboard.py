@@ -609,7 +609,17 @@ def test_a_notebook_with_a_live_view_passes_strict_nbval(
     wipe = "queue.clear(); None"
     notebook = run_notebook([setting, *CELLS[:-1], wipe], tmp_path)
     nbformat.write(notebook, tmp_path / "live.ipynb")
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", "live.ipynb"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval",
+        "--nbval-current-env",
+        "-p",
+        "no:valkey",
+        "-q",
+        "live.ipynb",
+    ]
     done = subprocess.run(
         [*command, "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(tmp_path)],
         cwd=tmp_path,

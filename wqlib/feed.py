@@ -26,6 +26,7 @@ MOST_READS = 5  # in one poll, so that a picture is drawn now and then while cat
 CLOCK_SECONDS = 5.0
 READING_SECONDS = 1.0
 PATIENCE_SECONDS = 0.25
+REPLY_SECONDS = 2.0  # a Redis that hangs shall not stop the view for long
 POD_RETRY_SECONDS = 2.0
 _COUNTED = ("pending", "leased", "done", "dead", "expired", "released", "failed")
 
@@ -53,7 +54,7 @@ class Feed:
     ) -> None:
         self.history = history or History()
         self.drained = False
-        self._queue = queue.copy()
+        self._queue = queue.copy(timeout_seconds=REPLY_SECONDS)
         self._queue.patience_seconds = PATIENCE_SECONDS
         self._cluster = cluster
         self._job = job

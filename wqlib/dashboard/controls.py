@@ -49,7 +49,9 @@ class Controls:
             style={"description_width": "initial"},
             layout=widgets.Layout(width="250px"),
         )
-        self._kill = self._button("Kill", "The pod gets SIGKILL at once", self._on_kill)
+        self._kill = self._button(
+            "Kill", "The pod is deleted, with no time to end in good order", self._on_kill
+        )
         self._end = self._button(
             "Ask to end", f"The pod gets SIGTERM, and {GENTLE_SECONDS} s to end well", self._on_end
         )
