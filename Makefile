@@ -5,7 +5,9 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,15))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 READY := .venv/.ready
-NBVAL := $(BIN)/pytest -c tests/nbval.ini --rootdir . notebooks
+# In a local cluster of their own: that of an open JupyterLab is left alone.
+NBVAL := WQLIB_HOME=$(CURDIR)/build/home WQLIB_LINGER_SECONDS=5 \
+	$(BIN)/pytest -c tests/nbval.ini --rootdir . notebooks
 # Jupyter does not start for root unless told to; in a container one often is.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 ARGS ?=
@@ -33,11 +35,9 @@ unit: $(READY) ## the tests of the library
 	$(BIN)/pytest tests $(ARGS)
 
 notebooks: $(READY) ## the notebooks alone, against their committed outputs
-	$(BIN)/wqlib cluster stop
 	$(NBVAL) $(ARGS)
 
 run-notebooks: $(READY) ## execute the notebooks and keep their outputs (after you edited one)
-	$(BIN)/wqlib cluster stop
 	$(BIN)/python .ci/execute_notebooks.py $(ARGS)
 
 test-cluster: $(READY) ## the notebooks and cluster tests on a real cluster (WQLIB_CONTEXT=...)
