@@ -167,7 +167,7 @@ PROGRAM = """
 import sys, time
 from wqlib.redisserver import RedisServer
 server = RedisServer()
-print(server.pid, flush=True)
+print(server.pid, server._folder, flush=True)
 {then}
 """
 
@@ -190,12 +190,17 @@ def test_it_ends_with_the_program(then, send):
         text=True,
     )
     assert program.stdout is not None
-    pid = int(program.stdout.readline())
+    pid, folder = program.stdout.readline().split()
+    assert Path(folder).is_dir()
     if send:
         program.send_signal(send)
     program.wait(30)
     program.stdout.close()
-    assert wait_until_gone(pid)
+    assert wait_until_gone(int(pid))
+    end = time.monotonic() + 10
+    while Path(folder).exists():
+        assert time.monotonic() < end, "the folder stayed"
+        time.sleep(0.05)
 
 
 def test_it_survives_the_end_of_the_thread_that_started_it():

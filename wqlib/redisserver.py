@@ -229,7 +229,7 @@ class RedisServer:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(self._config(port).encode())
             self._process.stdin.close()
-        self._watcher = _kill_when_we_die(self._process.pid)
+        self._watcher = _tidy_when_we_die(self._process.pid, self._folder)
         deadline = time.monotonic() + 20
         while self._process.poll() is None and time.monotonic() < deadline:
             if _answers(self.host, port, self.password):
@@ -351,14 +351,14 @@ def _answers(host: str, port: int, password: str) -> bool:
     return reply == b"+OK\r\n+PONG\r\n"
 
 
-def _kill_when_we_die(pid: int) -> subprocess.Popen[bytes]:
-    """Start a shell that kills `pid` when its pipe from us closes, however we end.
+def _tidy_when_we_die(pid: int, folder: Path) -> subprocess.Popen[bytes]:
+    """Start a shell that kills `pid` and removes `folder` when its pipe from us closes.
 
     PR_SET_PDEATHSIG would be shorter, but it fires when the *thread* ends that started the
     process (a notebook has several), and it is there on Linux only.
     """
     return subprocess.Popen(
-        ["/bin/sh", "-c", 'read -r _; kill -9 "$1"', "sh", str(pid)],
+        ["/bin/sh", "-c", 'read -r _; kill -9 "$1"; rm -rf "$2"', "sh", str(pid), str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
