@@ -107,7 +107,12 @@ class _Port:
 
     def close(self) -> None:
         if self.server:
-            self.server.close()
+            # Listen no more, then close a turn of the loop later: a connection that asyncio has
+            # just accepted would otherwise meet a closed server, and hang.
+            loop = asyncio.get_running_loop()
+            for listening in self.server.sockets:
+                loop.remove_reader(listening.fileno())
+            loop.call_soon(self.server.close)
             self.server = None
 
 
