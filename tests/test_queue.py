@@ -21,6 +21,7 @@ from wqlib.errors import (
     RedisRefused,
     RedisUnreachable,
     WrongKeyType,
+    WrongVersion,
 )
 from wqlib.items import MAX_ITEM_BYTES, MAX_RESULT_BYTES, Lease
 from wqlib.queue import WorkQueue
@@ -125,6 +126,38 @@ class TestFilling:
             assert queue.put(iter(items), progress=break_it) == 40_000
             assert proxy.cuts >= 3
         assert make_queue().peek(50_000) == items
+
+    def test_a_filling_with_a_name_goes_on_where_it_was_cut_off(
+        self, make_queue: MakeQueue, redis_server: RedisServer
+    ) -> None:
+        items = [f"{i}" for i in range(30_000)]
+        with Proxy(redis_server.port) as proxy:
+            url = f"redis://:{redis_server.password}@127.0.0.1:{proxy.port}"
+            queue = make_queue(url=url, patience_seconds=0.0)
+
+            def break_it(_: int) -> None:
+                proxy.cut_replies = 1
+
+            with pytest.raises(RedisUnreachable):
+                queue.put(iter(items), progress=break_it, resume="monday")
+            assert proxy.cuts == 1
+        again = make_queue()
+        before = again.stats().pending
+        assert 0 < before < 30_000
+        assert again.put(iter(items), resume="monday") == 30_000 - before
+        assert again.put(items, resume="monday") == 0
+        assert again.put(["other"], resume="tuesday") == 1
+        assert again.peek(40_000) == [item.encode() for item in [*items, "other"]]
+
+    def test_two_fillings_under_one_name_do_not_mix(self, make_queue: MakeQueue) -> None:
+        one, other = make_queue(), make_queue()
+
+        def cut_in(_: int) -> None:
+            other.put([f"{i}" for i in range(20_000)], resume="monday")
+
+        with pytest.raises(QueueError, match="8000 items: somebody else fills"):
+            one.put((f"{i}" for i in range(20_000)), progress=cut_in, resume="monday")
+        assert one.peek(30_000) == [b"%d" % i for i in range(20_000)]
 
 
 class TestNothingIsLost:
@@ -676,6 +709,56 @@ class TestEvents:
         assert queue.events()[-1].item == "x" * 64
 
 
+class TestSnapshot:
+    def test_it_shows_what_waits_what_is_leased_and_what_is_dead(self, queue: WorkQueue) -> None:
+        queue.max_attempts = 1
+        queue.put(["poison", "apple", "banana", "cherry"])
+        lease = queue.lease()
+        assert lease
+        queue.fail(lease, "rotten")
+        held = queue.lease()
+        assert held
+        seen = queue.snapshot()
+        assert seen.pending == [b"banana", b"cherry"]
+        assert seen.leases == [held]
+        assert [(dead.item, dead.error) for dead in seen.dead] == [(b"poison", "rotten")]
+        assert seen.dead == queue.dead_items()
+        assert (seen.stats.pending, seen.stats.leased, seen.stats.dead) == (2, 1, 1)
+        assert 0 < held.deadline - seen.stats.at <= queue.lease_seconds
+
+    def test_it_brings_no_more_than_it_is_asked_for(self, make_queue: MakeQueue) -> None:
+        queue = make_queue(max_attempts=1)
+        queue.put(f"{i}" for i in range(30))
+        for lease in queue.exchange((), 10):
+            queue.fail(lease)
+        queue.exchange((), 10)
+        for limit in (0, 1, 7):
+            seen = queue.snapshot(limit)
+            assert (len(seen.pending), len(seen.leases), len(seen.dead)) == (limit,) * 3
+            assert (seen.stats.pending, seen.stats.leased, seen.stats.dead) == (10, 10, 10)
+        with pytest.raises(ValueError, match="limit is -1"):
+            queue.snapshot(-1)
+
+    def test_the_numbers_add_up(self, make_queue: MakeQueue) -> None:
+        queue = make_queue(lease_seconds=0.05, max_attempts=2)
+        for round_ in range(2):
+            queue.put(["a", "b", "c", "d", "e"])
+            leases = queue.exchange((), 5)
+            queue.complete(leases[0])
+            queue.release(leases[1])
+            queue.fail(leases[2])
+            time.sleep(0.06)
+            again = queue.exchange((), 3)
+            assert len(again) == 3
+            stats = queue.stats()
+            ended = stats.done + stats.expired + stats.released + stats.failed
+            assert (stats.done, stats.released, stats.failed, stats.expired) == (1, 1, 1, 2)
+            assert stats.leases == 8 == ended + stats.leased
+            assert (stats.pending, stats.put) == (1, 5)
+            if round_ == 0:
+                queue.clear()
+
+
 class TestManyWorkers:
     def test_every_item_is_done_exactly_once(self, make_queue: MakeQueue) -> None:
         total, done = 2000, []
@@ -746,33 +829,71 @@ class TestBadInput:
             assert client.get(queue.name) == b"precious"
             assert client.keys(f"{{{queue.name}}}:*") == []
 
-    def test_a_redis_without_memory_refuses_and_nothing_is_half_done(self) -> None:
+    @pytest.mark.parametrize(
+        "key", "leases leased requeued tries dead counts results events drained".split()
+    )
+    def test_a_side_key_of_another_type_is_said_plainly_and_nothing_is_done(
+        self, make_queue: MakeQueue, redis_server: RedisServer, key: str
+    ) -> None:
+        queue = make_queue()
+        full = f"{{{queue.name}}}:{key}"
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.rpush(queue.name, "apple")
+            client.set(full, "precious")
+            for act in (queue.lease, queue.stats, queue.clear, lambda: queue.put("fig")):
+                with pytest.raises(WrongKeyType, match=f"{key}, but that is a string"):
+                    act()
+            assert client.lrange(queue.name, 0, -1) == [b"apple"]
+            client.delete(full)
+        lease = queue.lease()
+        assert lease
+        assert lease.text == "apple"
+
+    def test_the_queue_of_another_version_is_refused(
+        self, make_queue: MakeQueue, redis_server: RedisServer
+    ) -> None:
+        for first in (lambda q: q.put("apple"), lambda q: q.lease(), lambda q: q.clear()):
+            with redis.Redis.from_url(redis_server.url) as client:
+                name = make_queue().name
+                client.delete(f"{{{name}}}:counts")
+                client.rpush(name, "banana")
+                first(make_queue())
+                client.hset(f"{{{name}}}:counts", "version", "99")
+                for act in (lambda q: q.lease(), lambda q: q.put("fig"), lambda q: q.peek()):
+                    with pytest.raises(WrongVersion, match="version 99"):
+                        act(make_queue())
+                client.hset(f"{{{name}}}:counts", "version", "1")
+                assert make_queue().stats()
+
+    def test_a_redis_without_memory_refuses_new_items_and_nothing_is_half_done(self) -> None:
         with RedisServer() as server, WorkQueue("job2", url=server.url) as queue:
-            queue.put(["apple", "banana"])
-            lease = queue.lease()
-            assert lease
+            queue.put("apple")
             with redis.Redis.from_url(server.url) as client:
                 client.config_set("maxmemory", 1)
-                acts = (
-                    lambda: queue.complete_and_lease(lease),
-                    lambda: queue.release(lease),
-                    lambda: queue.fail(lease),
-                    lambda: queue.put("x"),
-                )
-                for act in acts:
-                    with pytest.raises(RedisRefused, match="memory limit"):
-                        act()
+                with pytest.raises(RedisRefused, match="memory limit"):
+                    queue.put("x")
                 client.config_set("maxmemory", client.info("memory")["used_memory"] + 1_000_000)
                 with pytest.raises(RedisRefused, match=r"The first \d+ items are in") as caught:
                     queue.put(bytes(1000) for _ in range(20_000))
                 put = int(re.search(r"first (\d+) items", str(caught.value))[1])
                 assert queue.stats().pending == 1 + put
-                for _ in range(put):
-                    client.rpop("job2")
-                client.config_set("maxmemory", 0)
+
+    def test_a_redis_without_memory_lets_the_work_go_on(self) -> None:
+        with RedisServer() as server, WorkQueue("job2", url=server.url, max_attempts=2) as queue:
+            queue.put(["apple", "banana", "cherry"])
+            with redis.Redis.from_url(server.url) as client:
+                client.config_set("maxmemory", 1)
+                first = queue.lease()
+                assert first
+                queue.release(queue.renew(first))
+                for _ in range(2):
+                    lease = queue.lease()
+                    assert lease
+                    queue.fail(lease)
+                assert queue.requeue_dead() == 1
+                assert [lease.text for lease in drain(queue)] == ["banana", "cherry", "apple"]
             stats = queue.stats()
-            assert (stats.pending, stats.leased, stats.done) == (1, 1, 0)
-            queue.complete(lease)
+            assert (stats.pending, stats.leased, stats.done, stats.failed) == (0, 0, 3, 2)
 
     def test_a_result_that_is_too_large_leaves_the_lease_in_force(self, queue: WorkQueue) -> None:
         queue.put("apple")

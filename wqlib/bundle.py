@@ -16,6 +16,7 @@ FILES = (
     "items.py",
     "lua",
     "queue.py",
+    "storedqueue.py",
     "tasks.py",
     "worker.py",
 )

@@ -12,11 +12,14 @@ import contextlib
 import hashlib
 import os
 import random
+import re
 import select
 import socket
+import ssl
+import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +35,11 @@ from redis.retry import Retry
 from .errors import QueueError, RedisRefused, RedisUnreachable, WrongKeyType
 
 Argument = bytes | str | int | float
+
+_INCLUDE = re.compile(rb"^ *--include (\w+)\n", re.MULTILINE)
+_READ_BYTES = 65536
+_TIDY_SECONDS = 60.0
+_MORE = object()  # hiredis: the reply is not complete
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,48 +113,99 @@ class Address:
         )
 
 
-@dataclass(frozen=True, slots=True)
 class Script:
     """A Lua script of `lua/`, bound to its keys and packed as far as possible.
 
+    Args:
+        name: `lua/{name}.lua`.
+        keys: Its keys.
+
     Attributes:
-        source: The text, with `lua/common.lua` in front.
-        head: `EVALSHA digest 11 key...` in Redis' wire format, without the leading count.
-        words: How many words `head` has.
+        source: The text, with what it includes.
     """
 
-    source: bytes
-    head: bytes
-    words: int
+    def __init__(self, name: str, keys: Sequence[bytes]) -> None:
+        self.source = _source(name)
+        digest = hashlib.sha1(self.source).hexdigest()
+        head = _packed("EVALSHA", digest, len(keys), *keys)
+        self._words, self._head = 3 + len(keys), head[head.index(b"\n") + 1 :]
 
-    @classmethod
-    def load(cls, name: str, keys: Sequence[bytes]) -> Script:
-        """Read `lua/{name}.lua` and bind it to `keys`."""
-        source = _source(name)
-        digest = hashlib.sha1(source).hexdigest()
-        words: tuple[Argument, ...] = ("EVALSHA", digest, len(keys), *keys)
-        return cls(source, _body(words), len(words))
-
-    def pack(self, arguments: tuple[Argument, ...]) -> bytes:
-        """The whole command in wire format."""
-        return b"*%d\r\n%b%b" % (self.words + len(arguments), self.head, _body(arguments))
+    def pack(self, *arguments: Argument) -> bytes:
+        """The whole command in Redis' wire format."""
+        tail = _packed(*arguments)
+        start = tail.index(b"\n") + 1
+        return b"*%d\r\n%b%b" % (self._words + len(arguments), self._head, tail[start:])
 
 
 @cache
 def _source(name: str) -> bytes:
-    folder = Path(__file__).parent / "lua"
-    return (folder / "common.lua").read_bytes() + (folder / f"{name}.lua").read_bytes()
+    """The text of a script; a line `--include other` stands for the text of another."""
+    text = (Path(__file__).parent / "lua" / f"{name}.lua").read_bytes()
+    return _INCLUDE.sub(lambda line: _source(line[1].decode()), text)
 
 
 def _packed(*words: Argument) -> bytes:
     """A command in Redis' wire format."""
-    packed: bytes = hiredis.pack_command(cast("Any", words))
-    return packed
+    return cast("bytes", hiredis.pack_command(cast("Any", words)))
 
 
-def _body(words: tuple[Argument, ...]) -> bytes:
-    packed = _packed(*words)
-    return packed[packed.index(b"\r\n") + 2 :]
+class Refusal(Exception):
+    """What Redis answered instead of a result, as it came: `CODE text`.
+
+    Attributes:
+        answers: What it answered to the other calls that went out at the same time.
+    """
+
+    answers: Sequence[Any] = ()
+
+
+class Wire:
+    """One connection, open. redis-py makes it (TLS, login); after that hiredis alone packs and
+    reads, which takes half the time of redis-py's own way through.
+
+    Args:
+        connection: Not yet open.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        try:
+            connection.connect()
+        except redis.exceptions.ResponseError as error:
+            raise Refusal(f"{getattr(error, 'status_code', None) or 'ERR'} {error}") from None
+        self._connection = connection
+        self._reader: Any = hiredis.Reader(replyError=Refusal, notEnoughData=_MORE)
+        self._buffer = bytearray(_READ_BYTES)
+        link = cast("socket.socket", connection._sock)
+        self.send, self.fileno, self._receive = link.sendall, link.fileno, link.recv_into
+        if not isinstance(link, ssl.SSLSocket):
+            # The kernel keeps the time instead of Python, which would ask it before each step.
+            seconds = connection.socket_timeout or 0.0
+            limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+            link.settimeout(None)
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+    def read(self) -> Any:
+        """The next reply; a `Refusal` is returned, not raised.
+
+        Raises:
+            OSError: The connection broke, or no reply came in time.
+        """
+        reply = self._reader.gets()
+        while reply is _MORE:
+            try:
+                size = self._receive(self._buffer)
+            except BlockingIOError:
+                raise TimeoutError("no reply in time") from None
+            if not size:
+                raise ConnectionResetError("the connection broke")
+            self._reader.feed(self._buffer, 0, size)
+            reply = self._reader.gets()
+        return reply
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.disconnect()
 
 
 class Link:
@@ -165,8 +224,10 @@ class Link:
         self.patience_seconds = patience_seconds
         self.timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
-        self._connection = self.connection()
+        self._wire: Wire | None = None
+        self._host, self._port = address.host, address.port  # of the node that has our slot
         self._calls = 0
+        self._tidied = float("-inf")
 
     def command(self, *words: Argument) -> Any:
         """Send one command and return its reply. It is sent again after a cut connection.
@@ -174,9 +235,8 @@ class Link:
         Raises:
             RedisUnreachable, RedisRefused, WrongKeyType, QueueError: See `wqlib.errors`.
         """
-        packed = _packed(*words)
         with self._lock:
-            return self._insist(lambda: self._exchange([packed])[0])
+            return self._insist([_packed(*words)])[0]
 
     def run(self, script: Script, *arguments: Argument) -> Any:
         """Run a script under the next number and return its reply.
@@ -185,9 +245,19 @@ class Link:
             RedisUnreachable, RedisRefused, WrongKeyType, QueueError: See `wqlib.errors`.
         """
         with self._lock:
-            self._calls += 1
-            packed = script.pack((self._calls, *arguments))
-            return self._insist(lambda: self._run([packed], script)[0])
+            packed = script.pack(self._next_call(), *arguments)
+            if self._wire:  # the usual way: one question, one answer
+                try:
+                    self._wire.send(packed)
+                    reply = self._wire.read()
+                    if not isinstance(reply, Refusal):
+                        return reply
+                except OSError:
+                    self._start_over()
+                except BaseException:  # e.g. Ctrl-C between question and answer
+                    self.close()
+                    raise
+            return self._insist([packed], script)[0]
 
     def run_in_turn(self, script: Script, calls: Sequence[Sequence[Argument]]) -> list[Any]:
         """Run a script several times in one go, each call only if the one before it ran.
@@ -198,99 +268,104 @@ class Link:
             packed = []
             for position, arguments in enumerate(calls):
                 before = self._calls if position else 0
-                self._calls += 1
-                packed.append(script.pack((self._calls, before, *arguments)))
-            return cast("list[Any]", self._insist(lambda: self._run(packed, script)))
+                packed.append(script.pack(self._next_call(), before, *arguments))
+            return self._insist(packed, script)
 
-    def connection(self, host: str | None = None, port: int | None = None) -> Connection:
-        """A new connection, not yet open; to the node that this link uses unless told."""
+    def _next_call(self) -> int:
+        """The number of a call: 1, 2, 3 ...; every 16th call, and one a minute at least, is one
+        above a multiple of 16: the script then keeps house (see lua/close.lua)."""
+        self._calls += 1
+        now = time.monotonic()
+        if now - self._tidied > _TIDY_SECONDS:
+            self._calls = (self._calls + 14) // 16 * 16 + 1
+            self._tidied = now
+        return self._calls
+
+    def open(self) -> Wire:
+        """A new connection to the node that this link talks to now."""
         address = self.address
         kind = SSLConnection if address.tls else Connection
-        return kind(
-            host=host or address.host,
-            port=port or address.port,
-            db=address.db,
-            username=address.username,
-            password=address.password,
-            socket_timeout=self.timeout_seconds,
-            socket_connect_timeout=self.timeout_seconds,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
+        return Wire(
+            kind(
+                host=self._host,
+                port=self._port,
+                db=address.db,
+                username=address.username,
+                password=address.password,
+                socket_timeout=self.timeout_seconds,
+                socket_connect_timeout=self.timeout_seconds,
+                retry=Retry(NoBackoff(), 0),
+                protocol=2,
+            )
         )
-
-    def sibling(self) -> Connection:
-        """A new connection to the node that this link talks to now."""
-        return self.connection(self._connection.host, self._connection.port)
 
     def close(self) -> None:
         """Hang up. The next call connects anew."""
-        self._connection.disconnect()
+        if self._wire:
+            self._wire.close()
+        self._wire = None
 
-    def _run(self, packed: Sequence[bytes], script: Script) -> list[Any]:
-        try:
-            return self._exchange(packed)
-        except redis.exceptions.NoScriptError:
-            # Both at once, so that nobody's SCRIPT FLUSH comes between them.
-            return self._exchange([_packed("SCRIPT", "LOAD", script.source), *packed])[1:]
-
-    def _exchange(self, packed: Sequence[bytes]) -> list[Any]:
-        connection = self._connection
-        connection.send_packed_command(packed)
-        replies: list[Any] = []
-        refusal = None
-        for _ in packed:
-            try:
-                replies.append(connection.read_response(disable_decoding=True))
-            except redis.exceptions.ResponseError as error:
-                refusal = refusal or error  # and read on: the other replies are on their way
-        if refusal:
-            refusal.answers = replies  # type: ignore[attr-defined]
-            raise refusal
-        return replies
-
-    def _insist(self, attempt: Callable[[], Any]) -> Any:
+    def _insist(self, packed: Sequence[bytes], script: Script | None = None) -> list[Any]:
+        """Send commands until they are answered, or patience ends."""
         started, pause = time.monotonic(), 0.02
         while True:
             try:
-                return attempt()
-            except redis.exceptions.MovedError as moved:
-                if time.monotonic() - started >= self.patience_seconds:
-                    raise self._unreachable(moved) from None
-                self._connection.disconnect()
-                self._connection = self.connection(moved.host, moved.port)
-            except redis.exceptions.AuthenticationError as error:
-                self._connection.disconnect()
-                raise RedisRefused(
-                    f"Redis at {self._where()} refused the login ({error}). Give the right "
-                    "password: password=..., or REDIS_PASSWORD in the environment."
-                ) from None
-            except redis.exceptions.ResponseError as error:
-                waited = time.monotonic() - started
-                if not _is_passing(error) or waited >= self.patience_seconds:
-                    raise _translated(error) from None
+                return self._attempt(packed, script)
+            except Refusal as refusal:
+                moved = _MOVED.match(str(refusal))
+                is_passing = moved or _PASSING.search(str(refusal))
+                if not is_passing or time.monotonic() - started >= self.patience_seconds:
+                    raise translated(refusal) from None
                 self._start_over()
-            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+                if moved:
+                    self._host, self._port = moved[1] or self._host, int(moved[2])
+            except redis.exceptions.AuthenticationError as error:
+                raise RedisRefused(
+                    f"Redis at {self._host}:{self._port} refused the login ({error}). Give the "
+                    "right password: password=..., or REDIS_PASSWORD in the environment."
+                ) from None
+            except (
+                redis.exceptions.ConnectionError,
+                redis.exceptions.TimeoutError,
+                OSError,
+            ) as why:
+                where = f"{self._host}:{self._port}"
                 self._start_over()
                 if time.monotonic() - started + pause >= self.patience_seconds:
-                    raise self._unreachable(error) from None
-            except BaseException:  # e.g. Ctrl-C between question and answer
-                self._connection.disconnect()
+                    raise RedisUnreachable(
+                        f"Redis at {where} did not answer for {self.patience_seconds:g} s ({why}). "
+                        "Is it running, and are host and port right?"
+                    ) from None
+            except BaseException:
+                self.close()
                 raise
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, 1.0)
 
+    def _attempt(self, packed: Sequence[bytes], script: Script | None) -> list[Any]:
+        try:
+            return self._exchange(packed)
+        except Refusal as refusal:
+            if not script or "NOSCRIPT" not in str(refusal):
+                raise
+        # Both at once, so that nobody's SCRIPT FLUSH comes between them.
+        return self._exchange([_packed("SCRIPT", "LOAD", script.source), *packed], ahead=1)
+
+    def _exchange(self, packed: Sequence[bytes], ahead: int = 0) -> list[Any]:
+        """Send commands and return their replies but for the first `ahead`."""
+        if not self._wire:
+            self._wire = self.open()
+        self._wire.send(b"".join(packed))
+        replies = [self._wire.read() for _ in packed]
+        for reply in replies:
+            if isinstance(reply, Refusal):
+                reply.answers = [x for x in replies[ahead:] if not isinstance(x, Refusal)]
+                raise reply
+        return replies[ahead:]
+
     def _start_over(self) -> None:
-        self._connection.disconnect()
-        self._connection = self.connection()  # the node that we were sent to may be gone
-
-    def _where(self) -> str:
-        return f"{self._connection.host}:{self._connection.port}"
-
-    def _unreachable(self, error: Exception) -> RedisUnreachable:
-        return RedisUnreachable(
-            f"Redis at {self._where()} did not answer for {self.patience_seconds:g} s ({error}). "
-            "Is it running, and are host and port right?"
-        )
+        self.close()
+        self._host, self._port = self.address.host, self.address.port  # the node may be gone
 
 
 class Doorbell:
@@ -306,7 +381,7 @@ class Doorbell:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._lines: dict[bytes, Connection] = {}
+        self._lines: dict[bytes, Wire] = {}
         self._blocked: set[bytes] = set()
         self._hand, self._bell = socket.socketpair()
         self._hand.setblocking(False)
@@ -324,23 +399,23 @@ class Doorbell:
         try:
             for key in keys:
                 if key not in self._lines:
-                    self._lines[key] = self._link.sibling()
+                    self._lines[key] = self._link.open()
                 if key not in self._blocked:
-                    self._lines[key].send_command("BLMOVE", key, key, "LEFT", "LEFT", 0)
+                    self._lines[key].send(_packed("BLMOVE", key, key, "LEFT", "LEFT", 0))
                     self._blocked.add(key)
-            lines: list[tuple[bytes, Any]] = [(key, self._lines[key]) for key in keys]
-            sockets = {line._sock.fileno(): key for key, line in lines}
+            sockets = {self._lines[key].fileno(): key for key in keys}
             for ready in self._listen(list(sockets), seconds):
-                self._lines[sockets[ready]].read_response(disable_decoding=True)
+                answer = self._lines[sockets[ready]].read()
                 self._blocked.discard(sockets[ready])
+                if isinstance(answer, Refusal):
+                    raise answer
             self._pause_seconds = 0.0
-        except redis.exceptions.NoPermissionError as error:
+        except (redis.exceptions.RedisError, OSError, Refusal) as error:
             self._hang_up()
-            raise _translated(error) from None
-        except (redis.exceptions.RedisError, OSError):
+            if "NOPERM" in str(error):
+                raise translated(error) from None
             # The caller asks Redis next, and meets the error there. If it does not (there may be
             # no connection left for us), it shall not ask in a tight loop.
-            self._hang_up()
             self._pause_seconds = min(max(0.05, 2 * self._pause_seconds), 1.0)
             self._listen([], min(seconds, self._pause_seconds))
         except BaseException:
@@ -365,46 +440,45 @@ class Doorbell:
 
     def _hang_up(self) -> None:
         for line in self._lines.values():
-            line.disconnect()
+            line.close()
         self._lines.clear()
         self._blocked.clear()
 
 
-_PASSING = (
-    redis.exceptions.BusyLoadingError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.TryAgainError,
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.MasterDownError,
-    redis.exceptions.NoScriptError,  # flushed again, just after it was loaded
+_MOVED = re.compile(r"MOVED \d+ (.*):(\d+)$")
+
+# Redis only says "not now": it starts, fails over, or is busy; or the script was flushed again,
+# just after it was loaded.
+_PASSING = re.compile(
+    r"\b(LOADING|READONLY|TRYAGAIN|ASK|CLUSTERDOWN|MASTERDOWN|BUSY|NOREPLICAS|NOSCRIPT)\b"
 )
 
 
-def _is_passing(error: redis.exceptions.ResponseError) -> bool:
-    """Does Redis only say "not now": it starts, fails over, or is busy?"""
-    return isinstance(error, _PASSING) or str(error).startswith(("BUSY", "LOADING", "NOREPLICAS"))
-
-
-def _translated(error: redis.exceptions.ResponseError) -> QueueError:
-    told = _in_words(error)
-    told.answers = getattr(error, "answers", ())
+def translated(refusal: Exception) -> QueueError:
+    """What Redis refused, as an error in our words."""
+    told = _in_words(str(refusal))
+    told.answers = getattr(refusal, "answers", ())
     return told
 
 
-def _in_words(error: redis.exceptions.ResponseError) -> QueueError:
-    text = str(error)
+def _in_words(text: str) -> QueueError:
     if "WRONGTYPE" in text:
         return WrongKeyType(
             "A key with the queue's name is there already, and it is not a list. "
             "Choose another name, or remove that key if nobody needs it."
         )
-    if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM" in text:
+    if "OOM" in text:
         return RedisRefused(
             "Redis has reached its memory limit, and refused the call, which changed nothing. "
-            "Raise maxmemory, or free memory."
+            "Raise maxmemory, free memory, or let workers finish some items."
         )
-    if isinstance(error, redis.exceptions.NoPermissionError) or "NOPERM" in text:
+    if "NOPERM" in text:
         return RedisRefused(f"This user of Redis lacks a permission that the queue needs: {text}")
+    if "NOAUTH" in text or "WRONGPASS" in text:
+        return RedisRefused(
+            f"Redis wants another login ({text}). Give the right password: password=..., "
+            "or REDIS_PASSWORD in the environment."
+        )
     if "unknown command" in text.lower() or "wrong number of arguments" in text.lower():
         return QueueError(f"The queue needs Redis 6.2 or newer, or Valkey. Redis said: {text}")
     return QueueError(f"Redis refused the call: {text}")

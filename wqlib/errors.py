@@ -36,6 +36,10 @@ class WrongKeyType(QueueError):
     """The key with the queue's name is there, but it is not a list."""
 
 
+class WrongVersion(QueueError):
+    """The queue was made by another version of the library."""
+
+
 class LeaseLost(QueueError):
     """The lease is no longer ours: its deadline passed, or it was ended before.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 from .errors import ItemTooLarge
@@ -111,6 +112,23 @@ class DeadItem:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A queue at one moment.
+
+    Attributes:
+        stats: Its numbers.
+        pending: The first items that wait.
+        leases: The leases whose deadlines come first.
+        dead: Dead items, by item id.
+    """
+
+    stats: Stats
+    pending: list[bytes]
+    leases: list[Lease]
+    dead: list[DeadItem]
+
+
 def encode(item: Item) -> bytes:
     """An item as the queue keeps it: bytes as they are, text as UTF-8, the rest as JSON.
 
@@ -151,13 +169,17 @@ def encode_result(lease: Lease, result: bytes | str | None) -> bytes:
     return b"=" + kept
 
 
-def windows(items: Item | Iterable[Item]) -> Iterator[list[tuple[bytes, ...]]]:
+def windows(items: Item | Iterable[Item], start: int = 0) -> Iterator[list[tuple[bytes, ...]]]:
     """Cut items into what goes out at once: up to 8 calls of up to 1000 items and about 1 MiB.
 
     A list is encoded as a whole first, so a bad item in it is found before any is put.
+
+    Args:
+        items: What `WorkQueue.put` takes.
+        start: How many items at the beginning to leave out.
     """
     window: list[tuple[bytes, ...]] = []
-    for chunk in _chunks(_encoded(items)):
+    for chunk in _chunks(islice(_encoded(items), start, None)):
         window.append(chunk)
         if len(window) == _CHUNKS_IN_A_WINDOW:
             yield window

@@ -19,44 +19,21 @@ fault-tolerant mechanism for distributed file cache consistency" (1989).
 
 from __future__ import annotations
 
-import copy
-import json
-import os
-import socket
 import time
-import weakref
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self
 
-from .connection import Address, Argument, Doorbell, Link, Script
+from .connection import Argument
 from .errors import ItemTooLarge, LeaseLost, QueueError, RedisRefused
-from .events import Event, decode
-from .items import CHUNK_ITEMS, DeadItem, Item, Lease, Stats, encode_result, windows
+from .items import Item, Lease, encode_result, windows
+from .storedqueue import StoredQueue
 
 MAX_BATCH = 500
-
-# The keys of a queue after the list itself, in the order of lua/common.lua.
-_KEYS = ("leases", "leased", "requeued", "tries", "dead", "counts", "results", "events", "drained")
-_SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "stats", "clear")
 _LONGEST_WAIT_SECONDS = 30.0
-_READ_BLOCK_SECONDS = 2.0
+
+Completion = tuple[Lease, bytes | str | None]
 
 
-# After a fork, parent and child must share neither a connection nor the numbers of calls.
-_queues: weakref.WeakSet[WorkQueue] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for queue in list(_queues):
-        queue._connect()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-class WorkQueue:
+class WorkQueue(StoredQueue):
     """A queue of items in Redis that workers lease.
 
     Args:
@@ -72,8 +49,8 @@ class WorkQueue:
     Raises:
         ValueError: If an argument makes no sense.
 
-    Every method may raise `RedisUnreachable`, `RedisRefused` or `WrongKeyType`. A queue may be
-    shared by threads; `copy` gives a thread that waits one of its own.
+    Every method may raise `RedisUnreachable`, `RedisRefused`, `WrongKeyType` or `WrongVersion`.
+    A queue may be shared by threads; `copy` gives a thread that waits one of its own.
     """
 
     def __init__(
@@ -90,91 +67,31 @@ class WorkQueue:
         max_attempts: int | None = 5,
         patience_seconds: float = 5.0,
     ) -> None:
-        _check_name(name)
         _check_lease_seconds(lease_seconds)
         if max_attempts is not None and max_attempts < 1:
             raise ValueError(f"max_attempts is {max_attempts}; it must be 1 or more, or None.")
-        address = Address.from_url(url) if url else Address.from_environment()
-        given: dict[str, Any] = {
-            "host": host,
-            "port": port,
-            "password": password,
-            "username": username,
-        }
-        self.address = replace(address, **{k: v for k, v in given.items() if v is not None})
-        self.name = name
-        self.worker = worker or os.environ.get("HOSTNAME") or socket.gethostname()
-        if any(c.isspace() or 0xD800 <= ord(c) < 0xE000 for c in self.worker):
-            raise ValueError(
-                f"The worker's name {self.worker!r} must be UTF-8 without white space."
-            )
         self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
-        self._patience_seconds = patience_seconds
-        self._keys = {k: f"{{{name}}}:{k}".encode() for k in _KEYS}
-        self._list = name.encode()
         self._interrupted = False
-        self._timeout_seconds = 10.0
-        self._connect()
-
-    def __repr__(self) -> str:
-        return f"<WorkQueue {self.name}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @property
-    def patience_seconds(self) -> float:
-        """How long a call goes on trying while Redis is away. May be changed at any time."""
-        return self._link.patience_seconds
-
-    @patience_seconds.setter
-    def patience_seconds(self, seconds: float) -> None:
-        self._patience_seconds = self._link.patience_seconds = seconds
-
-    def copy(self, worker: str | None = None, *, timeout_seconds: float | None = None) -> WorkQueue:
-        """The same queue over a connection of its own, for another thread or worker.
-
-        Args:
-            worker: Who leases; None: the same.
-            timeout_seconds: How long to wait for one reply of Redis; None: the same (10).
-        """
-        twin = copy.copy(self)
-        twin.worker = worker or self.worker
-        twin._timeout_seconds = timeout_seconds or self._timeout_seconds
-        twin._connect()
-        return twin
-
-    def _connect(self) -> None:
-        """Make the connection, not yet open, and a name of our own for the record of calls."""
-        self._link = Link(
-            self.address,
-            patience_seconds=self._patience_seconds,
-            timeout_seconds=self._timeout_seconds,
+        super().__init__(
+            name,
+            host=host,
+            port=port,
+            password=password,
+            username=username,
+            url=url,
+            worker=worker,
+            patience_seconds=patience_seconds,
         )
-        self._doorbell = Doorbell(self._link)
-        caller = f"{{{self.name}}}:call:{os.urandom(8).hex()}".encode()
-        keys = (self._list, *self._keys.values(), caller)
-        self._scripts = {name: Script.load(name, keys) for name in _SCRIPTS}
-        _queues.add(self)
-
-    def close(self) -> None:
-        """Close the connections. Leases stay as they are."""
-        self._doorbell.close()
-        self._link.close()
 
     # -- filling
 
     def put(
-        self, items: Item | Iterable[Item], *, progress: Callable[[int], None] | None = None
+        self,
+        items: Item | Iterable[Item],
+        *,
+        progress: Callable[[int], None] | None = None,
+        resume: str = "",
     ) -> int:
         """Append items.
 
@@ -183,6 +100,8 @@ class WorkQueue:
                 Bytes are taken as they are, text as UTF-8, anything else as JSON. (A list as
                 one item: put it into a list.)
             progress: Called now and then with the number of items that are in by now.
+            resume: A name for this filling. The queue counts what came in under it, so after
+                any failure the same call with the same items goes on where it was cut off.
 
         Returns:
             How many items were added.
@@ -191,24 +110,28 @@ class WorkQueue:
             ItemTooLarge: An item has more than 16 MiB. What came before it in the iterable may
                 be in the queue; the message says how many that is.
         """
-        added = 0
+        before = added = 0
+        if resume:
+            before = int(self._ready.command("HGET", self._keys["counts"], f"filled {resume}") or 0)
         window: list[tuple[bytes, ...]] = []
         try:
-            for window in windows(items):
-                replies = self._link.run_in_turn(self._scripts["put"], window)
-                if -1 in replies:
-                    raise QueueError(
-                        f"The filling was interrupted after {added} items: Redis lost its memory "
-                        "of the calls before. Look at the queue before you go on."
-                    )
-                added += sum(map(len, window))
+            for window in windows(items, before):
+                calls: list[tuple[Argument, ...]] = []
+                position = before + added
+                for chunk in window:
+                    calls.append((resume, position, *chunk))
+                    position += len(chunk)
+                replies = self._ready.run_in_turn(self._scripts["put"], calls)
+                if min(replies) < 0:
+                    raise QueueError(_interrupted(added, replies))
+                added = position - before
                 if progress:
                     progress(added)
         except ItemTooLarge as error:
             raise ItemTooLarge(f"{error} {added} items before it are in the queue.") from None
         except RedisRefused as error:
             answered = zip(window, error.answers, strict=False)
-            added += sum(len(chunk) for chunk, answer in answered if answer != -1)
+            added += sum(len(chunk) for chunk, answer in answered if answer >= 0)
             raise RedisRefused(f"{error} The first {added} items are in the queue.") from None
         return added
 
@@ -253,7 +176,7 @@ class WorkQueue:
 
     def exchange(
         self,
-        done: Sequence[tuple[Lease, bytes | str | None]],
+        done: Sequence[Completion],
         count: int,
         *,
         wait_seconds: float = 0.0,
@@ -275,25 +198,26 @@ class WorkQueue:
         """
         if len(done) > MAX_BATCH or not 0 <= count <= MAX_BATCH:
             raise ValueError(f"A batch is at most {MAX_BATCH} items.")
-        give_up_at = time.monotonic() + wait_seconds
-        flat: list[Argument] = []
+        completions: list[Argument] = []
         for lease, result in done:
-            flat += (lease.id, encode_result(lease, result))
+            completions += lease[0], b"" if result is None else encode_result(lease, result)
+        give_up_at = wait_seconds and time.monotonic() + wait_seconds
         while True:
-            completed, lent, deadline, pending, wait_ms = self._link.run(
+            reply = (self._link if self._checked else self._ready).run(
                 self._scripts["lease"],
                 self.worker,
                 int(self.lease_seconds * 1000),
                 count,
                 self.max_attempts or 0,
-                *flat,
+                *completions,
             )
-            if 0 in completed:
-                raise _lost([done[i][0] for i, ok in enumerate(completed) if not ok])
-            if lent or not count:
-                ends = deadline / 1000
-                return [Lease(lent[i].decode(), lent[i + 1], ends) for i in range(0, len(lent), 2)]
-            flat = []
+            if reply[0]:
+                raise _lost([done[int(position)][0] for position in reply[0].split(b",")])
+            if len(reply) > 4 or not count:
+                ends, size = reply[1] / 1000, len(reply)
+                return [Lease(reply[i].decode(), reply[i + 1], ends) for i in range(4, size, 2)]
+            pending, wait_ms = reply[2:]
+            completions = []
             drained = pending == 0 and wait_ms < 0
             left = give_up_at - time.monotonic()
             if left <= 0 or (drained and until_drained):
@@ -338,14 +262,11 @@ class WorkQueue:
             raise ValueError(f"A batch is at most {MAX_BATCH} items.")
         seconds = self.lease_seconds if lease_seconds is None else lease_seconds
         _check_lease_seconds(seconds)
-        deadline, renewed = self._link.run(
-            self._scripts["renew"], int(seconds * 1000), *(lease.id for lease in leases)
+        deadline, *renewed = self._ready.run(
+            self._scripts["renew"], int(seconds * 1000), *(x.id for x in leases)
         )
-        return [
-            lease._replace(deadline=deadline / 1000)
-            for lease, ok in zip(leases, renewed, strict=True)
-            if ok
-        ]
+        pairs = zip(leases, renewed, strict=True)
+        return [lease._replace(deadline=deadline / 1000) for lease, ok in pairs if ok]
 
     def release(self, lease: Lease, reason: str = "") -> None:
         """Give an item back undone; it waits again, first in line. Counts as no failure.
@@ -361,8 +282,6 @@ class WorkQueue:
         Raises:
             LeaseLost: Some had run out (`error.lost` holds them); the others are given back.
         """
-        if len(leases) > MAX_BATCH:
-            raise ValueError(f"A batch is at most {MAX_BATCH} items.")
         self._give_back("release", leases, reason)
 
     def fail(self, lease: Lease, error: str = "") -> bool:
@@ -374,123 +293,19 @@ class WorkQueue:
         Raises:
             LeaseLost: The lease had run out.
         """
-        return self._give_back("fail", [lease], error) == [2]
+        return self._give_back("fail", [lease], error) == b"2"
 
-    def _give_back(self, kind: str, leases: Sequence[Lease], reason: str) -> list[int]:
+    def _give_back(self, kind: str, leases: Sequence[Lease], reason: str) -> bytes:
+        if len(leases) > MAX_BATCH:
+            raise ValueError(f"A batch is at most {MAX_BATCH} items.")
         why = reason.encode("utf-8", "backslashreplace")[:1000]
         ids = [lease.id for lease in leases]
-        answer: list[int] = self._link.run(
+        answer: bytes = self._ready.run(
             self._scripts["give_back"], kind, why, self.max_attempts or 0, *ids
         )
-        if 0 in answer:
-            raise _lost([leases[i] for i, ok in enumerate(answer) if not ok])
+        if b"0" in answer:
+            raise _lost([x for x, told in zip(leases, answer, strict=True) if told == ord("0")])
         return answer
-
-    # -- looking
-
-    def stats(self) -> Stats:
-        """The numbers of the queue at one moment."""
-        pending, leased, dead, at, flat = self._link.run(self._scripts["stats"])
-        counts = {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
-        names = ("done", "put", "leases", "expired", "released", "failed")
-        rest = {name: counts.get(name, 0) for name in names}
-        return Stats(pending=pending, leased=leased, dead=dead, at=at / 1000, **rest)
-
-    def drained(self) -> bool:
-        """Is nothing pending and nothing leased, decided at one moment?"""
-        return self.stats().drained
-
-    def peek(self, count: int = 10) -> list[bytes]:
-        """The next items in line, which stay where they are."""
-        items: list[bytes] = self._link.command("LRANGE", self._list, 0, count - 1)
-        return items if count > 0 else []
-
-    def results(self) -> dict[int, bytes]:
-        """The results kept by `complete`, by item id."""
-        flat = self._link.command("HGETALL", self._keys["results"])
-        return {int(flat[i]): flat[i + 1] for i in range(0, len(flat), 2)}
-
-    def events(
-        self, after: str = "0", *, wait_seconds: float = 0.0, limit: int = 10_000
-    ) -> list[Event]:
-        """What happened to the queue, oldest first. The stream keeps about 100,000 entries.
-
-        Args:
-            after: `stream_id` of the last event that you know, or "0" for all.
-            wait_seconds: How long to wait for a new one when there is none.
-            limit: How many entries of the stream to read at most.
-
-        Returns:
-            The events; an entry of the stream may hold several, and is never cut in two.
-        """
-        give_up_at = time.monotonic() + wait_seconds
-        while True:
-            entries = self._link.command(
-                "XRANGE", self._keys["events"], f"({after}", "+", "COUNT", limit
-            )
-            left = give_up_at - time.monotonic()
-            if entries or left <= 0:
-                return [e for entry in entries for e in decode(entry[0].decode(), entry[1])]
-            block = max(1, int(min(left, _READ_BLOCK_SECONDS) * 1000))
-            self._link.command(
-                "XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", self._keys["events"], after
-            )
-
-    def server_time(self) -> float:
-        """The Redis server's clock, in seconds since the epoch."""
-        seconds, micros = self._link.command("TIME")
-        return int(seconds) + int(micros) / 1e6
-
-    # -- tidying
-
-    def dead_items(self) -> list[DeadItem]:
-        """The items that were given up, with their history, by item id."""
-        flat = self._link.command("HGETALL", self._keys["dead"])
-        ids = flat[::2]
-        records = self._link.command("HMGET", self._keys["tries"], *ids) if ids else []
-        found = []
-        for item_id, item, record in zip(ids, flat[1::2], records, strict=True):
-            history = json.loads(record.decode("utf-8", "replace"))["history"] if record else []
-            for attempt in history:
-                attempt["at"] /= 1000
-            last = history[-1] if history else {}
-            error = last.get("reason") or last.get("what", "")
-            found.append(DeadItem(int(item_id), item, error, history))
-        return sorted(found, key=lambda dead: dead.item_id)
-
-    def requeue_dead(self, item_ids: Iterable[int] | None = None) -> int:
-        """Put dead items back at the end of the line, their failures forgiven.
-
-        Args:
-            item_ids: Which; None: all.
-
-        Returns:
-            How many now wait again.
-        """
-        ids = self._link.command("HKEYS", self._keys["dead"]) if item_ids is None else item_ids
-        ids = [int(item_id) for item_id in ids]
-        return sum(
-            self._link.run(self._scripts["requeue_dead"], *ids[i : i + CHUNK_ITEMS])
-            for i in range(0, len(ids), CHUNK_ITEMS)
-        )
-
-    def clear(self) -> int:
-        """Wipe the queue: items, leases, dead items, results, counters and events.
-
-        Returns:
-            How many items were waiting, leased or dead.
-        """
-        return int(self._link.run(self._scripts["clear"]))
-
-
-def _check_name(name: str) -> None:
-    if not name or len(name.encode()) > 512:
-        raise ValueError("A queue needs a name of 1 to 512 bytes.")
-    if "{" in name or "}" in name:
-        raise ValueError(
-            f"The queue's name {name!r} must not contain {{ or }}: "
-            "Redis Cluster would spread its keys over several servers."
-        )
 
 
 def _check_lease_seconds(seconds: float) -> None:
@@ -506,3 +321,11 @@ def _lost(leases: list[Lease]) -> LeaseLost:
     )
     error.lost = leases
     return error
+
+
+def _interrupted(added: int, replies: Sequence[int]) -> str:
+    if -2 in replies:
+        why = "somebody else fills the queue under the same name. Let one of you finish first"
+    else:
+        why = "Redis lost its memory of the calls before. Look at the queue before you go on"
+    return f"The filling was interrupted after {added} items: {why}."

@@ -5,25 +5,20 @@
   Returns how many items were waiting, leased or dead
 ]]
 
-local before = answered_before()
+--include common
+--include before
 if before then
-  return before
+  return tonumber(string.match(before, ' (%d+)'))
 end
-local gone = pending + redis.call('ZCARD', leases) + redis.call('HLEN', dead)
-local items = redis.call('HGET', counts, 'items')
-for i = 1, 10 do
-  if KEYS[i] ~= events then
-    redis.call('UNLINK', KEYS[i])
-  end
-end
-redis.call('XTRIM', events, 'MAXLEN', 0) -- not deleted: the ids of its entries must go on
+local kept = pending + call('ZCARD', leases) + call('HLEN', dead)
+local items = call('HGET', counts, 'items')
+call('XTRIM', events, 'MAXLEN', 0) -- not deleted: the ids of its entries must go on
+call('UNLINK', list, leases, leased, requeued, tries, dead, counts, results, drained)
 if items then
-  redis.call('HSET', counts, 'items', items)
+  call('HSET', counts, 'items', items, 'cleared', items, 'version', VERSION)
 end
 pending = 0
-tell('clear', '1')
-tell('pending', '0')
-redis.call('XADD', events, '*', unpack(story))
-redis.call('RPUSH', drained, '1') -- whoever waits learns that nothing is left
-redis.call('SET', last_call, cmsgpack.pack(tonumber(ARGV[1]), gone), 'EX', CALL_KEPT_SECONDS)
-return gone
+story = { 'clear', '1' }
+call('RPUSH', drained, '1') -- whoever waits learns that nothing is left
+--include close
+return kept

@@ -6,33 +6,26 @@
   ARGV[4]  failures after which an item is given up, 0: never
   ARGV[5]  lease id, and so on
 
-  Returns for each lease id 1 (waits again), 2 (given up) or 0 (the lease was lost)
+  Returns for each lease id a digit: 1 (waits again), 2 (given up) or 0 (the lease was lost)
 ]]
 
-local kind, reason, max_attempts = ARGV[2], ARGV[3], tonumber(ARGV[4])
-
-local before = answered_before()
+--include common
+--include before
 if before then
-  return before
+  return string.match(before, ' (.*)$')
 end
 
-local live = {}
+--include end_lease
+local kept = ''
 for i = 5, #ARGV do
-  live[i] = is_live(ARGV[i])
-end
-redis.call('HINCRBY', counts, kind == 'fail' and 'failed' or 'released', 0) -- refused when memory is short
-local answer, number, gave_up = {}, 0, false
-for i = 5, #ARGV do
-  -- The same lease id twice in one call: the second time it is lost.
-  if live[i] and redis.call('ZSCORE', leases, ARGV[i]) then
-    number = number + 1
-    local is_dead = give_back(kind, ARGV[i], reason, max_attempts)
-    answer[#answer + 1] = is_dead and 2 or 1
-    gave_up = gave_up or is_dead
+  local ends = call('ZSCORE', leases, ARGV[i])
+  if not ends or tonumber(ends) <= now then
+    kept = kept .. '0'
+  elseif end_lease(ARGV[2], ARGV[i], ARGV[3], tonumber(ARGV[4])) then
+    kept = kept .. '2'
   else
-    answer[#answer + 1] = 0
+    kept = kept .. '1'
   end
 end
-redis.call('HINCRBY', counts, kind == 'fail' and 'failed' or 'released', number)
-close(answer, gave_up)
-return answer
+--include close
+return kept

@@ -10,113 +10,131 @@
   ARGV[6]  lease id to complete                        \ in turn, for each
   ARGV[7]  "=" and the result to keep, or "" for none  / item to complete
 
-  Returns {for each completion 1 or 0 (lost); {lease id, item, ...}; deadline of these
-  leases, ms; items that wait; when nothing was lent, ms to the next deadline (-1: no item
-  is leased either, unless some still wait)}
+  Returns {which completions were lost: their positions, from 0, between commas; deadline of
+  the new leases, ms; items that wait; when nothing was lent, ms to the next deadline (-1: no
+  item is leased either, unless some still wait); lease id, item, and so on}
 ]]
 
-local worker, lease_ms = ARGV[2], tonumber(ARGV[3])
-local wanted, max_attempts = tonumber(ARGV[4]), tonumber(ARGV[5])
+--include common
+local wanted, given = tonumber(ARGV[4]), #ARGV
 
-local before = answered_before()
-if before then
-  local lent = {}
-  for _, lease_id in ipairs(before.lent) do
-    local item = is_live(lease_id) and redis.call('HGET', leased, lease_id)
-    if item then
-      lent[#lent + 1] = lease_id
-      lent[#lent + 1] = item
+-- Take back what ran out, the oldest first in line. What is still in `leases` then is in force,
+-- as far as this call is concerned.
+if call('ZCOUNT', leases, '-inf', now) > 0 then
+  --include end_lease
+  local late = call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, math.max(16, 2 * wanted))
+  for i = #late, 1, -1 do
+    end_lease('expire', late[i], '', tonumber(ARGV[5]))
+  end
+  for i = 6, given, 2 do
+    local ends = call('ZSCORE', leases, ARGV[i])
+    if ends and tonumber(ends) <= now then
+      end_lease('expire', ARGV[i], '', tonumber(ARGV[5]))
     end
   end
-  return { before.completed, lent, before.deadline, pending, 0 }
 end
 
-local ended = false
-
--- Take back what ran out.
-local first_deadline = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')[2]
-if first_deadline and tonumber(first_deadline) <= now then
-  local lost = redis.call('ZRANGEBYSCORE', leases, '-inf', whole(now),
-    'LIMIT', 0, math.max(16, 2 * wanted))
-  redis.call('HINCRBY', counts, 'expired', #lost)
-  for i = #lost, 1, -1 do
-    ended = give_back('expire', lost[i], '', max_attempts) or ended
+-- Complete. A call that ran before finds none of its leases any more, so only then, and when it
+-- has none, one has to look what it was answered.
+local lease_ids, lost = { ARGV[6] }, ''
+for i = 8, given, 2 do
+  lease_ids[#lease_ids + 1] = ARGV[i]
+end
+local all_live = given > 5 and call('ZREM', leases, unpack(lease_ids)) == #lease_ids
+if all_live then
+  call('HDEL', leased, unpack(lease_ids))
+else
+  --include before
+  if before then
+    local deadline, tokens
+    lost, deadline, tokens = string.match(before, ' (%S*) (%d+)(.*)$')
+    local answer = { lost, tonumber(deadline), pending, 0 }
+    for token in string.gmatch(tokens, '%S+') do
+      local lease_id = token .. '@' .. ARGV[2]
+      local ends = call('ZSCORE', leases, lease_id)
+      if ends and tonumber(ends) > now then
+        answer[#answer + 1] = lease_id
+        answer[#answer + 1] = call('HGET', leased, lease_id)
+      end
+    end
+    return answer
   end
 end
-
--- Complete.
-local completed, live, named = {}, {}, {}
-for i = 6, #ARGV, 2 do
-  if is_live(ARGV[i]) and not named[ARGV[i]] then
-    completed[#completed + 1] = 1
-    live[#live + 1] = i
-    named[ARGV[i]] = true
+for i = 1, #lease_ids do
+  local lease_id, result = lease_ids[i], ARGV[5 + 2 * i]
+  if all_live or call('HDEL', leased, lease_id) == 1 then
+    local item_id, attempt = string.match(lease_id, '^(%d+)%-(%d+)')
+    if attempt ~= '1' then
+      call('HDEL', tries, item_id)
+    end
+    if result ~= '' then
+      call('HSET', results, item_id, string.sub(result, 2))
+    end
+    story[#story + 1] = 'complete'
+    story[#story + 1] = lease_id
+    ended = true
   else
-    completed[#completed + 1] = 0
+    lost = lost .. (lost == '' and '' or ',') .. i - 1
     wanted = 0
   end
 end
-if #live > 0 then
-  redis.call('HINCRBY', counts, 'done', #live)
-  for _, i in ipairs(live) do
-    local lease_id = ARGV[i]
-    redis.call('ZREM', leases, lease_id)
-    redis.call('HDEL', leased, lease_id)
-    local item_id, attempt = string.match(lease_id, '^(%d+)%-(%d+)@')
-    if attempt ~= '1' then
-      redis.call('HDEL', tries, item_id)
-    end
-    if ARGV[i + 1] ~= '' then
-      redis.call('HSET', results, item_id, string.sub(ARGV[i + 1], 2))
-    end
-    tell('complete', lease_id)
-  end
-  ended = true
-end
 
 -- Lend.
-local lent, lent_ids = {}, {}
-local deadline = now + lease_ms
-wanted = math.min(wanted, pending)
-if wanted > 0 then
-  redis.call('HINCRBY', counts, 'leases', wanted)
-  local some_came_back = redis.call('ZCARD', requeued) > 0
-  local deadlines = {}
-  for _, item in ipairs(redis.call('LPOP', list, wanted)) do
-    local item_id, attempt
-    if some_came_back then
+local deadline = now + ARGV[3]
+local answer = { lost, deadline, pending, -1 }
+local kept = lost .. ' ' .. deadline
+if wanted > 0 and pending > 0 then
+  local items = call('LPOP', list, wanted)
+  local fresh, known = #items, nil
+  if call('ZCARD', requeued) > 0 then
+    known = {}
+    for i, item in ipairs(items) do
       local digest = redis.sha1hex(item)
-      local known = redis.call('ZRANGEBYLEX', requeued,
+      known[i] = call('ZRANGEBYLEX', requeued,
         '[' .. digest .. ':', '(' .. digest .. ';', 'LIMIT', 0, 1)[1]
-      if known then
-        redis.call('ZREM', requeued, known)
-        item_id, attempt = string.match(known, ':(%d+)%-(%d+)$')
-        attempt = whole(attempt + 1)
+      if known[i] then
+        call('ZREM', requeued, known[i])
+        fresh = fresh - 1
       end
     end
-    if not item_id then
-      item_id, attempt = whole(redis.call('HINCRBY', counts, 'items', 1)), '1'
+    call('HINCRBY', counts, 'again', #items - fresh)
+  end
+  local number = call('HINCRBY', counts, 'items', fresh) - fresh
+  if number == 0 then
+    call('HSET', counts, 'version', VERSION)
+  end
+  local deadlines = {}
+  for i = 1, #items do
+    local token
+    if known and known[i] then
+      local item_id, attempt = string.match(known[i], ':(%d+)%-(%d+)$')
+      token = item_id .. '-' .. attempt + 1
+    else
+      number = number + 1
+      token = number .. '-1'
     end
-    local lease_id = item_id .. '-' .. attempt .. '@' .. worker
-    lent_ids[#lent_ids + 1] = lease_id
-    lent[#lent + 1], lent[#lent + 2] = lease_id, item
-    deadlines[#deadlines + 1], deadlines[#deadlines + 2] = whole(deadline), lease_id
-    tell('lease', lease_id .. ' ' .. string.sub(item, 1, PREVIEW_BYTES))
+    local lease_id, item = token .. '@' .. ARGV[2], items[i]
+    kept = kept .. ' ' .. token
+    answer[#answer + 1] = lease_id
+    answer[#answer + 1] = item
+    deadlines[#deadlines + 1] = deadline
+    deadlines[#deadlines + 1] = lease_id
+    story[#story + 1] = 'lease'
+    story[#story + 1] = lease_id .. ' ' .. string.sub(item, 1, PREVIEW_BYTES)
   end
-  redis.call('ZADD', leases, unpack(deadlines))
-  redis.call('HSET', leased, unpack(lent))
-  tell('until', whole(deadline))
-  pending = pending - #lent_ids
-end
-
--- Nothing to lend: say when the next lease would run out, so the caller can wait for that.
-local wait_ms = -1
-if #lent == 0 then
-  first_deadline = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')[2]
-  if first_deadline then
-    wait_ms = math.max(0, first_deadline - now)
-    redis.call('DEL', drained) -- from an earlier round; whoever waits, waits for the next
+  call('ZADD', leases, unpack(deadlines))
+  call('HSET', leased, unpack(answer, 5))
+  story[#story + 1] = 'until'
+  story[#story + 1] = deadline
+  pending = pending - #items
+  answer[3] = pending
+else
+  -- Nothing to lend: say when the next lease would run out, so the caller can wait for that.
+  local first = call('ZRANGE', leases, 0, 0, 'WITHSCORES')[2]
+  if first then
+    answer[4] = math.max(0, first - now)
+    call('DEL', drained) -- from an earlier round; whoever waits, waits for the next
   end
 end
-close({ completed = completed, lent = lent_ids, deadline = deadline }, ended)
-return { completed, lent, deadline, pending, wait_ms }
+--include close
+return answer

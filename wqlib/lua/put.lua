@@ -1,26 +1,39 @@
 --[[
   Appends items. Many calls may be on their way at once; each names the one before it and
   does nothing when that one did not run, so a filling that is cut off in the middle can be
-  sent again from where it was cut, without a gap and without doubles.
+  sent again from where it was cut, without a gap and without doubles. A filling with a name
+  can also be resumed by another process: the queue counts what came in under that name.
 
   ARGV[2]  number of the call that must have run right before, or 0
-  ARGV[3]  item, and so on (at most 1000)
+  ARGV[3]  name of the filling, or ""
+  ARGV[4]  how many items came in under that name before this call
+  ARGV[5]  item, and so on (at most 1000)
 
-  Returns how many items wait, or -1: the call before did not run
+  Returns how many items wait, or -1: the call before did not run; -2: the queue counted
+  another number of items under that name
 ]]
 
-if answered_before() then
+--include common
+--include before
+if before then
   return pending
 end
-if ARGV[2] ~= '0' then
-  local last = redis.call('GET', last_call)
-  if not last or cmsgpack.unpack(last) ~= tonumber(ARGV[2]) then
-    return -1
-  end
+local last, filled = call('GET', last_call), 'filled ' .. ARGV[3]
+if ARGV[2] ~= '0' and (not last or string.match(last, '^%d+') ~= ARGV[2]) then
+  return -1
 end
-local number = #ARGV - 2
-redis.call('HINCRBY', counts, 'put', number)
-pending = redis.call('RPUSH', list, unpack(ARGV, 3))
-tell('put', whole(number))
-close(1, false)
+if ARGV[3] ~= '' and (call('HGET', counts, filled) or '0') ~= ARGV[4] then
+  return -2
+end
+local number = #ARGV - 4
+pending = call('RPUSH', list, unpack(ARGV, 5))
+if call('HINCRBY', counts, 'put', number) == number then
+  call('HSET', counts, 'version', VERSION)
+end
+if ARGV[3] ~= '' then
+  call('HINCRBY', counts, filled, number)
+end
+story = { 'put', number }
+local kept = ''
+--include close
 return pending

@@ -7,20 +7,25 @@
   Returns {the new deadline, ms; for each lease id 1, or 0 (the lease was lost)}
 ]]
 
-local deadline = now + tonumber(ARGV[2])
-local answer, renewed = {}, false
+--include common
+local deadline = now + ARGV[2]
+local answer = { deadline }
 for i = 3, #ARGV do
-  if is_live(ARGV[i]) then
-    redis.call('ZADD', leases, deadline, ARGV[i])
-    tell('renew', ARGV[i])
-    answer[#answer + 1], renewed = 1, true
+  local ends = call('ZSCORE', leases, ARGV[i])
+  if ends and tonumber(ends) > now then
+    call('ZREM', leases, ARGV[i])
+    call('ZADD', leases, deadline, ARGV[i])
+    story[#story + 1] = 'renew'
+    story[#story + 1] = ARGV[i]
+    answer[#answer + 1] = 1
   else
     answer[#answer + 1] = 0
   end
 end
-if renewed then
-  tell('until', whole(deadline))
-  tell('pending', whole(pending))
-  redis.call('XADD', events, 'MAXLEN', '~', EVENTS_KEPT, '*', unpack(story))
+if #story > 0 then
+  story[#story + 1] = 'until'
+  story[#story + 1] = deadline
 end
-return { deadline, answer }
+local kept = ''
+--include close
+return answer

@@ -7,30 +7,27 @@
   Returns how many of them were dead, and now wait
 ]]
 
-local before = answered_before()
+--include common
+--include before
 if before then
-  return before
+  return tonumber(string.match(before, ' (%d+)'))
 end
-redis.call('HINCRBY', counts, 'requeued', 0) -- refused when memory is short
-local number = 0
+local kept = 0
 for i = 2, #ARGV do
-  local item = redis.call('HGET', dead, ARGV[i])
+  local item_id, item = ARGV[i], call('HGET', dead, ARGV[i])
   if item then
-    local record = cjson.decode(redis.call('HGET', tries, ARGV[i]))
+    call('HDEL', dead, item_id)
+    local record = cjson.decode(call('HGET', tries, item_id))
     record.failed = 0
-    redis.call('HSET', tries, ARGV[i], cjson.encode(record))
-    redis.call('RPUSH', list, item)
-    redis.call('ZADD', requeued, 0,
-      redis.sha1hex(item) .. ':' .. ARGV[i] .. '-' .. whole(record.attempt))
-    redis.call('HDEL', dead, ARGV[i])
-    number = number + 1
+    call('HSET', tries, item_id, cjson.encode(record))
+    call('RPUSH', list, item)
+    call('ZADD', requeued, 0, redis.sha1hex(item) .. ':' .. item_id .. '-' .. record.attempt)
+    kept = kept + 1
   end
 end
-if number > 0 then
-  redis.call('HINCRBY', counts, 'requeued', number)
-  redis.call('HINCRBY', counts, 'dead', -number)
-  pending = pending + number
-  tell('requeue', whole(number))
+if kept > 0 then
+  pending = pending + kept
+  story = { 'requeue', kept }
 end
-close(number, false)
-return number
+--include close
+return kept

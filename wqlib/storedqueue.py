@@ -1,0 +1,300 @@
+"""A queue as it lies in Redis: how to reach it, look into it, and tidy it up.
+
+`WorkQueue` adds what workers do. The keys are described in `lua/common.lua`, the counters in
+`lua/snapshot.lua`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import socket
+import time
+import weakref
+from collections.abc import Iterable
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from .connection import Address, Doorbell, Link, Script
+from .errors import WrongKeyType, WrongVersion
+from .events import Event, decode
+from .items import CHUNK_ITEMS, DeadItem, Lease, Snapshot, Stats
+
+MAX_SHOWN = 5000
+
+# The keys of a queue after the list itself, in the order of lua/common.lua.
+_KEYS = ("leases", "leased", "requeued", "tries", "dead", "counts", "results", "events", "drained")
+_SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "snapshot", "clear", "check")
+_READ_BLOCK_SECONDS = 2.0
+
+# After a fork, parent and child must share neither a connection nor the numbers of calls.
+_queues: weakref.WeakSet[StoredQueue] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for queue in list(_queues):
+        queue._connect()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class StoredQueue:
+    """The part of `WorkQueue` that is not about work; see there for the arguments."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        host: str | None,
+        port: int | None,
+        password: str | None,
+        username: str | None,
+        url: str | None,
+        worker: str | None,
+        patience_seconds: float,
+    ) -> None:
+        _check_name(name)
+        address = Address.from_url(url) if url else Address.from_environment()
+        given: dict[str, Any] = {
+            "host": host,
+            "port": port,
+            "password": password,
+            "username": username,
+        }
+        self.address = replace(address, **{k: v for k, v in given.items() if v is not None})
+        self.name = name
+        self.worker = worker or os.environ.get("HOSTNAME") or socket.gethostname()
+        if any(c.isspace() or 0xD800 <= ord(c) < 0xE000 for c in self.worker):
+            raise ValueError(
+                f"The worker's name {self.worker!r} must be UTF-8 without white space."
+            )
+        self._patience_seconds = patience_seconds
+        self._timeout_seconds = 10.0
+        self._list = name.encode()
+        self._keys = {k: f"{{{name}}}:{k}".encode() for k in _KEYS}
+        self._connect()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long a call goes on trying while Redis is away. May be changed at any time."""
+        return self._link.patience_seconds
+
+    @patience_seconds.setter
+    def patience_seconds(self, seconds: float) -> None:
+        self._patience_seconds = self._link.patience_seconds = seconds
+
+    def copy(self, worker: str | None = None, *, timeout_seconds: float | None = None) -> Self:
+        """The same queue over a connection of its own, for another thread or worker.
+
+        Args:
+            worker: Who leases; None: the same.
+            timeout_seconds: How long to wait for one reply of Redis; None: the same (10).
+        """
+        twin = copy.copy(self)
+        twin.worker = worker or self.worker
+        twin._timeout_seconds = timeout_seconds or self._timeout_seconds
+        twin._connect()
+        return twin
+
+    def close(self) -> None:
+        """Close the connections. Leases stay as they are."""
+        self._doorbell.close()
+        self._link.close()
+
+    def _connect(self) -> None:
+        """Make the connection, not yet open, and a name of our own for the record of calls."""
+        self._link = Link(
+            self.address,
+            patience_seconds=self._patience_seconds,
+            timeout_seconds=self._timeout_seconds,
+        )
+        self._doorbell = Doorbell(self._link)
+        caller = f"{{{self.name}}}:call:{os.urandom(8).hex()}".encode()
+        keys = (self._list, *self._keys.values(), caller)
+        self._scripts = {name: Script(name, keys) for name in _SCRIPTS}
+        self._checked = False
+        _queues.add(self)
+
+    @property
+    def _ready(self) -> Link:
+        """The connection, once the keys are known to be ours."""
+        if not self._checked:
+            self._check()
+        return self._link
+
+    def _check(self) -> None:
+        """Refuse keys that are not what this library makes of them."""
+        fault = [word.decode("utf-8", "replace") for word in self._link.run(self._scripts["check"])]
+        if len(fault) == 1:
+            raise WrongVersion(
+                f"The queue {self.name} was made by another version of wqlib (its keys have "
+                f"version {fault[0]}). Use that version, or another name for the queue."
+            )
+        if fault:
+            raise WrongKeyType(
+                f"The queue {self.name} needs the key {fault[0]}, but that is a {fault[1]}. "
+                "Choose another name, or remove that key if nobody needs it."
+            )
+        self._checked = True
+
+    # -- looking
+
+    def stats(self) -> Stats:
+        """The numbers of the queue at one moment."""
+        return self.snapshot(0).stats
+
+    def drained(self) -> bool:
+        """Is nothing pending and nothing leased, decided at one moment?"""
+        return self.stats().drained
+
+    def snapshot(self, limit: int = 1000) -> Snapshot:
+        """Numbers, waiting items, leases and dead items, all at one moment.
+
+        Args:
+            limit: How many of each to bring at most, 0 to 5000. Redis serves nobody else while
+                it collects them.
+        """
+        if not 0 <= limit <= MAX_SHOWN:
+            raise ValueError(f"limit is {limit}; it must be 0 to {MAX_SHOWN}.")
+        now, pending, leased, dead, flat, *shown = self._ready.run(self._scripts["snapshot"], limit)
+        counts = {key.decode(): int(value) for key, value in _pairs(flat)}
+        ended = {name: counts.get(name, 0) for name in ("expire", "release", "fail")}
+        leases = counts.get("items", 0) - counts.get("cleared", 0) + counts.get("again", 0)
+        stats = Stats(
+            pending=pending,
+            leased=leased,
+            done=leases - leased - sum(ended.values()),
+            dead=dead,
+            put=counts.get("put", 0),
+            leases=leases,
+            expired=ended["expire"],
+            released=ended["release"],
+            failed=ended["fail"],
+            at=now / 1000,
+        )
+        if not shown:
+            return Snapshot(stats, [], [], [])
+        waiting, deadlines, items, given_up, records = shown
+        held = [
+            Lease(lease_id.decode(), item, int(deadline) / 1000)
+            for (lease_id, deadline), item in zip(_pairs(deadlines), items, strict=True)
+        ]
+        return Snapshot(stats, waiting, held, _dead_items(given_up, records))
+
+    def peek(self, count: int = 10) -> list[bytes]:
+        """The next items in line, which stay where they are."""
+        items: list[bytes] = self._ready.command("LRANGE", self._list, 0, count - 1)
+        return items if count > 0 else []
+
+    def results(self) -> dict[int, bytes]:
+        """The results kept by `complete`, by item id."""
+        found = _pairs(self._ready.command("HGETALL", self._keys["results"]))
+        return {int(item_id): result for item_id, result in found}
+
+    def dead_items(self) -> list[DeadItem]:
+        """The items that were given up, with their history, by item id."""
+        flat = self._ready.command("HGETALL", self._keys["dead"])
+        ids = flat[::2]
+        return _dead_items(
+            flat, self._ready.command("HMGET", self._keys["tries"], *ids) if ids else []
+        )
+
+    def events(
+        self, after: str = "0", *, wait_seconds: float = 0.0, limit: int = 10_000
+    ) -> list[Event]:
+        """What happened to the queue, oldest first. The stream keeps about 100,000 entries.
+
+        Args:
+            after: `stream_id` of the last event that you know, or "0" for all.
+            wait_seconds: How long to wait for a new one when there is none.
+            limit: How many entries of the stream to read at most.
+
+        Returns:
+            The events; an entry of the stream may hold several, and is never cut in two.
+        """
+        give_up_at = time.monotonic() + wait_seconds
+        while True:
+            entries = self._ready.command(
+                "XRANGE", self._keys["events"], f"({after}", "+", "COUNT", limit
+            )
+            left = give_up_at - time.monotonic()
+            if entries or left <= 0:
+                return [e for entry in entries for e in decode(entry[0].decode(), entry[1])]
+            block = max(1, int(min(left, _READ_BLOCK_SECONDS) * 1000))
+            self._link.command(
+                "XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", self._keys["events"], after
+            )
+
+    def server_time(self) -> float:
+        """The Redis server's clock, in seconds since the epoch."""
+        seconds, micros = self._link.command("TIME")
+        return int(seconds) + int(micros) / 1e6
+
+    # -- tidying
+
+    def requeue_dead(self, item_ids: Iterable[int] | None = None) -> int:
+        """Put dead items back at the end of the line, their failures forgiven.
+
+        Args:
+            item_ids: Which; None: all.
+
+        Returns:
+            How many now wait again.
+        """
+        ids = self._ready.command("HKEYS", self._keys["dead"]) if item_ids is None else item_ids
+        ids = [int(item_id) for item_id in ids]
+        return sum(
+            self._ready.run(self._scripts["requeue_dead"], *ids[i : i + CHUNK_ITEMS])
+            for i in range(0, len(ids), CHUNK_ITEMS)
+        )
+
+    def clear(self) -> int:
+        """Wipe the queue: items, leases, dead items, results, counters and events.
+
+        Returns:
+            How many items were waiting, leased or dead.
+        """
+        return int(self._ready.run(self._scripts["clear"]))
+
+
+def _pairs(flat: list[Any]) -> Iterable[tuple[Any, Any]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _dead_items(flat: list[bytes], records: list[bytes | None]) -> list[DeadItem]:
+    found = []
+    for (item_id, item), record in zip(_pairs(flat), records, strict=True):
+        history = json.loads(record.decode("utf-8", "replace"))["history"] if record else []
+        for attempt in history:
+            attempt["at"] /= 1000
+        last = history[-1] if history else {}
+        error = last.get("reason") or last.get("what", "")
+        found.append(DeadItem(int(item_id), item, error, history))
+    return sorted(found, key=lambda dead: dead.item_id)
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name.encode()) > 512:
+        raise ValueError("A queue needs a name of 1 to 512 bytes.")
+    if "{" in name or "}" in name:
+        raise ValueError(
+            f"The queue's name {name!r} must not contain {{ or }}: "
+            "Redis Cluster would spread its keys over several servers."
+        )
