@@ -191,16 +191,15 @@ class Wire:
         Raises:
             OSError: The connection broke, or no reply came in time.
         """
-        reply = self._reader.gets()
-        while reply is _MORE:
+        reader = self._reader
+        while (reply := reader.gets()) is _MORE:
             try:
                 size = self._receive(self._buffer)
             except BlockingIOError:
                 raise TimeoutError("no reply in time") from None
             if not size:
                 raise ConnectionResetError("the connection broke")
-            self._reader.feed(self._buffer, 0, size)
-            reply = self._reader.gets()
+            reader.feed(self._buffer, 0, size)
         return reply
 
     def close(self) -> None:
@@ -246,17 +245,20 @@ class Link:
         """
         with self._lock:
             packed = script.pack(self._next_call(), *arguments)
-            if self._wire:  # the usual way: one question, one answer
-                try:
-                    self._wire.send(packed)
-                    reply = self._wire.read()
-                    if not isinstance(reply, Refusal):
-                        return reply
-                except OSError:
-                    self._start_over()
-                except BaseException:  # e.g. Ctrl-C between question and answer
-                    self.close()
-                    raise
+            wire = self._wire
+            if not wire:
+                return self._insist([packed], script)[0]
+            try:  # the usual way: one question, one answer
+                wire.send(packed)
+                reply = wire.read()
+            except OSError:
+                self._start_over()
+            except BaseException:  # e.g. Ctrl-C between question and answer
+                self.close()
+                raise
+            else:
+                if type(reply) is not Refusal:
+                    return reply
             return self._insist([packed], script)[0]
 
     def run_in_turn(self, script: Script, calls: Sequence[Sequence[Argument]]) -> list[Any]:

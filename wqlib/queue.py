@@ -213,22 +213,25 @@ class WorkQueue(StoredQueue):
             )
             if reply[0]:
                 raise _lost([done[int(position)][0] for position in reply[0].split(b",")])
+            if len(reply) == 6:
+                return [Lease(reply[4].decode(), reply[5], int(reply[1]) / 1000)]
             if len(reply) > 4 or not count:
-                ends, size = reply[1] / 1000, len(reply)
+                ends, size = int(reply[1]) / 1000, len(reply)
                 return [Lease(reply[i].decode(), reply[i + 1], ends) for i in range(4, size, 2)]
             pending, wait_ms = reply[2:]
             completions = []
-            drained = pending == 0 and wait_ms < 0
+            if pending:  # the answer to a repeated call, whose leases have run out since
+                continue
+            drained = wait_ms < 0
             left = give_up_at - time.monotonic()
             if left <= 0 or (drained and until_drained):
                 return []
             if self._interrupted:
                 self._interrupted = False
                 return []
-            if pending == 0:
-                keys = [self._list] if drained else [self._list, self._keys["drained"]]
-                until_expiry = wait_ms / 1000 + 0.001 if wait_ms >= 0 else left
-                self._doorbell.wait(keys, min(left, until_expiry, _LONGEST_WAIT_SECONDS))
+            keys = [self._list] if drained else [self._list, self._keys["drained"]]
+            until_expiry = left if drained else wait_ms / 1000 + 0.001
+            self._doorbell.wait(keys, min(left, until_expiry, _LONGEST_WAIT_SECONDS))
 
     def interrupt(self) -> None:
         """Let the `lease` that waits now, or the next one that would, return None at once.

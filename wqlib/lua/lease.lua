@@ -34,6 +34,31 @@ if call('ZCOUNT', leases, '-inf', now) > 0 then
   end
 end
 
+local deadline = now + ARGV[3] .. ''
+
+-- One item completed and a new one lent: the case that must be fast. It does what the rest of the
+-- script does, without tables and loops.
+if given == 7 and wanted == 1 and pending > 0 and call('ZCARD', requeued) == 0
+    and call('ZREM', leases, ARGV[6]) == 1 then
+  call('HDEL', leased, ARGV[6])
+  if not string.find(ARGV[6], '^%d+%-1@') then
+    call('HDEL', tries, (string.match(ARGV[6], '^%d+')))
+  end
+  if ARGV[7] ~= '' then
+    call('HSET', results, string.match(ARGV[6], '^%d+'), string.sub(ARGV[7], 2))
+  end
+  local item, number = call('LPOP', list), call('HINCRBY', counts, 'items', 1)
+  local lease_id = number .. '-1@' .. ARGV[2]
+  call('ZADD', leases, deadline, lease_id)
+  call('HSET', leased, lease_id, item)
+  pending = pending - 1
+  story = { 'complete', ARGV[6], 'lease', lease_id .. ' ' .. string.sub(item, 1, PREVIEW_BYTES),
+    'until', deadline }
+  local kept = ' ' .. deadline .. ' ' .. number .. ' ' .. number
+  --include close
+  return { '', deadline, pending, -1, lease_id, item }
+end
+
 -- Complete. A call that ran before finds none of its leases any more, so only then, and when it
 -- has none, one has to look what it was answered.
 local lease_ids, lost = { ARGV[6] }, ''
@@ -46,9 +71,12 @@ if all_live then
 else
   --include before
   if before then
-    local deadline, tokens
-    lost, deadline, tokens = string.match(before, ' (%S*) (%d+)(.*)$')
-    local answer = { lost, tonumber(deadline), pending, 0 }
+    local deadline, first, last, tokens
+    lost, deadline, first, last, tokens = string.match(before, ' (%S*) (%d+) (%d+) (%d+)(.*)$')
+    local answer = { lost, deadline, pending, 0 }
+    for number = first, last do
+      tokens = tokens .. ' ' .. number .. '-1'
+    end
     for token in string.gmatch(tokens, '%S+') do
       local lease_id = token .. '@' .. ARGV[2]
       local ends = call('ZSCORE', leases, lease_id)
@@ -60,18 +88,19 @@ else
     return answer
   end
 end
+local told = #story
 for i = 1, #lease_ids do
   local lease_id, result = lease_ids[i], ARGV[5 + 2 * i]
   if all_live or call('HDEL', leased, lease_id) == 1 then
-    local item_id, attempt = string.match(lease_id, '^(%d+)%-(%d+)')
-    if attempt ~= '1' then
-      call('HDEL', tries, item_id)
+    if not string.find(lease_id, '^%d+%-1@') then
+      call('HDEL', tries, (string.match(lease_id, '^%d+')))
     end
     if result ~= '' then
-      call('HSET', results, item_id, string.sub(result, 2))
+      call('HSET', results, string.match(lease_id, '^%d+'), string.sub(result, 2))
     end
-    story[#story + 1] = 'complete'
-    story[#story + 1] = lease_id
+    story[told + 1] = 'complete'
+    story[told + 2] = lease_id
+    told = told + 2
     ended = true
   else
     lost = lost .. (lost == '' and '' or ',') .. i - 1
@@ -80,9 +109,8 @@ for i = 1, #lease_ids do
 end
 
 -- Lend.
-local deadline = now + ARGV[3]
 local answer = { lost, deadline, pending, -1 }
-local kept = lost .. ' ' .. deadline
+local first, last, tokens = 1, 0, '' -- numbers of the new items; tokens of those that came back
 if wanted > 0 and pending > 0 then
   local items = call('LPOP', list, wanted)
   local fresh, known = #items, nil
@@ -99,42 +127,45 @@ if wanted > 0 and pending > 0 then
     end
     call('HINCRBY', counts, 'again', #items - fresh)
   end
-  local number = call('HINCRBY', counts, 'items', fresh) - fresh
-  if number == 0 then
+  last = call('HINCRBY', counts, 'items', fresh)
+  first = last - fresh + 1
+  if first == 1 then
     call('HSET', counts, 'version', VERSION)
   end
-  local deadlines = {}
+  local number, deadlines = first, {}
   for i = 1, #items do
     local token
     if known and known[i] then
       local item_id, attempt = string.match(known[i], ':(%d+)%-(%d+)$')
       token = item_id .. '-' .. attempt + 1
+      tokens = tokens .. ' ' .. token
     else
-      number = number + 1
       token = number .. '-1'
+      number = number + 1
     end
     local lease_id, item = token .. '@' .. ARGV[2], items[i]
-    kept = kept .. ' ' .. token
-    answer[#answer + 1] = lease_id
-    answer[#answer + 1] = item
-    deadlines[#deadlines + 1] = deadline
-    deadlines[#deadlines + 1] = lease_id
-    story[#story + 1] = 'lease'
-    story[#story + 1] = lease_id .. ' ' .. string.sub(item, 1, PREVIEW_BYTES)
+    answer[2 * i + 3] = lease_id
+    answer[2 * i + 4] = item
+    deadlines[2 * i - 1] = deadline
+    deadlines[2 * i] = lease_id
+    story[told + 1] = 'lease'
+    story[told + 2] = lease_id .. ' ' .. string.sub(item, 1, PREVIEW_BYTES)
+    told = told + 2
   end
   call('ZADD', leases, unpack(deadlines))
   call('HSET', leased, unpack(answer, 5))
-  story[#story + 1] = 'until'
-  story[#story + 1] = deadline
+  story[told + 1] = 'until'
+  story[told + 2] = deadline
   pending = pending - #items
   answer[3] = pending
 else
   -- Nothing to lend: say when the next lease would run out, so the caller can wait for that.
-  local first = call('ZRANGE', leases, 0, 0, 'WITHSCORES')[2]
-  if first then
-    answer[4] = math.max(0, first - now)
+  local ends = call('ZRANGE', leases, 0, 0, 'WITHSCORES')[2]
+  if ends then
+    answer[4] = math.max(0, ends - now)
     call('DEL', drained) -- from an earlier round; whoever waits, waits for the next
   end
 end
+local kept = lost .. ' ' .. deadline .. ' ' .. first .. ' ' .. last .. tokens
 --include close
 return answer
