@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 from conftest import MakeQueue
 from prometheus_client.parser import text_string_to_metric_families
 from test_queue import soon
@@ -151,13 +152,15 @@ def test_many_scrapes_at_once(story: WorkQueue, redis_server: RedisServer, start
 def test_one_bad_queue_does_not_hide_the_others(
     queue: WorkQueue, redis_server: RedisServer, start: Start
 ) -> None:
-    queue._link.command("SET", "no queue", "text")
+    client = redis.Redis.from_url(redis_server.url)
+    client.set("no queue", "text")
     exporter = start("no queue", queue.name, "--redis", redis_server.url, "--port", "0")
     samples = exporter.scrape()
     assert samples["wqlib_up", "no queue"] == 0
     assert samples["wqlib_up", queue.name] == 1
     assert ("wqlib_queue_items", "no queue", "pending") not in samples
-    queue._link.command("DEL", "no queue")
+    client.delete("no queue")
+    client.close()
     exporter.scrape()
     code, said = exporter.end()
     assert code == 0

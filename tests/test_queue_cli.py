@@ -10,14 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
 from conftest import MakeQueue
 from hypothesis import given
 from hypothesis import strategies as st
 from test_queue import soon
 
 from wqlib import cli, export, queuecli
-from wqlib.export import BadQueueFile, Entry
-from wqlib.items import MAX_ITEM_BYTES, DeadItem, Lease, Snapshot, Stats
+from wqlib.export import BadQueueFile, Contents, Entry
+from wqlib.items import MAX_ITEM_BYTES, DeadItem, Lease, Stats
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
 from wqlib.shown import shown, table
@@ -114,17 +115,15 @@ def test_a_table_is_aligned() -> None:
 # -- the file (pure)
 
 
-def snapshot(pending: list[bytes], leased: list[bytes], dead: list[bytes]) -> Snapshot:
-    return Snapshot(
-        STATS,
-        pending,
+def file_of(*parts: list[bytes]) -> list[bytes]:
+    pending, leased, dead = parts
+    contents = Contents(
+        1_764_000_000.5,
         [Lease(f"{n}-1@pod-a", item, 1_764_000_030.0) for n, item in enumerate(leased, 1)],
+        pending,
         [DeadItem(n, item, "no luck", [{"attempt": 1}]) for n, item in enumerate(dead, 100)],
     )
-
-
-def file_of(*parts: list[bytes]) -> list[bytes]:
-    return [line.encode() for line in export.write("job2", snapshot(*parts))]
+    return [line.encode() for line in export.write("job2", contents)]
 
 
 items = st.lists(st.binary(max_size=20) | st.text(max_size=20).map(str.encode), max_size=5)
@@ -398,6 +397,49 @@ def test_import_of_plain_lines(queue: WorkQueue, run: Run, tmp_path: Path) -> No
     assert queue.peek(10) == [b"apple", b"banana", b"cherry"]
 
 
+def test_an_import_that_broke_off_goes_on(
+    queue: WorkQueue, redis_server: RedisServer, run: Run, tmp_path: Path
+) -> None:
+    total = 300_000
+    file = tmp_path / "many.txt"
+    file.write_text("".join(f"item {number}\n" for number in range(total)))
+    command = ["import", queue.name, str(file), "--lines", "--once"]
+    victim = subprocess.Popen(
+        [sys.executable, "-m", "wqlib.cli", "queue", *command, "--redis", redis_server.url]
+    )
+    soon(lambda: queue.stats().pending > 0, 30)
+    victim.kill()
+    victim.wait()
+    before = queue.stats().pending
+    assert before < total, "it was killed too late"
+    told = run(*command)
+    assert told.out == f"{total - before:,} items put into {queue.name}.\n"
+    assert told.err == f"{before:,} items went in before.\n"
+    assert queue.peek(total + 1) == [f"item {number}".encode() for number in range(total)]
+    again = run(*command)
+    assert again.out == f"0 items put into {queue.name}.\n"
+    assert run(*command[:-1]).out == f"{total:,} items put into {queue.name}.\n"
+
+
+def test_many_leases_and_many_dead_items_are_exported(
+    make_queue: MakeQueue, run: Run, tmp_path: Path
+) -> None:
+    queue = make_queue(max_attempts=1)
+    queue.put(range(30_000))
+    for _ in range(20):
+        for lease in queue.exchange((), 500):
+            queue.fail(lease)
+    for _ in range(20):
+        queue.exchange((), 500)
+    told = run("export", queue.name, "-o", str(tmp_path / "out"))
+    assert told.err == (
+        f"Exported 30,000 items of {queue.name}: 10,000 leased, 10,000 pending, 10,000 dead.\n"
+    )
+    with (tmp_path / "out").open("rb") as file:
+        items = [int(entry.item) for entry in export.read(file)]
+    assert sorted(items) == list(range(30_000))
+
+
 def test_a_file_that_is_not_there_or_a_folder_is_told(run: Run, tmp_path: Path) -> None:
     told = run("import", "job2", str(tmp_path / "none"))
     assert told.code == 1
@@ -438,9 +480,9 @@ def test_a_million_items_go_out_and_in(
     into = process("import", queue.name, str(file), "--redis", redis_server.url)
     assert into.returncode == 0, into.stderr
     assert queue.stats().pending == 1_000_000
-    for number in (0, 1, 999, 1000, 65_535, 999_999):
-        [item] = queue._link.command("LRANGE", queue.name, number, number)
-        assert item == f"item {number}".encode()
+    with redis.Redis.from_url(redis_server.url) as client:
+        for number in (0, 1, 999, 1000, 65_535, 999_999):
+            assert client.lindex(queue.name, number) == f"item {number}".encode()
 
 
 # -- the command line
@@ -473,11 +515,16 @@ def test_a_name_that_no_queue_can_have_is_refused(name: str, run: Run) -> None:
     assert answer.err.startswith("wqlib queue: ")
 
 
-def test_what_goes_wrong_with_redis_is_told_in_plain_words(queue: WorkQueue, run: Run) -> None:
-    queue._link.command("SET", queue.name, "text")
-    answer = run("stats", queue.name)
-    assert answer.code == 1
-    assert "is not a list" in answer.err
+def test_what_goes_wrong_with_redis_is_told_in_plain_words(
+    redis_server: RedisServer, run: Run
+) -> None:
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.set("no queue", "text")
+        for command in (["stats"], ["export"], ["peek"], ["dead"], ["requeue"]):
+            answer = run(*command, "no queue")
+            assert (answer.code, answer.out) == (1, "")
+            assert "is not a list" in answer.err
+        client.delete("no queue")
     away = process("stats", "job2", "--redis", "redis://127.0.0.1:1")
     assert (away.returncode, away.stdout) == (1, b"")
     assert b"did not answer" in away.stderr

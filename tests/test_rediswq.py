@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from test_queue import soon
 
 from wqlib.queue import WorkQueue
@@ -130,7 +131,8 @@ def test_the_pages_program_finds_an_empty_queue(job2: WorkQueue, pod: Callable) 
 def test_the_pages_program_runs_what_the_pages_commands_put(
     job2: WorkQueue, redis_server: RedisServer, pod: Callable
 ) -> None:
-    job2._link.command("RPUSH", "job2", "apple", "apple")
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.rpush("job2", "apple", "apple")
     first, second = pod("pod-a"), pod("pod-b")
     assert [*outcome(first), *outcome(second)].count("Working on apple") == 2
     assert job2.stats().done == 2

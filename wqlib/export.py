@@ -24,10 +24,11 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
 
 from .errors import QueueError
-from .items import MAX_ITEM_BYTES, Snapshot
+from .items import MAX_ITEM_BYTES, DeadItem, Lease
 
 FORMAT, VERSION = "wqlib queue", 1
 STATES = ("leased", "pending", "dead")
@@ -48,22 +49,43 @@ class Entry(NamedTuple):
     item: bytes
 
 
-def write(name: str, snapshot: Snapshot) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All of a queue that is not done, at one moment.
+
+    Attributes:
+        at: When, in seconds since the epoch, by the server's clock.
+        leases: What is lent, by deadline.
+        pending: The items that wait, in their order.
+        dead: The items that were given up, by item id.
+    """
+
+    at: float
+    leases: list[Lease]
+    pending: list[bytes]
+    dead: list[DeadItem]
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """How many items are in which state."""
+        return {"leased": len(self.leases), "pending": len(self.pending), "dead": len(self.dead)}
+
+
+def write(name: str, contents: Contents) -> Iterator[str]:
     """The lines of a file, each with its end.
 
     Args:
         name: Name of the queue.
-        snapshot: All of the queue.
+        contents: What is in it.
     """
-    head = {"format": FORMAT, "version": VERSION, "queue": name, "at": snapshot.stats.at}
-    numbers = (len(snapshot.leases), len(snapshot.pending), len(snapshot.dead))
-    yield _line({**head, **dict(zip(STATES, numbers, strict=True))})
-    for lease in snapshot.leases:
+    head = {"format": FORMAT, "version": VERSION, "queue": name, "at": contents.at}
+    yield _line(head | contents.numbers)
+    for lease in contents.leases:
         more = {"lease": lease.id, "deadline": lease.deadline}
         yield _line({"state": "leased", **_item(lease.item), **more})
-    for item in snapshot.pending:
+    for item in contents.pending:
         yield _line({"state": "pending", **_item(item)})
-    for dead in snapshot.dead:
+    for dead in contents.dead:
         why = {"item_id": dead.item_id, "error": dead.error, "history": dead.history}
         yield _line({"state": "dead", **_item(dead.item), **why})
 

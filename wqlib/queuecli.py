@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -15,20 +16,22 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
+
+import redis
 
 from . import export
-from .errors import WqlibError
-from .export import BadQueueFile, Entry
-from .items import DeadItem, Snapshot, Stats
+from .errors import QueueError, WqlibError
+from .export import BadQueueFile, Contents, Entry
+from .items import DeadItem, Lease, Stats
 from .queue import WorkQueue
 from .shown import shown, table
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE = 0, 1, 2
-_ALL = 10**9
+_MOVES, _REPLY_SECONDS = 5, 60.0
 Command = Callable[[WorkQueue, argparse.Namespace], int]
 _MEANINGS = {
     "pending": "items wait",
@@ -167,44 +170,98 @@ def _requeue(queue: WorkQueue, options: argparse.Namespace) -> int:
 
 
 def _export(queue: WorkQueue, options: argparse.Namespace) -> int:
-    snapshot = everything(queue)
+    contents = everything(queue)
     with _output(options.output) as output:
-        output.writelines(export.write(queue.name, snapshot))
-    numbers = (len(snapshot.leases), len(snapshot.pending), len(snapshot.dead))
-    told = ", ".join(f"{number:,} {s}" for number, s in zip(numbers, export.STATES, strict=True))
-    _remark(f"Exported {counted(sum(numbers), 'item')} of {shown(queue.name)}: {told}.")
+        output.writelines(export.write(queue.name, contents))
+    numbers = contents.numbers
+    told = ", ".join(f"{number:,} {state}" for state, number in numbers.items())
+    _remark(f"Exported {counted(sum(numbers.values()), 'item')} of {shown(queue.name)}: {told}.")
     return EXIT_OK
-
-
-def everything(queue: WorkQueue) -> Snapshot:
-    """All that is not done, from one moment.
-
-    It is one call, not page by page: between two pages the head of the list moves on, and items
-    would be missing. The price is that Redis answers nobody else meanwhile (about a second for
-    a million small items), and that the answer lies in its memory and in ours as a whole.
-    """
-    return queue.snapshot(limit=_ALL)
 
 
 def _import(queue: WorkQueue, options: argparse.Namespace) -> int:
     reader = export.read_plain if options.lines else export.read
+    digest = hashlib.sha256(repr((options.lines, options.dead)).encode())
     with _input(options.file) as file:
         start = file.tell()
         try:
-            found = Counter(entry.state for entry in reader(_lines(file)))
+            found = Counter(entry.state for entry in reader(_lines(file, digest)))
         except BadQueueFile as error:
             hint = "" if options.lines else " (A file with an item in each line needs --lines.)"
             raise BadQueueFile(f"Nothing was put. {error}{hint}") from None
         file.seek(start)
-        put = queue.put(_wanted(reader(_lines(file)), dead=options.dead))
+        put = queue.put(
+            _wanted(reader(_lines(file)), dead=options.dead),
+            resume=f"import {digest.hexdigest()}" if options.once else "",
+        )
     print(f"{counted(put, 'item')} put into {shown(queue.name)}.")
-    if found["dead"] and not options.dead:
-        _remark(f"{counted(found['dead'], 'dead item')} left out. With --dead they go in too.")
+    left_out = 0 if options.dead else found["dead"]
+    if put < found.total() - left_out:
+        _remark(f"{counted(found.total() - left_out - put, 'item')} went in before.")
+    if left_out:
+        _remark(f"{counted(left_out, 'dead item')} left out. With --dead they go in too.")
     return EXIT_OK
 
 
 def _wanted(entries: Iterator[Entry], *, dead: bool) -> Iterator[bytes]:
     return (entry.item for entry in entries if dead or entry.state != "dead")
+
+
+# -- the whole queue
+
+
+def everything(queue: WorkQueue) -> Contents:
+    """All that is not done, from one moment.
+
+    It is one transaction, not page by page: between two pages the head of the list moves on, and
+    items would be missing. The price: Redis serves nobody else meanwhile (some tenths of a
+    second for a million small items), and all of it lies once more in its memory and in ours.
+    Only the histories of dead items are read right afterwards.
+
+    Raises:
+        QueueError: Redis did not give it.
+    """
+    queue.stats()  # what is wrong with the queue or its Redis is told best by itself
+    address = queue.address
+    for _ in range(_MOVES):
+        client = redis.Redis(
+            host=address.host,
+            port=address.port,
+            db=address.db,
+            username=address.username,
+            password=address.password,
+            ssl=address.tls,
+            socket_timeout=_REPLY_SECONDS,
+        )
+        try:
+            with client:
+                clock, deadlines, leased, pending, dead = _read(client, queue.name)
+        except redis.exceptions.MovedError as moved:  # of Redis Cluster: another node has it
+            address = replace(address, host=moved.host, port=moved.port)
+            continue
+        except redis.exceptions.RedisError as error:
+            raise QueueError(f"Redis did not give all of the queue: {error}") from None
+        histories = {one.item_id: one for one in queue.dead_items()} if dead else {}
+        return Contents(
+            at=clock[0] + clock[1] / 1e6,
+            leases=[Lease(i.decode(), leased[i], ms / 1000) for i, ms in deadlines],
+            pending=pending,
+            dead=[
+                histories.get(int(i), DeadItem(int(i), dead[i], "")) for i in sorted(dead, key=int)
+            ],
+        )
+    raise QueueError("The nodes of Redis Cluster send us in a circle. Try again in a moment.")
+
+
+def _read(client: redis.Redis, name: str) -> list[Any]:
+    """The server's time, the deadlines of leases, their items, the list, the dead items."""
+    transaction = client.pipeline(transaction=True)
+    transaction.time()
+    transaction.zrange(f"{{{name}}}:leases", 0, -1, withscores=True)
+    transaction.hgetall(f"{{{name}}}:leased")
+    transaction.lrange(name, 0, -1)
+    transaction.hgetall(f"{{{name}}}:dead")
+    return transaction.execute()
 
 
 # -- files
@@ -246,9 +303,16 @@ def _input(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file; of one that is too long only so much that this can be told."""
+def _lines(file: BinaryIO, digest: Any = None) -> Iterator[bytes]:
+    """The lines of a file; of one that is too long only so much that this can be told.
+
+    Args:
+        file: The file.
+        digest: A hash of `hashlib`, which gets all that is read.
+    """
     while line := file.readline(export.MAX_LINE_BYTES + 1):
+        if digest:
+            digest.update(line)
         yield line
 
 
@@ -302,6 +366,12 @@ def _parser() -> argparse.ArgumentParser:
         "A file with a mistake is refused as a whole.",
     )
     into.add_argument("file", type=Path, metavar="FILE", help="- for standard input")
+    into.add_argument(
+        "--once",
+        action="store_true",
+        help="remember in the queue how much of this file is in: an import that broke off goes "
+        "on there when it is run again, and one that did not does nothing",
+    )
     kind = into.add_mutually_exclusive_group()
     kind.add_argument("--dead", action="store_true", help="the dead ones too")
     kind.add_argument("--lines", action="store_true", help="any text file: each line is an item")
