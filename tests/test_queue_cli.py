@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -365,6 +366,31 @@ def test_export_to_standard_output_and_import_from_standard_input(
     other.clear()
 
 
+def test_an_export_has_every_item_once_while_workers_move_them(
+    make_queue: MakeQueue, run: Run, tmp_path: Path
+) -> None:
+    queue, total = make_queue(), 5_000
+    queue.put(range(total))
+    ended = threading.Event()
+
+    def move() -> None:
+        with make_queue("mover").copy() as mover:
+            while not ended.is_set():
+                mover.release_all(mover.exchange((), 500))
+
+    moving = threading.Thread(target=move)
+    moving.start()
+    try:
+        for _ in range(6):
+            assert run("export", queue.name, "-o", str(tmp_path / "out")).code == 0
+            with (tmp_path / "out").open("rb") as file:
+                assert sorted(int(entry.item) for entry in export.read(file)) == list(range(total))
+    finally:
+        ended.set()
+        moving.join()
+    assert queue.stats().released > 1000  # they did move
+
+
 def test_a_bad_file_is_refused_before_anything_is_put(
     queue: WorkQueue, run: Run, tmp_path: Path
 ) -> None:
@@ -532,17 +558,21 @@ def test_what_goes_wrong_with_redis_is_told_in_plain_words(
 
 
 @pytest.mark.parametrize("command", [["stats"], ["peek", "-n", "3000"], ["export"]])
+@pytest.mark.parametrize("buffered", [True, False])
 def test_a_reader_that_goes_away_is_no_error(
-    queue: WorkQueue, redis_server: RedisServer, command: list[str]
+    queue: WorkQueue, redis_server: RedisServer, command: list[str], buffered: bool
 ) -> None:
     queue.put(["x" * 100] * 3000)
     reader, writer = os.pipe()
     os.close(reader)
     run = subprocess.run(
-        [sys.executable, "-m", "wqlib.cli", "queue", *command, queue.name,
-         "--redis", redis_server.url],
-        stdout=writer, stderr=subprocess.PIPE, timeout=60,
-    )  # fmt: skip
+        [sys.executable, "-m", "wqlib.cli", "queue", *command, queue.name],
+        env={**os.environ, "WQLIB_REDIS_URL": redis_server.url}
+        | {"PYTHONUNBUFFERED": "" if buffered else "1"},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
     os.close(writer)
     assert (run.returncode, run.stderr) == (0, b"")
 

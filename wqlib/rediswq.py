@@ -13,7 +13,7 @@ What the page leaves open is decided like this:
   `lease_secs` (the page's own program sleeps for 10 s under a lease of 10 s), and still an item
   comes back `lease_secs` after its pod died.
 - When `lease` finds nothing to lend, the renewing ends, and what the program still holds comes
-  back after `lease_secs`. A program that dropped an item after an exception would otherwise keep
+  back within `lease_secs`. A program that dropped an item after an exception would otherwise keep
   the queue from draining, and wait for itself.
 - `complete` that comes too late (the process was frozen, say) records nothing. The page's
   program takes no notice of an answer, and there is nothing that it should do: the item is lent
