@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import tomllib
@@ -15,6 +16,7 @@ CONDA_NAMES = {
     "redis": "redis-py",
     "kubernetes": "python-kubernetes",
     "matplotlib": "matplotlib-base",
+    "prometheus-client": "prometheus_client",
 }
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -26,7 +28,7 @@ def project() -> dict:
 def requirements() -> dict[str, str]:
     """Every package of pyproject.toml with its bounds."""
     extras = project()["optional-dependencies"]
-    lines = [*project()["dependencies"], *extras["course"], *extras["test"]]
+    lines = [*project()["dependencies"], *itertools.chain.from_iterable(extras.values())]
     return split(lines)
 
 

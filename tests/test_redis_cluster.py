@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from wqlib.export import read
 from wqlib.queue import WorkQueue
+from wqlib.queuecli import main
 from wqlib.redisserver import find
 
 SLOTS = 16384
@@ -111,3 +113,17 @@ def test_waiting_works_on_the_node_that_has_the_queue(nodes: list[int], tmp_path
             lease = other.lease(wait_seconds=10)
             assert lease
             assert lease.attempt == 2
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_a_queue_is_exported_whichever_node_is_asked(
+    nodes: list[int], asked: int, tmp_path: Path
+) -> None:
+    url = f"redis://:pw@127.0.0.1:{nodes[asked]}"
+    with WorkQueue("exported", url=url) as queue:
+        queue.clear()
+        queue.put(["apple", "banana"])
+        queue.lease()
+        assert main(["export", "exported", "-o", str(tmp_path / "out"), "--redis", url]) == 0
+    with (tmp_path / "out").open("rb") as file:
+        assert [entry.item for entry in read(file)] == [b"apple", b"banana"]

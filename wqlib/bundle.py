@@ -16,6 +16,8 @@ FILES = (
     "items.py",
     "lua",
     "queue.py",
+    "rediswq.py",
+    "shown.py",
     "storedqueue.py",
     "tasks.py",
     "worker.py",

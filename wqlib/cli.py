@@ -1,4 +1,4 @@
-"""The command `wqlib`: doctor, cluster, demo, worker, replay, bundle.
+"""The command `wqlib`: doctor, cluster, demo, worker, queue, metrics, replay, bundle.
 
 Each command loads what it needs only when it runs, so `wqlib worker` starts fast and needs
 no Kubernetes client. What goes wrong is one message on standard error and exit code 1.
@@ -7,6 +7,8 @@ no Kubernetes client. What goes wrong is one message on standard error and exit 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +19,13 @@ from .errors import WqlibError
 
 EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 130
 IDLE_SECONDS = 8 * 3600
+# Commands with a command line of their own, and the module that holds it.
+_OWN_COMMAND_LINE = {
+    "demo": "demo",
+    "worker": "worker",
+    "queue": "queuecli",
+    "metrics": "metrics",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,15 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        # These two have a command line of their own, which also works by `python -m`.
-        if given[:1] == ["worker"]:
-            from . import worker
-
-            return worker.main(given[1:])
-        if given[:1] == ["demo"]:
-            from . import demo
-
-            return demo.main(given[1:])
+        if given and given[0] in _OWN_COMMAND_LINE:
+            module = importlib.import_module(f".{_OWN_COMMAND_LINE[given[0]]}", __package__)
+            return int(module.main(given[1:]))
         options = _parser().parse_args(given)
         return int(options.run(options))
     except WqlibError as error:
@@ -48,9 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "wqlib":
             raise
+        extra = "metrics" if error.name == "prometheus_client" else "course"
         print(
             f"wqlib: This needs the package {error.name}, which is not installed. "
-            f"Install what the course needs: {sys.executable} -m pip install 'wqlib[course]'",
+            f"Install it and its like: {sys.executable} -m pip install 'wqlib[{extra}]'",
             file=sys.stderr,
         )
         return EXIT_ERROR
@@ -58,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("wqlib: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        sys.stderr.close()
+        with contextlib.suppress(OSError):  # what is still buffered goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
 
 
@@ -84,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser(
         "worker", help="work on a queue, as a pod does (wqlib worker --help)", add_help=False
+    )
+    commands.add_parser(
+        "queue", help="look at a queue and mend it (wqlib queue --help)", add_help=False
+    )
+    commands.add_parser(
+        "metrics", help="a queue's numbers for Prometheus (wqlib metrics --help)", add_help=False
     )
 
     replay = commands.add_parser("replay", help="tell a recorded run in the terminal")

@@ -27,10 +27,10 @@ from typing import Any
 from .errors import LeaseLost, QueueError
 from .items import Lease, encode_result
 from .queue import MAX_BATCH, WorkQueue
+from .shown import shown
 from .tasks import Task, find
 
 EXIT_DRAINED, EXIT_ERROR, EXIT_USAGE, EXIT_TERMINATED = 0, 1, 2, 143
-_LONGEST_LOG_LINE = 200
 _HASTE_SECONDS = 1.0
 
 
@@ -136,7 +136,7 @@ class Worker:
         except LeaseLost as error:
             lost = error.lost
         for lease in lost:
-            _log(f"Too late for {_shown(lease.item)}: the lease ran out, the result is dropped")
+            _log(f"Too late for {shown(lease.item)}: the lease ran out, the result is dropped")
         self.items_done += len(done) - len(lost)
         self._held_since = dict.fromkeys([lease.id for lease in leases], time.monotonic())
         self._held.update((lease.id, lease) for lease in leases)
@@ -145,7 +145,7 @@ class Worker:
     def _attempt(self, lease: Lease) -> list[tuple[Lease, bytes | str | None]]:
         """Work on one item; returns it with its result, or nothing if that came to no end."""
         again = f" (attempt {lease.attempt})" if lease.attempt > 1 else ""
-        _log(f"Working on {_shown(lease.item)}{again}")
+        _log(f"Working on {shown(lease.item)}{again}")
         try:
             try:
                 self._in_task = True
@@ -168,15 +168,15 @@ class Worker:
             text = f"{type(error).__name__}: {error}"
         except Exception:
             text = type(error).__name__
-        what = _shown(text.encode("utf-8", "backslashreplace"))
+        what = shown(text.encode("utf-8", "backslashreplace"))
         self._held.pop(lease.id, None)
         try:
             gave_up = self.queue.fail(lease, what)
         except LeaseLost:
-            _log(f"Failed, and too late, on {_shown(lease.item)}: {what}")
+            _log(f"Failed, and too late, on {shown(lease.item)}: {what}")
             return
         end = "it is dead now" if gave_up else "it waits for another attempt"
-        _log(f"Failed on {_shown(lease.item)}: {what}; {end}")
+        _log(f"Failed on {shown(lease.item)}: {what}; {end}")
 
     # -- renewing
 
@@ -243,7 +243,7 @@ class Worker:
             try:
                 if held:
                     queue.release_all(held, "the worker was stopped")
-                    _log(f"Released {', '.join(_shown(lease.item) for lease in held)}")
+                    _log(f"Released {', '.join(shown(lease.item) for lease in held)}")
                 return queue.drained()
             except QueueError as error:  # the leases will run out instead
                 if held:
@@ -337,15 +337,6 @@ def _parser() -> argparse.ArgumentParser:
         help="wait for more when the queue has drained",
     )
     return parser
-
-
-def _shown(text: bytes) -> str:
-    """An item as one harmless line of a log: no control characters, not too long."""
-    line = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode()
-        for c in text[:_LONGEST_LOG_LINE].decode("utf-8", "backslashreplace")
-    )
-    return line + " ..." if len(text) > _LONGEST_LOG_LINE else line
 
 
 def _log(line: str) -> None:

@@ -1,0 +1,249 @@
+"""The client of the Kubernetes page, on this queue: a program written for it runs unchanged.
+
+The page "Fine Parallel Processing Using a Work Queue" has a module `rediswq`, whose class
+leases items and never looks for leases that ran out: when a pod dies, its item stays lent for
+ever, and the Job never ends. This class has the same methods, and the promises of `WorkQueue`.
+To use it, replace the page's `rediswq.py` beside the program by one line::
+
+    from wqlib.rediswq import *
+
+What the page leaves open is decided like this:
+
+- While the program works, a thread renews what it holds. So work may take longer than
+  `lease_secs` (the page's own program sleeps for 10 s under a lease of 10 s), and still an item
+  comes back `lease_secs` after its pod died.
+- When `lease` finds nothing to lend, the renewing ends, and what the program still holds comes
+  back within `lease_secs`. A program that dropped an item after an exception would otherwise keep
+  the queue from draining, and wait for itself.
+- `complete` that comes too late (the process was frozen, say) records nothing. The page's
+  program takes no notice of an answer, and there is nothing that it should do: the item is lent
+  to another worker. So it is no exception, which would end the pod, but a `LateWarning` on
+  standard error, and the answer False. `warnings.simplefilter("error", LateWarning)` makes
+  it an exception.
+
+Source of the interface:
+https://kubernetes.io/docs/tasks/job/fine-parallel-processing-work-queue/
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+import warnings
+import weakref
+from dataclasses import dataclass
+
+from .connection import Address
+from .errors import LeaseLost, QueueError
+from .items import Item, Lease, encode
+from .queue import WorkQueue
+from .shown import shown
+
+__all__ = ["LateWarning", "RedisWQ"]
+
+_PATIENCE_SECONDS = 30.0
+_LONGEST_LEASE_SECONDS = 7 * 86400
+
+
+class LateWarning(RuntimeWarning):
+    """`complete` came when the lease had run out; nothing was recorded."""
+
+
+class RedisWQ:
+    """A finite work queue, as the Kubernetes page has it. One thread uses it.
+
+    Args:
+        name: Name of the queue, a Redis list.
+        host, port, db, username, password, ssl: As redis-py names them. What is not given is
+            taken from the environment (`REDIS_PASSWORD`, for one), see
+            `wqlib.connection.Address.from_environment`.
+
+    Raises:
+        ValueError: If the name is not good for a queue.
+
+    Every method but `sessionID` may raise a `QueueError`, after Redis was away for 30 s. An item
+    whose attempts came to no end five times is put aside as dead; see `wqlib queue dead`.
+
+    Example:
+        >>> q = RedisWQ(name="job2", host="redis")
+        >>> while not q.empty():  # doctest: +SKIP
+        ...     item = q.lease(lease_secs=10, block=True, timeout=2)
+        ...     if item is not None:
+        ...         print(item.decode())
+        ...         q.complete(item)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        host: str | None = None,
+        port: int | None = None,
+        db: int | None = None,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        ssl: bool | None = None,
+    ) -> None:
+        env = Address.from_environment()
+        db, ssl = env.db if db is None else db, env.tls if ssl is None else ssl
+        self._queue = WorkQueue(
+            name,
+            url=f"redis{'s' * ssl}://redis/{db}",
+            host=host or env.host,
+            port=port or env.port,
+            username=username or env.username,
+            password=password or env.password,
+            patience_seconds=_PATIENCE_SECONDS,
+        )
+        self._session = f"{self._queue.worker}-{uuid.uuid4().hex[:8]}"
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
+        self._held: list[Lease] = []  # oldest first
+        self._renewer = _Renewer(self._queue)
+        weakref.finalize(self, self._renewer.stop).atexit = False
+
+    def sessionID(self) -> str:
+        """The name of this client: that of the pod or machine, and a random end."""
+        return self._session
+
+    def empty(self) -> bool:
+        """Is there nothing left to do: nothing waits, and nothing is leased?
+
+        False does not say that there is something to lease now: others may hold what is left.
+        """
+        return self._queue.drained()
+
+    def lease(
+        self, lease_secs: float = 60, block: bool = True, timeout: float | None = None
+    ) -> bytes | None:
+        """Borrow the next item.
+
+        Args:
+            lease_secs: How long after the death of this process another may have the item, in
+                seconds (0.001 to 7 days).
+            block: Wait for an item when there is none.
+            timeout: How long to wait, in seconds; None or 0: without an end.
+
+        Returns:
+            The item, or None: there was none, the time is up, or the last item of the queue
+            was completed while we waited, so that `empty` is now true.
+        """
+        if not 0.001 <= lease_secs <= _LONGEST_LEASE_SECONDS:
+            raise ValueError(f"lease_secs is {lease_secs}; it must be 0.001 s to 7 days.")
+        if self._process != os.getpid():  # after a fork: the leases are the parent's
+            self._begin()
+        self._queue.lease_seconds = lease_secs
+        lease = self._queue.lease()
+        if lease is None:
+            self._renewer.clear()
+            if not block:
+                return None
+            # In a queue that had drained before, a program without an end waits for more.
+            lease = self._queue.lease(
+                wait_seconds=timeout or float("inf"), until_drained=not self._queue.drained()
+            )
+        if lease is None:
+            return None
+        self._held.append(lease)
+        self._renewer.add(lease, lease_secs)
+        return lease.item
+
+    def complete(self, value: Item) -> bool:
+        """Mark an item as done. Of several equal ones it is the one that was leased first.
+
+        Args:
+            value: What `lease` returned.
+
+        Returns:
+            True; False after a `LateWarning`, if we have no lease on such an item any more.
+        """
+        item = encode(value)
+        for lease in [held for held in self._held if held.item == item]:
+            try:
+                self._queue.complete(lease)
+            except LeaseLost:
+                done = False  # an equal one may be ours still: this one, lent to us again
+            else:
+                done = True
+            self._held.remove(lease)
+            self._renewer.remove(lease)
+            if done:
+                return True
+        warnings.warn(
+            f"Too late for {shown(item)}: this worker has no lease on it any more, so nothing "
+            "is recorded. The item is, or will be, lent to another worker.",
+            LateWarning,
+            stacklevel=2,
+        )
+        return False
+
+
+@dataclass
+class _Renewed:
+    """A lease that is renewed: for how many seconds, and when next by `time.monotonic`."""
+
+    lease: Lease
+    seconds: float
+    due: float
+
+
+class _Renewer:
+    """Renews leases from a thread with a connection of its own, which starts when needed."""
+
+    def __init__(self, queue: WorkQueue) -> None:
+        self._queue = queue
+        self._changed = threading.Condition()
+        self._renewed: dict[str, _Renewed] = {}
+        self._stopped = False
+        self._thread: threading.Thread | None = None
+
+    def add(self, lease: Lease, seconds: float) -> None:
+        """Renew this lease from now on."""
+        with self._changed:
+            self._renewed[lease.id] = _Renewed(lease, seconds, time.monotonic() + seconds / 4)
+            self._changed.notify()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="rediswq-renew", daemon=True)
+            self._thread.start()
+
+    def remove(self, lease: Lease) -> None:
+        """Renew this lease no longer."""
+        with self._changed:
+            self._renewed.pop(lease.id, None)
+
+    def clear(self) -> None:
+        """Renew nothing any longer."""
+        with self._changed:
+            self._renewed.clear()
+
+    def stop(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+
+    def _run(self) -> None:
+        with self._queue.copy(timeout_seconds=3.0) as queue:
+            queue.patience_seconds = 1.0
+            while one := self._next():
+                try:
+                    queue.renew(one.lease, one.seconds)
+                    one.due = time.monotonic() + one.seconds / 4
+                except LeaseLost:
+                    self.remove(one.lease)
+                except QueueError:  # Redis is away; `complete` will say so if it stays away
+                    one.due = time.monotonic() + one.seconds / 16
+
+    def _next(self) -> _Renewed | None:
+        """Wait until a lease is to be renewed, and return it; None: the end."""
+        with self._changed:
+            while not self._stopped:
+                one = min(self._renewed.values(), key=lambda one: one.due, default=None)
+                if one and one.due <= time.monotonic():
+                    return one
+                self._changed.wait(one.due - time.monotonic() if one else None)
+        return None
