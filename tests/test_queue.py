@@ -588,6 +588,19 @@ class TestPoison:
         stats = queue.stats()
         assert (stats.done, stats.dead, stats.failed) == (1, 1, 2)
 
+    def test_nothing_that_a_call_does_besides_is_left_out_of_the_events(
+        self, make_queue: MakeQueue
+    ) -> None:
+        queue, dies = make_queue("lives", max_attempts=1), make_queue("dies", lease_seconds=0.02)
+        queue.put(["poison", "apple", "banana"])
+        assert dies.lease()
+        lease = queue.lease()
+        assert lease
+        time.sleep(0.03)
+        assert queue.complete_and_lease(lease)  # in the same call the poison's lease runs out
+        kinds = [event.kind for event in queue.events()]
+        assert kinds == ["put", "lease", "lease", "expire", "dead", "complete", "lease"]
+
     def test_an_item_that_kills_its_workers_is_dead_too(self, make_queue: MakeQueue) -> None:
         queue = make_queue(lease_seconds=0.02, max_attempts=3)
         queue.put("poison")

@@ -20,12 +20,12 @@ fault-tolerant mechanism for distributed file cache consistency" (1989).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from .connection import Argument
-from .errors import ItemTooLarge, LeaseLost, QueueError, RedisRefused
-from .items import Item, Lease, encode_result, windows
-from .storedqueue import StoredQueue
+from .errors import LeaseLost
+from .items import Lease, encode_result
+from .storedqueue import StoredQueue, check_lease_seconds
 
 MAX_BATCH = 500
 _LONGEST_WAIT_SECONDS = 30.0
@@ -52,90 +52,6 @@ class WorkQueue(StoredQueue):
     Every method may raise `RedisUnreachable`, `RedisRefused`, `WrongKeyType` or `WrongVersion`.
     A queue may be shared by threads; `copy` gives a thread that waits one of its own.
     """
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        host: str | None = None,
-        port: int | None = None,
-        password: str | None = None,
-        username: str | None = None,
-        url: str | None = None,
-        worker: str | None = None,
-        lease_seconds: float = 30.0,
-        max_attempts: int | None = 5,
-        patience_seconds: float = 5.0,
-    ) -> None:
-        _check_lease_seconds(lease_seconds)
-        if max_attempts is not None and max_attempts < 1:
-            raise ValueError(f"max_attempts is {max_attempts}; it must be 1 or more, or None.")
-        self.lease_seconds = lease_seconds
-        self.max_attempts = max_attempts
-        self._interrupted = False
-        super().__init__(
-            name,
-            host=host,
-            port=port,
-            password=password,
-            username=username,
-            url=url,
-            worker=worker,
-            patience_seconds=patience_seconds,
-        )
-
-    # -- filling
-
-    def put(
-        self,
-        items: Item | Iterable[Item],
-        *,
-        progress: Callable[[int], None] | None = None,
-        resume: str = "",
-    ) -> int:
-        """Append items.
-
-        Args:
-            items: One item, or any iterable of items, of any length: it is read piece by piece.
-                Bytes are taken as they are, text as UTF-8, anything else as JSON. (A list as
-                one item: put it into a list.)
-            progress: Called now and then with the number of items that are in by now.
-            resume: A name for this filling. The queue counts what came in under it, so after
-                any failure the same call with the same items goes on where it was cut off.
-
-        Returns:
-            How many items were added.
-
-        Raises:
-            ItemTooLarge: An item has more than 16 MiB. What came before it in the iterable may
-                be in the queue; the message says how many that is.
-        """
-        before = added = 0
-        if resume:
-            before = int(self._ready.command("HGET", self._keys["counts"], f"filled {resume}") or 0)
-        window: list[tuple[bytes, ...]] = []
-        try:
-            for window in windows(items, before):
-                calls: list[tuple[Argument, ...]] = []
-                position = before + added
-                for chunk in window:
-                    calls.append((resume, position, *chunk))
-                    position += len(chunk)
-                replies = self._ready.run_in_turn(self._scripts["put"], calls)
-                if min(replies) < 0:
-                    raise QueueError(_interrupted(added, replies))
-                added = position - before
-                if progress:
-                    progress(added)
-        except ItemTooLarge as error:
-            raise ItemTooLarge(f"{error} {added} items before it are in the queue.") from None
-        except RedisRefused as error:
-            answered = zip(window, error.answers, strict=False)
-            added += sum(len(chunk) for chunk, answer in answered if answer >= 0)
-            raise RedisRefused(f"{error} The first {added} items are in the queue.") from None
-        return added
-
-    # -- working
 
     def lease(self, *, wait_seconds: float = 0.0, until_drained: bool = True) -> Lease | None:
         """Borrow the next item.
@@ -264,7 +180,7 @@ class WorkQueue(StoredQueue):
         if len(leases) > MAX_BATCH:
             raise ValueError(f"A batch is at most {MAX_BATCH} items.")
         seconds = self.lease_seconds if lease_seconds is None else lease_seconds
-        _check_lease_seconds(seconds)
+        check_lease_seconds(seconds)
         deadline, *renewed = self._ready.run(
             self._scripts["renew"], int(seconds * 1000), *(x.id for x in leases)
         )
@@ -311,11 +227,6 @@ class WorkQueue(StoredQueue):
         return answer
 
 
-def _check_lease_seconds(seconds: float) -> None:
-    if not 0.001 <= seconds <= 7 * 86400:
-        raise ValueError(f"lease_seconds is {seconds}; it must be 0.001 s to 7 days.")
-
-
 def _lost(leases: list[Lease]) -> LeaseLost:
     names = ", ".join(lease.id for lease in leases[:3]) + (" ..." if len(leases) > 3 else "")
     error = LeaseLost(
@@ -324,11 +235,3 @@ def _lost(leases: list[Lease]) -> LeaseLost:
     )
     error.lost = leases
     return error
-
-
-def _interrupted(added: int, replies: Sequence[int]) -> str:
-    if -2 in replies:
-        why = "somebody else fills the queue under the same name. Let one of you finish first"
-    else:
-        why = "Redis lost its memory of the calls before. Look at the queue before you go on"
-    return f"The filling was interrupted after {added} items: {why}."

@@ -20,7 +20,9 @@ def shown(text: bytes | str, longest: int = LONGEST_LINE) -> str:
     start = text[:longest]
     if isinstance(start, bytes):
         start = start.decode("utf-8", "backslashreplace")
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in start)
+    line = start
+    if not start.isprintable():
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in start)
     return line + " ..." if len(text) > longest else line
 
 

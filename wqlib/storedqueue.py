@@ -1,4 +1,4 @@
-"""A queue as it lies in Redis: how to reach it, look into it, and tidy it up.
+"""A queue as it lies in Redis: how to reach it, fill it, look into it, and tidy it up.
 
 `WorkQueue` adds what workers do. The keys are described in `lua/common.lua`, the counters in
 `lua/snapshot.lua`.
@@ -12,15 +12,15 @@ import os
 import socket
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from .connection import Address, Doorbell, Link, Script
-from .errors import WrongKeyType, WrongVersion
+from .connection import Address, Argument, Doorbell, Link, Script
+from .errors import ItemTooLarge, QueueError, RedisRefused, WrongKeyType, WrongVersion
 from .events import Event, decode
-from .items import CHUNK_ITEMS, DeadItem, Lease, Snapshot, Stats
+from .items import CHUNK_ITEMS, DeadItem, Item, Lease, Snapshot, Stats, windows
 
 MAX_SHOWN = 5000
 
@@ -42,21 +42,26 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class StoredQueue:
-    """The part of `WorkQueue` that is not about work; see there for the arguments."""
+    """What a `WorkQueue` is without workers; see there for the arguments."""
 
     def __init__(
         self,
         name: str,
         *,
-        host: str | None,
-        port: int | None,
-        password: str | None,
-        username: str | None,
-        url: str | None,
-        worker: str | None,
-        patience_seconds: float,
+        host: str | None = None,
+        port: int | None = None,
+        password: str | None = None,
+        username: str | None = None,
+        url: str | None = None,
+        worker: str | None = None,
+        lease_seconds: float = 30.0,
+        max_attempts: int | None = 5,
+        patience_seconds: float = 5.0,
     ) -> None:
         _check_name(name)
+        check_lease_seconds(lease_seconds)
+        if max_attempts is not None and max_attempts < 1:
+            raise ValueError(f"max_attempts is {max_attempts}; it must be 1 or more, or None.")
         address = Address.from_url(url) if url else Address.from_environment()
         given: dict[str, Any] = {
             "host": host,
@@ -71,6 +76,9 @@ class StoredQueue:
             raise ValueError(
                 f"The worker's name {self.worker!r} must be UTF-8 without white space."
             )
+        self.lease_seconds = lease_seconds
+        self.max_attempts = max_attempts
+        self._interrupted = False
         self._patience_seconds = patience_seconds
         self._timeout_seconds = 10.0
         self._list = name.encode()
@@ -153,6 +161,57 @@ class StoredQueue:
                 "Choose another name, or remove that key if nobody needs it."
             )
         self._checked = True
+
+    # -- filling
+
+    def put(
+        self,
+        items: Item | Iterable[Item],
+        *,
+        progress: Callable[[int], None] | None = None,
+        resume: str = "",
+    ) -> int:
+        """Append items.
+
+        Args:
+            items: One item, or any iterable of items, of any length: it is read piece by piece.
+                Bytes are taken as they are, text as UTF-8, anything else as JSON. (A list as
+                one item: put it into a list.)
+            progress: Called now and then with the number of items that are in by now.
+            resume: A name for this filling. The queue counts what came in under it, so after
+                any failure the same call with the same items goes on where it was cut off.
+
+        Returns:
+            How many items were added.
+
+        Raises:
+            ItemTooLarge: An item has more than 16 MiB. What came before it in the iterable may
+                be in the queue; the message says how many that is.
+        """
+        before = added = 0
+        if resume:
+            before = int(self._ready.command("HGET", self._keys["counts"], f"filled {resume}") or 0)
+        window: list[tuple[bytes, ...]] = []
+        try:
+            for window in windows(items, before):
+                calls: list[tuple[Argument, ...]] = []
+                position = before + added
+                for chunk in window:
+                    calls.append((resume, position, *chunk))
+                    position += len(chunk)
+                replies = self._ready.run_in_turn(self._scripts["put"], calls)
+                if min(replies) < 0:
+                    raise QueueError(_cut_off(added, replies))
+                added = position - before
+                if progress:
+                    progress(added)
+        except ItemTooLarge as error:
+            raise ItemTooLarge(f"{error} {added} items before it are in the queue.") from None
+        except RedisRefused as error:
+            answered = zip(window, error.answers, strict=False)
+            added += sum(len(chunk) for chunk, answer in answered if answer >= 0)
+            raise RedisRefused(f"{error} The first {added} items are in the queue.") from None
+        return added
 
     # -- looking
 
@@ -290,6 +349,12 @@ def _dead_items(flat: list[bytes], records: list[bytes | None]) -> list[DeadItem
     return sorted(found, key=lambda dead: dead.item_id)
 
 
+def check_lease_seconds(seconds: float) -> None:
+    """Refuse a lease that makes no sense, with a ValueError."""
+    if not 0.001 <= seconds <= 7 * 86400:
+        raise ValueError(f"lease_seconds is {seconds}; it must be 0.001 s to 7 days.")
+
+
 def _check_name(name: str) -> None:
     if not name or len(name.encode()) > 512:
         raise ValueError("A queue needs a name of 1 to 512 bytes.")
@@ -298,3 +363,11 @@ def _check_name(name: str) -> None:
             f"The queue's name {name!r} must not contain {{ or }}: "
             "Redis Cluster would spread its keys over several servers."
         )
+
+
+def _cut_off(added: int, replies: Sequence[int]) -> str:
+    if -2 in replies:
+        why = "somebody else fills the queue under the same name. Let one of you finish first"
+    else:
+        why = "Redis lost its memory of the calls before. Look at the queue before you go on"
+    return f"The filling was interrupted after {added} items: {why}."

@@ -38,7 +38,7 @@ local deadline = now + ARGV[3] .. ''
 
 -- One item completed and a new one lent: the case that must be fast. It does what the rest of the
 -- script does, without tables and loops.
-if given == 7 and wanted == 1 and pending > 0 and call('ZCARD', requeued) == 0
+if given == 7 and wanted == 1 and pending > 0 and #story == 0 and call('ZCARD', requeued) == 0
     and call('ZREM', leases, ARGV[6]) == 1 then
   call('HDEL', leased, ARGV[6])
   if not string.find(ARGV[6], '^%d+%-1@') then
