@@ -549,7 +549,7 @@ def test_what_goes_wrong_with_redis_is_told_in_plain_words(
         for command in (["stats"], ["export"], ["peek"], ["dead"], ["requeue"]):
             answer = run(*command, "no queue")
             assert (answer.code, answer.out) == (1, "")
-            assert "is not a list" in answer.err
+            assert "and not a list" in answer.err
         client.delete("no queue")
     away = process("stats", "job2", "--redis", "redis://127.0.0.1:1")
     assert (away.returncode, away.stdout) == (1, b"")

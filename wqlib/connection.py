@@ -237,6 +237,11 @@ class Link:
         with self._lock:
             return self._insist([_packed(*words)])[0]
 
+    def commands(self, *commands: Sequence[Argument]) -> list[Any]:
+        """Send several commands in one go and return their replies."""
+        with self._lock:
+            return self._insist([_packed(*words) for words in commands])
+
     def run(self, script: Script, *arguments: Argument) -> Any:
         """Run a script under the next number and return its reply.
 

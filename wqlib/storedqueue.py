@@ -23,10 +23,12 @@ from .events import Event, decode
 from .items import CHUNK_ITEMS, DeadItem, Item, Lease, Snapshot, Stats, windows
 
 MAX_SHOWN = 5000
+VERSION = b"1"  # of the arrangement of keys, as in lua/common.lua
 
 # The keys of a queue after the list itself, in the order of lua/common.lua.
 _KEYS = ("leases", "leased", "requeued", "tries", "dead", "counts", "results", "events", "drained")
-_SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "snapshot", "clear", "check")
+_KINDS = ("list", "zset", "hash", "zset", *["hash"] * 4, "stream", "list")
+_SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "snapshot", "clear")
 _READ_BLOCK_SECONDS = 2.0
 
 # After a fork, parent and child must share neither a connection nor the numbers of calls.
@@ -149,16 +151,22 @@ class StoredQueue:
 
     def _check(self) -> None:
         """Refuse keys that are not what this library makes of them."""
-        fault = [word.decode("utf-8", "replace") for word in self._link.run(self._scripts["check"])]
-        if len(fault) == 1:
+        keys = [self._list, *self._keys.values()]
+        kinds = self._link.commands(*(("TYPE", key) for key in keys))
+        for key, kind, right in zip(keys, kinds, _KINDS, strict=True):
+            if kind.decode() not in (right, "none"):
+                raise WrongKeyType(
+                    f"The queue {self.name} needs the key {key.decode()}, but that is a "
+                    f"{kind.decode()} and not a {right}. Choose another name, or remove that key "
+                    "if nobody needs it."
+                )
+        counts = self._keys["counts"]
+        exists, version = self._link.commands(("EXISTS", counts), ("HGET", counts, "version"))
+        if exists and version != VERSION:
             raise WrongVersion(
-                f"The queue {self.name} was made by another version of wqlib (its keys have "
-                f"version {fault[0]}). Use that version, or another name for the queue."
-            )
-        if fault:
-            raise WrongKeyType(
-                f"The queue {self.name} needs the key {fault[0]}, but that is a {fault[1]}. "
-                "Choose another name, or remove that key if nobody needs it."
+                f"The queue {self.name} was made by another version of wqlib: its keys have "
+                f"version {(version or b'none').decode()}, not {VERSION.decode()}. Use that "
+                "version of wqlib, or another name for the queue."
             )
         self._checked = True
 

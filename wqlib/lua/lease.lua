@@ -18,18 +18,17 @@
 --include common
 local wanted, given = tonumber(ARGV[4]), #ARGV
 
--- Take back what ran out, the oldest first in line. What is still in `leases` then is in force,
--- as far as this call is concerned.
+-- Take back what ran out, the oldest first in line. What is then still in `leases` is in force.
 if call('ZCOUNT', leases, '-inf', now) > 0 then
   --include end_lease
   local late = call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, math.max(16, 2 * wanted))
-  for i = #late, 1, -1 do
-    end_lease('expire', late[i], '', tonumber(ARGV[5]))
-  end
   for i = 6, given, 2 do
-    local ends = call('ZSCORE', leases, ARGV[i])
+    late[#late + 1] = ARGV[i] -- perhaps late, and beyond the bound
+  end
+  for i = #late, 1, -1 do
+    local ends = call('ZSCORE', leases, late[i])
     if ends and tonumber(ends) <= now then
-      end_lease('expire', ARGV[i], '', tonumber(ARGV[5]))
+      end_lease('expire', late[i], '', tonumber(ARGV[5]))
     end
   end
 end
@@ -47,14 +46,14 @@ if given == 7 and wanted == 1 and pending > 0 and #story == 0 and call('ZCARD', 
   if ARGV[7] ~= '' then
     call('HSET', results, string.match(ARGV[6], '^%d+'), string.sub(ARGV[7], 2))
   end
-  local item, number = call('LPOP', list), call('HINCRBY', counts, 'items', 1)
-  local lease_id = number .. '-1@' .. ARGV[2]
+  local item, token = call('LPOP', list), call('HINCRBY', counts, 'items', 1) .. '-1'
+  local lease_id = token .. '@' .. ARGV[2]
   call('ZADD', leases, deadline, lease_id)
   call('HSET', leased, lease_id, item)
   pending = pending - 1
   story = { 'complete', ARGV[6], 'lease', lease_id .. ' ' .. string.sub(item, 1, PREVIEW_BYTES),
     'until', deadline }
-  local kept = ' ' .. deadline .. ' ' .. number .. ' ' .. number
+  local kept = ' ' .. deadline .. ' ' .. token
   --include close
   return { '', deadline, pending, -1, lease_id, item }
 end
@@ -71,12 +70,8 @@ if all_live then
 else
   --include before
   if before then
-    local deadline, first, last, tokens
-    lost, deadline, first, last, tokens = string.match(before, ' (%S*) (%d+) (%d+) (%d+)(.*)$')
+    local lost, deadline, tokens = string.match(before, ' (%S*) (%d+)(.*)$')
     local answer = { lost, deadline, pending, 0 }
-    for number = first, last do
-      tokens = tokens .. ' ' .. number .. '-1'
-    end
     for token in string.gmatch(tokens, '%S+') do
       local lease_id = token .. '@' .. ARGV[2]
       local ends = call('ZSCORE', leases, lease_id)
@@ -110,12 +105,11 @@ end
 
 -- Lend.
 local answer = { lost, deadline, pending, -1 }
-local first, last, tokens = 1, 0, '' -- numbers of the new items; tokens of those that came back
+local kept = lost .. ' ' .. deadline
 if wanted > 0 and pending > 0 then
   local items = call('LPOP', list, wanted)
-  local fresh, known = #items, nil
+  local fresh, known = #items, {}
   if call('ZCARD', requeued) > 0 then
-    known = {}
     for i, item in ipairs(items) do
       local digest = redis.sha1hex(item)
       known[i] = call('ZRANGEBYLEX', requeued,
@@ -127,23 +121,19 @@ if wanted > 0 and pending > 0 then
     end
     call('HINCRBY', counts, 'again', #items - fresh)
   end
-  last = call('HINCRBY', counts, 'items', fresh)
-  first = last - fresh + 1
-  if first == 1 then
+  local number, deadlines = call('HINCRBY', counts, 'items', fresh) - fresh, {}
+  if number == 0 then
     call('HSET', counts, 'version', VERSION)
   end
-  local number, deadlines = first, {}
   for i = 1, #items do
-    local token
-    if known and known[i] then
-      local item_id, attempt = string.match(known[i], ':(%d+)%-(%d+)$')
-      token = item_id .. '-' .. attempt + 1
-      tokens = tokens .. ' ' .. token
-    else
-      token = number .. '-1'
+    local item_id, attempt = string.match(known[i] or '', ':(%d+)%-(%d+)$')
+    if not item_id then
       number = number + 1
+      item_id, attempt = number, 0
     end
-    local lease_id, item = token .. '@' .. ARGV[2], items[i]
+    local token, item = item_id .. '-' .. attempt + 1, items[i]
+    local lease_id = token .. '@' .. ARGV[2]
+    kept = kept .. ' ' .. token
     answer[2 * i + 3] = lease_id
     answer[2 * i + 4] = item
     deadlines[2 * i - 1] = deadline
@@ -166,6 +156,5 @@ else
     call('DEL', drained) -- from an earlier round; whoever waits, waits for the next
   end
 end
-local kept = lost .. ' ' .. deadline .. ' ' .. first .. ' ' .. last .. tokens
 --include close
 return answer

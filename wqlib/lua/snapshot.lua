@@ -12,31 +12,23 @@
 ]]
 
 --include common
--- The values in `hash` of every second of `names`.
-local function values(hash, names)
-  local fields = {}
-  for i = 1, #names, 2 do
-    fields[#fields + 1] = names[i]
-  end
-  return fields[1] and call('HMGET', hash, unpack(fields)) or {}
-end
-
 local last = ARGV[2] - 1
 local answer = {
   now, pending, call('ZCARD', leases), call('HLEN', dead), call('HGETALL', counts),
 }
 if last >= 0 then
-  local lent = call('ZRANGE', leases, 0, last, 'WITHSCORES')
-  local given_up = {}
-  for _, item_id in ipairs(call('HKEYS', dead)) do
-    if #given_up > 2 * last then
-      break
-    end
-    given_up[#given_up + 1] = item_id
-    given_up[#given_up + 1] = call('HGET', dead, item_id)
+  local lent, items = call('ZRANGE', leases, 0, last, 'WITHSCORES'), {}
+  for i = 1, #lent, 2 do
+    items[#items + 1] = call('HGET', leased, lent[i])
   end
-  answer[6] = call('LRANGE', list, 0, last)
-  answer[7], answer[8] = lent, values(leased, lent)
-  answer[9], answer[10] = given_up, values(tries, given_up)
+  local given_up, records = {}, {}
+  for i, item_id in ipairs(call('HKEYS', dead)) do
+    if i <= last + 1 then
+      given_up[2 * i - 1], given_up[2 * i] = item_id, call('HGET', dead, item_id)
+      records[i] = call('HGET', tries, item_id)
+    end
+  end
+  answer[6], answer[7], answer[8] = call('LRANGE', list, 0, last), lent, items
+  answer[9], answer[10] = given_up, records
 end
 return answer
