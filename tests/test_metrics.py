@@ -164,7 +164,7 @@ def test_one_bad_queue_does_not_hide_the_others(
     exporter.scrape()
     code, said = exporter.end()
     assert code == 0
-    assert "no queue: A key with the queue's name is there already" in said
+    assert "needs the key no queue, but that is a string" in said
     assert "no queue: is back" in said
 
 

@@ -105,17 +105,19 @@ end
 
 -- Lend.
 local answer = { lost, deadline, pending, -1 }
-local kept = lost .. ' ' .. deadline
+local tokens = {}
 if wanted > 0 and pending > 0 then
   local items = call('LPOP', list, wanted)
-  local fresh, known = #items, {}
+  local fresh = #items
   if call('ZCARD', requeued) > 0 then
     for i, item in ipairs(items) do
       local digest = redis.sha1hex(item)
-      known[i] = call('ZRANGEBYLEX', requeued,
+      local known = call('ZRANGEBYLEX', requeued,
         '[' .. digest .. ':', '(' .. digest .. ';', 'LIMIT', 0, 1)[1]
-      if known[i] then
-        call('ZREM', requeued, known[i])
+      if known then
+        call('ZREM', requeued, known)
+        local item_id, attempt = string.match(known, ':(%d+)%-(%d+)$')
+        tokens[i] = item_id .. '-' .. attempt + 1
         fresh = fresh - 1
       end
     end
@@ -126,14 +128,11 @@ if wanted > 0 and pending > 0 then
     call('HSET', counts, 'version', VERSION)
   end
   for i = 1, #items do
-    local item_id, attempt = string.match(known[i] or '', ':(%d+)%-(%d+)$')
-    if not item_id then
+    if not tokens[i] then
       number = number + 1
-      item_id, attempt = number, 0
+      tokens[i] = number .. '-1'
     end
-    local token, item = item_id .. '-' .. attempt + 1, items[i]
-    local lease_id = token .. '@' .. ARGV[2]
-    kept = kept .. ' ' .. token
+    local lease_id, item = tokens[i] .. '@' .. ARGV[2], items[i]
     answer[2 * i + 3] = lease_id
     answer[2 * i + 4] = item
     deadlines[2 * i - 1] = deadline
@@ -156,5 +155,6 @@ else
     call('DEL', drained) -- from an earlier round; whoever waits, waits for the next
   end
 end
+local kept = lost .. ' ' .. deadline .. ' ' .. table.concat(tokens, ' ')
 --include close
 return answer
