@@ -1,0 +1,443 @@
+"""Every state that a small queue can get into: every interleaving of calls, every crash point.
+
+    python tests/queue_exploration.py --items a,b,c --workers AB --seconds 600
+
+Breadth first over the real Redis: a state is all that lies in Redis, with what each worker
+holds in its hands. From each state every step is tried: each call of each worker, answered or
+with its reply lost, its repetition, a late copy of it, the death of a worker, and time going
+by up to the next deadline or half a lease. Redis and the model must agree on each step, and
+each state must keep the promises (`_broken_promise`).
+
+States that differ only in a way that no promise depends on are one: histories, counters, the
+names of the workers, absolute times and numbers of attempts (their order is kept). Without
+that there would be infinitely many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from queue_model import Disagreement, Model, Past
+from queue_world import LEASE_MS, NAME, Call, Hand, World, counts, lent
+from scripts import VIRTUAL_TIME, changed
+
+from wqlib.events import decode
+from wqlib.redisserver import RedisServer
+
+_PREFIX = f"{{{NAME}}}:".encode()
+# One round trip each. The values of the keys that matter come with their DUMPs. The events of
+# the past are not kept, so those that are there are those of the last step.
+_SAVE = """
+local dump, values = {}, {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'stream' then
+    dump[#dump + 1], dump[#dump + 2] = key, redis.call('DUMP', key)
+  end
+  if kind ~= 'string' then
+    values[#values + 1] = key
+    values[#values + 1] = kind == 'list' and redis.call('LRANGE', key, 0, -1)
+      or kind == 'hash' and redis.call('HGETALL', key)
+      or kind == 'zset' and redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+      or kind == 'stream' and redis.call('XRANGE', key, '-', '+')
+  end
+end
+return { dump, values }
+"""
+_LOAD = """
+redis.call('FLUSHDB')
+for i = 1, #ARGV, 2 do redis.call('RESTORE', ARGV[i], 0, ARGV[i + 1]) end
+"""
+
+
+class Step(NamedTuple):
+    """Something that may happen next. `what` is call, repeat, late copy, crash or tick."""
+
+    what: str
+    worker: str = ""
+    call: Call | None = None
+    reply_lost: bool = False
+    ms: int = 0
+
+    def __str__(self) -> str:
+        if self.what == "tick":
+            return f"{self.ms / 1000:g} s pass"
+        if self.what != "call":
+            return f"{self.worker}: {self.what}"
+        return f"{self.worker}: {self.call}" + (" and the reply is lost" if self.reply_lost else "")
+
+
+@dataclass(frozen=True)
+class State:
+    """All that there is at one moment, and how it came to it."""
+
+    dump: tuple[bytes, ...]
+    values: dict[bytes, list[Any]]
+    model: Model
+    hands: dict[str, Hand]
+    number: int = 0
+    before: State | None = None
+    step: Step | None = None
+
+    def path(self) -> list[str]:
+        """The steps from the beginning."""
+        return [*self.before.path(), str(self.step)] if self.before else []
+
+
+class Violation(AssertionError):
+    """A promise is broken; the message holds the shortest way to it."""
+
+
+@dataclass
+class Report:
+    """What an exploration found.
+
+    Attributes:
+        states: How many different states were reached.
+        transitions: How many steps were tried.
+        unexplored: How many states were left when the time was up.
+    """
+
+    states: int = 0
+    transitions: int = 0
+    unexplored: int = 0
+    _ways_back: dict[int, list[int]] = field(default_factory=dict)
+    _ends: list[int] = field(default_factory=list)
+
+    def stuck(self) -> int:
+        """How many states no steps lead out of, to a queue that has drained."""
+        reached, todo = set(self._ends), list(self._ends)
+        while todo:
+            for number in self._ways_back.get(todo.pop(), ()):
+                if number not in reached:
+                    reached.add(number)
+                    todo.append(number)
+        return self.states - len(reached)
+
+
+class Explorer:
+    """Explores the states of a queue that starts with `items`.
+
+    Args:
+        url: A Redis that is ours alone.
+        items: The items, each in the form `<name>`.
+        workers: Names of the workers, one letter each.
+        most_held: How many leases a worker holds at most.
+        most_doubts: How many workers at most miss a reply at the same time.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        items: Sequence[bytes],
+        *,
+        workers: str = "AB",
+        most_held: int = 1,
+        most_doubts: int = 1,
+        max_attempts: int = 2,
+    ) -> None:
+        self.items, self.most_held, self.most_doubts = items, most_held, most_doubts
+        self.world = World(url, workers, max_attempts=max_attempts)
+        self._save = self.world.client.register_script(_SAVE)
+        self._load = self.world.client.register_script(_LOAD)
+
+    def explore(self, seconds: float = float("inf")) -> Report:
+        """Go everywhere, or as far as the time allows.
+
+        Raises:
+            Violation: A promise is broken.
+        """
+        report, known, give_up_at = Report(), {}, time.monotonic() + seconds
+        self.world.push(tuple(self.items))
+        todo = deque([self._arrive(None, None)])
+        known[canonical(todo[0])] = 0
+        report.states = 1
+        while todo and time.monotonic() < give_up_at:
+            state = todo.popleft()
+            for step in self._steps(state):
+                report.transitions += 1
+                reached = self._try(state, step)
+                key = canonical(reached)
+                if key not in known:
+                    self._look(reached)
+                    known[key] = report.states
+                    report.states += 1
+                    todo.append(
+                        State(
+                            reached.dump,
+                            reached.values,
+                            reached.model,
+                            reached.hands,
+                            known[key],
+                            state,
+                            step,
+                        )
+                    )
+                    if reached.model.drained:
+                        report._ends.append(known[key])
+                report._ways_back.setdefault(known[key], []).append(state.number)
+        report.unexplored = len(todo)
+        return report
+
+    def _steps(self, state: State) -> Iterator[Step]:
+        doubts = sum(1 for hand in state.hands.values() if hand.doubt)
+        for worker, hand in state.hands.items():
+            if hand.doubt:
+                yield Step("repeat", worker)
+                yield Step("crash", worker)
+                continue
+            for call in self._calls(hand):
+                yield Step("call", worker, call)
+                if doubts < self.most_doubts:
+                    yield Step("call", worker, call, reply_lost=True)
+            if hand.last:
+                yield Step("late copy", worker)
+            if hand.held:
+                yield Step("crash", worker)
+        if state.model.dead:
+            worker = next(iter(state.hands))
+            if not state.hands[worker].doubt:
+                yield Step("call", worker, Call("requeue_dead", item_ids=tuple(state.model.dead)))
+        if any(held.deadline > state.model.now for held in state.model.leases.values()):
+            yield Step("tick", ms=LEASE_MS // 2)
+
+    def _calls(self, hand: Hand) -> Iterator[Call]:
+        if len(hand.held) < self.most_held:
+            yield Call("exchange", count=1)
+        for lease in hand.held:
+            one = (lease,)
+            # The result tells who did what: `_broken_promise` reads it again.
+            result = (lease.item + b" " + lease.id.encode(),)
+            yield Call("exchange", one, result)
+            yield Call("exchange", one, result, count=1)
+            yield Call("renew", one)
+            yield Call("release", one)
+            yield Call("fail", one)
+        if len(hand.held) > 1:
+            done = tuple(lease.item + b" " + lease.id.encode() for lease in hand.held)
+            yield Call("exchange", hand.held, done, count=2)
+            yield Call("release", hand.held)
+
+    def _try(self, state: State, step: Step) -> State:
+        world = self.world
+        self._load(args=state.dump)
+        world.model, world.hands = state.model.copy(), dict(state.hands)
+        world.clock.now = world.model.now
+        try:
+            if step.what == "tick":
+                world.tick(step.ms)
+            elif step.what == "crash":
+                world.crash(step.worker)
+            elif step.what == "repeat":
+                world.repeat(step.worker)
+            elif step.what == "late copy":
+                world.late_copy(step.worker)
+            elif step.call:
+                world.call(step.worker, step.call, reply_lost=step.reply_lost)
+            reached = self._arrive(state, step)
+            _compare(reached)
+        except Disagreement as error:
+            raise Violation(_story([*state.path(), str(step)], str(error))) from None
+        if broken := self._broken_promise(reached):
+            raise Violation(_story([*state.path(), str(step)], broken))
+        return reached
+
+    def _look(self, state: State) -> None:
+        """Do all methods that only look agree with the model?"""
+        try:
+            self.world.check()
+        except Disagreement as error:
+            raise Violation(_story(state.path(), str(error))) from None
+
+    def _arrive(self, before: State | None, step: Step | None) -> State:
+        dump, flat = self._save()
+        values = dict(zip(flat[::2], flat[1::2], strict=True))
+        return State(tuple(dump), values, self.world.model, self.world.hands, 0, before, step)
+
+    def _broken_promise(self, state: State) -> str:
+        """What is wrong with what lies in Redis, read without the model's help."""
+        pending = state.values.get(NAME.encode(), [])
+        leased = _pairs(state.values.get(_PREFIX + b"leased", []))
+        leases = _pairs(state.values.get(_PREFIX + b"leases", []))
+        dead = _pairs(state.values.get(_PREFIX + b"dead", []))
+        results = _pairs(state.values.get(_PREFIX + b"results", []))
+        done = [result.partition(b" ")[0] for result in results.values()]
+        everywhere = Counter([*pending, *leased.values(), *dead.values(), *done])
+        if everywhere != Counter(self.items):
+            return f"of {list(self.items)} there are {dict(everywhere)}"
+        if leased.keys() != leases.keys():
+            return f"leases {list(leases)} on items {list(leased)}"
+        if is_over := not pending and not leases:
+            if not state.values.get(_PREFIX + b"drained"):
+                return "the queue has drained, but whoever waits is not told"
+        if is_over != state.model.drained:
+            return f"drained: {is_over}"
+        return ""
+
+
+def _compare(state: State) -> None:
+    """Does what lies in Redis agree with the model? (The quick check, made on each step.)"""
+    model, values = state.model, state.values
+    kept = _pairs(values.get(_PREFIX + b"counts", []))
+    numbers = {name: int(kept.get(name.encode(), 0)) for name in counts(model)._fields[4:]}
+    events = [e for entry in values.get(_PREFIX + b"events", []) for e in decode("0-0", entry[1])]
+    told = [(event.kind, event.lease_id or event.count) for event in events]
+    pairs = (
+        (values.get(NAME.encode(), []), model.pending),
+        (values.get(_PREFIX + b"leases", []), lent(model)),
+        (
+            _pairs(values.get(_PREFIX + b"leased", [])),
+            {lease_id.encode(): held.item for lease_id, held in model.leases.items()},
+        ),
+        (
+            _pairs(values.get(_PREFIX + b"dead", [])),
+            {b"%d" % item_id: item for item_id, (item, _) in model.dead.items()},
+        ),
+        (
+            _pairs(values.get(_PREFIX + b"results", [])),
+            {b"%d" % item_id: result for item_id, result in model.results.items()},
+        ),
+        (numbers, {name: model.counts[name] for name in numbers}),
+        (Counter(told), Counter(model.told)),
+    )
+    for seen, known in pairs:
+        if seen != known:
+            raise Disagreement(f"Redis has {seen!r}; the model has {known!r}")
+
+
+def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _story(path: Sequence[str], what: str) -> str:
+    steps = "\n".join(f"  {number}. {step}" for number, step in enumerate(path, 1))
+    return f"{what}\nThe shortest way to it, in {len(path)} steps:\n{steps}"
+
+
+# -- which states are alike
+
+_LEASE = re.compile(rb"(?<!\d)(\d+)-(\d+)(?!\d)")
+_ITEM = re.compile(rb"<\w+>")
+_COUNTERS = {b"done", b"dead", b"put", b"leases", b"expired", b"released", b"failed", b"requeued"}
+_IN_THE_MODEL = (b"leases", b"results", b"events")
+
+
+def canonical(state: State) -> bytes:
+    """A digest that is the same for states that are alike."""
+    workers = list(state.hands)
+    texts = [_text(state, names) for names in (workers, workers[::-1])]
+    return hashlib.blake2b(min(texts), digest_size=16).digest()
+
+
+def _text(state: State, workers: Sequence[str]) -> bytes:
+    """The state with items, workers and leases named in the order in which they appear."""
+    model = state.model
+    present = {b"%d-%d" % (p.item_id, p.attempt) for p in _pasts(model)}
+    names: dict[bytes, bytes] = {}
+
+    def name(kind: bytes, thing: bytes) -> bytes:
+        return names.setdefault(kind + thing, kind + b"%d" % len(names))
+
+    def renamed(row: object) -> bytes:
+        text = repr(row).encode()
+        for position, worker in enumerate(workers):
+            text = text.replace(b"@" + worker.encode(), b"@%d" % position)
+        text = _LEASE.sub(lambda m: name(b"id", m[1]) + b"-%d" % (m[0] in present), text)
+        return _ITEM.sub(lambda m: name(b"item", m[0]), text)
+
+    in_line = [(item, [p[:3] for p in model.returned.get(item, ())]) for item in model.pending]
+    rows = [renamed([(item, [b"%d-%d/%d" % p for p in some]) for item, some in in_line])]
+    rows += [renamed(pair) for pair in _deadlines(model)]
+    rows += [renamed(_hand(state.hands[worker])) for worker in workers]
+    # What has no order gets its names here, if it has none yet, and its order from them.
+    return b"\n".join([*rows, *sorted(map(renamed, _loose(state)))])
+
+
+def _loose(state: State) -> Iterator[object]:
+    """What lies in Redis in no order: hashes and sets, less what no promise depends on."""
+    yield from ((b"done %d-0" % item_id, item) for item_id, item in state.model.done.items())
+    for key, value in sorted(state.values.items()):
+        name = key.removeprefix(_PREFIX)
+        if name in _IN_THE_MODEL or b"clock" in name or key == NAME.encode():
+            continue
+        if name == b"requeued":
+            yield from (re.sub(rb"^\w+", b"came back", member) for member in value[::2])
+        elif name == b"drained":
+            yield name
+        else:
+            for field_name, what in _pairs(value).items():
+                if name == b"tries":
+                    yield _record(field_name, what)
+                elif name != b"counts" or field_name not in _COUNTERS | {b"items"}:
+                    yield (name, field_name, what)
+
+
+def _pasts(model: Model) -> Iterator[Past]:
+    yield from (held.past for held in model.leases.values())
+    yield from (past for _, past in model.dead.values())
+    for some in model.returned.values():
+        yield from some
+
+
+def _record(item_id: bytes, record: bytes) -> bytes:
+    """How often an item failed, without the history."""
+    kept = json.loads(record)
+    return b"%b-%d failed %d" % (item_id, kept["attempt"], kept["failed"])
+
+
+def _deadlines(model: Model) -> list[tuple[bytes, int]]:
+    """Leases in the order of their deadlines, and how long they last from now."""
+    flat = lent(model)
+    return [(x, max(0, int(at) - model.now)) for x, at in zip(flat[::2], flat[1::2], strict=True)]
+
+
+def _hand(hand: Hand) -> tuple[object, ...]:
+    doubt = hand.doubt and (
+        hand.doubt[0].kind,
+        [lease.id for lease in hand.doubt[0].leases],
+        hand.doubt[0].count,
+        [lease.id for lease in hand.doubt[2].leases],
+        hand.doubt[2].lost,
+        hand.doubt[2].value,
+    )
+    return ([lease.id for lease in hand.held], doubt)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Explore every state of a small queue.")
+    parser.add_argument("--items", default="a,b,c")
+    parser.add_argument("--workers", default="AB")
+    parser.add_argument("--held", type=int, default=1, help="leases a worker holds at most")
+    parser.add_argument("--doubts", type=int, default=1, help="replies missing at a time")
+    parser.add_argument("--seconds", type=float, default=600)
+    options = parser.parse_args()
+    items = [b"<%b>" % item for item in options.items.encode().split(b",")]
+    with RedisServer() as server, changed(VIRTUAL_TIME):
+        explorer = Explorer(
+            server.url,
+            items,
+            workers=options.workers,
+            most_held=options.held,
+            most_doubts=options.doubts,
+        )
+        try:
+            report = explorer.explore(options.seconds)
+        except Violation as error:
+            print(error)
+            return 1
+    rest = f" unexplored={report.unexplored}" if report.unexplored else f" stuck={report.stuck()}"
+    print(f"states={report.states} transitions={report.transitions} violations=0{rest}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,324 @@
+"""Real queues on a real Redis, held against the model call by call.
+
+A `World` has a few workers, each with a `WorkQueue` and with hands that hold leases. Every
+call goes to Redis and to the model, and both must say the same. A call may also lose its
+reply: Redis acted, but the worker does not know. It then repeats the call, or dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import redis
+from queue_model import Disagreement, Model
+from scripts import Clock
+
+from wqlib.errors import LeaseLost
+from wqlib.items import DeadItem, Lease
+from wqlib.queue import WorkQueue
+
+NAME = "world"
+LEASE_MS = 10_000
+
+
+class Call(NamedTuple):
+    """A call of a worker: the method (`exchange` stands for four), and its arguments."""
+
+    kind: str
+    leases: tuple[Lease, ...] = ()
+    results: tuple[bytes | None, ...] = ()
+    count: int = 0
+    items: tuple[bytes, ...] = ()
+    item_ids: tuple[int, ...] = ()
+    reason: str = ""
+    lease_ms: int = LEASE_MS
+
+    def __str__(self) -> str:
+        what: list[object] = [lease.id for lease in self.leases]
+        what += [*self.items, *self.item_ids]
+        if self.kind == "exchange":
+            what.append(f"count={self.count}")
+        return f"{self.kind}({', '.join(map(str, what))})"
+
+
+class Answer(NamedTuple):
+    """What a call gave: new or renewed leases, lost lease ids, and what else it returned."""
+
+    leases: tuple[Lease, ...] = ()
+    lost: tuple[str, ...] = ()
+    value: object = None
+
+
+@dataclass(frozen=True)
+class Hand:
+    """What a worker knows.
+
+    Attributes:
+        held: The leases that it believes to hold.
+        doubt: A call whose reply was lost, its number, and the answer; or None.
+        last: The same of the last call that was answered; or None.
+    """
+
+    held: tuple[Lease, ...] = ()
+    doubt: tuple[Call, int, Answer] | None = None
+    last: tuple[Call, int, Answer] | None = None
+
+
+class World:
+    """Some workers on one queue, and the model of it.
+
+    Args:
+        url: A Redis that is ours alone: all that is in it goes.
+        workers: Their names.
+        max_attempts: As for `WorkQueue`; 0 for None.
+    """
+
+    def __init__(self, url: str, workers: str, *, max_attempts: int = 2) -> None:
+        self.client = redis.Redis.from_url(url)
+        self.client.flushall()
+        self.clock = Clock(self.client)
+        self.model = Model(self.clock.now)
+        self.max_attempts = max_attempts
+        self.queues = {
+            worker: WorkQueue(
+                NAME,
+                url=url,
+                worker=worker,
+                lease_seconds=LEASE_MS / 1000,
+                max_attempts=max_attempts or None,
+            )
+            for worker in workers
+        }
+        self.observer = WorkQueue(NAME, url=url, worker="observer")
+        self.hands = {worker: Hand() for worker in workers}
+        self._last_event = "0"
+
+    def close(self) -> None:
+        for queue in (*self.queues.values(), self.observer):
+            queue.close()
+        self.client.close()
+
+    # -- what may happen
+
+    def push(self, items: tuple[bytes, ...]) -> None:
+        """Somebody's RPUSH."""
+        self.client.rpush(NAME, *items)
+        self.model.push(items)
+
+    def tick(self, ms: int) -> None:
+        """Time passes."""
+        self.clock.set(self.clock.now + ms)
+        self.model.now, self.model.told = self.clock.now, []
+
+    def crash(self, worker: str) -> None:
+        """A worker dies, and another one of that name knows nothing of it."""
+        self.hands[worker] = Hand()
+        self.model.told = []
+
+    def call(self, worker: str, call: Call, *, reply_lost: bool = False) -> Answer:
+        """A worker makes a call; if its reply is lost, the worker is in doubt afterwards."""
+        answer = perform(self.queues[worker], call)
+        agree(call, answer, self._expected(worker, call, answer))
+        hand, number = self.hands[worker], last_number(self.queues[worker])
+        if reply_lost:
+            self.hands[worker] = replace(hand, doubt=(call, number, answer), last=None)
+        else:
+            self.hands[worker] = _taught(hand, call, number, answer)
+        return answer
+
+    def repeat(self, worker: str) -> Answer:
+        """A worker in doubt sends its call once more, as the library does by itself."""
+        doubt = self.hands[worker].doubt
+        assert doubt
+        answer = self._again(worker, *doubt)
+        self.hands[worker] = _taught(self.hands[worker], *doubt[:2], answer)
+        return answer
+
+    def late_copy(self, worker: str) -> bool:
+        """A copy of the last answered call arrives again, as a network may hold one back.
+
+        It must change nothing. (`renew` is no such call: to renew twice is to renew later.)
+        Returns whether there was one to send.
+        """
+        last = self.hands[worker].last
+        if not last or last[0].kind == "renew":
+            return False
+        self._again(worker, *last)
+        return True
+
+    def _again(self, worker: str, call: Call, number: int, first: Answer) -> Answer:
+        """The same call under the same number: the first answer, less what was lost since."""
+        with rewound(self.queues[worker], number):
+            answer = perform(self.queues[worker], call)
+        if call.kind == "renew":
+            expected = self._expected(worker, call, answer)
+        else:
+            still = tuple(lease for lease in first.leases if self.model.is_live(lease.id))
+            expected, self.model.told = first._replace(leases=still), []
+        agree(call, answer, expected)
+        return answer
+
+    # -- what must hold
+
+    def check(self) -> None:
+        """Does all that can be seen of the queue agree with the model?"""
+        model, queue = self.model, self.observer
+        stats = queue.stats()
+        seen: dict[str, object] = {
+            "stats": {name: getattr(stats, name) for name in Counts._fields},
+            "drained": queue.drained(),
+            "at": round(stats.at * 1000),
+            "peek": queue.peek(len(model.pending) + 9),
+            "dead": queue.dead_items(),
+            "results": queue.results(),
+            "lent": queue._link.command("ZRANGE", f"{{{NAME}}}:leases", 0, -1, "WITHSCORES"),
+        }
+        known = {
+            "stats": counts(model)._asdict(),
+            "drained": model.drained,
+            "at": model.now,
+            "peek": model.pending,
+            "dead": dead_items(model),
+            "results": model.results,
+            "lent": lent(model),
+        }
+        for what, value in known.items():
+            if seen[what] != value:
+                raise Disagreement(f"{what}: {seen[what]!r}; the model has {value!r}")
+
+    def check_events(self) -> None:
+        """Do the events since the last time tell what the last step did, and nothing else?"""
+        events = self.observer.events(self._last_event)
+        if events:
+            self._last_event = events[-1].stream_id
+        told = [(e.kind, e.lease_id or e.count) for e in events]
+        if Counter(told) != Counter(self.model.told) or told[-1:] != self.model.told[-1:]:
+            raise Disagreement(f"events {told}; the model has {self.model.told}")
+        if events and events[-1].pending != len(self.model.pending):
+            raise Disagreement(f"{events[-1]} in a queue of {len(self.model.pending)}")
+
+    def _expected(self, worker: str, call: Call, answer: Answer) -> Answer:
+        model, ids = self.model, [lease.id for lease in call.leases]
+        if call.kind == "exchange":
+            lost = model.exchange(
+                worker,
+                list(zip(ids, call.results, strict=True)),
+                [(x.id, x.item, round(x.deadline * 1000)) for x in answer.leases],
+                count=call.count,
+                lease_ms=LEASE_MS,
+                max_attempts=self.max_attempts,
+            )
+            return Answer(answer.leases, tuple(lost))
+        if call.kind == "renew":
+            until = (model.now + call.lease_ms) / 1000
+            renewed = model.renew(ids, call.lease_ms)
+            return Answer(tuple(x._replace(deadline=until) for x in call.leases if x.id in renewed))
+        if call.kind in ("release", "fail"):
+            lost = model.give_back(call.kind, ids, call.reason, self.max_attempts)
+            is_dead = call.kind == "fail" and not lost and model.told[1:2] == [("dead", ids[0])]
+            return Answer(lost=tuple(lost), value=is_dead)
+        if call.kind == "requeue_dead":
+            return Answer(value=model.requeue_dead(call.item_ids))
+        return Answer(value=model.put(call.items) if call.kind == "put" else model.clear())
+
+
+class Counts(NamedTuple):
+    """The numbers of `Stats` that the model knows too."""
+
+    pending: int
+    leased: int
+    done: int
+    dead: int
+    put: int
+    leases: int
+    expired: int
+    released: int
+    failed: int
+
+
+def counts(model: Model) -> Counts:
+    sizes = map(len, (model.pending, model.leases, model.done, model.dead))
+    return Counts(*sizes, *(model.counts[name] for name in Counts._fields[4:]))
+
+
+def dead_items(model: Model) -> list[Any]:
+    """The dead items of the model, in the queue's form."""
+    found = []
+    for item_id, (item, past) in sorted(model.dead.items()):
+        history = [entry._asdict() | {"at": entry.at / 1000} for entry in past.history]
+        last = past.history[-1]
+        found.append(DeadItem(item_id, item, last.reason or last.what, history))
+    return found
+
+
+def lent(model: Model) -> list[bytes]:
+    """Lease ids and deadlines of the model, as Redis has them in `{name}:leases`."""
+    by_deadline = sorted((held.deadline, lease_id) for lease_id, held in model.leases.items())
+    return [part for at, lease_id in by_deadline for part in (lease_id.encode(), b"%d" % at)]
+
+
+def perform(queue: WorkQueue, call: Call) -> Answer:
+    """Make a call on a real queue."""
+    try:
+        return _performed(queue, call)
+    except LeaseLost as error:
+        return Answer(lost=tuple(lease.id for lease in error.lost), value=False)
+
+
+def _performed(queue: WorkQueue, call: Call) -> Answer:
+    leases = call.leases
+    if call.kind == "exchange" and not leases and call.count == 1:
+        lease = queue.lease()
+        return Answer((lease,) if lease else ())
+    if call.kind == "exchange" and len(leases) == 1 and call.count == 0:
+        queue.complete(leases[0], call.results[0])
+        return Answer()
+    if call.kind == "exchange" and len(leases) == 1 and call.count == 1:
+        lease = queue.complete_and_lease(leases[0], call.results[0])
+        return Answer((lease,) if lease else ())
+    if call.kind == "exchange":
+        done = list(zip(leases, call.results, strict=True))
+        return Answer(tuple(queue.exchange(done, call.count)))
+    if call.kind == "renew":
+        return Answer(tuple(queue.renew_all(leases, call.lease_ms / 1000)))
+    if call.kind == "release":
+        queue.release_all(leases, call.reason)
+        return Answer(value=False)
+    if call.kind == "fail":
+        return Answer(value=queue.fail(leases[0], call.reason))
+    if call.kind == "requeue_dead":
+        return Answer(value=queue.requeue_dead(call.item_ids))
+    return Answer(value=queue.put(call.items) if call.kind == "put" else queue.clear())
+
+
+def agree(call: Call, answer: Answer, expected: Answer) -> None:
+    if call.kind == "exchange":  # the value says nothing
+        answer, expected = answer._replace(value=None), expected._replace(value=None)
+    if answer != expected:
+        raise Disagreement(f"{call} gave {answer}; the model has {expected}")
+
+
+def _taught(hand: Hand, call: Call, number: int, answer: Answer) -> Hand:
+    """The hand of a worker that got its answer."""
+    named = {lease.id for lease in call.leases}
+    held = tuple(lease for lease in hand.held if lease.id not in named)
+    return Hand((*held, *answer.leases), None, (call, number, answer))
+
+
+def last_number(queue: WorkQueue) -> int:
+    """The number of the last call of a queue."""
+    return queue._link._calls
+
+
+@contextlib.contextmanager
+def rewound(queue: WorkQueue, number: int) -> Any:
+    """Inside, the next call of a queue goes out under `number`, as the one back then did."""
+    latest = queue._link._calls
+    queue._link._calls = number - 1
+    try:
+        yield
+    finally:
+        queue._link._calls = max(latest, queue._link._calls)
