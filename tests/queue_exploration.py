@@ -1,6 +1,6 @@
 """Every state that a small queue can get into: every interleaving of calls, every crash point.
 
-    python tests/queue_exploration.py --items a,b,c --workers AB --seconds 600
+    make explore ARGS="--items a,b --doubts 2 --seconds 600"
 
 Breadth first over the real Redis: a state is all that lies in Redis, with what each worker
 holds in its hands. From each state every step is tried: each call of each worker, answered or
@@ -23,7 +23,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from queue_model import Disagreement, Model, Past
@@ -34,9 +34,10 @@ from wqlib.events import decode
 from wqlib.redisserver import RedisServer
 
 _PREFIX = f"{{{NAME}}}:".encode()
-# One round trip each. The values of the keys that matter come with their DUMPs. The events of
-# the past are not kept, so those that are there are those of the last step.
-_SAVE = """
+# Returns the DUMPs of all keys, and the values of those that matter; then goes back to the
+# state whose DUMPs are given. The events of the past are not kept, so those that are there are
+# those of the last step.
+_SAVE_AND_GO_BACK = """
 local dump, values = {}, {}
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local kind = redis.call('TYPE', key).ok
@@ -51,11 +52,9 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
       or kind == 'stream' and redis.call('XRANGE', key, '-', '+')
   end
 end
-return { dump, values }
-"""
-_LOAD = """
 redis.call('FLUSHDB')
 for i = 1, #ARGV, 2 do redis.call('RESTORE', ARGV[i], 0, ARGV[i + 1]) end
+return { dump, values }
 """
 
 
@@ -110,8 +109,12 @@ class Report:
     states: int = 0
     transitions: int = 0
     unexplored: int = 0
-    _ways_back: dict[int, list[int]] = field(default_factory=dict)
-    _ends: list[int] = field(default_factory=list)
+    _ways_back: dict[int, list[int]] = field(default_factory=dict, repr=False)
+    _ends: list[int] = field(default_factory=list, repr=False)
+
+    def __str__(self) -> str:
+        rest = f"unexplored={self.unexplored}" if self.unexplored else f"stuck={self.stuck()}"
+        return f"states={self.states} transitions={self.transitions} violations=0 {rest}"
 
     def stuck(self) -> int:
         """How many states no steps lead out of, to a queue that has drained."""
@@ -147,8 +150,7 @@ class Explorer:
     ) -> None:
         self.items, self.most_held, self.most_doubts = items, most_held, most_doubts
         self.world = World(url, workers, max_attempts=max_attempts)
-        self._save = self.world.client.register_script(_SAVE)
-        self._load = self.world.client.register_script(_LOAD)
+        self._save_and_go_back = self.world.client.register_script(_SAVE_AND_GO_BACK)
 
     def explore(self, seconds: float = float("inf")) -> Report:
         """Go everywhere, or as far as the time allows.
@@ -158,30 +160,22 @@ class Explorer:
         """
         report, known, give_up_at = Report(), {}, time.monotonic() + seconds
         self.world.push(tuple(self.items))
+        self.world.model.told = []
         todo = deque([self._arrive(None, None)])
         known[canonical(todo[0])] = 0
         report.states = 1
         while todo and time.monotonic() < give_up_at:
             state = todo.popleft()
+            self._go_to(state)
+            self._look(state)
             for step in self._steps(state):
                 report.transitions += 1
                 reached = self._try(state, step)
                 key = canonical(reached)
                 if key not in known:
-                    self._look(reached)
                     known[key] = report.states
                     report.states += 1
-                    todo.append(
-                        State(
-                            reached.dump,
-                            reached.values,
-                            reached.model,
-                            reached.hands,
-                            known[key],
-                            state,
-                            step,
-                        )
-                    )
+                    todo.append(replace(reached, number=known[key]))
                     if reached.model.drained:
                         report._ends.append(known[key])
                 report._ways_back.setdefault(known[key], []).append(state.number)
@@ -199,7 +193,7 @@ class Explorer:
                 yield Step("call", worker, call)
                 if doubts < self.most_doubts:
                     yield Step("call", worker, call, reply_lost=True)
-            if hand.last:
+            if hand.last or hand.earlier:
                 yield Step("late copy", worker)
             if hand.held:
                 yield Step("crash", worker)
@@ -228,10 +222,8 @@ class Explorer:
             yield Call("release", hand.held)
 
     def _try(self, state: State, step: Step) -> State:
+        """Take a step, look where it leads, and go back."""
         world = self.world
-        self._load(args=state.dump)
-        world.model, world.hands = state.model.copy(), dict(state.hands)
-        world.clock.now = world.model.now
         try:
             if step.what == "tick":
                 world.tick(step.ms)
@@ -248,7 +240,7 @@ class Explorer:
         except Disagreement as error:
             raise Violation(_story([*state.path(), str(step)], str(error))) from None
         if broken := self._broken_promise(reached):
-            raise Violation(_story([*state.path(), str(step)], broken))
+            raise Violation(_story(reached.path(), broken))
         return reached
 
     def _look(self, state: State) -> None:
@@ -259,9 +251,19 @@ class Explorer:
             raise Violation(_story(state.path(), str(error))) from None
 
     def _arrive(self, before: State | None, step: Step | None) -> State:
-        dump, flat = self._save()
+        """Where we are now; Redis and the model go back to `before`."""
+        model, hands = self.world.model, self.world.hands
+        dump, flat = self._go_to(before)
         values = dict(zip(flat[::2], flat[1::2], strict=True))
-        return State(tuple(dump), values, self.world.model, self.world.hands, 0, before, step)
+        return State(tuple(dump), values, model, hands, 0, before, step)
+
+    def _go_to(self, state: State | None) -> Any:
+        """Let all be as it was. Returns what was in Redis until now: DUMPs and values."""
+        was = self._save_and_go_back(args=state.dump if state else ())
+        if state:
+            self.world.model, self.world.hands = state.model.copy(), dict(state.hands)
+            self.world.clock.now = state.model.now
+        return was
 
     def _broken_promise(self, state: State) -> str:
         """What is wrong with what lies in Redis, read without the model's help."""
@@ -320,7 +322,7 @@ def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
 
 def _story(path: Sequence[str], what: str) -> str:
     steps = "\n".join(f"  {number}. {step}" for number, step in enumerate(path, 1))
-    return f"{what}\nThe shortest way to it, in {len(path)} steps:\n{steps}"
+    return f"{what}\nThe shortest way to it, steps: {len(path)}\n{steps}"
 
 
 # -- which states are alike
@@ -417,8 +419,8 @@ def main() -> int:
     parser.add_argument("--items", default="a,b,c")
     parser.add_argument("--workers", default="AB")
     parser.add_argument("--held", type=int, default=1, help="leases a worker holds at most")
-    parser.add_argument("--doubts", type=int, default=1, help="replies missing at a time")
-    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--doubts", type=int, default=0, help="replies missing at a time")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
     options = parser.parse_args()
     items = [b"<%b>" % item for item in options.items.encode().split(b",")]
     with RedisServer() as server, changed(VIRTUAL_TIME):
@@ -434,8 +436,7 @@ def main() -> int:
         except Violation as error:
             print(error)
             return 1
-    rest = f" unexplored={report.unexplored}" if report.unexplored else f" stuck={report.stuck()}"
-    print(f"states={report.states} transitions={report.transitions} violations=0{rest}")
+    print(report)
     return 0
 
 

@@ -39,9 +39,15 @@ class Call(NamedTuple):
     def __str__(self) -> str:
         what: list[object] = [lease.id for lease in self.leases]
         what += [*self.items, *self.item_ids]
+        return f"{self.method}({', '.join(map(str, what))})"
+
+    @property
+    def method(self) -> str:
+        """The method of `WorkQueue` that it is made with."""
+        plain = {(0, 1): "lease", (1, 0): "complete", (1, 1): "complete_and_lease"}
         if self.kind == "exchange":
-            what.append(f"count={self.count}")
-        return f"{self.kind}({', '.join(map(str, what))})"
+            return plain.get((len(self.leases), self.count), f"exchange {self.count}")
+        return self.kind
 
 
 class Answer(NamedTuple):
@@ -60,11 +66,13 @@ class Hand:
         held: The leases that it believes to hold.
         doubt: A call whose reply was lost, its number, and the answer; or None.
         last: The same of the last call that was answered; or None.
+        earlier: The same of the call before that one; or None.
     """
 
     held: tuple[Lease, ...] = ()
     doubt: tuple[Call, int, Answer] | None = None
     last: tuple[Call, int, Answer] | None = None
+    earlier: tuple[Call, int, Answer] | None = None
 
 
 class World:
@@ -124,7 +132,9 @@ class World:
         agree(call, answer, self._expected(worker, call, answer))
         hand, number = self.hands[worker], last_number(self.queues[worker])
         if reply_lost:
-            self.hands[worker] = replace(hand, doubt=(call, number, answer), last=None)
+            self.hands[worker] = replace(
+                hand, doubt=(call, number, answer), last=None, earlier=None
+            )
         else:
             self.hands[worker] = _taught(hand, call, number, answer)
         return answer
@@ -138,16 +148,20 @@ class World:
         return answer
 
     def late_copy(self, worker: str) -> bool:
-        """A copy of the last answered call arrives again, as a network may hold one back.
+        """Copies of the last two calls arrive again, as a network may hold one back.
 
-        It must change nothing. (`renew` is no such call: to renew twice is to renew later.)
-        Returns whether there was one to send.
+        They must change nothing. (`renew` is no such call: to renew twice is to renew later.)
+        Nobody reads what the elder copy is answered. Returns whether there was one to send.
         """
-        last = self.hands[worker].last
-        if not last or last[0].kind == "renew":
-            return False
-        self._again(worker, *last)
-        return True
+        hand, self.model.told = self.hands[worker], []
+        copies = [c for c in (hand.earlier, hand.last) if c and c[0].kind != "renew"]
+        for copy in copies:
+            if copy is hand.last:
+                self._again(worker, *copy)
+            else:
+                with rewound(self.queues[worker], copy[1]), contextlib.suppress(Exception):
+                    perform(self.queues[worker], copy[0])
+        return bool(copies)
 
     def _again(self, worker: str, call: Call, number: int, first: Answer) -> Answer:
         """The same call under the same number: the first answer, less what was lost since."""
@@ -174,6 +188,7 @@ class World:
             "peek": queue.peek(len(model.pending) + 9),
             "dead": queue.dead_items(),
             "results": queue.results(),
+            "end": bool(self.client.llen(f"{{{NAME}}}:drained")),
             "lent": queue._link.command("ZRANGE", f"{{{NAME}}}:leases", 0, -1, "WITHSCORES"),
         }
         known = {
@@ -183,6 +198,9 @@ class World:
             "peek": model.pending,
             "dead": dead_items(model),
             "results": model.results,
+            # Whoever waits for the end blocks on a list, which must not be empty then. (It may
+            # be left from an earlier end: `lease` empties it before anybody waits.)
+            "end": seen["end"] or (model.drained and bool(model.done or model.dead)),
             "lent": lent(model),
         }
         for what, value in known.items():
@@ -269,14 +287,14 @@ def perform(queue: WorkQueue, call: Call) -> Answer:
 
 
 def _performed(queue: WorkQueue, call: Call) -> Answer:
-    leases = call.leases
-    if call.kind == "exchange" and not leases and call.count == 1:
+    leases, method = call.leases, call.method
+    if method == "lease":
         lease = queue.lease()
         return Answer((lease,) if lease else ())
-    if call.kind == "exchange" and len(leases) == 1 and call.count == 0:
+    if method == "complete":
         queue.complete(leases[0], call.results[0])
         return Answer()
-    if call.kind == "exchange" and len(leases) == 1 and call.count == 1:
+    if method == "complete_and_lease":
         lease = queue.complete_and_lease(leases[0], call.results[0])
         return Answer((lease,) if lease else ())
     if call.kind == "exchange":
@@ -305,7 +323,7 @@ def _taught(hand: Hand, call: Call, number: int, answer: Answer) -> Hand:
     """The hand of a worker that got its answer."""
     named = {lease.id for lease in call.leases}
     held = tuple(lease for lease in hand.held if lease.id not in named)
-    return Hand((*held, *answer.leases), None, (call, number, answer))
+    return Hand((*held, *answer.leases), None, (call, number, answer), hand.last)
 
 
 def last_number(queue: WorkQueue) -> int:

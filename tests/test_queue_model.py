@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -15,10 +15,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from planted import BUGS
 from queue_model import Disagreement
 from queue_world import LEASE_MS, Call, World
 from scripts import VIRTUAL_TIME, Change, changed
 
+from wqlib.errors import QueueError
 from wqlib.items import Lease
 from wqlib.redisserver import RedisServer
 
@@ -163,7 +165,7 @@ def url() -> Iterator[str]:
         yield server.url
 
 
-def run(url: str, *changes: Change, examples: int) -> None:
+def run(url: str, *changes: Change, examples: int, shrink: bool = True) -> None:
     """Play the machine on queues whose scripts have these changes."""
     machine = type("Machine", (Machine,), {"url": url})
     checked = settings(
@@ -172,11 +174,31 @@ def run(url: str, *changes: Change, examples: int) -> None:
         deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,
-        print_blob=True,
+        print_blob=shrink,
+        phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
     )
     with changed(VIRTUAL_TIME, *changes):
         run_state_machine_as_test(machine, settings=checked)
 
 
 def test_the_queue_does_what_the_model_does(url: str) -> None:
-    run(url, examples=150)
+    run(url, examples=120)
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        "nor is it looked at whether the lease is there",
+        "a lease still lives at its deadline",
+        "drained ignores leases",
+        "a completed lease stays",
+        "an item that is lent is forgotten",
+        "a repeated call is made twice",
+        "what comes back goes to the end of the line",
+        "a lost lease does not stop the lending",
+    ],
+)
+def test_a_planted_bug_is_found(url: str, bug: str) -> None:
+    # All of them, and the shortest way to each, are in test_queue_exploration.py.
+    with pytest.raises((Disagreement, QueueError)):
+        run(url, BUGS[bug], examples=1000, shrink=False)
