@@ -278,9 +278,9 @@ class Explorer:
             return f"of {list(self.items)} there are {dict(everywhere)}"
         if leased.keys() != leases.keys():
             return f"leases {list(leases)} on items {list(leased)}"
-        if is_over := not pending and not leases:
-            if not state.values.get(_PREFIX + b"drained"):
-                return "the queue has drained, but whoever waits is not told"
+        is_over = not pending and not leases
+        if is_over and not state.values.get(_PREFIX + b"drained"):
+            return "the queue has drained, but whoever waits is not told"
         if is_over != state.model.drained:
             return f"drained: {is_over}"
         return ""

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-import pytest
-import redis
 from conftest import MakeQueue
 
-from wqlib.errors import ItemTooLarge, LeaseLost, QueueError, WqlibError
+from wqlib.errors import LeaseLost, WqlibError
 from wqlib.items import Lease
 from wqlib.queue import WorkQueue
-from wqlib.redisserver import RedisServer
 
 DOCUMENTED = (WqlibError, ValueError, TypeError)
 # What is no lease, no text or no number is found out late; see the tests in test_queue_input.py
@@ -71,8 +67,8 @@ class Fuzzer:
     def step(self) -> None:
         """One random call."""
         queue = self.dice.choice(self.queues)
-        name = self.dice.choices(list(self.makers), weights=[w for w, _ in self.makers.values()])[0]
-        arguments, options = self.makers[name][1](self)
+        name = self.dice.choices(list(MAKERS), weights=[w for w, _ in MAKERS.values()])[0]
+        arguments, options = MAKERS[name][1](self)
         try:
             answer = getattr(queue, name)(*arguments, **options)
             self.keep(answer)
@@ -134,25 +130,27 @@ class Fuzzer:
         wait = self.dice.choice([0, 0.0, -1, -INFINITY, 0.001, None, "x", b"", object(), 1j])
         return {"wait_seconds": wait, "until_drained": self.dice.choice(ANYTHING)}
 
-    makers: dict[str, tuple[int, Callable[[Fuzzer], tuple[tuple[Any, ...], dict[str, Any]]]]] = {
-        "put": (12, lambda f: ((f.items(),), {})),
-        "lease": (12, lambda f: ((), f.waiting())),
-        "complete": (8, lambda f: ((f.lease(), f.maybe([None, b"", "ok"])), {})),
-        "complete_and_lease": (8, lambda f: ((f.lease(), f.maybe([None, "ok"])), f.waiting())),
-        "exchange": (12, lambda f: ((f.done(), f.maybe([0, 1, 2, 5])), f.waiting())),
-        "renew": (6, lambda f: ((f.lease(), f.maybe([None, 1, 60])), {})),
-        "renew_all": (6, lambda f: ((f.some_leases(), f.maybe([None, 1, 60])), {})),
-        "release": (6, lambda f: ((f.lease(), f.maybe(TEXTS)), {})),
-        "release_all": (6, lambda f: ((f.some_leases(), f.maybe(TEXTS)), {})),
-        "fail": (6, lambda f: ((f.lease(), f.maybe(TEXTS)), {})),
-        "requeue_dead": (4, lambda f: ((f.maybe([None, [], [1, 2], [f.maybe(["1"])]]),), {})),
-        "peek": (2, lambda f: ((f.maybe([0, 1, 5]),), {})),
-        "events": (2, lambda f: ((f.maybe(["0", "1-1"]),), {"limit": f.maybe([1, 10])})),
-        "results": (1, lambda f: ((), {})),
-        "dead_items": (1, lambda f: ((), {})),
-        "stats": (1, lambda f: ((), {})),
-        "drained": (1, lambda f: ((), {})),
-    }
+
+# How often each method is called, and with what.
+MAKERS: dict[str, tuple[int, Callable[[Fuzzer], tuple[tuple[Any, ...], dict[str, Any]]]]] = {
+    "put": (12, lambda f: ((f.items(),), {})),
+    "lease": (12, lambda f: ((), f.waiting())),
+    "complete": (8, lambda f: ((f.lease(), f.maybe([None, b"", "ok"])), {})),
+    "complete_and_lease": (8, lambda f: ((f.lease(), f.maybe([None, "ok"])), f.waiting())),
+    "exchange": (12, lambda f: ((f.done(), f.maybe([0, 1, 2, 5])), f.waiting())),
+    "renew": (6, lambda f: ((f.lease(), f.maybe([None, 1, 60])), {})),
+    "renew_all": (6, lambda f: ((f.some_leases(), f.maybe([None, 1, 60])), {})),
+    "release": (6, lambda f: ((f.lease(), f.maybe(TEXTS)), {})),
+    "release_all": (6, lambda f: ((f.some_leases(), f.maybe(TEXTS)), {})),
+    "fail": (6, lambda f: ((f.lease(), f.maybe(TEXTS)), {})),
+    "requeue_dead": (4, lambda f: ((f.maybe([None, [], [1, 2], [f.maybe(["1"])]]),), {})),
+    "peek": (2, lambda f: ((f.maybe([0, 1, 5]),), {})),
+    "events": (2, lambda f: ((f.maybe(["0", "1-1"]),), {"limit": f.maybe([1, 10])})),
+    "results": (1, lambda f: ((), {})),
+    "dead_items": (1, lambda f: ((), {})),
+    "stats": (1, lambda f: ((), {})),
+    "drained": (1, lambda f: ((), {})),
+}
 
 
 def everything_is_there(queue: WorkQueue) -> None:
