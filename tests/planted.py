@@ -4,55 +4,77 @@ from __future__ import annotations
 
 from scripts import Change
 
+_REMEMBERS = ("lease", "give_back", "put", "clear", "requeue_dead")
+_IS_LATER = "tonumber(ARGV[1]) > tonumber(string.match(before, '^%d+'))"
+_TELL = "if ended and pending == 0 and call('ZCARD', leases) == 0 then"
+
 BUGS = {
-    "the deadline of a lease is not looked at": Change(
-        "return deadline and tonumber(deadline) > now", "return deadline"
-    ),
-    "nor is it looked at whether the lease is there": Change(
-        "return deadline and tonumber(deadline) > now", "return true"
-    ),
-    "a lease still lives at its deadline": Change(
-        "return deadline and tonumber(deadline) > now",
-        "return deadline and tonumber(deadline) >= now",
-    ),
-    "drained ignores leases": Change(
-        "pending, redis.call('ZCARD', leases), redis", "pending, 0, redis", ("stats",)
-    ),
-    "the end is told while something is leased": Change(
-        "if ended and pending == 0 and redis.call('ZCARD', leases) == 0 then",
-        "if ended and pending == 0 then",
-    ),
-    "the end is told to nobody who waits": Change(
-        "redis.call('RPUSH', drained, '1')", "redis.call('DEL', drained)", ("lease", "give_back")
-    ),
-    "a completed lease stays": Change(
-        "redis.call('ZREM', leases, lease_id)\n    redis.call('HDEL', leased, lease_id)\n    local",
-        "local",
-        ("lease",),
-    ),
-    "items are taken back before their leases run out": Change(
-        "'-inf', whole(now)", "'-inf', whole(now + 6000)", ("lease",)
-    ),
-    "an item that is lent is forgotten": Change(
-        "redis.call('HSET', leased, unpack(lent))",
-        "redis.call('HSET', leased, lent[1], '')",
-        ("lease",),
-    ),
-    "a repeated call is made twice": Change("if tonumber(ARGV[1]) > number then", "if true then"),
-    "a late call is made twice": Change(
-        "if tonumber(ARGV[1]) > number then", "if tonumber(ARGV[1]) ~= number then"
-    ),
-    "a release counts as a failure": Change("if kind ~= 'release' then", "if true then"),
-    "an item gets one attempt too many": Change(
-        "record.failed >= max_attempts", "record.failed > max_attempts"
-    ),
-    "an attempt has the number of the one before": Change(
-        "attempt = whole(attempt + 1)", "attempt = whole(attempt)", ("lease",)
-    ),
-    "what comes back goes to the end of the line": Change(
-        "redis.call('LPUSH', list, item)", "redis.call('RPUSH', list, item)"
-    ),
-    "a lost lease does not stop the lending": Change(
-        "    wanted = 0\n", "    wanted = wanted\n", ("lease",)
-    ),
+    "whoever lost a lease may still complete": [
+        Change("call('HDEL', leased, lease_id) == 1", "call('HDEL', leased, lease_id)", ("lease",))
+    ],
+    "whoever lost a lease may still give back": [
+        Change(
+            "if not ends or tonumber(ends) <= now then\n    kept",
+            "if not ends then\n    kept",
+            ("give_back",),
+        )
+    ],
+    "whoever lost a lease may still renew": [
+        Change("if ends and tonumber(ends) > now then", "if ends then", ("renew",))
+    ],
+    "a lease lives on at its deadline": [
+        Change(
+            "call('ZCOUNT', leases, '-inf', now)",
+            "call('ZCOUNT', leases, '-inf', now - 1)",
+            ("lease",),
+        )
+    ],
+    "items are taken back before their leases run out": [
+        Change(
+            "call('ZCOUNT', leases, '-inf', now)",
+            "call('ZCOUNT', leases, '-inf', now + 6000)",
+            ("lease",),
+        ),
+        Change("leases, '-inf', now, 'LIMIT'", "leases, '-inf', now + 6000, 'LIMIT'", ("lease",)),
+    ],
+    "drained ignores leases": [
+        Change("now, pending, call('ZCARD', leases)", "now, pending, 0", ("snapshot",))
+    ],
+    "the end is told while something is leased": [
+        Change(_TELL, "if ended and pending == 0 then", ("lease", "give_back"))
+    ],
+    "the end is not told to whoever waits": [
+        Change("call('RPUSH', drained, '1')", "call('LLEN', drained)", ("lease", "give_back"))
+    ],
+    "a completed lease stays": [
+        Change("call('HDEL', leased, unpack(lease_ids))", "call('HLEN', leased)", ("lease",))
+    ],
+    "an item that is lent is forgotten": [
+        Change(
+            "call('HSET', leased, unpack(answer, 5))",
+            "call('HSET', leased, answer[5], '')",
+            ("lease",),
+        )
+    ],
+    "a repeated call is made twice": [Change(_IS_LATER, "true", _REMEMBERS)],
+    "a call that comes late is made twice": [
+        Change(_IS_LATER, _IS_LATER.replace(">", "~="), _REMEMBERS)
+    ],
+    "a release counts as a failure": [
+        Change("(kind == 'release' and 0 or 1)", "1", ("lease", "give_back"))
+    ],
+    "an item gets one attempt too many": [
+        Change(
+            "record.failed >= max_attempts", "record.failed > max_attempts", ("lease", "give_back")
+        )
+    ],
+    "an attempt has the number of the one before": [
+        Change("item_id .. '-' .. attempt + 1", "item_id .. '-' .. attempt", ("lease",))
+    ],
+    "what comes back goes to the end of the line": [
+        Change("call('LPUSH', list, item)", "call('RPUSH', list, item)", ("lease", "give_back"))
+    ],
+    "a lost lease does not stop the lending": [
+        Change("    wanted = 0\n", "    wanted = wanted\n", ("lease",))
+    ],
 }

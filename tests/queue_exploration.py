@@ -27,7 +27,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from queue_model import Disagreement, Model, Past
-from queue_world import LEASE_MS, NAME, Call, Hand, World, counts, lent
+from queue_world import LEASE_MS, NAME, Call, Hand, World, lent
 from scripts import VIRTUAL_TIME, changed
 
 from wqlib.events import decode
@@ -186,7 +186,8 @@ class Explorer:
         doubts = sum(1 for hand in state.hands.values() if hand.doubt)
         for worker, hand in state.hands.items():
             if hand.doubt:
-                yield Step("repeat", worker)
+                if self.world.may_repeat(hand.doubt[0]):
+                    yield Step("repeat", worker)
                 yield Step("crash", worker)
                 continue
             for call in self._calls(hand):
@@ -290,7 +291,9 @@ def _compare(state: State) -> None:
     """Does what lies in Redis agree with the model? (The quick check, made on each step.)"""
     model, values = state.model, state.values
     kept = _pairs(values.get(_PREFIX + b"counts", []))
-    numbers = {name: int(kept.get(name.encode(), 0)) for name in counts(model)._fields[4:]}
+    items, again, *ended = (
+        int(kept.get(name, 0)) for name in (b"items", b"again", b"expire", b"release", b"fail")
+    )
     events = [e for entry in values.get(_PREFIX + b"events", []) for e in decode("0-0", entry[1])]
     told = [(event.kind, event.lease_id or event.count) for event in events]
     pairs = (
@@ -308,7 +311,8 @@ def _compare(state: State) -> None:
             _pairs(values.get(_PREFIX + b"results", [])),
             {b"%d" % item_id: result for item_id, result in model.results.items()},
         ),
-        (numbers, {name: model.counts[name] for name in numbers}),
+        (ended, [model.counts[name] for name in ("expired", "released", "failed")]),
+        (items + again, model.counts["leases"]),
         (Counter(told), Counter(model.told)),
     )
     for seen, known in pairs:
@@ -329,7 +333,7 @@ def _story(path: Sequence[str], what: str) -> str:
 
 _LEASE = re.compile(rb"(?<!\d)(\d+)-(\d+)(?!\d)")
 _ITEM = re.compile(rb"<\w+>")
-_COUNTERS = {b"done", b"dead", b"put", b"leases", b"expired", b"released", b"failed", b"requeued"}
+_COUNTERS = {b"items", b"again", b"put", b"expire", b"release", b"fail"}
 _IN_THE_MODEL = (b"leases", b"results", b"events")
 
 
@@ -379,7 +383,7 @@ def _loose(state: State) -> Iterator[object]:
             for field_name, what in _pairs(value).items():
                 if name == b"tries":
                     yield _record(field_name, what)
-                elif name != b"counts" or field_name not in _COUNTERS | {b"items"}:
+                elif name != b"counts" or field_name not in _COUNTERS:
                     yield (name, field_name, what)
 
 

@@ -58,7 +58,11 @@ def changed(*changes: Change) -> Iterator[None]:
     real = connection._source
 
     def source(name: str) -> bytes:
-        text = real(name)
+        connection._source = real  # for what the script includes
+        try:
+            text = real(name)
+        finally:
+            connection._source = source
         for change in changes:
             text = change.apply(name, text)
         return text

@@ -63,7 +63,7 @@ def test_the_states_that_time_allows_are_in_order(
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found_with_the_shortest_way_to_it(url: str, bug: str) -> None:
     with pytest.raises(Violation, match=r"The shortest way to it, steps: \d") as caught:
-        explored(url, [A, B], BUGS[bug])
+        explored(url, [A, B], *BUGS[bug])
     print(f"{bug}: {caught.value}")
     steps = re.findall(r"^  \d+\. (?:[AB]: |[\d.]+ s pass)", str(caught.value), re.MULTILINE)
     assert 1 <= len(steps) <= 6

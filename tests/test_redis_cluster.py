@@ -127,9 +127,6 @@ def test_a_queue_that_moved_to_another_node_is_found_again(cluster: RedisCluster
         assert queue.stats().done == 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="ASK, which says that the slot is on its way, is taken for a refusal"
-)
 def test_a_call_waits_while_the_queue_moves_to_another_node(cluster: RedisCluster) -> None:
     source = cluster.owner("is moving")
     answers: list[object] = []
