@@ -12,6 +12,13 @@ BUGS = {
     "whoever lost a lease may still complete": [
         Change("call('HDEL', leased, lease_id) == 1", "call('HDEL', leased, lease_id)", ("lease",))
     ],
+    "whoever lost a lease may still make the quick exchange": [
+        Change(
+            "and call('ZREM', leases, ARGV[6]) == 1 then",
+            "and call('ZREM', leases, ARGV[6]) then",
+            ("lease",),
+        )
+    ],
     "whoever lost a lease may still give back": [
         Change(
             "if not ends or tonumber(ends) <= now then\n    kept",
@@ -41,10 +48,10 @@ BUGS = {
         Change("now, pending, call('ZCARD', leases)", "now, pending, 0", ("snapshot",))
     ],
     "the end is told while something is leased": [
-        Change(_TELL, "if ended and pending == 0 then", ("lease", "give_back"))
+        Change(_TELL, "if ended and pending == 0 then", ("lease",), times=2)
     ],
     "the end is not told to whoever waits": [
-        Change("call('RPUSH', drained, '1')", "call('LLEN', drained)", ("lease", "give_back"))
+        Change("call('RPUSH', drained, '1')", "call('LLEN', drained)", ("lease",), times=2)
     ],
     "a completed lease stays": [
         Change("call('HDEL', leased, unpack(lease_ids))", "call('HLEN', leased)", ("lease",))
@@ -78,3 +85,11 @@ BUGS = {
         Change("    wanted = 0\n", "    wanted = wanted\n", ("lease",))
     ],
 }
+
+# A bug that is there: the quick exchange forgets the events of the leases that the same call took
+# back and found dead. It has a test that is expected to fail; the exploration goes on behind it.
+QUICK_EXCHANGE_MENDED = Change(
+    "and call('ZCARD', requeued) == 0\n    and",
+    "and call('ZCARD', requeued) == 0\n    and #story == 0 and",
+    ("lease",),
+)

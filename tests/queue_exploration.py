@@ -5,35 +5,29 @@
 Breadth first over the real Redis: a state is all that lies in Redis, with what each worker
 holds in its hands. From each state every step is tried: each call of each worker, answered or
 with its reply lost, its repetition, a late copy of it, the death of a worker, and time going
-by up to the next deadline or half a lease. Redis and the model must agree on each step, and
+by, half a lease at a time. Redis and the model must agree on each step, and
 each state must keep the promises (`_broken_promise`).
-
-States that differ only in a way that no promise depends on are one: histories, counters, the
-names of the workers, absolute times and numbers of attempts (their order is kept). Without
-that there would be infinitely many.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import re
 import sys
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from queue_model import Disagreement, Model, Past
+from planted import QUICK_EXCHANGE_MENDED
+from queue_model import Disagreement
+from queue_states import PREFIX, State, Step, canonical, pairs
 from queue_world import LEASE_MS, NAME, Call, Hand, World, lent
 from scripts import VIRTUAL_TIME, changed
 
 from wqlib.events import decode
 from wqlib.redisserver import RedisServer
 
-_PREFIX = f"{{{NAME}}}:".encode()
 # Returns the DUMPs of all keys, and the values of those that matter; then goes back to the
 # state whose DUMPs are given. The events of the past are not kept, so those that are there are
 # those of the last step.
@@ -56,40 +50,6 @@ redis.call('FLUSHDB')
 for i = 1, #ARGV, 2 do redis.call('RESTORE', ARGV[i], 0, ARGV[i + 1]) end
 return { dump, values }
 """
-
-
-class Step(NamedTuple):
-    """Something that may happen next. `what` is call, repeat, late copy, crash or tick."""
-
-    what: str
-    worker: str = ""
-    call: Call | None = None
-    reply_lost: bool = False
-    ms: int = 0
-
-    def __str__(self) -> str:
-        if self.what == "tick":
-            return f"{self.ms / 1000:g} s pass"
-        if self.what != "call":
-            return f"{self.worker}: {self.what}"
-        return f"{self.worker}: {self.call}" + (" and the reply is lost" if self.reply_lost else "")
-
-
-@dataclass(frozen=True)
-class State:
-    """All that there is at one moment, and how it came to it."""
-
-    dump: tuple[bytes, ...]
-    values: dict[bytes, list[Any]]
-    model: Model
-    hands: dict[str, Hand]
-    number: int = 0
-    before: State | None = None
-    step: Step | None = None
-
-    def path(self) -> list[str]:
-        """The steps from the beginning."""
-        return [*self.before.path(), str(self.step)] if self.before else []
 
 
 class Violation(AssertionError):
@@ -186,7 +146,7 @@ class Explorer:
         doubts = sum(1 for hand in state.hands.values() if hand.doubt)
         for worker, hand in state.hands.items():
             if hand.doubt:
-                if self.world.may_repeat(hand.doubt[0]):
+                if self.world.may_repeat(hand.doubt.call):
                     yield Step("repeat", worker)
                 yield Step("crash", worker)
                 continue
@@ -194,7 +154,7 @@ class Explorer:
                 yield Step("call", worker, call)
                 if doubts < self.most_doubts:
                     yield Step("call", worker, call, reply_lost=True)
-            if hand.last or hand.earlier:
+            if hand.past:
                 yield Step("late copy", worker)
             if hand.held:
                 yield Step("crash", worker)
@@ -269,10 +229,10 @@ class Explorer:
     def _broken_promise(self, state: State) -> str:
         """What is wrong with what lies in Redis, read without the model's help."""
         pending = state.values.get(NAME.encode(), [])
-        leased = _pairs(state.values.get(_PREFIX + b"leased", []))
-        leases = _pairs(state.values.get(_PREFIX + b"leases", []))
-        dead = _pairs(state.values.get(_PREFIX + b"dead", []))
-        results = _pairs(state.values.get(_PREFIX + b"results", []))
+        leased = pairs(state.values.get(PREFIX + b"leased", []))
+        leases = pairs(state.values.get(PREFIX + b"leases", []))
+        dead = pairs(state.values.get(PREFIX + b"dead", []))
+        results = pairs(state.values.get(PREFIX + b"results", []))
         done = [result.partition(b" ")[0] for result in results.values()]
         everywhere = Counter([*pending, *leased.values(), *dead.values(), *done])
         if everywhere != Counter(self.items):
@@ -280,7 +240,7 @@ class Explorer:
         if leased.keys() != leases.keys():
             return f"leases {list(leases)} on items {list(leased)}"
         is_over = not pending and not leases
-        if is_over and not state.values.get(_PREFIX + b"drained"):
+        if is_over and not state.values.get(PREFIX + b"drained"):
             return "the queue has drained, but whoever waits is not told"
         if is_over != state.model.drained:
             return f"drained: {is_over}"
@@ -290,132 +250,39 @@ class Explorer:
 def _compare(state: State) -> None:
     """Does what lies in Redis agree with the model? (The quick check, made on each step.)"""
     model, values = state.model, state.values
-    kept = _pairs(values.get(_PREFIX + b"counts", []))
+    kept = pairs(values.get(PREFIX + b"counts", []))
     items, again, *ended = (
         int(kept.get(name, 0)) for name in (b"items", b"again", b"expire", b"release", b"fail")
     )
-    events = [e for entry in values.get(_PREFIX + b"events", []) for e in decode("0-0", entry[1])]
+    events = [e for entry in values.get(PREFIX + b"events", []) for e in decode("0-0", entry[1])]
     told = [(event.kind, event.lease_id or event.count) for event in events]
-    pairs = (
+    views = (
         (values.get(NAME.encode(), []), model.pending),
-        (values.get(_PREFIX + b"leases", []), lent(model)),
+        (values.get(PREFIX + b"leases", []), lent(model)),
         (
-            _pairs(values.get(_PREFIX + b"leased", [])),
+            pairs(values.get(PREFIX + b"leased", [])),
             {lease_id.encode(): held.item for lease_id, held in model.leases.items()},
         ),
         (
-            _pairs(values.get(_PREFIX + b"dead", [])),
+            pairs(values.get(PREFIX + b"dead", [])),
             {b"%d" % item_id: item for item_id, (item, _) in model.dead.items()},
         ),
         (
-            _pairs(values.get(_PREFIX + b"results", [])),
+            pairs(values.get(PREFIX + b"results", [])),
             {b"%d" % item_id: result for item_id, result in model.results.items()},
         ),
         (ended, [model.counts[name] for name in ("expired", "released", "failed")]),
         (items + again, model.counts["leases"]),
         (Counter(told), Counter(model.told)),
     )
-    for seen, known in pairs:
+    for seen, known in views:
         if seen != known:
             raise Disagreement(f"Redis has {seen!r}; the model has {known!r}")
-
-
-def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _story(path: Sequence[str], what: str) -> str:
     steps = "\n".join(f"  {number}. {step}" for number, step in enumerate(path, 1))
     return f"{what}\nThe shortest way to it, steps: {len(path)}\n{steps}"
-
-
-# -- which states are alike
-
-_LEASE = re.compile(rb"(?<!\d)(\d+)-(\d+)(?!\d)")
-_ITEM = re.compile(rb"<\w+>")
-_COUNTERS = {b"items", b"again", b"put", b"expire", b"release", b"fail"}
-_IN_THE_MODEL = (b"leases", b"results", b"events")
-
-
-def canonical(state: State) -> bytes:
-    """A digest that is the same for states that are alike."""
-    workers = list(state.hands)
-    texts = [_text(state, names) for names in (workers, workers[::-1])]
-    return hashlib.blake2b(min(texts), digest_size=16).digest()
-
-
-def _text(state: State, workers: Sequence[str]) -> bytes:
-    """The state with items, workers and leases named in the order in which they appear."""
-    model = state.model
-    present = {b"%d-%d" % (p.item_id, p.attempt) for p in _pasts(model)}
-    names: dict[bytes, bytes] = {}
-
-    def name(kind: bytes, thing: bytes) -> bytes:
-        return names.setdefault(kind + thing, kind + b"%d" % len(names))
-
-    def renamed(row: object) -> bytes:
-        text = repr(row).encode()
-        for position, worker in enumerate(workers):
-            text = text.replace(b"@" + worker.encode(), b"@%d" % position)
-        text = _LEASE.sub(lambda m: name(b"id", m[1]) + b"-%d" % (m[0] in present), text)
-        return _ITEM.sub(lambda m: name(b"item", m[0]), text)
-
-    in_line = [(item, [p[:3] for p in model.returned.get(item, ())]) for item in model.pending]
-    rows = [renamed([(item, [b"%d-%d/%d" % p for p in some]) for item, some in in_line])]
-    rows += [renamed(pair) for pair in _deadlines(model)]
-    rows += [renamed(_hand(state.hands[worker])) for worker in workers]
-    # What has no order gets its names here, if it has none yet, and its order from them.
-    return b"\n".join([*rows, *sorted(map(renamed, _loose(state)))])
-
-
-def _loose(state: State) -> Iterator[object]:
-    """What lies in Redis in no order: hashes and sets, less what no promise depends on."""
-    yield from ((b"done %d-0" % item_id, item) for item_id, item in state.model.done.items())
-    for key, value in sorted(state.values.items()):
-        name = key.removeprefix(_PREFIX)
-        if name in _IN_THE_MODEL or b"clock" in name or key == NAME.encode():
-            continue
-        if name == b"requeued":
-            yield from (re.sub(rb"^\w+", b"came back", member) for member in value[::2])
-        elif name == b"drained":
-            yield name
-        else:
-            for field_name, what in _pairs(value).items():
-                if name == b"tries":
-                    yield _record(field_name, what)
-                elif name != b"counts" or field_name not in _COUNTERS:
-                    yield (name, field_name, what)
-
-
-def _pasts(model: Model) -> Iterator[Past]:
-    yield from (held.past for held in model.leases.values())
-    yield from (past for _, past in model.dead.values())
-    for some in model.returned.values():
-        yield from some
-
-
-def _record(item_id: bytes, record: bytes) -> bytes:
-    """How often an item failed, without the history."""
-    kept = json.loads(record)
-    return b"%b-%d failed %d" % (item_id, kept["attempt"], kept["failed"])
-
-
-def _deadlines(model: Model) -> list[tuple[bytes, int]]:
-    """Leases in the order of their deadlines, and how long they last from now."""
-    flat = lent(model)
-    return [(x, max(0, int(at) - model.now)) for x, at in zip(flat[::2], flat[1::2], strict=True)]
-
-
-def _hand(hand: Hand) -> tuple[object, ...]:
-    doubt = hand.doubt and (
-        hand.doubt[0].kind,
-        [lease.id for lease in hand.doubt[0].leases],
-        hand.doubt[0].count,
-        [lease.id for lease in hand.doubt[2].leases],
-        hand.doubt[2].lost,
-        hand.doubt[2].value,
-    )
-    return ([lease.id for lease in hand.held], doubt)
 
 
 def main() -> int:
@@ -427,7 +294,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"))
     options = parser.parse_args()
     items = [b"<%b>" % item for item in options.items.encode().split(b",")]
-    with RedisServer() as server, changed(VIRTUAL_TIME):
+    with RedisServer() as server, changed(VIRTUAL_TIME, QUICK_EXCHANGE_MENDED):
         explorer = Explorer(
             server.url,
             items,

@@ -58,21 +58,28 @@ class Answer(NamedTuple):
     value: object = None
 
 
+class Sent(NamedTuple):
+    """A call as it went out: its number, its bytes, and what it was answered."""
+
+    call: Call
+    number: int
+    packed: bytes
+    answer: Answer
+
+
 @dataclass(frozen=True)
 class Hand:
     """What a worker knows.
 
     Attributes:
         held: The leases that it believes to hold.
-        doubt: A call whose reply was lost, its number, and the answer; or None.
-        last: The same of the last call that was answered; or None.
-        earlier: The same of the call before that one; or None.
+        doubt: The call whose reply was lost, or None.
+        past: The last two calls that were answered.
     """
 
     held: tuple[Lease, ...] = ()
-    doubt: tuple[Call, int, Answer] | None = None
-    last: tuple[Call, int, Answer] | None = None
-    earlier: tuple[Call, int, Answer] | None = None
+    doubt: Sent | None = None
+    past: tuple[Sent, ...] = ()
 
 
 class World:
@@ -103,6 +110,9 @@ class World:
         self.observer = WorkQueue(NAME, url=url, worker="observer")
         for queue in (*self.queues.values(), self.observer):
             queue._link._tidied = float("inf")  # or the numbers of calls leap now and then
+        for script in self.observer._scripts.values():
+            self.client.script_load(script.source)
+        self._taps = {worker: Tap(queue) for worker, queue in self.queues.items()}
         self.hands = {worker: Hand() for worker in workers}
         self._last_event = "0"
 
@@ -130,62 +140,63 @@ class World:
 
     def call(self, worker: str, call: Call, *, reply_lost: bool = False) -> Answer:
         """A worker makes a call; if its reply is lost, the worker is in doubt afterwards."""
-        answer = perform(self.queues[worker], call)
+        queue = self.queues[worker]
+        answer = perform(queue, call)
         agree(call, answer, self._expected(worker, call, answer))
-        hand, number = self.hands[worker], last_number(self.queues[worker])
-        if reply_lost:
-            self.hands[worker] = replace(
-                hand, doubt=(call, number, answer), last=None, earlier=None
-            )
-        else:
-            self.hands[worker] = _taught(hand, call, number, answer)
+        sent = Sent(call, queue._link._calls, self._taps[worker].last, answer)
+        hand = self.hands[worker]
+        self.hands[worker] = replace(hand, doubt=sent) if reply_lost else _taught(hand, sent)
         return answer
 
     def repeat(self, worker: str) -> Answer:
-        """A worker in doubt sends its call once more, as the library does by itself."""
-        doubt = self.hands[worker].doubt
+        """A worker in doubt sends its call once more, as the library does by itself.
+
+        It gets the first answer, less the leases that were lost since. If none is left, the
+        library asks anew.
+        """
+        queue, doubt = self.queues[worker], self.hands[worker].doubt
         assert doubt
-        answer = self._again(worker, *doubt)
-        self.hands[worker] = _taught(self.hands[worker], *doubt[:2], answer)
+        call, first = doubt.call, doubt.answer
+        with rewound(queue, doubt.number):
+            answer = perform(queue, call)
+            number = queue._link._calls
+        still = tuple(lease for lease in first.leases if self.model.is_live(lease.id))
+        if call.kind == "renew":
+            expected = self._expected(worker, call, answer)
+        elif call.count and not still and not first.lost and self.model.pending:
+            call = Call("exchange", count=call.count)
+            expected = self._expected(worker, call, answer)
+        else:
+            expected, self.model.told = first._replace(leases=still), []
+        agree(call, answer, expected)
+        sent = Sent(call, number, self._taps[worker].last, answer)
+        self.hands[worker] = _taught(self.hands[worker], doubt._replace(answer=answer))
+        self.hands[worker] = replace(self.hands[worker], past=(*self.hands[worker].past[:-1], sent))
         return answer
 
     def late_copy(self, worker: str) -> bool:
         """Copies of the last two calls arrive again, as a network may hold one back.
 
-        They must change nothing. (`renew` is no such call: to renew twice is to renew later.)
-        Nobody reads what the elder copy is answered. Returns whether there was one to send.
+        Nobody reads the answers, and they must change nothing. (`renew` is no such call: to
+        renew twice is to renew later.) Returns whether there was one to send.
         """
-        hand, self.model.told = self.hands[worker], []
-        copies = [c for c in (hand.earlier, hand.last) if c and c[0].kind != "renew"]
-        copies = [copy for copy in copies if self.may_repeat(copy[0])]
-        for copy in copies:
-            if copy is hand.last:
-                self._again(worker, *copy)
-            else:
-                with rewound(self.queues[worker], copy[1]), contextlib.suppress(Exception):
-                    perform(self.queues[worker], copy[0])
+        self.model.told = []
+        wire = self.queues[worker]._link._wire
+        copies = [sent for sent in self.hands[worker].past if sent.call.kind != "renew"]
+        for sent in copies:
+            if wire and self.may_repeat(sent.call):
+                wire.send(sent.packed)
+                wire.read()
         return bool(copies)
 
     def may_repeat(self, call: Call) -> bool:
-        """Would the queue answer a repetition of this call as it should?
+        """Would the queue take a repetition of this call as it should?
 
         One that takes back leases which have run out since does not tell so: see
         `test_a_repeated_call_that_takes_leases_back_tells_so`, which is expected to fail.
         """
         leases = self.model.leases
         return call.kind != "exchange" or all(self.model.is_live(lease_id) for lease_id in leases)
-
-    def _again(self, worker: str, call: Call, number: int, first: Answer) -> Answer:
-        """The same call under the same number: the first answer, less what was lost since."""
-        with rewound(self.queues[worker], number):
-            answer = perform(self.queues[worker], call)
-        if call.kind == "renew":
-            expected = self._expected(worker, call, answer)
-        else:
-            still = tuple(lease for lease in first.leases if self.model.is_live(lease.id))
-            expected, self.model.told = first._replace(leases=still), []
-        agree(call, answer, expected)
-        return answer
 
     # -- what must hold
 
@@ -331,16 +342,35 @@ def agree(call: Call, answer: Answer, expected: Answer) -> None:
         raise Disagreement(f"{call} gave {answer}; the model has {expected}")
 
 
-def _taught(hand: Hand, call: Call, number: int, answer: Answer) -> Hand:
+def _taught(hand: Hand, sent: Sent) -> Hand:
     """The hand of a worker that got its answer."""
-    named = {lease.id for lease in call.leases}
+    named = {lease.id for lease in sent.call.leases}
     held = tuple(lease for lease in hand.held if lease.id not in named)
-    return Hand((*held, *answer.leases), None, (call, number, answer), hand.last)
+    return Hand((*held, *sent.answer.leases), None, (*hand.past, sent)[-2:])
 
 
-def last_number(queue: WorkQueue) -> int:
-    """The number of the last call of a queue."""
-    return int(queue._link._calls)
+class Tap:
+    """Listens to what a queue sends.
+
+    Attributes:
+        last: The last bytes that it sent, which are one call.
+    """
+
+    def __init__(self, queue: WorkQueue) -> None:
+        self.last = b""
+        self._open = queue._link.open
+        queue._link.open = self._tapped  # type: ignore[method-assign]
+
+    def _tapped(self) -> Any:
+        wire = self._open()
+        send = wire.send
+
+        def listen(data: bytes) -> None:
+            self.last = data
+            send(data)
+
+        wire.send = listen  # type: ignore[assignment]
+        return wire
 
 
 @contextlib.contextmanager

@@ -23,27 +23,29 @@ class Change:
     """A piece of text that stands for another one.
 
     Attributes:
-        old: What is replaced; it must be there exactly once.
+        old: What is replaced.
         new: What stands there instead.
         scripts: The scripts that it is in; none: all of them.
+        times: How often it must be there.
     """
 
     old: str
     new: str
     scripts: tuple[str, ...] = ()
+    times: int = 1
 
     def apply(self, name: str, text: bytes) -> bytes:
         """The text of the script `name` with this change.
 
         Raises:
-            LookupError: `old` is not there exactly once, so the script is not what it was.
+            LookupError: `old` is not there so often: the script is not what it was.
         """
         if self.scripts and name not in self.scripts:
             return text
         found = text.count(self.old.encode())
-        if found != 1:
+        if found != self.times:
             raise LookupError(
-                f"{self.old!r} is {found} times in the script {name!r}, not once. "
+                f"{self.old!r} is {found} times in the script {name!r}, not {self.times}. "
                 "The script has changed: change this test with it."
             )
         return text.replace(self.old.encode(), self.new.encode())

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from planted import BUGS
+from planted import BUGS, QUICK_EXCHANGE_MENDED
 from queue_exploration import Explorer, Report, Violation
 from scripts import VIRTUAL_TIME, Change, changed
 
@@ -31,7 +31,7 @@ def url() -> Iterator[str]:
 def explored(
     url: str, items: list[bytes], *changes: Change, seconds: float = 90, **options: int
 ) -> Report:
-    with changed(VIRTUAL_TIME, *changes):
+    with changed(VIRTUAL_TIME, QUICK_EXCHANGE_MENDED, *changes):
         explorer = Explorer(url, items, **options)
         try:
             report = explorer.explore(seconds)
@@ -70,5 +70,5 @@ def test_a_planted_bug_is_found_with_the_shortest_way_to_it(url: str, bug: str) 
 
 
 def test_a_change_that_does_not_fit_the_scripts_is_refused(url: str) -> None:
-    with pytest.raises(LookupError, match="0 times in the script 'lease', not once"):
+    with pytest.raises(LookupError, match="0 times in the script 'lease', not 1"):
         explored(url, [A], Change("no such text", "", ("lease",)))

@@ -16,9 +16,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from planted import BUGS
+from planted import BUGS, QUICK_EXCHANGE_MENDED
 from queue_model import Disagreement
-from queue_world import LEASE_MS, Call, World, last_number, rewound
+from queue_world import LEASE_MS, Call, World, rewound
 from scripts import VIRTUAL_TIME, Change, changed
 
 from wqlib.errors import QueueError
@@ -132,7 +132,7 @@ class Machine(RuleBasedStateMachine):
     @rule(worker=workers)
     def repeat(self, worker: str) -> None:
         doubt = self.world.hands[worker].doubt
-        if doubt and self.world.may_repeat(doubt[0]):
+        if doubt and self.world.may_repeat(doubt.call):
             self.ever += self.world.repeat(worker).leases
 
     @invariant()
@@ -179,7 +179,7 @@ def run(url: str, *changes: Change, examples: int, shrink: bool = True) -> None:
         print_blob=shrink,
         phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
     )
-    with changed(VIRTUAL_TIME, *changes):
+    with changed(VIRTUAL_TIME, QUICK_EXCHANGE_MENDED, *changes):
         run_state_machine_as_test(machine, settings=checked)
 
 
@@ -208,6 +208,20 @@ def test_a_repeated_call_that_takes_leases_back_tells_so(world: World) -> None:
     assert world.observer.stats().expired == events.count(("expire", "1-1@B"))
 
 
+@pytest.mark.xfail(strict=True, reason="the quick exchange forgets the story that there is")
+def test_an_exchange_tells_of_the_leases_that_it_took_back_and_found_dead(world: World) -> None:
+    world.max_attempts = world.queues["B"].max_attempts = 1
+    world.call("A", Call("put", items=(b"poison", b"apple", b"banana")))
+    world.call("A", Call("exchange", count=1))
+    world.tick(LEASE_MS // 2)
+    held = world.call("B", Call("exchange", count=1)).leases
+    world.tick(LEASE_MS // 2)  # now the lease of A has run out
+    world.call("B", Call("exchange", held, (None,), count=1))
+    assert world.observer.stats().dead == 1
+    kinds = [event.kind for event in world.observer.events()]
+    assert kinds[-4:] == ["expire", "dead", "complete", "lease"]
+
+
 @pytest.mark.xfail(strict=True, reason="lease.lua removes leases before it asks how late it is")
 def test_a_call_that_comes_after_the_next_one_strands_nothing(world: World) -> None:
     """Redis held a call back, so the worker gave it up, and went on with another one."""
@@ -215,7 +229,8 @@ def test_a_call_that_comes_after_the_next_one_strands_nothing(world: World) -> N
     apple, banana = world.call("A", Call("exchange", count=2)).leases
     world.call("A", Call("release", (banana,)))
     queue = world.queues["A"]
-    held_back = queue._link._calls = last_number(queue) + 1
+    queue._link._calls += 1
+    held_back = queue._link._calls
     world.call("A", Call("renew", (apple,)))
     with rewound(queue, held_back), contextlib.suppress(QueueError):
         queue.exchange([(apple, "apple"), (banana, "banana")], 0)

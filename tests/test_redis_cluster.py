@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import redis
@@ -16,7 +17,9 @@ from redis.crc import key_slot
 from servers import RedisCluster, find_valkey
 
 from wqlib import redisserver
+from wqlib.export import read
 from wqlib.queue import WorkQueue
+from wqlib.queuecli import main
 
 NAMES = ["job2", "job3", "a queue", "z"]
 
@@ -145,6 +148,20 @@ def test_a_call_waits_while_the_queue_moves_to_another_node(cluster: RedisCluste
             thread.join(0.5)
         thread.join(30)
         assert [getattr(answer, "item", answer) for answer in answers] == [b"apple"]
+
+
+@pytest.mark.parametrize("asked", [0, 1, 2])
+def test_a_queue_is_exported_whichever_node_is_asked(
+    redis_cluster: RedisCluster, asked: int, tmp_path: Path
+) -> None:
+    url = redis_cluster.nodes[asked].url
+    with WorkQueue("exported", url=url) as queue:
+        queue.clear()
+        queue.put(["apple", "banana"])
+        queue.lease()
+        assert main(["export", "exported", "-o", str(tmp_path / "out"), "--redis", url]) == 0
+    with (tmp_path / "out").open("rb") as file:
+        assert [entry.item for entry in read(file)] == [b"apple", b"banana"]
 
 
 def test_a_valkey_is_among_the_servers_of_these_tests() -> None:
