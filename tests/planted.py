@@ -85,11 +85,3 @@ BUGS = {
         Change("    wanted = 0\n", "    wanted = wanted\n", ("lease",))
     ],
 }
-
-# A bug that is there: the quick exchange forgets the events of the leases that the same call took
-# back and found dead. It has a test that is expected to fail; the exploration goes on behind it.
-QUICK_EXCHANGE_MENDED = Change(
-    "and call('ZCARD', requeued) == 0\n    and",
-    "and call('ZCARD', requeued) == 0\n    and #story == 0 and",
-    ("lease",),
-)

@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from planted import QUICK_EXCHANGE_MENDED
 from queue_model import Disagreement
 from queue_states import PREFIX, State, Step, canonical, pairs
 from queue_world import LEASE_MS, NAME, Call, Hand, World, lent
@@ -294,7 +293,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"))
     options = parser.parse_args()
     items = [b"<%b>" % item for item in options.items.encode().split(b",")]
-    with RedisServer() as server, changed(VIRTUAL_TIME, QUICK_EXCHANGE_MENDED):
+    with RedisServer() as server, changed(VIRTUAL_TIME):
         explorer = Explorer(
             server.url,
             items,

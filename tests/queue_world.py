@@ -159,19 +159,15 @@ class World:
         call, first = doubt.call, doubt.answer
         with rewound(queue, doubt.number):
             answer = perform(queue, call)
-            number = queue._link._calls
         still = tuple(lease for lease in first.leases if self.model.is_live(lease.id))
         if call.kind == "renew":
             expected = self._expected(worker, call, answer)
         elif call.count and not still and not first.lost and self.model.pending:
-            call = Call("exchange", count=call.count)
-            expected = self._expected(worker, call, answer)
+            expected = self._expected(worker, Call("exchange", count=call.count), answer)
         else:
             expected, self.model.told = first._replace(leases=still), []
         agree(call, answer, expected)
-        sent = Sent(call, number, self._taps[worker].last, answer)
         self.hands[worker] = _taught(self.hands[worker], doubt._replace(answer=answer))
-        self.hands[worker] = replace(self.hands[worker], past=(*self.hands[worker].past[:-1], sent))
         return answer
 
     def late_copy(self, worker: str) -> bool:
@@ -195,15 +191,14 @@ class World:
         One that takes back leases which have run out since does not tell so: see
         `test_a_repeated_call_that_takes_leases_back_tells_so`, which is expected to fail.
         """
-        leases = self.model.leases
-        return call.kind != "exchange" or all(self.model.is_live(lease_id) for lease_id in leases)
+        return call.kind != "exchange" or all(map(self.model.is_live, self.model.leases))
 
     # -- what must hold
 
     def check(self) -> None:
         """Does all that can be seen of the queue agree with the model?"""
         model, queue = self.model, self.observer
-        stats = queue.stats()
+        stats, snapshot = queue.stats(), queue.snapshot()
         seen: dict[str, object] = {
             "stats": {name: getattr(stats, name) for name in Counts._fields},
             "drained": queue.drained(),
@@ -211,6 +206,7 @@ class World:
             "peek": queue.peek(len(model.pending) + 9),
             "dead": queue.dead_items(),
             "results": queue.results(),
+            "snapshot": (snapshot.stats, snapshot.pending, snapshot.leases, snapshot.dead),
             "end": bool(self.client.llen(f"{{{NAME}}}:drained")),
             "lent": queue._link.command("ZRANGE", f"{{{NAME}}}:leases", 0, -1, "WITHSCORES"),
         }
@@ -221,6 +217,7 @@ class World:
             "peek": model.pending,
             "dead": dead_items(model),
             "results": model.results,
+            "snapshot": (stats, model.pending, leases(model), dead_items(model)),
             # Whoever waits for the end blocks on a list, which must not be empty then. (It may
             # be left from an earlier end: `lease` empties it before anybody waits.)
             "end": seen["end"] or (model.drained and bool(model.done or model.dead)),
@@ -295,10 +292,18 @@ def dead_items(model: Model) -> list[Any]:
     return found
 
 
+def leases(model: Model) -> list[Lease]:
+    """The leases of the model by deadline, in the queue's form."""
+    by_deadline = sorted((held.deadline, lease_id) for lease_id, held in model.leases.items())
+    return [Lease(x, model.leases[x].item, deadline / 1000) for deadline, x in by_deadline]
+
+
 def lent(model: Model) -> list[bytes]:
     """Lease ids and deadlines of the model, as Redis has them in `{name}:leases`."""
-    by_deadline = sorted((held.deadline, lease_id) for lease_id, held in model.leases.items())
-    return [part for at, lease_id in by_deadline for part in (lease_id.encode(), b"%d" % at)]
+    flat = []
+    for lease in leases(model):
+        flat += [lease.id.encode(), b"%d" % round(lease.deadline * 1000)]
+    return flat
 
 
 def perform(queue: WorkQueue, call: Call) -> Answer:

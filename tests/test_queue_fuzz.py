@@ -128,7 +128,10 @@ class Fuzzer:
 
 # How often each method is called, and with what.
 MAKERS: dict[str, tuple[int, Callable[[Fuzzer], tuple[tuple[Any, ...], dict[str, Any]]]]] = {
-    "put": (12, lambda f: ((f.items(),), {})),
+    "put": (
+        12,
+        lambda f: ((f.items(),), f.dice.choice([{}, {}, {"resume": f.dice.choice(TEXTS)}])),
+    ),
     "lease": (12, lambda f: ((), f.waiting())),
     "complete": (8, lambda f: ((f.lease(), f.maybe([None, b"", "ok"])), {})),
     "complete_and_lease": (8, lambda f: ((f.lease(), f.maybe([None, "ok"])), f.waiting())),
@@ -143,6 +146,7 @@ MAKERS: dict[str, tuple[int, Callable[[Fuzzer], tuple[tuple[Any, ...], dict[str,
     "events": (2, lambda f: ((f.maybe(["0", "1-1"]),), {"limit": f.maybe([1, 10])})),
     "results": (1, lambda f: ((), {})),
     "dead_items": (1, lambda f: ((), {})),
+    "snapshot": (2, lambda f: ((f.maybe([0, 10]),), {})),
     "stats": (1, lambda f: ((), {})),
     "drained": (1, lambda f: ((), {})),
 }

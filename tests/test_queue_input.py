@@ -155,6 +155,12 @@ class TestOddArguments:
         thread.join(10)
         assert errors
 
+    @pytest.mark.xfail(strict=True, reason="it is taken, and stats() cannot read it back")
+    def test_a_filling_whose_name_is_no_text_is_refused(self, queue: WorkQueue) -> None:
+        with pytest.raises((TypeError, ValueError)):
+            queue.put("apple", resume=b"\xff")
+        assert queue.stats().pending == 0
+
     @pytest.mark.xfail(strict=True, raises=RecursionError, reason="json gives up")
     def test_an_item_that_is_nested_too_deeply_is_refused(self, queue: WorkQueue) -> None:
         deep: list[object] = []
