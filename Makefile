@@ -13,7 +13,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint unit notebooks run-notebooks test-cluster bench lock clean
+.PHONY: help lab demo test lint unit explore notebooks run-notebooks test-cluster bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -34,10 +34,16 @@ lint: $(READY) ## style and types
 unit: $(READY) ## the tests of the library
 	$(BIN)/pytest tests $(ARGS)
 
+explore: $(READY) ## every state of a queue of three items and two workers (some minutes)
+	$(BIN)/python tests/queue_exploration.py $(ARGS)
+
 notebooks: $(READY) ## the notebooks alone, against their committed outputs
 	$(NBVAL) $(ARGS)
 
-run-notebooks: $(READY) ## execute the notebooks and keep their outputs (after you edited one)
+run-explore: $(READY) ## every state of a queue of three items and two workers (some minutes)
+	$(BIN)/python tests/queue_exploration.py $(ARGS)
+
+notebooks: $(READY) ## execute the notebooks and keep their outputs (after you edited one)
 	$(BIN)/python .ci/execute_notebooks.py $(ARGS)
 
 test-cluster: $(READY) ## the notebooks and cluster tests on a real cluster (WQLIB_CONTEXT=...)

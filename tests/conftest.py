@@ -1,4 +1,8 @@
-"""What the tests share: one real redis-server, and queues on it that are wiped afterwards."""
+"""What the tests share: a real Redis, and queues on it that are wiped afterwards.
+
+`WQLIB_REDIS_SERVER` says which server all tests run on. A module with the mark `every_server`
+runs on one server, on a Redis Cluster of three nodes, and on a Valkey when there is one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
+from servers import RedisCluster, find_valkey, kinds
 
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
@@ -15,21 +20,49 @@ _numbers = itertools.count(1)
 MakeQueue = Callable[..., WorkQueue]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "every_server: runs on each kind of Redis in turn")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "redis_server" in metafunc.fixturenames and metafunc.definition.get_closest_marker(
+        "every_server"
+    ):
+        metafunc.parametrize("redis_server", kinds(), indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
-    """A redis-server of our own, for all tests that do not restart it."""
-    with RedisServer() as server:
-        yield server
+def redis_cluster() -> Iterator[RedisCluster]:
+    """A Redis Cluster of three nodes."""
+    with RedisCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def redis_server(request: pytest.FixtureRequest) -> Iterator[RedisServer | RedisCluster]:
+    """A Redis of our own, for all tests that do not restart it."""
+    kind = getattr(request, "param", "alone")
+    if kind == "cluster":
+        yield request.getfixturevalue("redis_cluster")
+    else:
+        with RedisServer(binary=find_valkey() if kind == "valkey" else None) as server:
+            yield server
 
 
 @pytest.fixture
-def make_queue(redis_server: RedisServer) -> Iterator[MakeQueue]:
-    """Makes queues; those of one test share a name unless told otherwise."""
+def make_queue(redis_server: RedisServer | RedisCluster) -> Iterator[MakeQueue]:
+    """Makes queues; those of one test share a name unless told otherwise.
+
+    On a Redis Cluster their keys lie on the node of `redis_server.url`, but the queues ask
+    another one and are sent there.
+    """
     made: list[WorkQueue] = []
-    shared = f"test {next(_numbers)}"
+    shared, url = f"test {next(_numbers)}", redis_server.url
+    if isinstance(redis_server, RedisCluster):
+        shared, url = redis_server.name_here(shared), redis_server.other_url
 
     def make(worker: str = "worker-a", *, name: str = shared, **options: object) -> WorkQueue:
-        options.setdefault("url", redis_server.url)
+        options.setdefault("url", url)
         queue = WorkQueue(name, worker=worker, **options)
         made.append(queue)
         return queue
@@ -37,7 +70,7 @@ def make_queue(redis_server: RedisServer) -> Iterator[MakeQueue]:
     yield make
     for queue in made:
         queue.close()
-    with WorkQueue(shared, url=redis_server.url) as queue:
+    with WorkQueue(shared, url=url) as queue:
         if queue._link.command("TYPE", shared) in (b"list", b"none"):
             queue.clear()
         queue._link.command("DEL", shared)

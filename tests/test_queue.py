@@ -1,4 +1,7 @@
-"""The queue's promises, each with tests that fail without it. All on a real redis-server."""
+"""The queue's promises, each with tests that fail without it. All on a real redis-server.
+
+They run on one server, on a Redis Cluster and on a Valkey, see `conftest.py`.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,8 @@ from wqlib.items import MAX_ITEM_BYTES, MAX_RESULT_BYTES, Lease
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
 
+pytestmark = pytest.mark.every_server
+
 FRUITS = b"apple banana cherry date fig grape lemon melon orange".split()
 
 
@@ -50,6 +55,7 @@ def soon(condition: object, seconds: float = 10.0) -> None:
 
 def someone_waits(queue: WorkQueue) -> bool:
     """Does some client of this Redis block?"""
+    queue.stats()  # leads to the node of a Redis Cluster that has the queue
     return b"blocked_clients:0" not in queue._link.command("INFO", "clients")
 
 

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -114,6 +114,7 @@ class RedisServer:
         appendonly: Write the append-only file (fsync every second), so that `restart()`
             keeps the data.
         binary: Path of the server; the result of `find()` if None.
+        settings: More lines of its configuration, e.g. `"appendfsync always"`.
 
     Attributes:
         host: Always "127.0.0.1".
@@ -129,9 +130,16 @@ class RedisServer:
 
     host = "127.0.0.1"
 
-    def __init__(self, *, appendonly: bool = False, binary: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        appendonly: bool = False,
+        binary: Path | None = None,
+        settings: Sequence[str] = (),
+    ) -> None:
         self.binary = binary or find()
         self.appendonly = appendonly
+        self.settings = tuple(settings)
         self.password = secrets.token_urlsafe(24)
         self.port = 0
         self._folder = Path(tempfile.mkdtemp(prefix="wqlib-redis-"))
@@ -149,6 +157,11 @@ class RedisServer:
     def url(self) -> str:
         """The URL for `redis.Redis.from_url`, password included."""
         return f"redis://:{self.password}@{self.host}:{self.port}/0"
+
+    @property
+    def folder(self) -> Path:
+        """Where its append-only file and its log are. The folder goes with `close()`."""
+        return self._folder
 
     @property
     def pid(self) -> int:
@@ -249,6 +262,7 @@ class RedisServer:
                 "daemonize no",
                 'save ""',
                 f"appendonly {'yes' if self.appendonly else 'no'}",
+                *self.settings,
                 "",
             ]
         )
