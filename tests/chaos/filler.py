@@ -1,0 +1,69 @@
+"""Fills the queue while the workers empty it: in bursts, and now and then only when it is empty."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from wqlib.queue import WorkQueue
+
+from .diary import Diary
+from .plan import Plan
+
+_SHARE_OF_TIME = 0.8  # of the chaos, during which items are put
+_DRAIN_PATIENCE_SECONDS = 1.0
+
+
+def items(plan: Plan) -> Iterator[bytes]:
+    """What is put: most short and unlike, some alike, some long or binary, some poison."""
+    rng = random.Random(f"{plan.seed}/items")
+    yield b""
+    for number in range(1, plan.items):
+        kind = rng.random()
+        if kind < 0.01 or number in (5, 6):
+            yield b"poison %d" % number if kind < 0.005 else b"poison"
+        elif kind < 0.1:
+            yield b"alike %d" % rng.randrange(20)
+        elif kind < 0.15:
+            yield b"%d %b" % (number, rng.randbytes(rng.randrange(2000)))
+        else:
+            yield b"item %d" % number
+
+
+class Filler:
+    """Puts all items of a plan, and creates the file `filled` when they are in."""
+
+    def __init__(
+        self, queue: WorkQueue, diary: Diary, plan: Plan, rng: random.Random, folder: Path
+    ) -> None:
+        self.queue, self.diary, self.plan, self.rng = queue, diary, plan, rng
+        self._folder = folder
+        self._largest_burst = max(20, plan.items // 60)
+
+    def run(self) -> None:
+        """Put everything."""
+        everything = list(items(self.plan))
+        started, number = time.monotonic(), 0
+        while number < len(everything):
+            burst = everything[number : number + self.rng.randrange(1, self._largest_burst)]
+            self._put(number, burst)
+            number += len(burst)
+            due = started + number / len(everything) * self.plan.seconds * _SHARE_OF_TIME
+            if self.rng.random() < 0.5 and time.monotonic() < due:
+                self._wait_until_drained()
+            time.sleep(max(0.0, due - time.monotonic()))
+        (self._folder / "filled").touch()
+
+    def _put(self, first: int, burst: list[bytes]) -> None:
+        shown = [item.decode("latin-1") for item in burst]
+        self.diary.call("put", lambda: self.queue.put(burst), first=first, items=shown)
+
+    def _wait_until_drained(self) -> None:
+        give_up_at = time.monotonic() + _DRAIN_PATIENCE_SECONDS
+        while time.monotonic() < give_up_at:
+            drained, _ = self.diary.call("drained", self.queue.drained)
+            if drained:
+                return
+            time.sleep(0.05)
