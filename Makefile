@@ -13,7 +13,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint unit notebooks run-notebooks test-cluster bench lock clean
+.PHONY: help lab demo test lint unit notebooks run-notebooks test-cluster chaos bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ test-cluster: $(READY) ## the notebooks and cluster tests on a real cluster (WQL
 	@test -n "$$WQLIB_CONTEXT" || { echo "Name the cluster: WQLIB_CONTEXT=kind-wq make test-cluster"; exit 2; }
 	$(BIN)/pytest tests/test_cluster.py $(ARGS)
 	$(NBVAL) $(ARGS)
+
+chaos: $(READY) ## break the queue on purpose and judge it (ARGS="--items 20000 --seconds 60 --json")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(READY) ## the benchmark tables
 	$(BIN)/python benchmarks/queue.py $(ARGS)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,11 @@ import pytest
 from chaos import checker
 from chaos.checker import KINDS, Final, History, judge, summary
 from chaos.plan import Plan
+from chaos.planted import PLANTED, plan_for, spoilt
 from chaos.run import run
+from chaos.servers import until
+
+from wqlib.connection import _source
 
 ROOT = Path(__file__).resolve().parents[1]
 START_MS = 1_700_000_000_000
@@ -31,7 +34,7 @@ def entry(at: int, *pairs: tuple[str, str]) -> tuple[str, list[bytes]]:
     return f"{START_MS + at}-0", [word.encode() for pair in pairs for word in pair]
 
 
-def until(at: int) -> tuple[str, str]:
+def ends(at: int) -> tuple[str, str]:
     return "until", str(START_MS + at)
 
 
@@ -55,14 +58,14 @@ def clean() -> History:
     return History(
         entries=[
             entry(0, ("put", "3"), pending(3)),
-            entry(10, ("lease", "1-1@a apple"), until(1010), pending(2)),
-            entry(20, ("complete", "1-1@a"), ("lease", "2-1@a apple"), until(1020), pending(1)),
-            entry(30, ("lease", "3-1@b poison"), until(1030), pending(0)),
+            entry(10, ("lease", "1-1@a apple"), ends(1010), pending(2)),
+            entry(20, ("complete", "1-1@a"), ("lease", "2-1@a apple"), ends(1020), pending(1)),
+            entry(30, ("lease", "3-1@b poison"), ends(1030), pending(0)),
             entry(40, ("fail", "3-1@b bad"), pending(1)),
-            entry(50, ("lease", "3-2@b poison"), until(1050), pending(0)),
+            entry(50, ("lease", "3-2@b poison"), ends(1050), pending(0)),
             entry(60, ("fail", "3-2@b bad"), ("dead", "3-2@b fail: bad"), pending(0)),
-            entry(1100, ("expire", "2-1@a"), ("lease", "2-2@b apple"), until(2100), pending(0)),
-            entry(1500, ("renew", "2-2@b"), until(2500), pending(0)),
+            entry(1100, ("expire", "2-1@a"), ("lease", "2-2@b apple"), ends(2100), pending(0)),
+            entry(1500, ("renew", "2-2@b"), ends(2500), pending(0)),
             entry(1600, ("complete", "2-2@b"), ("drained", "1"), pending(0)),
         ],
         diaries={
@@ -118,15 +121,15 @@ def _drained_early(h: History) -> None:
 
 
 def _held_by_two(h: History) -> None:
-    instead(h, 7, ("lease", "2-2@b apple"), until(2100), pending(0))
+    instead(h, 7, ("lease", "2-2@b apple"), ends(2100), pending(0))
 
 
 def _expired_early(h: History) -> None:
-    instead(h, 7, ("expire", "2-1@a"), ("lease", "2-2@b apple"), until(2019), later=-81)
+    instead(h, 7, ("expire", "2-1@a"), ("lease", "2-2@b apple"), ends(2019), later=-81)
 
 
 def _stale_accepted(h: History) -> None:
-    h.entries.insert(8, entry(1200, ("renew", "2-1@a"), until(2200), pending(0)))
+    h.entries.insert(8, entry(1200, ("renew", "2-1@a"), ends(2200), pending(0)))
 
 
 def _stale_by_the_clock(h: History) -> None:
@@ -138,11 +141,11 @@ def _ended_wrongly(h: History) -> None:
 
 
 def _wrong_deadline(h: History) -> None:
-    instead(h, 1, ("lease", "1-1@a apple"), until(3_600_000), pending(2))
+    instead(h, 1, ("lease", "1-1@a apple"), ends(3_600_000), pending(2))
 
 
 def _wrong_attempt(h: History) -> None:
-    instead(h, 5, ("lease", "3-1@b poison"), until(1050), pending(0))
+    instead(h, 5, ("lease", "3-1@b poison"), ends(1050), pending(0))
 
 
 def _wrong_bytes(h: History) -> None:
@@ -275,4 +278,71 @@ def test_the_checker_shares_no_code_with_the_queue() -> None:
             else []
         )
     }
-    assert imported <= {"__future__", "bisect", "collections", "collections.abc", "dataclasses", "typing"}
+    assert imported <= {
+        "__future__",
+        "bisect",
+        "collections",
+        "collections.abc",
+        "dataclasses",
+        "typing",
+    }
+
+
+# -- the run itself
+
+
+def test_nothing_is_violated_in_a_short_run() -> None:
+    report = run(Plan(items=1000, seconds=8.0, seed=1, kills=40, workers=6, lease_seconds=0.5))
+    assert report.verdict.violations == {}
+    assert report.verdict.numbers["items"] == 1000
+    # It was no walk in the park.
+    struck = "zombies redis_restarts failovers cuts swallowed delayed oom flushes".split()
+    assert [fault for fault in struck if not report.counts.get(fault)] == []
+    assert report.counts["kills"] >= 40
+    points = ("before", "half", "sent", "reply")
+    assert sum(report.counts.get(f"kills_{point}", 0) for point in points) > 0
+    assert report.verdict.numbers["fenced"] > 0
+    assert report.verdict.numbers["drained_told"] > 0
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_bug_is_found(name: str) -> None:
+    report = run(plan_for(name, seed=1))
+    missed = [kind for kind in PLANTED[name].found if not report.verdict.count(kind)]
+    assert missed == [], f"found only {sorted(report.verdict.violations)}"
+
+
+def test_a_planted_bug_that_no_longer_fits_is_an_error() -> None:
+    with pytest.raises(LookupError, match=r"has 0 times. Plant it anew"):
+        spoilt("skip_fencing", "lease", lambda script: b"return 1")
+    with pytest.raises(LookupError, match=r"has 2 times"):
+        spoilt("skip_fencing", "lease", lambda script: 2 * _source(script))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_everything_is_gone_however_it_ends(number: signal.Signals, tmp_path: Path) -> None:
+    conductor = subprocess.Popen(
+        [sys.executable, "-m", "tests.chaos", "--on", "alone", "--items", "5000"],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # As in a terminal: a shell's background job would not hear of Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        until(lambda: len([*tmp_path.glob("wqlib-chaos-*/w*.diary")]) >= 8, "the workers")
+        children = psutil.Process(conductor.pid).children(recursive=True)
+        assert len(children) >= 8 + 1 + 1 + 2  # workers, filler, nest, primary and replica
+    finally:
+        conductor.send_signal(number)
+    assert conductor.wait(30) != 0
+    until(lambda: not any(map(_lives, children)), "all to end")
+    until(lambda: not list(tmp_path.iterdir()), "the folders to go")
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

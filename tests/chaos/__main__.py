@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .checker import summary
 from .plan import Plan
+from .planted import PLANTED, plan_for
 from .run import Report, run
 
 _FAULTS = (
@@ -24,6 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; the exit code is 0 if nothing was violated."""
     options = _parser().parse_args(arguments)
     seed = options.seed if options.seed is not None else random.randrange(10**6)
+    if options.plant:
+        return plant_all(
+            [options.plant] if options.plant != "all" else list(PLANTED), seed, options
+        )
     plan = Plan(
         items=options.items,
         seconds=options.seconds,
@@ -40,6 +45,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(report)
         is_clean = is_clean and report.is_clean
     return 0 if is_clean else 1
+
+
+def plant_all(names: Sequence[str], seed: int, options: argparse.Namespace) -> int:
+    """Run with each of these bugs in turn; the exit code is 0 if all were found."""
+    missed = []
+    for name in names:
+        report = run(plan_for(name, seed), Path(options.keep, name) if options.keep else None)
+        found = {kind: report.verdict.count(kind) for kind in report.verdict.violations}
+        ought = PLANTED[name].found
+        is_caught = all(found.get(kind) for kind in ought)
+        shown = {"planted": name, "seed": seed, "caught": is_caught, "seconds": report.seconds}
+        if options.json:
+            print(json.dumps(shown | {"expected": ought, "found": found}), flush=True)
+        else:
+            words = " ".join(f"{kind}={number}" for kind, number in found.items())
+            verdict = "caught" if is_caught else f"NOT CAUGHT (expected {', '.join(ought)})"
+            print(f"{name}: {verdict}: {words} ({report.seconds:.1f} s)", flush=True)
+        if not is_caught:
+            missed.append(name)
+    return 1 if missed else 0
 
 
 def as_dict(report: Report) -> dict[str, object]:
@@ -84,8 +109,15 @@ def _parser() -> argparse.ArgumentParser:
         default=True,
         help="restart Redis and fail over in the middle",
     )
+    parser.add_argument(
+        "--plant",
+        choices=["all", *PLANTED],
+        help="build a bug into the queue; succeeds if the checker finds it",
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON object for each run")
-    parser.add_argument("--keep", metavar="FOLDER", help="keep diaries and events in this new folder")
+    parser.add_argument(
+        "--keep", metavar="FOLDER", help="keep diaries and events in this new folder"
+    )
     return parser
 
 

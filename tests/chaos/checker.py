@@ -343,9 +343,7 @@ class _Judge:
 
     def _accepted(self, call: _Call, lease: str) -> None:
         times = [at for how, at in self.ends[lease] if how == call.what]
-        if not any(
-            call.asked_ms - ROUNDING_MS <= at <= call.told_ms + ROUNDING_MS for at in times
-        ):
+        if not any(call.asked_ms - ROUNDING_MS <= at <= call.told_ms + ROUNDING_MS for at in times):
             self.blame("unrecorded", f"{call.who} {call.what} {lease}, events at {times}")
 
     def _took(self, call: _Call) -> None:

@@ -40,7 +40,7 @@ class Filler:
     ) -> None:
         self.queue, self.diary, self.plan, self.rng = queue, diary, plan, rng
         self._folder = folder
-        self._largest_burst = max(20, plan.items // 60)
+        self._largest_burst = max(8, plan.items // 60)
 
     def run(self) -> None:
         """Put everything."""

@@ -122,4 +122,3 @@ def _final(client: redis.Redis, queue: str) -> Final:
         results={int(k): v for k, v in client.hgetall(key("results")).items()},
         counts={name: getattr(counted, name) for name in COUNTERS},
     )
-

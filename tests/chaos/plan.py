@@ -21,6 +21,8 @@ class Plan:
         kills: How many workers are killed at least.
         lease_seconds: How long a lease lasts.
         max_attempts: Failed attempts after which an item is dead.
+        dawdle: Share of the items with which a worker takes longer than the lease lasts.
+        swallow: Share of the replies that get lost on their way.
         peace_seconds: How long the workers may take to finish after the chaos.
         durable: Redis writes each change to its disk before it answers.
         planted: Name of the bug that the processes build into their copy of the queue, or "".
@@ -37,6 +39,8 @@ class Plan:
     kills: int = 0
     lease_seconds: float = 1.0
     max_attempts: int = 5
+    dawdle: float = 0.01
+    swallow: float = 0.008
     peace_seconds: float = 60.0
     durable: bool = True
     planted: str = ""

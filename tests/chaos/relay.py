@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
-# What can happen to a piece of data on its way, and how likely it is.
-CHANCES = {
-    "swallowed": 0.008,  # the reply is lost, and the connection with it
+# What else can happen to a piece of data on its way, and how likely it is.
+_CHANCES = {
     "stalled": 0.001,  # the connection brings nothing any more, but stays open
     "delayed": 0.02,  # the reply comes later
     "held": 0.002,  # the request arrives after the client has given it up
@@ -26,14 +25,16 @@ class Network:
 
     Args:
         seed: Decides what happens to which piece of data.
+        swallow: Share of the replies that are lost, each with its connection.
 
     Attributes:
         is_bad: Faults happen.
         counts: How often each fault has happened; "cuts" are connections that were cut.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, swallow: float) -> None:
         self.is_bad = False
+        self.chances = _CHANCES | {"swallowed": swallow}
         self.counts: Counter[str] = Counter()
         self.rng = random.Random(f"{seed}/network")
         self._loop = asyncio.new_event_loop()
@@ -124,7 +125,7 @@ class Relay:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._requests(reader, client, server))
                 both.create_task(self._replies(from_server, client, server))
-        except* OSError:
+        except* (OSError, asyncio.CancelledError):
             pass
         finally:
             del self._ends[client]
@@ -174,7 +175,9 @@ class Relay:
 
     def _strikes(self, fault: str, client: asyncio.StreamWriter) -> bool:
         network = self._network
-        if not network.is_bad or client in self._calm or network.rng.random() >= CHANCES[fault]:
+        if not network.is_bad or client in self._calm:
+            return False
+        if network.rng.random() >= network.chances[fault]:
             return False
         network.counts[fault] += 1
         return True

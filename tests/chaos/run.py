@@ -61,6 +61,7 @@ class _Slot:
     generation: int = 0
     name: str = ""
     thaw_at: float = 0.0
+    is_doomed: bool = False
     is_done: bool = False
 
 
@@ -103,7 +104,7 @@ class _Conductor:
     ) -> None:
         self.plan, self.folder = plan, folder
         self.counts: Counter[str] = Counter()
-        self.network = Network(plan.seed)
+        self.network = Network(plan.seed, plan.swallow)
         stack.callback(self.network.close)
         self.redis: Redis = self._start_redis()
         stack.callback(self.redis.close)
@@ -112,6 +113,8 @@ class _Conductor:
         self.tail = Tail(self.redis, f"{{{plan.queue}}}:events", folder / "events")
         stack.callback(self.tail.close)
         self._slots = [_Slot(plan.batches[i % len(plan.batches)]) for i in range(plan.workers)]
+        self._alive: set[str] = set()
+        self._is_over = False
         self._filler_is_done = False
         self._unread = b""
         self._calm = threading.Event()
@@ -181,12 +184,14 @@ class _Conductor:
 
     def _spawn(self, name: str, **options: Any) -> None:
         skew = self._rng.uniform(-_LONGEST_SKEW_SECONDS, _LONGEST_SKEW_SECONDS)
+        self._alive.add(name)
         self._order(spawn=name, skew_seconds=skew, **options)
 
     def _fill_slot(self, number: int) -> None:
         slot = self._slots[number]
         slot.generation += 1
         slot.name, slot.thaw_at = f"w{number}.{slot.generation}", 0.0
+        slot.is_doomed = False
         # Each item costs about half a call, each call has four points where it may be fatal.
         chance = self.plan.kills * _INSIDE_SHARE / max(1, self.plan.items // 2) / 4
         self._spawn(slot.name, role="worker", batch=slot.batch, chance=chance)
@@ -204,6 +209,9 @@ class _Conductor:
 
     def _bury(self, name: str, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
+        self._alive.discard(name)
+        if self._is_over:
+            return
         if name == "filler":
             self._filler_is_done = code == 0
             return
@@ -223,8 +231,7 @@ class _Conductor:
         freezes = _Alarm(self._rng, plan.lease_seconds)
         while (passed := time.monotonic() - started) < plan.seconds and not self._is_done():
             self._hear()
-            if self.counts["kills"] < plan.kills * passed / plan.seconds:
-                self._kill_one()
+            self._kill_some(plan.kills * passed / plan.seconds)
             now = time.monotonic()
             if freezes.rings(now):
                 self._freeze_one(now)
@@ -233,10 +240,13 @@ class _Conductor:
                 self.network.cut(self._rng.choice([0.1, 0.3, 1.0]))
             time.sleep(_TICK_SECONDS)
 
-    def _kill_one(self) -> None:
-        alive = [slot for slot in self._slots if not slot.is_done]
-        if alive:
+    def _kill_some(self, wanted: float) -> None:
+        """Kill as many as are missing; those that are not yet known to be dead count."""
+        doomed = sum(slot.is_doomed for slot in self._slots)
+        alive = [slot for slot in self._slots if not (slot.is_done or slot.is_doomed)]
+        if alive and self.counts["kills"] + doomed < wanted:
             slot = self._rng.choice(alive)
+            slot.is_doomed = True
             self._order(signal=signal.SIGKILL, to=slot.name)
             self.counts["kills_outside"] += 1
 
@@ -280,7 +290,7 @@ class _Conductor:
         client = self.redis.owner()
         client.config_set("maxmemory", 1)
         try:
-            self._calm.wait(0.3)
+            self._calm.wait(min(0.3, self.plan.seconds / 40))
         finally:
             client.config_set("maxmemory", 0)
         return True
@@ -296,9 +306,18 @@ class _Conductor:
         self.network.cut()  # the stalled ones, too
 
     def _until_done(self) -> bool:
-        """Wait until everybody has come to the end by themselves."""
-        give_up_at = time.monotonic() + self.plan.peace_seconds
-        while not self._is_done():
+        """Wait until everybody has come to the end by themselves; those who do not are killed."""
+        if self._hears_until(self._is_done, self.plan.peace_seconds):
+            return True
+        self._is_over = True
+        for name in ["filler", *(slot.name for slot in self._slots)]:
+            self._order(signal=signal.SIGKILL, to=name)
+        self._hears_until(lambda: not self._alive, 10.0)
+        return False
+
+    def _hears_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        give_up_at = time.monotonic() + seconds
+        while not condition():
             if time.monotonic() > give_up_at:
                 return False
             self._hear()

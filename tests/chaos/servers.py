@@ -50,15 +50,11 @@ class Redis(Protocol):
 class Node(RedisServer):
     """A redis-server with a given password and more settings, beside which a bus port is free."""
 
-    def __init__(
-        self, password: str, *settings: str, durable: bool = True, port: int = 0
-    ) -> None:
+    def __init__(self, password: str, *settings: str, durable: bool = True, port: int = 0) -> None:
         self._given_password, self._settings = password, settings
         self._given_port = port
         super().__init__(appendonly=durable)
-        self.client = redis.Redis(
-            port=self.port, password=password, socket_timeout=5, protocol=2
-        )
+        self.client = redis.Redis(port=self.port, password=password, socket_timeout=5, protocol=2)
         # As it is: a field of a stream's entry may be there several times.
         self.client.response_callbacks.pop("XRANGE", None)
 
@@ -273,8 +269,9 @@ def free_port() -> int:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port: int = server.getsockname()[1]
         if port < 65_536 - _BUS_OFFSET:
-            with contextlib.suppress(OSError), socket.create_server(
-                ("127.0.0.1", port + _BUS_OFFSET)
+            with (
+                contextlib.suppress(OSError),
+                socket.create_server(("127.0.0.1", port + _BUS_OFFSET)),
             ):
                 return port
 

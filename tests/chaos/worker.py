@@ -14,10 +14,10 @@ from .plan import Plan
 
 WAIT_SECONDS = 300.0
 _WORK_SECONDS = 0.004
-_TOO_LATE = 1.3  # times the lease: what a worker that dawdles takes for an item
+_TOO_LATE = 1.5  # times the lease: what a worker that dawdles takes for an item
 
-# What a worker does with an item besides completing it, and how likely it is.
-_CHANCES = {"dawdle": 0.01, "renew": 0.05, "release": 0.03}
+_RELEASE_CHANCE = 0.03
+_RENEW_CHANCE = {False: 0.05, True: 0.4}  # in time; too late
 
 
 class Worker:
@@ -97,22 +97,20 @@ class Worker:
     def _work(self, lease: Lease) -> list[tuple[Lease, str | None]]:
         """Work on an item; returns it with its result, or nothing if it is not to complete."""
         time.sleep(self.rng.uniform(0, _WORK_SECONDS))
-        if self._chance("renew"):
+        is_late = self.rng.random() < self.plan.dawdle and not self._calm.exists()
+        if is_late:
+            time.sleep(self.plan.lease_seconds * _TOO_LATE)
+        if self.rng.random() < _RENEW_CHANCE[is_late]:
             answer, lost = self.diary.call("renew", lambda: self.queue.renew(lease))
             if lost or answer is None:
                 return []
             lease = answer
-        if self._chance("dawdle") and not self._calm.exists():
-            time.sleep(self.plan.lease_seconds * _TOO_LATE)
         if lease.item.startswith(b"poison"):
             self.diary.call("fail", lambda: self.queue.fail(lease, "bad"), ends={lease.id: None})
             return []
-        if self._chance("release"):
+        if self.rng.random() < _RELEASE_CHANCE:
             self.diary.call(
                 "release", lambda: self.queue.release(lease, "later"), ends={lease.id: None}
             )
             return []
         return [(lease, None if self.rng.random() < 0.2 else f"done by {lease.id}")]
-
-    def _chance(self, what: str) -> bool:
-        return self.rng.random() < _CHANCES[what]
