@@ -184,6 +184,10 @@ def _left_over(h: History) -> None:
     h.final.tries = {2, 3}
 
 
+def _kept_forever(h: History) -> None:
+    h.final.kept_forever = 1
+
+
 def _events_missing(h: History) -> None:
     h.gaps = 1
 
@@ -220,6 +224,7 @@ WRONG: list[tuple[str, Callable[[History], None]]] = [
     ("dead_wrongly", _dead_wrongly),
     ("undead", _undead),
     ("left_over", _left_over),
+    ("kept_forever", _kept_forever),
     ("events_missing", _events_missing),
     ("events_missing", _events_uncounted),
     ("errors", _errors),
@@ -314,9 +319,9 @@ def test_a_planted_bug_is_found(name: str) -> None:
 
 def test_a_planted_bug_that_no_longer_fits_is_an_error() -> None:
     with pytest.raises(LookupError, match=r"has 0 times. Plant it anew"):
-        spoilt("skip_fencing", "lease", lambda script: b"return 1")
+        spoilt("skip_fencing", "lease", b"return 1")
     with pytest.raises(LookupError, match=r"has 2 times"):
-        spoilt("skip_fencing", "lease", lambda script: 2 * _source(script))
+        spoilt("skip_fencing", "lease", 2 * _source("lease"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -33,6 +33,7 @@ KINDS = {
     "dead_wrongly": "an item is dead without having failed often enough",
     "undead": "an item failed often enough, and is not dead",
     "left_over": "something is left in the queue's keys at the end",
+    "kept_forever": "a record of a client's last call stays for ever",
     "events_missing": "the event stream has a gap, so the run cannot be judged",
     "errors": "a call raised an error that is not documented",
     "unfinished": "the queue had not drained long after the chaos was over",
@@ -64,6 +65,7 @@ class Final:
         waiting: The items in the list.
         leases, requeued: How many elements the key of that name has.
         leased: Lease id -> item.
+        kept_forever: How many records of a client's last call do not expire.
         tries: The item ids in that key.
         dead: Item id -> item.
         results: Item id -> result.
@@ -74,6 +76,7 @@ class Final:
     leases: int = 0
     requeued: int = 0
     leased: dict[str, bytes] = field(default_factory=dict)
+    kept_forever: int = 0
     tries: set[int] = field(default_factory=set)
     dead: dict[int, bytes] = field(default_factory=dict)
     results: dict[int, bytes] = field(default_factory=dict)
@@ -400,6 +403,8 @@ class _Judge:
         for what, number in rest.items():
             if number:
                 self.blame("left_over", f"{number} {what}")
+        for _ in range(final.kept_forever):
+            self.blame("kept_forever", "the record of a client's last call never expires")
 
     def _results(self) -> None:
         """The result that is kept is that of the lease that completed the item."""

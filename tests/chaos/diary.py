@@ -61,6 +61,10 @@ class Diary:
                 self.write(told={"gone": str(error)})
                 raise SystemExit(EXIT_GONE) from None
             except QueueError as error:
+                if what == "put" and "interrupted" in str(error):
+                    # The last call of a filler that is dead came in between.
+                    self.write(told={"refused": str(error)})
+                    continue
                 self.write(told={"error": repr(error)})
                 raise SystemExit(1) from None
             except BaseException as error:
@@ -69,6 +73,13 @@ class Diary:
             else:
                 self.write(told=_told(what, answer))
                 return answer, set()
+
+
+def read_diary(path: Path) -> list[dict[str, Any]]:
+    """The records of a diary."""
+    lines = path.read_bytes().split(b"\n")
+    # Killed in the middle of its last line: then it never made that call, or never learned more.
+    return [json.loads(line) for line in lines[:-1]]
 
 
 def _told(what: str, answer: Any) -> dict[str, Any]:

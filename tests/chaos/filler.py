@@ -6,10 +6,11 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from wqlib.queue import WorkQueue
 
-from .diary import Diary
+from .diary import Diary, read_diary
 from .plan import Plan
 
 _SHARE_OF_TIME = 0.8  # of the chaos, during which items are put
@@ -33,32 +34,40 @@ def items(plan: Plan) -> Iterator[bytes]:
 
 
 class Filler:
-    """Puts all items of a plan, and creates the file `filled` when they are in."""
+    """Puts all items of a plan, and creates the file `filled` when they are in.
+
+    It is killed like the workers; its successor goes on from what it wrote in its diary. What a
+    call in the middle of which it died came to, the queue knows: the filling has a name.
+    """
 
     def __init__(
         self, queue: WorkQueue, diary: Diary, plan: Plan, rng: random.Random, folder: Path
     ) -> None:
         self.queue, self.diary, self.plan, self.rng = queue, diary, plan, rng
         self._folder = folder
-        self._largest_burst = max(8, plan.items // 60)
+        self._largest_burst = max(6, plan.items // 60)
 
     def run(self) -> None:
         """Put everything."""
         everything = list(items(self.plan))
-        started, number = time.monotonic(), 0
+        first = number = self._number_before()
+        started = time.monotonic()
         while number < len(everything):
-            burst = everything[number : number + self.rng.randrange(1, self._largest_burst)]
-            self._put(number, burst)
-            number += len(burst)
-            due = started + number / len(everything) * self.plan.seconds * _SHARE_OF_TIME
-            if self.rng.random() < 0.5 and time.monotonic() < due:
+            end = number + self.rng.randrange(1, self._largest_burst)
+            self._put(number, everything[:end])
+            number = min(end, len(everything))
+            if self.rng.random() < 0.1:
                 self._wait_until_drained()
+            share = (number - first) / len(everything)
+            due = started + share * self.plan.seconds * _SHARE_OF_TIME
             time.sleep(max(0.0, due - time.monotonic()))
         (self._folder / "filled").touch()
 
-    def _put(self, first: int, burst: list[bytes]) -> None:
-        shown = [item.decode("latin-1") for item in burst]
-        self.diary.call("put", lambda: self.queue.put(burst), first=first, items=shown)
+    def _put(self, first: int, everything: list[bytes]) -> None:
+        shown = [item.decode("latin-1") for item in everything[first:]]
+        self.diary.call(
+            "put", lambda: self.queue.put(everything, resume="chaos"), first=first, items=shown
+        )
 
     def _wait_until_drained(self) -> None:
         give_up_at = time.monotonic() + _DRAIN_PATIENCE_SECONDS
@@ -66,4 +75,15 @@ class Filler:
             drained, _ = self.diary.call("drained", self.queue.drained)
             if drained:
                 return
-            time.sleep(0.05)
+            time.sleep(0.02)
+
+    def _number_before(self) -> int:
+        """How many items those before us put for certain."""
+        number = 0
+        for path in self._folder.glob("filler.*.diary"):
+            asked: dict[str, Any] = {}
+            for record in read_diary(path):
+                asked = record if "ask" in record else asked
+                if asked.get("ask") == "put" and "told" in record and not record["told"]:
+                    number = max(number, asked["first"] + len(asked["items"]))
+        return number

@@ -6,13 +6,13 @@ import contextlib
 import json
 import threading
 from pathlib import Path
-from typing import Any
 
 import redis
 
 from wqlib.queue import WorkQueue
 
 from .checker import COUNTERS, Final, History
+from .diary import read_diary
 from .plan import Plan
 from .servers import Redis
 
@@ -89,19 +89,13 @@ def read(
     tail.close()
     return History(
         entries=tail.entries(),
-        diaries={path.stem: _diary(path) for path in sorted(folder.glob("*.diary"))},
+        diaries={path.stem: read_diary(path) for path in sorted(folder.glob("*.diary"))},
         final=_final(client, plan.queue),
         lease_ms=int(plan.lease_seconds * 1000),
         max_attempts=plan.max_attempts,
         gaps=tail.gaps,
         is_finished=is_finished,
     )
-
-
-def _diary(path: Path) -> list[dict[str, Any]]:
-    lines = path.read_bytes().split(b"\n")
-    # Killed in the middle of its last line: then it never made that call, or never learned more.
-    return [json.loads(line) for line in lines[:-1]]
 
 
 def _final(client: redis.Redis, queue: str) -> Final:
@@ -116,6 +110,7 @@ def _final(client: redis.Redis, queue: str) -> Final:
         waiting=client.lrange(queue, 0, -1),
         leases=client.zcard(key("leases")),
         requeued=client.zcard(key("requeued")),
+        kept_forever=sum(client.ttl(k) == -1 for k in client.scan_iter(key("call:*"))),
         leased={k.decode(): v for k, v in client.hgetall(key("leased")).items()},
         tries={int(k) for k in client.hkeys(key("tries"))},
         dead={int(k): v for k, v in client.hgetall(key("dead")).items()},

@@ -1,12 +1,11 @@
 """Bugs that a process builds into its own copy of the queue's scripts, to prove the checker.
 
-Each is one or a few replacements in the Lua source. Each text to replace must be there exactly
-once: a bug that no longer fits the source is an error, not a bug that goes unnoticed.
+Each is one or a few replacements in a Lua file, with what it includes. Each text to replace must
+be there exactly once: a bug that no longer fits is an error, not a bug that goes unnoticed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from wqlib import connection
@@ -21,7 +20,7 @@ class Planted:
     Attributes:
         about: What is wrong with the queue then.
         found: The kinds of violation, each of which the checker must report.
-        replacements: Name of a script, a text in it, and what takes its place.
+        replacements: Name of a Lua file, a text in it, and what takes its place.
     """
 
     about: str
@@ -33,14 +32,18 @@ PLANTED = {
     "skip_fencing": Planted(
         "whoever completes may do so, with any lease",
         ("stale_accepted", "recorded_twice"),
-        (("lease", "if is_live(ARGV[i]) and not named", "if not named"),),
+        (("lease", "if all_live or call('HDEL', leased, lease_id) == 1 then", "if true then"),),
     ),
     "requeue_early": Planted(
-        "a lease is taken away 150 ms before its deadline",
+        "a lease is taken away 100 ms before its deadline",
         ("expired_early",),
         (
-            ("lease", "tonumber(first_deadline) <= now", "tonumber(first_deadline) <= now + 150"),
-            ("lease", "'-inf', whole(now)", "'-inf', whole(now + 150)"),
+            ("lease", "'ZCOUNT', leases, '-inf', now", "'ZCOUNT', leases, '-inf', now + 100"),
+            (
+                "lease",
+                "'ZRANGEBYSCORE', leases, '-inf', now,",
+                "'ZRANGEBYSCORE', leases, '-inf', now + 100,",
+            ),
         ),
     ),
     "forget_item": Planted(
@@ -49,13 +52,10 @@ PLANTED = {
         (
             (
                 "lease",
-                "redis.call('ZADD', leases, unpack(deadlines))",
-                "if now % 10 > 0 then redis.call('ZADD', leases, unpack(deadlines)) end",
-            ),
-            (
-                "lease",
-                "redis.call('HSET', leased, unpack(lent))",
-                "if now % 10 > 0 then redis.call('HSET', leased, unpack(lent)) end",
+                "call('ZADD', leases, unpack(deadlines))\n"
+                "  call('HSET', leased, unpack(answer, 5))",
+                "if now % 10 > 0 then\n  call('ZADD', leases, unpack(deadlines))\n"
+                "  call('HSET', leased, unpack(answer, 5))\n  end",
             ),
         ),
     ),
@@ -65,38 +65,41 @@ PLANTED = {
         (
             (
                 "lease",
-                "redis.call('ZREM', leases, lease_id)\n    redis.call('HDEL', leased, lease_id)"
-                "\n    local item_id, attempt",
-                "local item_id, attempt",
+                "call('ZREM', leases, unpack(lease_ids)) == #lease_ids\nif all_live then\n"
+                "  call('HDEL', leased, unpack(lease_ids))",
+                "call('ZSCORE', leases, ARGV[6])\nif all_live then",
             ),
         ),
     ),
     "drained_ignores_leases": Planted(
         "an empty list is taken for a drained queue",
         ("drained_early",),
-        (("lease", "if first_deadline then", "if false then"),),
+        (("lease", "  if first then", "  if false then"),),
     ),
     "workers_clock": Planted(
         "deadlines are reckoned by the clock of the worker",
         ("wrong_deadline",),
-        (("lease", "local now = clock[1] * 1000", "local now = {skew_ms} + clock[1] * 1000"),),
+        (("common", "local now = clock[1] * 1000", "local now = {skew_ms} + clock[1] * 1000"),),
     ),
     "forget_calls": Planted(
         "a call that is repeated after its reply was cut off is done again",
         ("stranded", "told_wrongly"),
-        (("lease", "if tonumber(ARGV[1]) > number then", "if true then"),),
+        (("before", "if before and tonumber(ARGV[1]) >", "if true or tonumber(ARGV[1]) >"),),
     ),
     "fill_again": Planted(
         "a filling that is repeated after its reply was cut off is put again",
         ("recorded_twice",),
-        (("put", "if tonumber(ARGV[1]) > number then", "if true then"),),
+        (
+            ("put", "if before and tonumber(ARGV[1]) >", "if true or tonumber(ARGV[1]) >"),
+            ("put", "(call('HGET', counts, filled) or '0') ~= ARGV[4]", "false"),
+        ),
     ),
     "immortal_poison": Planted(
         "an item that fails again and again is never given up",
         ("undead",),
         (
             (
-                "give_back",
+                "end_lease",
                 "if max_attempts > 0 and record.failed >= max_attempts then",
                 "if false then",
             ),
@@ -105,12 +108,12 @@ PLANTED = {
     "same_attempt": Planted(
         "the number of the attempt does not grow",
         ("wrong_attempt",),
-        (("lease", "attempt = whole(attempt + 1)", "attempt = whole(attempt)"),),
+        (("lease", "item_id .. '-' .. attempt + 1", "item_id .. '-' .. attempt"),),
     ),
     "renew_revives": Planted(
         "a lease that has run out can be renewed",
         ("stale_accepted",),
-        (("renew", "if is_live(ARGV[i]) then", "if true then"),),
+        (("renew", "if ends and tonumber(ends) > now then", "if true then"),),
     ),
     "zombies_result": Planted(
         "the result of a worker that is too late replaces the one that counts",
@@ -118,9 +121,9 @@ PLANTED = {
         (
             (
                 "lease",
-                "completed[#completed + 1] = 0\n",
-                "completed[#completed + 1] = 0\n"
-                "redis.call('HSET', results, string.match(ARGV[i], '^%d+'), ARGV[i + 1])\n",
+                "    lost = lost .. (lost == ''",
+                "    call('HSET', results, string.match(lease_id, '^%d+'), result)\n"
+                "    lost = lost .. (lost == ''",
             ),
         ),
     ),
@@ -130,17 +133,16 @@ PLANTED = {
 def plan_for(name: str, seed: int) -> Plan:
     """A run that is short, and bad enough that the bug must show."""
     return Plan(
-        items=800,
+        items=650,
         seconds=2.0,
         seed=seed,
         restarts=False,
-        workers=6,
         batches=(1, 1, 1, 1, 2, 4),
         kills=10,
-        lease_seconds=0.25,
+        lease_seconds=0.2,
         max_attempts=3,
-        dawdle=0.1,
-        swallow=0.08,
+        dawdle=0.2,
+        swallow=0.12,
         peace_seconds=2.0,
         durable=False,
         planted=name,
@@ -153,16 +155,31 @@ def plant(name: str, skew_seconds: float) -> None:
     Raises:
         LookupError: The source no longer has what the bug replaces, or has it more than once.
     """
+    check(name)
     if name:
         original = connection._source
-        connection._source = lambda script: spoilt(name, script, original, skew_seconds)
+
+        # It calls itself by its name for what a script includes, and so comes to us again.
+        def source(script: str) -> bytes:
+            return spoilt(name, script, original(script), skew_seconds)
+
+        original.cache_clear()
+        connection._source = source
 
 
-def spoilt(
-    name: str, script: str, source: Callable[[str], bytes], skew_seconds: float = 0.0
-) -> bytes:
+def check(name: str) -> None:
+    """Does the bug still fit the source?
+
+    Raises:
+        LookupError: No.
+    """
+    for script in {where for where, _, _ in PLANTED[name].replacements} if name else ():
+        spoilt(name, script, connection._source(script))
+
+
+def spoilt(name: str, script: str, source: bytes, skew_seconds: float = 0.0) -> bytes:
     """The source of a script with a bug in it; the same if the bug is in another script."""
-    text = source(script).decode()
+    text = source.decode()
     for where, old, new in PLANTED[name].replacements:
         if where == script:
             if text.count(old) != 1:

@@ -20,6 +20,7 @@ from typing import Any
 
 import redis
 
+from . import planted
 from .checker import History, Verdict, judge
 from .history import Tail, read
 from .plan import Plan
@@ -29,6 +30,7 @@ from .servers import Alone, Cluster, Redis
 _TICK_SECONDS = 0.01
 _LONGEST_SKEW_SECONDS = 5 * 3600
 _INSIDE_SHARE = 0.5  # of all kills: those that strike inside the library
+_FILLER_CHANCE = 0.005
 _FROZEN = (1.3, 2.2)  # times the lease
 
 
@@ -89,6 +91,7 @@ def run(plan: Plan, folder: Path | None = None) -> Report:
         plan: What to do.
         folder: A new folder in which to keep what happened; None: it is not kept.
     """
+    planted.check(plan.planted)
     started = time.monotonic()
     kept = folder or Path(tempfile.mkdtemp(prefix="wqlib-chaos-"))
     kept.mkdir(parents=True, exist_ok=folder is None)
@@ -115,6 +118,7 @@ class _Conductor:
         self._slots = [_Slot(plan.batches[i % len(plan.batches)]) for i in range(plan.workers)]
         self._alive: set[str] = set()
         self._is_over = False
+        self._fillers = 0
         self._filler_is_done = False
         self._unread = b""
         self._calm = threading.Event()
@@ -123,7 +127,7 @@ class _Conductor:
     def conduct(self) -> History:
         """The whole run."""
         faults = threading.Thread(target=self._strike_redis, daemon=True)
-        self._spawn("filler", role="filler", batch=0, chance=0.0)
+        self._start_filler()
         for number, _ in enumerate(self._slots):
             self._fill_slot(number)
         self.network.is_bad = True
@@ -187,6 +191,11 @@ class _Conductor:
         self._alive.add(name)
         self._order(spawn=name, skew_seconds=skew, **options)
 
+    def _start_filler(self) -> None:
+        self._fillers += 1
+        chance = _FILLER_CHANCE if self.plan.kills else 0.0
+        self._spawn(f"filler.{self._fillers}", role="filler", batch=0, chance=chance)
+
     def _fill_slot(self, number: int) -> None:
         slot = self._slots[number]
         slot.generation += 1
@@ -212,8 +221,11 @@ class _Conductor:
         self._alive.discard(name)
         if self._is_over:
             return
-        if name == "filler":
+        if name.startswith("filler"):
             self._filler_is_done = code == 0
+            if code:
+                self.counts["kills_filler" if code == -signal.SIGKILL else "gave_up"] += 1
+                self._start_filler()
             return
         number = next(i for i, slot in enumerate(self._slots) if slot.name == name)
         if code == 0:
@@ -310,7 +322,7 @@ class _Conductor:
         if self._hears_until(self._is_done, self.plan.peace_seconds):
             return True
         self._is_over = True
-        for name in ["filler", *(slot.name for slot in self._slots)]:
+        for name in self._alive:
             self._order(signal=signal.SIGKILL, to=name)
         self._hears_until(lambda: not self._alive, 10.0)
         return False

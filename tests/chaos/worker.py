@@ -13,7 +13,7 @@ from .diary import Diary
 from .plan import Plan
 
 WAIT_SECONDS = 300.0
-_WORK_SECONDS = 0.004
+_WORK_SECONDS = 0.003
 _TOO_LATE = 1.5  # times the lease: what a worker that dawdles takes for an item
 
 _RELEASE_CHANCE = 0.03
