@@ -14,7 +14,7 @@ from .diary import Diary, read_diary
 from .plan import Plan
 
 _SHARE_OF_TIME = 0.8  # of the chaos, during which items are put
-_DRAIN_PATIENCE_SECONDS = 1.0
+_DRAIN_PATIENCE_SECONDS = 3.0
 
 
 def items(plan: Plan) -> Iterator[bytes]:
