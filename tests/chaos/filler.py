@@ -14,7 +14,7 @@ from .diary import Diary, read_diary
 from .plan import Plan
 
 _SHARE_OF_TIME = 0.8  # of the chaos, during which items are put
-_DRAIN_PATIENCE_SECONDS = 3.0
+_DRAIN_PATIENCE = 0.05  # of the time of the chaos
 
 
 def items(plan: Plan) -> Iterator[bytes]:
@@ -33,6 +33,11 @@ def items(plan: Plan) -> Iterator[bytes]:
             yield b"item %d" % number
 
 
+def largest_burst(plan: Plan) -> int:
+    """How many items go in at once at most; half of it on average."""
+    return max(6, plan.items // 60)
+
+
 class Filler:
     """Puts all items of a plan, and creates the file `filled` when they are in.
 
@@ -45,7 +50,6 @@ class Filler:
     ) -> None:
         self.queue, self.diary, self.plan, self.rng = queue, diary, plan, rng
         self._folder = folder
-        self._largest_burst = max(6, plan.items // 60)
 
     def run(self) -> None:
         """Put everything."""
@@ -53,7 +57,7 @@ class Filler:
         first = number = self._number_before()
         started = time.monotonic()
         while number < len(everything):
-            end = number + self.rng.randrange(1, self._largest_burst)
+            end = number + self.rng.randrange(1, largest_burst(self.plan))
             self._put(number, everything[:end])
             number = min(end, len(everything))
             if self.rng.random() < 0.1:
@@ -70,7 +74,7 @@ class Filler:
         )
 
     def _wait_until_drained(self) -> None:
-        give_up_at = time.monotonic() + _DRAIN_PATIENCE_SECONDS
+        give_up_at = time.monotonic() + _DRAIN_PATIENCE * self.plan.seconds
         while time.monotonic() < give_up_at:
             drained, _ = self.diary.call("drained", self.queue.drained)
             if drained:

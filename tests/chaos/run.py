@@ -22,6 +22,7 @@ import redis
 
 from . import planted
 from .checker import History, Verdict, judge
+from .filler import largest_burst
 from .history import Tail, read
 from .plan import Plan
 from .relay import Network
@@ -30,7 +31,7 @@ from .servers import Alone, Cluster, Redis
 _TICK_SECONDS = 0.01
 _LONGEST_SKEW_SECONDS = 5 * 3600
 _INSIDE_SHARE = 0.5  # of all kills: those that strike inside the library
-_FILLER_CHANCE = 0.005
+_FILLER_KILLS = 2  # about
 _FROZEN = (1.3, 2.2)  # times the lease
 
 
@@ -193,7 +194,8 @@ class _Conductor:
 
     def _start_filler(self) -> None:
         self._fillers += 1
-        chance = _FILLER_CHANCE if self.plan.kills else 0.0
+        bursts = 2 * self.plan.items / largest_burst(self.plan)
+        chance = _FILLER_KILLS / bursts / 4 if self.plan.kills else 0.0
         self._spawn(f"filler.{self._fillers}", role="filler", batch=0, chance=chance)
 
     def _fill_slot(self, number: int) -> None:
