@@ -14,7 +14,8 @@ from .diary import Diary, read_diary
 from .plan import Plan
 
 _SHARE_OF_TIME = 0.8  # of the chaos, during which items are put
-_DRAIN_PATIENCE = 0.05  # of the time of the chaos
+_DRAINS = 10  # how often it waits, about
+_DRAIN_PATIENCE = 0.03  # how long each time: share of the time of the chaos
 
 
 def items(plan: Plan) -> Iterator[bytes]:
@@ -33,8 +34,12 @@ def items(plan: Plan) -> Iterator[bytes]:
             yield b"item %d" % number
 
 
-def largest_burst(plan: Plan) -> int:
-    """How many items go in at once at most; half of it on average."""
+def bursts(plan: Plan) -> float:
+    """In how many bursts the items go in, about."""
+    return 2 * plan.items / _largest_burst(plan)
+
+
+def _largest_burst(plan: Plan) -> int:
     return max(6, plan.items // 60)
 
 
@@ -57,10 +62,10 @@ class Filler:
         first = number = self._number_before()
         started = time.monotonic()
         while number < len(everything):
-            end = number + self.rng.randrange(1, largest_burst(self.plan))
+            end = number + self.rng.randrange(1, _largest_burst(self.plan))
             self._put(number, everything[:end])
             number = min(end, len(everything))
-            if self.rng.random() < 0.1:
+            if self.rng.random() < _DRAINS / bursts(self.plan):
                 self._wait_until_drained()
             share = (number - first) / len(everything)
             due = started + share * self.plan.seconds * _SHARE_OF_TIME

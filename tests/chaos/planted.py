@@ -21,13 +21,11 @@ class Planted:
         about: What is wrong with the queue then.
         found: The kinds of violation, each of which the checker must report.
         replacements: Name of a Lua file, a text in it, and what takes its place.
-        swallow: Share of the replies that must get lost for the bug to show.
     """
 
     about: str
     found: tuple[str, ...]
     replacements: tuple[tuple[str, str, str], ...]
-    swallow: float = 0.1
 
 
 PLANTED = {
@@ -95,7 +93,6 @@ PLANTED = {
             ("put", "if before and tonumber(ARGV[1]) >", "if true or tonumber(ARGV[1]) >"),
             ("put", "(call('HGET', counts, filled) or '0') ~= ARGV[4]", "false"),
         ),
-        swallow=0.3,
     ),
     "immortal_poison": Planted(
         "an item that fails again and again is never given up",
@@ -145,7 +142,7 @@ def plan_for(name: str, seed: int) -> Plan:
         lease_seconds=0.2,
         max_attempts=3,
         dawdle=0.2,
-        swallow=PLANTED[name].swallow if name else 0.1,
+        swallow=0.1,
         peace_seconds=2.0,
         durable=False,
         planted=name,

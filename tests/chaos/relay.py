@@ -156,7 +156,8 @@ class Relay:
     ) -> None:
         stalled = False
         while data := await source.read(65536):
-            if self._strikes("swallowed", client):
+            # Replies to a login are let through: nothing is decided there, and it takes several.
+            if not data.startswith(b"+OK") and self._strikes("swallowed", client):
                 self._end(client, server)
                 return
             stalled = stalled or self._strikes("stalled", client)

@@ -22,7 +22,7 @@ import redis
 
 from . import planted
 from .checker import History, Verdict, judge
-from .filler import largest_burst
+from .filler import bursts
 from .history import Tail, read
 from .plan import Plan
 from .relay import Network
@@ -194,8 +194,7 @@ class _Conductor:
 
     def _start_filler(self) -> None:
         self._fillers += 1
-        bursts = 2 * self.plan.items / largest_burst(self.plan)
-        chance = _FILLER_KILLS / bursts / 4 if self.plan.kills else 0.0
+        chance = _FILLER_KILLS / bursts(self.plan) / 4 if self.plan.kills else 0.0
         self._spawn(f"filler.{self._fillers}", role="filler", batch=0, chance=chance)
 
     def _fill_slot(self, number: int) -> None:
