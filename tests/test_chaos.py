@@ -9,14 +9,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psutil
 import pytest
-from chaos import checker
-from chaos.checker import KINDS, Final, History, judge, summary
+from chaos import checker, records
+from chaos.checker import KINDS, judge, summary
 from chaos.plan import Plan
 from chaos.planted import PLANTED, plan_for, spoilt
+from chaos.records import Final, History
 from chaos.run import run
 from chaos.servers import until
 
@@ -270,27 +272,16 @@ def test_a_filler_that_died_may_have_put_its_last_items_or_not() -> None:
     assert judge(history).count("lost") == 1
 
 
-def test_the_checker_shares_no_code_with_the_queue() -> None:
-    tree = ast.parse(Path(checker.__file__).read_text())
-    imported = {
-        name
-        for node in ast.walk(tree)
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or "."]
-            if isinstance(node, ast.ImportFrom)
-            else []
-        )
-    }
-    assert imported <= {
-        "__future__",
-        "bisect",
-        "collections",
-        "collections.abc",
-        "dataclasses",
-        "typing",
-    }
+@pytest.mark.parametrize("module", [checker, records])
+def test_the_checker_shares_no_code_with_the_queue(module: ModuleType) -> None:
+    imported = set()
+    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add("." * node.level + (node.module or ""))
+    standard = {"__future__", "bisect", "collections", "collections.abc", "dataclasses", "typing"}
+    assert imported <= standard | {".records"}
 
 
 # -- the run itself

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+
+from .records import COUNTERS, Call, History, calls_of, puts_of
 
 # What can be wrong. The first three are the promises that everybody asks about.
 KINDS = {
@@ -39,71 +40,11 @@ KINDS = {
     "unfinished": "the queue had not drained long after the chaos was over",
 }
 
-# What the queue counts, and the event that tells of the same.
-COUNTERS = {
-    "put": "put",
-    "leases": "lease",
-    "done": "complete",
-    "expired": "expire",
-    "released": "release",
-    "failed": "fail",
-    "dead": "dead",
-}
-
 # A script asks the clock at its start, and its event is stamped near its end.
 SLOW_SCRIPT_MS = 1000
 # The stream cuts its times to whole milliseconds.
 ROUNDING_MS = 2
 _ENDS = ("complete", "release", "fail")
-
-
-@dataclass
-class Final:
-    """The raw keys of the queue at the end.
-
-    Attributes:
-        waiting: The items in the list.
-        leases, requeued: How many elements the key of that name has.
-        leased: Lease id -> item.
-        kept_forever: How many records of a client's last call do not expire.
-        tries: The item ids in that key.
-        dead: Item id -> item.
-        results: Item id -> result.
-        counts: What the queue says of itself, see `COUNTERS`.
-    """
-
-    waiting: list[bytes] = field(default_factory=list)
-    leases: int = 0
-    requeued: int = 0
-    leased: dict[str, bytes] = field(default_factory=dict)
-    kept_forever: int = 0
-    tries: set[int] = field(default_factory=set)
-    dead: dict[int, bytes] = field(default_factory=dict)
-    results: dict[int, bytes] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass
-class History:
-    """All that is known of a run.
-
-    Attributes:
-        entries: The event stream: `(stream id, [field, value, field, value ...])`.
-        diaries: For each process the records that it wrote, see `worker.Diary`.
-        final: The keys at the end.
-        lease_ms: How long each lease and each renewal lasts.
-        max_attempts: After how many failed or expired attempts an item is dead.
-        gaps: How often the reader of the stream found that it had missed something.
-        is_finished: The workers came to their end by themselves.
-    """
-
-    entries: list[tuple[str, list[bytes]]]
-    diaries: dict[str, list[dict[str, Any]]]
-    final: Final
-    lease_ms: int
-    max_attempts: int
-    gaps: int = 0
-    is_finished: bool = True
 
 
 @dataclass
@@ -133,18 +74,6 @@ class _Item:
     ended: list[str] = field(default_factory=list)  # the leases that completed or killed it
 
 
-@dataclass
-class _Call:
-    """What one process asked, and what it was told, if it lived to hear it."""
-
-    who: str
-    what: str
-    asked_ms: float
-    ask: dict[str, Any]
-    told_ms: float = 0.0
-    told: dict[str, Any] | None = None
-
-
 def judge(history: History) -> Verdict:
     """Find all violations in the history of a run."""
     return _Judge(history).verdict()
@@ -162,7 +91,7 @@ class _Judge:
         self.lent: dict[str, list[tuple[int, str]]] = defaultdict(list)  # worker -> at, lease
         self.deadlines: dict[str, list[int]] = defaultdict(list)
         self.ends: dict[str, list[tuple[str, int]]] = defaultdict(list)  # lease -> how, when
-        self.calls = list(_calls(history.diaries))
+        self.calls = list(calls_of(history.diaries))
         self.seen = {
             lease for call in self.calls if call.told for lease, *_ in call.told.get("leases", ())
         }
@@ -173,7 +102,7 @@ class _Judge:
             if call.told and "refused" in call.told and call.ask.get("wants")
             for lease in call.ask["ends"]
         }
-        self.put, self.perhaps_put = _puts(self.calls)
+        self.put, self.perhaps_put = puts_of(self.calls)
 
     def blame(self, kind: str, words: str) -> None:
         self.found[kind].append(words)
@@ -307,7 +236,7 @@ class _Judge:
 
     # -- the diaries
 
-    def _call(self, call: _Call) -> None:
+    def _call(self, call: Call) -> None:
         told = call.told
         if told is None or "gone" in told:
             return  # whoever asked is dead, or lost sight of Redis: it was promised nothing
@@ -333,7 +262,7 @@ class _Judge:
         if "wants" in call.ask:
             self._took(call)
 
-    def _drained(self, call: _Call) -> None:
+    def _drained(self, call: Call) -> None:
         self.numbers["drained_told"] += 1
         starts = [start for start, _ in self.empty]
         last = bisect.bisect_right(starts, call.told_ms + ROUNDING_MS) - 1
@@ -344,12 +273,12 @@ class _Judge:
                 f"the last time that nothing was due ended at {self.empty[last][1]}",
             )
 
-    def _accepted(self, call: _Call, lease: str) -> None:
+    def _accepted(self, call: Call, lease: str) -> None:
         times = [at for how, at in self.ends[lease] if how == call.what]
         if not any(call.asked_ms - ROUNDING_MS <= at <= call.told_ms + ROUNDING_MS for at in times):
             self.blame("unrecorded", f"{call.who} {call.what} {lease}, events at {times}")
 
-    def _took(self, call: _Call) -> None:
+    def _took(self, call: Call) -> None:
         """A call that leases takes no item that the worker does not get to see."""
         around = self.lent[call.who]
         first = bisect.bisect_left(around, (int(call.asked_ms), ""))
@@ -360,7 +289,7 @@ class _Judge:
             if lease not in self.seen and self.deadlines[lease][0] > call.told_ms + ROUNDING_MS:
                 self.blame("stranded", f"{call.who} {call.what}: {lease} was lent at {at}")
 
-    def _seen(self, call: _Call, lease: str, item: bytes, until: int) -> None:
+    def _seen(self, call: Call, lease: str, item: bytes, until: int) -> None:
         number = int(lease.partition("-")[0])
         if until not in self.deadlines[lease]:
             self.blame("unrecorded", f"{call.who} was lent {lease} until {until}, without an event")
@@ -427,41 +356,6 @@ class _Judge:
             counted, seen = self.history.final.counts.get(counter, 0), self.numbers[event]
             if counted != seen:
                 self.blame("events_missing", f"{counter} is {counted}, but {seen} events were seen")
-
-
-def _calls(diaries: dict[str, list[dict[str, Any]]]) -> Iterator[_Call]:
-    """Each question with its answer."""
-    for who, records in diaries.items():
-        open_call: _Call | None = None
-        for record in records:
-            if "ask" in record:
-                if open_call:
-                    yield open_call
-                open_call = _Call(who, record["ask"], record["at"] * 1000, record)
-            elif "told" in record and open_call:
-                open_call.told_ms, open_call.told = record["at"] * 1000, record["told"]
-                yield open_call
-                open_call = None
-        if open_call:
-            yield open_call
-
-
-def _puts(calls: Iterable[_Call]) -> tuple[Counter[bytes], Counter[bytes]]:
-    """The items that were put for certain, and all that may have been.
-
-    A filler that was killed does not know whether its last items are in; its successor puts
-    them again. So each item counts by its place in the whole filling.
-    """
-    sure: dict[int, bytes] = {}
-    perhaps: dict[int, bytes] = {}
-    for call in calls:
-        if call.what == "put":
-            places = enumerate(call.ask["items"], call.ask["first"])
-            items = {place: item.encode("latin-1") for place, item in places}
-            perhaps |= items
-            if call.told is not None and not call.told.keys() & {"gone", "error", "refused"}:
-                sure |= items
-    return Counter(sure.values()), Counter(perhaps.values())
 
 
 def summary(verdict: Verdict, kinds: Iterable[str] = KINDS) -> dict[str, int]:

@@ -11,9 +11,9 @@ import redis
 
 from wqlib.queue import WorkQueue
 
-from .checker import COUNTERS, Final, History
 from .diary import read_diary
 from .plan import Plan
+from .records import COUNTERS, Final, History
 from .servers import Redis
 
 _PAUSE_SECONDS = 0.05

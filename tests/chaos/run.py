@@ -21,10 +21,11 @@ from typing import Any
 import redis
 
 from . import planted
-from .checker import History, Verdict, judge
+from .checker import Verdict, judge
 from .filler import bursts
 from .history import Tail, read
 from .plan import Plan
+from .records import History
 from .relay import Network
 from .servers import Alone, Cluster, Redis
 
