@@ -13,7 +13,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint unit explore notebooks run-notebooks test-cluster bench lock clean
+.PHONY: help lab demo test lint unit chaos explore notebooks run-notebooks test-cluster bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -40,16 +40,16 @@ explore: $(READY) ## every state of a queue of three items and two workers (some
 notebooks: $(READY) ## the notebooks alone, against their committed outputs
 	$(NBVAL) $(ARGS)
 
-run-explore: $(READY) ## every state of a queue of three items and two workers (some minutes)
-	$(BIN)/python tests/queue_exploration.py $(ARGS)
-
-notebooks: $(READY) ## execute the notebooks and keep their outputs (after you edited one)
+run-notebooks: $(READY) ## execute the notebooks and keep their outputs (after you edited one)
 	$(BIN)/python .ci/execute_notebooks.py $(ARGS)
 
 test-cluster: $(READY) ## the notebooks and cluster tests on a real cluster (WQLIB_CONTEXT=...)
 	@test -n "$$WQLIB_CONTEXT" || { echo "Name the cluster: WQLIB_CONTEXT=kind-wq make test-cluster"; exit 2; }
 	$(BIN)/pytest tests/test_cluster.py $(ARGS)
 	$(NBVAL) $(ARGS)
+
+chaos: $(READY) ## break the queue on purpose and judge it (ARGS="--items 20000 --seconds 60 --json")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(READY) ## the benchmark tables
 	$(BIN)/python benchmarks/queue.py $(ARGS)

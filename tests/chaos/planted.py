@@ -1,0 +1,191 @@
+"""Bugs that a process builds into its own copy of the queue's scripts, to prove the checker.
+
+Each is one or a few replacements in a Lua file, with what it includes. Each text to replace must
+be there exactly once: a bug that no longer fits is an error, not a bug that goes unnoticed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wqlib import connection
+
+from .plan import Plan
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A bug to build in.
+
+    Attributes:
+        about: What is wrong with the queue then.
+        found: The kinds of violation, each of which the checker must report.
+        replacements: Name of a Lua file, a text in it, and what takes its place.
+    """
+
+    about: str
+    found: tuple[str, ...]
+    replacements: tuple[tuple[str, str, str], ...]
+
+
+PLANTED = {
+    "skip_fencing": Planted(
+        "whoever completes may do so, with any lease",
+        ("stale_accepted", "recorded_twice"),
+        (("lease", "if all_live or call('HDEL', leased, lease_id) == 1 then", "if true then"),),
+    ),
+    "requeue_early": Planted(
+        "a lease is taken away 100 ms before its deadline",
+        ("expired_early",),
+        (
+            ("lease", "'ZCOUNT', leases, '-inf', now", "'ZCOUNT', leases, '-inf', now + 100"),
+            (
+                "lease",
+                "'ZRANGEBYSCORE', leases, '-inf', now,",
+                "'ZRANGEBYSCORE', leases, '-inf', now + 100,",
+            ),
+        ),
+    ),
+    "forget_item": Planted(
+        "now and then an item leaves the list without becoming a lease",
+        ("lost",),
+        (
+            (
+                "lease",
+                "call('ZADD', leases, unpack(deadlines))\n"
+                "  call('HSET', leased, unpack(answer, 5))",
+                "if now % 10 > 0 then\n  call('ZADD', leases, unpack(deadlines))\n"
+                "  call('HSET', leased, unpack(answer, 5))\n  end",
+            ),
+        ),
+    ),
+    "complete_keeps_lease": Planted(
+        "the lease of a completed item stays, and runs out",
+        ("recorded_twice",),
+        (
+            (
+                "lease",
+                "call('ZREM', leases, unpack(lease_ids)) == #lease_ids\nif all_live then\n"
+                "  call('HDEL', leased, unpack(lease_ids))",
+                "call('ZSCORE', leases, ARGV[6])\nif all_live then",
+            ),
+        ),
+    ),
+    "drained_ignores_leases": Planted(
+        "an empty list is taken for a drained queue",
+        ("drained_early",),
+        (("lease", "  if ends then\n    answer[4]", "  if false then\n    answer[4]"),),
+    ),
+    "workers_clock": Planted(
+        "deadlines are reckoned by the clock of the worker",
+        ("wrong_deadline",),
+        (("common", "local now = clock[1] * 1000", "local now = {skew_ms} + clock[1] * 1000"),),
+    ),
+    "forget_calls": Planted(
+        "a call that is repeated after its reply was cut off is done again",
+        ("stranded", "told_wrongly"),
+        (("before", "if before and tonumber(ARGV[1]) >", "if true or tonumber(ARGV[1]) >"),),
+    ),
+    "fill_again": Planted(
+        "a filling that is repeated after its reply was cut off is put again",
+        ("recorded_twice",),
+        (
+            ("put", "if before and tonumber(ARGV[1]) >", "if true or tonumber(ARGV[1]) >"),
+            ("put", "(call('HGET', counts, filled) or '0') ~= ARGV[4]", "false"),
+        ),
+    ),
+    "immortal_poison": Planted(
+        "an item that fails again and again is never given up",
+        ("undead",),
+        (
+            (
+                "end_lease",
+                "if max_attempts > 0 and record.failed >= max_attempts then",
+                "if false then",
+            ),
+        ),
+    ),
+    "same_attempt": Planted(
+        "the number of the attempt does not grow",
+        ("wrong_attempt",),
+        (("lease", "item_id .. '-' .. attempt + 1", "item_id .. '-' .. attempt"),),
+    ),
+    "renew_revives": Planted(
+        "a lease that has run out can be renewed",
+        ("stale_accepted",),
+        (("renew", "if ends and tonumber(ends) > now then", "if true then"),),
+    ),
+    "zombies_result": Planted(
+        "the result of a worker that is too late replaces the one that counts",
+        ("wrong_result",),
+        (
+            (
+                "lease",
+                "    lost = lost .. (lost == ''",
+                "    call('HSET', results, string.match(lease_id, '^%d+'), result)\n"
+                "    lost = lost .. (lost == ''",
+            ),
+        ),
+    ),
+}
+
+
+def plan_for(name: str, seed: int) -> Plan:
+    """A run that is short, and bad enough that the bug must show."""
+    return Plan(
+        items=650,
+        seconds=2.0,
+        seed=seed,
+        restarts=False,
+        batches=(1, 1, 1, 1, 2, 4),
+        kills=10,
+        lease_seconds=0.2,
+        max_attempts=3,
+        dawdle=0.2,
+        swallow=0.1,
+        peace_seconds=2.0,
+        durable=False,
+        planted=name,
+    )
+
+
+def plant(name: str, skew_seconds: float) -> None:
+    """Build a bug into this process, before it makes its first queue.
+
+    Raises:
+        LookupError: The source no longer has what the bug replaces, or has it more than once.
+    """
+    check(name)
+    if name:
+        original = connection._source
+
+        # It calls itself by its name for what a script includes, and so comes to us again.
+        def source(script: str) -> bytes:
+            return spoilt(name, script, original(script), skew_seconds)
+
+        original.cache_clear()
+        connection._source = source
+
+
+def check(name: str) -> None:
+    """Does the bug still fit the source?
+
+    Raises:
+        LookupError: No.
+    """
+    for script in {where for where, _, _ in PLANTED[name].replacements} if name else ():
+        spoilt(name, script, connection._source(script))
+
+
+def spoilt(name: str, script: str, source: bytes, skew_seconds: float = 0.0) -> bytes:
+    """The source of a script with a bug in it; the same if the bug is in another script."""
+    text = source.decode()
+    for where, old, new in PLANTED[name].replacements:
+        if where == script:
+            if text.count(old) != 1:
+                raise LookupError(
+                    f"The bug {name!r} replaces {old!r}, which lua/{script}.lua has "
+                    f"{text.count(old)} times. Plant it anew in tests/chaos/planted.py."
+                )
+            text = text.replace(old, new.replace("{skew_ms}", str(int(skew_seconds * 1000))))
+    return text.encode()
