@@ -97,10 +97,10 @@ class Line:
         self.queue.close()
 
 
-def rate_ratio(loaded: Line, light: Line) -> float:
+def rate_ratio(loaded: Line, light: Line, slices: int) -> float:
     """The rate of one over that of the other, slice by slice in turn; the median."""
     ratios = []
-    for number in range(_SLICES):
+    for number in range(slices):
         seconds = {}
         for line in (loaded, light) if number % 2 == 0 else (light, loaded):
             line.top_up()
@@ -109,11 +109,11 @@ def rate_ratio(loaded: Line, light: Line) -> float:
     return statistics.median(ratios)
 
 
-def rate_by_pending(server: RedisServer, many: int, few: int) -> float:
+def rate_by_pending(server: RedisServer, many: int, few: int, slices: int = _SLICES) -> float:
     """The rate with `many` items pending over that with `few`."""
     loaded, light = Line(server, "many", many), Line(server, "few", few)
     try:
-        return rate_ratio(loaded, light)
+        return rate_ratio(loaded, light, slices)
     finally:
         loaded.close()
         light.close()
@@ -133,13 +133,13 @@ def hold(server: RedisServer, name: str, leases: int, *, until: float | None = N
             leases -= len(queue.exchange((), min(500, leases)))
 
 
-def rate_by_leases(server: RedisServer, many: int, few: int) -> float:
+def rate_by_leases(server: RedisServer, many: int, few: int, slices: int = _SLICES) -> float:
     """The rate while others hold `many` leases over that while they hold `few`."""
     hold(server, "many", many)
     hold(server, "few", few)
     loaded, light = Line(server, "many", 5_000), Line(server, "few", 5_000)
     try:
-        return rate_ratio(loaded, light)
+        return rate_ratio(loaded, light, slices)
     finally:
         loaded.close()
         light.close()

@@ -36,7 +36,7 @@ import redis
 from benchmarks import chart, report
 from benchmarks.lab import placements
 from benchmarks.roster import PEERS
-from benchmarks.session import Session
+from benchmarks.session import Amounts, Session
 from wqlib.redisserver import RedisServer
 
 _QUICK_SECONDS = 52.0  # what begins before this is over ends within a minute
@@ -70,11 +70,11 @@ def _measure(options: argparse.Namespace, began: float) -> dict[str, object]:
         found,
         peers=options.peers,
         redis_version=str(info["redis_version"]),
-        quick=options.quick,
+        amounts=(Amounts.quick if options.quick else Amounts.full)(options.repeats),
         end_at=began + _QUICK_SECONDS if options.quick else None,
         say=_say,
     )
-    rounds = session.run(options.repeats)
+    rounds = session.run()
     result: dict[str, object] = {
         "server": f"{'Valkey' if 'valkey_version' in info else 'Redis'} {version}",
         "python": platform.python_version(),

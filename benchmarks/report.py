@@ -192,7 +192,8 @@ def _once(result: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield (
             f"While {result['expiring_leases']:,} leases of others expire at once, a worker's "
-            f"calls take {stall['during_p50_ms']:.2f} ms (median), {stall['during_p99_ms']:.2f} ms (p99), "
+            f"calls take {stall['during_p50_ms']:.2f} ms (median), "
+            f"{stall['during_p99_ms']:.2f} ms (p99), "
             f"{stall['during_largest_ms']:.2f} ms (largest); before that "
             f"{stall['before_p50_ms']:.2f}, {stall['before_p99_ms']:.2f} and "
             f"{stall['before_largest_ms']:.2f} ms. All are taken back after "
@@ -202,6 +203,6 @@ def _once(result: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"A killed worker's item is with a survivor "
             f"{result['recovery_after_kill_seconds']:.2f} s after the kill (the largest of "
-            f"{result['kills']}; leases of {result['lease_seconds']:g} s), and the survivor ends with exit code 0 "
-            f"{result['survivor_exit_seconds']:.2f} s later."
+            f"{result['kills']}; leases of {result['lease_seconds']:g} s), and the survivor ends "
+            f"with exit code 0 {result['survivor_exit_seconds']:.2f} s later."
         )

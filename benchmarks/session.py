@@ -44,6 +44,16 @@ class Amounts:
     expiring: int
     slice_items: int
 
+    @classmethod
+    def full(cls, rounds: int) -> Amounts:
+        """For figures that are to be believed."""
+        return cls(1.0, rounds, min(rounds, 3), 400, 5, 100_000, 1_500)
+
+    @classmethod
+    def quick(cls, rounds: int) -> Amounts:
+        """For under a minute."""
+        return cls(0.1, min(rounds, 3), 1, 300, 1, 20_000, 200)
+
 
 @dataclass
 class Session:
@@ -53,7 +63,7 @@ class Session:
         placements: Where worker and server are to run.
         peers: Names of the peers that take part.
         redis_version: Of the server.
-        quick: Fewer items, and fewer rounds.
+        amounts: How much of everything is done.
         end_at: By `time.monotonic`; begin nothing that would end later. None: take your time.
         say: Told what was measured, line by line.
     """
@@ -61,7 +71,7 @@ class Session:
     placements: Sequence[Placement]
     peers: Collection[str]
     redis_version: str
-    quick: bool
+    amounts: Amounts
     end_at: float | None
     say: Callable[[str], None]
     contenders: list[Contender] = field(default_factory=list)
@@ -74,17 +84,13 @@ class Session:
     failed: dict[str, str] = field(default_factory=dict)
     _longest: dict[str, float] = field(default_factory=dict)
 
-    def run(self, repeats: int) -> int:
+    def run(self) -> int:
         """Measure everything.
 
         Returns:
             How many rounds there were.
         """
-        amounts = (
-            Amounts(0.1, min(repeats, 3), 1, 300, 1, 20_000, 200)
-            if self.quick
-            else Amounts(1.0, repeats, min(repeats, 3), 400, 5, 100_000, 1_500)
-        )
+        amounts = self.amounts
         self.contenders = gather(self.peers, self.redis_version, self.say)
         rounds = 0
         with ExitStack() as stack:
