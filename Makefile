@@ -45,7 +45,7 @@ test-cluster: $(READY) ## the notebooks and cluster tests on a real cluster (WQL
 	$(BIN)/pytest tests/test_cluster.py $(ARGS)
 	$(NBVAL) $(ARGS)
 
-bench: $(READY) ## the benchmark tables
+bench: $(READY) ## the queue's speed beside its peers, which it installs (ARGS="--quick", "--json")
 	$(BIN)/python benchmarks/queue.py $(ARGS)
 
 lock: ## work out the versions in the lock files anew (needs uv)

@@ -61,8 +61,9 @@ def measure(
             load = counter.since()
             check(process.ask("end"), total)
             timed = answer["items"]
-            cpu = answer["cpu_seconds"] / timed + load.cpu_seconds / items
-            return timed / answer["seconds"], load.reads / items, cpu * 1e6
+            served = timed if contender.piecewise else total
+            cpu = answer["cpu_seconds"] / timed + load.cpu_seconds / served
+            return timed / answer["seconds"], load.reads / served, cpu * 1e6
     finally:
         counter.close()
         wipe(server)

@@ -1,4 +1,5 @@
-"""ChasquiMQ, a Rust engine with asyncio handlers. Its engine asks for Redis 8.6 or newer.
+"""ChasquiMQ, a Rust engine with asyncio handlers. It adds messages with an option of XADD that
+Redis has since 8.6.
 
 Concurrency is `setting`: 100, its default. Results are not stored (the default). It acknowledges
 in batches and claims the messages of dead consumers.

@@ -1,7 +1,8 @@
 """saq: its `Worker` in this process, with jobs that are retried after a crash.
 
 `blmove` keeps a job in the list of the active ones, and the worker's sweep takes back those of a
-dead worker: `retries=3` lets it run them again. Concurrency is `setting`. Timers and the time for
+dead worker: `retries=3` lets it run them again. Concurrency is `setting`: of 1,
+10 (its default) and 50, it took the least processor time with 10. Timers and the time for
 which results are kept are the defaults; uvloop runs the loop. A worker's very first sweep takes a
 job that was just fetched for a lost one and runs it twice, so one sweep is done before it starts.
 """

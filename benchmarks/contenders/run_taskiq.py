@@ -2,8 +2,9 @@
 
 The receiver is the one that `taskiq worker` starts (`run_receiver_task` is documented for
 programs of one's own), with what that command uses: 100 tasks at a time, 100 messages a read,
-acknowledged after the result was saved, uvloop. Signatures are not validated, and there is no
-result backend (the default). `setting` is the number of tasks at a time.
+acknowledged after the result was saved, uvloop. Parameters are not validated, which is an option
+of that command, and there is no result backend (the default). `setting` is the number of tasks at
+a time: of 10, 100 and 500, it took the least processor time with 100.
 """
 
 from __future__ import annotations
