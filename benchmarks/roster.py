@@ -28,6 +28,7 @@ class Contender:
         program: File in contenders/; its docstring says what settings it uses and why.
         setting: The third argument of that program.
         items: How many items a run has, for about a second.
+        least: Items that a run has at least, also in a quick one.
         kind: `floor`, `page`, `wqlib`, `python` (a peer) or `other` (a peer in another language).
         piecewise: It can be asked for items piece by piece.
         survives: It acknowledges, so that a killed worker's item comes back.
@@ -46,6 +47,7 @@ class Contender:
     command: tuple[str, ...] = (sys.executable,)
     arguments: tuple[str, ...] = ()
     skipped: str = ""
+    least: int = 100
 
     def command_line(self, url: str, items: int) -> list[str]:
         """How to start it with a queue of that many items."""
@@ -77,6 +79,9 @@ def _peers() -> list[Contender]:
     def python(name: str, title: str, program: str, setting: str, items: int) -> Contender:
         return Contender(name, title, program, setting, items, "python")
 
+    def node(name: str, title: str, setting: str, items: int) -> Contender:
+        return Contender(name, title, "run_bullmq.mjs", setting, items, "other", least=items // 3)
+
     return [
         Contender(
             "redis_work_queue",
@@ -90,12 +95,8 @@ def _peers() -> list[Contender]:
         python("taskiq", "taskiq, stream broker", "run_taskiq.py", "100", 4_000),
         python("saq", "saq, concurrency 10", "run_saq.py", "10", 2_000),
         python("rq", "rq, SimpleWorker", "run_rq.py", "", 600),
-        Contender(
-            "bullmq_c1", "BullMQ (Node), concurrency 1", "run_bullmq.mjs", "1", 5_000, "other"
-        ),
-        Contender(
-            "bullmq_c50", "BullMQ (Node), concurrency 50", "run_bullmq.mjs", "50", 12_000, "other"
-        ),
+        node("bullmq_c1", "BullMQ (Node), concurrency 1", "1", 6_000),
+        node("bullmq_c50", "BullMQ (Node), concurrency 50", "50", 14_000),
         Contender(
             "chasquimq_c100",
             "ChasquiMQ (Rust), concurrency 100",

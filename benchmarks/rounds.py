@@ -103,7 +103,7 @@ def one_round(
         record = records.setdefault(contender.name, Record())
         if record.failed:
             continue
-        items = max(100, int(contender.items * share))
+        items = max(contender.least, int(contender.items * share))
         try:
             rate, trips, cpu_us = measure(contender, server, placement, items)
         except ContenderFailed as error:

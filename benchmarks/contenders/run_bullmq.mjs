@@ -12,7 +12,7 @@ const { Queue, Worker } = require('bullmq');
 const IORedis = require('ioredis').default;
 
 const items = Number(itemsText);
-const warm = Math.max(1, Math.floor(items / 10));
+const warm = Math.max(1, Math.min(2000, Math.floor(items / 2))); // the JIT needs some time
 const say = (facts) => process.stdout.write(JSON.stringify(facts) + '\n');
 const lines = readline.createInterface({ input: process.stdin });
 const waiting = [];
