@@ -66,6 +66,8 @@ def _measure(options: argparse.Namespace, began: float) -> dict[str, object]:
         info = client.info("server")
     version = str(info.get("valkey_version") or info["redis_version"])
     found, missing = placements(options.cores)
+    if not found:
+        sys.exit(f"There is nothing to measure: {'; '.join(missing.values())}. Try --cores two.")
     session = Session(
         found,
         peers=options.peers,

@@ -195,6 +195,21 @@ def test_a_peer_that_is_not_there_says_why(monkeypatch: pytest.MonkeyPatch) -> N
     assert "6.2.14" in chasquimq
 
 
+def test_every_package_of_the_peers_is_pinned_and_the_client_is_that_of_the_course() -> None:
+    folder = ROOT / "benchmarks"
+    pinned = {}
+    for name in ("chasquimq.txt", "peers.txt"):
+        lines = (folder / name).read_text().splitlines()
+        lines = [line for line in lines if line and not line.startswith("#")]
+        pinned = dict(line.split("==") for line in lines)
+        assert len(pinned) == len(lines)
+    versions = json.loads((folder / "bullmq.json").read_text())["dependencies"].values()
+    assert all(version[0].isdigit() for version in versions)
+    locked = (ROOT / "requirements.lock").read_text()
+    for client in ("redis", "hiredis"):
+        assert f"\n{client}=={pinned[client]} " in f"\n{locked}"
+
+
 # -- the other figures
 
 
