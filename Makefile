@@ -51,7 +51,7 @@ test-cluster: $(READY) ## the notebooks and cluster tests on a real cluster (WQL
 chaos: $(READY) ## break the queue on purpose and judge it (ARGS="--items 20000 --seconds 60 --json")
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-bench: $(READY) ## the benchmark tables
+bench: $(READY) ## the queue's speed beside its peers, which it installs (ARGS="--quick", "--json")
 	$(BIN)/python benchmarks/queue.py $(ARGS)
 
 lock: ## work out the versions in the lock files anew (needs uv)

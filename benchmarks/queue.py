@@ -1,147 +1,147 @@
-"""How fast one worker drains a queue of no-op items, beside the floor and the page's client.
+"""How fast one worker drains a queue of no-op items, beside the peers and the floor.
 
-    python benchmarks/queue.py [--items 20000] [--repeats 5] [--json] [--quick]
+    python benchmarks/queue.py [--json] [--quick] [--peers LIST|none] [--repeats N]
+                               [--cores one|two|both] [--chart FILE] [--from FILE]
 
-All contenders run in turn, in one process, against one redis-server of our own, and that
-several times over; the medians are printed. Machines are noisy: the ratios are what matters.
-
-- *floor*: one EVALSHA of `return 1` an item through redis-py. No queue on Redis that asks the
-  server once an item can be faster with that client.
-- *the page's client*: the sequence of commands of the client on the Kubernetes page "Fine
-  Parallel Processing Using a Work Queue", written anew. It does not survive a killed worker.
+Every contender is a process of its own, in `contenders/`, where its docstring says what settings
+it runs with and why. All run in turn, round after round in changing order, against a private
+redis-server, with the worker and the server kept on one core, and again on two. A queue is filled
+by the contender's own call before the clock starts; after it stops, the contender has to prove
+that it processed each item once and left none. Machines are noisy, so the ratios are taken within
+a round, or between two contenders that take turns every few milliseconds; medians are printed.
+The peers are installed under build/, in environments of their own. What the bars are: issue and
+README; they never change the exit code, a contender that does not do its work does.
 """
 
 # ruff: noqa: E402
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 # This file has the name of a module of the standard library, and must not stand in its way.
-sys.path[:] = [folder for folder in sys.path if not folder.endswith("benchmarks")]
+_HERE = Path(__file__).resolve().parent
+sys.path[:] = [folder for folder in sys.path if Path(folder or ".").resolve() != _HERE]
+sys.path.insert(0, str(_HERE.parent))
 
 import argparse
-import hashlib
 import json
-import statistics
+import os
+import platform
+import signal
 import time
-from collections.abc import Callable
 
 import redis
 
-from wqlib import WorkQueue
+from benchmarks import chart, report
+from benchmarks.lab import placements
+from benchmarks.roster import PEERS
+from benchmarks.session import Amounts, Session
 from wqlib.redisserver import RedisServer
 
-Contender = Callable[[RedisServer, int], int]
+_QUICK_SECONDS = 52.0  # what begins before this is over ends within a minute
 
 
-def floor(server: RedisServer, items: int) -> int:
-    """Nothing but round trips."""
-    with redis.Redis.from_url(server.url) as client:
-        digest = client.script_load("return 1")
-        for _ in range(items):
-            client.evalsha(digest, 0)
-    return items
+def main() -> int:
+    """Measure, print, draw."""
+    began = time.monotonic()
+    options = _options()
+    if options.from_file:
+        result = json.loads(options.from_file.read_text())
+    else:
+        result = _measure(options, began)
+    print(json.dumps(result) if options.json else report.text(result))
+    if options.chart:
+        try:
+            chart.draw(result, options.chart)
+            _say(f"The chart is in {options.chart}.")
+        except ImportError:
+            _say("There is no matplotlib here, so no chart was drawn.")
+    return 1 if report.failures(result) else 0
 
 
-def wqlib(batch: int) -> Contender:
-    """Our queue, `batch` items at a time."""
-
-    def drain(server: RedisServer, items: int) -> int:
-        with WorkQueue("bench", url=server.url) as queue:
-            leases = queue.exchange((), batch)
-            while leases:
-                leases = queue.exchange([(lease, None) for lease in leases], batch)
-            return queue.stats().done
-
-    return drain
-
-
-def page(server: RedisServer, items: int) -> int:
-    """The commands of the Kubernetes page's client: empty, lease and complete."""
-    done = 0
-    with redis.Redis.from_url(server.url) as client:
-        while client.llen("bench") or client.llen("bench:processing"):
-            item = client.rpoplpush("bench", "bench:processing")
-            key = "bench:leased:" + hashlib.sha224(item).hexdigest()
-            client.set(key, "session", ex=60)
-            client.lrem("bench:processing", 0, item)
-            client.delete(key)
-            done += 1
-    return done
-
-
-CONTENDERS: dict[str, Contender] = {
-    "floor: redis-py EVALSHA": floor,
-    "the page's client": page,
-    "wqlib": wqlib(1),
-    "wqlib, batch of 16": wqlib(16),
-    "wqlib, batch of 64": wqlib(64),
-}
-
-
-def measure(server: RedisServer, contender: Contender, items: int) -> tuple[float, float]:
-    """One run.
-
-    Returns:
-        Items a second, and commands that the server got for each item (those that it runs
-        within a script not counted).
-    """
-    with WorkQueue("bench", url=server.url) as queue, redis.Redis.from_url(server.url) as client:
-        queue.clear()
-        queue.put(b"%d" % number for number in range(items))
-        client.config_resetstat()
-        began = time.perf_counter()
-        done = contender(server, items)
-        seconds = time.perf_counter() - began
-        assert done == items, f"{done} of {items} were done"
-        stats = client.info("commandstats")
-        scripts = stats.get("cmdstat_evalsha", {}).get("calls", 0)
-        direct = ("llen", "rpoplpush", "set", "lrem", "del")
-        calls = scripts or sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in direct)
-    return items / seconds, calls / items
-
-
-def run(items: int, repeats: int) -> dict[str, dict[str, float]]:
-    """All contenders in turn, `repeats` times; medians by contender."""
-    rates: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    trips: dict[str, float] = {}
-    with RedisServer() as server:
-        for _ in range(repeats):
-            for name, contender in CONTENDERS.items():
-                rate, trips[name] = measure(server, contender, items)
-                rates[name].append(rate)
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    return {
-        name: {
-            "items_per_second": round(median),
-            "ratio_to_floor": round(median / medians["floor: redis-py EVALSHA"], 3),
-            "ratio_to_page": round(median / medians["the page's client"], 2),
-            "round_trips_per_item": round(trips[name], 3),
-        }
-        for name, median in medians.items()
+def _measure(options: argparse.Namespace, began: float) -> dict[str, object]:
+    busy = os.getloadavg()[0]
+    with RedisServer() as server, redis.Redis.from_url(server.url) as client:
+        info = client.info("server")
+    version = str(info.get("valkey_version") or info["redis_version"])
+    found, missing = placements(options.cores)
+    if not found:
+        sys.exit(f"There is nothing to measure: {'; '.join(missing.values())}. Try --cores two.")
+    session = Session(
+        found,
+        peers=options.peers,
+        redis_version=str(info["redis_version"]),
+        amounts=(Amounts.quick if options.quick else Amounts.full)(options.repeats),
+        end_at=began + _QUICK_SECONDS if options.quick else None,
+        say=_say,
+    )
+    rounds = session.run()
+    result: dict[str, object] = {
+        "server": f"{'Valkey' if 'valkey_version' in info else 'Redis'} {version}",
+        "python": platform.python_version(),
+        "redis_py": redis.__version__,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "load_before": round(busy, 2),
+        "quick": options.quick,
+        "repeats": rounds,
+        **{place: {"skipped": why} for place, why in missing.items()},
+        **session.figures(),
     }
+    result["bars"] = report.bars(result)
+    result["seconds"] = round(time.monotonic() - began, 1)
+    return result
 
 
-def main() -> None:
-    """Print the table, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--items", type=int, default=20_000)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="3 repeats of 5,000 items")
-    parser.add_argument("--json", action="store_true")
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    parser.add_argument("--quick", action="store_true", help="fewer items, under 60 s")
+    parser.add_argument(
+        "--peers",
+        type=_peers,
+        default=PEERS,
+        metavar="LIST",
+        help=f"none, or some of {','.join(PEERS)} (default: all)",
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="rounds (5; --quick: at most 3)")
+    parser.add_argument("--cores", choices=("one", "two", "both"), default="both")
+    parser.add_argument(
+        "--chart", type=Path, metavar="FILE", help="draw the chart, as .png or .svg"
+    )
+    parser.add_argument(
+        "--from",
+        dest="from_file",
+        type=Path,
+        metavar="FILE",
+        help="measure nothing; print and draw what --json printed before",
+    )
     options = parser.parse_args()
-    items, repeats = (5_000, 3) if options.quick else (options.items, options.repeats)
-    rows = run(items, repeats)
-    if options.json:
-        print(json.dumps({"items": items, "repeats": repeats, "contenders": rows}))
-        return
-    print(f"{'':26}{'items/s':>10}{'to floor':>10}{'to page':>9}{'trips/item':>12}")
-    for name, row in rows.items():
-        print(
-            f"{name:26}{row['items_per_second']:>10,}{row['ratio_to_floor']:>10.2f}"
-            f"{row['ratio_to_page']:>9.1f}{row['round_trips_per_item']:>12.3f}"
-        )
+    if options.repeats < 1:
+        parser.error("--repeats must be 1 or more")
+    return options
+
+
+def _peers(text: str) -> tuple[str, ...]:
+    names = () if text == "none" else tuple(name.strip() for name in text.split(","))
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no such peer: {', '.join(unknown)}")
+    return names
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGTERM, _terminated)  # so that everything that was started is ended
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        _say("Interrupted; everything that was started is ended.")
+        sys.exit(130)

@@ -1,0 +1,161 @@
+"""Who takes part, with what settings, and how many items each gets."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from . import install
+from .lab import ROOT
+
+PROGRAMS = ROOT / "benchmarks" / "contenders"
+PYTHON_PEERS = ("redis-work-queue", "taskiq", "saq", "rq")
+NODE_PEERS = ("bullmq",)
+PEERS = (*PYTHON_PEERS, *NODE_PEERS, "chasquimq")
+_CHASQUIMQ_NEEDS = (8, 6)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One line of the table.
+
+    Attributes:
+        name: Its key in the JSON.
+        title: What people read.
+        program: File in contenders/; its docstring says what settings it uses and why.
+        setting: The third argument of that program.
+        items: How many items a run has, for about a second.
+        least: Items that a run has at least, also in a quick one.
+        kind: `floor`, `page`, `wqlib`, `python` (a peer) or `other` (a peer in another language).
+        piecewise: It can be asked for items piece by piece.
+        survives: It acknowledges, so that a killed worker's item comes back.
+        command: What its command line begins with.
+        skipped: Why it does not take part, or "".
+    """
+
+    name: str
+    title: str
+    program: str
+    setting: str
+    items: int
+    kind: str
+    piecewise: bool = False
+    survives: bool = True
+    command: tuple[str, ...] = (sys.executable,)
+    arguments: tuple[str, ...] = ()
+    skipped: str = ""
+    least: int = 100
+
+    def command_line(self, url: str, items: int) -> list[str]:
+        """How to start it with a queue of that many items."""
+        path = str(PROGRAMS / self.program)
+        return [*self.command, path, url, str(items), self.setting, *self.arguments]
+
+
+def _own() -> list[Contender]:
+    def wqlib(name: str, title: str, setting: str, items: int) -> Contender:
+        piecewise = not setting.startswith("worker")
+        return Contender(name, title, "run_wqlib.py", setting, items, "wqlib", piecewise)
+
+    def plain(name: str, title: str, setting: str, items: int, kind: str) -> Contender:
+        return Contender(name, title, "run_plain.py", setting, items, kind, True, False)
+
+    return [
+        plain("floor_redis_py", "floor: redis-py EVALSHA", "redis-py", 20_000, "floor"),
+        wqlib("wqlib", "wqlib", "single", 20_000),
+        plain("floor_socket", "floor: socket + hiredis", "socket", 30_000, "floor"),
+        wqlib("wqlib_worker", "wqlib Worker", "worker 1", 15_000),
+        wqlib("wqlib_batch16", "wqlib, batch of 16", "exchange 16", 100_000),
+        wqlib("wqlib_worker_batch16", "wqlib Worker, batch of 16", "worker 16", 60_000),
+        wqlib("wqlib_batch64", "wqlib, batch of 64", "exchange 64", 150_000),
+        plain("page", "the Kubernetes page's client", "page", 5_000, "page"),
+    ]
+
+
+def _peers() -> list[Contender]:
+    def python(name: str, title: str, program: str, setting: str, items: int) -> Contender:
+        return Contender(name, title, program, setting, items, "python")
+
+    def node(name: str, title: str, setting: str, items: int) -> Contender:
+        return Contender(name, title, "run_bullmq.mjs", setting, items, "other", least=items // 3)
+
+    return [
+        Contender(
+            "redis_work_queue",
+            "redis-work-queue",
+            "run_redis_work_queue.py",
+            "",
+            5_000,
+            "python",
+            piecewise=True,
+        ),
+        python("taskiq", "taskiq, stream broker", "run_taskiq.py", "100", 4_000),
+        python("saq", "saq, concurrency 10", "run_saq.py", "10", 2_000),
+        python("rq", "rq, SimpleWorker", "run_rq.py", "", 600),
+        node("bullmq_c1", "BullMQ (Node), concurrency 1", "1", 6_000),
+        node("bullmq_c50", "BullMQ (Node), concurrency 50", "50", 14_000),
+        Contender(
+            "chasquimq_c100",
+            "ChasquiMQ (Rust), concurrency 100",
+            "run_chasquimq.py",
+            "100",
+            15_000,
+            "other",
+        ),
+    ]
+
+
+def gather(
+    wanted: Collection[str], redis_version: str, say: Callable[[str], None]
+) -> list[Contender]:
+    """All contenders; the peers are installed, or say why they do not take part.
+
+    Args:
+        wanted: Names of peers, of `PEERS`.
+        redis_version: Of the server, e.g. "6.2.14".
+        say: Told what is being installed.
+    """
+    return [*_own(), *(_ready(peer, wanted, redis_version, say) for peer in _peers())]
+
+
+def _ready(
+    peer: Contender, wanted: Collection[str], redis_version: str, say: Callable[[str], None]
+) -> Contender:
+    family = peer.name.split("_c")[0].replace("_", "-")
+    if family not in wanted:
+        return _with(peer, skipped="not asked for")
+    numbers = tuple(int(part) for part in redis_version.split(".")[:2])
+    if family == "chasquimq" and numbers < _CHASQUIMQ_NEEDS:
+        return _with(peer, skipped=f"it needs Redis 8.6 or newer, and this is {redis_version}")
+    try:
+        if family in NODE_PEERS:
+            folder = _installed(install.node_peers, say)
+            node = shutil.which("node") or "node"
+            return _with(peer, command=(node,), arguments=(str(folder),))
+        maker = install.chasquimq if family == "chasquimq" else install.python_peers
+        return _with(peer, command=(str(_installed(maker, say)),))
+    except install.NotInstalled as why:
+        return _with(peer, skipped=str(why))
+
+
+_made: dict[Callable[[], Path], Path | install.NotInstalled] = {}
+
+
+def _installed(make: Callable[[], Path], say: Callable[[str], None]) -> Path:
+    if make not in _made:
+        say(f"peers: {make.__name__} ...")
+        try:
+            _made[make] = make()
+        except install.NotInstalled as why:
+            _made[make] = why
+    made = _made[make]
+    if isinstance(made, Exception):
+        raise made
+    return made
+
+
+def _with(peer: Contender, **changes: object) -> Contender:
+    return replace(peer, **changes)  # type: ignore[arg-type]
