@@ -196,7 +196,6 @@ def world(url: str) -> Iterator[World]:
     world.close()
 
 
-@pytest.mark.xfail(strict=True, reason="lease.lua returns before it writes the story")
 def test_a_repeated_call_that_takes_leases_back_tells_so(world: World) -> None:
     world.call("A", Call("put", items=(b"apple", b"banana")))
     world.call("B", Call("exchange", count=1))
@@ -221,7 +220,6 @@ def test_an_exchange_tells_of_the_leases_that_it_took_back_and_found_dead(world:
     assert kinds[-4:] == ["expire", "dead", "complete", "lease"]
 
 
-@pytest.mark.xfail(strict=True, reason="lease.lua removes leases before it asks how late it is")
 def test_a_call_that_comes_after_the_next_one_strands_nothing(world: World) -> None:
     """Redis held a call back, so the worker gave it up, and went on with another one."""
     world.call("A", Call("put", items=(b"apple", b"banana")))

@@ -140,7 +140,10 @@ def encode(item: Item) -> bytes:
     elif isinstance(item, str):
         kept = item.encode()
     else:
-        kept = json.dumps(item, separators=(",", ":")).encode()
+        try:
+            kept = json.dumps(item, separators=(",", ":")).encode()
+        except RecursionError:
+            raise ValueError("An item is nested too deeply for JSON. Put bytes instead.") from None
     if len(kept) > MAX_ITEM_BYTES:
         raise ItemTooLarge(
             f"An item of {len(kept):,} bytes is too large: at most {MAX_ITEM_BYTES:,}. "

@@ -140,7 +140,7 @@ class WorkQueue(StoredQueue):
                 continue
             drained = wait_ms < 0
             left = give_up_at - time.monotonic()
-            if left <= 0 or (drained and until_drained):
+            if not left > 0 or (drained and until_drained):
                 return []
             if self._interrupted:
                 self._interrupted = False

@@ -197,6 +197,8 @@ class StoredQueue:
                 be in the queue; the message says how many that is.
         """
         before = added = 0
+        if not isinstance(resume, str):
+            raise TypeError(f"resume is the name of a filling, a text, not {resume!r}.")
         if resume:
             before = int(self._ready.command("HGET", self._keys["counts"], f"filled {resume}") or 0)
         window: list[tuple[bytes, ...]] = []
@@ -326,7 +328,10 @@ class StoredQueue:
             How many now wait again.
         """
         ids = self._ready.command("HKEYS", self._keys["dead"]) if item_ids is None else item_ids
-        ids = [int(item_id) for item_id in ids]
+        try:
+            ids = [int(item_id) for item_id in ids]
+        except OverflowError:
+            raise ValueError("An item id is a whole number.") from None
         return sum(
             self._ready.run(self._scripts["requeue_dead"], *ids[i : i + CHUNK_ITEMS])
             for i in range(0, len(ids), CHUNK_ITEMS)

@@ -90,7 +90,8 @@ class Worker:
         renewer.start()
         try:
             pending = self.queue.stats().pending
-            _log(f"Worker {self.queue.worker} on queue {self.queue.name}, pending: {pending}")
+            who, where = shown(self.queue.worker), shown(self.queue.name)
+            _log(f"Worker {who} on queue {where}, pending: {pending}")
             return self._loop()
         finally:
             self._ended.set()
@@ -116,7 +117,7 @@ class Worker:
             if self._stopping and not leases:
                 return self._stopped()
             if not leases and not self.endless:
-                _log(f"Queue {self.queue.name} has drained, done here: {self.items_done}")
+                _log(f"Queue {shown(self.queue.name)} has drained, done here: {self.items_done}")
                 return EXIT_DRAINED
             for lease in leases:
                 if self._stopping:

@@ -22,21 +22,19 @@ local wanted, given = tonumber(ARGV[4]), #ARGV
 if call('ZCOUNT', leases, '-inf', now) > 0 then
   --include end_lease
   local late = call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, math.max(16, 2 * wanted))
-  for i = 6, given, 2 do
-    late[#late + 1] = ARGV[i] -- perhaps late, and beyond the bound
-  end
   for i = #late, 1, -1 do
-    local ends = call('ZSCORE', leases, late[i])
+    end_lease('expire', late[i], '', tonumber(ARGV[5]))
+  end
+  for i = 6, given, 2 do -- these may lie beyond the bound
+    local ends = call('ZSCORE', leases, ARGV[i])
     if ends and tonumber(ends) <= now then
-      end_lease('expire', late[i], '', tonumber(ARGV[5]))
+      end_lease('expire', ARGV[i], '', tonumber(ARGV[5]))
     end
   end
 end
-
 local deadline = now + ARGV[3] .. ''
 
--- One item completed and a new one lent: the case that must be fast. It does what the rest of the
--- script does, without tables and loops.
+-- The case that must be fast: one item for another. As the rest below, without tables and loops.
 if given == 7 and wanted == 1 and pending > 0 and #story == 0 and call('ZCARD', requeued) == 0
     and call('ZREM', leases, ARGV[6]) == 1 then
   call('HDEL', leased, ARGV[6])
@@ -64,10 +62,11 @@ local lease_ids, lost = { ARGV[6] }, ''
 for i = 8, given, 2 do
   lease_ids[#lease_ids + 1] = ARGV[i]
 end
-local all_live = given > 5 and call('ZREM', leases, unpack(lease_ids)) == #lease_ids
+local live = given > 5 and call('ZREM', leases, unpack(lease_ids)) or 0
+local all_live = live > 0 and live == #lease_ids
 if all_live then
   call('HDEL', leased, unpack(lease_ids))
-else
+elseif live == 0 then
   --include before
   if before then
     local lost, deadline, tokens = string.match(before, ' (%S*) (%d+)(.*)$')
@@ -80,6 +79,9 @@ else
         answer[#answer + 1] = call('HGET', leased, lease_id)
       end
     end
+    local kept = string.match(before, ' (.*)$')
+    ARGV[1] = string.match(before, '^%d+')
+    --include close
     return answer
   end
 end
