@@ -16,7 +16,22 @@
 ]]
 
 --include common
+--include before
 local wanted, given = tonumber(ARGV[4]), #ARGV
+
+if before then
+  local lost, deadline, tokens = string.match(before, ' (%S*) (%d+)(.*)$')
+  local answer = { lost, deadline, pending, 0 }
+  for token in string.gmatch(tokens, '%S+') do
+    local lease_id = token .. '@' .. ARGV[2]
+    local ends = call('ZSCORE', leases, lease_id)
+    if ends and tonumber(ends) > now then
+      answer[#answer + 1] = lease_id
+      answer[#answer + 1] = call('HGET', leased, lease_id)
+    end
+  end
+  return answer
+end
 
 -- Take back what ran out, the oldest first in line. What is then still in `leases` is in force.
 if call('ZCOUNT', leases, '-inf', now) > 0 then
@@ -56,34 +71,14 @@ if given == 7 and wanted == 1 and pending > 0 and #story == 0 and call('ZCARD', 
   return { '', deadline, pending, -1, lease_id, item }
 end
 
--- Complete. A call that ran before finds none of its leases any more, so only then, and when it
--- has none, one has to look what it was answered.
+-- Complete.
 local lease_ids, lost = { ARGV[6] }, ''
 for i = 8, given, 2 do
   lease_ids[#lease_ids + 1] = ARGV[i]
 end
-local live = given > 5 and call('ZREM', leases, unpack(lease_ids)) or 0
-local all_live = live > 0 and live == #lease_ids
+local all_live = given > 5 and call('ZREM', leases, unpack(lease_ids)) == #lease_ids
 if all_live then
   call('HDEL', leased, unpack(lease_ids))
-elseif live == 0 then
-  --include before
-  if before then
-    local lost, deadline, tokens = string.match(before, ' (%S*) (%d+)(.*)$')
-    local answer = { lost, deadline, pending, 0 }
-    for token in string.gmatch(tokens, '%S+') do
-      local lease_id = token .. '@' .. ARGV[2]
-      local ends = call('ZSCORE', leases, lease_id)
-      if ends and tonumber(ends) > now then
-        answer[#answer + 1] = lease_id
-        answer[#answer + 1] = call('HGET', leased, lease_id)
-      end
-    end
-    local kept = string.match(before, ' (.*)$')
-    ARGV[1] = string.match(before, '^%d+')
-    --include close
-    return answer
-  end
 end
 local told = #story
 for i = 1, #lease_ids do
