@@ -44,6 +44,11 @@ PLANTED = {
                 "'ZRANGEBYSCORE', leases, '-inf', now,",
                 "'ZRANGEBYSCORE', leases, '-inf', now + 100,",
             ),
+            (
+                "lease",
+                "if ends and tonumber(ends) <= now then",
+                "if ends and tonumber(ends) <= now + 100 then",
+            ),
         ),
     ),
     "forget_item": Planted(
