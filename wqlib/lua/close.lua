@@ -15,7 +15,7 @@ if #story > 0 then
   story[#story + 1] = pending
   call('XADD', events, '*', unpack(story))
 end
-if ARGV[1] % HOUSEKEEPING == 1 then
+if ARGV[1] % HOUSEKEEPING == 1 or not last then
   call('XTRIM', events, 'MAXLEN', '~', EVENTS_KEPT)
   call('SET', last_call, ARGV[1] .. ' ' .. kept, 'EX', CALL_KEPT_SECONDS)
 else

