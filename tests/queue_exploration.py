@@ -145,8 +145,7 @@ class Explorer:
         doubts = sum(1 for hand in state.hands.values() if hand.doubt)
         for worker, hand in state.hands.items():
             if hand.doubt:
-                if self.world.may_repeat(hand.doubt.call):
-                    yield Step("repeat", worker)
+                yield Step("repeat", worker)
                 yield Step("crash", worker)
                 continue
             for call in self._calls(hand):

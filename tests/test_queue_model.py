@@ -131,8 +131,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(worker=workers)
     def repeat(self, worker: str) -> None:
-        doubt = self.world.hands[worker].doubt
-        if doubt and self.world.may_repeat(doubt.call):
+        if self.world.hands[worker].doubt:
             self.ever += self.world.repeat(worker).leases
 
     @invariant()
@@ -155,8 +154,6 @@ class Machine(RuleBasedStateMachine):
         if self.world.hands[worker].doubt:  # it waits for an answer: that comes first
             self.repeat(worker)
             self.queue_and_model_agree()
-        if self.world.hands[worker].doubt:
-            self.world.crash(worker)
         self.ever += self.world.call(worker, call, reply_lost=lost).leases
 
 
