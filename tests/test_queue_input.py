@@ -136,8 +136,9 @@ class TestOddArguments:
         with pytest.raises(ValueError):  # noqa: PT011
             queue.requeue_dead([float("inf")])
 
-    def test_a_wait_that_is_no_number_is_no_wait(self, queue: WorkQueue) -> None:
-        assert queue.lease(wait_seconds=NAN, until_drained=False) is None
+    def test_a_wait_that_is_no_number_is_refused(self, queue: WorkQueue) -> None:
+        with pytest.raises(ValueError, match="not a number"):
+            queue.lease(wait_seconds=NAN, until_drained=False)
 
     def test_a_filling_whose_name_is_no_text_is_refused(self, queue: WorkQueue) -> None:
         with pytest.raises((TypeError, ValueError)):

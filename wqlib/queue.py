@@ -114,6 +114,8 @@ class WorkQueue(StoredQueue):
         """
         if len(done) > MAX_BATCH or not 0 <= count <= MAX_BATCH:
             raise ValueError(f"A batch is at most {MAX_BATCH} items.")
+        if wait_seconds != wait_seconds:
+            raise ValueError("wait_seconds is not a number.")
         completions: list[Argument] = []
         for lease, result in done:
             completions += lease[0], b"" if result is None else encode_result(lease, result)
@@ -140,7 +142,7 @@ class WorkQueue(StoredQueue):
                 continue
             drained = wait_ms < 0
             left = give_up_at - time.monotonic()
-            if not left > 0 or (drained and until_drained):
+            if left <= 0 or (drained and until_drained):
                 return []
             if self._interrupted:
                 self._interrupted = False
