@@ -11,8 +11,8 @@ import pytest
 
 from wqlib import localcluster
 from wqlib.errors import ImageError
-from wqlib.localcluster.dockerfile import parse
-from wqlib.localcluster.imagestore import ImageMissing, Images, Mapping
+from wqlib.localcluster.images.dockerfile import parse
+from wqlib.localcluster.images.imagestore import ImageMissing, Images, Mapping
 from wqlib.localcluster.paths import State
 
 from .conftest import Local, pod, wait_until
@@ -64,7 +64,7 @@ def test_an_image_has_what_its_dockerfile_says(folder: Path) -> None:
         "test:1", "python:3.11-slim", ["python", "worker.py"], "/app", 4
     )
     assert _files(root) == ["app/lib/a.txt", "app/lib/deep/b.txt", "app/other.py", "app/worker.py"]
-    assert "test:1" in localcluster.images(folder.parent / "home")
+    assert "test:1" in localcluster.list_images(folder.parent / "home")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from wqlib.localcluster.apierrors import ApiError
-from wqlib.localcluster.podenv import (
+from wqlib.localcluster.apimachinery.apierrors import ApiError
+from wqlib.localcluster.kubelet.podenv import (
     ConfigError,
     Resolver,
     expand,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wqlib.localcluster.apierrors import ApiError
-from wqlib.localcluster.selectors import field_selector, label_selector
+from wqlib.localcluster.apimachinery.apierrors import ApiError
+from wqlib.localcluster.apimachinery.selectors import field_selector, label_selector
 
 OBJ = {
     "metadata": {"name": "a", "namespace": "n", "labels": {"app": "redis", "tier": "back"}},

@@ -239,7 +239,7 @@ def test_without_redis_on_the_machine_the_image_says_so(
     path = localcluster.ensure(home)
     try:
         cluster = Local(home, path)
-        if "redis" in localcluster.images(home):
+        if "redis" in localcluster.list_images(home):
             pytest.skip("this machine has a redis-server on its system's PATH")
         cluster.core.create_namespaced_pod("wq-course", pod("p", image="redis"))
         time.sleep(0.1)

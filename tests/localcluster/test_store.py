@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
-from wqlib.localcluster import resources, watching
+from wqlib.localcluster.api import watching
+from wqlib.localcluster.apimachinery import resources
 from wqlib.localcluster.store import Change, Store
 
 

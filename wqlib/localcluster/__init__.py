@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wqlib.localcluster.imagestore import Image, Images
+from wqlib.localcluster.images.imagestore import Image, Images
 from wqlib.localcluster.lifecycle import Status, ensure, status, stop
 from wqlib.localcluster.paths import State
 
-__all__ = ["Image", "Status", "build_image", "ensure", "images", "status", "stop"]
+__all__ = ["Image", "Status", "build_image", "ensure", "list_images", "status", "stop"]
 
 
 def build_image(
@@ -39,6 +39,6 @@ def build_image(
     return Images(State.of(home).create()).build(tag, folder, dockerfile)
 
 
-def images(home: Path | None = None) -> list[str]:
+def list_images(home: Path | None = None) -> list[str]:
     """Return the names of the images that pods of the local cluster can use."""
     return Images(State.of(home).create()).names()

@@ -16,18 +16,23 @@ from pathlib import Path
 
 import tornado.web
 
-from wqlib.localcluster import api, certs, resources, schema, streams
+from wqlib.localcluster import certs
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.client import Client
-from wqlib.localcluster.controllers import Controllers
-from wqlib.localcluster.imagestore import Images, remove_tree
-from wqlib.localcluster.jsontypes import now
-from wqlib.localcluster.kubelet import Kubelet
+from wqlib.localcluster.api import schema
+from wqlib.localcluster.api import server as api
+from wqlib.localcluster.api.openapi import OpenApi
+from wqlib.localcluster.api.rest import SYSTEM_NAMESPACES, Rest
+from wqlib.localcluster.apimachinery import resources
+from wqlib.localcluster.apimachinery.client import Client
+from wqlib.localcluster.apimachinery.jsontypes import now
+from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.controllers.manager import Controllers
+from wqlib.localcluster.images.imagestore import Images, remove_tree
+from wqlib.localcluster.kubelet import streams
+from wqlib.localcluster.kubelet.kubelet import Kubelet
+from wqlib.localcluster.kubelet.processes import Processes
 from wqlib.localcluster.locks import lock_file
-from wqlib.localcluster.openapi import OpenApi
 from wqlib.localcluster.paths import State
-from wqlib.localcluster.processes import Processes
-from wqlib.localcluster.rest import SYSTEM_NAMESPACES, Rest
 from wqlib.localcluster.services import Proxy
 from wqlib.localcluster.store import Store
 
@@ -113,8 +118,7 @@ class Daemon:
         context = credentials.client_context()
         clients = [Client(url, token, context) for _ in range(3)]
         self.kubelet = Kubelet(clients[0], state, self.addresses, self.images, self.processes)
-        backoff = float(os.environ.get("WQLIB_JOB_BACKOFF_SECONDS", "10"))
-        self.controllers = Controllers(clients[1], backoff)
+        self.controllers = Controllers(clients[1], profile().first_backoff)
         self.proxy = Proxy(clients[2], self.addresses)
         routes = streams.routes(store, self.kubelet, token)
         shared = {"rest": rest, "token": token, "openapi": OpenApi()}

@@ -24,7 +24,7 @@ _START_SECONDS = 30.0
 _STOP_SECONDS = 15.0
 _PASSED_ON = (
     "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
-    "WQLIB_LOOPBACK", "WQLIB_JOB_BACKOFF_SECONDS",
+    "WQLIB_LOOPBACK", "WQLIB_JOB_BACKOFF_SECONDS", "WQLIB_PROFILE",
 )  # fmt: skip
 
 _owned: dict[Path, tuple[Path, int]] = {}
@@ -137,7 +137,7 @@ def ensure(
 
 def _update_redis(state: State, server: Path | None, cli: Path | None) -> None:
     """Give a running cluster the redis-server that it started without."""
-    from wqlib.localcluster.imagestore import Images
+    from wqlib.localcluster.images.imagestore import Images
 
     images = Images(state)
     if server is not None and "redis" not in images.names():

@@ -12,11 +12,11 @@ import logging
 from dataclasses import dataclass, field
 
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.client import Client
-from wqlib.localcluster.informer import Informer, Key, Recorder, WorkQueue
-from wqlib.localcluster.jsontypes import Obj
-from wqlib.localcluster.kubelet import real_ports
-from wqlib.localcluster.podenv import PORTS_ANNOTATION
+from wqlib.localcluster.apimachinery.client import Client
+from wqlib.localcluster.apimachinery.informer import Informer, Key, Recorder, WorkQueue
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.kubelet.kubelet import real_ports
+from wqlib.localcluster.kubelet.podenv import PORTS_ANNOTATION
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""The API server: the Kubernetes protocol over the store."""

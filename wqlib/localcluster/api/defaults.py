@@ -1,0 +1,201 @@
+"""What the API fills in when a manifest leaves it out, kind by kind, as the real server does.
+
+https://kubernetes.io/docs/reference/kubernetes-api/ names the default of each field.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+
+from wqlib.localcluster.apimachinery.apierrors import bad_request
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+
+_TOLERATIONS = [
+    {
+        "key": f"node.kubernetes.io/{trouble}",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 300,
+    }
+    for trouble in ("not-ready", "unreachable")
+]
+
+
+def _probe(probe: Obj) -> None:
+    probe.setdefault("timeoutSeconds", 1)
+    probe.setdefault("periodSeconds", 10)
+    probe.setdefault("successThreshold", 1)
+    probe.setdefault("failureThreshold", 3)
+
+
+def _tag(image: str) -> str:
+    last = image.rpartition("/")[2]
+    return last.partition(":")[2] or ("" if "@" in last else "latest")
+
+
+def _container(container: Obj) -> None:
+    image = container.get("image")
+    if isinstance(image, str):
+        policy = "Always" if _tag(image) == "latest" else "IfNotPresent"
+        container.setdefault("imagePullPolicy", policy)
+    container.setdefault("resources", {})
+    limits = container["resources"].get("limits")
+    if limits:
+        requests = container["resources"].setdefault("requests", {})
+        for name, value in limits.items():
+            requests.setdefault(name, value)
+    container.setdefault("terminationMessagePath", "/dev/termination-log")
+    container.setdefault("terminationMessagePolicy", "File")
+    for port in container.get("ports") or []:
+        port.setdefault("protocol", "TCP")
+    for kind in ("readinessProbe", "livenessProbe", "startupProbe"):
+        if container.get(kind):
+            _probe(container[kind])
+    for variable in container.get("env") or []:
+        reference = (variable.get("valueFrom") or {}).get("fieldRef")
+        if reference is not None:
+            reference.setdefault("apiVersion", "v1")
+
+
+def pod_spec(spec: Obj) -> None:
+    """Fill in a pod's spec, in a pod or in a template."""
+    for kind in ("containers", "initContainers"):
+        for container in spec.get(kind) or []:
+            if isinstance(container, dict):
+                _container(container)
+    spec.setdefault("dnsPolicy", "ClusterFirst")
+    spec.setdefault("restartPolicy", "Always")
+    spec.setdefault("schedulerName", "default-scheduler")
+    spec.setdefault("securityContext", {})
+    spec.setdefault("terminationGracePeriodSeconds", 30)
+    for volume in spec.get("volumes") or []:
+        kinds = set(volume) - {"name"}
+        if not kinds:
+            volume["emptyDir"] = {}
+        for kind in kinds & {"secret", "configMap", "projected", "downwardAPI"}:
+            volume[kind].setdefault("defaultMode", 420)
+
+
+def _quality(spec: Obj) -> str:
+    """Return the pod's class of service.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
+    """
+    containers = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
+    demands = [container.get("resources") or {} for container in containers]
+    if not any(demand.get("requests") or demand.get("limits") for demand in demands):
+        return "BestEffort"
+    for demand in demands:
+        limits, requests = demand.get("limits") or {}, demand.get("requests") or {}
+        for name in ("cpu", "memory"):
+            if name not in limits or requests.get(name, limits[name]) != limits[name]:
+                return "Burstable"
+    return "Guaranteed"
+
+
+def _pod(obj: Obj) -> None:
+    spec = obj.setdefault("spec", {})
+    pod_spec(spec)
+    spec.setdefault("enableServiceLinks", True)
+    spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
+    spec.setdefault("priority", 0)
+    spec.setdefault("serviceAccountName", spec.get("serviceAccount") or "default")
+    spec.setdefault("serviceAccount", spec["serviceAccountName"])
+    tolerations = spec.setdefault("tolerations", [])
+    known = {toleration.get("key") for toleration in tolerations}
+    tolerations += [dict(t) for t in _TOLERATIONS if t["key"] not in known]
+    obj["status"] = {"phase": "Pending", "qosClass": _quality(spec)}
+
+
+def _job(obj: Obj) -> None:
+    metadata, spec = obj["metadata"], obj.setdefault("spec", {})
+    if spec.get("completions") is None and spec.get("parallelism") is None:
+        spec["completions"] = 1
+    spec.setdefault("parallelism", 1)
+    if spec.get("podFailurePolicy"):
+        spec.setdefault("podReplacementPolicy", "Failed")
+    spec.setdefault("podReplacementPolicy", "TerminatingOrFailed")
+    spec.setdefault("backoffLimit", 6)
+    spec.setdefault("completionMode", "NonIndexed")
+    spec.setdefault("suspend", False)
+    spec.setdefault("manualSelector", False)
+    template = spec.setdefault("template", {})
+    template_meta = template.setdefault("metadata", {})
+    template_meta.setdefault("creationTimestamp", None)
+    pod_spec(template.setdefault("spec", {}))
+    if not spec["manualSelector"]:
+        uid, name = metadata["uid"], metadata["name"]
+        template_meta["labels"] = {
+            **(template_meta.get("labels") or {}),
+            "batch.kubernetes.io/controller-uid": uid,
+            "batch.kubernetes.io/job-name": name,
+            "controller-uid": uid,
+            "job-name": name,
+        }
+        if not spec.get("selector"):
+            spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+    if not metadata.get("labels"):
+        metadata["labels"] = dict(template_meta.get("labels") or {})
+    obj["status"] = {}
+
+
+def _service(obj: Obj) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("type", "ClusterIP")
+    spec.setdefault("sessionAffinity", "None")
+    spec.setdefault("internalTrafficPolicy", "Cluster")
+    if spec["type"] != "ExternalName":
+        spec.setdefault("ipFamilies", ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
+    for port in spec.get("ports") or []:
+        port.setdefault("protocol", "TCP")
+        port.setdefault("targetPort", port.get("port"))
+    obj["status"] = {"loadBalancer": {}}
+
+
+def fold_string_data(obj: Obj) -> None:
+    """Turn a Secret's `stringData` into `data`, as every write of a Secret does."""
+    text = obj.pop("stringData", None)
+    if not text:
+        return
+    data = obj.setdefault("data", {}) or {}
+    for name, value in text.items():
+        if not isinstance(value, str):
+            raise bad_request(
+                'Secret in version "v1" cannot be handled as a Secret: json: cannot unmarshal'
+                f" {json.dumps(value)} into Go struct field Secret.stringData of type string"
+            )
+        data[name] = base64.b64encode(value.encode()).decode()
+    obj["data"] = data
+
+
+def _secret(obj: Obj) -> None:
+    obj.setdefault("type", "Opaque")
+
+
+def _namespace(obj: Obj) -> None:
+    name = obj["metadata"]["name"]
+    obj["metadata"]["labels"] = {
+        **(obj["metadata"].get("labels") or {}),
+        "kubernetes.io/metadata.name": name,
+    }
+    obj["spec"] = {"finalizers": ["kubernetes"]}
+    obj["status"] = {"phase": "Active"}
+
+
+_BY_KIND: dict[str, Callable[[Obj], None]] = {
+    "Pod": _pod,
+    "Job": _job,
+    "Service": _service,
+    "Secret": _secret,
+    "Namespace": _namespace,
+}
+
+
+def fill_in(obj: Obj) -> None:
+    """Complete a new object in place; its metadata has name, namespace and uid already."""
+    complete = _BY_KIND.get(obj["kind"])
+    if complete:
+        complete(obj)

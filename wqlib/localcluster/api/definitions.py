@@ -1,0 +1,106 @@
+"""The schema of the API's kinds, as JSON schema: made from the `kubernetes` client's models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wqlib.localcluster.api import patch, schema
+from wqlib.localcluster.apimachinery import resources
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+
+_META = {
+    "ObjectMeta", "OwnerReference", "ManagedFieldsEntry", "LabelSelector",
+    "LabelSelectorRequirement", "Condition", "ListMeta", "Status",
+}  # fmt: skip
+_INT_OR_STRING = {"targetPort", "port", "maxUnavailable", "minAvailable"}
+_QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
+
+
+def _package(group: str, version: str) -> str:
+    return f"io.k8s.api.{group.partition('.')[0] or 'core'}.{version}"
+
+
+def definitions(reference: str) -> dict[str, Obj]:
+    """Return the schema of every kind and of all that they consist of.
+
+    Args:
+        reference: what comes before a name in a `$ref`, such as `#/definitions/`.
+    """
+    names: dict[str, str] = {}
+    for resource in resources.ALL:
+        if resource.plural != "bindings":
+            package = _package(resource.group, resource.version)
+            _name(schema.model_of(resource.kind), package, names)
+    found = {name: _definition(model, names, reference) for model, name in names.items()}
+    for resource in resources.ALL:
+        name = names.get(schema.model_of(resource.kind))
+        if name:
+            kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+            found[name]["x-kubernetes-group-version-kind"] = [kind]
+    found[_QUANTITY] = {"type": "string"}
+    return found
+
+
+def name_of(resource: resources.Resource) -> str:
+    """Return the name of a kind's own definition."""
+    return f"{_package(resource.group, resource.version)}.{resource.kind}"
+
+
+def _name(model: str, package: str, names: dict[str, str]) -> None:
+    """Give the model, and all that it leads to, their names; who comes first owns a model."""
+    if model in names or schema.model(model) is None:
+        return
+    struct = schema.struct_name(model)
+    home = "io.k8s.apimachinery.pkg.apis.meta.v1" if struct in _META else package
+    names[model] = f"{home}.{struct}"
+    for kind in (schema.model(model) or {}).values():
+        _name(kind.name, package, names)
+
+
+def _definition(model: str, names: dict[str, str], reference: str) -> Obj:
+    fields = schema.model(model) or {}
+    owner = schema.struct_name(model)
+    properties = {
+        field: _property(field, kind, owner, names, reference) for field, kind in fields.items()
+    }
+    return {"type": "object", "properties": properties}
+
+
+def _single(field: str, kind: str, names: dict[str, str], reference: str) -> Obj:
+    if kind in names:
+        return {"$ref": reference + names[kind]}
+    if kind == "any":
+        if field in _INT_OR_STRING:
+            return {"type": "string", "format": "int-or-string"}
+        return {"type": "object"}
+    simple = {"int": "integer", "bool": "boolean", "float": "number"}
+    return {"type": simple.get(kind, "string")}
+
+
+def _property(
+    field: str, kind: schema.Type, owner: str, names: dict[str, str], reference: str
+) -> Obj:
+    quantity = {"$ref": reference + _QUANTITY}
+    if kind.many == "dict":
+        inner = quantity if schema.is_quantity(field) else None
+        values = inner or _single(field, kind.name, names, reference)
+        return {"type": "object", "additionalProperties": values}
+    if kind.many == "list":
+        made: Obj = {"type": "array", "items": _single(field, kind.name, names, reference)}
+        made.update(_merging(field, owner))
+        return made
+    if schema.is_quantity(field) and kind.name == "str":
+        return quantity
+    return _single(field, kind.name, names, reference)
+
+
+def _merging(field: str, owner: str) -> dict[str, Any]:
+    """Return how a strategic merge patch treats a list."""
+    keys = patch.merge_keys(field)
+    if patch.is_united(field):
+        return {"x-kubernetes-patch-strategy": "merge"}
+    if not keys or (field == "ports" and owner not in ("Container", "ServiceSpec")):
+        return {}
+    key = "port" if owner == "ServiceSpec" else keys[0]
+    strategy = "merge,retainKeys" if field == "volumes" else "merge"
+    return {"x-kubernetes-patch-merge-key": key, "x-kubernetes-patch-strategy": strategy}

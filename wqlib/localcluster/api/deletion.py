@@ -1,0 +1,64 @@
+"""What a deletion asks for: of which object, with which grace, and what of its dependents."""
+
+from __future__ import annotations
+
+from wqlib.localcluster.apimachinery import apierrors
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.resources import Resource
+
+
+def check_preconditions(resource: Resource, name: str, obj: Obj, wanted: Obj) -> None:
+    """Raise a 409 when the object is not the one that the client means."""
+    for field_name, word in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+        value, found = wanted.get(field_name), obj["metadata"].get(field_name)
+        if value and value != found:
+            why = (
+                f"Precondition failed: {word} in precondition: {value},"
+                f" {word} in object meta: {found}"
+            )
+            raise apierrors.conflict(resource.plural, resource.group, name, why)
+
+
+def propagate(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
+    """Set the finalizers that the propagation policy asks for; returns all of them."""
+    policy = options.get("propagationPolicy")
+    if policy is None and options.get("orphanDependents") is not None:
+        policy = "Orphan" if options["orphanDependents"] else "Background"
+    if policy is None:
+        # The real server keeps this default of batch/v1 for clients of long ago.
+        policy = "Orphan" if resource.kind == "Job" else "Background"
+    if policy not in ("Orphan", "Background", "Foreground"):
+        supported = '"Foreground", "Background", "Orphan", "nil"'
+        cause = {
+            "reason": "FieldValueInvalid",
+            "message": f'Invalid value: "{policy}": needs to be one of {supported}',
+            "field": "propagationPolicy",
+        }
+        raise apierrors.invalid("DeleteOptions", "meta.k8s.io", "", [cause])
+    wanted = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}.get(policy)
+    finalizers = [
+        name
+        for name in metadata.get("finalizers") or []
+        if name not in ("orphan", "foregroundDeletion")
+    ]
+    if wanted:
+        finalizers.append(wanted)
+    if finalizers:
+        metadata["finalizers"] = finalizers
+    else:
+        metadata.pop("finalizers", None)
+    return finalizers
+
+
+def grace_seconds(pod: Obj, options: Obj) -> int:
+    """Return how many seconds the pod has; 0 when nothing of it runs."""
+    if not pod["spec"].get("nodeName"):
+        return 0
+    if pod["status"].get("phase") in ("Succeeded", "Failed"):
+        return 0
+    asked = options.get("gracePeriodSeconds")
+    if asked is None:
+        asked = pod["spec"].get("terminationGracePeriodSeconds", 30)
+    if not isinstance(asked, int) or asked < 0:
+        raise apierrors.bad_request("gracePeriodSeconds must be a number from 0 on")
+    return asked

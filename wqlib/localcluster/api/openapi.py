@@ -1,0 +1,131 @@
+"""The schema documents of the API: what `kubectl apply` asks before it sends anything.
+
+kubectl looks whether the server checks unknown fields itself (the parameter `fieldValidation`);
+this one does, so kubectl leaves the checking to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+
+from wqlib.localcluster.api import openapiv2
+from wqlib.localcluster.api.definitions import definitions, name_of
+from wqlib.localcluster.apimachinery import resources
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.apimachinery.resources import Resource
+
+
+def _query(name: str) -> Obj:
+    return {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
+
+
+def _paths_of(resource: Resource) -> dict[str, Obj]:
+    base = f"/apis/{resource.group}/{resource.version}" if resource.group else "/api/v1"
+    if resource.namespaced:
+        base += "/namespaces/{namespace}"
+    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    reply = {"200": {"description": "OK"}}
+
+    def operation(action: str, *queries: str) -> Obj:
+        return {
+            "operationId": f"{action}{resource.kind}",
+            "parameters": [_query(name) for name in queries],
+            "responses": reply,
+            "x-kubernetes-action": action,
+            "x-kubernetes-group-version-kind": kind,
+        }
+
+    writing = ("dryRun", "fieldManager", "fieldValidation")
+    collection = {
+        "get": operation("list", "labelSelector", "fieldSelector", "limit", "continue"),
+        "post": operation("post", *writing),
+    }
+    single = {
+        "get": operation("get"),
+        "put": operation("put", *writing),
+        "patch": operation("patch", *writing, "force"),
+        "delete": operation("delete", "dryRun", "gracePeriodSeconds", "propagationPolicy"),
+    }
+    return {f"{base}/{resource.plural}": collection, f"{base}/{resource.plural}/{{name}}": single}
+
+
+class OpenApi:
+    """Serves `/openapi/v2` and `/openapi/v3`; each document is made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._v2: bytes | None = None
+        self._v3: dict[str, bytes] = {}
+
+    async def document(self, path: str, accept: str) -> tuple[str, bytes | None]:
+        """Return the content type and the bytes of a document; None when there is no such."""
+        if path == "/openapi/v2":
+            if "protobuf" not in accept:
+                return "application/json", await asyncio.to_thread(_v2_json)
+            if self._v2 is None:
+                self._v2 = await asyncio.to_thread(openapiv2.document)
+            return openapiv2.CONTENT_TYPE, self._v2
+        if not self._v3:
+            self._v3 = await asyncio.to_thread(_v3_documents)
+        if path == "/openapi/v3":
+            listed = {
+                name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={_hash(text)}"}
+                for name, text in self._v3.items()
+            }
+            return "application/json", json.dumps({"paths": listed}).encode()
+        return "application/json", self._v3.get(path.removeprefix("/openapi/v3/"))
+
+
+def _info() -> Obj:
+    return {"title": "Kubernetes", "version": profile().git_version}
+
+
+def _all_paths() -> dict[str, dict[str, Obj]]:
+    """Return the paths of each group version."""
+    found: dict[str, dict[str, Obj]] = {}
+    for resource in resources.ALL:
+        if resource.plural != "bindings":
+            name = f"apis/{resource.group}/{resource.version}" if resource.group else "api/v1"
+            found.setdefault(name, {}).update(_paths_of(resource))
+    return found
+
+
+def _v2_json() -> bytes:
+    paths = {path: item for listed in _all_paths().values() for path, item in listed.items()}
+    made = definitions("#/definitions/")
+    document = {"swagger": "2.0", "info": _info(), "paths": paths, "definitions": made}
+    return json.dumps(document).encode()
+
+
+def _v3_documents() -> dict[str, bytes]:
+    schemas = definitions("#/components/schemas/")
+    found = {}
+    for name, paths in _all_paths().items():
+        components = {"schemas": _reachable(name, schemas)}
+        document = {"openapi": "3.0.0", "info": _info(), "paths": paths, "components": components}
+        found[name] = json.dumps(document, separators=(",", ":")).encode()
+    return found
+
+
+def _reachable(group_version: str, schemas: dict[str, Obj]) -> dict[str, Obj]:
+    """Return the schemas of a group version's kinds and of all that these refer to."""
+    pending = [
+        name_of(resource)
+        for resource in resources.ALL
+        if resource.plural != "bindings"
+        and group_version in (f"apis/{resource.group_version}", f"api/{resource.group_version}")
+    ]
+    found: dict[str, Obj] = {}
+    while pending:
+        name = pending.pop()
+        if name not in found and name in schemas:
+            found[name] = schemas[name]
+            pending += re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(schemas[name]))
+    return found
+
+
+def _hash(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:32].upper()

@@ -1,0 +1,250 @@
+"""The ways in which a client may change a part of an object.
+
+JSON merge patch (RFC 7386), JSON patch (RFC 6902) and Kubernetes' strategic merge patch, which
+knows that a list such as `containers` is merged by the name of its elements.
+https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from wqlib.localcluster.apimachinery.apierrors import ApiError, bad_request
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+
+# The lists that a strategic merge merges, and the field that tells their elements apart.
+_MERGE_KEYS: dict[str, tuple[str, ...]] = {
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "ephemeralContainers": ("name",),
+    "env": ("name",),
+    "volumes": ("name",),
+    "volumeMounts": ("mountPath",),
+    "volumeDevices": ("devicePath",),
+    "ports": ("containerPort", "port"),
+    "imagePullSecrets": ("name",),
+    "secrets": ("name",),
+    "hostAliases": ("ip",),
+    "topologySpreadConstraints": ("topologyKey",),
+    "conditions": ("type",),
+    "addresses": ("type",),
+    "ownerReferences": ("uid",),
+    "podIPs": ("ip",),
+    "resourceClaims": ("name",),
+}
+# Lists of plain values that are united instead of replaced.
+_UNITED = {"finalizers"}
+_DIRECTIVES = ("$setElementOrder/", "$deleteFromPrimitiveList/", "$retainKeys")
+
+
+def merge_keys(field: str) -> tuple[str, ...]:
+    """Return the fields that may tell the elements of a list apart; empty for most lists."""
+    return _MERGE_KEYS.get(field, ())
+
+
+def is_united(field: str) -> bool:
+    """Tell whether a strategic merge unites two lists of plain values."""
+    return field in _UNITED
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Return `target` after a JSON merge patch; the arguments stay as they are."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge_patch(result.get(name), value)
+    return result
+
+
+def strategic_merge_patch(target: Any, patch: Any, *, prune_empty: bool = False) -> Any:
+    """Return `target` after a strategic merge patch; the arguments stay as they are."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    directive = patch.get("$patch")
+    if directive == "replace":
+        return {k: copy.deepcopy(v) for k, v in patch.items() if k != "$patch"}
+    if directive == "delete":
+        return {}
+    result = dict(target) if isinstance(target, dict) else {}
+    retained = patch.get("$retainKeys")
+    if retained is not None:
+        result = {name: value for name, value in result.items() if name in retained}
+    for name, value in patch.items():
+        if name.startswith("$deleteFromPrimitiveList/"):
+            field = name.partition("/")[2]
+            result[field] = [x for x in result.get(field) or [] if x not in value]
+    for name, value in patch.items():
+        if name == "$patch" or name.startswith(_DIRECTIVES):
+            continue
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, list):
+            result[name] = _merge_list(name, result.get(name), value)
+        else:
+            result[name] = strategic_merge_patch(result.get(name), value)
+    for name, order in patch.items():
+        if name.startswith("$setElementOrder/"):
+            field = name.partition("/")[2]
+            if isinstance(result.get(field), list):
+                result[field] = _ordered(field, result[field], order)
+    return result
+
+
+def _merge_key(field: str, elements: list[Any]) -> str | None:
+    candidates = _MERGE_KEYS.get(field, ())
+    dicts = [element for element in elements if isinstance(element, dict)]
+    if not dicts or len(dicts) != len(elements):
+        return None
+    for candidate in candidates:
+        if all(candidate in element or "$patch" in element for element in dicts):
+            return candidate
+    return None
+
+
+def _merge_list(field: str, target: Any, patch: list[Any]) -> list[Any]:
+    existing = list(target) if isinstance(target, list) else []
+    if field in _UNITED:
+        return existing + [value for value in patch if value not in existing]
+    if any(isinstance(x, dict) and x.get("$patch") == "replace" for x in patch):
+        return [copy.deepcopy(x) for x in patch if not (isinstance(x, dict) and "$patch" in x)]
+    key = _merge_key(field, patch)
+    if key is None:
+        return copy.deepcopy(patch)
+    for element in patch:
+        wanted = element.get(key)
+        place = next((i for i, x in enumerate(existing) if x.get(key) == wanted), None)
+        if element.get("$patch") == "delete":
+            if place is not None:
+                existing.pop(place)
+        elif place is None:
+            existing.append(strategic_merge_patch({}, element))
+        else:
+            existing[place] = strategic_merge_patch(existing[place], element)
+    return existing
+
+
+def _ordered(field: str, elements: list[Any], order: list[Any]) -> list[Any]:
+    """Put the elements that `order` names in that order; others keep their relative place."""
+    key = _merge_key(field, elements)
+
+    def identity(element: Any) -> Any:
+        return element.get(key) if key and isinstance(element, dict) else element
+
+    ranks = {identity(element): rank for rank, element in enumerate(order)}
+    named = sorted((x for x in elements if identity(x) in ranks), key=lambda x: ranks[identity(x)])
+    queue = iter(named)
+    if len(named) == len(elements):
+        return named
+    return [next(queue) if identity(x) in ranks else x for x in elements]
+
+
+def json_patch(target: Any, operations: Any) -> Any:
+    """Return `target` after a JSON patch; the arguments stay as they are.
+
+    Raises:
+        ApiError: an operation does not fit the object.
+    """
+    if not isinstance(operations, list):
+        raise bad_request("error decoding patch: a JSON patch is a list of operations")
+    result = copy.deepcopy(target)
+    for operation in operations:
+        if not isinstance(operation, dict):
+            raise bad_request("error decoding patch: an operation is an object")
+        result = _apply_operation(result, operation)
+    return result
+
+
+def _pointer(path: Any) -> list[str]:
+    if not isinstance(path, str) or (path and not path.startswith("/")):
+        raise bad_request(f"error decoding patch: {path!r} is no JSON pointer")
+    return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
+
+
+def _impossible(operation: Obj) -> ApiError:
+    where = operation.get("path")
+    text = (
+        "the server rejected our request due to an error in our request: "
+        f"{operation.get('op')} operation does not apply: doc is missing path: {where}"
+    )
+    return ApiError(422, "Invalid", text, {})
+
+
+def _index(container: list[Any], part: str, operation: Obj, *, extra: int = 0) -> int:
+    if not part.isdigit() or int(part) >= len(container) + extra:
+        raise _impossible(operation)
+    return int(part)
+
+
+def _walk(document: Any, parts: list[str], operation: Obj) -> Any:
+    for part in parts:
+        if isinstance(document, dict) and part in document:
+            document = document[part]
+        elif isinstance(document, list):
+            document = document[_index(document, part, operation)]
+        else:
+            raise _impossible(operation)
+    return document
+
+
+def _add(document: Any, parts: list[str], value: Any, operation: Obj) -> Any:
+    if not parts:
+        return value
+    parent, last = _walk(document, parts[:-1], operation), parts[-1]
+    if isinstance(parent, dict):
+        parent[last] = value
+    elif isinstance(parent, list):
+        place = len(parent) if last == "-" else _index(parent, last, operation, extra=1)
+        parent.insert(place, value)
+    else:
+        raise _impossible(operation)
+    return document
+
+
+def _remove(document: Any, parts: list[str], operation: Obj) -> Any:
+    if not parts:
+        return None
+    parent, last = _walk(document, parts[:-1], operation), parts[-1]
+    _walk(parent, [last], operation)
+    del parent[int(last) if isinstance(parent, list) else last]
+    return document
+
+
+def _apply_operation(document: Any, operation: Obj) -> Any:
+    kind, parts = operation.get("op"), _pointer(operation.get("path"))
+    if kind == "test":
+        try:
+            found = _walk(document, parts, operation)
+        except ApiError:
+            found = None
+        if found != operation.get("value"):
+            text = (
+                "the server rejected our request due to an error in our request: "
+                f"testing path {operation.get('path')} failed"
+            )
+            raise ApiError(422, "Invalid", text, {})
+        return document
+    if kind == "add":
+        return _add(document, parts, copy.deepcopy(operation.get("value")), operation)
+    if kind == "remove":
+        return _remove(document, parts, operation)
+    if kind == "replace":
+        _walk(document, parts, operation)
+        if not parts:
+            return copy.deepcopy(operation.get("value"))
+        parent, last = _walk(document, parts[:-1], operation), parts[-1]
+        parent[int(last) if isinstance(parent, list) else last] = copy.deepcopy(
+            operation.get("value")
+        )
+        return document
+    if kind in ("move", "copy"):
+        source = _pointer(operation.get("from"))
+        value = copy.deepcopy(_walk(document, source, operation))
+        if kind == "move":
+            document = _remove(document, source, operation)
+        return _add(document, parts, value, operation)
+    raise bad_request(f"error decoding patch: unknown operation {kind!r}")

@@ -1,0 +1,57 @@
+"""Tables: what `kubectl get` prints, made by the server.
+
+https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
+"""
+
+from __future__ import annotations
+
+from wqlib.localcluster.api.columns import LAYOUTS, PLAIN
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.resources import Resource
+
+_ENDED = {
+    "Succeeded": "completed successfully.",
+    "Failed": "failed.",
+}
+
+
+def table(
+    resource: Resource,
+    objects: list[Obj],
+    version: str,
+    include: str,
+    api: str,
+    *,
+    head: bool = True,
+) -> Obj:
+    """Return the `Table` of some objects.
+
+    Args:
+        include: `Metadata`, `Object` or `None`: what of the object each row carries.
+        api: `v1` or `v1beta1`, the version of the table itself.
+        head: whether the columns are described, which a watch does only once.
+    """
+    columns, row = LAYOUTS.get(resource.kind, PLAIN)
+    rows: list[Obj] = []
+    for obj in objects:
+        line: Obj = {"cells": row(obj)}
+        if include == "Object":
+            line["object"] = obj
+        elif include != "None":
+            line["object"] = {
+                "kind": "PartialObjectMetadata",
+                "apiVersion": f"meta.k8s.io/{api}",
+                "metadata": obj["metadata"],
+            }
+        if resource.kind == "Pod" and obj["status"].get("phase") in ("Succeeded", "Failed"):
+            phase = obj["status"]["phase"]
+            done = {"type": "Completed", "status": "True", "reason": phase}
+            line["conditions"] = [{**done, "message": f"The pod has {_ENDED[phase]}"}]
+        rows.append(line)
+    return {
+        "kind": "Table",
+        "apiVersion": f"meta.k8s.io/{api}",
+        "metadata": {"resourceVersion": version},
+        "columnDefinitions": columns if head else None,
+        "rows": rows,
+    }

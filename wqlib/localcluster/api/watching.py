@@ -1,0 +1,134 @@
+"""Watches: the changes of a resource as one line of JSON each, for as long as someone reads.
+
+https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from wqlib.localcluster.apimachinery import apierrors
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.resources import Resource
+from wqlib.localcluster.apimachinery.selectors import Match
+from wqlib.localcluster.store import Change, Entry, Store
+
+# A reader this far behind has to start again.
+_MAX_BEHIND = 20_000
+_BOOKMARK_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class WatchRequest:
+    """What a watcher asks for.
+
+    Args:
+        since: the resourceVersion to start after; None sends what is there first.
+        timeout: after how many seconds the server ends the watch.
+        render: turns an object into the JSON that this watcher wants.
+    """
+
+    resource: Resource
+    namespace: str | None
+    match: Match
+    since: int | None
+    bookmarks: bool
+    initial_end: bool
+    timeout: float
+    render: Callable[[Entry], bytes]
+
+
+def _line(kind: str, body: bytes) -> bytes:
+    return b'{"type":"' + kind.encode() + b'","object":' + body + b"}\n"
+
+
+def _bookmark(request: WatchRequest, version: int, *, initial_end: bool = False) -> bytes:
+    metadata: Obj = {"resourceVersion": str(version), "creationTimestamp": None}
+    if initial_end:
+        metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
+    resource = request.resource
+    body = {"kind": resource.kind, "apiVersion": resource.group_version, "metadata": metadata}
+    return _line("BOOKMARK", json.dumps(body).encode())
+
+
+def _seen(request: WatchRequest, entry: Entry | None) -> bool:
+    if entry is None:
+        return False
+    namespace = entry.obj["metadata"].get("namespace", "")
+    in_reach = request.namespace is None or namespace == request.namespace
+    return in_reach and request.match(entry.obj)
+
+
+def _event(request: WatchRequest, change: Change) -> bytes | None:
+    """Return the line of a change, as seen through the watcher's selectors."""
+    before, after = _seen(request, change.old), _seen(request, change.new)
+    if change.deleted:
+        return _line("DELETED", request.render(change.new)) if before else None
+    if after:
+        return _line("MODIFIED" if before else "ADDED", request.render(change.new))
+    return _line("DELETED", request.render(change.new)) if before else None
+
+
+async def events(
+    store: Store, request: WatchRequest, closed: asyncio.Event
+) -> AsyncIterator[bytes]:
+    """Yield the lines of a watch until its time is over, the reader left, or it fell behind."""
+    name = request.resource.name
+    pending: deque[Change] = deque()
+    wake = asyncio.Event()
+
+    def notify(change: Change) -> None:
+        pending.append(change)
+        wake.set()
+
+    start = store.version
+    if request.since is None:
+        first = b"".join(
+            _line("ADDED", request.render(entry))
+            for entry in store.list(name, request.namespace)
+            if request.match(entry.obj)
+        )
+        if request.initial_end:
+            first += _bookmark(request, start, initial_end=True)
+        if first:
+            yield first
+        missed = store.since(name, start)
+    else:
+        missed = store.since(name, request.since)
+    if missed is None:
+        error = apierrors.expired(request.since or 0, store.oldest)
+        yield _line("ERROR", json.dumps(error.body()).encode())
+        return
+    pending.extend(missed)
+    watcher = store.watch(name, notify)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + request.timeout
+    try:
+        while not closed.is_set():
+            if len(pending) > _MAX_BEHIND:
+                error = apierrors.expired(pending[0].version, store.version)
+                yield _line("ERROR", json.dumps(error.body()).encode())
+                return
+            lines = []
+            while pending:
+                line = _event(request, pending.popleft())
+                if line:
+                    lines.append(line)
+            if lines:
+                yield b"".join(lines)
+                continue
+            left = end - loop.time()
+            if left <= 0:
+                return
+            wake.clear()
+            try:
+                await asyncio.wait_for(wake.wait(), min(left, _BOOKMARK_SECONDS))
+            except TimeoutError:
+                if request.bookmarks and not closed.is_set():
+                    yield _bookmark(request, store.version)
+    finally:
+        store.unwatch(watcher)

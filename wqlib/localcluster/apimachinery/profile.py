@@ -1,0 +1,57 @@
+"""Which Kubernetes the cluster behaves like: today's, or 1.20 for those who still run it.
+
+`WQLIB_PROFILE=1.20` chooses the old one. They differ in few things, all of them versions of the
+API's own history: when a failed pod is replaced, which labels and status fields a Job has.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+
+from wqlib.errors import ClusterError
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One version to behave like.
+
+    Attributes:
+        minor: the minor version number of Kubernetes 1.
+        first_backoff: seconds before the first failed pod of a Job is replaced; it doubles.
+    """
+
+    minor: int
+    first_backoff: float
+
+    @property
+    def git_version(self) -> str:
+        """The version that the API names; the suffix says that it is not the real one."""
+        return f"v1.{self.minor}.0+wqlib"
+
+    @property
+    def modern(self) -> bool:
+        """Tell whether it behaves like today's versions."""
+        return self.minor > 20
+
+
+_PROFILES = {"1.33": Profile(33, 10.0), "1.20": Profile(20, 0.0)}
+
+
+@functools.cache
+def profile() -> Profile:
+    """Return the profile of this process.
+
+    Raises:
+        ClusterError: `WQLIB_PROFILE` names none.
+    """
+    name = os.environ.get("WQLIB_PROFILE") or "1.33"
+    if name not in _PROFILES:
+        raise ClusterError(
+            f"WQLIB_PROFILE={name} is no version that the local cluster can behave like."
+            f" Use one of: {', '.join(_PROFILES)}."
+        )
+    found = _PROFILES[name]
+    backoff = os.environ.get("WQLIB_JOB_BACKOFF_SECONDS")
+    return Profile(found.minor, float(backoff)) if backoff else found

@@ -1,0 +1,108 @@
+"""The resources that the API knows, as discovery announces them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One kind of object: where it lies in the API, and what it is called."""
+
+    plural: str
+    kind: str
+    group: str = ""
+    version: str = "v1"
+    namespaced: bool = True
+    short: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    status: bool = False
+    subresources: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    singular: str = ""
+
+    @property
+    def group_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def name(self) -> str:
+        """The key in the store: unique over the groups."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+_RBAC = "rbac.authorization.k8s.io"
+
+ALL = [
+    Resource("bindings", "Binding"),
+    Resource("configmaps", "ConfigMap", short=("cm",)),
+    Resource("endpoints", "Endpoints", short=("ep",), singular="endpoints"),
+    Resource("events", "Event", short=("ev",)),
+    Resource("namespaces", "Namespace", namespaced=False, short=("ns",), status=True),
+    Resource("nodes", "Node", namespaced=False, short=("no",), status=True),
+    Resource(
+        "pods",
+        "Pod",
+        short=("po",),
+        categories=("all",),
+        status=True,
+        subresources={
+            "attach": ("create", "get"),
+            "binding": ("create",),
+            "exec": ("create", "get"),
+            "log": ("get",),
+            "portforward": ("create", "get"),
+        },
+    ),
+    Resource("secrets", "Secret"),
+    Resource("serviceaccounts", "ServiceAccount", short=("sa",)),
+    Resource("services", "Service", short=("svc",), categories=("all",), status=True),
+    Resource(
+        "deployments", "Deployment", "apps", short=("deploy",), categories=("all",), status=True
+    ),
+    Resource("replicasets", "ReplicaSet", "apps", short=("rs",), categories=("all",), status=True),
+    Resource("jobs", "Job", "batch", categories=("all",), status=True),
+    Resource("networkpolicies", "NetworkPolicy", "networking.k8s.io", short=("netpol",)),
+    Resource("poddisruptionbudgets", "PodDisruptionBudget", "policy", short=("pdb",), status=True),
+    Resource("roles", "Role", _RBAC),
+    Resource("rolebindings", "RoleBinding", _RBAC),
+]
+
+# Bindings can only be created; nothing is ever stored under that name.
+_WITHOUT_STORE = {"bindings"}
+
+_BY_PATH = {(r.group, r.version, r.plural): r for r in ALL}
+_BY_KIND = {(r.group_version, r.kind): r for r in ALL}
+
+
+def find(group: str, version: str, plural: str) -> Resource | None:
+    """Return the resource at a path of the API."""
+    return _BY_PATH.get((group, version, plural))
+
+
+def find_kind(api_version: str, kind: str) -> Resource | None:
+    """Return the resource of an object's `apiVersion` and `kind`."""
+    return _BY_KIND.get((api_version, kind))
+
+
+def groups() -> list[tuple[str, str]]:
+    """Return the (group, version) pairs outside the core group."""
+    found: list[tuple[str, str]] = []
+    for resource in ALL:
+        if resource.group and (resource.group, resource.version) not in found:
+            found.append((resource.group, resource.version))
+    return found
+
+
+def stored_namespaced() -> list[Resource]:
+    """Return what a namespace can contain."""
+    return [r for r in ALL if r.namespaced and r.plural not in _WITHOUT_STORE]
+
+
+def path_of(resource: Resource, namespace: str = "", name: str = "") -> str:
+    """Return the path of a resource, or of one object."""
+    base = f"/apis/{resource.group}/{resource.version}" if resource.group else "/api/v1"
+    if namespace:
+        base += f"/namespaces/{namespace}"
+    return f"{base}/{resource.plural}" + (f"/{name}" if name else "")

@@ -1,0 +1,1 @@
+"""The controllers and the scheduler: they follow the API and write to it, like the real ones."""

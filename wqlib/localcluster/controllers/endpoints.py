@@ -1,0 +1,131 @@
+"""The endpoints controller: keeps each Service's list of the pods that serve it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wqlib.localcluster.apimachinery.apierrors import ApiError
+from wqlib.localcluster.apimachinery.client import Client
+from wqlib.localcluster.apimachinery.informer import Informer, Key, WorkQueue
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.selectors import labels
+from wqlib.localcluster.kubelet.kubelet import real_ports
+
+
+@dataclass
+class Endpoints:
+    """Keeps each Service's list of the pods that serve it."""
+
+    client: Client
+    services: Informer
+    pods: Informer
+
+    def __post_init__(self) -> None:
+        self.queue = WorkQueue(self._work)
+        self._written: dict[Key, list[Obj]] = {}
+
+    def service_changed(self, old: Obj | None, new: Obj | None) -> None:
+        obj = new or old
+        assert obj is not None
+        self.queue.add((obj["metadata"]["namespace"], obj["metadata"]["name"]))
+
+    def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
+        for pod in (old, new):
+            if pod is None:
+                continue
+            for key, service in self.services.objects.items():
+                if key[0] == pod["metadata"]["namespace"] and _selects(service, pod):
+                    self.queue.add(key)
+
+    async def _work(self, key: Key) -> None:
+        namespace, name = key
+        service = self.services.get(namespace, name)
+        path = f"/api/v1/namespaces/{namespace}/endpoints"
+        if service is None:
+            self._written.pop(key, None)
+            try:
+                await self.client.delete(f"{path}/{name}")
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+            return
+        if not service["spec"].get("selector"):
+            return
+        subsets = self._subsets(service)
+        if self._written.get(key) == subsets:
+            return
+        body: Obj = {
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "labels": dict(labels(service)),
+            },
+            **({"subsets": subsets} if subsets else {}),
+        }
+        try:
+            await self.client.replace(f"{path}/{name}", body)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            await self.client.create(path, body)
+        self._written[key] = subsets
+
+    def _subsets(self, service: Obj) -> list[Obj]:
+        namespace = service["metadata"]["namespace"]
+        found: dict[str, Obj] = {}
+        for pod in sorted(self.pods.objects.values(), key=lambda p: str(p["metadata"]["name"])):
+            status, metadata = pod.get("status") or {}, pod["metadata"]
+            if metadata["namespace"] != namespace or not _selects(service, pod):
+                continue
+            if not status.get("podIP") or status.get("phase") in ("Succeeded", "Failed"):
+                continue
+            if metadata.get("deletionTimestamp"):
+                continue
+            ready = any(
+                c["type"] == "Ready" and c["status"] == "True"
+                for c in status.get("conditions") or []
+            ) or service["spec"].get("publishNotReadyAddresses")
+            ports = _ports(service, pod)
+            if not ports:
+                continue
+            subset = found.setdefault(str(ports), {"ports": ports})
+            subset.setdefault("addresses" if ready else "notReadyAddresses", []).append(
+                {
+                    "ip": status["podIP"],
+                    "nodeName": pod["spec"].get("nodeName"),
+                    "targetRef": {
+                        "kind": "Pod",
+                        "name": metadata["name"],
+                        "namespace": namespace,
+                        "uid": metadata["uid"],
+                    },
+                }
+            )
+        return list(found.values())
+
+
+def _selects(service: Obj, pod: Obj) -> bool:
+    selector, found = service["spec"].get("selector") or {}, labels(pod)
+    return bool(selector) and all(found.get(key) == value for key, value in selector.items())
+
+
+def _ports(service: Obj, pod: Obj) -> list[Obj]:
+    """Return the ports of a pod that a Service leads to."""
+    named = {
+        port["name"]: port["containerPort"]
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports") or []
+        if port.get("name")
+    }
+    found = []
+    for port in service["spec"].get("ports") or []:
+        target = port.get("targetPort", port["port"])
+        number = named.get(target) if isinstance(target, str) else target
+        if number is None:
+            continue
+        real = real_ports(pod).get(str(number), number)
+        entry = {"port": real, "protocol": port.get("protocol", "TCP")}
+        found.append({"name": port["name"], **entry} if port.get("name") else entry)
+    return found

@@ -1,0 +1,1 @@
+"""Images without containers: built from a Dockerfile, kept as folders."""

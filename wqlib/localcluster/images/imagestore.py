@@ -1,0 +1,369 @@
+"""Images without containers: a name, a folder of files, a command, an environment.
+
+`python` is this very interpreter with what is installed in it; `redis` is the machine's
+redis-server. Others are built from a Dockerfile, and live as folders in the state folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
+
+from wqlib.errors import ImageError
+from wqlib.localcluster.images import dockerfile as docker
+from wqlib.localcluster.paths import State
+
+_NAME = re.compile(
+    r"^[a-z0-9]+([._/-][a-z0-9._-]*[a-z0-9]+|:\d+/|[a-z0-9]+)*(:[\w][\w.-]{0,127})?$"
+)
+_PYTHON = {"python"}
+_REDIS = {"redis", "valkey/valkey", "bitnami/redis"}
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that was built.
+
+    Attributes:
+        name: with its tag, for example `job-wq-2:1`.
+        command: what a pod runs that names no command itself.
+        workdir: the folder, inside the image, where it starts.
+        files: how many files were copied in.
+    """
+
+    name: str
+    base: str
+    command: list[str]
+    workdir: str
+    files: int
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """All that the kubelet needs to know of an image.
+
+    Attributes:
+        root: the folder with the image's files, or None when it has none of its own.
+        path: folders that come first on PATH.
+        programs: absolute paths inside the image that stand for programs of this machine.
+    """
+
+    name: str
+    digest: str
+    entrypoint: list[str]
+    command: list[str]
+    workdir: str
+    env: dict[str, str]
+    root: Path | None
+    path: list[Path]
+    programs: dict[str, Path] = field(default_factory=dict)
+
+
+class ImageMissing(Exception):
+    """There is no such image; the message says which there are."""
+
+
+def normal_name(name: str) -> str:
+    """Return the name with its tag and without the parts that Docker adds by itself."""
+    for prefix in ("docker.io/library/", "docker.io/", "library/"):
+        name = name.removeprefix(prefix)
+    name = name.partition("@")[0]
+    if ":" not in name.rpartition("/")[2]:
+        name += ":latest"
+    return name
+
+
+def _kind(name: str) -> str | None:
+    bare = normal_name(name).rpartition(":")[0]
+    if bare in _PYTHON:
+        return "python"
+    if bare in _REDIS:
+        return "redis"
+    return None
+
+
+@dataclass
+class Images:
+    """The images of one cluster."""
+
+    state: State
+
+    def prepare(self, redis_server: Path | None, redis_cli: Path | None) -> None:
+        """Write the small programs that stand for `python` and `redis-server` in pods."""
+        self._write_python()
+        if redis_server is None:
+            found = shutil.which("redis-server") or shutil.which("valkey-server")
+            redis_server = Path(found) if found else None
+        if redis_server is not None:
+            self._write_redis(redis_server, redis_cli)
+
+    def names(self) -> list[str]:
+        """Return the images that pods can use."""
+        found = ["python"]
+        if (self._bin("redis") / "redis-server").exists():
+            found.append("redis")
+        for path in self._built().glob("*.json"):
+            found.append(str(json.loads(path.read_text())["name"]))
+        return sorted(found)
+
+    def resolve(self, name: str) -> Resolved:
+        """Return the image of that name.
+
+        Raises:
+            ImageMissing: there is none.
+        """
+        if not name or not _NAME.match(name):
+            raise ImageMissing(f'couldn\'t parse image name "{name}": invalid reference format')
+        name = normal_name(name)
+        record_path = self._record_path(name)
+        if record_path.exists():
+            return self._resolve_built(json.loads(record_path.read_text()))
+        kind = _kind(name)
+        if kind == "python":
+            return Resolved(
+                name,
+                "process-python",
+                [],
+                ["python3"],
+                "/",
+                {},
+                None,
+                [self._bin("python")],
+                self._programs("python"),
+            )
+        if kind == "redis":
+            if not (self._bin("redis") / "redis-server").exists():
+                raise ImageMissing(
+                    f'the image "{name}" stands for this machine\'s redis-server, and there is'
+                    " none: install Redis, then start the cluster again"
+                )
+            return Resolved(
+                name,
+                "process-redis",
+                [],
+                ["redis-server"],
+                "/data",
+                {},
+                None,
+                [self._bin("redis"), self._bin("python")],
+                self._programs("redis"),
+            )
+        raise ImageMissing(
+            f'the local cluster has no image "{name}" and pulls from no registry; it has'
+            f" {', '.join(self.names())}, and what you build"
+        )
+
+    def build(self, tag: str, folder: Path, dockerfile: Path | None = None) -> Image:
+        """Build an image from a Dockerfile; see `dockerfile` for what it may say."""
+        if not _NAME.match(tag):
+            raise ImageError(
+                f"{tag!r} is no image name. Use small letters, digits and dashes, then a tag:"
+                " job-wq-2:1"
+            )
+        folder = Path(folder).expanduser().resolve()
+        file = Path(dockerfile).expanduser() if dockerfile else folder / "Dockerfile"
+        if not folder.is_dir():
+            raise ImageError(f"There is no folder {folder} to build {tag} from. Check its name.")
+        if not file.is_file():
+            raise ImageError(f"There is no Dockerfile at {file}. Write one, or name its place.")
+        name = normal_name(tag)
+        instructions = docker.parse(file.read_text())
+        base = self._base(file, instructions)
+        built = self._built()
+        built.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target = built / f"{quote(name, safe='')}.{secrets.token_hex(6)}"
+        target.mkdir(mode=0o700)
+        try:
+            recipe = docker.Recipe(base.name, base.workdir, dict(base.env))
+            if base.root:
+                shutil.copytree(base.root, target, dirs_exist_ok=True)
+            builder = docker.Builder(file, folder, target, recipe)
+            builder.run(instructions[1:])
+        except BaseException:
+            shutil.rmtree(target, ignore_errors=True)
+            raise
+        entrypoint = recipe.entrypoint if recipe.entrypoint is not None else base.entrypoint
+        command = recipe.command
+        if command is None:
+            command = [] if recipe.entrypoint is not None else base.command
+        record = {
+            "name": name,
+            "base": base.name,
+            "kind": "redis" if base.path[0] == self._bin("redis") else "python",
+            "entrypoint": entrypoint,
+            "command": command,
+            "workdir": recipe.workdir or "/",
+            "env": recipe.env,
+            "folder": target.name,
+        }
+        draft = target.with_name(target.name + ".new")
+        draft.write_text(json.dumps(record))
+        draft.replace(self._record_path(name))
+        files = sum(1 for path in target.rglob("*") if path.is_file())
+        for path in [target, *target.rglob("*")]:
+            path.chmod(0o500 if path.is_dir() or os.access(path, os.X_OK) else 0o400)
+        return Image(name, base.name, [*entrypoint, *command], recipe.workdir or "/", files)
+
+    def forget_replaced(self) -> None:
+        """Remove the files of images whose name was given to a newer one."""
+        built = self._built()
+        kept = {json.loads(path.read_text())["folder"] for path in built.glob("*.json")}
+        for path in built.glob("*"):
+            if path.is_dir() and path.name not in kept:
+                remove_tree(path)
+
+    def _base(self, file: Path, instructions: list[docker.Instruction]) -> Resolved:
+        if not instructions:
+            raise ImageError(f"{file} is empty. Begin it with FROM python:3.11-slim.")
+        first = instructions[0]
+        words = shlex.split(first.rest)
+        words = [word for word in words if not word.startswith("--platform")]
+        if first.word != "FROM" or not words:
+            raise ImageError(
+                f"{file}, line {first.line}: a Dockerfile begins with FROM, for example"
+                " FROM python:3.11-slim"
+            )
+        name = words[0]
+        try:
+            return self.resolve(name)
+        except ImageMissing:
+            if _kind(name) == "redis":
+                return Resolved(
+                    name, "", [], ["redis-server"], "/data", {}, None, [self._bin("redis")]
+                )
+            raise ImageError(
+                f"{file}, line {first.line}: the local cluster has no image {name} to build on."
+                f" It has {', '.join(self.names())}: begin with one of them."
+            ) from None
+
+    def _resolve_built(self, record: dict[str, object]) -> Resolved:
+        kind = str(record["kind"])
+        env, entrypoint, command = record["env"], record["entrypoint"], record["command"]
+        assert isinstance(env, dict)
+        assert isinstance(entrypoint, list)
+        assert isinstance(command, list)
+        path = [self._bin("python")]
+        if kind == "redis":
+            path.insert(0, self._bin("redis"))
+        folder = str(record["folder"])
+        return Resolved(
+            str(record["name"]),
+            folder.rpartition(".")[2],
+            entrypoint,
+            command,
+            str(record["workdir"]),
+            env,
+            self._built() / folder,
+            path,
+            self._programs(kind),
+        )
+
+    def _built(self) -> Path:
+        return self.state.images / "built"
+
+    def _record_path(self, name: str) -> Path:
+        return self._built() / f"{quote(name, safe='')}.json"
+
+    def _bin(self, kind: str) -> Path:
+        return self.state.images / "bin" / kind
+
+    def _programs(self, kind: str) -> dict[str, Path]:
+        return {
+            f"/usr/local/bin/{path.name}": path
+            for folder in {kind, "python"}
+            for path in self._bin(folder).glob("*")
+        }
+
+    def _write_python(self) -> None:
+        folder = self._bin("python")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        for name in ("python", "python3", version):
+            _write_program(folder / name, f'exec {shlex.quote(sys.executable)} "$@"')
+
+    def _write_redis(self, server: Path, cli: Path | None) -> None:
+        folder = self._bin("redis")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What comes last wins in Redis, so the pod's own address is all that it listens on.
+        program = shlex.quote(str(server.resolve() if server.is_symlink() else server.absolute()))
+        _write_program(
+            folder / "redis-server",
+            f'case "$1" in --version|-v|--help|-h|--test-memory) exec {program} "$@";; esac\n'
+            f'exec {program} "$@" --bind "${{WQLIB_POD_IP:-127.0.0.1}}"'
+            ' ${WQLIB_PORT_6379:+--port "$WQLIB_PORT_6379"} --daemonize no',
+        )
+        if cli is None:
+            beside = server.with_name("redis-cli")
+            found = str(beside) if beside.exists() else shutil.which("redis-cli")
+            cli = Path(found) if found else None
+        if cli is not None:
+            _write_program(folder / "redis-cli", f'exec {shlex.quote(str(cli.absolute()))} "$@"')
+
+
+def _write_program(path: Path, line: str) -> None:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    draft.write_text(f"#!/bin/sh\n{line}\n")
+    draft.chmod(0o700)
+    draft.replace(path)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder, also when its files are read-only."""
+    for folder, _, _ in os.walk(path):
+        os.chmod(folder, 0o700)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def base_path(image: Resolved) -> str:
+    """Return the PATH of a pod: the image's programs, this interpreter's, the system's."""
+    folders = [*map(str, image.path), str(Path(sys.executable).parent)]
+    extra = ["/opt/homebrew/bin"] if sys.platform == "darwin" else []
+    return ":".join([*folders, _SYSTEM_PATH, *extra])
+
+
+def _belongs(inside: str, place: Path, root: Path) -> bool:
+    """Tell whether a path is meant inside the image: it is there, or would be made there."""
+    if place == root:
+        return False
+    if place.exists():
+        return True
+    return place.parent != root and place.parent.is_dir() and not os.path.exists(inside)
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Absolute paths of an image, and where they lie on this machine."""
+
+    folders: list[tuple[str, Path]]
+    programs: dict[str, Path]
+
+    def path(self, inside: str) -> Path | None:
+        """Return the place of a path of the image, if it has one there."""
+        clean = os.path.normpath(inside)
+        if clean in self.programs and not os.path.exists(clean):
+            return self.programs[clean]
+        for prefix, folder in self.folders:
+            base = PurePosixPath(prefix)
+            if PurePosixPath(clean).is_relative_to(base):
+                place = folder / PurePosixPath(clean).relative_to(base)
+                if prefix != "/" or _belongs(clean, place, folder):
+                    return place
+        return None
+
+    def text(self, text: str) -> str:
+        """Return `text` with each absolute path of the image replaced by its place."""
+
+        def place(found: re.Match[str]) -> str:
+            mapped = self.path(found[0])
+            return found[0] if mapped is None else str(mapped)
+
+        return re.sub(r"(?<![\w./~-])/[\w.@+-][\w./@+-]*", place, text)

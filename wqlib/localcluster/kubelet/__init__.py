@@ -1,0 +1,1 @@
+"""The kubelet: runs the pods of the node as processes, and streams to and from them."""
