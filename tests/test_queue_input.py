@@ -125,7 +125,6 @@ class TestOddArguments:
             queue.exchange((), count)
         assert queue.stats().leased == 0
 
-    @pytest.mark.xfail(strict=True, raises=AttributeError, reason="it is not looked at before")
     @pytest.mark.parametrize("lease", [None, "1-1@worker-a", 7])
     def test_what_is_no_lease_is_a_type_error(self, queue: WorkQueue, lease: Lease) -> None:
         for act in (queue.complete, queue.renew, queue.release, queue.fail):

@@ -61,6 +61,13 @@ class Lease(NamedTuple):
         return split_lease_id(self.id)[:2]
 
 
+def lease_id(lease: Lease) -> str:
+    """Return the id of a lease; what is no lease is a TypeError."""
+    if not isinstance(lease, Lease):
+        raise TypeError(f"{lease!r:.80} is no lease. Pass what `lease` returned.")
+    return lease.id
+
+
 @dataclass(frozen=True, slots=True)
 class Stats:
     """The numbers of a queue at one moment.

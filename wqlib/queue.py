@@ -24,7 +24,7 @@ from collections.abc import Sequence
 
 from .connection import Argument
 from .errors import LeaseLost
-from .items import Lease, encode_result
+from .items import Lease, encode_result, lease_id
 from .storedqueue import StoredQueue, check_lease_seconds
 
 MAX_BATCH = 500
@@ -118,7 +118,7 @@ class WorkQueue(StoredQueue):
             raise ValueError("wait_seconds is not a number.")
         completions: list[Argument] = []
         for lease, result in done:
-            completions += lease[0], b"" if result is None else encode_result(lease, result)
+            completions += lease_id(lease), b"" if result is None else encode_result(lease, result)
         give_up_at = wait_seconds and time.monotonic() + wait_seconds
         while True:
             reply = (self._link if self._checked else self._ready).run(
@@ -184,7 +184,7 @@ class WorkQueue(StoredQueue):
         seconds = self.lease_seconds if lease_seconds is None else lease_seconds
         check_lease_seconds(seconds)
         deadline, *renewed = self._ready.run(
-            self._scripts["renew"], int(seconds * 1000), *(x.id for x in leases)
+            self._scripts["renew"], int(seconds * 1000), *map(lease_id, leases)
         )
         pairs = zip(leases, renewed, strict=True)
         return [lease._replace(deadline=deadline / 1000) for lease, ok in pairs if ok]
@@ -219,10 +219,9 @@ class WorkQueue(StoredQueue):
     def _give_back(self, kind: str, leases: Sequence[Lease], reason: str) -> bytes:
         if len(leases) > MAX_BATCH:
             raise ValueError(f"A batch is at most {MAX_BATCH} items.")
-        why = reason.encode("utf-8", "backslashreplace")[:1000]
-        ids = [lease.id for lease in leases]
+        why = str(reason).encode("utf-8", "backslashreplace")[:1000]
         answer: bytes = self._ready.run(
-            self._scripts["give_back"], kind, why, self.max_attempts or 0, *ids
+            self._scripts["give_back"], kind, why, self.max_attempts or 0, *map(lease_id, leases)
         )
         if b"0" in answer:
             raise _lost([x for x, told in zip(leases, answer, strict=True) if told == ord("0")])
