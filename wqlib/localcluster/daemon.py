@@ -18,7 +18,7 @@ import tornado.web
 
 from wqlib.localcluster import certs
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import schema
+from wqlib.localcluster.api import inside, schema
 from wqlib.localcluster.api import server as api
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import SYSTEM_NAMESPACES, Rest
@@ -115,8 +115,8 @@ class Daemon:
         application = tornado.web.Application(log_function=lambda handler: None)
         self.server, port = api.listen(application, credentials.server_context)
         url = f"https://127.0.0.1:{port}"
-        context = credentials.client_context()
-        clients = [Client(url, token, context) for _ in range(3)]
+        dial = inside.dial(application)
+        clients = [Client(url, token, dial=dial) for _ in range(3)]
         self.kubelet = Kubelet(clients[0], state, self.addresses, self.images, self.processes)
         self.controllers = Controllers(clients[1], profile().first_backoff)
         self.proxy = Proxy(clients[2], self.addresses)

@@ -23,7 +23,7 @@ from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import Options, Rest, dumps
 from wqlib.localcluster.api.routing import Target, parse_path
 from wqlib.localcluster.apimachinery import apierrors, resources, selectors
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry
 
@@ -301,7 +301,9 @@ class Handler(tornado.web.RequestHandler):
         resource = resources.find_kind(obj.get("apiVersion", ""), obj.get("kind", ""))
         if wants and resource:
             obj = self._table(resource, [obj], obj["metadata"]["resourceVersion"], wants)
-        self.reply(obj, code)
+        # The text of a stored object is made once, for this reply and for all watches.
+        stored = self.rest.store.get(resource.name, key_of(obj)) if resource and not wants else None
+        self.reply(stored.text if stored and stored.obj is obj else obj, code)
 
     def _create(self, target: Target) -> None:
         namespace, body = target.namespace or "", self.body_object()
