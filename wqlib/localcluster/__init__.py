@@ -14,10 +14,13 @@ stops (images that were built stay).
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from wqlib.localcluster.images.imagestore import Image, Images
 from wqlib.localcluster.lifecycle import Status, ensure, status, stop
 from wqlib.localcluster.paths import State
+
+if TYPE_CHECKING:
+    from wqlib.localcluster.images.imagestore import Image, Images
 
 __all__ = ["Image", "Status", "build_image", "ensure", "list_images", "status", "stop"]
 
@@ -36,9 +39,24 @@ def build_image(
     Raises:
         ImageError: a line cannot be honoured; the message names file and line.
     """
-    return Images(State.of(home).create()).build(tag, folder, dockerfile)
+    return _images(home).build(tag, folder, dockerfile)
 
 
 def list_images(home: Path | None = None) -> list[str]:
     """Return the names of the images that pods of the local cluster can use."""
-    return Images(State.of(home).create()).names()
+    return _images(home).names()
+
+
+def _images(home: Path | None) -> Images:
+    # Not above: whoever only starts the cluster should not wait for it.
+    from wqlib.localcluster.images.imagestore import Images
+
+    return Images(State.of(home).create())
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Image":
+        from wqlib.localcluster.images.imagestore import Image
+
+        return Image
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -44,16 +44,16 @@ def main() -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from wqlib.localcluster import daemon
+    from wqlib.localcluster import serving
 
-    settings = daemon.Settings(
+    settings = serving.Settings(
         options.linger, options.ready_fd, options.redis_server, options.redis_cli
     )
     state = State.of(options.home)
     if options.ready_fd < 0:
         print(f"serving; export KUBECONFIG={state.kubeconfig}", flush=True)
     try:
-        daemon.serve(state, settings)
+        serving.serve(state, settings)
     except BlockingIOError as error:
         print(error, file=sys.stderr)
         return 1

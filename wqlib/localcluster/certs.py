@@ -1,19 +1,28 @@
-"""The cluster's certificates, token and kubeconfig: made anew at each start."""
+"""The cluster's certificates, token and kubeconfig.
+
+The token is new at each start. CA and certificate are kept in the state folder and used again for
+as long as they are valid; they are made by a process of its own, because what it needs for that
+is large and would stay in the daemon's memory.
+"""
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import datetime
 import json
 import os
 import secrets
 import ssl
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import trustme
-
 CONTEXT = "wqlib-local"
 NAMESPACE = "wq-course"
+_AUTHORITY, _SERVER, _EXPIRY = "ca.pem", "server.pem", "certificates-until"
+_DAYS = 90
 
 
 @dataclass(frozen=True)
@@ -29,22 +38,61 @@ class Credentials:
         return ssl.create_default_context(cadata=self.ca_pem.decode())
 
 
-def make(folder: Path) -> Credentials:
-    """Make a CA, a certificate for 127.0.0.1 and a token."""
-    authority = trustme.CA(organization_name="wqlib local cluster")
-    certificate = authority.issue_cert("127.0.0.1", "localhost", "kubernetes", "::1")
+def prepare(folder: Path) -> subprocess.Popen[bytes] | None:
+    """Begin to make the certificates, unless there are good ones; returns what to wait for."""
+    if _good(folder):
+        return None
+    # Started with the daemon's own search path, wherever the package lies.
+    program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import create; create()"
+    return subprocess.Popen(
+        [sys.executable, "-I", "-c", program, str(folder)], stdin=subprocess.DEVNULL
+    )
+
+
+def load(folder: Path, making: subprocess.Popen[bytes] | None) -> Credentials:
+    """Return the credentials, once what `prepare` began is done."""
+    if making is not None and making.wait() != 0:
+        raise RuntimeError("the certificates could not be made; the lines above say why")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # The standard library reads keys from files only: this one is ours alone, and soon gone.
-    key_file = folder / "server.pem"
-    descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(certificate.private_key_and_cert_chain_pem.bytes())
-        context.load_cert_chain(key_file)
-    finally:
-        key_file.unlink()
-    return Credentials(authority.cert_pem.bytes(), secrets.token_urlsafe(32), context)
+    context.load_cert_chain(folder / _SERVER)
+    return Credentials((folder / _AUTHORITY).read_bytes(), secrets.token_urlsafe(32), context)
+
+
+def create() -> None:
+    """Make a CA and a certificate for 127.0.0.1 in the folder that the command line names."""
+    import trustme
+
+    folder = Path(sys.argv[1])
+    ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=_DAYS)
+    authority = trustme.CA(organization_name="wqlib local cluster")
+    certificate = authority.issue_cert(
+        "127.0.0.1", "localhost", "kubernetes", "::1", not_after=ends
+    )
+    _write(folder / _AUTHORITY, authority.cert_pem.bytes())
+    _write(folder / _SERVER, certificate.private_key_and_cert_chain_pem.bytes())
+    # Last, because it says that the others are whole.
+    _write(folder / _EXPIRY, ends.isoformat().encode())
+
+
+def _good(folder: Path) -> bool:
+    """Tell whether there are certificates for another week, for nobody else to read."""
+    with contextlib.suppress(OSError, ValueError):
+        ends = datetime.datetime.fromisoformat((folder / _EXPIRY).read_text())
+        left = ends - datetime.datetime.now(datetime.UTC)
+        closed = all((folder / name).stat().st_mode & 0o077 == 0 for name in (_SERVER, _AUTHORITY))
+        return closed and left > datetime.timedelta(days=7)
+    return False
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file for the owner's eyes only, all at once."""
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    draft.replace(path)
 
 
 def write_kubeconfig(path: Path, server: str, credentials: Credentials) -> None:
@@ -65,10 +113,5 @@ def write_kubeconfig(path: Path, server: str, credentials: Credentials) -> None:
             }
         ],
     }
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        # JSON is YAML, and the standard library writes it.
-        json.dump(config, file, indent=2)
-    draft.replace(path)
+    # JSON is YAML, and the standard library writes it.
+    _write(path, json.dumps(config, indent=2).encode())

@@ -7,18 +7,14 @@ import contextlib
 import json
 import logging
 import os
-import resource
 import signal
-import sys
-import time
-from dataclasses import dataclass
-from pathlib import Path
+import subprocess
 
 import tornado.web
 
 from wqlib.localcluster import certs
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import schema
+from wqlib.localcluster.api import inside, schema
 from wqlib.localcluster.api import server as api
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import SYSTEM_NAMESPACES, Rest
@@ -34,27 +30,13 @@ from wqlib.localcluster.kubelet.processes import Processes
 from wqlib.localcluster.locks import lock_file
 from wqlib.localcluster.paths import State
 from wqlib.localcluster.services import Proxy
+from wqlib.localcluster.serving import Settings
 from wqlib.localcluster.store import Store
 
 log = logging.getLogger(__name__)
 
 _OWNER_CHECK_SECONDS = 1.0
 _STOP_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the daemon runs.
-
-    Args:
-        linger: how many seconds it stays without an owner; None stays for ever.
-        ready_fd: gets a byte once the cluster can be used.
-    """
-
-    linger: float | None = None
-    ready_fd: int = -1
-    redis_server: Path | None = None
-    redis_cli: Path | None = None
 
 
 def owner_alive(state: State) -> bool:
@@ -73,9 +55,12 @@ def owner_alive(state: State) -> bool:
 class Daemon:
     """The parts of the cluster, wired together."""
 
-    def __init__(self, state: State, settings: Settings) -> None:
+    def __init__(
+        self, state: State, settings: Settings, making: subprocess.Popen[bytes] | None
+    ) -> None:
         self.state = state
         self.settings = settings
+        self.making = making
         self.stopped = asyncio.Event()
         self.processes = Processes()
         self.images = Images(state)
@@ -103,7 +88,6 @@ class Daemon:
 
     async def _start(self) -> None:
         state, settings = self.state, self.settings
-        credentials = certs.make(state.root)
         self.images.prepare(settings.redis_server, settings.redis_cli)
         self.images.forget_replaced()
         self.addresses = Addresses(str(state.root))
@@ -111,18 +95,20 @@ class Daemon:
         rest = Rest(store, self.addresses)
         _first_objects(rest)
         rest.check_schema = schema.check
+        credentials = certs.load(state.root, self.making)
         token = credentials.token
         application = tornado.web.Application(log_function=lambda handler: None)
         self.server, port = api.listen(application, credentials.server_context)
         url = f"https://127.0.0.1:{port}"
-        context = credentials.client_context()
-        clients = [Client(url, token, context) for _ in range(3)]
+        dial = inside.dial(application)
+        clients = [Client(url, token, dial=dial) for _ in range(3)]
         self.kubelet = Kubelet(clients[0], state, self.addresses, self.images, self.processes)
         self.controllers = Controllers(clients[1], profile().first_backoff)
         self.proxy = Proxy(clients[2], self.addresses)
         routes = streams.routes(store, self.kubelet, token)
         shared = {"rest": rest, "token": token, "openapi": OpenApi()}
         application.add_handlers(r".*", [*routes, (r".*", api.Handler, shared)])
+        self.processes.ready()
         for part in (self.kubelet.run(), self.controllers.run(), self.proxy.run()):
             self._tasks.append(asyncio.create_task(part))
         if settings.linger is not None:
@@ -211,45 +197,10 @@ def _first_objects(rest: Rest) -> None:
     rest.create(namespaces, "", {"metadata": {"name": certs.NAMESPACE, "labels": labels}})
 
 
-def serve(state: State, settings: Settings) -> None:
-    """Run the daemon in this process until it ends.
+async def run(state: State, settings: Settings, making: subprocess.Popen[bytes] | None) -> None:
+    """Run the cluster until it ends.
 
-    Raises:
-        BlockingIOError: another daemon runs on the same state folder.
+    Args:
+        making: the process that makes the certificates, if there were none.
     """
-    state.create()
-    lock = _only_daemon(state)
-    if lock is None:
-        raise BlockingIOError(f"a local cluster already runs on {state.root}")
-    os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
-    os.umask(0o077)
-    _raise_file_limit()
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    logging.getLogger("tornado").setLevel(logging.CRITICAL)
-    logging.getLogger("asyncio").setLevel(logging.ERROR)
-    asyncio.run(_run(state, settings))
-
-
-def _only_daemon(state: State) -> int | None:
-    """Return the daemon's lock; whoever only looks whether it is free holds it for an instant."""
-    for _ in range(50):
-        lock = lock_file(state.daemon_lock, wait=False)
-        if lock is not None:
-            return lock
-        time.sleep(0.01)
-    return None
-
-
-async def _run(state: State, settings: Settings) -> None:
-    await Daemon(state, settings).run()
-
-
-def _raise_file_limit() -> None:
-    """Each pod needs a few descriptors; macOS gives 256 by default."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 8192 if most == resource.RLIM_INFINITY else min(8192, most)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    await Daemon(state, settings, making).run()

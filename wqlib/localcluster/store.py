@@ -15,14 +15,27 @@ from wqlib.localcluster.apimachinery.jsontypes import Obj
 
 Key = tuple[str, str]
 
+# How many of the latest changes the watchers may still be busy with.
+_FRESH = 100
 
-@dataclass
+
 class Entry:
     """One version of an object, with its JSON text once somebody asked for it."""
 
-    obj: Obj
-    version: int
-    _item: bytes | None = None
+    __slots__ = ("_head", "_item", "_obj", "version")
+
+    def __init__(self, obj: Obj, version: int) -> None:
+        self.version = version
+        self._obj: Obj | None = obj
+        self._head = (obj["apiVersion"], obj["kind"])
+        self._item: bytes | None = None
+
+    @property
+    def obj(self) -> Obj:
+        """The object; nobody changes it."""
+        if self._obj is not None:
+            return self._obj
+        return {"apiVersion": self._head[0], "kind": self._head[1], **json.loads(self.item)}
 
     @property
     def item(self) -> bytes:
@@ -35,8 +48,13 @@ class Entry:
     @property
     def text(self) -> bytes:
         """The whole object."""
-        head = f'{{"apiVersion":"{self.obj["apiVersion"]}","kind":"{self.obj["kind"]}",'
+        head = f'{{"apiVersion":"{self._head[0]}","kind":"{self._head[1]}",'
         return head.encode() + self.item[1:]
+
+    def pack(self) -> None:
+        """Keep the text alone, which takes a third of the memory."""
+        if self.item:
+            self._obj = None
 
 
 @dataclass(frozen=True)
@@ -64,9 +82,12 @@ class Store:
 
     Args:
         log_size: how many changes are kept for watchers that come back.
+        most: of some resources, how many objects are kept; the oldest go. The real server keeps
+            Events for an hour, however many there are.
     """
 
     log_size: int = 1500
+    most: dict[str, int] = field(default_factory=lambda: {"events": 1500})
     version: int = 0
     _objects: dict[str, dict[Key, Entry]] = field(default_factory=dict)
     _log: deque[Change] = field(default_factory=deque)
@@ -91,6 +112,9 @@ class Store:
         entry = Entry(obj, self.version)
         self._objects.setdefault(resource, {})[key] = entry
         self._publish(Change(self.version, resource, entry, old, deleted=False))
+        entries = self._objects[resource]
+        if len(entries) > self.most.get(resource, len(entries)):
+            self.delete(resource, next(iter(entries)))
         return entry
 
     def delete(self, resource: str, key: Key) -> Entry:
@@ -128,6 +152,15 @@ class Store:
         self._log.append(change)
         while len(self._log) > self.log_size:
             self._forgotten = self._log.popleft().version
+        if len(self._log) > _FRESH:
+            self._pack(self._log[-_FRESH])
         for watcher in list(self._watchers):
             if watcher.resource == change.resource:
                 watcher.notify(change)
+
+    def _pack(self, change: Change) -> None:
+        """Pack what a change left behind, now that the watchers have seen it."""
+        if change.old is not None:
+            change.old.pack()
+        if change.deleted or change.resource in self.most:
+            change.new.pack()

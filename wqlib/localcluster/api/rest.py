@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import uuid
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 from wqlib.localcluster.addresses import Addresses
 from wqlib.localcluster.api import defaults, deletion, patch, validation
 from wqlib.localcluster.apimachinery import apierrors, resources
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now, random_suffix
+from wqlib.localcluster.apimachinery.jsontypes import Obj, copied, now, random_suffix
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry, Key, Store
 
@@ -57,7 +56,7 @@ class Rest:
 
     store: Store
     addresses: Addresses
-    check_schema: Callable[[Obj, Options], Obj] = lambda obj, _options: obj
+    check_schema: Callable[[Obj, Options, Obj | None], Obj] = lambda obj, _options, _known: obj
     _applied: dict[tuple[str, str], Obj] = field(default_factory=dict)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Entry:
@@ -160,7 +159,10 @@ class Rest:
         body = ways[how](old, change)
         if not isinstance(body, dict) or not isinstance(body.get("metadata"), dict):
             raise apierrors.bad_request("the patched object is no object of the API any more")
-        body = self._incoming(resource, namespace, body, options)
+        body = self._incoming(resource, namespace, body, options, old)
+        if subresource != "status":
+            # From here on it is completed in place, and must not share anything with the old one.
+            body = copied(body)
         key = (namespace, name)
         return self._write(resource, key, old, body, subresource, options.dry_run), False
 
@@ -232,11 +234,21 @@ class Rest:
             return self.store.delete(resource.name, ("", name)).obj
         return self.store.put(resource.name, ("", name), obj).obj
 
-    def _incoming(self, resource: Resource, namespace: str, body: Obj, options: Options) -> Obj:
-        """Check what came over the wire for its kind and place; returns a copy of our own."""
+    def _incoming(
+        self,
+        resource: Resource,
+        namespace: str,
+        body: Obj,
+        options: Options,
+        known: Obj | None = None,
+    ) -> Obj:
+        """Check what came over the wire for its kind and place.
+
+        Returns an object of our own; it shares parts with `known`, of which it is a new version.
+        """
         if not isinstance(body, dict):
             raise apierrors.bad_request("the body is no object")
-        obj = copy.deepcopy(body)
+        obj = dict(body) if known is not None else copied(body)
         obj.setdefault("apiVersion", resource.group_version)
         obj.setdefault("kind", resource.kind)
         if (obj["apiVersion"], obj["kind"]) != (resource.group_version, resource.kind):
@@ -244,9 +256,10 @@ class Rest:
                 f"the object in the body ({obj['apiVersion']}, {obj['kind']}) is none of this"
                 f" path, which takes {resource.group_version}, {resource.kind}"
             )
-        obj = self.check_schema(obj, options)
+        obj = self.check_schema(obj, options, known)
         if not isinstance(obj.setdefault("metadata", {}), dict):
             raise apierrors.bad_request("metadata must be an object")
+        obj["metadata"] = dict(obj["metadata"])
         if resource.namespaced:
             given = obj["metadata"].setdefault("namespace", namespace)
             if given != namespace:

@@ -25,6 +25,7 @@ _NAMES = re.compile(_TABLE % "attribute_map", re.MULTILINE | re.DOTALL)
 
 # Kinds whose model is not simply called V1<Kind>.
 _MODELS = {"Event": "CoreV1Event"}
+_AS_STRING = {"str", "datetime", "bytes", "bytearray"}
 _QUANTITIES = {"limits", "requests", "capacity", "allocatable", "divisor", "sizeLimit"}
 _LONG = {
     "activeDeadlineSeconds",
@@ -52,6 +53,8 @@ class Type:
 
 Model = dict[str, Type]
 
+_STRING = Type("str")
+
 
 @functools.cache
 def _folder() -> Path | None:
@@ -68,7 +71,10 @@ def _files() -> dict[str, Path]:
     return {path.stem.replace("_", ""): path for path in folder.glob("*.py")}
 
 
+@functools.cache
 def _type(text: str) -> Type:
+    if text in _AS_STRING:
+        return _STRING
     found = re.match(r"^(?:list|List)\[(.*)\]$", text)
     if found:
         return Type(_type(found[1]).name, "list")
@@ -76,9 +82,7 @@ def _type(text: str) -> Type:
     if found:
         inner = _type(found[1])
         return Type("any" if inner.many else inner.name, "dict")
-    return Type(
-        {"datetime": "str", "bytes": "str", "bytearray": "str", "object": "any"}.get(text, text)
-    )
+    return Type("any" if text == "object" else text)
 
 
 @functools.cache
@@ -117,10 +121,24 @@ def _shown(value: Any) -> str:
 
 
 class _Checker:
-    """Walks one object, and gathers what does not fit its kind."""
+    """Walks one object, and gathers what does not fit its kind.
 
-    def __init__(self) -> None:
+    Args:
+        known: the object that is stored; what the new one shares with it was checked before.
+    """
+
+    def __init__(self, known: Obj | None) -> None:
         self.unknown: list[str] = []
+        self._known = known
+
+    def whole(self, obj: Obj, name: str) -> Any:
+        """Check an object, but for those of its parts that are the very ones of the known one."""
+        if self._known is None:
+            return self.model(obj, name, "")
+        known = self._known
+        changed = {k: v for k, v in obj.items() if v is not known.get(k)}
+        checked = self.model(changed, name, "")
+        return {k: checked.get(k, v) for k, v in obj.items() if k in checked or k not in changed}
 
     def model(self, value: Any, name: str, path: str) -> Any:
         fields = model(name)
@@ -131,6 +149,9 @@ class _Checker:
         result = {}
         for key, inner in value.items():
             kind = fields.get(key)
+            if kind is _STRING and type(inner) is str:
+                result[key] = inner
+                continue
             where = f"{path}.{key}" if path else key
             if kind is None:
                 self.unknown.append(where)
@@ -144,15 +165,17 @@ class _Checker:
         if kind.many == "list":
             if not isinstance(value, list):
                 raise self.wrong(value, owner, path, f"[]{_go(kind.name, path)}")
-            single = Type(kind.name)
+            single = _type(kind.name)
+            if single is _STRING and all(type(x) is str for x in value):
+                return list(value)
             return [self.field(x, single, owner, f"{path}[{i}]") for i, x in enumerate(value)]
         if kind.many == "dict":
             if not isinstance(value, dict):
                 raise self.wrong(value, owner, path, f"map[string]{_go(kind.name, path)}")
-            single = Type(kind.name)
+            single = _type(kind.name)
             quantities = path.rpartition(".")[2] in _QUANTITIES
             if quantities:
-                single = Type("any")
+                single = _type("object")
             return {key: self.field(x, single, owner, path) for key, x in value.items()}
         self.plain(value, kind.name, owner, path)
         if kind.name in ("str", "int", "bool", "float", "any"):
@@ -192,17 +215,21 @@ def _go(kind: str, path: str) -> str:
     )
 
 
-def check(obj: Obj, options: Options) -> Obj:
+def check(obj: Obj, options: Options, known: Obj | None = None) -> Obj:
     """Return the object without fields that its kind does not have.
+
+    Args:
+        known: the stored object that `obj` was made from; parts that they share are taken as
+            they are.
 
     Raises:
         ApiError: a field has the wrong type, or is unknown and the client wants to be strict.
     """
     kind, version = obj.get("kind", ""), obj.get("apiVersion", "").rpartition("/")[2]
-    checker = _Checker()
+    checker = _Checker(known)
     prefix = f'{kind} in version "{version}" cannot be handled as a {kind}: '
     try:
-        result = checker.model(obj, model_of(kind), "")
+        result = checker.whole(obj, model_of(kind))
     except TypeError as error:
         raise bad_request(prefix + str(error)) from None
     if checker.unknown and options.validation == "Strict":

@@ -16,14 +16,13 @@ import tornado.httpserver
 import tornado.iostream
 import tornado.netutil
 import tornado.web
-import yaml
 
 from wqlib.localcluster.api import discovery, table, watching
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import Options, Rest, dumps
 from wqlib.localcluster.api.routing import Target, parse_path
 from wqlib.localcluster.apimachinery import apierrors, resources, selectors
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry
 
@@ -102,9 +101,9 @@ class Handler(tornado.web.RequestHandler):
             raise apierrors.unsupported_media_type(_JSON_TYPES)
         try:
             if content_type.endswith("yaml"):
-                return yaml.safe_load(self.request.body)
+                return _load_yaml(self.request.body)
             return json.loads(self.request.body)
-        except (ValueError, RecursionError, yaml.YAMLError) as error:
+        except (ValueError, RecursionError) as error:
             text = f"the object provided is unrecognized: it is neither JSON nor YAML ({error})"
             raise apierrors.bad_request(text) from None
 
@@ -301,7 +300,9 @@ class Handler(tornado.web.RequestHandler):
         resource = resources.find_kind(obj.get("apiVersion", ""), obj.get("kind", ""))
         if wants and resource:
             obj = self._table(resource, [obj], obj["metadata"]["resourceVersion"], wants)
-        self.reply(obj, code)
+        # The text of a stored object is made once, for this reply and for all watches.
+        stored = self.rest.store.get(resource.name, key_of(obj)) if resource and not wants else None
+        self.reply(stored.text if stored and stored.obj is obj else obj, code)
 
     def _create(self, target: Target) -> None:
         namespace, body = target.namespace or "", self.body_object()
@@ -395,6 +396,16 @@ def _success(target: Target, last: Obj) -> Obj:
         "status": "Success",
         "details": details,
     }
+
+
+def _load_yaml(text: bytes) -> Any:
+    # Few send YAML, and nobody else waits until this has been imported.
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
 
 
 def authorized(handler: tornado.web.RequestHandler, token: str) -> bool:

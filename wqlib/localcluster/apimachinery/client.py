@@ -1,7 +1,8 @@
 """A small Kubernetes client for the cluster's own parts: the controllers and the kubelet.
 
-They speak HTTPS to the API like anybody else, with a base URL, a token and a CA. Connections
-are kept and used again, because a TLS handshake costs more than a request.
+They speak HTTP to the API like anybody else, with a token: over TLS, with a base URL and a CA, or
+over a pipe when the API is in the same process. Connections are kept and used again, because a
+TLS handshake costs more than a request.
 """
 
 from __future__ import annotations
@@ -9,50 +10,19 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.wire import Connection, Reply
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 
-
-@dataclass
-class _Connection:
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def head(self) -> tuple[int, dict[str, str]]:
-        raw = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        first, *lines = raw.split("\r\n")
-        headers = {}
-        for line in lines:
-            name, colon, value = line.partition(":")
-            if colon:
-                headers[name.strip().lower()] = value.strip()
-        return int(first.split(" ", 2)[1]), headers
-
-    async def chunk(self) -> bytes:
-        """Return the next chunk of a chunked body; empty at its end."""
-        size = int((await self.reader.readuntil(b"\r\n")).strip() or b"0", 16)
-        data = await self.reader.readexactly(size)
-        await self.reader.readexactly(2)
-        return data
-
-    async def body(self, headers: dict[str, str]) -> bytes:
-        if headers.get("transfer-encoding") == "chunked":
-            parts = []
-            while part := await self.chunk():
-                parts.append(part)
-            return b"".join(parts)
-        return await self.reader.readexactly(int(headers.get("content-length", "0")))
-
-    def close(self) -> None:
-        self.writer.close()
+Dial = Callable[[Connection], None]
 
 
 @dataclass
@@ -62,15 +32,18 @@ class Client:
     Args:
         server: the base URL, `https://host:port`.
         context: trusts the server's CA.
+        dial: connects to an API server in this process instead; `server` only names it then.
         parallel: how many requests may be under way at once, watches not counted.
     """
 
     server: str
     token: str
-    context: ssl.SSLContext
+    context: ssl.SSLContext | None = None
+    dial: Dial | None = None
     parallel: int = 8
-    _idle: list[_Connection] = field(default_factory=list)
+    _idle: list[Connection] = field(default_factory=list)
     _slots: asyncio.Semaphore | None = None
+    _heads: dict[str, str] = field(default_factory=dict)
 
     async def get(self, path: str, **params: str) -> Obj:
         return await self.request("GET", _with(path, params))
@@ -96,60 +69,72 @@ class Client:
             ApiError: the server refused.
             OSError: the server does not answer.
         """
-        if self._slots is None:
-            self._slots = asyncio.Semaphore(self.parallel)
-        async with self._slots:
-            data = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
-            for fresh in (False, True):
-                connection = await self._connection(fresh)
-                try:
-                    connection.writer.write(
-                        self._request_head(method, path, kind, len(data)) + data
-                    )
-                    code, headers = await connection.head()
-                except (asyncio.IncompleteReadError, ConnectionError):
-                    connection.close()
-                    if fresh:
-                        raise ConnectionResetError("the API server closed the connection") from None
-                    continue
-                except BaseException:
-                    connection.close()
-                    raise
-                break
+        data = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        message = self._request_head(method, path, kind, len(data)) + data
+        if self.dial is not None:
+            reply, text = await self._ask_inside(message)
+        else:
+            if self._slots is None:
+                self._slots = asyncio.Semaphore(self.parallel)
+            async with self._slots:
+                reply, text = await self._ask(message)
+        obj: Obj = json.loads(text) if text else {}
+        if reply.code >= 400:
+            raise ApiError(
+                reply.code, obj.get("reason", ""), obj.get("message", ""), obj.get("details")
+            )
+        return obj
+
+    async def _ask_inside(self, message: bytes) -> tuple[Reply, bytes]:
+        """Ask over the pipe: one is enough, as requests need not wait for each other's replies."""
+        if not self._idle or self._idle[0].closed:
+            self._idle[:] = [await self._connect()]
+        reply = self._idle[0].send(message)
+        return reply, await reply.body()
+
+    async def _ask(self, message: bytes) -> tuple[Reply, bytes]:
+        """Ask over a connection of our own, which nobody else uses meanwhile."""
+        for fresh in (False, True):
+            connection = await self._connection(fresh)
             try:
-                reply = await connection.body(headers)
-            except asyncio.IncompleteReadError:
-                connection.close()
-                raise ConnectionResetError("the API server closed the connection") from None
+                reply = connection.send(message)
+                await reply.began
+            except ConnectionError:
+                if fresh:
+                    raise
+                continue
             except BaseException:
                 connection.close()
                 raise
-            if headers.get("connection") == "close":
-                connection.close()
-            else:
-                self._idle.append(connection)
-        obj: Obj = json.loads(reply) if reply else {}
-        if code >= 400:
-            raise ApiError(code, obj.get("reason", ""), obj.get("message", ""), obj.get("details"))
-        return obj
+            break
+        try:
+            text = await reply.body()
+        except BaseException:
+            connection.close()
+            raise
+        if reply.headers.get("connection") == "close":
+            connection.close()
+        else:
+            self._idle.append(connection)
+        return reply, text
 
     async def watch(self, path: str, **params: str) -> AsyncIterator[tuple[str, Obj]]:
         """Yield (type, object) of each change until the server ends the watch."""
         connection = await self._connect()
         try:
             target = _with(path, {**params, "watch": "true", "allowWatchBookmarks": "true"})
-            connection.writer.write(self._request_head("GET", target, "application/json", 0))
-            code, headers = await connection.head()
-            if code >= 400:
-                obj = json.loads(await connection.body(headers))
-                raise ApiError(code, obj.get("reason", ""), obj.get("message", ""))
+            reply = connection.send(self._request_head("GET", target, "application/json", 0))
+            await reply.began
+            if reply.code >= 400:
+                obj = json.loads(await reply.body())
+                raise ApiError(reply.code, obj.get("reason", ""), obj.get("message", ""))
             rest = b""
-            while part := await connection.chunk():
+            while part := await reply.more():
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
                     event = json.loads(line)
                     yield event["type"], event["object"]
-        except asyncio.IncompleteReadError:
+        except ConnectionResetError:
             return
         finally:
             connection.close()
@@ -159,27 +144,33 @@ class Client:
         while self._idle:
             self._idle.pop().close()
 
-    async def _connection(self, fresh: bool) -> _Connection:
+    async def _connection(self, fresh: bool) -> Connection:
         while self._idle and not fresh:
             connection = self._idle.pop()
-            if not connection.reader.at_eof() and not connection.writer.is_closing():
+            if not connection.closed:
                 return connection
-            connection.close()
         return await self._connect()
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self) -> Connection:
+        if self.dial is not None:
+            connection = Connection()
+            self.dial(connection)
+            return connection
         url = urlsplit(self.server)
-        reader, writer = await asyncio.open_connection(
-            url.hostname, url.port, ssl=self.context, limit=1 << 20
+        _, made = await asyncio.get_running_loop().create_connection(
+            Connection, str(url.hostname), url.port or 443, ssl=self.context
         )
-        return _Connection(reader, writer)
+        return made
 
     def _request_head(self, method: str, path: str, kind: str, length: int) -> bytes:
-        host = urlsplit(self.server).netloc
-        return (
-            f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {self.token}\r\n"
-            f"Accept: application/json\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
-        ).encode()
+        fixed = self._heads.get(kind)
+        if fixed is None:
+            fixed = self._heads[kind] = (
+                f" HTTP/1.1\r\nHost: {urlsplit(self.server).netloc}\r\n"
+                f"Authorization: Bearer {self.token}\r\nAccept: application/json\r\n"
+                f"Content-Type: {kind}\r\nContent-Length: "
+            )
+        return f"{method} {path}{fixed}{length}\r\n\r\n".encode()
 
 
 def _with(path: str, params: dict[str, str]) -> str:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import Client
@@ -18,6 +19,11 @@ from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of, now
 log = logging.getLogger(__name__)
 
 Key = tuple[str, str]
+
+# As client-go's EventCorrelator, but for how much it remembers.
+_SIMILAR, _COMBINE_SECONDS = 10, 600.0
+_BURST, _REFILL_SECONDS = 25.0, 300.0
+_REMEMBERED = 1024
 OnChange = Callable[[Obj | None, Obj | None], None]
 
 
@@ -185,6 +191,10 @@ class WorkQueue:
 class Recorder:
     """Writes Events about objects, as `kubectl describe` shows them.
 
+    Like the real recorder it counts equal events instead of writing them again, combines similar
+    ones, and lets go of what is too much about one object.
+    https://github.com/kubernetes/client-go/blob/master/tools/record/events_cache.go
+
     Args:
         component: who speaks, for example `job-controller`.
         host: the node, for the kubelet.
@@ -195,7 +205,9 @@ class Recorder:
     host: str = ""
     _queue: asyncio.Queue[Obj] = field(default_factory=asyncio.Queue)
     _last_stamp: int = 0
-    _counts: dict[tuple[str, str, str, str], tuple[str, int]] = field(default_factory=dict)
+    _counts: dict[int, tuple[str, int]] = field(default_factory=dict)
+    _similar: dict[tuple[Key, str, str], tuple[float, set[int]]] = field(default_factory=dict)
+    _tokens: dict[Key, tuple[float, float]] = field(default_factory=dict)
 
     def event(
         self, obj: Obj, reason: str, message: str, *, kind: str = "Normal", part: str = ""
@@ -252,25 +264,60 @@ class Recorder:
                 log.debug("event lost: %s", error)
 
     async def _write(self, event: Obj) -> None:
+        key = self._combine(event)
+        name, count = self._counts.pop(key, (event["metadata"]["name"], 0))
+        _remember(self._counts, key, (name, count + 1))
+        if not self._allowed(event):
+            return
         path = f"/api/v1/namespaces/{event['metadata']['namespace']}/events"
-        involved = event["involvedObject"]
-        same = (
-            involved["uid"],
-            involved.get("fieldPath", ""),
-            event["reason"],
-            event["message"],
-        )
-        known = self._counts.get(same)
-        if known:
-            name, count = known
-            change = {"count": count + 1, "lastTimestamp": event["lastTimestamp"]}
+        if count:
+            change = {k: event[k] for k in ("lastTimestamp", "message")} | {"count": count + 1}
             try:
                 await self.client.patch(f"{path}/{name}", change)
-                self._counts[same] = (name, count + 1)
                 return
-            except ApiError:
-                pass
-        await self.client.create(path, event)
-        if len(self._counts) > 4096:
-            self._counts.clear()
-        self._counts[same] = (event["metadata"]["name"], 1)
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+            self._counts[key] = (event["metadata"]["name"], count + 1)
+        await self.client.create(path, {**event, "count": count + 1})
+
+    def _combine(self, event: Obj) -> int:
+        """Return what tells the event apart; from the tenth message on, all similar ones are one.
+
+        The key is a hash, so that long messages are not kept.
+        """
+        group = (_about(event), event["type"], event["reason"])
+        at = time.monotonic()
+        last, messages = self._similar.pop(group, (at, set()))
+        if at - last > _COMBINE_SECONDS:
+            messages = set()
+        message = hash(event["message"])
+        if message in messages or len(messages) < _SIMILAR - 1:
+            messages.add(message)
+            key = hash((group, message, event["involvedObject"].get("fieldPath", "")))
+        else:
+            event["message"] = f"(combined from similar events): {event['message']}"[:1024]
+            key = hash(group)
+        _remember(self._similar, group, (at, messages))
+        return key
+
+    def _allowed(self, event: Obj) -> bool:
+        """Tell whether the object has not had too many events: 25, and one more each 5 minutes."""
+        about, at = _about(event), time.monotonic()
+        tokens, since = self._tokens.pop(about, (_BURST, at))
+        tokens = min(_BURST, tokens + (at - since) / _REFILL_SECONDS)
+        allowed = tokens >= 1
+        _remember(self._tokens, about, (tokens - allowed, at))
+        return allowed
+
+
+def _remember(known: dict[Any, Any], key: Any, value: Any) -> None:
+    """Put a value behind the others, and forget the first when there are too many."""
+    known[key] = value
+    if len(known) > _REMEMBERED:
+        del known[next(iter(known))]
+
+
+def _about(event: Obj) -> tuple[str, str]:
+    involved = event["involvedObject"]
+    return involved["uid"], f"{involved['kind']}/{involved['namespace']}/{involved['name']}"

@@ -12,6 +12,15 @@ Obj = dict[str, Any]
 _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
+def copied(value: Any) -> Any:
+    """Return a copy of plain JSON of which nothing is shared; much faster than `copy.deepcopy`."""
+    if isinstance(value, dict):
+        return {k: copied(v) if isinstance(v, dict | list) else v for k, v in value.items()}
+    if isinstance(value, list):
+        return [copied(v) if isinstance(v, dict | list) else v for v in value]
+    return value
+
+
 def random_suffix(length: int = 5) -> str:
     """Return the random end of a generated name, as `generateName` adds it."""
     return "".join(random.choices(_NAME_ALPHABET, k=length))

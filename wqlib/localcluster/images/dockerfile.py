@@ -8,7 +8,6 @@ that names the line. https://docs.docker.com/reference/dockerfile/
 from __future__ import annotations
 
 import fnmatch
-import importlib.metadata
 import json
 import re
 import shlex
@@ -305,6 +304,9 @@ class Builder:
                 f"pip install {requirement} installs a folder or an address, which is not"
                 " carried out. Name an installed package, or COPY the code and import it."
             )
+        # Here, because most who import this module build no image, and it is large.
+        import importlib.metadata
+
         name, wanted = found[1], found[3].strip()
         try:
             installed = importlib.metadata.version(name)

@@ -73,7 +73,7 @@ class Container:
 
     def log_path(self, run: int) -> Path:
         """Return where the log of the container's n-th run lies."""
-        return self.folder / "logs" / self.name / f"{run}.log"
+        return self.folder / f"{self.name}-{run}.log"
 
     def launch(self, processes: Processes, argv: list[str]) -> Process:
         """Start the program; its state is `running` then.

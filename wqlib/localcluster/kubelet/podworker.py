@@ -170,7 +170,7 @@ class PodWorker:
     async def _send(self) -> None:
         metadata = self.pod["metadata"]
         path = pod_path(metadata["namespace"], metadata["name"], "status")
-        while (status := await self._outbox.get()) is not None:
+        while (status := await self._next_status()) is not None:
             if self.gone:
                 continue
             body = {"metadata": {"uid": metadata["uid"]}, "status": status}
@@ -181,6 +181,17 @@ class PodWorker:
                     log.warning("status of %s: %s", metadata["name"], error)
             except OSError as error:
                 log.warning("status of %s: %s", metadata["name"], error)
+
+    async def _next_status(self) -> Obj | None:
+        """Return the latest status: what was overtaken while the last was on its way is no news."""
+        status = await self._outbox.get()
+        while status is not None and not self._outbox.empty():
+            newer = self._outbox.get_nowait()
+            if newer is None:
+                self._outbox.put_nowait(None)
+                break
+            status = newer
+        return status
 
     def _unsupported(self) -> str:
         for volume in self.pod["spec"].get("volumes") or []:

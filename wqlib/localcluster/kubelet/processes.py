@@ -56,7 +56,7 @@ class Processes:
     _reaper: subprocess.Popen[bytes] | None = None
 
     def start(self, lock: Path) -> None:
-        """Start the reaper, and hear from now on when a child ends."""
+        """Start the reaper, which is there when `ready` returns."""
         script = Path(__file__).with_name("reaper.py")
         self._reaper = subprocess.Popen(
             [sys.executable, "-I", "-S", str(script), str(lock)],
@@ -66,6 +66,10 @@ class Processes:
             env={},
             cwd="/",
         )
+
+    def ready(self) -> None:
+        """Wait for the reaper, and hear from now on when a child ends."""
+        assert self._reaper is not None
         assert self._reaper.stdout is not None
         if self._reaper.stdout.read(1) != b"r":
             raise RuntimeError("the reaper did not start")

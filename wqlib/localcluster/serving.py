@@ -1,0 +1,84 @@
+"""The first steps of the daemon, before it imports what it consists of.
+
+What needs a process of its own is started here, so that it is there when the imports are done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from wqlib.localcluster import certs
+from wqlib.localcluster.locks import lock_file
+from wqlib.localcluster.paths import State
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the daemon runs.
+
+    Args:
+        linger: how many seconds it stays without an owner; None stays for ever.
+        ready_fd: gets a byte once the cluster can be used.
+    """
+
+    linger: float | None = None
+    ready_fd: int = -1
+    redis_server: Path | None = None
+    redis_cli: Path | None = None
+
+
+def serve(state: State, settings: Settings) -> None:
+    """Run the daemon in this process until it ends.
+
+    Raises:
+        BlockingIOError: another daemon runs on the same state folder.
+    """
+    state.create()
+    lock = _only_daemon(state)
+    if lock is None:
+        raise BlockingIOError(f"a local cluster already runs on {state.root}")
+    os.ftruncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
+    os.umask(0o077)
+    making = certs.prepare(state.root)
+
+    import asyncio
+
+    from wqlib.localcluster import daemon
+
+    _raise_file_limit()
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("tornado").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    # What was imported stays; looking through it again and again would take a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    asyncio.run(daemon.run(state, settings, making))
+
+
+def _only_daemon(state: State) -> int | None:
+    """Return the daemon's lock; whoever only looks whether it is free holds it for an instant."""
+    for _ in range(50):
+        lock = lock_file(state.daemon_lock, wait=False)
+        if lock is not None:
+            return lock
+        time.sleep(0.01)
+    return None
+
+
+def _raise_file_limit() -> None:
+    """Each pod needs a few descriptors; macOS gives 256 by default."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 8192 if most == resource.RLIM_INFINITY else min(8192, most)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
