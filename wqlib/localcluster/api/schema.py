@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wqlib.localcluster.api.rest import Options
-from wqlib.localcluster.apimachinery.apierrors import bad_request
+from wqlib.localcluster.apimachinery.apierrors import WrongType, bad_request
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 
 _TABLE = r"^ {4}%s(?:: [^=\n]*)? = (\{.*?\})$"
@@ -175,8 +175,15 @@ class _Checker:
         bare = re.sub(r"\[\d+\]", "", path)
         return TypeError(
             f"json: cannot unmarshal {_shown(value)} into Go struct field"
-            f" {struct_name(owner)}.{bare} of type {wanted}"
+            f" {struct_name(owner)}.{bare} of type {wanted}",
+            _go_kind(wanted),
         )
+
+
+def _go_kind(wanted: str) -> str:
+    if wanted.startswith("map["):
+        return "map"
+    return "slice" if wanted.startswith("[]") else wanted
 
 
 def struct_name(name: str) -> str:
@@ -204,7 +211,8 @@ def check(obj: Obj, options: Options) -> Obj:
     try:
         result = checker.model(obj, model_of(kind), "")
     except TypeError as error:
-        raise bad_request(prefix + str(error)) from None
+        why, wanted = error.args
+        raise WrongType(prefix, why, wanted) from None
     if checker.unknown and options.validation == "Strict":
         listed = ", ".join(f"unknown field {json.dumps(path)}" for path in checker.unknown)
         raise bad_request(f"{prefix}strict decoding error: {listed}")

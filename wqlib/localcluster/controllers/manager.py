@@ -28,7 +28,8 @@ class Controllers:
     informers: dict[str, Informer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        followed = [r for r in resources.ALL if r.plural not in ("bindings", "events")]
+        alone = ("bindings", "events", "leases")
+        followed = [r for r in resources.ALL if r.enforced and r.plural not in alone]
         for resource in followed:
             self.informers[resource.name] = Informer(self.client, path_of(resource))
         pods, jobs = self.informers["pods"], self.informers["jobs.batch"]
