@@ -48,12 +48,24 @@ def read(handler: tornado.web.RequestHandler, kind: str = "") -> Any:
         return yaml.safe_load(body) if form.endswith("yaml") else json.loads(body)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         if form in PATCHES:
-            raise apierrors.bad_request(f"error decoding patch: {error}") from None
+            text = f"error decoding patch: {_go_words(body, error)}"
+            raise apierrors.bad_request(text) from None
         where = f" (must be of type {kind})" if kind else ""
         raise apierrors.bad_request(
             f"the object provided is unrecognized{where}: couldn't get version/kind;"
-            f" json parse error: {error} ({_excerpt(body)})"
+            f" json parse error: {_go_words(body, error)} ({_excerpt(body)})"
         ) from None
+
+
+def _go_words(body: bytes, error: Exception) -> str:
+    """Return what is wrong with a JSON text as the real server says it."""
+    place = getattr(error, "pos", len(body))
+    rest = body.decode(errors="replace")[place:].lstrip()
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    if len(rest) < 2 and not rest.strip("{["):
+        return "unexpected end of JSON input"
+    return f"invalid character '{rest[0]}' looking for beginning of value"
 
 
 def _excerpt(body: bytes) -> str:

@@ -76,6 +76,7 @@ def check_match(handler: tornado.web.RequestHandler, *, watch: bool) -> str:
 def page(handler: tornado.web.RequestHandler, store: Store, target: Target) -> Page:
     """Return what a list request asks for."""
     match, wanted = check_match(handler, watch=False), version_of(handler)
+    bodies.number(handler, "timeoutSeconds", 0)
     limit, token = bodies.number(handler, "limit", 0), handler.get_query_argument("continue", "")
     if wanted > store.version:
         raise apierrors.too_large_version(wanted, store.version)

@@ -230,10 +230,9 @@ class Rest:
     ) -> Obj:
         """Check what came over the wire for its kind and place; returns a copy of our own."""
         if not isinstance(body, dict):
-            raise apierrors.bad_request("the body is no object")
-        obj = copy.deepcopy(body)
-        obj.setdefault("apiVersion", resource.group_version)
-        obj.setdefault("kind", resource.kind)
+            raise apierrors.no_object(resource.kind, body)
+        head = {"apiVersion": resource.group_version, "kind": resource.kind}
+        obj = {**head, **copy.deepcopy(body)}
         if (obj["apiVersion"], obj["kind"]) != (resource.group_version, resource.kind):
             raise apierrors.other_kind(resource, str(obj["apiVersion"]), str(obj["kind"]))
         obj = self.check_schema(obj, options)
@@ -261,6 +260,9 @@ class Rest:
         given = body["metadata"].get("name")
         if given != key[1]:
             raise apierrors.other_name(given, key[1])
+        uid, old = body["metadata"].get("uid"), self.store.get(resource.name, key)
+        if old and uid != old.obj["metadata"]["uid"]:
+            raise apierrors.immutable(resource, key[1], "metadata.uid", uid)
         try:
             return self._incoming(resource, key[0], body, options)
         except apierrors.WrongType as error:
@@ -309,6 +311,9 @@ class Rest:
         metadata, before = obj["metadata"], old["metadata"]
         version = metadata.get("resourceVersion")
         if version and version != before["resourceVersion"]:
+            if not str(version).isdigit():
+                why = f'strconv.ParseUint: parsing "{version}": invalid syntax'
+                raise apierrors.ApiError(500, "", why)
             raise apierrors.conflict(resource.plural, resource.group, key[1])
         if metadata.get("uid") and metadata["uid"] != before["uid"]:
             raise apierrors.other_uid(resource, key, metadata["uid"], before["uid"])
@@ -394,7 +399,10 @@ class Rest:
             raise apierrors.bad_request("error decoding patch: a configuration is an object")
         if (change.get("metadata") or {}).get("managedFields") is not None:
             raise apierrors.bad_request("metadata.managedFields must be nil")
-        change = self._incoming(resource, key[0], change, options)
+        known = Options(validation="Warn")
+        change = self._incoming(resource, key[0], change, known)
+        if known.warnings:
+            raise apierrors.undeclared(resource, key, known.warnings[0])
         if change["metadata"].setdefault("name", key[1]) != key[1]:
             raise apierrors.other_name(change["metadata"]["name"], key[1])
         version = change["metadata"].get("resourceVersion")

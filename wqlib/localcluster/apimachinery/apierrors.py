@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.apimachinery.resources import Resource
 
 
@@ -42,12 +43,14 @@ class WrongType(ApiError):
     Args:
         why: the words of the real server's JSON reader.
         wanted: the kind of Go value that the field holds.
+        given: the kind of Go value that came.
     """
 
-    def __init__(self, prefix: str, why: str, wanted: str) -> None:
+    def __init__(self, prefix: str, why: str, wanted: str, given: str) -> None:
         super().__init__(400, "BadRequest", prefix + why)
         self.why = why
         self.wanted = wanted
+        self.given = given
 
 
 def qualified(resource: str, group: str) -> str:
@@ -185,6 +188,34 @@ def other_kind(resource: Resource, api_version: str, kind: str) -> ApiError:
     )
 
 
+def no_object(kind: str, body: Any) -> ApiError:
+    text = json.dumps(body, separators=(",", ":")).encode()
+    given = {list: "array", str: "string", bool: "bool"}.get(type(body), "number")
+    return bad_request(
+        f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind;"
+        f" json parse error: json: cannot unmarshal {given} into Go value of type struct"
+        ' { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string'
+        f' "json:\\"kind,omitempty\\"" }} ({text[:32].hex()})'
+    )
+
+
+def immutable(resource: Resource, name: str, field: str, value: Any) -> ApiError:
+    message = f"Invalid value: {json.dumps(value)}: field is immutable"
+    cause = {"reason": "FieldValueInvalid", "message": message, "field": field}
+    return invalid(resource.kind, resource.group, name, [cause])
+
+
+def undeclared(resource: Resource, key: tuple[str, str], warning: str) -> ApiError:
+    """Return the refusal of a server-side apply with a field that the kind does not have."""
+    path = warning.partition('"')[2].rstrip('"')
+    where = ""
+    if profile().modern:
+        name = "/".join(part for part in key if part)
+        where = f" ({name}; {resource.group}/{resource.version}, Kind={resource.kind})"
+    text = f"failed to create typed patch object{where}: .{path}: field not declared in schema"
+    return ApiError(500, "", text)
+
+
 def other_uid(resource: Resource, key: tuple[str, str], given: str, found: str) -> ApiError:
     path = "/".join(part for part in ("", "registry", resource.plural, *key) if part)
     why = (
@@ -205,6 +236,9 @@ def patch_of_wrong_type(change: Any, body: Obj, how: str, error: WrongType) -> A
     """Return the 422 of a patch after which a field has a value that it cannot have."""
     if how == "strategic":
         value, why = go_value(change), f"unrecognized type: {error.wanted}"
+        if error.wanted in ("map", "slice") or error.wanted.startswith("v1."):
+            kind = error.wanted if error.wanted in ("map", "slice") else "struct"
+            why = f"cannot restore {kind} from {error.given}"
     else:
         value, why = json.dumps(body, separators=(",", ":")), error.why
     message = f"Invalid value: {json.dumps(value)}: {why}"

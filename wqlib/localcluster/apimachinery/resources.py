@@ -104,6 +104,7 @@ ALL = [
         enforced=False,
     ),
     Resource("leases", "Lease", "coordination.k8s.io"),
+    Resource("endpointslices", "EndpointSlice", "discovery.k8s.io"),
 ]
 
 # Bindings can only be created; nothing is ever stored under that name.
