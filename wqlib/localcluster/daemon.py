@@ -14,11 +14,10 @@ import tornado.web
 
 from wqlib.localcluster import certs
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import inside, schema
+from wqlib.localcluster.api import firstobjects, inside, schema
 from wqlib.localcluster.api import server as api
 from wqlib.localcluster.api.openapi import OpenApi
-from wqlib.localcluster.api.rest import SYSTEM_NAMESPACES, Rest
-from wqlib.localcluster.apimachinery import resources
+from wqlib.localcluster.api.rest import Rest
 from wqlib.localcluster.apimachinery.client import Client
 from wqlib.localcluster.apimachinery.jsontypes import now
 from wqlib.localcluster.apimachinery.profile import profile
@@ -93,17 +92,18 @@ class Daemon:
         self.addresses = Addresses(str(state.root))
         store = Store()
         rest = Rest(store, self.addresses)
-        _first_objects(rest)
-        rest.check_schema = schema.check
         credentials = certs.load(state.root, self.making)
         token = credentials.token
         application = tornado.web.Application(log_function=lambda handler: None)
         self.server, port = api.listen(application, credentials.server_context)
         url = f"https://127.0.0.1:{port}"
+        firstobjects.create(rest, port)
+        rest.check_schema = schema.check
         dial = inside.dial(application)
         clients = [Client(url, token, dial=dial) for _ in range(3)]
         self.kubelet = Kubelet(clients[0], state, self.addresses, self.images, self.processes)
-        self.controllers = Controllers(clients[1], profile().first_backoff)
+        authority = credentials.ca_pem.decode()
+        self.controllers = Controllers(clients[1], profile().first_backoff, authority)
         self.proxy = Proxy(clients[2], self.addresses)
         routes = streams.routes(store, self.kubelet, token)
         shared = {"rest": rest, "token": token, "openapi": OpenApi()}
@@ -184,17 +184,6 @@ class Daemon:
         for path in list(self.state.pods.iterdir()):
             remove_tree(path)
         self.state.kubeconfig.unlink(missing_ok=True)
-
-
-def _first_objects(rest: Rest) -> None:
-    """Create the namespaces that every cluster has, and ours."""
-    namespaces = resources.find("", "v1", "namespaces")
-    assert namespaces is not None
-    for name in SYSTEM_NAMESPACES:
-        rest.create(namespaces, "", {"metadata": {"name": name}})
-    # With the label that `wqlib.connect()` gives it, so that cleaning up takes it away too.
-    labels = {"app.kubernetes.io/managed-by": "wqlib"}
-    rest.create(namespaces, "", {"metadata": {"name": certs.NAMESPACE, "labels": labels}})
 
 
 async def run(state: State, settings: Settings, making: subprocess.Popen[bytes] | None) -> None:

@@ -149,7 +149,8 @@ class Proxy:
         spec = service["spec"] if service else {}
         address = spec.get("clusterIP") or "None"
         wanted: set[int] = set()
-        if service is not None and address != "None":
+        # The API's own Service does not answer: pods have no token to use it with.
+        if service is not None and address != "None" and key != ("default", "kubernetes"):
             await self._publish_ports(key, service)
             for port in spec.get("ports") or []:
                 if port.get("protocol", "TCP") != "TCP":

@@ -36,7 +36,8 @@ def duration(seconds: float) -> str:
     return f"{days}d"
 
 
-def _column(name: str, *, kind: str = "string", priority: int = 0, form: str = "") -> Obj:
+def column(name: str, *, kind: str = "string", priority: int = 0, form: str = "") -> Obj:
+    """Return the description of a column; those of priority 1 are for `-o wide`."""
     return {
         "name": name,
         "type": kind,
@@ -46,8 +47,8 @@ def _column(name: str, *, kind: str = "string", priority: int = 0, form: str = "
     }
 
 
-_NAME = _column("Name", form="name")
-_AGE = _column("Age")
+NAME = column("Name", form="name")
+AGE = column("Age")
 
 
 def _pod_reason(pod: Obj) -> str:
@@ -133,8 +134,13 @@ def _job_status(job: Obj) -> str:
     return "Running"
 
 
-def _selector(selector: Obj | None) -> str:
-    parts = [f"{k}={v}" for k, v in sorted(((selector or {}).get("matchLabels") or {}).items())]
+def selector(wanted: Obj | None) -> str:
+    """Return a `LabelSelector` as a column shows it."""
+    parts = [f"{k}={v}" for k, v in sorted(((wanted or {}).get("matchLabels") or {}).items())]
+    for expression in (wanted or {}).get("matchExpressions") or []:
+        key, values = expression["key"], ",".join(sorted(expression.get("values") or []))
+        words = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key}
+        parts.append(words.get(expression["operator"], f"!{key}"))
     return ",".join(parts) or "<none>"
 
 
@@ -163,22 +169,29 @@ def _job(job: Obj) -> Row:
         age(job["metadata"].get("creationTimestamp")),
         ",".join(c["name"] for c in containers),
         ",".join(c["image"] for c in containers),
-        _selector(spec.get("selector")),
+        selector(spec.get("selector")),
     ]
 
 
 def _service(service: Obj) -> Row:
     spec = service["spec"]
-    ports = ",".join(f"{p['port']}/{p.get('protocol', 'TCP')}" for p in spec.get("ports") or [])
-    selector = ",".join(f"{k}={v}" for k, v in sorted((spec.get("selector") or {}).items()))
+    ports = ",".join(
+        f"{p['port']}{':' + str(p['nodePort']) if p.get('nodePort') else ''}"
+        f"/{p.get('protocol', 'TCP')}"
+        for p in spec.get("ports") or []
+    )
+    chosen = ",".join(f"{k}={v}" for k, v in sorted((spec.get("selector") or {}).items()))
+    outside = ",".join(spec.get("externalIPs") or []) or spec.get("externalName")
+    if spec.get("type") == "LoadBalancer":
+        outside = outside or "<pending>"
     return [
         service["metadata"]["name"],
         spec.get("type"),
         spec.get("clusterIP") or "<none>",
-        spec.get("externalName") or "<none>",
+        outside or "<none>",
         ports or "<none>",
         age(service["metadata"].get("creationTimestamp")),
-        selector or "<none>",
+        chosen or "<none>",
     ]
 
 
@@ -227,6 +240,7 @@ def _node(node: Obj) -> Row:
     ready = any(
         c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or []
     )
+    word = "Ready" if ready else "NotReady"
     prefix = "node-role.kubernetes.io/"
     roles = [
         name.removeprefix(prefix)
@@ -237,7 +251,7 @@ def _node(node: Obj) -> Row:
     info = status.get("nodeInfo") or {}
     return [
         node["metadata"]["name"],
-        "Ready" if ready else "NotReady",
+        word + (",SchedulingDisabled" if node.get("spec", {}).get("unschedulable") else ""),
         ",".join(sorted(roles)) or "<none>",
         age(node["metadata"].get("creationTimestamp")),
         info.get("kubeletVersion"),
@@ -266,114 +280,86 @@ Layout = tuple[list[Obj], Callable[[Obj], Row]]
 LAYOUTS: dict[str, Layout] = {
     "Pod": (
         [
-            _NAME,
-            _column("Ready"),
-            _column("Status"),
-            _column("Restarts"),
-            _AGE,
-            _column("IP", priority=1),
-            _column("Node", priority=1),
-            _column("Nominated Node", priority=1),
-            _column("Readiness Gates", priority=1),
+            NAME,
+            column("Ready"),
+            column("Status"),
+            column("Restarts"),
+            AGE,
+            column("IP", priority=1),
+            column("Node", priority=1),
+            column("Nominated Node", priority=1),
+            column("Readiness Gates", priority=1),
         ],
         _pod,
     ),
     "Job": (
         [
-            _NAME,
-            _column("Status"),
-            _column("Completions"),
-            _column("Duration"),
-            _AGE,
-            _column("Containers", priority=1),
-            _column("Images", priority=1),
-            _column("Selector", priority=1),
+            NAME,
+            column("Status"),
+            column("Completions"),
+            column("Duration"),
+            AGE,
+            column("Containers", priority=1),
+            column("Images", priority=1),
+            column("Selector", priority=1),
         ],
         _job,
     ),
     "Service": (
         [
-            _NAME,
-            _column("Type"),
-            _column("Cluster-IP"),
-            _column("External-IP"),
-            _column("Port(s)"),
-            _AGE,
-            _column("Selector", priority=1),
+            NAME,
+            column("Type"),
+            column("Cluster-IP"),
+            column("External-IP"),
+            column("Port(s)"),
+            AGE,
+            column("Selector", priority=1),
         ],
         _service,
     ),
-    "Endpoints": ([_NAME, _column("Endpoints"), _AGE], _endpoints),
+    "Endpoints": ([NAME, column("Endpoints"), AGE], _endpoints),
     "Event": (
         [
-            _column("Last Seen"),
-            _column("Type"),
-            _column("Reason"),
-            _column("Object"),
-            _column("Subobject", priority=1),
-            _column("Source", priority=1),
-            _column("Message"),
-            _column("First Seen", priority=1),
-            _column("Count", priority=1),
-            _column("Name", form="name", priority=1),
+            column("Last Seen"),
+            column("Type"),
+            column("Reason"),
+            column("Object"),
+            column("Subobject", priority=1),
+            column("Source", priority=1),
+            column("Message"),
+            column("First Seen", priority=1),
+            column("Count", priority=1),
+            column("Name", form="name", priority=1),
         ],
         _event,
     ),
     "Node": (
         [
-            _NAME,
-            _column("Status"),
-            _column("Roles"),
-            _AGE,
-            _column("Version"),
-            _column("Internal-IP", priority=1),
-            _column("External-IP", priority=1),
-            _column("OS-Image", priority=1),
-            _column("Kernel-Version", priority=1),
-            _column("Container-Runtime", priority=1),
+            NAME,
+            column("Status"),
+            column("Roles"),
+            AGE,
+            column("Version"),
+            column("Internal-IP", priority=1),
+            column("External-IP", priority=1),
+            column("OS-Image", priority=1),
+            column("Kernel-Version", priority=1),
+            column("Container-Runtime", priority=1),
         ],
         _node,
     ),
     "Namespace": (
-        [_NAME, _column("Status"), _AGE],
+        [NAME, column("Status"), AGE],
         _simple(lambda obj: (obj.get("status") or {}).get("phase")),
     ),
     "Secret": (
-        [_NAME, _column("Type"), _column("Data", kind="integer"), _AGE],
+        [NAME, column("Type"), column("Data", kind="integer"), AGE],
         _simple(lambda obj: obj.get("type"), _size),
     ),
-    "ConfigMap": ([_NAME, _column("Data", kind="integer"), _AGE], _simple(_size)),
+    "ConfigMap": ([NAME, column("Data", kind="integer"), AGE], _simple(_size)),
     "ServiceAccount": (
-        [_NAME, _column("Secrets", kind="integer"), _AGE],
+        [NAME, column("Secrets", kind="integer"), AGE],
         _simple(lambda obj: len(obj.get("secrets") or [])),
     ),
-    "NetworkPolicy": (
-        [_NAME, _column("Pod-Selector"), _AGE],
-        _simple(lambda obj: _selector((obj.get("spec") or {}).get("podSelector"))),
-    ),
-    "PodDisruptionBudget": (
-        [
-            _NAME,
-            _column("Min Available"),
-            _column("Max Unavailable"),
-            _column("Allowed Disruptions", kind="integer"),
-            _AGE,
-        ],
-        _simple(
-            lambda obj: str((obj.get("spec") or {}).get("minAvailable", "N/A")),
-            lambda obj: str((obj.get("spec") or {}).get("maxUnavailable", "N/A")),
-            lambda obj: (obj.get("status") or {}).get("disruptionsAllowed", 0),
-        ),
-    ),
-    "Role": (
-        [_NAME, _column("Created At")],
-        lambda obj: [obj["metadata"]["name"], obj["metadata"].get("creationTimestamp")],
-    ),
-    "RoleBinding": (
-        [_NAME, _column("Role"), _AGE],
-        _simple(
-            lambda obj: "{kind}/{name}".format(**(obj.get("roleRef") or {"kind": "", "name": ""}))
-        ),
-    ),
 }
-PLAIN: Layout = ([_NAME, _AGE], _simple())
+PLAIN: Layout = ([NAME, AGE], _simple())

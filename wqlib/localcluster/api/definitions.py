@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wqlib.localcluster.api import patch, schema
+from wqlib.localcluster.api import descriptions, patch, schema
 from wqlib.localcluster.apimachinery import resources
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 
@@ -12,7 +12,8 @@ _META = {
     "ObjectMeta", "OwnerReference", "ManagedFieldsEntry", "LabelSelector",
     "LabelSelectorRequirement", "Condition", "ListMeta", "Status",
 }  # fmt: skip
-_INT_OR_STRING = {"targetPort", "port", "maxUnavailable", "minAvailable"}
+_INT_OR_STRING = {"targetPort", "port", "maxSurge", "maxUnavailable", "minAvailable"}
+_INT_OR_STRING_NAME = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 
 
@@ -38,6 +39,7 @@ def definitions(reference: str) -> dict[str, Obj]:
             kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
             found[name]["x-kubernetes-group-version-kind"] = [kind]
     found[_QUANTITY] = {"type": "string"}
+    found[_INT_OR_STRING_NAME] = {"type": "string", "format": "int-or-string"}
     return found
 
 
@@ -58,12 +60,27 @@ def _name(model: str, package: str, names: dict[str, str]) -> None:
 
 
 def _definition(model: str, names: dict[str, str], reference: str) -> Obj:
-    fields = schema.model(model) or {}
+    fields, said = schema.model(model) or {}, descriptions.texts(model)
     owner = schema.struct_name(model)
-    properties = {
-        field: _property(field, kind, owner, names, reference) for field, kind in fields.items()
-    }
-    return {"type": "object", "properties": properties}
+    properties = {}
+    for field, kind in fields.items():
+        made = _property(field, kind, owner, names, reference)
+        if field in said.fields:
+            made = _described(made, said.fields[field])
+        properties[field] = made
+    definition: Obj = {"type": "object", "properties": properties}
+    if said.about:
+        definition["description"] = said.about
+    if said.required:
+        definition["required"] = said.required
+    return definition
+
+
+def _described(made: Obj, text: str) -> Obj:
+    """Add a field's description; beside a bare `$ref` none may stand in OpenAPI 3."""
+    if "$ref" in made and made["$ref"].startswith("#/components/"):
+        return {"allOf": [made], "description": text}
+    return {**made, "description": text}
 
 
 def _single(field: str, kind: str, names: dict[str, str], reference: str) -> Obj:
@@ -71,7 +88,7 @@ def _single(field: str, kind: str, names: dict[str, str], reference: str) -> Obj
         return {"$ref": reference + names[kind]}
     if kind == "any":
         if field in _INT_OR_STRING:
-            return {"type": "string", "format": "int-or-string"}
+            return {"$ref": reference + _INT_OR_STRING_NAME}
         return {"type": "object"}
     simple = {"int": "integer", "bool": "boolean", "float": "number"}
     return {"type": simple.get(kind, "string")}

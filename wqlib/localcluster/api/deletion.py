@@ -9,19 +9,31 @@ from wqlib.localcluster.apimachinery.resources import Resource
 
 def check_preconditions(resource: Resource, name: str, obj: Obj, wanted: Obj) -> None:
     """Raise a 409 when the object is not the one that the client means."""
+    endings = {
+        "UID": "The object might have been deleted and then recreated",
+        "ResourceVersion": "The object might have been modified",
+    }
     for field_name, word in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
         value, found = wanted.get(field_name), obj["metadata"].get(field_name)
         if value and value != found:
             why = (
-                f"Precondition failed: {word} in precondition: {value},"
-                f" {word} in object meta: {found}"
+                f"the {word} in the precondition ({value}) does not match the {word} in record"
+                f" ({found}). {endings[word]}"
             )
-            raise apierrors.conflict(resource.plural, resource.group, name, why)
+            raise apierrors.conflict(resource.kind, resource.group, name, why)
 
 
 def propagate(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
     """Set the finalizers that the propagation policy asks for; returns all of them."""
     policy = options.get("propagationPolicy")
+    if policy is not None and options.get("orphanDependents") is not None:
+        raise apierrors.invalid_option(
+            "DeleteOptions",
+            "FieldValueInvalid",
+            "propagationPolicy",
+            f'Invalid value: "{policy}": orphanDependents and deletionPropagation cannot be'
+            " both set",
+        )
     if policy is None and options.get("orphanDependents") is not None:
         policy = "Orphan" if options["orphanDependents"] else "Background"
     if policy is None:
@@ -29,12 +41,12 @@ def propagate(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
         policy = "Orphan" if resource.kind == "Job" else "Background"
     if policy not in ("Orphan", "Background", "Foreground"):
         supported = '"Foreground", "Background", "Orphan", "nil"'
-        cause = {
-            "reason": "FieldValueInvalid",
-            "message": f'Invalid value: "{policy}": needs to be one of {supported}',
-            "field": "propagationPolicy",
-        }
-        raise apierrors.invalid("DeleteOptions", "meta.k8s.io", "", [cause])
+        raise apierrors.invalid_option(
+            "DeleteOptions",
+            "FieldValueNotSupported",
+            "propagationPolicy",
+            f'Unsupported value: "{policy}": supported values: {supported}',
+        )
     wanted = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}.get(policy)
     finalizers = [
         name

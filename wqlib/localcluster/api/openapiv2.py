@@ -47,6 +47,10 @@ def _schema(schema: Obj) -> bytes:
         out += _field(1, schema["$ref"])
     if "format" in schema:
         out += _field(2, schema["format"])
+    if "description" in schema:
+        out += _field(4, schema["description"])
+    for name in schema.get("required", []):
+        out += _field(19, name)
     if "additionalProperties" in schema:
         out += _field(21, _field(1, _schema(schema["additionalProperties"])))
     if "type" in schema:

@@ -48,6 +48,21 @@ def is_united(field: str) -> bool:
     return field in _UNITED
 
 
+def _kind(value: Any) -> str:
+    """Return what the real server's JSON reader calls a value."""
+    kinds = {dict: "object", list: "array", str: "string", bool: "bool"}
+    return kinds.get(type(value), "number")
+
+
+def require_object(patch: Any) -> None:
+    """Raise a 400 when a merge patch is no object."""
+    if not isinstance(patch, dict):
+        kind = _kind(patch)
+        raise bad_request(
+            f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+        )
+
+
 def merge_patch(target: Any, patch: Any) -> Any:
     """Return `target` after a JSON merge patch; the arguments stay as they are."""
     if not isinstance(patch, dict):
@@ -150,7 +165,9 @@ def json_patch(target: Any, operations: Any) -> Any:
         ApiError: an operation does not fit the object.
     """
     if not isinstance(operations, list):
-        raise bad_request("error decoding patch: a JSON patch is a list of operations")
+        raise bad_request(
+            f"json: cannot unmarshal {_kind(operations)} into Go value of type jsonpatch.Patch"
+        )
     result = copy.deepcopy(target)
     for operation in operations:
         if not isinstance(operation, dict):
@@ -165,12 +182,8 @@ def _pointer(path: Any) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
 
 
-def _impossible(operation: Obj) -> ApiError:
-    where = operation.get("path")
-    text = (
-        "the server rejected our request due to an error in our request: "
-        f"{operation.get('op')} operation does not apply: doc is missing path: {where}"
-    )
+def _impossible(_operation: Obj) -> ApiError:
+    text = "the server rejected our request due to an error in our request"
     return ApiError(422, "Invalid", text, {})
 
 
@@ -222,11 +235,7 @@ def _apply_operation(document: Any, operation: Obj) -> Any:
         except ApiError:
             found = None
         if found != operation.get("value"):
-            text = (
-                "the server rejected our request due to an error in our request: "
-                f"testing path {operation.get('path')} failed"
-            )
-            raise ApiError(422, "Invalid", text, {})
+            raise _impossible(operation)
         return document
     if kind == "add":
         return _add(document, parts, copy.deepcopy(operation.get("value")), operation)
@@ -247,4 +256,4 @@ def _apply_operation(document: Any, operation: Obj) -> Any:
         if kind == "move":
             document = _remove(document, source, operation)
         return _add(document, parts, value, operation)
-    raise bad_request(f"error decoding patch: unknown operation {kind!r}")
+    raise _impossible(operation)

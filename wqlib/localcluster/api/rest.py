@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import defaults, deletion, patch, validation
-from wqlib.localcluster.apimachinery import apierrors, resources
+from wqlib.localcluster.api import defaults, deletion, managedfields, patch, validation
+from wqlib.localcluster.apimachinery import apierrors
 from wqlib.localcluster.apimachinery.jsontypes import Obj, copied, now, random_suffix
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry, Key, Store
@@ -26,6 +26,13 @@ _FIXED_METADATA = (
     "generateName",
     "generation",
 )
+_SET_BY_SERVER = (
+    "resourceVersion",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "managedFields",
+    "selfLink",
+)
 _WITH_GENERATION = {"Job", "NetworkPolicy", "PodDisruptionBudget"}
 
 
@@ -35,13 +42,15 @@ class Options:
 
     Args:
         validation: what to do about unknown fields: `Ignore`, `Warn` or `Strict`.
-        manager: who applies, for server-side apply.
+        manager: who writes, for `managedFields`; empty for the cluster's own parts.
+        force: whether a server-side apply takes fields away from others.
         warnings: filled with what the client should be told.
     """
 
     dry_run: bool = False
     validation: str = "Warn"
     manager: str = ""
+    force: bool = False
     warnings: list[str] = field(default_factory=list)
 
 
@@ -57,7 +66,6 @@ class Rest:
     store: Store
     addresses: Addresses
     check_schema: Callable[[Obj, Options, Obj | None], Obj] = lambda obj, _options, _known: obj
-    _applied: dict[tuple[str, str], Obj] = field(default_factory=dict)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Entry:
         """Return the object, or raise a 404."""
@@ -72,11 +80,21 @@ class Rest:
         namespace: str,
         body: Obj,
         options: Options | None = None,
+        *,
+        managed: list[Obj] | None = None,
     ) -> Obj:
-        """Store a new object and return it with all that the server adds."""
+        """Store a new object and return it with all that the server adds.
+
+        Args:
+            managed: its `managedFields`, when it comes from a server-side apply.
+        """
         options = options or Options()
-        obj = self._incoming(resource, namespace, body, options)
+        obj = self._incoming(resource, namespace, body, options, created=True)
         metadata = obj["metadata"]
+        self._check_namespace(resource, namespace, metadata.get("name") or "")
+        if metadata.get("resourceVersion"):
+            why = "resourceVersion should not be set on objects to be created"
+            raise apierrors.ApiError(500, "", why)
         name = metadata.get("name")
         if not name:
             prefix = metadata.get("generateName")
@@ -91,12 +109,8 @@ class Rest:
             metadata["name"] = name
         if not isinstance(name, str):
             raise apierrors.bad_request("metadata.name must be a string")
-        self._check_namespace(resource, namespace, name)
-        if self.store.get(resource.name, (namespace, name)):
-            raise apierrors.already_exists(resource.plural, resource.group, name)
-        for unwanted in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        for unwanted in _SET_BY_SERVER:
             metadata.pop(unwanted, None)
-        metadata.pop("managedFields", None)
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = now()
         if resource.kind in _WITH_GENERATION:
@@ -105,8 +119,18 @@ class Rest:
             defaults.fold_string_data(obj)
         defaults.fill_in(obj)
         validation.check_create(resource, obj)
+        if self.store.get(resource.name, (namespace, name)):
+            raise apierrors.already_exists(resource.plural, resource.group, name)
         if resource.kind == "Service":
             self._assign_address(obj)
+        if not resource.enforced:
+            options.warnings.append(
+                f"the local cluster stores a {resource.kind} and does not enforce it"
+            )
+        if managed:
+            metadata["managedFields"] = managed
+        elif options.manager:
+            managedfields.record_update(None, obj, options.manager)
         if options.dry_run:
             return obj
         return self.store.put(resource.name, (namespace, name), obj).obj
@@ -125,11 +149,8 @@ class Rest:
         old = self.get(resource, namespace, name).obj
         obj = self._incoming(resource, namespace, body, options)
         if obj["metadata"].get("name") != name:
-            raise apierrors.bad_request(
-                "the name of the object ("
-                f"{obj['metadata'].get('name', '')}) does not match the name on the URL ({name})"
-            )
-        return self._write(resource, (namespace, name), old, obj, subresource, options.dry_run)
+            raise apierrors.other_name(obj["metadata"].get("name", ""), name)
+        return self._write(resource, (namespace, name), old, obj, subresource, options)
 
     def patch(
         self,
@@ -145,7 +166,7 @@ class Rest:
         """Change a part of the object; returns it, and whether an apply created it."""
         entry = self.store.get(resource.name, (namespace, name))
         if how == "apply":
-            return self._apply(resource, namespace, name, change, entry, options)
+            return self._apply(resource, (namespace, name), change, entry, subresource, options)
         if entry is None:
             raise apierrors.not_found(resource.plural, resource.group, name)
         old = entry.obj
@@ -154,17 +175,17 @@ class Rest:
             "strategic": patch.strategic_merge_patch,
             "json": patch.json_patch,
         }
-        if how != "json" and not isinstance(change, dict):
-            raise apierrors.bad_request("error decoding patch: a patch is an object")
+        if how != "json":
+            patch.require_object(change)
         body = ways[how](old, change)
         if not isinstance(body, dict) or not isinstance(body.get("metadata"), dict):
             raise apierrors.bad_request("the patched object is no object of the API any more")
-        body = self._incoming(resource, namespace, body, options, old)
+        body = self._patched(resource, (namespace, name), body, change, how, options)
         if subresource != "status":
             # From here on it is completed in place, and must not share anything with the old one.
             body = copied(body)
         key = (namespace, name)
-        return self._write(resource, key, old, body, subresource, options.dry_run), False
+        return self._write(resource, key, old, body, subresource, options), False
 
     def delete(
         self,
@@ -200,40 +221,6 @@ class Rest:
             return old, False
         return self.store.put(resource.name, (namespace, name), obj).obj, False
 
-    def bind(self, namespace: str, name: str, body: Obj) -> None:
-        """Give a pod to a node, as the scheduler asks by a `Binding`."""
-        resource = resources.find("", "v1", "pods")
-        assert resource is not None
-        old = self.get(resource, namespace, name).obj
-        node = (body.get("target") or {}).get("name")
-        if (old.get("spec") or {}).get("nodeName"):
-            why = f'pod {name} is already assigned to node "{old["spec"]["nodeName"]}"'
-            raise apierrors.conflict("pods/binding", "", name, why)
-        obj = dict(old, spec={**old["spec"], "nodeName": node})
-        condition = {
-            "type": "PodScheduled",
-            "status": "True",
-            "lastProbeTime": None,
-            "lastTransitionTime": now(),
-        }
-        others = [
-            c for c in old["status"].get("conditions") or [] if c.get("type") != "PodScheduled"
-        ]
-        obj["status"] = {**old["status"], "conditions": [*others, condition]}
-        self.store.put(resource.name, (namespace, name), obj)
-
-    def finalize_namespace(self, name: str, body: Obj) -> Obj:
-        """Set a namespace's own finalizers; without any, a deleted namespace goes."""
-        resource = resources.find("", "v1", "namespaces")
-        assert resource is not None
-        old = self.get(resource, "", name).obj
-        kept = (body.get("spec") or {}).get("finalizers") or []
-        obj = dict(old, spec={**(old.get("spec") or {}), "finalizers": kept})
-        metadata = obj["metadata"]
-        if metadata.get("deletionTimestamp") and not kept and not metadata.get("finalizers"):
-            return self.store.delete(resource.name, ("", name)).obj
-        return self.store.put(resource.name, ("", name), obj).obj
-
     def _incoming(
         self,
         resource: Resource,
@@ -241,35 +228,52 @@ class Rest:
         body: Obj,
         options: Options,
         known: Obj | None = None,
+        *,
+        created: bool = False,
     ) -> Obj:
         """Check what came over the wire for its kind and place.
 
         Returns an object of our own; it shares parts with `known`, of which it is a new version.
         """
         if not isinstance(body, dict):
-            raise apierrors.bad_request("the body is no object")
-        obj = dict(body) if known is not None else copied(body)
-        obj.setdefault("apiVersion", resource.group_version)
-        obj.setdefault("kind", resource.kind)
+            raise apierrors.no_object(resource.kind, body)
+        head = {"apiVersion": resource.group_version, "kind": resource.kind}
+        obj = {**head, **(body if known is not None else copied(body))}
         if (obj["apiVersion"], obj["kind"]) != (resource.group_version, resource.kind):
-            raise apierrors.bad_request(
-                f"the object in the body ({obj['apiVersion']}, {obj['kind']}) is none of this"
-                f" path, which takes {resource.group_version}, {resource.kind}"
-            )
+            raise apierrors.other_kind(resource, str(obj["apiVersion"]), str(obj["kind"]))
         obj = self.check_schema(obj, options, known)
         if not isinstance(obj.setdefault("metadata", {}), dict):
             raise apierrors.bad_request("metadata must be an object")
         obj["metadata"] = dict(obj["metadata"])
         if resource.namespaced:
-            given = obj["metadata"].setdefault("namespace", namespace)
+            given = obj["metadata"].get("namespace") or namespace
+            obj["metadata"]["namespace"] = given
             if given != namespace:
-                raise apierrors.bad_request(
-                    f"the namespace of the provided object does not match the namespace sent on"
-                    f" the request ({given} and {namespace})"
-                )
+                raise apierrors.other_namespace(given, namespace, created=created)
         else:
             obj["metadata"].pop("namespace", None)
         return obj
+
+    def _patched(
+        self,
+        resource: Resource,
+        key: Key,
+        body: Obj,
+        change: Any,
+        how: str,
+        options: Options,
+    ) -> Obj:
+        """Check what a patch made of an object; a wrong type is the patch's fault (422)."""
+        given = body["metadata"].get("name")
+        if given != key[1]:
+            raise apierrors.other_name(given, key[1])
+        uid, old = body["metadata"].get("uid"), self.store.get(resource.name, key)
+        if old and uid != old.obj["metadata"]["uid"]:
+            raise apierrors.immutable(resource, key[1], "metadata.uid", uid)
+        try:
+            return self._incoming(resource, key[0], body, options, old.obj if old else None)
+        except apierrors.WrongType as error:
+            raise apierrors.patch_of_wrong_type(change, body, how, error) from None
 
     def _generate(self, resource: Resource, namespace: str, prefix: str) -> str:
         while True:
@@ -301,18 +305,29 @@ class Rest:
         spec.setdefault("clusterIPs", [spec["clusterIP"]])
 
     def _write(
-        self, resource: Resource, key: Key, old: Obj, obj: Obj, subresource: str, dry_run: bool
+        self,
+        resource: Resource,
+        key: Key,
+        old: Obj,
+        obj: Obj,
+        subresource: str,
+        options: Options,
+        *,
+        managed: list[Obj] | None = None,
     ) -> Obj:
         metadata, before = obj["metadata"], old["metadata"]
         version = metadata.get("resourceVersion")
         if version and version != before["resourceVersion"]:
+            if not str(version).isdigit():
+                why = f'strconv.ParseUint: parsing "{version}": invalid syntax'
+                raise apierrors.ApiError(500, "", why)
             raise apierrors.conflict(resource.plural, resource.group, key[1])
         if metadata.get("uid") and metadata["uid"] != before["uid"]:
-            why = (
-                f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object"
-                f" meta: {before['uid']}"
-            )
-            raise apierrors.conflict(resource.plural, resource.group, key[1], why)
+            raise apierrors.other_uid(resource, key, metadata["uid"], before["uid"])
+        applied = managed is not None
+        if managed is None:
+            given = metadata.get("managedFields")
+            managed = before.get("managedFields") if given is None else given
         if subresource == "status":
             obj = {**old, "status": obj.get("status") or {}}
         else:
@@ -323,10 +338,14 @@ class Rest:
                 obj["metadata"] = {**obj["metadata"], name: before[name]}
         obj["metadata"] = {**obj["metadata"], "resourceVersion": before["resourceVersion"]}
         obj["metadata"].pop("managedFields", None)
+        if managed and managed != [{}]:
+            obj["metadata"]["managedFields"] = managed
+        if options.manager and not applied:
+            managedfields.record_update(old, obj, options.manager, subresource)
         if subresource != "status" and resource.kind in _WITH_GENERATION:
             changed = old.get("spec") != obj.get("spec")
             obj["metadata"]["generation"] = before.get("generation", 1) + int(changed)
-        if dry_run or obj == old:
+        if options.dry_run or obj == old:
             return obj
         stored = self.store.put(resource.name, key, obj).obj
         self._finish_deletion(resource, key, stored)
@@ -376,44 +395,35 @@ class Rest:
     def _apply(
         self,
         resource: Resource,
-        namespace: str,
-        name: str,
-        change: Obj,
+        key: Key,
+        change: Any,
         entry: Entry | None,
+        subresource: str,
         options: Options,
     ) -> tuple[Obj, bool]:
-        """Server-side apply: what this manager applied before and now leaves out, goes."""
+        """Server-side apply: lay the configuration over the object, and note whose it is."""
         if not isinstance(change, dict):
             raise apierrors.bad_request("error decoding patch: a configuration is an object")
-        manager, dry_run = options.manager, options.dry_run
-        change = self._incoming(resource, namespace, change, options)
-        change["metadata"]["name"] = name
-        if entry is None:
-            created = self.create(resource, namespace, change, options)
-            if not dry_run:
-                self._applied[(created["metadata"]["uid"], manager)] = change
-            return created, True
-        old = entry.obj
-        before = self._applied.get((old["metadata"]["uid"], manager), {})
-        body = patch.strategic_merge_patch(_without(old, before, change), change)
-        stored = self._write(resource, (namespace, name), old, body, "", dry_run)
-        if not dry_run:
-            self._applied[(old["metadata"]["uid"], manager)] = change
+        if (change.get("metadata") or {}).get("managedFields") is not None:
+            raise apierrors.bad_request("metadata.managedFields must be nil")
+        known = Options(validation="Warn")
+        change = self._incoming(resource, key[0], change, known)
+        if known.warnings:
+            raise apierrors.undeclared(resource, key, known.warnings[0])
+        if change["metadata"].setdefault("name", key[1]) != key[1]:
+            raise apierrors.other_name(change["metadata"]["name"], key[1])
+        version = change["metadata"].get("resourceVersion")
+        old = entry.obj if entry else None
+        if old is None and (subresource or version):
+            raise apierrors.not_found(resource.plural, resource.group, key[1])
+        body, managed = managedfields.apply(
+            old, change, options.manager, subresource=subresource, force=options.force
+        )
+        if old is None:
+            return self.create(resource, key[0], body, options, managed=managed), True
+        body = copied(body)
+        stored = self._write(resource, key, old, body, subresource, options, managed=managed)
         return stored, False
-
-
-def _without(target: Any, before: Any, now_applied: Any) -> Any:
-    """Return `target` without the fields that were applied before and are not any more."""
-    if not (isinstance(target, dict) and isinstance(before, dict)):
-        return target
-    result = dict(target)
-    for name, value in before.items():
-        if not isinstance(now_applied, dict) or name not in now_applied:
-            if name not in ("apiVersion", "kind", "metadata"):
-                result.pop(name, None)
-        elif isinstance(value, dict):
-            result[name] = _without(target.get(name), value, now_applied[name])
-    return result
 
 
 def dumps(obj: Obj) -> bytes:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wqlib.localcluster.api.rest import Options
-from wqlib.localcluster.apimachinery.apierrors import bad_request
+from wqlib.localcluster.apimachinery.apierrors import WrongType, bad_request
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 
 _TABLE = r"^ {4}%s(?:: [^=\n]*)? = (\{.*?\})$"
@@ -85,17 +85,27 @@ def _type(text: str) -> Type:
     return Type("any" if text == "object" else text)
 
 
+def source(name: str) -> str | None:
+    """Return the source of a model, or None when it is unknown."""
+    path = _files().get(name.lower())
+    return path.read_text(encoding="utf-8") if path else None
+
+
+def names(text: str) -> dict[str, str]:
+    """Return the JSON names of a model's attributes, read from its source."""
+    found = _NAMES.search(text)
+    attributes: dict[str, str] = ast.literal_eval(found[1]) if found else {}
+    return attributes
+
+
 @functools.cache
 def model(name: str) -> Model | None:
     """Return a model's fields by their JSON names, or None when it is unknown."""
-    path = _files().get(name.lower())
-    if path is None:
+    text = source(name)
+    types = _TYPES.search(text) if text else None
+    if text is None or types is None:
         return None
-    text = path.read_text(encoding="utf-8")
-    types, names = _TYPES.search(text), _NAMES.search(text)
-    if types is None or names is None:
-        return None
-    attributes: dict[str, str] = ast.literal_eval(names[1])
+    attributes = names(text)
     listed: dict[str, str] = ast.literal_eval(types[1])
     return {attributes[attribute]: _type(kind) for attribute, kind in listed.items()}
 
@@ -198,8 +208,21 @@ class _Checker:
         bare = re.sub(r"\[\d+\]", "", path)
         return TypeError(
             f"json: cannot unmarshal {_shown(value)} into Go struct field"
-            f" {struct_name(owner)}.{bare} of type {wanted}"
+            f" {struct_name(owner)}.{bare} of type {wanted}",
+            _go_kind(wanted),
+            _go_given(value),
         )
+
+
+def _go_given(value: Any) -> str:
+    kinds = {dict: "map", list: "slice", str: "string", bool: "bool", float: "float64"}
+    return kinds.get(type(value), "int64")
+
+
+def _go_kind(wanted: str) -> str:
+    if wanted.startswith("map["):
+        return "map"
+    return "slice" if wanted.startswith("[]") else wanted
 
 
 def struct_name(name: str) -> str:
@@ -231,7 +254,8 @@ def check(obj: Obj, options: Options, known: Obj | None = None) -> Obj:
     try:
         result = checker.whole(obj, model_of(kind))
     except TypeError as error:
-        raise bad_request(prefix + str(error)) from None
+        why, wanted, given = error.args
+        raise WrongType(prefix, why, wanted, given) from None
     if checker.unknown and options.validation == "Strict":
         listed = ", ".join(f"unknown field {json.dumps(path)}" for path in checker.unknown)
         raise bad_request(f"{prefix}strict decoding error: {listed}")

@@ -17,11 +17,11 @@ import tornado.iostream
 import tornado.netutil
 import tornado.web
 
-from wqlib.localcluster.api import discovery, table, watching
+from wqlib.localcluster.api import actions, bodies, discovery, listing, reviews, table, watching
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import Options, Rest, dumps
 from wqlib.localcluster.api.routing import Target, parse_path
-from wqlib.localcluster.apimachinery import apierrors, resources, selectors
+from wqlib.localcluster.apimachinery import apierrors, resources
 from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry
@@ -29,18 +29,8 @@ from wqlib.localcluster.store import Entry
 # As the real server: an object cannot be larger than this.
 MAX_BODY_BYTES = 3 * 1024 * 1024
 
-_JSON_TYPES = ["application/json", "application/yaml"]
-_PATCH_TYPES = {
-    "application/json-patch+json": "json",
-    "application/merge-patch+json": "merge",
-    "application/strategic-merge-patch+json": "strategic",
-    "application/apply-patch+yaml": "apply",
-    "application/apply-patch+json": "apply",
-}
-
-
 # Whose deletion answers with the object itself, not with a `Status`.
-_RETURNED = {"Pod", "Service", "ServiceAccount", "Namespace"}
+_RETURNED = {"Pod", "Service", "ServiceAccount", "Namespace", "ResourceQuota"}
 
 
 class Handler(tornado.web.RequestHandler):
@@ -78,35 +68,6 @@ class Handler(tornado.web.RequestHandler):
         self.set_header("Content-Type", "application/json")
         self.finish(body if isinstance(body, bytes) else dumps(body))
 
-    def flag(self, name: str) -> bool:
-        return self.get_query_argument(name, "").lower() in ("true", "1")
-
-    def options_(self) -> Options:
-        dry_run = self.get_query_argument("dryRun", "")
-        if dry_run not in ("", "All"):
-            raise apierrors.bad_request(f"invalid dryRun {dry_run!r}: only All is supported")
-        return Options(
-            dry_run=dry_run == "All",
-            validation=self.get_query_argument("fieldValidation", "") or "Warn",
-            manager=self.get_query_argument("fieldManager", ""),
-        )
-
-    def body_object(self, *, allow_empty: bool = False) -> Any:
-        if allow_empty and not self.request.body.strip():
-            return {}
-        content_type = self.request.headers.get("Content-Type", "application/json")
-        content_type = content_type.partition(";")[0].strip()
-        known = content_type in _PATCH_TYPES or content_type in _JSON_TYPES
-        if not known and self.request.body:
-            raise apierrors.unsupported_media_type(_JSON_TYPES)
-        try:
-            if content_type.endswith("yaml"):
-                return _load_yaml(self.request.body)
-            return json.loads(self.request.body)
-        except (ValueError, RecursionError) as error:
-            text = f"the object provided is unrecognized: it is neither JSON nor YAML ({error})"
-            raise apierrors.bad_request(text) from None
-
     async def handle(self) -> None:
         try:
             await self.route()
@@ -125,6 +86,10 @@ class Handler(tornado.web.RequestHandler):
         target = parse_path(path)
         if target is not None:
             await self.resource(target)
+            return
+        review = reviews.kind_at(path)
+        if review and self.request.method == "POST":
+            self.reply(reviews.answer(review, bodies.read(self, review)), 201)
             return
         if self.request.method != "GET":
             raise apierrors.no_such_path()
@@ -206,51 +171,30 @@ class Handler(tornado.web.RequestHandler):
         else:
             self.reply(entry.text)
 
-    def _matcher(self, target: Target) -> selectors.Match:
-        label_text = self.get_query_argument("labelSelector", "")
-        field_text = self.get_query_argument("fieldSelector", "")
-        by_label = selectors.label_selector(label_text)
-        by_field = selectors.field_selector(field_text, target.resource.plural)
-        return lambda obj: by_label(obj) and by_field(obj)
-
-    def _number(self, name: str, default: int) -> int:
-        text = self.get_query_argument(name, "")
-        if not text:
-            return default
-        if not text.isdigit():
-            raise apierrors.bad_request(f"invalid {name} {text!r}: it is no number")
-        return int(text)
-
-    def _selected(self, target: Target) -> list[Entry]:
-        match = self._matcher(target)
-        entries = self.rest.store.list(target.resource.name, target.namespace)
-        return [entry for entry in entries if match(entry.obj)]
-
     async def _list(self, target: Target) -> None:
-        if self.flag("watch"):
+        if bodies.flag(self, "watch"):
             await self._watch(target)
             return
-        entries = self._selected(target)
-        store, resource = self.rest.store, target.resource
-        limit, start = self._number("limit", 0), self._number("continue", 0)
-        metadata: Obj = {"resourceVersion": str(store.version)}
-        entries = entries[start:]
-        if limit and len(entries) > limit:
-            metadata["continue"] = str(start + limit)
-            metadata["remainingItemCount"] = len(entries) - limit
-            entries = entries[:limit]
+        page = listing.page(self, self.rest.store, target)
         wants = self._wants_table()
         if wants:
-            made = self._table(resource, [e.obj for e in entries], str(store.version), wants)
-            made["metadata"] = metadata
+            objects = [entry.obj for entry in page.entries]
+            made = self._table(target.resource, objects, "", wants)
+            made["metadata"] = page.metadata
             self.reply(made)
             return
+        self._reply_list(target, page)
+
+    def _reply_list(self, target: Target, page: listing.Page) -> None:
+        resource = target.resource
         head = {"kind": resource.kind + "List", "apiVersion": resource.group_version}
-        text = json.dumps({**head, "metadata": metadata}, separators=(",", ":")).encode()
-        self.reply(text[:-1] + b',"items":[' + b",".join(e.item for e in entries) + b"]}")
+        text = json.dumps({**head, "metadata": page.metadata}, separators=(",", ":")).encode()
+        self.reply(text[:-1] + b',"items":[' + b",".join(e.item for e in page.entries) + b"]}")
 
     async def _watch(self, target: Target) -> None:
-        version = self._number("resourceVersion", 0)
+        listing.check_match(self, watch=True)
+        version, initial = listing.version_of(self), bodies.flag(self, "sendInitialEvents")
+        match = listing.matcher(self, target)
         wants, described = self._wants_table(), False
 
         def render(entry: Entry) -> bytes:
@@ -264,11 +208,11 @@ class Handler(tornado.web.RequestHandler):
         request = watching.WatchRequest(
             resource=target.resource,
             namespace=target.namespace,
-            match=self._matcher(target),
-            since=version or None,
-            bookmarks=self.flag("allowWatchBookmarks"),
-            initial_end=self.flag("sendInitialEvents"),
-            timeout=float(self._number("timeoutSeconds", 1800)),
+            match=match or _everything,
+            since=None if initial else version or None,
+            bookmarks=bodies.flag(self, "allowWatchBookmarks"),
+            initial_end=initial and bodies.flag(self, "allowWatchBookmarks"),
+            timeout=float(bodies.number(self, "timeoutSeconds", 0) or 1800),
             render=render,
         )
         self.set_header("Content-Type", "application/json")
@@ -299,66 +243,45 @@ class Handler(tornado.web.RequestHandler):
         wants = self._wants_table()
         resource = resources.find_kind(obj.get("apiVersion", ""), obj.get("kind", ""))
         if wants and resource:
-            obj = self._table(resource, [obj], obj["metadata"]["resourceVersion"], wants)
+            obj = self._table(resource, [obj], obj["metadata"].get("resourceVersion", ""), wants)
         # The text of a stored object is made once, for this reply and for all watches.
         stored = self.rest.store.get(resource.name, key_of(obj)) if resource and not wants else None
         self.reply(stored.text if stored and stored.obj is obj else obj, code)
 
     def _create(self, target: Target) -> None:
-        namespace, body = target.namespace or "", self.body_object()
-        if target.subresource == "binding":
-            self.rest.bind(namespace, target.name, body)
-            self.reply(_success(target, {}), 201)
-            return
-        if target.name or (target.resource.namespaced and not namespace):
+        namespace, resource = target.namespace or "", target.resource
+        acts = target.subresource in ("binding", "eviction")
+        if not acts and (target.name or (resource.namespaced and not namespace)):
             raise apierrors.method_not_allowed()
-        options = self.options_()
-        self._answer(self.rest.create(target.resource, namespace, body, options), options, 201)
+        options, body = bodies.options(self), bodies.read(self, resource.kind)
+        if target.subresource == "binding":
+            actions.bind(self.rest, namespace, target.name, body)
+            self.reply(_success(target, {}), 201)
+        elif target.subresource == "eviction":
+            self.reply(actions.evict(self.rest, namespace, target.name, body, options), 201)
+        else:
+            self._answer(self.rest.create(resource, namespace, body, options), options, 201)
 
     def _change(self, target: Target) -> None:
-        namespace, body, options = target.namespace or "", self.body_object(), self.options_()
-        if target.subresource == "finalize":
-            self.reply(self.rest.finalize_namespace(target.name, body))
-            return
+        place = (target.resource, target.namespace or "", target.name)
         if self.request.method == "PUT":
-            changed = self.rest.update(
-                target.resource,
-                namespace,
-                target.name,
-                body,
-                options,
-                subresource=target.subresource,
-            )
+            options, body = bodies.options(self), bodies.read(self, target.resource.kind)
+            if target.subresource == "finalize":
+                self.reply(actions.finalize_namespace(self.rest, target.name, body))
+                return
+            changed = self.rest.update(*place, body, options, subresource=target.subresource)
             self._answer(changed, options, 200)
             return
-        content_type = self.request.headers.get("Content-Type", "").partition(";")[0]
-        if content_type not in _PATCH_TYPES:
-            raise apierrors.unsupported_media_type(list(_PATCH_TYPES))
-        obj, created = self.rest.patch(
-            target.resource,
-            namespace,
-            target.name,
-            body,
-            _PATCH_TYPES[content_type],
-            options,
-            subresource=target.subresource,
-        )
+        how = bodies.PATCHES.get(bodies.content_type(self))
+        if how is None:
+            raise apierrors.unsupported_patch()
+        options, body = bodies.options(self, how), bodies.read(self, "patch")
+        obj, created = self.rest.patch(*place, body, how, options, subresource=target.subresource)
         self._answer(obj, options, 201 if created else 200)
 
-    def _delete_options(self) -> Obj:
-        options = self.body_object(allow_empty=True)
-        if not isinstance(options, dict):
-            raise apierrors.bad_request("DeleteOptions must be an object")
-        policy = self.get_query_argument("propagationPolicy", "")
-        if policy:
-            options.setdefault("propagationPolicy", policy)
-        if self.get_query_argument("gracePeriodSeconds", ""):
-            options.setdefault("gracePeriodSeconds", self._number("gracePeriodSeconds", 0))
-        return options
-
     def _delete(self, target: Target) -> None:
-        options = self._delete_options()
-        dry_run = self.options_().dry_run or options.get("dryRun") == ["All"]
+        options = bodies.delete_options(self)
+        dry_run = bodies.options(self).dry_run or options.get("dryRun") == ["All"]
         last, gone = self.rest.delete(
             target.resource, target.namespace or "", target.name, options, dry_run=dry_run
         )
@@ -370,17 +293,20 @@ class Handler(tornado.web.RequestHandler):
     def _delete_collection(self, target: Target) -> None:
         if target.resource.namespaced and target.namespace is None:
             raise apierrors.method_not_allowed()
-        options = self._delete_options()
-        chosen = self._selected(target)
-        for entry in chosen:
+        options = bodies.delete_options(self)
+        dry_run = bodies.options(self).dry_run or options.get("dryRun") == ["All"]
+        page = listing.page(self, self.rest.store, target)
+        for entry in page.entries:
             name = entry.obj["metadata"]["name"]
             if self.rest.store.get(target.resource.name, (target.namespace or "", name)):
-                self.rest.delete(target.resource, target.namespace or "", name, options)
-        items = b",".join(entry.item for entry in chosen)
-        head = {"kind": target.resource.kind + "List", "apiVersion": target.resource.group_version}
-        metadata = {"resourceVersion": str(self.rest.store.version)}
-        text = json.dumps({**head, "metadata": metadata}, separators=(",", ":")).encode()
-        self.reply(text[:-1] + b',"items":[' + items + b"]}")
+                self.rest.delete(
+                    target.resource, target.namespace or "", name, options, dry_run=dry_run
+                )
+        self._reply_list(target, page)
+
+
+def _everything(_obj: Obj) -> bool:
+    return True
 
 
 def _success(target: Target, last: Obj) -> Obj:
@@ -396,16 +322,6 @@ def _success(target: Target, last: Obj) -> Obj:
         "status": "Success",
         "details": details,
     }
-
-
-def _load_yaml(text: bytes) -> Any:
-    # Few send YAML, and nobody else waits until this has been imported.
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None
 
 
 def authorized(handler: tornado.web.RequestHandler, token: str) -> bool:

@@ -5,6 +5,9 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources
 
 from __future__ import annotations
 
+import functools
+
+from wqlib.localcluster.api import storedcolumns
 from wqlib.localcluster.api.columns import LAYOUTS, PLAIN
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.resources import Resource
@@ -13,6 +16,9 @@ _ENDED = {
     "Succeeded": "completed successfully.",
     "Failed": "failed.",
 }
+
+
+_stored = functools.cache(storedcolumns.layouts)
 
 
 def table(
@@ -31,7 +37,7 @@ def table(
         api: `v1` or `v1beta1`, the version of the table itself.
         head: whether the columns are described, which a watch does only once.
     """
-    columns, row = LAYOUTS.get(resource.kind, PLAIN)
+    columns, row = LAYOUTS.get(resource.kind) or _stored().get(resource.kind, PLAIN)
     rows: list[Obj] = []
     for obj in objects:
         line: Obj = {"cells": row(obj)}

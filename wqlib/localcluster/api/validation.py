@@ -12,12 +12,17 @@ from typing import Any
 from wqlib.localcluster.apimachinery.apierrors import invalid
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.resources import Resource
-from wqlib.localcluster.apimachinery.selectors import match_labels
+from wqlib.localcluster.apimachinery.selectors import (
+    NAME_RULE,
+    VALUE_RULE,
+    match_labels,
+    valid_key,
+    valid_value,
+)
 
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _LABEL_1035 = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-_LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 _ENV_NAME = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
 _QUANTITY = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$")
 
@@ -92,20 +97,19 @@ def _metadata(kind: str, metadata: Obj, causes: Causes) -> None:
     elif kind == "Service":
         if len(name) > 63 or not _LABEL_1035.match(name):
             causes.invalid("metadata.name", name, _WORDS_1035)
-    elif kind in ("Role", "RoleBinding"):
+    elif kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"):
         if "/" in name or "%" in name or name in (".", ".."):
             causes.invalid("metadata.name", name, "may not contain '/' or '%'")
     elif not valid_name(name):
         causes.invalid("metadata.name", name, _WORDS_SUBDOMAIN)
-    for key, value in (metadata.get("labels") or {}).items():
-        if not isinstance(value, str) or len(value) > 63 or not _LABEL_VALUE.match(value):
-            causes.invalid(
-                "metadata.labels",
-                value,
-                "a valid label must be an empty string or consist of alphanumeric characters,"
-                " '-', '_' or '.', and must start and end with an alphanumeric character"
-                f" (label {key!r})",
-            )
+    for key, value in sorted((metadata.get("labels") or {}).items(), key=str):
+        if not valid_key(key):
+            causes.invalid("metadata.labels", key, NAME_RULE)
+        if not isinstance(value, str) or not valid_value(value):
+            causes.invalid("metadata.labels", value, VALUE_RULE)
+    for key in metadata.get("annotations") or {}:
+        if not valid_key(key.lower()):
+            causes.invalid("metadata.annotations", key, NAME_RULE)
 
 
 def _environment(variables: list[Obj], at: str, causes: Causes) -> None:

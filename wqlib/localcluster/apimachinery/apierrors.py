@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.apimachinery.resources import Resource
 
 
 class ApiError(Exception):
@@ -23,12 +28,29 @@ class ApiError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
-            "code": self.code,
         }
+        if self.reason:
+            status["reason"] = self.reason
         if self.details is not None:
             status["details"] = self.details
+        status["code"] = self.code
         return status
+
+
+class WrongType(ApiError):
+    """A field of an object has a value of a type that it cannot have.
+
+    Args:
+        why: the words of the real server's JSON reader.
+        wanted: the kind of Go value that the field holds.
+        given: the kind of Go value that came.
+    """
+
+    def __init__(self, prefix: str, why: str, wanted: str, given: str) -> None:
+        super().__init__(400, "BadRequest", prefix + why)
+        self.why = why
+        self.wanted = wanted
+        self.given = given
 
 
 def qualified(resource: str, group: str) -> str:
@@ -37,9 +59,10 @@ def qualified(resource: str, group: str) -> str:
 
 
 def _details(resource: str, group: str, name: str) -> Obj:
-    details: Obj = {"name": name, "kind": resource}
+    details: Obj = {"name": name} if name else {}
     if group:
         details["group"] = group
+    details["kind"] = resource
     return details
 
 
@@ -82,6 +105,10 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
+def unsupported_patch() -> ApiError:
+    return ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+
 def unauthorized() -> ApiError:
     return ApiError(401, "Unauthorized", "Unauthorized")
 
@@ -108,6 +135,25 @@ def expired(requested: int, oldest: int) -> ApiError:
     return ApiError(410, "Expired", f"too old resource version: {requested} ({oldest})")
 
 
+def expired_continue() -> ApiError:
+    return ApiError(
+        410,
+        "Expired",
+        "The provided continue parameter is too old to display a consistent list result. You must"
+        " start a new list without the continue parameter.",
+    )
+
+
+def too_large_version(requested: int, current: int) -> ApiError:
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    return ApiError(
+        504,
+        "Timeout",
+        f"Timeout: Too large resource version: {requested}, current: {current}",
+        {"causes": [cause], "retryAfterSeconds": 1},
+    )
+
+
 def unsupported_media_type(accepted: list[str]) -> ApiError:
     return ApiError(
         415,
@@ -117,9 +163,104 @@ def unsupported_media_type(accepted: list[str]) -> ApiError:
     )
 
 
+def other_name(given: str, on_url: str) -> ApiError:
+    return bad_request(
+        f"the name of the object ({given}) does not match the name on the URL ({on_url})"
+    )
+
+
+def other_namespace(given: str, on_url: str, *, created: bool) -> ApiError:
+    if created:
+        return bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    return bad_request(
+        f"the namespace of the object ({given}) does not match the namespace on the request"
+        f" ({on_url})"
+    )
+
+
+def other_kind(resource: Resource, api_version: str, kind: str) -> ApiError:
+    version, group = api_version.rpartition("/")[2], resource.group.partition(".")[0] or "core"
+    return bad_request(
+        f'{kind} in version "{version}" cannot be handled as a {resource.kind}: converting'
+        f" ({version}.{kind}) to ({group}.{resource.kind}): unknown conversion"
+    )
+
+
+def no_object(kind: str, body: Any) -> ApiError:
+    text = json.dumps(body, separators=(",", ":")).encode()
+    given = {list: "array", str: "string", bool: "bool"}.get(type(body), "number")
+    return bad_request(
+        f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind;"
+        f" json parse error: json: cannot unmarshal {given} into Go value of type struct"
+        ' { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string'
+        f' "json:\\"kind,omitempty\\"" }} ({text[:32].hex()})'
+    )
+
+
+def immutable(resource: Resource, name: str, field: str, value: Any) -> ApiError:
+    message = f"Invalid value: {json.dumps(value)}: field is immutable"
+    cause = {"reason": "FieldValueInvalid", "message": message, "field": field}
+    return invalid(resource.kind, resource.group, name, [cause])
+
+
+def undeclared(resource: Resource, key: tuple[str, str], warning: str) -> ApiError:
+    """Return the refusal of a server-side apply with a field that the kind does not have."""
+    path = warning.partition('"')[2].rstrip('"')
+    where = ""
+    if profile().modern:
+        name = "/".join(part for part in key if part)
+        where = f" ({name}; {resource.group}/{resource.version}, Kind={resource.kind})"
+    text = f"failed to create typed patch object{where}: .{path}: field not declared in schema"
+    return ApiError(500, "", text)
+
+
+def other_uid(resource: Resource, key: tuple[str, str], given: str, found: str) -> ApiError:
+    path = "/".join(part for part in ("", "registry", resource.plural, *key) if part)
+    why = (
+        f"StorageError: invalid object, Code: 4, Key: /{path}, ResourceVersion: 0,"
+        f" AdditionalErrorMsg: Precondition failed: UID in precondition: {given},"
+        f" UID in object meta: {found}"
+    )
+    return conflict(resource.plural, resource.group, key[1], why)
+
+
+def invalid_option(options: str, reason: str, field: str, message: str) -> ApiError:
+    """Return the 422 of a query parameter, or of a field of `DeleteOptions`."""
+    cause = {"reason": reason, "message": message, "field": field}
+    return invalid(options, "meta.k8s.io", "", [cause])
+
+
+def patch_of_wrong_type(change: Any, body: Obj, how: str, error: WrongType) -> ApiError:
+    """Return the 422 of a patch after which a field has a value that it cannot have."""
+    if how == "strategic":
+        value, why = go_value(change), f"unrecognized type: {error.wanted}"
+        if error.wanted in ("map", "slice") or error.wanted.startswith("v1."):
+            kind = error.wanted if error.wanted in ("map", "slice") else "struct"
+            why = f"cannot restore {kind} from {error.given}"
+    else:
+        value, why = json.dumps(body, separators=(",", ":")), error.why
+    message = f"Invalid value: {json.dumps(value)}: {why}"
+    cause = {"reason": "FieldValueInvalid", "message": message, "field": "patch"}
+    return ApiError(422, "Invalid", f' "" is invalid: patch: {message}', {"causes": [cause]})
+
+
+def go_value(value: Any) -> str:
+    """Return a JSON value as Go prints it: `map[spec:map[replicas:a]]`."""
+    if isinstance(value, dict):
+        inner = " ".join(f"{key}:{go_value(one)}" for key, one in sorted(value.items()))
+        return f"map[{inner}]"
+    if isinstance(value, list):
+        return "[" + " ".join(go_value(one) for one in value) + "]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def invalid(kind: str, group: str, name: str, causes: list[Obj]) -> ApiError:
     """Return a 422 that lists `causes`, each with `reason`, `message` and `field`."""
-    messages = [f"{cause['field']}: {cause['message']}" for cause in causes]
+    messages = list(dict.fromkeys(f"{cause['field']}: {cause['message']}" for cause in causes))
     joined = messages[0] if len(messages) == 1 else "[" + ", ".join(messages) + "]"
     details = _details(kind, group, name)
     details["causes"] = causes

@@ -9,7 +9,11 @@ VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update
 
 @dataclass(frozen=True)
 class Resource:
-    """One kind of object: where it lies in the API, and what it is called."""
+    """One kind of object: where it lies in the API, and what it is called.
+
+    Attributes:
+        enforced: whether anything here acts on it; what is only stored says so when it is made.
+    """
 
     plural: str
     kind: str
@@ -21,6 +25,7 @@ class Resource:
     status: bool = False
     subresources: dict[str, tuple[str, ...]] = field(default_factory=dict)
     singular: str = ""
+    enforced: bool = True
 
     @property
     def group_version(self) -> str:
@@ -50,11 +55,14 @@ ALL = [
         subresources={
             "attach": ("create", "get"),
             "binding": ("create",),
+            "eviction": ("create",),
             "exec": ("create", "get"),
             "log": ("get",),
             "portforward": ("create", "get"),
         },
     ),
+    Resource("limitranges", "LimitRange", short=("limits",), enforced=False),
+    Resource("resourcequotas", "ResourceQuota", short=("quota",), status=True, enforced=False),
     Resource("secrets", "Secret"),
     Resource("serviceaccounts", "ServiceAccount", short=("sa",)),
     Resource("services", "Service", short=("svc",), categories=("all",), status=True),
@@ -63,10 +71,40 @@ ALL = [
     ),
     Resource("replicasets", "ReplicaSet", "apps", short=("rs",), categories=("all",), status=True),
     Resource("jobs", "Job", "batch", categories=("all",), status=True),
-    Resource("networkpolicies", "NetworkPolicy", "networking.k8s.io", short=("netpol",)),
-    Resource("poddisruptionbudgets", "PodDisruptionBudget", "policy", short=("pdb",), status=True),
-    Resource("roles", "Role", _RBAC),
-    Resource("rolebindings", "RoleBinding", _RBAC),
+    Resource(
+        "cronjobs",
+        "CronJob",
+        "batch",
+        short=("cj",),
+        categories=("all",),
+        status=True,
+        enforced=False,
+    ),
+    Resource(
+        "networkpolicies", "NetworkPolicy", "networking.k8s.io", short=("netpol",), enforced=False
+    ),
+    Resource(
+        "poddisruptionbudgets",
+        "PodDisruptionBudget",
+        "policy",
+        short=("pdb",),
+        status=True,
+        enforced=False,
+    ),
+    Resource("clusterroles", "ClusterRole", _RBAC, namespaced=False, enforced=False),
+    Resource("clusterrolebindings", "ClusterRoleBinding", _RBAC, namespaced=False, enforced=False),
+    Resource("roles", "Role", _RBAC, enforced=False),
+    Resource("rolebindings", "RoleBinding", _RBAC, enforced=False),
+    Resource(
+        "priorityclasses",
+        "PriorityClass",
+        "scheduling.k8s.io",
+        namespaced=False,
+        short=("pc",),
+        enforced=False,
+    ),
+    Resource("leases", "Lease", "coordination.k8s.io"),
+    Resource("endpointslices", "EndpointSlice", "discovery.k8s.io"),
 ]
 
 # Bindings can only be created; nothing is ever stored under that name.

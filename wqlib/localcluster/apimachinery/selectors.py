@@ -6,14 +6,24 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from wqlib.localcluster.apimachinery.apierrors import bad_request
+from wqlib.localcluster.apimachinery.apierrors import ApiError, bad_request
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 
 Match = Callable[[Obj], bool]
 
-_SET = re.compile(r"^\s*(?P<key>[^\s!=(),]+)\s+(?P<op>in|notin)\s*\((?P<values>[^)]*)\)\s*$")
-_EQUAL = re.compile(r"^\s*(?P<key>[^\s!=(),]+)\s*(?P<op>==|=|!=)\s*(?P<value>[^\s!=(),]*)\s*$")
-_EXISTS = re.compile(r"^\s*(?P<not>!?)\s*(?P<key>[^\s!=(),]+)\s*$")
+_TOKENS = re.compile(r"\s*(!=|==|[=!(),<>]|[^\s=!(),<>]+)")
+_NAME = re.compile(r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$")
+_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
+_WORDS = "consist of alphanumeric characters, '-', '_' or '.', and must start and end with an"
+NAME_RULE = (
+    f"name part must {_WORDS} alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc',"
+    " regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+VALUE_RULE = (
+    f"a valid label must be an empty string or {_WORDS} alphanumeric character (e.g. 'MyValue',"
+    "  or 'my_value',  or '12345', regex used for validation is"
+    " '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
 
 
 def _split(text: str) -> list[str]:
@@ -21,24 +31,98 @@ def _split(text: str) -> list[str]:
     return [part for part in re.split(r",(?![^(]*\))", text) if part.strip()]
 
 
-def _label_requirement(part: str) -> Match:
-    if found := _SET.match(part):
-        key = found["key"]
-        values = {value.strip() for value in found["values"].split(",")}
-        if found["op"] == "in":
-            return lambda obj: labels(obj).get(key) in values
-        return lambda obj: labels(obj).get(key) not in values
-    if found := _EQUAL.match(part):
-        key, value = found["key"], found["value"]
-        if found["op"] == "!=":
-            return lambda obj: labels(obj).get(key) != value
-        return lambda obj: labels(obj).get(key) == value
-    if found := _EXISTS.match(part):
-        key, wanted = found["key"], not found["not"]
-        return lambda obj: (key in labels(obj)) == wanted
-    if part.count("=") > 1:
-        raise bad_request("found '=', expected: ',' or 'end of string'")
-    raise bad_request(f"unable to parse requirement: found {part!r}")
+def valid_key(key: str) -> bool:
+    """Tell whether `key` may be the key of a label."""
+    prefix, slash, name = key.rpartition("/")
+    if slash and not re.match(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", prefix):
+        return False
+    return len(name) <= 63 and bool(_NAME.match(name))
+
+
+def valid_value(value: str) -> bool:
+    """Tell whether `value` may be the value of a label."""
+    return len(value) <= 63 and bool(_VALUE.match(value))
+
+
+class _Reader:
+    """Reads a label selector word by word, and complains as the real server does."""
+
+    def __init__(self, text: str) -> None:
+        self.words = _TOKENS.findall(text)
+        self.at = 0
+
+    def peek(self) -> str:
+        return self.words[self.at] if self.at < len(self.words) else ""
+
+    def next(self) -> str:
+        word = self.peek()
+        self.at += 1
+        return word
+
+    def requirements(self) -> list[Match]:
+        found = []
+        while self.peek():
+            found.append(self._requirement())
+            word = self.next()
+            if word not in ("", ","):
+                raise bad_request(f"found '{word}', expected: ',' or 'end of string'")
+            if word == "," and not self.peek():
+                raise bad_request("found '', expected: identifier after ','")
+        return found
+
+    def _requirement(self) -> Match:
+        absent = self.peek() == "!"
+        if absent:
+            self.next()
+        key = self.next()
+        if not key or key in "=!(),<>" or key in ("!=", "=="):
+            raise _unreadable(f"found '{key}', expected: identifier")
+        if not valid_key(key):
+            raise _unreadable(f'invalid label key "{key}": {NAME_RULE}')
+        if absent or self.peek() in ("", ","):
+            return lambda obj: (key in labels(obj)) != absent
+        return self._compared(key)
+
+    def _compared(self, key: str) -> Match:
+        word = self.next()
+        if word in ("=", "==", "!="):
+            value = "" if self.peek() in ("", ",") else self.next()
+            self._check_value(key, value)
+            if word == "!=":
+                return lambda obj: labels(obj).get(key) != value
+            return lambda obj: labels(obj).get(key) == value
+        if word in ("in", "notin"):
+            values = self._values(key)
+            return lambda obj: (labels(obj).get(key) in values) == (word == "in")
+        known = "in, notin, =, ==, !=, gt, lt"
+        raise _unreadable(f"found '{word}', expected: {known}")
+
+    def _values(self, key: str) -> set[str]:
+        word = self.next()
+        if word != "(":
+            raise _unreadable(f"found '{word}' expected: '('")
+        values = set()
+        while True:
+            word = self.next()
+            if word in (")", ","):
+                values.add("")
+            elif word:
+                self._check_value(key, word)
+                values.add(word)
+                word = self.next()
+            if word == ")":
+                return values
+            if word != ",":
+                raise _unreadable(f"found '{word}', expected: ',' or ')'")
+
+    @staticmethod
+    def _check_value(key: str, value: str) -> None:
+        if not valid_value(value):
+            raise _unreadable(f'invalid label value: "{value}": at key: "{key}": {VALUE_RULE}')
+
+
+def _unreadable(why: str) -> ApiError:
+    return bad_request(f"unable to parse requirement: {why}")
 
 
 def labels(obj: Obj) -> dict[str, str]:
@@ -48,7 +132,9 @@ def labels(obj: Obj) -> dict[str, str]:
 
 def label_selector(text: str) -> Match:
     """Return what tells whether an object's labels satisfy `text`."""
-    requirements = [_label_requirement(part) for part in _split(text)]
+    requirements = _Reader(text).requirements()
+    if len(requirements) == 1:
+        return requirements[0]
     return lambda obj: all(requirement(obj) for requirement in requirements)
 
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import Client
 from wqlib.localcluster.apimachinery.informer import Informer, Key, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.jsontypes import Obj, owner_reference
+from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.apimachinery.selectors import labels
 from wqlib.localcluster.kubelet.kubelet import real_ports
+
+_SLICES = "/apis/discovery.k8s.io/v1"
 
 
 @dataclass
@@ -43,11 +46,13 @@ class Endpoints:
         path = f"/api/v1/namespaces/{namespace}/endpoints"
         if service is None:
             self._written.pop(key, None)
-            try:
-                await self.client.delete(f"{path}/{name}")
-            except ApiError as error:
-                if error.code != 404:
-                    raise
+            slices = f"{_SLICES}/namespaces/{namespace}/endpointslices"
+            for gone in (f"{path}/{name}", f"{slices}/{name}"):
+                try:
+                    await self.client.delete(gone)
+                except ApiError as error:
+                    if error.code != 404:
+                        raise
             return
         if not service["spec"].get("selector"):
             return
@@ -71,6 +76,20 @@ class Endpoints:
                 raise
             await self.client.create(path, body)
         self._written[key] = subsets
+        if profile().modern:
+            await self._write_slice(service, subsets)
+
+    async def _write_slice(self, service: Obj, subsets: list[Obj]) -> None:
+        """Say the same as an EndpointSlice, which newer clients read instead."""
+        metadata = service["metadata"]
+        path = f"{_SLICES}/namespaces/{metadata['namespace']}/endpointslices"
+        body = _slice(service, subsets)
+        try:
+            await self.client.replace(f"{path}/{metadata['name']}", body)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            await self.client.create(path, body)
 
     def _subsets(self, service: Obj) -> list[Obj]:
         namespace = service["metadata"]["namespace"]
@@ -104,6 +123,38 @@ class Endpoints:
                 }
             )
         return list(found.values())
+
+
+def _slice(service: Obj, subsets: list[Obj]) -> Obj:
+    metadata = service["metadata"]
+    ends = [
+        {
+            "addresses": [address["ip"]],
+            "conditions": {"ready": ready, "serving": ready, "terminating": False},
+            "nodeName": address.get("nodeName"),
+            "targetRef": address.get("targetRef"),
+        }
+        for subset in subsets
+        for kind, ready in (("addresses", True), ("notReadyAddresses", False))
+        for address in subset.get(kind) or []
+    ]
+    ports = [{"name": "", **port} for port in (subsets[0]["ports"] if subsets else [])]
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": {
+                "kubernetes.io/service-name": metadata["name"],
+                "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+            },
+            "ownerReferences": [owner_reference(service)],
+        },
+        "addressType": "IPv4",
+        "endpoints": ends,
+        "ports": ports,
+    }
 
 
 def _selects(service: Obj, pod: Obj) -> bool:

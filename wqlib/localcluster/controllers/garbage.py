@@ -176,12 +176,20 @@ class Garbage:
         return path_of(resource, metadata.get("namespace", ""), metadata["name"])
 
 
+_ROOTS_DESCRIPTION = (
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal"
+    " endpoints such as the internal service IP or kubernetes.default.svc. No other usage is"
+    " guaranteed across distributions of Kubernetes clusters."
+)
+
+
 @dataclass
 class Namespaces:
     """Gives each namespace what every namespace has, and empties those that are deleted."""
 
     client: Client
     namespaces: Informer
+    authority: str = ""
 
     def __post_init__(self) -> None:
         self.queue = WorkQueue(self._work)
@@ -197,14 +205,21 @@ class Namespaces:
         if namespace["metadata"].get("deletionTimestamp"):
             await self._empty(key[1])
             return
-        path = f"/api/v1/namespaces/{key[1]}/serviceaccounts"
-        account = {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "default", "namespace": key[1]},
-        }
+        account = {"kind": "ServiceAccount", "metadata": {"name": "default"}}
+        await self._give(key[1], "serviceaccounts", account)
+        if self.authority:
+            about = {"kubernetes.io/description": _ROOTS_DESCRIPTION}
+            metadata = {"name": "kube-root-ca.crt", "annotations": about}
+            data = {"ca.crt": self.authority}
+            roots = {"kind": "ConfigMap", "metadata": metadata, "data": data}
+            await self._give(key[1], "configmaps", roots)
+
+    async def _give(self, namespace: str, plural: str, obj: Obj) -> None:
+        """Create an object in a namespace unless it is there."""
         try:
-            await self.client.create(path, account)
+            await self.client.create(
+                f"/api/v1/namespaces/{namespace}/{plural}", {"apiVersion": "v1", **obj}
+            )
         except ApiError as error:
             if error.code not in (403, 404, 409):
                 raise

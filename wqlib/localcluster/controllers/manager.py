@@ -21,14 +21,20 @@ from wqlib.localcluster.controllers.scheduler import Scheduler
 
 @dataclass
 class Controllers:
-    """All controllers over one set of informers."""
+    """All controllers over one set of informers.
+
+    Args:
+        authority: the API's CA certificate as PEM, which every namespace gets.
+    """
 
     client: Client
     first_backoff: float = 10.0
+    authority: str = ""
     informers: dict[str, Informer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        followed = [r for r in resources.ALL if r.plural not in ("bindings", "events")]
+        alone = ("bindings", "events", "leases", "endpointslices")
+        followed = [r for r in resources.ALL if r.enforced and r.plural not in alone]
         for resource in followed:
             self.informers[resource.name] = Informer(self.client, path_of(resource))
         pods, jobs = self.informers["pods"], self.informers["jobs.batch"]
@@ -37,7 +43,7 @@ class Controllers:
         self.scheduler = Scheduler(self.client, pods, self.informers["nodes"])
         self.endpoints = Endpoints(self.client, services, pods)
         self.garbage = Garbage(self.client, self.informers)
-        self.namespaces = Namespaces(self.client, namespaces)
+        self.namespaces = Namespaces(self.client, namespaces, self.authority)
         jobs.on_change = self._both(self.jobs.job_changed, self.garbage.changed)
         pods.on_change = self._both(
             self.jobs.pod_changed,

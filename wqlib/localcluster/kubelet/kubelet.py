@@ -117,7 +117,11 @@ class Kubelet:
         if pod["spec"].get("enableServiceLinks") is False:
             return api
         namespace = pod["metadata"]["namespace"]
-        services = [s for key, s in sorted(self.services.objects.items()) if key[0] == namespace]
+        services = [
+            service
+            for key, service in sorted(self.services.objects.items())
+            if key[0] == namespace and key != ("default", "kubernetes")
+        ]
         return api | podenv.service_environment(services, real_ports)
 
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:

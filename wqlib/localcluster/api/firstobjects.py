@@ -1,0 +1,61 @@
+"""What is there before anybody comes: namespaces, priorities, and the API's own Service."""
+
+from __future__ import annotations
+
+from wqlib.localcluster import certs
+from wqlib.localcluster.api.rest import SYSTEM_NAMESPACES, Rest
+from wqlib.localcluster.apimachinery import resources
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.profile import profile
+
+
+def create(rest: Rest, port: int) -> None:
+    """Create the first objects; `port` is where the API listens on 127.0.0.1."""
+    for name in SYSTEM_NAMESPACES:
+        _put(rest, "", "v1", "namespaces", "", {"metadata": {"name": name}})
+    # With the label that `wqlib.connect()` gives it, so that cleaning up takes it away too.
+    labels = {"app.kubernetes.io/managed-by": "wqlib"}
+    course = {"metadata": {"name": certs.NAMESPACE, "labels": labels}}
+    _put(rest, "", "v1", "namespaces", "", course)
+    _service(rest, port)
+    for name, (value, what) in _CRITICAL.items():
+        about = f"Used for system critical pods that must {what}"
+        made = {"metadata": {"name": name}, "value": value, "description": about}
+        _put(rest, "scheduling.k8s.io", "v1", "priorityclasses", "", made)
+
+
+_CRITICAL = {
+    "system-cluster-critical": (
+        2000000000,
+        "run in the cluster, but can be moved to another node if necessary.",
+    ),
+    "system-node-critical": (2000001000, "not be moved from their current node."),
+}
+
+
+def _put(rest: Rest, group: str, version: str, plural: str, namespace: str, obj: Obj) -> None:
+    resource = resources.find(group, version, plural)
+    assert resource is not None
+    rest.create(resource, namespace, obj)
+
+
+def _service(rest: Rest, port: int) -> None:
+    """Store the Service of the API, and where it leads: to 127.0.0.1, where the API listens."""
+    metadata = {"name": "kubernetes", "namespace": "default"}
+    labels = {"component": "apiserver", "provider": "kubernetes"}
+    ports = [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]
+    service: Obj = {"metadata": {**metadata, "labels": labels}, "spec": {"ports": ports}}
+    _put(rest, "", "v1", "services", "default", service)
+    ends = [{"name": "https", "port": port, "protocol": "TCP"}]
+    mirrored = {"endpointslice.kubernetes.io/skip-mirror": "true"}
+    subsets = [{"addresses": [{"ip": "127.0.0.1"}], "ports": ends}]
+    endpoints: Obj = {"metadata": {**metadata, "labels": mirrored}, "subsets": subsets}
+    _put(rest, "", "v1", "endpoints", "default", endpoints)
+    if profile().modern:
+        made = {
+            "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "kubernetes"}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
+            "ports": ends,
+        }
+        _put(rest, "discovery.k8s.io", "v1", "endpointslices", "default", made)
