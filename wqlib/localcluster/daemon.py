@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import resource
+import secrets
 import signal
 import sys
 import time
@@ -18,7 +19,7 @@ import tornado.web
 
 from wqlib.localcluster import certs
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import schema
+from wqlib.localcluster.api import proxy, schema
 from wqlib.localcluster.api import server as api
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import SYSTEM_NAMESPACES, Rest
@@ -28,7 +29,8 @@ from wqlib.localcluster.apimachinery.jsontypes import now
 from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.controllers.manager import Controllers
 from wqlib.localcluster.images.imagestore import Images, remove_tree
-from wqlib.localcluster.kubelet import streams
+from wqlib.localcluster.kubelet import access
+from wqlib.localcluster.kubelet import server as kubelet_server
 from wqlib.localcluster.kubelet.kubelet import Kubelet
 from wqlib.localcluster.kubelet.processes import Processes
 from wqlib.localcluster.locks import lock_file
@@ -118,9 +120,13 @@ class Daemon:
         context = credentials.client_context()
         clients = [Client(url, token, context) for _ in range(3)]
         self.kubelet = Kubelet(clients[0], state, self.addresses, self.images, self.processes)
+        secret = secrets.token_urlsafe(32)
+        self.kubelet_server, self.kubelet.port = kubelet_server.listen(
+            self.kubelet, credentials.server_context, access.by_token(secret)
+        )
         self.controllers = Controllers(clients[1], profile().first_backoff)
         self.proxy = Proxy(clients[2], self.addresses)
-        routes = streams.routes(store, self.kubelet, token)
+        routes = proxy.routes(store, token, proxy.Kubelets(secret, context))
         shared = {"rest": rest, "token": token, "openapi": OpenApi()}
         application.add_handlers(r".*", [*routes, (r".*", api.Handler, shared)])
         for part in (self.kubelet.run(), self.controllers.run(), self.proxy.run()):
@@ -195,6 +201,8 @@ class Daemon:
         self.processes.stop()
         if hasattr(self, "server"):
             self.server.stop()
+        if hasattr(self, "kubelet_server"):
+            self.kubelet_server.stop()
         for path in list(self.state.pods.iterdir()):
             remove_tree(path)
         self.state.kubeconfig.unlink(missing_ok=True)

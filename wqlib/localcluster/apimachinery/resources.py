@@ -63,6 +63,7 @@ ALL = [
     ),
     Resource("replicasets", "ReplicaSet", "apps", short=("rs",), categories=("all",), status=True),
     Resource("jobs", "Job", "batch", categories=("all",), status=True),
+    Resource("leases", "Lease", "coordination.k8s.io"),
     Resource("networkpolicies", "NetworkPolicy", "networking.k8s.io", short=("netpol",)),
     Resource("poddisruptionbudgets", "PodDisruptionBudget", "policy", short=("pdb",), status=True),
     Resource("roles", "Role", _RBAC),
