@@ -59,7 +59,8 @@ def _waiting(local: Local, ns: str, reason: str, name: str = "p") -> Any:
 
 
 def _log(local: Local, ns: str, name: str = "p", **options: Any) -> str:
-    return str(local.core.read_namespaced_pod_log(name, ns, **options))
+    # A pod that no node has yet answers 204, which the client returns as None.
+    return local.core.read_namespaced_pod_log(name, ns, **options) or ""
 
 
 def _words(local: Local, ns: str, count: int, name: str = "p") -> list[str]:

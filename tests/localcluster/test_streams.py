@@ -81,7 +81,7 @@ def test_exec_needs_a_running_pod(local: Local, ns: str) -> None:
     wait_until(lambda: local.core.read_namespaced_pod("p", ns).status.phase == "Succeeded")
     with pytest.raises(ApiException) as raised:
         _exec(local, ns, "true")
-    assert "cannot exec into a container in a completed pod" in str(raised.value)
+    assert 'container not found ("main")' in str(raised.value)
     with pytest.raises(ApiException) as raised:
         stream(local.core.connect_get_namespaced_pod_exec, "nosuch", ns, command=["true"])
     assert "404" in str(raised.value)

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import secrets
 import signal
 import subprocess
 
@@ -14,7 +15,7 @@ import tornado.web
 
 from wqlib.localcluster import certs
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import firstobjects, inside, schema
+from wqlib.localcluster.api import firstobjects, inside, proxy, schema
 from wqlib.localcluster.api import server as api
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import Rest
@@ -23,7 +24,8 @@ from wqlib.localcluster.apimachinery.jsontypes import now
 from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.controllers.manager import Controllers
 from wqlib.localcluster.images.imagestore import Images, remove_tree
-from wqlib.localcluster.kubelet import streams
+from wqlib.localcluster.kubelet import access
+from wqlib.localcluster.kubelet import server as kubelet_server
 from wqlib.localcluster.kubelet.kubelet import Kubelet
 from wqlib.localcluster.kubelet.processes import Processes
 from wqlib.localcluster.locks import lock_file
@@ -102,10 +104,14 @@ class Daemon:
         dial = inside.dial(application)
         clients = [Client(url, token, dial=dial) for _ in range(3)]
         self.kubelet = Kubelet(clients[0], state, self.addresses, self.images, self.processes)
+        secret = secrets.token_urlsafe(32)
+        self.kubelet_server, self.kubelet.port = kubelet_server.listen(
+            self.kubelet, credentials.server_context, access.by_token(secret)
+        )
         authority = credentials.ca_pem.decode()
         self.controllers = Controllers(clients[1], profile().first_backoff, authority)
         self.proxy = Proxy(clients[2], self.addresses)
-        routes = streams.routes(store, self.kubelet, token)
+        routes = proxy.routes(store, token, proxy.Kubelets(secret, credentials.client_context()))
         shared = {"rest": rest, "token": token, "openapi": OpenApi()}
         application.add_handlers(r".*", [*routes, (r".*", api.Handler, shared)])
         self.processes.ready()
@@ -181,6 +187,8 @@ class Daemon:
         self.processes.stop()
         if hasattr(self, "server"):
             self.server.stop()
+        if hasattr(self, "kubelet_server"):
+            self.kubelet_server.stop()
         for path in list(self.state.pods.iterdir()):
             remove_tree(path)
         self.state.kubeconfig.unlink(missing_ok=True)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from wqlib.localcluster.apimachinery.jsontypes import Obj, now
 from wqlib.localcluster.images.imagestore import Mapping, Resolved
-from wqlib.localcluster.kubelet.podlogs import LogWriter, Pump
+from wqlib.localcluster.kubelet.console import Console
+from wqlib.localcluster.kubelet.podlogs import LogWriter
 from wqlib.localcluster.kubelet.processes import Process, Processes
 
 
@@ -41,6 +42,7 @@ class Container:
     identifier: str = ""
     process: Process | None = None
     log: LogWriter | None = None
+    console: Console | None = None
     env: dict[str, str] = field(default_factory=dict)
     cwd: Path = Path("/")
     mapping: Mapping = field(default_factory=lambda: Mapping([], {}))
@@ -83,13 +85,22 @@ class Container:
         """
         self.check(argv)
         self.log = LogWriter(self.log_path(self.restarts))
-        self._pump = Pump(self.log)
+        console = self.console = Console(self.spec, self.log)
+        process = None
         try:
-            process = processes.spawn(argv, self.env, self.cwd, stdout=self._pump.write_end)
+            process = processes.spawn(
+                argv,
+                {"TERM": "xterm", **self.env} if console.tty else self.env,
+                self.cwd,
+                stdin=bool(self.spec.get("stdin")),
+                tty=console.tty,
+                stdout=console.stdout,
+                stderr=console.stderr,
+            )
         except OSError as error:
             raise StartError(str(error)) from None
         finally:
-            self._pump.started()
+            console.started(process.stdin if process else None)
         self.process = process
         self.identifier = f"process://{secrets.token_hex(32)}"
         self.state = {"running": {"startedAt": now()}}
@@ -101,10 +112,11 @@ class Container:
         code = await asyncio.shield(process.done)
         for other in self.beside:
             other.signal(signal.SIGKILL)
-        await self._pump.drain()
+        if self.console:
+            await self.console.drain()
         if self.log:
             self.log.close()
-        self.process = None
+        self.process = self.console = None
         self.ended(code, "Completed" if code == 0 else "Error")
         return code
 

@@ -8,61 +8,67 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import platform
 import signal
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import Client
 from wqlib.localcluster.apimachinery.informer import Informer, Recorder
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now
-from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.images.imagestore import Images, remove_tree
 from wqlib.localcluster.kubelet import podenv
+from wqlib.localcluster.kubelet.node import NODE, Node
 from wqlib.localcluster.kubelet.podworker import PodWorker
 from wqlib.localcluster.kubelet.processes import Processes
 from wqlib.localcluster.paths import State
 
 log = logging.getLogger(__name__)
 
-NODE = "wqlib-local"
 _PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
 
 
 @dataclass
 class Kubelet:
-    """Runs the pods of one node."""
+    """Runs the pods of one node.
+
+    Args:
+        port: where its own server listens; known only once it does.
+    """
 
     client: Client
     state: State
     addresses: Addresses
     images: Images
     processes: Processes
+    name: str = NODE
+    port: int = 0
     workers: dict[str, PodWorker] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.recorder = Recorder(self.client, "kubelet", NODE)
+        self.recorder = Recorder(self.client, "kubelet", self.name)
         self.pods = Informer(
             self.client,
             "/api/v1/pods",
             self._pod_changed,
-            {"fieldSelector": f"spec.nodeName={NODE}"},
+            {"fieldSelector": f"spec.nodeName={self.name}"},
         )
         self.services = Informer(self.client, "/api/v1/services")
 
     async def run(self) -> None:
         """Register the node, then follow its pods for ever."""
-        await self._register()
-        services = asyncio.create_task(self.services.run())
-        recorder = asyncio.create_task(self.recorder.run())
-        await self.services.synced.wait()
+        node = Node(self.client, self.name, self.addresses.node, self.port)
+        await node.register()
+        others = [
+            asyncio.create_task(work)
+            for work in (self.services.run(), self.recorder.run(), node.renew())
+        ]
         try:
+            await self.services.synced.wait()
             await self.pods.run()
         finally:
-            services.cancel()
-            recorder.cancel()
+            for task in others:
+                task.cancel()
 
     async def stop(self, seconds: float) -> None:
         """End all pods: ask them, wait a little, kill them."""
@@ -139,115 +145,9 @@ class Kubelet:
             self.workers[uid] = worker = PodWorker(self, new)
             worker.update(new)
 
-    async def _register(self) -> None:
-        node = _node()
-        try:
-            await self.client.create("/api/v1/nodes", node)
-        except ApiError as error:
-            if error.code != 409:
-                raise
-        await self.client.patch(f"/api/v1/nodes/{NODE}/status", {"status": self._node_status()})
-
-    def _node_status(self) -> Obj:
-        memory = _memory_kib()
-        room = {"cpu": str(os.cpu_count() or 1), "memory": f"{memory}Ki", "pods": "1000"}
-        moment = now()
-
-        def condition(kind: str, holds: bool, reason: str, message: str) -> Obj:
-            return {
-                "type": kind,
-                "status": "True" if holds else "False",
-                "lastHeartbeatTime": moment,
-                "lastTransitionTime": moment,
-                "reason": reason,
-                "message": message,
-            }
-
-        return {
-            "capacity": room,
-            "allocatable": room,
-            "conditions": [
-                condition(
-                    "MemoryPressure",
-                    False,
-                    "KubeletHasSufficientMemory",
-                    "kubelet has sufficient memory available",
-                ),
-                condition(
-                    "DiskPressure",
-                    False,
-                    "KubeletHasNoDiskPressure",
-                    "kubelet has no disk pressure",
-                ),
-                condition(
-                    "PIDPressure",
-                    False,
-                    "KubeletHasSufficientPID",
-                    "kubelet has sufficient PID available",
-                ),
-                condition("Ready", True, "KubeletReady", "kubelet is posting ready status"),
-            ],
-            "addresses": [
-                {"type": "InternalIP", "address": self.addresses.node},
-                {"type": "Hostname", "address": NODE},
-            ],
-            "daemonEndpoints": {"kubeletEndpoint": {"Port": 0}},
-            "nodeInfo": {
-                "architecture": _architecture(),
-                "bootID": "",
-                "containerRuntimeVersion": f"process://{platform.python_version()}",
-                "kernelVersion": platform.release(),
-                "kubeProxyVersion": profile().git_version,
-                "kubeletVersion": profile().git_version,
-                "machineID": "",
-                "operatingSystem": platform.system().lower(),
-                "osImage": "wqlib local stand-in: pods are processes",
-                "systemUUID": "",
-            },
-        }
-
 
 def real_ports(obj: Obj) -> Obj:
     """Return which port stands for which, where addresses are shared: {"6379": 40123}."""
     text = (obj["metadata"].get("annotations") or {}).get(podenv.PORTS_ANNOTATION, "")
     pairs = (part.partition("=") for part in text.split(",") if "=" in part)
     return {inside: int(real) for inside, _, real in pairs}
-
-
-def _memory_kib() -> int:
-    """Return the machine's memory, or 0 where the system does not tell."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024
-    except (ValueError, OSError):
-        return 0
-
-
-def _architecture() -> str:
-    machine = platform.machine()
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
-
-
-def _node() -> Obj:
-    system, machine = platform.system().lower(), _architecture()
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {
-            "name": NODE,
-            "labels": {
-                "beta.kubernetes.io/arch": machine,
-                "beta.kubernetes.io/os": system,
-                "kubernetes.io/arch": machine,
-                "kubernetes.io/hostname": NODE,
-                "kubernetes.io/os": system,
-                "wqlib.local/stand-in": "true",
-            },
-            "annotations": {
-                "wqlib.local/what-this-is": (
-                    "a stand-in for one machine: pods are plain processes, without isolation,"
-                    " limits or a network of their own"
-                )
-            },
-        },
-        "spec": {},
-    }

@@ -1,120 +1,158 @@
-"""`kubectl logs`: the log of a container, whole or its end, once or for as long as it grows."""
+"""The log of a container, whole or its end, once or for as long as it grows."""
 
 from __future__ import annotations
 
-import tornado.iostream
-import tornado.web
+import contextlib
+import datetime
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
 
-from wqlib.localcluster.api.rest import dumps
-from wqlib.localcluster.api.server import authorized
-from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import parse_time, seconds_since
+from wqlib.localcluster.apimachinery.jsontypes import parse_time
 from wqlib.localcluster.kubelet import podlogs
 from wqlib.localcluster.kubelet.containers import Container
-from wqlib.localcluster.kubelet.kubelet import Kubelet
-from wqlib.localcluster.kubelet.podrequest import PodRequest
-from wqlib.localcluster.store import Store
+
+_BLOCK = 64 * 1024
 
 
-class LogHandler(tornado.web.RequestHandler, PodRequest):
-    """`GET .../pods/<name>/log`."""
+class LogMissing(Exception):
+    """There is no such log; the message is the kubelet's."""
 
-    def initialize(self, store: Store, kubelet: Kubelet, token: str) -> None:
-        self.store, self.kubelet, self.token = store, kubelet, token
 
-    def _number(self, name: str) -> int | None:
-        text = self.get_query_argument(name, "")
-        if not text:
-            return None
-        if not text.lstrip("-").isdigit():
-            raise apierrors.bad_request(f"invalid {name} {text!r}: it is no number")
-        return int(text)
+@dataclass(frozen=True)
+class Options:
+    """What a client wants to see of a log.
 
-    async def get(self, namespace: str, name: str) -> None:
-        try:
-            if not authorized(self, self.token):
-                raise apierrors.unauthorized()
-            await self._get(namespace, name)
-        except apierrors.ApiError as error:
-            self.set_status(error.code)
-            self.set_header("Content-Type", "application/json")
-            self.finish(dumps(error.body()))
-        except tornado.iostream.StreamClosedError:
-            pass
+    Args:
+        tail: how many lines from the end; None for all.
+        since: nothing that is older.
+        limit: how many bytes at most.
+    """
 
-    async def _get(self, namespace: str, name: str) -> None:
-        pod, worker = self.find(namespace, name)
-        container = self.container(pod, worker, self.get_query_argument("container", ""))
-        run = container.restarts
-        previous = self.get_query_argument("previous", "") == "true"
-        waiting = "waiting" in container.state and not container.log_path(run).exists()
-        if previous or waiting:
-            run -= 1
-        path = container.log_path(run)
-        if run < 0 or not path.exists():
-            raise apierrors.bad_request(self._absence(container, name))
-        tail, limit = self._number("tailLines"), self._number("limitBytes")
-        follow = self.get_query_argument("follow", "") == "true"
-        self.set_header("Content-Type", "text/plain")
-        data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        out = self._render(self._since(whole), tail)
-        if limit is not None:
-            out = out[:limit]
-        self.write(out)
-        await self.flush()
-        writer = container.log
-        if follow and writer is not None and writer.path == path:
-            rest = b""
-            async for more in writer.follow(len(whole)):
-                *lines, rest = (rest + more).split(b"\n")
-                if lines:
-                    self.write(self._render([line + b"\n" for line in lines], None))
-                    await self.flush()
-        self.finish()
+    follow: bool = False
+    previous: bool = False
+    timestamps: bool = False
+    tail: int | None = None
+    since: datetime.datetime | None = None
+    limit: int | None = None
 
-    def _absence(self, container: Container, pod_name: str) -> str:
-        if self.get_query_argument("previous", "") == "true":
-            return f'previous terminated container "{container.name}" in pod "{pod_name}" not found'
-        waiting = container.state.get("waiting") or {"reason": "ContainerCreating"}
-        why = waiting["reason"]
-        if waiting.get("message") and why in ("ErrImagePull", "ImagePullBackOff"):
-            why = (
-                "image can't be pulled"
-                if why == "ErrImagePull"
-                else "trying and failing to pull image"
-            )
-        return f'container "{container.name}" in pod "{pod_name}" is waiting to start: {why}'
 
-    def _since(self, data: bytes) -> list[bytes]:
-        lines = data.splitlines(keepends=True)
-        seconds = self._number("sinceSeconds")
-        moment = self.get_query_argument("sinceTime", "")
-        if moment:
-            try:
-                seconds = int(seconds_since(parse_time(moment).isoformat()))
-            except ValueError:
-                raise apierrors.bad_request(f"invalid sinceTime {moment!r}") from None
-        if seconds is None:
-            return lines
-        return [line for line in lines if _age(line) <= seconds]
+async def read(container: Container, pod_name: str, options: Options) -> AsyncGenerator[bytes]:
+    """Yield the log in pieces.
 
-    def _render(self, lines: list[bytes], tail: int | None) -> bytes:
-        if tail is not None and tail >= 0:
-            lines = lines[max(0, len(lines) - tail) :]
-        stamps = self.get_query_argument("timestamps", "") == "true"
+    Raises:
+        LogMissing: before the first piece, when there is nothing to show and never was.
+    """
+    run = container.restarts
+    waiting = "waiting" in container.state and not container.log_path(run).exists()
+    if options.previous or waiting:
+        run -= 1
+    path = container.log_path(run)
+    if run < 0 or not path.exists():
+        raise LogMissing(_absence(container, pod_name, options.previous))
+    writer = container.log if container.log and container.log.path == path else None
+    rendering = _Rendering(options)
+    position = 0
+    yield b""
+    with path.open("rb") as file:
+        file.seek(_tail_position(file, options.tail))
+        for lines in _blocks(file):
+            position = file.tell()
+            yield rendering.render(lines)
+            if rendering.full:
+                return
+        position = position or file.tell()
+    if options.follow and writer is not None:
+        rest = b""
+        async with contextlib.aclosing(writer.follow(position)) as growing:
+            async for more in growing:
+                *added, rest = (rest + more).split(b"\n")
+                yield rendering.render(added)
+                if rendering.full:
+                    return
+
+
+def _absence(container: Container, pod_name: str, previous: bool) -> str:
+    if previous:
+        return f'previous terminated container "{container.name}" in pod "{pod_name}" not found'
+    waiting = container.state.get("waiting") or {"reason": "ContainerCreating"}
+    why = waiting["reason"]
+    if waiting.get("message") and why in ("ErrImagePull", "ImagePullBackOff"):
+        why = {
+            "ErrImagePull": "image can't be pulled",
+            "ImagePullBackOff": "trying and failing to pull image",
+        }[why]
+    return f'container "{container.name}" in pod "{pod_name}" is waiting to start: {why}'
+
+
+def _tail_position(file: BinaryIO, lines: int | None) -> int:
+    """Return where the last so many lines begin."""
+    if lines is None or lines < 0:
+        return 0
+    end = file.seek(0, 2)
+    if lines == 0:
+        return end
+    # The newline at the very end closes the last line; it begins none.
+    wanted, at = lines + 1, end
+    while at > 0:
+        size = min(_BLOCK, at)
+        at -= size
+        file.seek(at)
+        block = file.read(size)
+        found = block.count(b"\n")
+        if found >= wanted:
+            place = len(block)
+            for _ in range(wanted):
+                place = block.rindex(b"\n", 0, place)
+            return at + place + 1
+        wanted -= found
+    return 0
+
+
+def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
+    """Yield whole lines, some at a time; a line that is still being written is left."""
+    while lines := file.readlines(_BLOCK):
+        if not lines[-1].endswith(b"\n"):
+            file.seek(-len(lines.pop()), 1)
+        if not lines:
+            return
+        yield [line[:-1] for line in lines]
+
+
+class _Rendering:
+    """Turns records into what the client sees."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._left = options.limit
+        self._since = options.since
+        self._fresh = True
+
+    @property
+    def full(self) -> bool:
+        """Tell whether the client has had as many bytes as it wanted."""
+        return self._left is not None and self._left <= 0
+
+    def render(self, lines: Iterable[bytes]) -> bytes:
         out = []
-        fresh = True
         for line in lines:
-            record = podlogs.parse(line.rstrip(b"\n"))
-            if record is None:
+            record = podlogs.parse(line)
+            if record is None or self._too_old(record):
                 continue
-            stamp = f"{record.time} ".encode() if stamps and fresh else b""
+            stamp = f"{record.time} ".encode() if self._options.timestamps and self._fresh else b""
             out.append(stamp + record.text + (b"\n" if record.whole else b""))
-            fresh = record.whole
-        return b"".join(out)
+            self._fresh = record.whole
+        data = b"".join(out)
+        if self._left is not None:
+            data = data[: self._left]
+            self._left -= len(data)
+        return data
 
-
-def _age(line: bytes) -> float:
-    record = podlogs.parse(line)
-    return seconds_since(record.time[:26] + "Z") if record else 0.0
+    def _too_old(self, record: podlogs.Record) -> bool:
+        if self._since is None:
+            return False
+        if parse_time(record.time[:26] + "Z") < self._since:
+            return True
+        # Lines are in the order of time: all that follow are younger.
+        self._since = None
+        return False

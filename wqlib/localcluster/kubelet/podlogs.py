@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,7 +72,7 @@ class LogWriter:
         os.close(self._fd)
         self._wake()
 
-    async def follow(self, position: int) -> AsyncIterator[bytes]:
+    async def follow(self, position: int) -> AsyncGenerator[bytes]:
         """Yield what is in the file after `position` (bytes), and then what is added."""
         event = asyncio.Event()
         self._followers.append(event)
@@ -81,12 +81,13 @@ class LogWriter:
             while True:
                 event.clear()
                 if generation != self.generation:
+                    if generation + 1 == self.generation:
+                        for data in _rest(self._replaced, position):
+                            yield data
                     generation, position = self.generation, 0
-                with self.path.open("rb") as file:
-                    file.seek(position)
-                    while data := file.read(1 << 18):
-                        position += len(data)
-                        yield data
+                for data in _rest(self.path, position):
+                    position += len(data)
+                    yield data
                 if self.closed and not event.is_set():
                     return
                 if not self.closed:
@@ -98,7 +99,7 @@ class LogWriter:
         if not data:
             return
         if self._size + len(data) > MAX_LOG_BYTES:
-            os.replace(self.path, self.path.with_suffix(".old"))
+            os.replace(self.path, self._replaced)
             os.close(self._fd)
             self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             self._size, self.generation = 0, self.generation + 1
@@ -106,9 +107,21 @@ class LogWriter:
         self._size += len(data)
         self._wake()
 
+    @property
+    def _replaced(self) -> Path:
+        return self.path.with_suffix(".old")
+
     def _wake(self) -> None:
         for event in self._followers:
             event.set()
+
+
+def _rest(path: Path, position: int) -> Iterator[bytes]:
+    """Yield what is in the file after `position` (bytes)."""
+    with path.open("rb") as file:
+        file.seek(position)
+        while data := file.read(1 << 16):
+            yield data
 
 
 def parse(line: bytes) -> Record | None:
@@ -117,42 +130,3 @@ def parse(line: bytes) -> Record | None:
     if len(parts) != 4:
         return None
     return Record(parts[0].decode(), parts[3], parts[2] == b"F")
-
-
-class Pump:
-    """Carries what a program writes from a pipe into its log, without blocking."""
-
-    def __init__(self, log: LogWriter) -> None:
-        self._read, self.write_end = os.pipe()
-        os.set_blocking(self._read, False)
-        self._log = log
-        self._loop = asyncio.get_running_loop()
-        self._ended = asyncio.Event()
-        self._loop.add_reader(self._read, self._readable)
-
-    def started(self) -> None:
-        """Let go of the program's end, once the program has it."""
-        os.close(self.write_end)
-
-    def _readable(self) -> None:
-        try:
-            data = os.read(self._read, 1 << 16)
-        except BlockingIOError:
-            return
-        if data:
-            self._log.feed(data)
-        else:
-            self._end()
-
-    def _end(self) -> None:
-        if not self._ended.is_set():
-            self._loop.remove_reader(self._read)
-            os.close(self._read)
-            self._ended.set()
-
-    async def drain(self) -> None:
-        """Wait until all was read; a process that escaped its group cannot hold this up."""
-        try:
-            await asyncio.wait_for(self._ended.wait(), 0.5)
-        except TimeoutError:
-            self._end()

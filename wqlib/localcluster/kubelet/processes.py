@@ -110,8 +110,8 @@ class Processes:
             popen = subprocess.Popen(
                 arguments,
                 stdin=gate_read,
-                stdout=stdout,
-                stderr=stderr,
+                stdout=subprocess.DEVNULL if tty else stdout,
+                stderr=subprocess.DEVNULL if tty else stderr,
                 env=dict(env),
                 cwd=cwd,
                 start_new_session=True,

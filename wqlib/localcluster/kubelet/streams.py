@@ -1,349 +1,280 @@
-"""Exec and port-forward: the requests that stream to and from a pod.
+"""The channels of an exec or an attach, however they travel: by WebSocket or by SPDY.
 
-They speak the WebSocket protocols `v4.channel.k8s.io` and `v5.channel.k8s.io`:
-the first byte of each message names a channel.
-https://kubernetes.io/docs/reference/using-api/deprecation-guide/ and kubelet's remotecommand.
+By WebSocket (`v4.channel.k8s.io`, `v5.channel.k8s.io`) the first byte of each message names a
+channel; by SPDY (`v4.channel.k8s.io`) each channel is a stream of its own.
+https://kubernetes.io/blog/2024/08/20/websockets-transition/
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
-import os
-import shutil
-import signal
-import struct
-import termios
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
-import tornado.iostream
-import tornado.web
-import tornado.websocket
+from tornado.iostream import IOStream, StreamClosedError
 
-from wqlib.localcluster.api.rest import dumps
-from wqlib.localcluster.api.server import authorized
-from wqlib.localcluster.apimachinery import apierrors
 from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.kubelet.containers import Container
-from wqlib.localcluster.kubelet.kubelet import Kubelet
-from wqlib.localcluster.kubelet.logs import LogHandler
-from wqlib.localcluster.kubelet.podrequest import PodRequest
-from wqlib.localcluster.kubelet.processes import Process
-from wqlib.localcluster.store import Store
+from wqlib.localcluster.kubelet import spdy, websocket
+from wqlib.localcluster.kubelet.inbox import Inbox
 
-_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-_STDIN, _STDOUT, _STDERR, _ERROR, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
+STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
+_NAMES = {STDIN: "stdin", STDOUT: "stdout", STDERR: "stderr", ERROR: "error", RESIZE: "resize"}
+_SUCCESS: Obj = {"metadata": {}, "status": "Success"}
+_STREAMS_SECONDS = 30.0
+_STALLED_SECONDS = 5.0
+_MAX_SIZE_BYTES = 1024
 
 
-class SocketHandler(tornado.websocket.WebSocketHandler, PodRequest):
-    """The base of exec and port-forward."""
+@dataclass(frozen=True)
+class Wanted:
+    """Which channels the client asks for."""
 
-    def initialize(self, store: Store, kubelet: Kubelet, token: str) -> None:
-        self.store, self.kubelet, self.token = store, kubelet, token
+    stdin: bool
+    stdout: bool
+    stderr: bool
+    tty: bool
+
+
+class Session:
+    """One client's channels.
+
+    Attributes:
+        stdin: what the client sends to the program; its end is the end of the input.
+        gone: set when the client has left.
+        on_resize: called with columns and rows when the client's terminal has changed.
+    """
+
+    def __init__(self) -> None:
+        self.stdin = Inbox()
         self.gone = asyncio.Event()
-
-    def check_origin(self, origin: str) -> bool:
-        return True  # The token decides; a web page does not have it.
-
-    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
-        return next((p for p in _PROTOCOLS if p in subprotocols), None)
-
-    async def prepare(self) -> None:
-        try:
-            if not authorized(self, self.token):
-                raise apierrors.unauthorized()
-            namespace, name = self.path_args[:2]
-            self.pod, self.worker = self.find(namespace, name)
-            self.check()
-            offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
-            protocols = [p.strip() for p in offered.split(",")]
-            if not any(p in _PROTOCOLS for p in protocols):
-                raise apierrors.bad_request(
-                    "the local cluster streams by WebSocket (v4 or v5.channel.k8s.io) only; use"
-                    " kubectl 1.30 or later, or the Python client"
-                )
-        except apierrors.ApiError as error:
-            self.set_status(error.code)
-            self.set_header("Content-Type", "application/json")
-            self.finish(dumps(error.body()))
-
-    def check(self) -> None:
-        """Raise an `ApiError` when the request cannot be served."""
-
-    def open(self, *args: str) -> None:
-        self.set_nodelay(True)
-        self.task = asyncio.get_running_loop().create_task(self._serve())
-
-    async def _serve(self) -> None:
-        with contextlib.suppress(tornado.websocket.WebSocketClosedError):
-            try:
-                await self.serve()
-            finally:
-                self.close(1000)
-
-    async def serve(self) -> None:
-        """Serve the stream until its end."""
-        raise NotImplementedError
-
-    def on_close(self) -> None:
-        self.gone.set()
+        self.on_resize: Callable[[int, int], None] | None = None
+        self._size: tuple[int, int] | None = None
 
     async def send(self, channel: int, data: bytes) -> None:
-        """Send data to a channel; nothing is sent to a client that left."""
-        if not self.gone.is_set():
-            with contextlib.suppress(
-                tornado.websocket.WebSocketClosedError, tornado.iostream.StreamClosedError
-            ):
-                await self.write_message(bytes([channel]) + data, binary=True)
+        """Send data; returns when the system has taken it over, or the client is gone."""
+        raise NotImplementedError
+
+    async def finish(self, status: Obj) -> None:
+        """Send the status, and end all channels."""
+        raise NotImplementedError
+
+    def watch_size(self, apply: Callable[[int, int], None]) -> None:
+        """Have `apply` called with each size of the client's terminal, the known one at once."""
+        self.on_resize = apply
+        if self._size:
+            apply(*self._size)
+
+    def resized(self, text: bytes) -> None:
+        """Take in a message about the size of the client's terminal."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
+            size = json.loads(text)
+            self._size = int(size["Width"]) & 0xFFFF, int(size["Height"]) & 0xFFFF
+            if self.on_resize:
+                self.on_resize(*self._size)
 
 
-class ExecHandler(SocketHandler):
-    """`.../pods/<name>/exec`: a command beside the container's program."""
+class WebSocketSession(Session):
+    """Channels by WebSocket."""
 
-    process: Process | None = None
-    stdin: asyncio.WriteTransport | None = None
-    terminal = -1
+    def __init__(self, stream: IOStream) -> None:
+        super().__init__()
+        self._socket = websocket.WebSocket(stream)
 
-    def flag(self, name: str) -> bool:
-        return self.get_query_argument(name, "").lower() in ("1", "true")
+    async def receive(self) -> None:
+        """Take in what comes until the client has gone."""
+        channel, small = -1, b""
+        async for begins, data in self._socket.pieces():
+            if begins:
+                channel, data, small = data[0], data[1:], b""
+            if channel == STDIN:
+                while self.stdin.full:
+                    await _wait_or_ping(self.stdin, self._socket)
+                self.stdin.add(data)
+            elif channel in (RESIZE, CLOSE) and len(small) < _MAX_SIZE_BYTES:
+                small += data
+                self._message(channel, small)
 
-    def check(self) -> None:
-        pod_status = self.pod["status"]
-        self.target = self.container(
-            self.pod, self.worker, self.get_query_argument("container", "")
+    def _message(self, channel: int, data: bytes) -> None:
+        if channel == RESIZE:
+            self.resized(data)
+        elif data == bytes([STDIN]):
+            self.stdin.end()
+
+    async def send(self, channel: int, data: bytes) -> None:
+        with contextlib.suppress(StreamClosedError):
+            await self._socket.send(bytes([channel]), data)
+
+    async def finish(self, status: Obj) -> None:
+        await self.send(ERROR, json.dumps(status).encode())
+        with contextlib.suppress(StreamClosedError):
+            await self._socket.close()
+
+
+async def _wait_or_ping(inbox: Inbox, socket: websocket.WebSocket) -> None:
+    try:
+        await asyncio.wait_for(inbox.room(), _STALLED_SECONDS)
+    except TimeoutError:
+        await socket.ping()
+
+
+class SpdySession(Session):
+    """Channels by SPDY; `ready` is set when the client has opened all that it asked for."""
+
+    def __init__(self, stream: IOStream, wanted: Wanted) -> None:
+        super().__init__()
+        self._streams: dict[str, spdy.Stream] = {}
+        self._expected = {"error"}
+        for channel, expected in (
+            (STDIN, wanted.stdin),
+            (STDOUT, wanted.stdout),
+            (STDERR, wanted.stderr and not wanted.tty),
+            (RESIZE, wanted.tty),
+        ):
+            if expected:
+                self._expected.add(_NAMES[channel])
+        self.ready = asyncio.Event()
+        self._resizes: asyncio.Task[None] | None = None
+        self.connection = spdy.Connection(
+            lambda: _read(stream), lambda data: _write(stream, data), self._opened
         )
-        self.command = self.get_query_arguments("command")
-        if not self.command:
-            raise apierrors.bad_request("you must specify at least 1 command for the container")
-        if pod_status.get("phase") in ("Succeeded", "Failed"):
-            raise apierrors.bad_request(
-                "cannot exec into a container in a completed pod; current phase is"
-                f" {pod_status['phase']}"
-            )
-        if self.target.process is None:
-            text = f'unable to upgrade connection: container not found ("{self.target.name}")'
-            raise apierrors.ApiError(500, "InternalError", text)
-        self._early: list[tuple[int, bytes]] = []
 
-    async def serve(self) -> None:
-        container = self.target
-        argv = [container.mapping.text(word) for word in self.command]
-        program = argv[0]
-        found = shutil.which(program, path=container.env.get("PATH", ""))
-        if found is None and not (container.cwd / program).exists():
-            text = f'exec failed: unable to start container process: exec: "{program}": executable'
-            await self._finish(127, f"{text} file not found in $PATH: unknown")
-            return
-        tty, wants_input = self.flag("tty"), self.flag("stdin")
-        readers = await self._start(container, argv, tty, wants_input)
-        assert self.process is not None
-        container.beside.add(self.process)
-        for channel, data in self._early:
-            self._take(channel, data)
-        self._early.clear()
-        gone = asyncio.ensure_future(self.gone.wait())
-        either: set[asyncio.Future[Any]] = {self.process.done, gone}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        gone.cancel()
-        if not self.process.done.done():
-            self.process.signal(signal.SIGHUP)
-            self.process.signal(signal.SIGKILL)
-        code = await self.process.done
-        container.beside.discard(self.process)
-        for reader in readers:
-            await reader()
-        if self.stdin:
-            self.stdin.close()
-        await self._finish(code)
+    def _opened(self, stream: spdy.Stream) -> None:
+        kind = stream.headers.get("streamtype", "")
+        self._streams.setdefault(kind, stream)
+        if kind == "stdin":
+            self.stdin = stream.inbox
+        elif kind == "resize":
+            self._resizes = asyncio.get_running_loop().create_task(self._read_sizes(stream.inbox))
+        if self._expected <= set(self._streams):
+            self.ready.set()
 
-    async def _start(
-        self, container: Container, argv: list[str], tty: bool, wants_input: bool
-    ) -> list[Callable[[], Awaitable[None]]]:
-        spawn = self.kubelet.processes.spawn
-        if tty:
-            self.terminal, slave = os.openpty()
-            name = os.ttyname(slave)
-            env = {"TERM": "xterm", **container.env}
-            self.process = spawn(argv, env, container.cwd, tty=name)
-            drain = self._read(self.terminal, _STDOUT)
+    async def _read_sizes(self, inbox: Inbox) -> None:
+        text = b""
+        while data := await inbox.get():
+            *lines, text = (text + data)[-_MAX_SIZE_BYTES:].split(b"\n")
+            for line in lines:
+                self.resized(line)
 
-            async def end() -> None:
-                os.close(slave)
-                await drain()
-                self.terminal = -1
-
-            return [end]
-        out_read, out_write = os.pipe()
-        err_read, err_write = os.pipe()
-        self.process = spawn(
-            argv,
-            container.env,
-            container.cwd,
-            stdin=wants_input,
-            stdout=out_write,
-            stderr=err_write,
-        )
-        os.close(out_write)
-        os.close(err_write)
-        if self.process.stdin is not None:
-            loop = asyncio.get_running_loop()
-            pipe = os.fdopen(self.process.stdin, "wb", buffering=0)
-            self.stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, pipe)
-        return [self._read(out_read, _STDOUT), self._read(err_read, _STDERR)]
-
-    def _read(self, fd: int, channel: int) -> Callable[[], Awaitable[None]]:
-        """Send what can be read from `fd` to a channel; returns what waits for its end."""
-        os.set_blocking(fd, False)
-        loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
-        queue: asyncio.Queue[bytes] = asyncio.Queue()
-
-        def readable() -> None:
-            try:
-                data = os.read(fd, 1 << 15)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data or queue.qsize() > 64:
-                loop.remove_reader(fd)
-            queue.put_nowait(data)
-
-        async def carry() -> None:
-            while data := await queue.get():
-                await self.send(channel, data)
-                if queue.qsize() == 0 and not ended.is_set():
-                    loop.add_reader(fd, readable)
-            ended.set()
-
-        loop.add_reader(fd, readable)
-        task = loop.create_task(carry())
-
-        async def end() -> None:
-            try:
-                await asyncio.wait_for(asyncio.shield(task), 1.0)
-            except TimeoutError:
-                task.cancel()
-            loop.remove_reader(fd)
-            os.close(fd)
-
-        return end
-
-    def on_message(self, message: str | bytes) -> None:
-        data = message.encode() if isinstance(message, str) else message
-        if not data:
-            return
-        if self.process is None or (self.stdin is None and self.terminal < 0):
-            self._early.append((data[0], data[1:]))
-        else:
-            self._take(data[0], data[1:])
-
-    def _take(self, channel: int, data: bytes) -> None:
-        if channel == _STDIN and self.terminal >= 0:
-            with contextlib.suppress(OSError):
-                os.write(self.terminal, data)
-        elif channel == _STDIN and self.stdin is not None:
-            self.stdin.write(data)
-        elif channel == _RESIZE and self.terminal >= 0:
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, struct.error):
-                size = json.loads(data)
-                packed = struct.pack("HHHH", size["Height"], size["Width"], 0, 0)
-                fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, packed)
-        elif channel == _CLOSE and data[:1] == bytes([_STDIN]) and self.stdin is not None:
-            self.stdin.close()
-
-    async def _finish(self, code: int, why: str = "") -> None:
-        """Send the exit status."""
-        result: Obj = {"metadata": {}, "status": "Success"}
-        if why:
-            result = {
-                "metadata": {},
-                "status": "Failure",
-                "message": f"Internal error occurred: {why}",
-                "reason": "InternalError",
-                "details": {"causes": [{"message": why}]},
-                "code": 500,
-            }
-        elif code:
-            result = {
-                "metadata": {},
-                "status": "Failure",
-                "message": f"command terminated with non-zero exit code: exit status {code}",
-                "reason": "NonZeroExitCode",
-                "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
-            }
-        await self.send(_ERROR, json.dumps(result).encode())
-
-
-class PortForwardHandler(SocketHandler):
-    """`.../pods/<name>/portforward`: two channels for each port, one for data, one for errors."""
-
-    def check(self) -> None:
-        texts = ",".join(self.get_query_arguments("ports")).split(",")
-        if not all(text.isdigit() and 0 < int(text) < 65536 for text in texts):
-            raise apierrors.bad_request("query parameter `port` must be a port number")
-        if self.pod["status"].get("phase") != "Running":
-            raise apierrors.bad_request(
-                "unable to forward port because pod is not running. Current status="
-                f"{self.pod['status'].get('phase')}"
-            )
-        self.ports = [int(text) for text in texts]
-        self.writers: dict[int, asyncio.StreamWriter] = {}
-        self._early: dict[int, list[bytes]] = {}
-
-    async def serve(self) -> None:
-        for i, port in enumerate(self.ports):
-            for channel in (2 * i, 2 * i + 1):
-                await self.send(channel, struct.pack("<H", port))
-        work = [self._forward(2 * i, port) for i, port in enumerate(self.ports)]
-        done = asyncio.ensure_future(asyncio.gather(*work))
-        gone = asyncio.ensure_future(self.gone.wait())
-        either: set[asyncio.Future[Any]] = {done, gone}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        for task in either:
-            task.cancel()
-        for writer in self.writers.values():
-            writer.close()
-
-    async def _forward(self, channel: int, port: int) -> None:
-        host, real = self.worker.address, self.worker.real_port(port)
+    async def receive(self) -> None:
+        """Take in what comes until the client has gone."""
         try:
-            reader, writer = await asyncio.open_connection(host, real)
-        except OSError as error:
-            text = (
-                f"error forwarding port {port} to pod {self.pod['metadata']['name']}: dial tcp4"
-                f" {host}:{real}: {os.strerror(error.errno or 0).lower()}"
-            )
-            await self.send(channel + 1, text.encode())
-            return
-        for data in self._early.pop(channel, []):
-            writer.write(data)
-        self.writers[channel] = writer
-        while data := await reader.read(1 << 15):
-            await self.send(channel, data)
+            await self.connection.run()
+        finally:
+            if self._resizes:
+                self._resizes.cancel()
 
-    async def on_message(self, message: str | bytes) -> None:
-        data = message.encode() if isinstance(message, str) else message
-        if not data or data[0] % 2:
-            return
-        writer = self.writers.get(data[0])
-        if writer is None:
-            self._early.setdefault(data[0], []).append(data[1:])
-        else:
-            writer.write(data[1:])
-            with contextlib.suppress(OSError):
-                await writer.drain()
+    async def send(self, channel: int, data: bytes) -> None:
+        stream = self._streams.get(_NAMES[channel])
+        if stream is not None:
+            with contextlib.suppress(StreamClosedError):
+                await stream.send(data)
+
+    async def finish(self, status: Obj) -> None:
+        await self.send(ERROR, json.dumps(status).encode())
+        with contextlib.suppress(StreamClosedError):
+            for stream in list(self._streams.values()):
+                await stream.end()
+            await self.connection.goaway()
 
 
-def routes(store: Store, kubelet: Kubelet, token: str) -> list[tuple[str, Any, dict[str, Any]]]:
-    """Return the routes of the streams."""
-    pod = r"/api/v1/namespaces/([^/]+)/pods/([^/]+)"
-    shared = {"store": store, "kubelet": kubelet, "token": token}
-    return [
-        (f"{pod}/log", LogHandler, shared),
-        (f"{pod}/exec", ExecHandler, shared),
-        (f"{pod}/portforward", PortForwardHandler, shared),
-    ]
+async def _read(stream: IOStream) -> bytes:
+    try:
+        return await stream.read_bytes(64 * 1024, partial=True)
+    except StreamClosedError:
+        return b""
+
+
+async def _write(stream: IOStream, data: bytes) -> None:
+    await stream.write(data)
+
+
+@contextlib.asynccontextmanager
+async def session(stream: IOStream, kind: str, wanted: Wanted) -> AsyncIterator[Session]:
+    """Speak to a client over an upgraded connection; it is closed in the end.
+
+    Args:
+        kind: `websocket` or `spdy`.
+
+    Raises:
+        TimeoutError: a SPDY client did not open the streams that it asked for.
+    """
+    made = WebSocketSession(stream) if kind == "websocket" else SpdySession(stream, wanted)
+
+    async def receive() -> None:
+        try:
+            await made.receive()
+        except (StreamClosedError, websocket.ProtocolError, spdy.ProtocolError):
+            stream.close()
+        finally:
+            made.stdin.end()
+            made.gone.set()
+
+    stream.set_close_callback(made.gone.set)
+    task = asyncio.get_running_loop().create_task(receive())
+    try:
+        if isinstance(made, SpdySession):
+            await either(made.ready.wait(), made.gone.wait(), seconds=_STREAMS_SECONDS)
+            if not made.ready.is_set():
+                raise TimeoutError("the client did not open the streams that it asked for")
+        yield made
+        # The client says goodbye too, or what was sent last could be lost on its way.
+        if not made.gone.is_set():
+            made.stdin.abandon()
+            await either(made.gone.wait(), seconds=_STALLED_SECONDS)
+    finally:
+        task.cancel()
+        stream.close()
+
+
+async def either(*waits: Awaitable[Any], seconds: float | None = None) -> None:
+    """Wait until one of these has ended; the others are cancelled and have ended then too.
+
+    Raises whatever the first one raised.
+    """
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await cancel(*tasks)
+    for task in done:
+        task.result()
+
+
+async def cancel(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel the tasks, and wait until they have let go of everything."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def success() -> Obj:
+    """Return the status of what went well."""
+    return dict(_SUCCESS)
+
+
+def exit_status(code: int) -> Obj:
+    """Return the status of a command that ended."""
+    if code == 0:
+        return success()
+    return {
+        "metadata": {},
+        "status": "Failure",
+        "message": f"command terminated with non-zero exit code: exit status {code}",
+        "reason": "NonZeroExitCode",
+        "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
+    }
+
+
+def internal_error(why: str) -> Obj:
+    """Return the status of a command that could not be run."""
+    return {
+        "metadata": {},
+        "status": "Failure",
+        "message": f"Internal error occurred: {why}",
+        "reason": "InternalError",
+        "details": {"causes": [{"message": why}]},
+        "code": 500,
+    }

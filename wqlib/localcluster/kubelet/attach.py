@@ -1,0 +1,69 @@
+"""Attach: a client at the input and output of the container's own program."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from collections.abc import Awaitable
+from typing import Any
+
+from wqlib.localcluster.kubelet import fds
+from wqlib.localcluster.kubelet.console import Console
+from wqlib.localcluster.kubelet.inbox import Inbox
+from wqlib.localcluster.kubelet.streams import STDERR, STDOUT, Session, Wanted, either, success
+
+
+async def run(session: Session, console: Console, wanted: Wanted) -> None:
+    """Let one client see and type until the program ends or the client leaves."""
+    viewer = console.attach()
+    if console.terminal >= 0:
+        session.watch_size(functools.partial(_resize, console))
+    output = asyncio.ensure_future(_carry_out(session, viewer, wanted))
+    waits: list[Awaitable[Any]] = [output, session.gone.wait()]
+    if wanted.stdin and console.stdin >= 0:
+        waits.append(_carry_in(session, console))
+    try:
+        await either(*waits)
+    finally:
+        session.on_resize = None
+        console.detach(viewer)
+        if wanted.stdin and session.gone.is_set():
+            _input_ended(console)
+    await session.finish(success())
+
+
+def _resize(console: Console, columns: int, rows: int) -> None:
+    if console.terminal >= 0:
+        fds.resize(console.terminal, columns, rows)
+
+
+async def _carry_out(session: Session, viewer: Inbox, wanted: Wanted) -> None:
+    channels = {STDOUT: wanted.stdout, STDERR: wanted.stderr}
+    while data := await viewer.get():
+        if channels[data[0]]:
+            await session.send(data[0], data[1:])
+
+
+async def _carry_in(session: Session, console: Console) -> None:
+    """Returns when the client's input has ended and it is to be let go."""
+    # A descriptor of our own: the container may end and close its own at any moment.
+    fd = os.dup(console.stdin)
+    try:
+        while data := await session.stdin.get():
+            await fds.write(fd, data)
+    except OSError:
+        session.stdin.abandon()
+    finally:
+        os.close(fd)
+    if _input_ended(console):
+        # The program works on what it was given; the client sees its output to the end.
+        await asyncio.Event().wait()
+
+
+def _input_ended(console: Console) -> bool:
+    """Close the program's input, if it is to be there for one client only."""
+    if console.once and console.terminal < 0:
+        console.close_input()
+        return True
+    return False

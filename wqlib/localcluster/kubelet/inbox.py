@@ -1,0 +1,81 @@
+"""Bytes that wait between two tasks, never more than a fixed number of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+_LIMIT = 256 * 1024
+
+
+class Inbox:
+    """A bounded queue of bytes: who puts waits while it is full, who gets waits while it is empty.
+
+    Args:
+        on_room: called when there is room again after it was full, and when nobody reads any more.
+    """
+
+    def __init__(self, on_room: Callable[[], None] | None = None) -> None:
+        self._parts: deque[bytes] = deque()
+        self._size = 0
+        self._ended = False
+        self._abandoned = False
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._on_room = on_room
+
+    @property
+    def full(self) -> bool:
+        return not self._room.is_set()
+
+    async def put(self, data: bytes) -> None:
+        """Add data once there is room."""
+        await self._room.wait()
+        self.add(data)
+
+    async def room(self) -> None:
+        """Wait until there is room."""
+        await self._room.wait()
+
+    def add(self, data: bytes) -> None:
+        """Add data at once; whoever does this looks at `full` before it takes in more."""
+        if self._ended or self._abandoned or not data:
+            return
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size >= _LIMIT:
+            self._room.clear()
+        self._changed.set()
+
+    def end(self) -> None:
+        """Say that nothing more comes."""
+        self._ended = True
+        self._changed.set()
+
+    def abandon(self) -> None:
+        """Say that nobody reads any more: what comes is dropped."""
+        self._abandoned = True
+        self._parts.clear()
+        self._changed.set()
+        self._make_room()
+
+    async def get(self) -> bytes:
+        """Return the next data; empty at the end."""
+        while not self._parts:
+            if self._ended or self._abandoned:
+                return b""
+            self._changed.clear()
+            await self._changed.wait()
+        data = self._parts.popleft()
+        self._size -= len(data)
+        if self._size < _LIMIT:
+            self._make_room()
+        return data
+
+    def _make_room(self) -> None:
+        if not self._room.is_set():
+            self._room.set()
+            if self._on_room:
+                self._on_room()

@@ -1,0 +1,190 @@
+"""The Node object: how the kubelet announces its machine, and shows that it lives.
+
+https://kubernetes.io/docs/reference/node/node-status/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+
+from wqlib.localcluster.apimachinery.apierrors import ApiError
+from wqlib.localcluster.apimachinery.client import Client
+from wqlib.localcluster.apimachinery.jsontypes import Obj, now, now_micro
+from wqlib.localcluster.apimachinery.profile import profile
+
+log = logging.getLogger(__name__)
+
+NODE = "wqlib-local"
+_LEASE_SECONDS = 40
+_RENEW_SECONDS = 10.0
+_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+_NO_PRESSURE = {
+    "Memory": ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    "Disk": ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    "PID": ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+}
+
+
+class Node:
+    """The Node of one kubelet.
+
+    Args:
+        address: where the machine is reached.
+        port: where the kubelet's own server listens.
+    """
+
+    def __init__(self, client: Client, name: str, address: str, port: int) -> None:
+        self.client = client
+        self.name = name
+        self.address = address
+        self.port = port
+        self._lease: Obj | None = None
+
+    async def register(self) -> None:
+        """Create the Node, or take over the one that is there, and say that it is ready."""
+        try:
+            await self.client.create("/api/v1/nodes", _node(self.name))
+        except ApiError as error:
+            if error.code != 409:
+                raise
+        await self.client.patch(f"/api/v1/nodes/{self.name}/status", {"status": self._status()})
+
+    async def renew(self) -> None:
+        """Renew the Node's Lease for ever: without it a control plane thinks the node dead."""
+        while True:
+            try:
+                await self._renew()
+            except ApiError as error:
+                self._lease = None
+                log.warning("the lease of node %s: %s", self.name, error)
+            except OSError as error:
+                log.warning("the lease of node %s: %s", self.name, error)
+            await asyncio.sleep(_RENEW_SECONDS)
+
+    async def leave(self) -> None:
+        """Take the Node and its Lease away."""
+        for path in (f"/api/v1/nodes/{self.name}", f"{_LEASES}/{self.name}"):
+            try:
+                await self.client.delete(path)
+            except (ApiError, OSError) as error:
+                log.warning("leaving: %s", error)
+
+    async def _renew(self) -> None:
+        if self._lease is None:
+            try:
+                self._lease = await self.client.get(f"{_LEASES}/{self.name}")
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+                self._lease = await self.client.create(_LEASES, await self._new_lease())
+                return
+        change = {"spec": {"renewTime": now_micro()}}
+        self._lease = await self.client.patch(f"{_LEASES}/{self.name}", change)
+
+    async def _new_lease(self) -> Obj:
+        node = await self.client.get(f"/api/v1/nodes/{self.name}")
+        owner = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "name": self.name,
+            "uid": node["metadata"]["uid"],
+        }
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {
+                "name": self.name,
+                "namespace": "kube-node-lease",
+                "ownerReferences": [owner],
+            },
+            "spec": {
+                "holderIdentity": self.name,
+                "leaseDurationSeconds": _LEASE_SECONDS,
+                "renewTime": now_micro(),
+            },
+        }
+
+    def _status(self) -> Obj:
+        memory = _memory_kib()
+        room = {"cpu": str(os.cpu_count() or 1), "memory": f"{memory}Ki", "pods": "1000"}
+        conditions = [
+            _condition(f"{kind}Pressure", False, reason, message)
+            for kind, (reason, message) in _NO_PRESSURE.items()
+        ]
+        ready = "kubelet is posting ready status"
+        return {
+            "capacity": room,
+            "allocatable": room,
+            "conditions": [*conditions, _condition("Ready", True, "KubeletReady", ready)],
+            "addresses": [
+                {"type": "InternalIP", "address": self.address},
+                {"type": "Hostname", "address": self.name},
+            ],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": self.port}},
+            "nodeInfo": {
+                "architecture": _architecture(),
+                "bootID": "",
+                "containerRuntimeVersion": f"process://{platform.python_version()}",
+                "kernelVersion": platform.release(),
+                "kubeProxyVersion": profile().git_version,
+                "kubeletVersion": profile().git_version,
+                "machineID": "",
+                "operatingSystem": platform.system().lower(),
+                "osImage": "wqlib local stand-in: pods are processes",
+                "systemUUID": "",
+            },
+        }
+
+
+def _condition(kind: str, holds: bool, reason: str, message: str) -> Obj:
+    moment = now()
+    return {
+        "type": kind,
+        "status": "True" if holds else "False",
+        "lastHeartbeatTime": moment,
+        "lastTransitionTime": moment,
+        "reason": reason,
+        "message": message,
+    }
+
+
+def _memory_kib() -> int:
+    """Return the machine's memory, or 0 where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024
+    except (ValueError, OSError):
+        return 0
+
+
+def _architecture() -> str:
+    machine = platform.machine()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
+
+def _node(name: str) -> Obj:
+    system, machine = platform.system().lower(), _architecture()
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {
+                "beta.kubernetes.io/arch": machine,
+                "beta.kubernetes.io/os": system,
+                "kubernetes.io/arch": machine,
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": system,
+                "wqlib.local/stand-in": "true",
+            },
+            "annotations": {
+                "wqlib.local/what-this-is": (
+                    "a stand-in for one machine: pods are plain processes, without isolation,"
+                    " limits or a network of their own"
+                )
+            },
+        },
+        "spec": {},
+    }

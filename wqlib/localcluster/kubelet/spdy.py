@@ -1,0 +1,234 @@
+"""The server's side of SPDY/3.1, which kubectl speaks for exec, attach and port-forward.
+
+Old versions upgrade HTTP to it, those since 1.31 carry port-forward's inside a WebSocket. Only
+what clients of Kubernetes use is here: streams that the client opens, data, ends, pings.
+https://www.chromium.org/spdy/spdy-protocol/spdy-protocol-draft3-1/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import zlib
+from collections.abc import Awaitable, Callable
+
+from wqlib.localcluster.kubelet.inbox import Inbox
+
+_SYN_STREAM, _SYN_REPLY, _RST_STREAM, _PING, _GOAWAY, _HEADERS = 1, 2, 3, 6, 7, 8
+_FIN = 1
+_REFUSED = 3
+_VERSION = 0x8003
+_MAX_CONTROL = 64 * 1024
+_MAX_STREAMS = 2048
+_PIECE = 32 * 1024
+_STALLED_SECONDS = 5.0
+
+# The protocol's own text, with which both sides begin their compression of headers: words
+# with their length before them, then this and that.
+_WORDS = """
+options head post put delete trace accept accept-charset accept-encoding accept-language
+accept-ranges age allow authorization cache-control connection content-base content-encoding
+content-language content-length content-location content-md5 content-range content-type date etag
+expect expires from host if-match if-modified-since if-none-match if-range if-unmodified-since
+last-modified location max-forwards pragma proxy-authenticate proxy-authorization range referer
+retry-after server te trailer transfer-encoding upgrade user-agent vary via warning
+www-authenticate method get status
+""".split()
+_REST = (
+    "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505"
+    "203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request"
+    "401 Unauthorized403 Forbidden404 Not Found500 Internal Server Error501 Not Implemented"
+    "503 Service UnavailableJan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec 00:00:00 Mon, Tue,"
+    " Wed, Thu, Fri, Sat, Sun, GMTchunked,text/html,image/png,image/jpg,image/gif,"
+    "application/xml,application/xhtml+xml,text/plain,text/javascript,publicprivatemax-age="
+    "gzip,deflate,sdchcharset=utf-8charset=iso-8859-1,utf-,*,enq=0."
+)
+
+
+def _text(word: str) -> bytes:
+    return struct.pack(">I", len(word)) + word.encode()
+
+
+DICTIONARY = b"".join(
+    [
+        *map(_text, _WORDS),
+        *map(_text, ("200 OK", "version", "HTTP/1.1", "url", "public", "set-cookie")),
+        *map(_text, ("keep-alive", "origin")),
+        _REST.encode(),
+    ]
+)
+
+
+class ProtocolError(Exception):
+    """The client does not keep to the protocol."""
+
+
+class Stream:
+    """One stream that the client has opened.
+
+    Attributes:
+        headers: names in small letters.
+        inbox: what comes in.
+    """
+
+    def __init__(self, connection: Connection, number: int, headers: dict[str, str]) -> None:
+        self.connection = connection
+        self.number = number
+        self.headers = headers
+        self.inbox = Inbox()
+        self.ended = False
+
+    async def send(self, data: bytes) -> None:
+        """Send data; returns when the system has taken it over."""
+        for start in range(0, len(data), _PIECE):
+            if not self.ended:
+                piece = data[start : start + _PIECE]
+                await self.connection.write(struct.pack(">II", self.number, len(piece)) + piece)
+
+    async def end(self) -> None:
+        """Say that nothing more comes from here."""
+        if not self.ended:
+            self.ended = True
+            await self.connection.write(struct.pack(">II", self.number, _FIN << 24))
+
+    async def reset(self) -> None:
+        """Break the stream off."""
+        self.ended = True
+        self.inbox.abandon()
+        self.connection.streams.pop(self.number, None)
+        await self.connection.control(_RST_STREAM, struct.pack(">II", self.number, 5))
+
+
+class Connection:
+    """All streams of one client.
+
+    Args:
+        read: returns what came in, empty at the end.
+        write: sends bytes, all at once and in order.
+        opened: called with each new stream.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[bytes]],
+        write: Callable[[bytes], Awaitable[None]],
+        opened: Callable[[Stream], None],
+    ) -> None:
+        self._read = read
+        self.write = write
+        self._opened = opened
+        self.streams: dict[int, Stream] = {}
+        self._buffer = bytearray()
+        self._inflate = zlib.decompressobj(zdict=DICTIONARY)
+        self._deflate = zlib.compressobj(zdict=DICTIONARY)
+        self._pings = 0
+
+    async def run(self) -> None:
+        """Take in frames until the client has gone."""
+        try:
+            while await self._fill(8):
+                first, second = struct.unpack(">II", await self._take(8))
+                flags, size = second >> 24, second & 0xFFFFFF
+                if first >> 31:
+                    await self._control_frame(first, flags, size)
+                else:
+                    await self._data_frame(first, flags, size)
+        finally:
+            for stream in self.streams.values():
+                stream.ended = True
+                stream.inbox.end()
+
+    async def goaway(self) -> None:
+        """Tell the client that this is the end."""
+        await self.control(_GOAWAY, struct.pack(">II", max(self.streams, default=0), 0))
+
+    async def control(self, kind: int, body: bytes, flags: int = 0) -> None:
+        """Send a control frame."""
+        head = struct.pack(">HHI", _VERSION, kind, flags << 24 | len(body))
+        await self.write(head + body)
+
+    async def ping(self) -> None:
+        """Send something to which only a client that is gone does not listen."""
+        self._pings += 2
+        await self.control(_PING, struct.pack(">I", self._pings & 0x7FFFFFFE))
+
+    async def _fill(self, size: int) -> bool:
+        while len(self._buffer) < size:
+            data = await self._read()
+            if not data:
+                return False
+            self._buffer += data
+        return True
+
+    async def _take(self, size: int) -> bytes:
+        if not await self._fill(size):
+            raise ProtocolError("the connection ends in the middle of a frame")
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data
+
+    async def _data_frame(self, number: int, flags: int, size: int) -> None:
+        stream = self.streams.get(number)
+        while size:
+            await self._fill(1)
+            data = await self._take(max(1, min(size, len(self._buffer), _PIECE)))
+            size -= len(data)
+            if stream is not None:
+                await self._deliver(stream, data)
+        if flags & _FIN and stream is not None:
+            stream.inbox.end()
+
+    async def _deliver(self, stream: Stream, data: bytes) -> None:
+        """Hand data over; while nobody takes it, find out whether the client is still there."""
+        while stream.inbox.full:
+            try:
+                await asyncio.wait_for(stream.inbox.room(), _STALLED_SECONDS)
+            except TimeoutError:
+                await self.ping()
+        stream.inbox.add(data)
+
+    async def _control_frame(self, first: int, flags: int, size: int) -> None:
+        kind = first & 0xFFFF
+        if size > _MAX_CONTROL or first >> 16 != _VERSION:
+            raise ProtocolError("no frame of SPDY/3.1")
+        body = await self._take(size)
+        if kind == _SYN_STREAM and size >= 10:
+            await self._syn_stream(body, flags)
+        elif kind == _HEADERS and size >= 4:
+            self._headers(body[4:])
+        elif kind == _RST_STREAM and size >= 4:
+            stream = self.streams.pop(struct.unpack(">I", body[:4])[0], None)
+            if stream is not None:
+                stream.ended = True
+                stream.inbox.end()
+        elif kind == _PING and size >= 4 and body[3] & 1:
+            await self.control(_PING, body)
+
+    async def _syn_stream(self, body: bytes, flags: int) -> None:
+        number = struct.unpack(">I", body[:4])[0] & 0x7FFFFFFF
+        headers = self._headers(body[10:])
+        if number in self.streams or len(self.streams) >= _MAX_STREAMS:
+            await self.control(_RST_STREAM, struct.pack(">II", number, _REFUSED))
+            return
+        stream = self.streams[number] = Stream(self, number, headers)
+        if flags & _FIN:
+            stream.inbox.end()
+        nothing = self._deflate.compress(struct.pack(">I", 0))
+        nothing += self._deflate.flush(zlib.Z_SYNC_FLUSH)
+        await self.control(_SYN_REPLY, struct.pack(">I", number) + nothing)
+        self._opened(stream)
+
+    def _headers(self, packed: bytes) -> dict[str, str]:
+        try:
+            raw = self._inflate.decompress(packed, _MAX_CONTROL)
+            if self._inflate.unconsumed_tail:
+                raise ProtocolError("the headers are too long")
+            (count,), at = struct.unpack_from(">I", raw), 4
+            texts = []
+            for _ in range(2 * count):
+                (size,) = struct.unpack_from(">I", raw, at)
+                texts.append(raw[at + 4 : at + 4 + size].decode())
+                at += 4 + size
+        except (zlib.error, struct.error, UnicodeDecodeError) as error:
+            raise ProtocolError(f"the headers cannot be read: {error}") from None
+        return {name.lower(): value for name, value in zip(texts[::2], texts[1::2], strict=True)}
