@@ -9,8 +9,10 @@ import asyncio
 import logging
 import os
 import platform
+import shutil
 import signal
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from wqlib.localcluster.addresses import Addresses
@@ -21,8 +23,10 @@ from wqlib.localcluster.apimachinery.jsontypes import Obj, now
 from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.images.imagestore import Images, remove_tree
 from wqlib.localcluster.kubelet import podenv
+from wqlib.localcluster.kubelet.following import Follower
 from wqlib.localcluster.kubelet.podworker import PodWorker
 from wqlib.localcluster.kubelet.processes import Processes
+from wqlib.localcluster.kubelet.servicenames import ServiceNames
 from wqlib.localcluster.paths import State
 
 log = logging.getLogger(__name__)
@@ -50,7 +54,9 @@ class Kubelet:
             self._pod_changed,
             {"fieldSelector": f"spec.nodeName={NODE}"},
         )
-        self.services = Informer(self.client, "/api/v1/services")
+        self.services = Informer(self.client, "/api/v1/services", self._service_changed)
+        self.follower = Follower(self.client)
+        self.names = ServiceNames(self.state.root / "service-names")
 
     async def run(self) -> None:
         """Register the node, then follow its pods for ever."""
@@ -68,8 +74,7 @@ class Kubelet:
         """End all pods: ask them, wait a little, kill them."""
         workers = list(self.workers.values())
         for worker in workers:
-            worker.gone = True
-            worker.stopping.set()
+            worker.abandon()
             worker.signal(signal.SIGTERM)
         tasks = [worker.task for worker in workers if not worker.task.done()]
         if tasks:
@@ -86,6 +91,7 @@ class Kubelet:
 
     def forget(self, worker: PodWorker) -> None:
         """The pod is over and gone: remove its files."""
+        worker.volumes.close()
         self.workers.pop(worker.pod["metadata"]["uid"], None)
         remove_tree(worker.folder)
 
@@ -120,6 +126,9 @@ class Kubelet:
         services = [s for key, s in sorted(self.services.objects.items()) if key[0] == namespace]
         return api | podenv.service_environment(services, real_ports)
 
+    def _service_changed(self, old: Obj | None, new: Obj | None) -> None:
+        self.names.changed(self.services.objects, real_ports)
+
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         if new is None:
             assert old is not None
@@ -144,10 +153,17 @@ class Kubelet:
                 raise
         await self.client.patch(f"/api/v1/nodes/{NODE}/status", {"status": self._node_status()})
 
+    def room(self) -> Obj:
+        """Return how much the node has for pods."""
+        return {
+            "cpu": str(os.cpu_count() or 1),
+            "ephemeral-storage": f"{_disk_kib(self.state.root)}Ki",
+            "memory": f"{_memory_kib()}Ki",
+            "pods": "1000",
+        }
+
     def _node_status(self) -> Obj:
-        memory = _memory_kib()
-        room = {"cpu": str(os.cpu_count() or 1), "memory": f"{memory}Ki", "pods": "1000"}
-        moment = now()
+        room, moment = self.room(), now()
 
         def condition(kind: str, holds: bool, reason: str, message: str) -> Obj:
             return {
@@ -216,6 +232,11 @@ def _memory_kib() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024
     except (ValueError, OSError):
         return 0
+
+
+def _disk_kib(path: Path) -> int:
+    """Return the size of the disk on which the pods' files lie."""
+    return shutil.disk_usage(path).total // 1024
 
 
 def _architecture() -> str:
