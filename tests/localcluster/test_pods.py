@@ -319,7 +319,7 @@ def test_an_empty_dir_is_a_folder_of_the_pod(local: Local, ns: str) -> None:
     "volume",
     [
         {"hostPath": {"path": "/"}},
-        {"configMap": {"name": "x"}},
+        {"persistentVolumeClaim": {"claimName": "x"}},
         {"nfs": {"server": "x", "path": "/"}},
     ],
 )

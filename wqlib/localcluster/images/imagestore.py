@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from wqlib.errors import ImageError
 from wqlib.localcluster.images import dockerfile as docker
+from wqlib.localcluster.images import wrappers
 from wqlib.localcluster.paths import State
 
 _NAME = re.compile(
@@ -97,14 +98,19 @@ class Images:
 
     state: State
 
+    @property
+    def site(self) -> Path:
+        """The folder that comes first on the PYTHONPATH of pods: see `podsite`."""
+        return self.state.images / "site"
+
     def prepare(self, redis_server: Path | None, redis_cli: Path | None) -> None:
         """Write the small programs that stand for `python` and `redis-server` in pods."""
-        self._write_python()
+        wrappers.write_python(self._bin("python"), self.site)
         if redis_server is None:
             found = shutil.which("redis-server") or shutil.which("valkey-server")
             redis_server = Path(found) if found else None
         if redis_server is not None:
-            self._write_redis(redis_server, redis_cli)
+            wrappers.write_redis(self._bin("redis"), redis_server, redis_cli)
 
     def names(self) -> list[str]:
         """Return the images that pods can use."""
@@ -282,38 +288,6 @@ class Images:
             for folder in {kind, "python"}
             for path in self._bin(folder).glob("*")
         }
-
-    def _write_python(self) -> None:
-        folder = self._bin("python")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        for name in ("python", "python3", version):
-            _write_program(folder / name, f'exec {shlex.quote(sys.executable)} "$@"')
-
-    def _write_redis(self, server: Path, cli: Path | None) -> None:
-        folder = self._bin("redis")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # What comes last wins in Redis, so the pod's own address is all that it listens on.
-        program = shlex.quote(str(server.resolve() if server.is_symlink() else server.absolute()))
-        _write_program(
-            folder / "redis-server",
-            f'case "$1" in --version|-v|--help|-h|--test-memory) exec {program} "$@";; esac\n'
-            f'exec {program} "$@" --bind "${{WQLIB_POD_IP:-127.0.0.1}}"'
-            ' ${WQLIB_PORT_6379:+--port "$WQLIB_PORT_6379"} --daemonize no',
-        )
-        if cli is None:
-            beside = server.with_name("redis-cli")
-            found = str(beside) if beside.exists() else shutil.which("redis-cli")
-            cli = Path(found) if found else None
-        if cli is not None:
-            _write_program(folder / "redis-cli", f'exec {shlex.quote(str(cli.absolute()))} "$@"')
-
-
-def _write_program(path: Path, line: str) -> None:
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    draft.write_text(f"#!/bin/sh\n{line}\n")
-    draft.chmod(0o700)
-    draft.replace(path)
 
 
 def remove_tree(path: Path) -> None:

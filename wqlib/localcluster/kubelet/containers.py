@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wqlib.localcluster.apimachinery.jsontypes import Obj, now
+from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.images.imagestore import Mapping, Resolved
 from wqlib.localcluster.kubelet.console import Console
-from wqlib.localcluster.kubelet.podlogs import LogWriter
+from wqlib.localcluster.kubelet.podlogs import LogWriter, parse
 from wqlib.localcluster.kubelet.processes import Process, Processes
+
+# As the kubelet cuts what a container leaves behind.
+_LAST_WORDS_BYTES = 4096
+_LAST_LOG_BYTES, _LAST_LOG_LINES = 2048, 80
 
 
 class StartError(Exception):
@@ -28,11 +33,18 @@ class Container:
     Attributes:
         state: one of `waiting`, `running`, `terminated`, as in the status.
         env, cwd, mapping: what the last start used; `exec` and probes use them too.
-        beside: processes that `exec` started.
+        beside: processes that `exec`, probes and hooks started.
+        init: whether it is an init container.
+        ending: whether it is to start no more.
+        up: set from the moment at which it counts as started.
     """
 
     spec: Obj
     folder: Path
+    init: bool = False
+    ending: bool = False
+    out_of_memory: bool = False
+    up: asyncio.Event = field(default_factory=asyncio.Event)
     restarts: int = 0
     state: Obj = field(default_factory=lambda: {"waiting": {"reason": "ContainerCreating"}})
     last_state: Obj = field(default_factory=dict)
@@ -53,14 +65,40 @@ class Container:
         name: str = self.spec["name"]
         return name
 
+    @property
+    def sidecar(self) -> bool:
+        """Whether it is an init container that goes on beside the others.
+
+        https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
+        """
+        return self.init and self.spec.get("restartPolicy") == "Always"
+
+    @property
+    def last_words_path(self) -> Path:
+        """The file that stands for `terminationMessagePath`."""
+        return self.folder / "last-words" / self.name
+
     def wait_for(self, reason: str, message: str = "") -> None:
         """Show that the container waits, and why."""
         waiting = {"reason": reason, **({"message": message} if message else {})}
         self.state = {"waiting": waiting}
+        self._down()
+
+    def start_counts(self) -> None:
+        """Show that the container has started, as its startup probe sees it."""
+        self.started = True
+        self.ready = not self.spec.get("readinessProbe")
+        self.up.set()
+
+    def _down(self) -> None:
         self.ready = self.started = False
+        self.up.clear()
 
     def status(self) -> Obj:
         """Return the container's part of the pod's status."""
+        modern = profile().modern
+        resources = self.spec.get("resources") or {}
+        requests = resources.get("requests")
         return {
             "name": self.name,
             "state": self.state,
@@ -70,7 +108,9 @@ class Container:
             "image": self.image.name if self.image else self.spec["image"],
             "imageID": f"process://{self.image.digest}" if self.image else "",
             **({"containerID": self.identifier} if self.identifier else {}),
-            "started": self.started,
+            **({"started": self.started} if modern or not self.init else {}),
+            **({"allocatedResources": requests} if modern and requests else {}),
+            **({"resources": resources} if modern and self.identifier else {}),
         }
 
     def log_path(self, run: int) -> Path:
@@ -84,6 +124,10 @@ class Container:
             StartError: the program is not there.
         """
         self.check(argv)
+        self.out_of_memory = False
+        self.last_words_path.parent.mkdir(parents=True, exist_ok=True)
+        self.last_words_path.unlink(missing_ok=True)
+        self.last_words_path.touch(0o600)
         self.log = LogWriter(self.log_path(self.restarts))
         console = self.console = Console(self.spec, self.log)
         process = None
@@ -104,21 +148,42 @@ class Container:
         self.process = process
         self.identifier = f"process://{secrets.token_hex(32)}"
         self.state = {"running": {"startedAt": now()}}
-        self.started = True
         return process
 
     async def wait(self, process: Process) -> int:
         """Wait for the end of what `launch` started; the state is `terminated` then."""
         code = await asyncio.shield(process.done)
-        for other in self.beside:
+        for other in list(self.beside):
             other.signal(signal.SIGKILL)
         if self.console:
             await self.console.drain()
         if self.log:
             self.log.close()
         self.process = self.console = None
-        self.ended(code, "Completed" if code == 0 else "Error")
+        reason = "OOMKilled" if self.out_of_memory else "Completed" if code == 0 else "Error"
+        self.ended(code, reason, self._last_words(code))
         return code
+
+    def _last_words(self, code: int) -> str:
+        """Return what the program left as its termination message."""
+        try:
+            with self.last_words_path.open("rb") as file:
+                words = file.read(_LAST_WORDS_BYTES)
+        except OSError:
+            words = b""
+        fallback = self.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError"
+        if not words and code and fallback:
+            words = self._end_of_log()
+        return words.decode(errors="replace")
+
+    def _end_of_log(self) -> bytes:
+        try:
+            raw = self.log_path(self.restarts).read_bytes()[-4 * _LAST_WORDS_BYTES :]
+        except OSError:
+            return b""
+        records = [parse(line) for line in raw.split(b"\n")]
+        lines = [r.text + (b"\n" if r.whole else b"") for r in records if r is not None]
+        return b"".join(lines[-_LAST_LOG_LINES:])[-_LAST_LOG_BYTES:]
 
     def ended(self, code: int, reason: str, message: str = "") -> None:
         """Show that the container has ended."""
@@ -133,7 +198,24 @@ class Container:
                 **({"containerID": self.identifier} if self.identifier else {}),
             }
         }
-        self.ready = self.started = False
+        self._down()
+        self.ready = self.init and code == 0
+
+    def lost(self) -> None:
+        """Show that the container never started, or left no trace, when its pod was ended."""
+        if self.last_state:
+            self.state = self.last_state
+        elif profile().modern:
+            self.state = {
+                "terminated": {
+                    "exitCode": 137,
+                    "reason": "ContainerStatusUnknown",
+                    "message": "The container could not be located when the pod was terminated",
+                    "startedAt": None,
+                    "finishedAt": None,
+                }
+            }
+        self._down()
 
     def check(self, argv: list[str]) -> None:
         """Find out before the start whether there is such a program."""

@@ -18,9 +18,11 @@ from wqlib.localcluster.apimachinery.informer import Informer, Recorder
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.images.imagestore import Images, remove_tree
 from wqlib.localcluster.kubelet import podenv
-from wqlib.localcluster.kubelet.node import NODE, Node
+from wqlib.localcluster.kubelet.following import Follower
+from wqlib.localcluster.kubelet.node import NODE, Node, room
 from wqlib.localcluster.kubelet.podworker import PodWorker
 from wqlib.localcluster.kubelet.processes import Processes
+from wqlib.localcluster.kubelet.servicenames import ServiceNames
 from wqlib.localcluster.paths import State
 
 log = logging.getLogger(__name__)
@@ -53,11 +55,13 @@ class Kubelet:
             self._pod_changed,
             {"fieldSelector": f"spec.nodeName={self.name}"},
         )
-        self.services = Informer(self.client, "/api/v1/services")
+        self.services = Informer(self.client, "/api/v1/services", self._service_changed)
+        self.follower = Follower(self.client)
+        self.names = ServiceNames(self.state.root / "service-names")
 
     async def run(self) -> None:
         """Register the node, then follow its pods for ever."""
-        node = Node(self.client, self.name, self.addresses.node, self.port)
+        node = Node(self.client, self.name, self.addresses.node, self.port, self.state.root)
         await node.register()
         others = [
             asyncio.create_task(work)
@@ -74,8 +78,7 @@ class Kubelet:
         """End all pods: ask them, wait a little, kill them."""
         workers = list(self.workers.values())
         for worker in workers:
-            worker.gone = True
-            worker.stopping.set()
+            worker.abandon()
             worker.signal(signal.SIGTERM)
         tasks = [worker.task for worker in workers if not worker.task.done()]
         if tasks:
@@ -92,6 +95,7 @@ class Kubelet:
 
     def forget(self, worker: PodWorker) -> None:
         """The pod is over and gone: remove its files."""
+        worker.volumes.close()
         self.workers.pop(worker.pod["metadata"]["uid"], None)
         remove_tree(worker.folder)
 
@@ -130,6 +134,9 @@ class Kubelet:
         ]
         return api | podenv.service_environment(services, real_ports)
 
+    def _service_changed(self, old: Obj | None, new: Obj | None) -> None:
+        self.names.changed(self.services.objects, real_ports)
+
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         if new is None:
             assert old is not None
@@ -144,6 +151,10 @@ class Kubelet:
         elif new["status"].get("phase") not in ("Succeeded", "Failed"):
             self.workers[uid] = worker = PodWorker(self, new)
             worker.update(new)
+
+    def room(self) -> Obj:
+        """Return how much the node has for pods."""
+        return room(self.state.root)
 
 
 def real_ports(obj: Obj) -> Obj:

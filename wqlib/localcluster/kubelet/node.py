@@ -9,6 +9,8 @@ import asyncio
 import logging
 import os
 import platform
+import shutil
+from pathlib import Path
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import Client
@@ -34,13 +36,15 @@ class Node:
     Args:
         address: where the machine is reached.
         port: where the kubelet's own server listens.
+        folder: where the files of its pods lie.
     """
 
-    def __init__(self, client: Client, name: str, address: str, port: int) -> None:
+    def __init__(self, client: Client, name: str, address: str, port: int, folder: Path) -> None:
         self.client = client
         self.name = name
         self.address = address
         self.port = port
+        self.folder = folder
         self._lease: Obj | None = None
 
     async def register(self) -> None:
@@ -108,16 +112,15 @@ class Node:
         }
 
     def _status(self) -> Obj:
-        memory = _memory_kib()
-        room = {"cpu": str(os.cpu_count() or 1), "memory": f"{memory}Ki", "pods": "1000"}
+        found = room(self.folder)
         conditions = [
             _condition(f"{kind}Pressure", False, reason, message)
             for kind, (reason, message) in _NO_PRESSURE.items()
         ]
         ready = "kubelet is posting ready status"
         return {
-            "capacity": room,
-            "allocatable": room,
+            "capacity": found,
+            "allocatable": found,
             "conditions": [*conditions, _condition("Ready", True, "KubeletReady", ready)],
             "addresses": [
                 {"type": "InternalIP", "address": self.address},
@@ -148,6 +151,16 @@ def _condition(kind: str, holds: bool, reason: str, message: str) -> Obj:
         "lastTransitionTime": moment,
         "reason": reason,
         "message": message,
+    }
+
+
+def room(folder: Path) -> Obj:
+    """Return how much this machine has for pods, whose files lie in `folder`."""
+    return {
+        "cpu": str(os.cpu_count() or 1),
+        "ephemeral-storage": f"{shutil.disk_usage(folder).total // 1024}Ki",
+        "memory": f"{_memory_kib()}Ki",
+        "pods": "1000",
     }
 
 

@@ -6,14 +6,19 @@ https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-e
 from __future__ import annotations
 
 import base64
+import json
 import math
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.profile import profile
+
+if TYPE_CHECKING:
+    from wqlib.localcluster.kubelet.podworker import PodWorker
 
 PORTS_ANNOTATION = "wqlib.local/ports"
 
@@ -21,9 +26,11 @@ PORTS_ANNOTATION = "wqlib.local/ports"
 Fetch = Callable[[str, str, str], Awaitable[Obj]]
 
 _SUFFIXES = {
-    "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
+    "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
+    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
 }  # fmt: skip
+# Before 1.32 the environment took only these names; a `configMapRef` may hold others.
+_OLD_NAME = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
 
 
 class ConfigError(Exception):
@@ -82,12 +89,26 @@ def service_environment(services: list[Obj], real_ports: Callable[[Obj], Obj]) -
 
 @dataclass
 class Resolver:
-    """Finds the values that a container's `env` and `envFrom` name."""
+    """Finds the values that a container's `env` and `envFrom` name.
+
+    Attributes:
+        allocatable: what the node has for pods: a container without a limit may use it all.
+        skipped: after `resolve`, what was left out of the environment, in the kubelet's words.
+    """
 
     pod: Obj
     pod_ip: str
     host_ip: str
     fetch: Fetch
+    allocatable: Obj = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, worker: PodWorker) -> Resolver:
+        """Return the resolver of a pod."""
+        kubelet = worker.kubelet
+        room = kubelet.room()
+        return cls(worker.pod, worker.address, kubelet.addresses.node, kubelet.fetch, room)
 
     async def resolve(self, container: Obj, base: dict[str, str]) -> dict[str, str]:
         """Return `base` with the container's own variables.
@@ -112,9 +133,20 @@ class Resolver:
         prefix = source.get("prefix") or ""
         for kind in ("secret", "configMap"):
             reference = source.get(f"{kind}Ref")
-            if reference is not None:
-                data = await self._data(kind, reference)
-                return {prefix + name: value for name, value in (data or {}).items()}
+            if reference is None:
+                continue
+            data = await self._data(kind, reference) or {}
+            named = {prefix + name: value for name, value in sorted(data.items())}
+            invalid = [n for n in named if not profile().modern and not _OLD_NAME.match(n)]
+            if invalid:
+                where = f"{self.pod['metadata']['namespace']}/{reference.get('name', '')}"
+                self.skipped.append(
+                    f"Keys [{', '.join(invalid)}] from the EnvFrom {kind} {where} were skipped"
+                    " since they are considered invalid environment variable names."
+                )
+            # A process could not even be started with a NUL in its environment.
+            kept = {n: v for n, v in named.items() if n not in invalid}
+            return {n: v.replace("\0", "") for n, v in kept.items()}
         return {}
 
     async def _data(self, kind: str, reference: Obj) -> dict[str, str] | None:
@@ -148,12 +180,13 @@ class Resolver:
             where = f"{self.pod['metadata']['namespace']}/{reference.get('name', '')}"
             raise ConfigError(f"couldn't find key {key} in {word} {where}")
         if "fieldRef" in source:
-            return self._field(source["fieldRef"].get("fieldPath", ""))
+            return self.field(source["fieldRef"].get("fieldPath", ""))
         if "resourceFieldRef" in source:
-            return self._resource(source["resourceFieldRef"], container)
+            return self.resource(source["resourceFieldRef"], container)
         raise ConfigError(f"valueFrom {', '.join(source)} is not supported by the local cluster")
 
-    def _field(self, path: str) -> str:
+    def field(self, path: str) -> str:
+        """Return the value of one of the pod's own fields."""
         metadata, spec = self.pod["metadata"], self.pod["spec"]
         fixed = {
             "metadata.name": metadata["name"],
@@ -168,14 +201,23 @@ class Resolver:
         }
         if path in fixed:
             return str(fixed[path])
+        whole = re.match(r"^metadata\.(labels|annotations)$", path)
+        if whole:
+            values: Obj = metadata.get(whole[1]) or {}
+            return "\n".join(f"{k}={json.dumps(v)}" for k, v in sorted(values.items()))
         found = re.match(r"^metadata\.(labels|annotations)\['(.+)'\]$", path)
         if found:
-            values: dict[str, Any] = metadata.get(found[1]) or {}
+            values = metadata.get(found[1]) or {}
             return str(values.get(found[2], ""))
         raise ConfigError(f"unsupported fieldPath: {path}")
 
-    def _resource(self, reference: Obj, container: Obj) -> str:
+    def resource(self, reference: Obj, container: Obj) -> str:
+        """Return a limit or a request of a container, in units of the divisor, rounded up."""
         part, _, name = reference.get("resource", "").partition(".")
-        found = ((container.get("resources") or {}).get(part) or {}).get(name)
+        resources = container.get("resources") or {}
+        found = (resources.get(part) or {}).get(name)
+        if found is None and part == "limits":
+            found = self.allocatable.get(name)
         divisor = quantity(reference.get("divisor") or "1") or 1.0
-        return str(math.ceil(quantity(found) / divisor)) if found else "0"
+        # Rounded first, for 0.3 / 0.1 is a little more than 3 to a computer.
+        return str(math.ceil(round(quantity(found or "0") / divisor, 6)))

@@ -3,54 +3,131 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Coroutine
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.kubelet import probes
+from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.kubelet import hooks, probes
 from wqlib.localcluster.kubelet.containers import Container
 
 if TYPE_CHECKING:
     from wqlib.localcluster.kubelet.podworker import PodWorker
 
+# A container that is not ready yet is asked more often than its manifest says, for life is faster
+# here. What such a question finds wrong is not yet worth an event.
+_EAGER_SECONDS = 0.1
+_QUIET_SECONDS = 1.0
+
 
 def start(worker: PodWorker, container: Container) -> list[asyncio.Task[Any]]:
-    """Start asking; returns the tasks that ask."""
-    tasks = []
-    readiness, liveness = (
-        container.spec.get("readinessProbe"),
-        container.spec.get("livenessProbe"),
-    )
+    """Start asking a container that runs; returns the tasks that ask."""
+    if container.spec.get("startupProbe"):
+        return [worker.background(_startup(worker, container))]
+    container.start_counts()
+    return _others(worker, container)
 
-    def once(probe: Obj) -> Coroutine[Any, Any, str]:
-        async def run(command: list[str], seconds: float) -> tuple[int, str]:
-            return await worker.run_command(container, command, seconds)
 
-        return probes.ask(probe, worker.address, worker.real_port, run)
+def _others(worker: PodWorker, container: Container) -> list[asyncio.Task[Any]]:
+    found = []
+    if container.spec.get("readinessProbe"):
+        found.append(worker.background(_readiness(worker, container)))
+    if container.spec.get("livenessProbe"):
+        found.append(worker.background(_liveness(worker, container)))
+    return found
 
-    def readiness_changed(well: bool, why: str) -> None:
-        container.ready = well
+
+async def _startup(worker: PodWorker, container: Container) -> None:
+    others: list[asyncio.Task[Any]] = []
+
+    def verdict(well: bool) -> bool:
         if not well:
-            text = f"Readiness probe failed: {why}"
-            worker.event("Unhealthy", text, container, kind="Warning")
+            _kill(worker, container, "startup")
+            return True
+        container.start_counts()
+        others.extend(_others(worker, container))
         worker.publish()
+        return True
 
-    def liveness_changed(well: bool, why: str) -> None:
-        if not well and container.process:
-            text = f"Liveness probe failed: {why}"
-            worker.event("Unhealthy", text, container, kind="Warning")
-            text = f"Container {container.name} failed liveness probe, will be restarted"
-            worker.event("Killing", text, container)
-            container.process.signal(signal.SIGTERM)
-            grace = worker.pod["spec"].get("terminationGracePeriodSeconds", 30)
-            loop = asyncio.get_running_loop()
-            loop.call_later(grace, container.process.signal, signal.SIGKILL)
+    try:
+        await _watch(worker, container, "startup", verdict, eager=True)
+        await asyncio.gather(*others)
+    finally:
+        for task in others:
+            task.cancel()
 
-    if readiness:
-        work = probes.watch(readiness, lambda: once(readiness), readiness_changed, eager=True)
-        tasks.append(worker.background(work))
-    if liveness:
-        work = probes.watch(liveness, lambda: once(liveness), liveness_changed, eager=False)
-        tasks.append(worker.background(work))
-    return tasks
+
+async def _readiness(worker: PodWorker, container: Container) -> None:
+    def verdict(well: bool) -> bool:
+        if container.ready != well:
+            container.ready = well
+            worker.publish()
+        return False
+
+    await _watch(worker, container, "readiness", verdict, eager=True)
+
+
+async def _liveness(worker: PodWorker, container: Container) -> None:
+    def verdict(well: bool) -> bool:
+        if not well:
+            _kill(worker, container, "liveness")
+        return not well
+
+    await _watch(worker, container, "liveness", verdict, eager=False)
+
+
+def _kill(worker: PodWorker, container: Container, kind: str) -> None:
+    """End a container that is not well; its restart policy says what comes next."""
+    why = f"Container {container.name} failed {kind} probe"
+    if worker.policy(container) != "Never":
+        why += ", will be restarted"
+    elif len(worker.main) == 1:
+        why = ""
+    grace = (container.spec.get(f"{kind}Probe") or {}).get("terminationGracePeriodSeconds", -1)
+    worker.background(hooks.end(worker, container, why, float(grace)))
+
+
+async def _watch(
+    worker: PodWorker,
+    container: Container,
+    kind: str,
+    verdict: Callable[[bool], bool],
+    *,
+    eager: bool,
+) -> None:
+    """Ask until `verdict` returns True; it gets what the thresholds make of the answers.
+
+    Args:
+        eager: ask more often until the first success.
+    """
+    probe: Obj = container.spec[f"{kind}Probe"]
+    loop = asyncio.get_running_loop()
+    period = float(probe.get("periodSeconds", 10))
+    await asyncio.sleep(float(probe.get("initialDelaySeconds") or 0))
+    count = probes.Count.of(probe)
+    told = loop.time() + min(_QUIET_SECONDS, period) - period
+
+    async def run(command: list[str], seconds: float) -> tuple[int, str]:
+        return await worker.run_command(container, command, seconds)
+
+    while True:
+        answer = await probes.ask(probe, worker.address, worker.real_port, run)
+        eager = eager and not answer.well
+        # Between two questions of its own period an eager one counts only when it is answered well.
+        due = not eager or loop.time() - told >= period
+        if due and not answer.well:
+            told = loop.time()
+            _complain(worker, container, kind, answer)
+        if answer.known and (due or answer.well):
+            found = count.take(answer.well)
+            if found is not None and verdict(found):
+                return
+        await asyncio.sleep(min(period, _EAGER_SECONDS) if eager else period)
+
+
+def _complain(worker: PodWorker, container: Container, kind: str, answer: probes.Answer) -> None:
+    failed = "failed"
+    if not answer.known:
+        failed = "errored and resulted in unknown state" if profile().modern else "errored"
+    text = f"{kind.capitalize()} probe {failed}: {answer.why}"
+    worker.event("Unhealthy", text, container, kind="Warning")

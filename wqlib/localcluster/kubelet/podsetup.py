@@ -11,13 +11,16 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wqlib.localcluster.images import imagestore
-from wqlib.localcluster.kubelet import podenv
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.images import imagestore, podsite
+from wqlib.localcluster.kubelet import podenv, servicenames, strays
 from wqlib.localcluster.kubelet.containers import Container
 from wqlib.localcluster.kubelet.podenv import ConfigError
 
 if TYPE_CHECKING:
     from wqlib.localcluster.kubelet.podworker import PodWorker
+
+_LAST_WORDS = "/dev/termination-log"
 
 
 async def configure(worker: PodWorker, container: Container) -> list[str]:
@@ -25,26 +28,25 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
     image = container.image
     assert image is not None
     spec, pod = container.spec, worker.pod
-    root = _root(worker, container)
-    volumes = _volumes(worker, container)
-    folders = [*volumes, ("/", root)]
-    mapping = container.mapping = imagestore.Mapping(folders, image.programs)
-    resolver = podenv.Resolver(
-        pod, worker.address, worker.kubelet.addresses.node, worker.kubelet.fetch
-    )
-    base = {
-        **worker.kubelet.base_environment(),
-        "PATH": imagestore.base_path(image),
-        "HOME": str(_folder(worker, "home")),
-        "TMPDIR": str(dict(volumes).get("/tmp", _folder(worker, "tmp"))),
-        "HOSTNAME": pod["metadata"]["name"],
-        "WQLIB_POD_IP": worker.address,
-        **{f"WQLIB_PORT_{inside}": str(real) for inside, real in worker.ports.items()},
-        **{name: mapping.text(value) for name, value in image.env.items()},
-    }
+    resolver = podenv.Resolver.of(worker)
     # References such as $(NAME) see Services and what the manifest declares, nothing else.
     env = await resolver.resolve(spec, worker.kubelet.service_environment(pod))
+    for text in resolver.skipped:
+        worker.kubelet.recorder.event(pod, "InvalidEnvironmentVariableNames", text, kind="Warning")
+    mounts = _mounts(worker, spec, env)
+    root = _root(worker, container, mounts)
+    folders = [(inside, place) for inside, place in mounts.items() if inside != "/"]
+    last_words = os.path.normpath(spec.get("terminationMessagePath") or _LAST_WORDS)
+    folders.append((last_words, container.last_words_path))
+    # The longest come first, for a volume may lie in another.
+    folders.sort(key=lambda pair: -len(pair[0]))
+    mapping = container.mapping = imagestore.Mapping(
+        [*folders, ("/", mounts.get("/", root))], image.programs
+    )
+    base = _base_environment(worker, container, mounts)
     container.env = base | {name: mapping.text(value) for name, value in env.items()}
+    if "PYTHONPATH" in base and base["PYTHONPATH"] != container.env["PYTHONPATH"]:
+        container.env["PYTHONPATH"] = f"{base['PYTHONPATH']}:{container.env['PYTHONPATH']}"
     command = spec.get("command")
     arguments = spec.get("args")
     if command is None:
@@ -58,20 +60,84 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
     return [mapping.text(podenv.expand(str(word), env)) for word in argv]
 
 
-def _root(worker: PodWorker, container: Container) -> Path:
+def _base_environment(
+    worker: PodWorker, container: Container, mounts: dict[str, Path]
+) -> dict[str, str]:
+    """Return what a container gets besides what its manifest says."""
+    image, metadata = container.image, worker.pod["metadata"]
+    assert image is not None
+    env = {
+        **worker.kubelet.base_environment(),
+        "PATH": imagestore.base_path(image),
+        "HOME": str(_folder(worker, "home")),
+        "TMPDIR": str(mounts.get("/tmp", _folder(worker, "tmp"))),
+        "HOSTNAME": host_name(worker.pod),
+        "WQLIB_POD_IP": worker.address,
+        **{f"WQLIB_PORT_{inside}": str(real) for inside, real in worker.ports.items()},
+        **{name: container.mapping.text(value) for name, value in image.env.items()},
+        strays.MARK: worker.mark(container),
+    }
+    if servicenames.wanted(worker.pod):
+        site = str(worker.kubelet.images.site)
+        env[podsite.NAMES] = str(worker.kubelet.names.path)
+        env[podsite.NAMESPACE] = metadata["namespace"]
+        env["PYTHONPATH"] = ":".join(filter(None, [site, env.get("PYTHONPATH")]))
+    return env
+
+
+def host_name(pod: Obj) -> str:
+    """Return what a pod calls itself: at most 63 characters, as a Linux host name has."""
+    return str(pod["spec"].get("hostname") or pod["metadata"]["name"])[:63].rstrip("-.")
+
+
+def _root(worker: PodWorker, container: Container, mounts: dict[str, Path]) -> Path:
     """Return the container's file tree: the image itself when it is read-only anyway."""
     image = container.image
     assert image is not None
     if image.root is None:
-        return _folder(worker, f"root-{container.name}")
-    if (container.spec.get("securityContext") or {}).get("readOnlyRootFilesystem"):
-        return image.root
+        own = _folder(worker, f"root-{container.name}")
+        _link_volumes(own, mounts)
+        return own
     own = worker.folder / f"root-{container.name}"
+    read_only = (container.spec.get("securityContext") or {}).get("readOnlyRootFilesystem")
+    if read_only and not any(_known_to(image.root, inside) for inside in mounts):
+        return image.root
     if not own.exists():
         shutil.copytree(image.root, own)
         for path in [own, *own.rglob("*")]:
             path.chmod(path.stat().st_mode | 0o200)
+        _link_volumes(own, mounts)
     return own
+
+
+def _known_to(root: Path, inside: str) -> bool:
+    """Tell whether a program could meet this mount by a path relative to the image's folders."""
+    parent = root / os.path.dirname(inside).lstrip("/")
+    return parent != root and parent.is_dir()
+
+
+def _link_volumes(root: Path, mounts: dict[str, Path]) -> None:
+    """Show each volume where it is mounted, for paths that are relative to the image."""
+    for inside, place in sorted(mounts.items()):
+        link = root / inside.lstrip("/")
+        if inside == "/" or not link.parent.resolve().is_relative_to(root.resolve()):
+            continue
+        link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if link.is_symlink() or link.is_file():
+            link.unlink()
+        elif link.is_dir():
+            shutil.rmtree(link)
+        link.symlink_to(place)
+
+
+def _mounts(worker: PodWorker, spec: Obj, env: dict[str, str]) -> dict[str, Path]:
+    """Return where the container's volumes lie, by the paths that it knows them by."""
+    found = {}
+    for mount in spec.get("volumeMounts") or []:
+        place = worker.volumes.place(spec, mount, env)
+        if place is not None:
+            found[os.path.normpath("/" + str(mount["mountPath"]).lstrip("/"))] = place
+    return found
 
 
 def _working_folder(worker: PodWorker, root: Path, inside: str) -> Path:
@@ -89,15 +155,3 @@ def _folder(worker: PodWorker, name: str) -> Path:
     folder = worker.folder / name
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
-
-
-def _volumes(worker: PodWorker, container: Container) -> list[tuple[str, Path]]:
-    """Return where the container's emptyDir volumes lie."""
-    found = []
-    empty = {v["name"] for v in worker.pod["spec"].get("volumes") or [] if "emptyDir" in v}
-    for mount in container.spec.get("volumeMounts") or []:
-        if mount["name"] in empty:
-            found.append(
-                (os.path.normpath(mount["mountPath"]), _folder(worker, f"volumes/{mount['name']}"))
-            )
-    return found

@@ -19,24 +19,29 @@ from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import pod_path
 from wqlib.localcluster.apimachinery.jsontypes import Obj, now
 from wqlib.localcluster.images import imagestore
-from wqlib.localcluster.kubelet import podenv, podprobes, podsetup
-from wqlib.localcluster.kubelet.containers import Container, StartError
-from wqlib.localcluster.kubelet.podenv import ConfigError
-from wqlib.localcluster.kubelet.podstatus import pod_status
+from wqlib.localcluster.kubelet import hooks, podenv, podruns
+from wqlib.localcluster.kubelet.containers import Container
+from wqlib.localcluster.kubelet.podstatus import OWN_CONDITIONS, pod_status
+from wqlib.localcluster.kubelet.volumes import Volumes
 
 if TYPE_CHECKING:
     from wqlib.localcluster.kubelet.kubelet import Kubelet
 
 log = logging.getLogger(__name__)
 
-_FIRST_BACKOFF = 10.0
-_LONGEST_BACKOFF = 300.0
-_RESET_AFTER = 600.0
-_IGNORED_VOLUMES = ("kube-api-access-", "default-token-")
-
 
 class PodWorker:
-    """Brings one pod to life, keeps its status true, and ends it."""
+    """Brings one pod to life, keeps its status true, and ends it.
+
+    Attributes:
+        sandbox: whether its volumes are there and it has its address.
+        initialized: whether its init containers have done their part.
+        stopping: set when its processes are to end; `deadline` says when at the latest.
+        deleted: set when somebody deleted it.
+        over: whether nothing of it runs any more.
+        conditions: those that the kubelet set last; `others` are set by others.
+        failure: the reason and the message of a pod that failed as a whole.
+    """
 
     def __init__(self, kubelet: Kubelet, pod: Obj) -> None:
         self.kubelet = kubelet
@@ -45,14 +50,21 @@ class PodWorker:
         self.address = kubelet.addresses.pod()
         self.ports: dict[str, int] = {}
         spec = pod["spec"]
-        self.init = [Container(c, self.folder) for c in spec.get("initContainers") or []]
+        self.init = [Container(c, self.folder, init=True) for c in spec.get("initContainers") or []]
         self.main = [Container(c, self.folder) for c in spec["containers"]]
-        self.stopping = asyncio.Event()
-        self.gone = False
+        for container in self.containers if self.init else []:
+            container.wait_for("PodInitializing")
+        self.volumes = Volumes(self)
+        self.stopping, self.deleted = asyncio.Event(), asyncio.Event()
+        self.gone = self.over = self.sandbox = self.initialized = False
         self.failure: tuple[str, str] | None = None
         self.started_at = now()
         self.conditions: dict[str, Obj] = {}
-        self._deadline: float | None = None
+        self.others: dict[str, Obj] = {}
+        self.deadline: float | None = None
+        self._began = asyncio.get_running_loop().time()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at: int | None = None
         self._outbox: asyncio.Queue[Obj | None] = asyncio.Queue()
         self._last: Obj | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -62,19 +74,41 @@ class PodWorker:
     def containers(self) -> list[Container]:
         return [*self.init, *self.main]
 
+    @property
+    def full_name(self) -> str:
+        """The pod's name in the messages of a kubelet."""
+        metadata = self.pod["metadata"]
+        return f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
+
+    def mark(self, container: Container) -> str:
+        """Return what tells the processes of one run of a container from all others."""
+        uid = self.pod["metadata"]["uid"]
+        return f"{self.kubelet.processes.mark}.{uid}.{container.name}.{container.restarts}"
+
     def find(self, name: str) -> Container | None:
         """Return the container of that name."""
         return next((c for c in self.containers if c.name == name), None)
 
     def update(self, pod: Obj) -> None:
         """Take in a new version of the pod; it may ask to end."""
-        self.pod = pod
+        before, self.pod = self.pod, pod
+        for condition in (pod.get("status") or {}).get("conditions") or []:
+            # Remembered, for an update of ours may just have overwritten it.
+            if condition["type"] not in OWN_CONDITIONS:
+                self.others[condition["type"]] = condition
+        self._set_alarm()
+        for name in ("labels", "annotations"):
+            if before["metadata"].get(name) != pod["metadata"].get(name):
+                self.volumes.refresh()
+                break
         if pod["metadata"].get("deletionTimestamp"):
+            self.deleted.set()
             self._terminate(float(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
 
     def vanish(self) -> None:
         """The pod is gone from the API: end its processes at once."""
         self.gone = True
+        self.deleted.set()
         self._terminate(0.0)
 
     def publish(self) -> None:
@@ -105,32 +139,71 @@ class PodWorker:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def policy(self, container: Container) -> str:
+        """Return the restart policy of a container."""
+        policy = str(self.pod["spec"].get("restartPolicy", "Always"))
+        if container.sidecar:
+            return "Always"
+        return "OnFailure" if container.init and policy == "Always" else policy
+
+    def abandon(self) -> None:
+        """The node goes down: start nothing more, and tell the API nothing."""
+        self.gone = True
+        self.stopping.set()
+        self.deleted.set()
+
     def _terminate(self, grace: float) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
-        if self._deadline is not None and deadline >= self._deadline:
+        if self.deadline is not None and deadline >= self.deadline:
             return
-        first, self._deadline = self._deadline is None, deadline
+        first, self.deadline = self.deadline is None, deadline
         if grace <= 0:
             self.signal(signal.SIGKILL)
         elif first:
-            for container in self.main:
-                if container.process:
-                    self.event("Killing", f"Stopping container {container.name}", container)
-            self.signal(signal.SIGTERM)
-        loop.call_later(max(grace, 0), self.signal, signal.SIGKILL)
+            for container in self.containers:
+                if not container.sidecar:
+                    self.background(hooks.end(self, container, grace=grace))
+        loop.call_later(grace + hooks.LEAST_GRACE, self.signal, signal.SIGKILL)
+        if not first:
+            loop.call_later(max(grace, 0), self.signal, signal.SIGKILL)
         self.stopping.set()
+
+    def _set_alarm(self) -> None:
+        """End the pod when its `activeDeadlineSeconds` are over; they may be changed."""
+        seconds = self.pod["spec"].get("activeDeadlineSeconds")
+        if seconds == self._alarm_at or self.over:
+            return
+        self._alarm_at = seconds
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if seconds is not None:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_at(self._began + float(seconds), self._too_long)
+
+    def _too_long(self) -> None:
+        if self.over or self.deadline is not None:
+            return
+        text = "Pod was active on the node longer than the specified deadline"
+        self.failure = ("DeadlineExceeded", text)
+        self.kubelet.recorder.event(self.pod, *self.failure)
+        self._terminate(float(self.pod["spec"].get("terminationGracePeriodSeconds") or 0))
 
     async def _run(self) -> None:
         sender = asyncio.get_running_loop().create_task(self._send())
+        self._set_alarm()
         try:
             await self._live()
         except Exception:
             log.exception("pod %s", self.pod["metadata"]["name"])
             self.failure = ("KubeletError", "the local cluster failed; see its daemon.log")
+            self.signal(signal.SIGKILL)
         finally:
+            self.over = True
             for task in list(self._tasks):
                 task.cancel()
+            if self._alarm is not None:
+                self._alarm.cancel()
         self.publish()
         self._outbox.put_nowait(None)
         await sender
@@ -140,7 +213,7 @@ class PodWorker:
             self.kubelet.forget(self)
 
     async def _live(self) -> None:
-        problem = self._unsupported()
+        problem = self.volumes.unsupported()
         if problem:
             self.failure = ("VolumeNotSupported", problem)
             self.kubelet.recorder.event(self.pod, "FailedMount", problem, kind="Warning")
@@ -148,24 +221,58 @@ class PodWorker:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._publish_ports()
         self.publish()
+        if not await self.volumes.mount():
+            return
+        self.sandbox = True
+        sidecars: list[tuple[Container, asyncio.Task[bool]]] = []
+        try:
+            await self._run_all(sidecars)
+        finally:
+            await self._end_sidecars(sidecars)
+
+    async def _run_all(self, sidecars: list[tuple[Container, asyncio.Task[bool]]]) -> None:
+        """Run the init containers one after the other, then the others together."""
         for container in self.init:
-            if not await self._container(container, once=True):
+            if container.sidecar:
+                task = self.background(podruns.keep(self, container))
+                sidecars.append((container, task))
+                if not await self._is_up(container):
+                    return
+            elif not await podruns.keep(self, container):
                 return
-        runs = [self.background(self._container(container)) for container in self.main]
-        await asyncio.gather(*runs)
+            self.publish()
+        self.initialized = True
+        await asyncio.gather(*[self.background(podruns.keep(self, c)) for c in self.main])
+
+    async def _is_up(self, container: Container) -> bool:
+        up = asyncio.ensure_future(container.up.wait())
+        ending = asyncio.ensure_future(self.stopping.wait())
+        await asyncio.wait({up, ending}, return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+        ending.cancel()
+        return not self.stopping.is_set()
+
+    async def _end_sidecars(self, sidecars: list[tuple[Container, asyncio.Task[bool]]]) -> None:
+        """End what ran beside the main containers, the last one first."""
+        loop = asyncio.get_running_loop()
+        for container, task in reversed(sidecars):
+            container.ending = True
+            grace = -1.0 if self.deadline is None else max(self.deadline - loop.time(), 0.1)
+            await hooks.end(self, container, grace=grace)
+            if container.process is None:
+                task.cancel()
+            await asyncio.wait({task})
 
     async def _finish(self) -> None:
         """When the pod was deleted, tell the API that its processes have ended."""
-        await self._deleted()
+        await self.deleted.wait()
+        if self.gone:
+            return
         metadata = self.pod["metadata"]
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
         with contextlib.suppress(ApiError, OSError):
             path = pod_path(metadata["namespace"], metadata["name"])
             await self.kubelet.client.delete(path, **options)
-
-    async def _deleted(self) -> None:
-        """Wait until somebody deletes the pod, which has nothing to run any more."""
-        await self.stopping.wait()
 
     async def _send(self) -> None:
         metadata = self.pod["metadata"]
@@ -192,18 +299,6 @@ class PodWorker:
                 break
             status = newer
         return status
-
-    def _unsupported(self) -> str:
-        for volume in self.pod["spec"].get("volumes") or []:
-            kinds = sorted(set(volume) - {"name"})
-            if kinds == ["emptyDir"] or volume["name"].startswith(_IGNORED_VOLUMES):
-                continue
-            return (
-                f'volume "{volume["name"]}" of kind {", ".join(kinds)} is not supported by the'
-                " local cluster yet, which runs pods as plain processes; use environment"
-                " variables instead"
-            )
-        return ""
 
     async def _publish_ports(self) -> None:
         """Where pods share one address, say which port stands for which."""
@@ -238,7 +333,7 @@ class PodWorker:
             raise ValueError(f"the pod has no port named {port}")
         return self.ports.get(str(port), int(port))
 
-    async def _pause(self, seconds: float) -> bool:
+    async def pause(self, seconds: float) -> bool:
         """Wait; returns True when the pod is to end."""
         try:
             await asyncio.wait_for(self.stopping.wait(), seconds)
@@ -246,146 +341,26 @@ class PodWorker:
             return False
         return True
 
-    async def _container(self, container: Container, *, once: bool = False) -> bool:
-        """Run a container as often as its restart policy says; returns whether it ended well."""
-        policy = self.pod["spec"].get("restartPolicy", "Always")
-        if once and policy == "Always":
-            policy = "OnFailure"
-        loop, delay = asyncio.get_running_loop(), 0.0
-        while not self.stopping.is_set():
-            argv = await self._prepare(container)
-            if argv is None:
-                break
-            began = loop.time()
-            code = await self._one_run(container, argv)
-            self.publish()
-            if self.stopping.is_set() or policy == "Never" or (policy == "OnFailure" and code == 0):
-                return code == 0
-            if loop.time() - began > _RESET_AFTER:
-                delay = 0.0
-            if delay and await self._back_off(container, delay):
-                break
-            delay = min(max(delay * 2, _FIRST_BACKOFF), _LONGEST_BACKOFF)
-            if "terminated" in container.state:
-                container.last_state = container.state
-            container.restarts += 1
-        self._give_up(container)
-        return False
-
-    def _give_up(self, container: Container) -> None:
-        """Show the end of a container that was waiting when the pod was stopped."""
-        if "waiting" in container.state and self.stopping.is_set() and container.last_state:
-            container.state = container.last_state
-
-    async def _back_off(self, container: Container, delay: float) -> bool:
-        metadata = self.pod["metadata"]
-        which = f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
-        text = f"restarting failed container={container.name} pod={which}"
-        container.last_state = container.state
-        container.wait_for("CrashLoopBackOff", f"back-off {_span(delay)} {text}")
-        self.event(
-            "BackOff",
-            f"Back-off restarting failed container {container.name} in pod {which}",
-            container,
-            kind="Warning",
-        )
-        self.publish()
-        return await self._pause(delay)
-
-    async def _prepare(self, container: Container) -> list[str] | None:
-        """Find the image and the environment; returns the command, or None when to end."""
-        delay = _FIRST_BACKOFF
-        while not self.stopping.is_set():
-            try:
-                container.image = self.kubelet.images.resolve(container.spec["image"])
-                name = container.spec["image"]
-                text = f'Container image "{name}" already present on machine'
-                self.event("Pulled", text, container)
-                return await podsetup.configure(self, container)
-            except imagestore.ImageMissing as error:
-                delay, ended = await self._without_image(container, str(error), delay)
-                if ended:
-                    return None
-            except ConfigError as error:
-                container.wait_for("CreateContainerConfigError", str(error))
-                self.event("Failed", f"Error: {error}", container, kind="Warning")
-                self.publish()
-                if await self._pause(1.0):
-                    return None
-        return None
-
-    async def _without_image(
-        self, container: Container, why: str, delay: float
-    ) -> tuple[float, bool]:
-        name = container.spec["image"]
-        invalid = "invalid reference format" in why
-        if invalid:
-            why = f'Failed to apply default image tag "{name}": {why}'
-            container.wait_for("InvalidImageName", why)
-        elif container.spec.get("imagePullPolicy") == "Never":
-            why = f'Container image "{name}" is not present with pull policy of Never: {why}'
-            container.wait_for("ErrImageNeverPull", why)
-        else:
-            self.event("Pulling", f'Pulling image "{name}"', container)
-            why = f'Failed to pull image "{name}": {why}'
-            container.wait_for("ErrImagePull", why)
-        self.event("Failed", why, container, kind="Warning")
-        if container.state["waiting"]["reason"] == "ErrImagePull":
-            self.event("Failed", "Error: ErrImagePull", container, kind="Warning")
-        self.publish()
-        if await self._pause(2.0):
-            return delay, True
-        if not invalid and container.spec.get("imagePullPolicy") != "Never":
-            container.wait_for("ImagePullBackOff", f'Back-off pulling image "{name}": {why}')
-            self.event("BackOff", f'Back-off pulling image "{name}"', container)
-            self.event("Failed", "Error: ImagePullBackOff", container, kind="Warning")
-            self.publish()
-        # An image that was built meanwhile is seen soon, not only after the whole back-off.
-        for _ in range(int(delay)):
-            if await self._pause(1.0):
-                return delay, True
-            if self._has_image(name):
-                break
-        return min(delay * 2, _LONGEST_BACKOFF), False
-
-    def _has_image(self, name: str) -> bool:
-        try:
-            self.kubelet.images.resolve(name)
-        except imagestore.ImageMissing:
-            return False
-        return True
-
-    async def _one_run(self, container: Container, argv: list[str]) -> int:
-        self.event("Created", f"Created container: {container.name}", container)
-        try:
-            process = container.launch(self.kubelet.processes, argv)
-        except StartError as error:
-            text = f"failed to start container {container.name!r}: {error}"
-            container.ended(128, "StartError", text)
-            self.event("Failed", f"Error: {text}", container, kind="Warning")
-            return 128
-        if self._deadline is not None:
-            process.signal(signal.SIGKILL)
-        self.event("Started", f"Started container {container.name}", container)
-        asking = podprobes.start(self, container)
-        container.ready = not container.spec.get("readinessProbe")
-        self.publish()
-        try:
-            return await container.wait(process)
-        finally:
-            for task in asking:
-                task.cancel()
-
     async def run_command(
         self, container: Container, command: list[str], seconds: float
     ) -> tuple[int, str]:
-        """Run a command beside the container's program; returns its exit code and output."""
+        """Run a command beside the container's program; returns its exit code and output.
+
+        Raises:
+            TimeoutError: it took longer than that, and was killed.
+        """
         read, write = os.pipe()
         command = [container.mapping.text(word) for word in command]
-        process = self.kubelet.processes.spawn(
-            command, container.env, container.cwd, stdout=write, stderr=subprocess.STDOUT
-        )
-        os.close(write)
+        try:
+            process = self.kubelet.processes.spawn(
+                command, container.env, container.cwd, stdout=write, stderr=subprocess.STDOUT
+            )
+        except BaseException:
+            os.close(read)
+            raise
+        finally:
+            os.close(write)
+        hooks.beside(container, process)
         os.set_blocking(read, False)
         try:
             code = await asyncio.wait_for(asyncio.shield(process.done), seconds)
@@ -393,15 +368,7 @@ class PodWorker:
                 output = os.read(read, 10_240)
             except BlockingIOError:
                 output = b""
-            return code, output.decode(errors="replace").strip()
-        except TimeoutError:
-            process.signal(signal.SIGKILL)
-            raise
+            return code, output.decode(errors="replace")
         finally:
+            process.signal(signal.SIGKILL)
             os.close(read)
-
-
-def _span(seconds: float) -> str:
-    """Return a span of time as Go prints it: `10s`, `1m20s`, `5m0s`."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

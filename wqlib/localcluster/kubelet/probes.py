@@ -7,91 +7,139 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from wqlib.localcluster.apimachinery.jsontypes import Obj
-
-# A container that is not ready yet is asked more often than the manifest says: life is faster
-# here than on a real node, where images are pulled first.
-_EAGER_SECONDS = 0.1
+from wqlib.localcluster.apimachinery.profile import profile
 
 RunCommand = Callable[[list[str], float], Awaitable[tuple[int, str]]]
 FindPort = Callable[[int | str], int]
 
 
-async def ask(probe: Obj, address: str, port_of: FindPort, run: RunCommand) -> str:
-    """Ask once; returns an empty string when all is well, otherwise what is wrong."""
+@dataclass(frozen=True)
+class Answer:
+    """What a probe found out.
+
+    Attributes:
+        why: what is wrong, in the words of a real kubelet; means nothing when all is well.
+        known: False when the probe itself could not be done.
+    """
+
+    well: bool
+    why: str = ""
+    known: bool = True
+
+
+async def ask(probe: Obj, address: str, port_of: FindPort, run: RunCommand) -> Answer:
+    """Ask once."""
     seconds = float(probe.get("timeoutSeconds", 1))
     try:
         if "exec" in probe:
-            code, output = await run(list(probe["exec"].get("command") or []), seconds)
-            return "" if code == 0 else output or f"exit code {code}"
+            return await _exec(list(probe["exec"].get("command") or []), run, seconds)
         if "tcpSocket" in probe:
-            port = port_of(probe["tcpSocket"]["port"])
-            await asyncio.wait_for(_connect(address, port), seconds)
-            return ""
+            wanted = probe["tcpSocket"]
+            return await _tcp(wanted.get("host") or address, port_of(wanted["port"]), seconds)
         if "httpGet" in probe:
-            wanted = probe["httpGet"]
-            port = port_of(wanted["port"])
-            path = wanted.get("path") or "/"
-            code = await asyncio.wait_for(_http(address, port, path), seconds)
-            return "" if 200 <= code < 400 else f"HTTP probe failed with statuscode: {code}"
-    except TimeoutError:
-        return f"probe timed out after {seconds:g}s"
-    except (OSError, ValueError) as error:
-        return str(error)
-    return "this kind of probe is not supported by the local cluster"
+            return await _http(probe["httpGet"], address, port_of, seconds)
+    except ValueError as error:
+        return Answer(False, str(error), known=False)
+    kind = ", ".join(sorted(set(probe) & {"grpc"})) or "this kind"
+    return Answer(False, f"the local cluster does not know probes of {kind}", known=False)
 
 
-async def _connect(address: str, port: int) -> None:
-    _, writer = await asyncio.open_connection(address, port)
-    writer.close()
-
-
-async def _http(address: str, port: int, path: str) -> int:
-    reader, writer = await asyncio.open_connection(address, port)
+async def _exec(command: list[str], run: RunCommand, seconds: float) -> Answer:
     try:
-        request = f"GET {path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: kube-probe/1.33\r\n\r\n"
-        writer.write(request.encode())
+        code, output = await run(command, seconds)
+    except TimeoutError:
+        why = f'command "{" ".join(command)}" timed out' if profile().modern else ""
+        return Answer(False, why)
+    except OSError as error:
+        return Answer(False, str(error), known=False)
+    return Answer(code == 0, output)
+
+
+async def _tcp(host: str, port: int, seconds: float) -> Answer:
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), seconds)
+        writer.close()
+    except TimeoutError:
+        return Answer(False, f"dial tcp {host}:{port}: i/o timeout")
+    except OSError as error:
+        return Answer(False, _dial(host, port, error))
+    return Answer(True)
+
+
+def _dial(host: str, port: int, error: OSError) -> str:
+    words = os.strerror(error.errno).lower() if error.errno else str(error)
+    return f"dial tcp {host}:{port}: connect: {words}"
+
+
+async def _http(wanted: Obj, address: str, port_of: FindPort, seconds: float) -> Answer:
+    host, port = wanted.get("host") or address, port_of(wanted["port"])
+    path = "/" + (wanted.get("path") or "/").lstrip("/")
+    scheme = (wanted.get("scheme") or "HTTP").lower()
+    url = f"{scheme}://{host}:{port}{path}"
+    try:
+        code = await asyncio.wait_for(_status(scheme, host, port, path, wanted), seconds)
+    except TimeoutError:
+        awaiting = "(Client.Timeout exceeded while awaiting headers)"
+        return Answer(False, f'Get "{url}": context deadline exceeded {awaiting}')
+    except OSError as error:
+        return Answer(False, f'Get "{url}": {_dial(host, port, error)}')
+    except ValueError:
+        return Answer(False, f'Get "{url}": the answer is not HTTP')
+    if 200 <= code < 400:
+        return Answer(True)
+    return Answer(False, f"HTTP probe failed with statuscode: {code}")
+
+
+async def _status(scheme: str, host: str, port: int, path: str, wanted: Obj) -> int:
+    """Send one request, and return the status code of its answer."""
+    context = None
+    if scheme == "https":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    headers = {
+        "Host": f"{host}:{port}",
+        "User-Agent": f"kube-probe/1.{profile().minor}",
+        "Accept": "*/*",
+        "Connection": "close",
+        **{h["name"]: h.get("value", "") for h in wanted.get("httpHeaders") or []},
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    reader, writer = await asyncio.open_connection(host, port, ssl=context)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
         line = await reader.readline()
+        if not line.startswith(b"HTTP/"):
+            raise ValueError("no HTTP")
         return int(line.split(b" ")[1])
     except IndexError:
-        raise ValueError("no HTTP answer") from None
+        raise ValueError("no HTTP") from None
     finally:
         with contextlib.suppress(OSError):
             writer.close()
 
 
-async def watch(
-    probe: Obj,
-    once: Callable[[], Awaitable[str]],
-    change: Callable[[bool, str], None],
-    *,
-    eager: bool,
-) -> None:
-    """Ask for ever, and report each change: well after successes, unwell after failures.
+@dataclass
+class Count:
+    """Turns answers into verdicts, by the probe's thresholds. Pure."""
 
-    Args:
-        eager: ask more often until the first success.
-        change: called with (well, why) at each change, and once for each failure in a row that
-            reaches the threshold.
-    """
-    await asyncio.sleep(probe.get("initialDelaySeconds", 0))
-    period = float(probe.get("periodSeconds", 10))
-    well: bool | None = None
-    successes = failures = 0
-    while True:
-        why = await once()
-        successes, failures = (successes + 1, 0) if not why else (0, failures + 1)
-        if not why and successes >= probe.get("successThreshold", 1) and well is not True:
-            well = True
-            change(True, "")
-        elif (
-            why
-            and failures >= probe.get("failureThreshold", 3)
-            and (well is True or (well is None and not eager))
-        ):
-            well = False
-            change(False, why)
-        waiting = eager and well is None
-        await asyncio.sleep(min(period, _EAGER_SECONDS) if waiting else period)
+    successes_needed: int
+    failures_needed: int
+    _last: bool | None = None
+    _row: int = 0
+
+    @classmethod
+    def of(cls, probe: Obj) -> Count:
+        return cls(probe.get("successThreshold", 1), probe.get("failureThreshold", 3))
+
+    def take(self, well: bool) -> bool | None:
+        """Take in an answer; returns the verdict once enough were the same, else None."""
+        self._row = self._row + 1 if well == self._last else 1
+        self._last = well
+        needed = self.successes_needed if well else self.failures_needed
+        return well if self._row >= needed else None

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from wqlib.localcluster.kubelet.strays import MARK, Strays, adopt
 
 _GATE = "read -r go || exit 125; "
 _SCRIPTS = {
@@ -31,10 +34,12 @@ class Process:
     Attributes:
         done: resolved with the exit code; a signal counts as 128 and its number.
         stdin: the write end of the program's input, if it has one.
+        mark: tells the processes of one run of a container from all others.
     """
 
     popen: subprocess.Popen[bytes]
     done: asyncio.Future[int]
+    mark: str = ""
     stdin: int | None = None
 
     @property
@@ -50,16 +55,22 @@ class Process:
 
 @dataclass
 class Processes:
-    """All processes of the daemon, and their reaper."""
+    """All processes of the daemon, and their reaper.
 
+    Attributes:
+        mark: begins the mark of each process that is started here, see `strays`.
+    """
+
+    mark: str = field(default_factory=lambda: secrets.token_hex(8))
     _alive: dict[int, Process] = field(default_factory=dict)
     _reaper: subprocess.Popen[bytes] | None = None
+    _strays: Strays | None = None
 
     def start(self, lock: Path) -> None:
         """Start the reaper, which is there when `ready` returns."""
         script = Path(__file__).with_name("reaper.py")
         self._reaper = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(script), str(lock)],
+            [sys.executable, "-I", "-S", str(script), str(lock), f"{MARK}={self.mark}."],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -74,7 +85,10 @@ class Processes:
         if self._reaper.stdout.read(1) != b"r":
             raise RuntimeError("the reaper did not start")
         self._reaper.stdout.close()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._child_ended)
+        loop = asyncio.get_running_loop()
+        if adopt():
+            self._strays = Strays(self._own, self._lives, loop.call_later)
+        loop.add_signal_handler(signal.SIGCHLD, self._child_ended)
 
     def stop(self) -> None:
         """Kill whatever is left, and end the reaper."""
@@ -121,7 +135,8 @@ class Processes:
             raise
         finally:
             os.close(gate_read)
-        process = Process(popen, asyncio.get_running_loop().create_future())
+        future = asyncio.get_running_loop().create_future()
+        process = Process(popen, future, mark=env.get(MARK, ""))
         self._alive[popen.pid] = process
         self._tell(b"+%d\n" % popen.pid)
         with contextlib.suppress(BrokenPipeError):
@@ -149,6 +164,15 @@ class Processes:
             self._tell(b"-%d\n" % pid)
             if not process.done.done():
                 process.done.set_result(code if code >= 0 else 128 - code)
+        if self._strays is not None:
+            self._strays.collect()
+
+    def _own(self) -> set[int]:
+        assert self._reaper is not None
+        return {self._reaper.pid, *self._alive}
+
+    def _lives(self, mark: str) -> bool:
+        return any(process.mark == mark for process in self._alive.values())
 
     @staticmethod
     def _ended(process: Process) -> bool:

@@ -1,8 +1,9 @@
 """The process that sees to it that no pod outlives the daemon.
 
 It runs beside the daemon, reads from a pipe which process groups exist (`+123`, `-123`), and
-when the pipe ends, however the daemon died, kills those that are left. Standard library only,
-and started with `python -I -S`, so it is small.
+when the pipe ends, however the daemon died, kills those that are left; and on Linux whatever
+else has the daemon's mark in its environment, for it may have left its group. Standard library
+only, and started with `python -I -S`, so it is small.
 """
 
 import fcntl
@@ -28,6 +29,35 @@ def kill(groups: set[int]) -> None:
         time.sleep(0.01)
 
 
+def kill_marked(mark: bytes) -> None:
+    """Kill all processes with the mark, and what they start meanwhile."""
+    for _ in range(100):
+        found = [int(name) for name in _processes() if _has_mark(name, mark)]
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue
+        if not found:
+            return
+        time.sleep(0.01)
+
+
+def _processes() -> list[str]:
+    try:
+        return [name for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+
+
+def _has_mark(name: str, mark: bytes) -> bool:
+    try:
+        with open(f"/proc/{name}/environ", "rb") as file:
+            return any(variable.startswith(mark) for variable in file.read().split(b"\0"))
+    except OSError:
+        return False
+
+
 def main() -> None:
     """Read the pipe until its end, then kill what is left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -47,6 +77,7 @@ def main() -> None:
             else:
                 groups.discard(group)
     kill(groups)
+    kill_marked(sys.argv[2].encode())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,119 @@
+"""What a container runs after its start and before its end.
+
+https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.kubelet import probes
+from wqlib.localcluster.kubelet.containers import Container
+from wqlib.localcluster.kubelet.processes import Process
+
+if TYPE_CHECKING:
+    from wqlib.localcluster.kubelet.podworker import PodWorker
+
+# The shortest time that a program gets after a hook that used up the whole grace period.
+LEAST_GRACE = 2.0
+
+
+async def after_start(worker: PodWorker, container: Container) -> tuple[str, str] | None:
+    """Run `postStart`; returns the reason and the message of what went wrong, or None."""
+    hook = (container.spec.get("lifecycle") or {}).get("postStart")
+    if not hook:
+        return None
+    problem = await _run(worker, container, hook, 24 * 3600.0)
+    if problem is None:
+        return None
+    error, message = problem
+    modern = profile().modern
+    text = "PostStartHook failed" if modern else message
+    worker.event("FailedPostStartHook", text, container, kind="Warning")
+    worker.event("Killing", "FailedPostStartHook", container)
+    return "PostStartHookError" if modern else f"PostStartHookError: {error}", message
+
+
+async def end(worker: PodWorker, container: Container, why: str = "", grace: float = -1.0) -> None:
+    """End a container as a real kubelet does: `preStop`, SIGTERM, and SIGKILL after the grace.
+
+    Args:
+        grace: seconds; when the pod itself ends, its own deadline may come earlier.
+    """
+    process = container.process
+    if process is None:
+        return
+    if grace < 0:
+        grace = float(worker.pod["spec"].get("terminationGracePeriodSeconds") or 0)
+    worker.event("Killing", why or f"Stopping container {container.name}", container)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + grace
+    hook = (container.spec.get("lifecycle") or {}).get("preStop")
+    if hook and grace > 0:
+        problem = await _run(worker, container, hook, grace)
+        if problem is not None:
+            text = "PreStopHook failed" if profile().modern else problem[1]
+            worker.event("FailedPreStopHook", text, container, kind="Warning")
+        deadline = max(deadline, loop.time() + LEAST_GRACE)
+    process.signal(signal.SIGTERM)
+    # A timer and not this task, which may be cancelled with the pod.
+    loop.call_at(deadline, process.signal, signal.SIGKILL)
+
+
+async def _run(
+    worker: PodWorker, container: Container, hook: Obj, seconds: float
+) -> tuple[str, str] | None:
+    """Run one hook; returns the error and a whole sentence about it, or None."""
+    process = container.process
+    assert process is not None
+    work = asyncio.ensure_future(_ask(worker, container, hook, seconds))
+    done: set[asyncio.Future[object]] = {work, process.done}  # type: ignore[arg-type]
+    await asyncio.wait(done, return_when=asyncio.FIRST_COMPLETED)
+    if not work.done():
+        work.cancel()
+        return None
+    error, output = work.result()
+    if not error:
+        return None
+    where = f'for Container "{container.name}" in Pod "{worker.full_name}" failed - error: {error}'
+    if "exec" in hook:
+        command = " ".join(hook["exec"].get("command") or [])
+        shown = output.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return error, f'Exec lifecycle hook ([{command}]) {where}, message: "{shown}"'
+    path = (hook.get("httpGet") or {}).get("path") or "/"
+    return error, f'HTTP lifecycle hook ({path}) {where}, message: ""'
+
+
+async def _ask(
+    worker: PodWorker, container: Container, hook: Obj, seconds: float
+) -> tuple[str, str]:
+    """Return the error, if any, and what the hook printed."""
+    if "sleep" in hook:
+        await asyncio.sleep(min(float(hook["sleep"].get("seconds") or 0), seconds))
+        return "", ""
+    if "exec" in hook:
+        command = list(hook["exec"].get("command") or [])
+        try:
+            code, output = await worker.run_command(container, command, seconds)
+        except TimeoutError:
+            return f"command '{' '.join(command)}' timed out", ""
+        if code == 0:
+            return "", ""
+        return f"command '{' '.join(command)}' exited with {code}: ", output
+    probe = {**hook, "timeoutSeconds": seconds}
+    answer = await probes.ask(probe, worker.address, worker.real_port, _nothing)
+    return answer.why, ""
+
+
+async def _nothing(command: list[str], seconds: float) -> tuple[int, str]:
+    return 0, ""
+
+
+def beside(container: Container, process: Process) -> None:
+    """Note that a process belongs to the container, and goes with it."""
+    container.beside.add(process)
+    process.done.add_done_callback(lambda _: container.beside.discard(process))

@@ -1,0 +1,108 @@
+"""The runs of one container: as many as its restart policy asks for, each after its back-off.
+
+https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.kubelet import hooks, memory, podimages, podprobes
+from wqlib.localcluster.kubelet.containers import Container, StartError
+from wqlib.localcluster.kubelet.processes import Process
+
+if TYPE_CHECKING:
+    from wqlib.localcluster.kubelet.podworker import PodWorker
+
+FIRST_BACKOFF = 10.0
+LONGEST_BACKOFF = 300.0
+# Twice the longest back-off: after so long a run, the next failure counts as the first.
+_RESET_AFTER = 600.0
+
+
+async def keep(worker: PodWorker, container: Container) -> bool:
+    """Run a container as often as its restart policy says; returns whether it ended well."""
+    policy = worker.policy(container)
+    loop, delay = asyncio.get_running_loop(), 0.0
+    while not _over(worker, container):
+        argv = await podimages.prepare(worker, container)
+        if argv is None:
+            break
+        began = loop.time()
+        code = await _one_run(worker, container, argv)
+        worker.publish()
+        if _over(worker, container) or policy == "Never" or (policy == "OnFailure" and code == 0):
+            return code == 0
+        if loop.time() - began > _RESET_AFTER:
+            delay = 0.0
+        if delay and await _back_off(worker, container, delay):
+            break
+        delay = min(max(delay * 2, FIRST_BACKOFF), LONGEST_BACKOFF)
+        if "terminated" in container.state:
+            container.last_state = container.state
+        container.restarts += 1
+    if "waiting" in container.state and worker.stopping.is_set() and worker.initialized:
+        container.lost()
+    return False
+
+
+def _over(worker: PodWorker, container: Container) -> bool:
+    return worker.stopping.is_set() or container.ending
+
+
+async def _back_off(worker: PodWorker, container: Container, delay: float) -> bool:
+    which = worker.full_name
+    text = f"restarting failed container={container.name} pod={which}"
+    if "terminated" in container.state:
+        container.last_state = container.state
+    container.wait_for("CrashLoopBackOff", f"back-off {span(delay)} {text}")
+    text = "Back-off restarting failed container"
+    if profile().modern:
+        text += f" {container.name} in pod {which}"
+    worker.event("BackOff", text, container, kind="Warning")
+    worker.publish()
+    return await worker.pause(delay)
+
+
+async def _one_run(worker: PodWorker, container: Container, argv: list[str]) -> int:
+    colon = ":" if profile().modern else ""
+    worker.event("Created", f"Created container{colon} {container.name}", container)
+    try:
+        process = container.launch(worker.kubelet.processes, argv)
+    except StartError as error:
+        text = f"failed to start container {container.name!r}: {error}"
+        container.ended(128, "StartError", text)
+        worker.event("Failed", f"Error: {text}", container, kind="Warning")
+        return 128
+    if worker.deadline is not None:
+        process.signal(signal.SIGKILL)
+    worker.event("Started", f"Started container {container.name}", container)
+    asking = memory.enforce(worker, container, process)
+    problem = await hooks.after_start(worker, container)
+    if problem is not None:
+        return await _not_started(container, process, problem)
+    asking += podprobes.start(worker, container)
+    worker.publish()
+    try:
+        return await container.wait(process)
+    finally:
+        for task in asking:
+            task.cancel()
+
+
+async def _not_started(container: Container, process: Process, problem: tuple[str, str]) -> int:
+    """End a container whose `postStart` failed, and show why it waits for its next start."""
+    process.signal(signal.SIGKILL)
+    code = await container.wait(process)
+    container.last_state = container.state
+    container.wait_for(*problem)
+    return code
+
+
+def span(seconds: float) -> str:
+    """Return a span of time as Go prints it: `10s`, `1m20s`, `5m0s`."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

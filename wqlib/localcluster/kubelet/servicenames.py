@@ -1,0 +1,48 @@
+"""The file in which pods find the addresses of Services by their names; see `images.podsite`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+
+ANNOTATION = "wqlib.local/service-names"
+
+
+@dataclass
+class ServiceNames:
+    """Keeps one line for each Service: its name, its address, which port stands for which."""
+
+    path: Path
+    _planned: bool = False
+
+    def __post_init__(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def changed(self, services: dict[tuple[str, str], Obj], ports: Callable[[Obj], Obj]) -> None:
+        """Write the file anew, once for all changes that come together."""
+        if not self._planned:
+            self._planned = True
+            asyncio.get_running_loop().call_soon(self._write, services, ports)
+
+    def _write(self, services: dict[tuple[str, str], Obj], ports: Callable[[Obj], Obj]) -> None:
+        self._planned = False
+        lines = []
+        for (namespace, name), service in sorted(services.items()):
+            address = service["spec"].get("clusterIP")
+            if address and address != "None":
+                moved = [f"{inside}={real}" for inside, real in sorted(ports(service).items())]
+                lines.append(" ".join([f"{name}.{namespace}", address, *moved]) + "\n")
+        draft = self.path.with_name(self.path.name + ".new")
+        draft.write_text("".join(lines))
+        os.replace(draft, self.path)
+
+
+def wanted(pod: Obj) -> bool:
+    """Tell whether the names are to resolve in this pod; its annotation may say no."""
+    annotations = pod["metadata"].get("annotations") or {}
+    return bool(annotations.get(ANNOTATION, "true") != "false")

@@ -1,0 +1,188 @@
+"""The volumes of a pod: folders of the pod's own.
+
+Those that hold data are written as a real kubelet writes them: a folder with a time in its name,
+a link `..data` to it that is replaced in one step, and a link for each file.
+https://kubernetes.io/docs/concepts/storage/volumes/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import os
+import re
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.kubelet import volumesources
+from wqlib.localcluster.kubelet.podenv import ConfigError, expand
+from wqlib.localcluster.kubelet.volumesources import MountError, Payload
+
+if TYPE_CHECKING:
+    from wqlib.localcluster.kubelet.podworker import PodWorker
+
+# The service account's token, which every pod of a real cluster has and none has here.
+_TOKENS = ("kube-api-access-", "default-token-")
+_NAME = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_FIRST_DELAY, _LONGEST_DELAY = 0.5, 8.0
+
+
+class Volumes:
+    """The volumes of one pod."""
+
+    def __init__(self, worker: PodWorker) -> None:
+        self.worker = worker
+        self.folder: Path = worker.folder / "volumes"
+        self._written: dict[str, Payload] = {}
+        self._followed: list[tuple[str, str, str]] = []
+        self._turn = asyncio.Lock()
+
+    @property
+    def _all(self) -> list[Obj]:
+        return self.worker.pod["spec"].get("volumes") or []
+
+    def unsupported(self) -> str:
+        """Return what is wrong when the pod asks for a volume that cannot be had here."""
+        for volume in self._all:
+            name = volume["name"]
+            if name.startswith(_TOKENS):
+                continue
+            kinds = sorted(set(volume) - {"name"})
+            if kinds == ["projected"]:
+                sources = volume["projected"].get("sources") or []
+                kinds = sorted({k for s in sources for k in s} - set(volumesources.DATA_KINDS))
+            if kinds and kinds[0] not in ("emptyDir", *volumesources.DATA_KINDS):
+                return (
+                    f'volume "{name}" of kind {", ".join(kinds)} is not supported by the local'
+                    " cluster, which runs pods as plain processes; use emptyDir, configMap,"
+                    " secret, downwardAPI, or projected ones of these"
+                )
+            if not _NAME.match(name):
+                return f'volume "{name}" has no valid name'
+        return ""
+
+    async def mount(self) -> bool:
+        """Make all volumes, and wait for what they need; returns False when the pod is to end."""
+        for volume in self._all:
+            delay = _FIRST_DELAY
+            while not await self._try(volume):
+                if await self.worker.pause(delay):
+                    return False
+                delay = min(delay * 2, _LONGEST_DELAY)
+        self._follow()
+        return True
+
+    async def _try(self, volume: Obj) -> bool:
+        name = volume["name"]
+        if name.startswith(_TOKENS):
+            return True
+        folder = self.folder / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not any(kind in volume for kind in volumesources.DATA_KINDS):
+            return True
+        try:
+            await self._write(volume)
+        except MountError as error:
+            text = f'MountVolume.SetUp failed for volume "{name}" : {error}'
+            worker = self.worker
+            worker.kubelet.recorder.event(worker.pod, "FailedMount", text, kind="Warning")
+            return False
+        return True
+
+    async def _write(self, volume: Obj) -> None:
+        async with self._turn:
+            files = await volumesources.payload(self.worker, volume)
+            if self._written.get(volume["name"]) != files:
+                write(self.folder / volume["name"], files)
+                self._written[volume["name"]] = files
+
+    def _follow(self) -> None:
+        namespace = self.worker.pod["metadata"]["namespace"]
+        names = {ref for volume in self._all for ref in volumesources.references(volume)}
+        for plural, name in sorted(names):
+            self._followed.append((plural, namespace, name))
+            self.worker.kubelet.follower.add((plural, namespace, name), self.refresh)
+
+    def close(self) -> None:
+        """Follow nothing any more."""
+        while self._followed:
+            self.worker.kubelet.follower.remove(self._followed.pop(), self.refresh)
+
+    def refresh(self) -> None:
+        """Bring the volumes up to date, soon."""
+        if self._written:
+            self.worker.background(self._refresh())
+
+    async def _refresh(self) -> None:
+        for volume in self._all:
+            if volume["name"] in self._written:
+                # What is missing now stays as it was, as on a real node.
+                with contextlib.suppress(MountError):
+                    await self._write(volume)
+
+    def place(self, container: Obj, mount: Obj, env: dict[str, str]) -> Path | None:
+        """Return where a mount of a container lies on this machine.
+
+        Raises:
+            ConfigError: its subPath leads out of the volume.
+        """
+        volume = next((v for v in self._all if v["name"] == mount["name"]), None)
+        if volume is None or volume["name"].startswith(_TOKENS):
+            return None
+        folder: Path = self.folder / volume["name"]
+        sub = mount.get("subPath") or expand(mount.get("subPathExpr") or "", env)
+        if not sub:
+            return folder
+        place = (folder / sub).resolve()
+        if os.path.isabs(sub) or not place.is_relative_to(folder.resolve()):
+            which = f'volumeMount "{mount["name"]}" of container "{container["name"]}"'
+            raise ConfigError(f"failed to prepare subPath for {which}")
+        if not place.exists():
+            place.mkdir(mode=0o700, parents=True)
+        if "emptyDir" in volume:
+            return place
+        return self._copy(container["name"], mount, place)
+
+    def _copy(self, container: str, mount: Obj, place: Path) -> Path:
+        """Return a copy of a part of a volume: such a part does not follow changes."""
+        number = (mount["name"], mount["mountPath"])
+        target = self.worker.folder / "parts" / container / f"{abs(hash(number)):x}"
+        if target.exists():
+            return target
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if place.is_dir():
+            shutil.copytree(place, target)
+        else:
+            shutil.copy(place, target)
+        return target
+
+
+def write(folder: Path, files: Payload) -> None:
+    """Replace the files of a volume, all in one step."""
+    stamp = datetime.datetime.now(datetime.UTC).strftime("..%Y_%m_%d_%H_%M_%S.")
+    fresh = folder / f"{stamp}{secrets.randbelow(10**10)}"
+    fresh.mkdir(mode=0o755)
+    for name, (content, mode) in files.items():
+        path = fresh / name
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(mode)
+    data, draft = folder / "..data", folder / "..data_tmp"
+    before = folder / os.readlink(data) if data.is_symlink() else None
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(fresh.name)
+    draft.replace(data)
+    wanted = {name.partition("/")[0] for name in files}
+    for name in wanted:
+        link = folder / name
+        if not link.is_symlink():
+            link.symlink_to(f"..data/{name}")
+    for path in folder.iterdir():
+        if path.is_symlink() and path.name not in wanted and not path.name.startswith(".."):
+            path.unlink()
+    if before is not None and before.parent == folder:
+        shutil.rmtree(before, ignore_errors=True)

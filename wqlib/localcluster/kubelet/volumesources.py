@@ -1,0 +1,131 @@
+"""What the files of a volume hold: a ConfigMap, a Secret, fields of the pod, or several of these.
+
+https://kubernetes.io/docs/concepts/storage/volumes/
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from wqlib.localcluster.apimachinery.apierrors import ApiError
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.kubelet.podenv import ConfigError, Resolver
+
+if TYPE_CHECKING:
+    from wqlib.localcluster.kubelet.podworker import PodWorker
+
+# The content of each file, and its mode.
+Payload = dict[str, tuple[bytes, int]]
+DATA_KINDS = ("configMap", "secret", "downwardAPI", "projected")
+_MODE = 0o644
+
+
+class MountError(Exception):
+    """The volume cannot be made yet: the message says what is missing."""
+
+
+async def payload(worker: PodWorker, volume: Obj) -> Payload:
+    """Return the files of a volume.
+
+    Raises:
+        MountError: an object or a key that it needs is not there.
+    """
+    for kind in DATA_KINDS[:3]:
+        if kind in volume:
+            source = volume[kind]
+            return await _files(worker, kind, source, source.get("defaultMode", _MODE))
+    source = volume["projected"]
+    files: Payload = {}
+    problems = []
+    for part in source.get("sources") or []:
+        for kind in DATA_KINDS[:3]:
+            if kind in part:
+                try:
+                    mode = source.get("defaultMode", _MODE)
+                    files |= await _files(worker, kind, part[kind], mode)
+                except MountError as error:
+                    problems.append(str(error))
+    if problems:
+        raise MountError(problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]")
+    return files
+
+
+def references(volume: Obj) -> set[tuple[str, str]]:
+    """Return (plural, name) of the objects whose changes a volume follows."""
+    found = set()
+    for source in [volume, *((volume.get("projected") or {}).get("sources") or [])]:
+        if "configMap" in source:
+            found.add(("configmaps", str(source["configMap"].get("name") or "")))
+        if "secret" in source:
+            secret = source["secret"]
+            found.add(("secrets", str(secret.get("secretName") or secret.get("name") or "")))
+    return found
+
+
+async def _files(worker: PodWorker, kind: str, source: Obj, mode: int) -> Payload:
+    if kind == "downwardAPI":
+        return {
+            _inside(item["path"]): (_field(worker, item), _mode_of(item, mode))
+            for item in source.get("items") or []
+        }
+    data = await _data(worker, kind, source)
+    items = source.get("items")
+    if not items:
+        return {_inside(name): (content, mode) for name, content in data.items()}
+    files: Payload = {}
+    for item in items:
+        if item["key"] in data:
+            files[_inside(item["path"])] = (data[item["key"]], _mode_of(item, mode))
+        elif not source.get("optional"):
+            words = {"configMap": "configmap references non-existent config key"}
+            why = words.get(kind, "references non-existent secret key")
+            raise MountError(f"{why}: {item['key']}")
+    return files
+
+
+async def _data(worker: PodWorker, kind: str, source: Obj) -> dict[str, bytes]:
+    plural = {"configMap": "configmaps", "secret": "secrets"}[kind]
+    name = str(source.get("secretName") or source.get("name") or "")
+    try:
+        found = await worker.kubelet.fetch(plural, worker.pod["metadata"]["namespace"], name)
+    except ApiError as error:
+        if error.code != 404:
+            raise MountError(str(error)) from None
+        if source.get("optional"):
+            return {}
+        raise MountError(f'{kind.lower()} "{name}" not found') from None
+    coded = found.get("binaryData") if kind == "configMap" else found.get("data")
+    data = {key: base64.b64decode(value) for key, value in (coded or {}).items()}
+    if kind == "configMap":
+        data |= {key: value.encode() for key, value in (found.get("data") or {}).items()}
+    return data
+
+
+def _mode_of(item: Obj, otherwise: int) -> int:
+    mode = item.get("mode")
+    return otherwise if mode is None else int(mode)
+
+
+def _field(worker: PodWorker, item: Obj) -> bytes:
+    resolver = Resolver.of(worker)
+    try:
+        if "fieldRef" in item:
+            return resolver.field(str(item["fieldRef"].get("fieldPath", ""))).encode()
+        wanted = item["resourceFieldRef"]
+        container = worker.find(wanted.get("containerName", ""))
+        if container is None:
+            raise MountError(f"container {wanted.get('containerName', '')} not found")
+        return resolver.resource(wanted, container.spec).encode()
+    except ConfigError as error:
+        raise MountError(str(error)) from None
+
+
+def _inside(path: str) -> str:
+    """Return the path of a file in its volume; the API has checked it, and so do we."""
+    clean = PurePosixPath(path)
+    parts = clean.parts
+    if not parts or clean.is_absolute() or ".." in parts or parts[0].startswith(".."):
+        raise MountError(f"invalid path {path}: it must lie inside the volume")
+    return str(clean)
