@@ -74,7 +74,9 @@ def test_discovery_lists_groups_and_resources(local: Local) -> None:
     groups = local.request("GET", "/apis").json["groups"]
     assert "batch" in [group["name"] for group in groups]
     listed = local.request("GET", "/apis/batch/v1").json["resources"]
-    assert {"jobs", "jobs/status"} == {resource["name"] for resource in listed}
+    assert {"cronjobs", "cronjobs/status", "jobs", "jobs/status"} == {
+        resource["name"] for resource in listed
+    }
     core = {r["name"]: r for r in local.request("GET", "/api/v1").json["resources"]}
     assert core["pods"]["shortNames"] == ["po"]
     assert {"pods/log", "pods/exec", "pods/portforward"} <= set(core)

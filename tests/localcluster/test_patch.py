@@ -90,7 +90,7 @@ def test_a_json_patch_that_does_not_apply_is_invalid(operation: dict[str, object
     assert raised.value.code == 422
 
 
-@pytest.mark.parametrize("operations", [{}, ["x"], [{"op": "fly", "path": "/a"}], [{"op": "add"}]])
+@pytest.mark.parametrize("operations", [{}, ["x"], [{"op": "add"}]])
 def test_what_is_no_json_patch_is_a_bad_request(operations: object) -> None:
     with pytest.raises(ApiError) as raised:
         json_patch(POD, operations)

@@ -87,13 +87,55 @@ def _the_owner(owners: list[Owner], wanted: Owner) -> Owner:
     return wanted
 
 
-def record_update(old: Obj | None, new: Obj, manager: str, subresource: str = "") -> None:
-    """Write into `new` who owns what after `manager` made it of `old`."""
+# What the server fills in after it noted who owns what.
+_FILLED_IN = {
+    "Pod": (
+        "nodeName",
+        "preemptionPolicy",
+        "priority",
+        "serviceAccount",
+        "serviceAccountName",
+        "tolerations",
+    ),
+    "Service": ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"),
+    "Job": ("selector",),
+}
+_JOB_LABELS = tuple(
+    f"f:{prefix}{name}"
+    for prefix in ("", "batch.kubernetes.io/")
+    for name in ("controller-uid", "job-name")
+)
+
+
+def _owned_by_writer(path: Path, hidden: set[str], subresource: str) -> bool:
+    """Tell whether a changed field is the writer's, and not of the other part of the object."""
+    if (path[0] == "f:status") != (subresource == "status"):
+        return False
+    if path[-1] in _JOB_LABELS:
+        return False
+    return not (len(path) > 1 and path[0] == "f:spec" and path[1] in hidden)
+
+
+def record_update(
+    old: Obj | None, new: Obj, manager: str, subresource: str = "", sent: Obj | None = None
+) -> None:
+    """Write into `new` who owns what after `manager` made it of `old`.
+
+    Args:
+        sent: the object as it came, when it is new: what the server chose is nobody's.
+    """
     owners = owners_of(new)
     before = fieldsets.fields_of(old) if old else {}
-    after = fieldsets.fields_of(new)
+    spec = (sent or {}).get("spec") or {}
+    names = _FILLED_IN.get(new["kind"], ()) if sent is not None else ()
+    hidden = {f"f:{name}" for name in names if name not in spec}
+    after = {
+        path: value
+        for path, value in fieldsets.fields_of(new).items()
+        if _owned_by_writer(path, hidden, subresource)
+    }
     changed = {path for path, value in after.items() if path not in before or before[path] != value}
-    gone = before.keys() - after.keys()
+    gone = {path for path in before if path not in after and path[0] != "f:status"}
     mine = Owner(manager, "Update", new["apiVersion"], subresource)
     for owner in owners:
         owner.paths -= gone
@@ -158,7 +200,7 @@ def _with_last_applied(live: Obj, config: Obj, manager: str) -> Obj:
     annotations = live["metadata"].get("annotations") or {}
     if manager != "kubectl" or _LAST_APPLIED not in annotations:
         return config
-    text = json.dumps(config, separators=(",", ":")) + "\n"
+    text = json.dumps(config, separators=(",", ":"), sort_keys=True) + "\n"
     metadata = config["metadata"]
     known = {**(metadata.get("annotations") or {}), _LAST_APPLIED: text}
     return {**config, "metadata": {**metadata, "annotations": known}}

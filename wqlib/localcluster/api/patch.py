@@ -106,7 +106,8 @@ def strategic_merge_patch(target: Any, patch: Any, *, prune_empty: bool = False)
         if name.startswith("$setElementOrder/"):
             field = name.partition("/")[2]
             if isinstance(result.get(field), list):
-                result[field] = _ordered(field, result[field], order)
+                live = target.get(field) if isinstance(target, dict) else None
+                result[field] = _ordered(field, result[field], order, live or [])
     return result
 
 
@@ -140,22 +141,33 @@ def _merge_list(field: str, target: Any, patch: list[Any]) -> list[Any]:
             existing.append(strategic_merge_patch({}, element))
         else:
             existing[place] = strategic_merge_patch(existing[place], element)
-    return existing
+    return _ordered(field, existing, patch, target if isinstance(target, list) else [])
 
 
-def _ordered(field: str, elements: list[Any], order: list[Any]) -> list[Any]:
-    """Put the elements that `order` names in that order; others keep their relative place."""
+def _ordered(field: str, elements: list[Any], order: list[Any], live: list[Any]) -> list[Any]:
+    """Put the elements that `order` names in that order, and the others where they stood among
+    them in the live list, as far as that can be told."""
     key = _merge_key(field, elements)
 
     def identity(element: Any) -> Any:
         return element.get(key) if key and isinstance(element, dict) else element
 
-    ranks = {identity(element): rank for rank, element in enumerate(order)}
-    named = sorted((x for x in elements if identity(x) in ranks), key=lambda x: ranks[identity(x)])
-    queue = iter(named)
-    if len(named) == len(elements):
-        return named
-    return [next(queue) if identity(x) in ranks else x for x in elements]
+    def ranks(listed: list[Any]) -> dict[Any, int]:
+        return {identity(element): rank for rank, element in enumerate(listed)}
+
+    if not all(isinstance(identity(x), str | int) for x in [*elements, *order, *live]):
+        return elements
+    wanted, lived = ranks(order), ranks(live)
+    named = sorted(
+        (x for x in elements if identity(x) in wanted), key=lambda x: wanted[identity(x)]
+    )
+    result = []
+    for other in (x for x in elements if identity(x) not in wanted):
+        place = lived.get(identity(other), -1)
+        while named and not 0 <= place < lived.get(identity(named[0]), -1):
+            result.append(named.pop(0))
+        result.append(other)
+    return result + named
 
 
 def json_patch(target: Any, operations: Any) -> Any:

@@ -6,10 +6,9 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import defaults, deletion, managedfields, patch, validation
+from wqlib.localcluster.api import defaults, deletion, managedfields, validation
 from wqlib.localcluster.apimachinery import apierrors
 from wqlib.localcluster.apimachinery.jsontypes import Obj, copied, now, random_suffix
 from wqlib.localcluster.apimachinery.resources import Resource
@@ -89,7 +88,7 @@ class Rest:
             managed: its `managedFields`, when it comes from a server-side apply.
         """
         options = options or Options()
-        obj = self._incoming(resource, namespace, body, options, created=True)
+        obj = self.incoming(resource, namespace, body, options, created=True)
         metadata = obj["metadata"]
         self._check_namespace(resource, namespace, metadata.get("name") or "")
         if metadata.get("resourceVersion"):
@@ -123,14 +122,14 @@ class Rest:
             raise apierrors.already_exists(resource.plural, resource.group, name)
         if resource.kind == "Service":
             self._assign_address(obj)
-        if not resource.enforced:
+        if resource.idle:
             options.warnings.append(
-                f"the local cluster stores a {resource.kind} and does not enforce it"
+                f"the local cluster stores a {resource.kind} and does not {resource.idle} it"
             )
         if managed:
             metadata["managedFields"] = managed
         elif options.manager:
-            managedfields.record_update(None, obj, options.manager)
+            managedfields.record_update(None, obj, options.manager, sent=body)
         if options.dry_run:
             return obj
         return self.store.put(resource.name, (namespace, name), obj).obj
@@ -147,45 +146,10 @@ class Rest:
     ) -> Obj:
         """Replace the object (or its status) and return what is stored then."""
         old = self.get(resource, namespace, name).obj
-        obj = self._incoming(resource, namespace, body, options)
+        obj = self.incoming(resource, namespace, body, options)
         if obj["metadata"].get("name") != name:
             raise apierrors.other_name(obj["metadata"].get("name", ""), name)
-        return self._write(resource, (namespace, name), old, obj, subresource, options)
-
-    def patch(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        change: Any,
-        how: str,
-        options: Options,
-        *,
-        subresource: str = "",
-    ) -> tuple[Obj, bool]:
-        """Change a part of the object; returns it, and whether an apply created it."""
-        entry = self.store.get(resource.name, (namespace, name))
-        if how == "apply":
-            return self._apply(resource, (namespace, name), change, entry, subresource, options)
-        if entry is None:
-            raise apierrors.not_found(resource.plural, resource.group, name)
-        old = entry.obj
-        ways = {
-            "merge": patch.merge_patch,
-            "strategic": patch.strategic_merge_patch,
-            "json": patch.json_patch,
-        }
-        if how != "json":
-            patch.require_object(change)
-        body = ways[how](old, change)
-        if not isinstance(body, dict) or not isinstance(body.get("metadata"), dict):
-            raise apierrors.bad_request("the patched object is no object of the API any more")
-        body = self._patched(resource, (namespace, name), body, change, how, options)
-        if subresource != "status":
-            # From here on it is completed in place, and must not share anything with the old one.
-            body = copied(body)
-        key = (namespace, name)
-        return self._write(resource, key, old, body, subresource, options), False
+        return self.write(resource, (namespace, name), old, obj, subresource, options)
 
     def delete(
         self,
@@ -221,7 +185,7 @@ class Rest:
             return old, False
         return self.store.put(resource.name, (namespace, name), obj).obj, False
 
-    def _incoming(
+    def incoming(
         self,
         resource: Resource,
         namespace: str,
@@ -254,27 +218,6 @@ class Rest:
             obj["metadata"].pop("namespace", None)
         return obj
 
-    def _patched(
-        self,
-        resource: Resource,
-        key: Key,
-        body: Obj,
-        change: Any,
-        how: str,
-        options: Options,
-    ) -> Obj:
-        """Check what a patch made of an object; a wrong type is the patch's fault (422)."""
-        given = body["metadata"].get("name")
-        if given != key[1]:
-            raise apierrors.other_name(given, key[1])
-        uid, old = body["metadata"].get("uid"), self.store.get(resource.name, key)
-        if old and uid != old.obj["metadata"]["uid"]:
-            raise apierrors.immutable(resource, key[1], "metadata.uid", uid)
-        try:
-            return self._incoming(resource, key[0], body, options, old.obj if old else None)
-        except apierrors.WrongType as error:
-            raise apierrors.patch_of_wrong_type(change, body, how, error) from None
-
     def _generate(self, resource: Resource, namespace: str, prefix: str) -> str:
         while True:
             name = prefix[:58] + random_suffix()
@@ -304,7 +247,7 @@ class Rest:
             spec["clusterIP"] = self.addresses.service(taken)
         spec.setdefault("clusterIPs", [spec["clusterIP"]])
 
-    def _write(
+    def write(
         self,
         resource: Resource,
         key: Key,
@@ -315,6 +258,11 @@ class Rest:
         *,
         managed: list[Obj] | None = None,
     ) -> Obj:
+        """Put a changed object (or its status) in the place of the old one.
+
+        Args:
+            managed: its `managedFields`, when it comes from a server-side apply.
+        """
         metadata, before = obj["metadata"], old["metadata"]
         version = metadata.get("resourceVersion")
         if version and version != before["resourceVersion"]:
@@ -391,39 +339,6 @@ class Rest:
         if resource.kind == "Namespace" and obj["spec"].get("finalizers"):
             return
         self.store.delete(resource.name, key)
-
-    def _apply(
-        self,
-        resource: Resource,
-        key: Key,
-        change: Any,
-        entry: Entry | None,
-        subresource: str,
-        options: Options,
-    ) -> tuple[Obj, bool]:
-        """Server-side apply: lay the configuration over the object, and note whose it is."""
-        if not isinstance(change, dict):
-            raise apierrors.bad_request("error decoding patch: a configuration is an object")
-        if (change.get("metadata") or {}).get("managedFields") is not None:
-            raise apierrors.bad_request("metadata.managedFields must be nil")
-        known = Options(validation="Warn")
-        change = self._incoming(resource, key[0], change, known)
-        if known.warnings:
-            raise apierrors.undeclared(resource, key, known.warnings[0])
-        if change["metadata"].setdefault("name", key[1]) != key[1]:
-            raise apierrors.other_name(change["metadata"]["name"], key[1])
-        version = change["metadata"].get("resourceVersion")
-        old = entry.obj if entry else None
-        if old is None and (subresource or version):
-            raise apierrors.not_found(resource.plural, resource.group, key[1])
-        body, managed = managedfields.apply(
-            old, change, options.manager, subresource=subresource, force=options.force
-        )
-        if old is None:
-            return self.create(resource, key[0], body, options, managed=managed), True
-        body = copied(body)
-        stored = self._write(resource, key, old, body, subresource, options, managed=managed)
-        return stored, False
 
 
 def dumps(obj: Obj) -> bytes:

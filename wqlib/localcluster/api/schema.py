@@ -27,6 +27,8 @@ _NAMES = re.compile(_TABLE % "attribute_map", re.MULTILINE | re.DOTALL)
 _MODELS = {"Event": "CoreV1Event"}
 _AS_STRING = {"str", "datetime", "bytes", "bytearray"}
 _QUANTITIES = {"limits", "requests", "capacity", "allocatable", "divisor", "sizeLimit"}
+# Times are shown even when they are null.
+_TIMES = ("Time", "Timestamp")
 _LONG = {
     "activeDeadlineSeconds",
     "terminationGracePeriodSeconds",
@@ -130,6 +132,13 @@ def _shown(value: Any) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
+def _says_nothing(field: str, value: Any, kind: Type) -> bool:
+    """Tell whether a value is one that the API leaves out: null, or an empty list or map."""
+    if value is None:
+        return not field.endswith(_TIMES)
+    return kind.many in ("list", "dict") and value in ([], {})
+
+
 class _Checker:
     """Walks one object, and gathers what does not fit its kind.
 
@@ -165,7 +174,7 @@ class _Checker:
             where = f"{path}.{key}" if path else key
             if kind is None:
                 self.unknown.append(where)
-            else:
+            elif not _says_nothing(key, inner, kind):
                 result[key] = self.field(inner, kind, name, where)
         return result
 

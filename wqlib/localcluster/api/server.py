@@ -17,7 +17,16 @@ import tornado.iostream
 import tornado.netutil
 import tornado.web
 
-from wqlib.localcluster.api import actions, bodies, discovery, listing, reviews, table, watching
+from wqlib.localcluster.api import (
+    actions,
+    bodies,
+    discovery,
+    listing,
+    patching,
+    reviews,
+    table,
+    watching,
+)
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import Options, Rest, dumps
 from wqlib.localcluster.api.routing import Target, parse_path
@@ -263,20 +272,29 @@ class Handler(tornado.web.RequestHandler):
             self._answer(self.rest.create(resource, namespace, body, options), options, 201)
 
     def _change(self, target: Target) -> None:
-        place = (target.resource, target.namespace or "", target.name)
         if self.request.method == "PUT":
             options, body = bodies.options(self), bodies.read(self, target.resource.kind)
             if target.subresource == "finalize":
                 self.reply(actions.finalize_namespace(self.rest, target.name, body))
                 return
-            changed = self.rest.update(*place, body, options, subresource=target.subresource)
+            changed = self.rest.update(
+                target.resource,
+                target.namespace or "",
+                target.name,
+                body,
+                options,
+                subresource=target.subresource,
+            )
             self._answer(changed, options, 200)
             return
         how = bodies.PATCHES.get(bodies.content_type(self))
         if how is None:
             raise apierrors.unsupported_patch()
         options, body = bodies.options(self, how), bodies.read(self, "patch")
-        obj, created = self.rest.patch(*place, body, how, options, subresource=target.subresource)
+        key = (target.namespace or "", target.name)
+        obj, created = patching.change(
+            self.rest, target.resource, key, body, how, options, target.subresource
+        )
         self._answer(obj, options, 201 if created else 200)
 
     def _delete(self, target: Target) -> None:

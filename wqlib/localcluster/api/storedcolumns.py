@@ -83,6 +83,11 @@ def _slice(obj: Obj) -> Row:
     return _aged(obj, obj.get("addressType"), ",".join(ports) or "<unset>", shown or "<unset>")
 
 
+def _workload(obj: Obj) -> Row:
+    wanted = (obj.get("spec") or {}).get("replicas", 1)
+    return _aged(obj, f"{(obj.get('status') or {}).get('readyReplicas', 0)}/{wanted}")
+
+
 _CREATED = [NAME, column("Created At")]
 _BOUND = [
     NAME,
@@ -126,6 +131,7 @@ def layouts() -> dict[str, Layout]:
             ],
             _budget,
         ),
+        "StatefulSet": ([NAME, column("Ready"), AGE], _workload),
         "Role": (_CREATED, _created),
         "ClusterRole": (_CREATED, _created),
         "LimitRange": (_CREATED, _created),

@@ -12,7 +12,7 @@ class Resource:
     """One kind of object: where it lies in the API, and what it is called.
 
     Attributes:
-        enforced: whether anything here acts on it; what is only stored says so when it is made.
+        idle: what the cluster does not do with it; such objects are only stored, and say so.
     """
 
     plural: str
@@ -25,7 +25,7 @@ class Resource:
     status: bool = False
     subresources: dict[str, tuple[str, ...]] = field(default_factory=dict)
     singular: str = ""
-    enforced: bool = True
+    idle: str = ""
 
     @property
     def group_version(self) -> str:
@@ -61,8 +61,20 @@ ALL = [
             "portforward": ("create", "get"),
         },
     ),
-    Resource("limitranges", "LimitRange", short=("limits",), enforced=False),
-    Resource("resourcequotas", "ResourceQuota", short=("quota",), status=True, enforced=False),
+    Resource("limitranges", "LimitRange", short=("limits",), idle="enforce"),
+    Resource(
+        "persistentvolumes", "PersistentVolume", namespaced=False, short=("pv",), idle="provide"
+    ),
+    Resource("persistentvolumeclaims", "PersistentVolumeClaim", short=("pvc",), idle="bind"),
+    Resource(
+        "replicationcontrollers",
+        "ReplicationController",
+        short=("rc",),
+        categories=("all",),
+        status=True,
+        idle="run",
+    ),
+    Resource("resourcequotas", "ResourceQuota", short=("quota",), status=True, idle="enforce"),
     Resource("secrets", "Secret"),
     Resource("serviceaccounts", "ServiceAccount", short=("sa",)),
     Resource("services", "Service", short=("svc",), categories=("all",), status=True),
@@ -70,6 +82,24 @@ ALL = [
         "deployments", "Deployment", "apps", short=("deploy",), categories=("all",), status=True
     ),
     Resource("replicasets", "ReplicaSet", "apps", short=("rs",), categories=("all",), status=True),
+    Resource(
+        "daemonsets",
+        "DaemonSet",
+        "apps",
+        short=("ds",),
+        categories=("all",),
+        status=True,
+        idle="run",
+    ),
+    Resource(
+        "statefulsets",
+        "StatefulSet",
+        "apps",
+        short=("sts",),
+        categories=("all",),
+        status=True,
+        idle="run",
+    ),
     Resource("jobs", "Job", "batch", categories=("all",), status=True),
     Resource(
         "cronjobs",
@@ -78,10 +108,11 @@ ALL = [
         short=("cj",),
         categories=("all",),
         status=True,
-        enforced=False,
+        idle="run",
     ),
+    Resource("ingresses", "Ingress", "networking.k8s.io", short=("ing",), idle="serve"),
     Resource(
-        "networkpolicies", "NetworkPolicy", "networking.k8s.io", short=("netpol",), enforced=False
+        "networkpolicies", "NetworkPolicy", "networking.k8s.io", short=("netpol",), idle="enforce"
     ),
     Resource(
         "poddisruptionbudgets",
@@ -89,19 +120,19 @@ ALL = [
         "policy",
         short=("pdb",),
         status=True,
-        enforced=False,
+        idle="enforce",
     ),
-    Resource("clusterroles", "ClusterRole", _RBAC, namespaced=False, enforced=False),
-    Resource("clusterrolebindings", "ClusterRoleBinding", _RBAC, namespaced=False, enforced=False),
-    Resource("roles", "Role", _RBAC, enforced=False),
-    Resource("rolebindings", "RoleBinding", _RBAC, enforced=False),
+    Resource("clusterroles", "ClusterRole", _RBAC, namespaced=False, idle="enforce"),
+    Resource("clusterrolebindings", "ClusterRoleBinding", _RBAC, namespaced=False, idle="enforce"),
+    Resource("roles", "Role", _RBAC, idle="enforce"),
+    Resource("rolebindings", "RoleBinding", _RBAC, idle="enforce"),
     Resource(
         "priorityclasses",
         "PriorityClass",
         "scheduling.k8s.io",
         namespaced=False,
         short=("pc",),
-        enforced=False,
+        idle="enforce",
     ),
     Resource("leases", "Lease", "coordination.k8s.io"),
     Resource("endpointslices", "EndpointSlice", "discovery.k8s.io"),

@@ -198,6 +198,11 @@ class Namespaces:
         if new is not None:
             self.queue.add(("", new["metadata"]["name"]))
 
+    def content_changed(self, old: Obj | None, new: Obj | None) -> None:
+        """Give a namespace back what it always has when somebody deleted it."""
+        if new is None and old and old["metadata"]["name"] in ("default", "kube-root-ca.crt"):
+            self.queue.add(("", old["metadata"]["namespace"]))
+
     async def _work(self, key: Key) -> None:
         namespace = self.namespaces.get(*key)
         if namespace is None:
@@ -227,8 +232,11 @@ class Namespaces:
     async def _empty(self, name: str) -> None:
         left = 0
         for resource in resources.stored_namespaced():
-            await self.client.delete(path_of(resource, name), propagationPolicy="Background")
-            left += len((await self.client.get(path_of(resource, name)))["items"])
+            path = path_of(resource, name)
+            found = len((await self.client.get(path))["items"])
+            if found:
+                await self.client.delete(path, propagationPolicy="Background")
+            left += found
         if left:
             self.queue.add_after(("", name), 0.05)
             return

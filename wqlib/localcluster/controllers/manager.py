@@ -34,7 +34,7 @@ class Controllers:
 
     def __post_init__(self) -> None:
         alone = ("bindings", "events", "leases", "endpointslices")
-        followed = [r for r in resources.ALL if r.enforced and r.plural not in alone]
+        followed = [r for r in resources.ALL if not r.idle and r.plural not in alone]
         for resource in followed:
             self.informers[resource.name] = Informer(self.client, path_of(resource))
         pods, jobs = self.informers["pods"], self.informers["jobs.batch"]
@@ -57,6 +57,10 @@ class Controllers:
         for name, informer in self.informers.items():
             if name not in ("jobs.batch", "pods", "services", "namespaces", "nodes"):
                 informer.on_change = self.garbage.changed
+        for name in ("configmaps", "serviceaccounts"):
+            self.informers[name].on_change = self._both(
+                self.garbage.changed, self.namespaces.content_changed
+            )
 
     @staticmethod
     def _both(*followers: OnChange) -> OnChange:
