@@ -61,6 +61,7 @@ class Client:
 
     Args:
         server: the base URL, `https://host:port`.
+        token: the bearer token; empty where `context` shows a certificate instead.
         context: trusts the server's CA.
         parallel: how many requests may be under way at once, watches not counted.
     """
@@ -176,8 +177,9 @@ class Client:
 
     def _request_head(self, method: str, path: str, kind: str, length: int) -> bytes:
         host = urlsplit(self.server).netloc
+        token = f"Authorization: Bearer {self.token}\r\n" if self.token else ""
         return (
-            f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {self.token}\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{token}"
             f"Accept: application/json\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
         ).encode()
 
