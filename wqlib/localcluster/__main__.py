@@ -1,4 +1,4 @@
-"""`python -m wqlib.localcluster serve|stop|status`."""
+"""`python -m wqlib.localcluster serve|stop|status|kubelet`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,22 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="say whether the cluster runs")
     for command in (serve, stop, status):
         command.add_argument("--home", type=Path, help="default: WQLIB_HOME, or ~/.wqlib")
-    serve.add_argument("--redis-server", type=Path, help="the program behind the image redis")
-    serve.add_argument("--redis-cli", type=Path, help="the redis-cli of that image")
     serve.add_argument("--linger", type=float, help="end this many seconds after the last owner")
     serve.add_argument("--ready-fd", type=int, default=-1, help=argparse.SUPPRESS)
+    kubelet = commands.add_parser("kubelet", help="join a control plane that runs elsewhere")
+    kubelet.add_argument("--kubeconfig", type=Path, required=True, help="an administrator's")
+    kubelet.add_argument("--node-name", default="wqlib-local", help="default: %(default)s")
+    kubelet.add_argument("--client-ca-file", type=Path, help="default: the kubeconfig's CA")
+    kubelet.add_argument(
+        "--schedulable",
+        action="store_true",
+        help="take pods that do not tolerate the taint wqlib.local/stand-in too: they run as"
+        " processes of yours",
+    )
+    kubelet.add_argument("--home", type=Path, help="default: WQLIB_HOME, or ~/.wqlib")
+    for command in (serve, kubelet):
+        command.add_argument("--redis-server", type=Path, help="the program behind the image redis")
+        command.add_argument("--redis-cli", type=Path, help="the redis-cli of that image")
     return parser
 
 
@@ -31,6 +43,8 @@ def main() -> int:
     options = _parser().parse_args()
     if options.command == "serve":
         return _serve(options)
+    if options.command == "kubelet":
+        return _kubelet(options)
     if options.command == "stop":
         print("stopped" if lifecycle.stop(options.home) else "was not running")
         return 0
@@ -57,6 +71,22 @@ def _serve(options: argparse.Namespace) -> int:
     except BlockingIOError as error:
         print(error, file=sys.stderr)
         return 1
+    return 0
+
+
+def _kubelet(options: argparse.Namespace) -> int:
+    from wqlib.localcluster.kubelet import program
+
+    settings = program.Settings(
+        options.kubeconfig,
+        options.node_name,
+        options.home,
+        options.client_ca_file,
+        options.schedulable,
+        options.redis_server,
+        options.redis_cli,
+    )
+    program.run(settings)
     return 0
 
 

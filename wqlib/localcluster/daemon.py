@@ -105,7 +105,7 @@ class Daemon:
         clients = [Client(url, token, dial=dial) for _ in range(3)]
         self.kubelet = Kubelet(clients[0], state, self.addresses, self.images, self.processes)
         secret = secrets.token_urlsafe(32)
-        self.kubelet_server, self.kubelet.port = kubelet_server.listen(
+        self.kubelet_server, self.kubelet.node.port = kubelet_server.listen(
             self.kubelet, credentials.server_context, access.by_token(secret)
         )
         authority = credentials.ca_pem.decode()

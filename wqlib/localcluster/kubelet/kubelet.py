@@ -32,11 +32,7 @@ _PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
 
 @dataclass
 class Kubelet:
-    """Runs the pods of one node.
-
-    Args:
-        port: where its own server listens; known only once it does.
-    """
+    """Runs the pods of one node."""
 
     client: Client
     state: State
@@ -44,10 +40,10 @@ class Kubelet:
     images: Images
     processes: Processes
     name: str = NODE
-    port: int = 0
     workers: dict[str, PodWorker] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.node = Node(self.client, self.name, self.addresses.node, self.state.root)
         self.recorder = Recorder(self.client, "kubelet", self.name)
         self.pods = Informer(
             self.client,
@@ -61,11 +57,10 @@ class Kubelet:
 
     async def run(self) -> None:
         """Register the node, then follow its pods for ever."""
-        node = Node(self.client, self.name, self.addresses.node, self.port, self.state.root)
-        await node.register()
+        await self.node.register()
         others = [
             asyncio.create_task(work)
-            for work in (self.services.run(), self.recorder.run(), node.renew())
+            for work in (self.services.run(), self.recorder.run(), self.node.renew())
         ]
         try:
             await self.services.synced.wait()

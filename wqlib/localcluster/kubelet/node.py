@@ -12,6 +12,7 @@ import platform
 import shutil
 from pathlib import Path
 
+from wqlib.errors import ClusterError
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import Client
 from wqlib.localcluster.apimachinery.jsontypes import Obj, now, now_micro
@@ -20,6 +21,7 @@ from wqlib.localcluster.apimachinery.profile import profile
 log = logging.getLogger(__name__)
 
 NODE = "wqlib-local"
+_LABEL = "wqlib.local/stand-in"
 _LEASE_SECONDS = 40
 _RENEW_SECONDS = 10.0
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
@@ -35,25 +37,44 @@ class Node:
 
     Args:
         address: where the machine is reached.
-        port: where the kubelet's own server listens.
         folder: where the files of its pods lie.
+
+    Attributes:
+        port: where the kubelet's own server listens; set before `register`.
+        taints: what pods have to tolerate to come here.
+        registered: whether the cluster has the Node.
     """
 
-    def __init__(self, client: Client, name: str, address: str, port: int, folder: Path) -> None:
+    def __init__(self, client: Client, name: str, address: str, folder: Path) -> None:
         self.client = client
         self.name = name
         self.address = address
-        self.port = port
         self.folder = folder
+        self.port = 0
+        self.taints: list[Obj] = []
+        self.registered = False
         self._lease: Obj | None = None
 
     async def register(self) -> None:
-        """Create the Node, or take over the one that is there, and say that it is ready."""
+        """Create the Node, or take over the one of an earlier kubelet; say that it is ready.
+
+        Raises:
+            ClusterError: the Node is another machine's.
+        """
+        path = f"/api/v1/nodes/{self.name}"
+        spec = {"taints": self.taints} if self.taints else {}
         try:
-            await self.client.create("/api/v1/nodes", _node(self.name))
+            await self.client.create("/api/v1/nodes", {**_node(self.name), "spec": spec})
         except ApiError as error:
             if error.code != 409:
                 raise
+            labels = (await self.client.get(path))["metadata"].get("labels") or {}
+            if _LABEL not in labels:
+                raise ClusterError(
+                    f"The cluster has a node {self.name} that is a real one. Choose another name."
+                ) from None
+            await self.client.patch(path, {"spec": {"taints": self.taints or None}})
+        self.registered = True
         await self.client.patch(f"/api/v1/nodes/{self.name}/status", {"status": self._status()})
 
     async def renew(self) -> None:
@@ -190,7 +211,7 @@ def _node(name: str) -> Obj:
                 "kubernetes.io/arch": machine,
                 "kubernetes.io/hostname": name,
                 "kubernetes.io/os": system,
-                "wqlib.local/stand-in": "true",
+                _LABEL: "true",
             },
             "annotations": {
                 "wqlib.local/what-this-is": (
@@ -199,5 +220,4 @@ def _node(name: str) -> Obj:
                 )
             },
         },
-        "spec": {},
     }

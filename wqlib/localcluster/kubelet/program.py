@@ -1,0 +1,163 @@
+"""The kubelet as a program of its own: it joins a control plane that a kubeconfig names.
+
+    python -m wqlib.localcluster kubelet --kubeconfig admin.conf --node-name laptop
+
+The control plane has to run on this machine, for the node announces itself at 127.0.0.1: its
+scheduler then gives pods to this node, and they run here as processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import signal
+import ssl
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubernetes import client as official
+from kubernetes import config
+from kubernetes.config import ConfigException
+
+from wqlib.errors import ClusterError
+from wqlib.localcluster.addresses import Addresses
+from wqlib.localcluster.apimachinery.apierrors import ApiError
+from wqlib.localcluster.apimachinery.client import Client
+from wqlib.localcluster.images.imagestore import Images, remove_tree
+from wqlib.localcluster.kubelet import access, certificate, server
+from wqlib.localcluster.kubelet.kubelet import Kubelet
+from wqlib.localcluster.kubelet.processes import Processes
+from wqlib.localcluster.locks import lock_file
+from wqlib.localcluster.paths import State
+
+log = logging.getLogger(__name__)
+
+TAINT = {"key": "wqlib.local/stand-in", "value": "true", "effect": "NoSchedule"}
+_STOP_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the kubelet runs.
+
+    Args:
+        kubeconfig: of an administrator; its current context counts.
+        home: whose images pods get, and where the node's state lies.
+        client_ca: the CA of the API server's own certificate; default: the cluster's.
+        schedulable: whether pods come here that do not tolerate the node's taint.
+    """
+
+    kubeconfig: Path
+    node_name: str
+    home: Path | None = None
+    client_ca: Path | None = None
+    schedulable: bool = False
+    redis_server: Path | None = None
+    redis_cli: Path | None = None
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a kubeconfig says."""
+
+    client: Client
+    ca: Path
+
+
+def load(kubeconfig: Path) -> Access:
+    """Read the kubeconfig as the official client does.
+
+    Raises:
+        ClusterError: it cannot be used.
+    """
+    found = official.Configuration()
+    try:
+        config.load_kube_config(  # type: ignore[no-untyped-call]
+            str(kubeconfig), client_configuration=found
+        )
+    except (ConfigException, OSError) as error:
+        raise ClusterError(f"The kubeconfig {kubeconfig} cannot be used: {error}") from None
+    if not found.ssl_ca_cert or not found.host.startswith("https://"):
+        raise ClusterError(
+            f"The kubeconfig {kubeconfig} names no CA or no https server. A kubelet needs both,"
+            " to know its control plane."
+        )
+    context = ssl.create_default_context(cafile=found.ssl_ca_cert)
+    if found.cert_file:
+        context.load_cert_chain(found.cert_file, found.key_file)
+    token = (found.get_api_key_with_prefix("authorization") or "").removeprefix("Bearer ")
+    return Access(Client(found.host, token, context), Path(found.ssl_ca_cert))
+
+
+def run(settings: Settings) -> None:
+    """Join the control plane, and run the node's pods until a signal comes.
+
+    Raises:
+        ClusterError: it cannot join.
+    """
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?", settings.node_name):
+        raise ClusterError(
+            f"{settings.node_name!r} is no name for a node. Use small letters, digits and dashes."
+        )
+    state = State(State.of(settings.home).root.with_name(f"node-{settings.node_name}")).create()
+    lock = lock_file(state.daemon_lock, wait=False)
+    if lock is None:
+        raise ClusterError(f"A kubelet of the node {settings.node_name} runs already.")
+    os.umask(0o077)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("tornado").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    try:
+        asyncio.run(_run(settings, state))
+    except (ApiError, OSError) as error:
+        raise ClusterError(f"The node cannot join the cluster: {error}") from None
+    finally:
+        os.close(lock)
+
+
+async def _run(settings: Settings, state: State) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stopped.set)
+    for path in list(state.pods.iterdir()):
+        remove_tree(path)
+    access_ = load(settings.kubeconfig)
+    images = Images(State.of(settings.home).create())
+    images.prepare(settings.redis_server, settings.redis_cli)
+    processes = Processes()
+    kubelet = Kubelet(
+        access_.client, state, Addresses(str(state.root)), images, processes, settings.node_name
+    )
+    if not settings.schedulable:
+        kubelet.node.taints = [TAINT]
+    context = await certificate.serving_context(
+        access_.client,
+        settings.node_name,
+        kubelet.addresses.node,
+        state.root,
+        settings.client_ca or access_.ca,
+    )
+    authorize = access.by_certificate(access_.client, settings.node_name)
+    listening, kubelet.node.port = server.listen(kubelet, context, authorize)
+    processes.start(state.reaper_lock)
+    running = asyncio.create_task(kubelet.run())
+    waiting = asyncio.create_task(stopped.wait())
+    try:
+        await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+    finally:
+        await kubelet.stop(_STOP_SECONDS)
+        running.cancel()
+        if kubelet.node.registered:
+            await kubelet.node.leave()
+        listening.stop()
+        processes.stop()
+        for path in list(state.pods.iterdir()):
+            remove_tree(path)
