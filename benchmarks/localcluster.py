@@ -53,7 +53,7 @@ class Amounts:
 
 
 FULL = Amounts(first_boots=7, boots=14, pods=40, seconds=1.0, rush=300, idle_seconds=10.0)
-QUICK = Amounts(first_boots=2, boots=3, pods=10, seconds=0.3, rush=60, idle_seconds=3.0)
+QUICK = Amounts(first_boots=2, boots=3, pods=10, seconds=0.2, rush=60, idle_seconds=2.0)
 
 
 def main() -> int:
@@ -156,7 +156,7 @@ def _ratio(ours: list[float], bare: list[float]) -> float:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
-    parser.add_argument("--quick", action="store_true", help="less of everything, under 60 s")
+    parser.add_argument("--quick", action="store_true", help="less of everything, in about 20 s")
     parser.add_argument("--rounds", type=int, help="default: 3; with --quick 1")
     options = parser.parse_args()
     if options.rounds is None:

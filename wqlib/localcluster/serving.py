@@ -12,6 +12,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,10 +50,10 @@ def serve(state: State, settings: Settings) -> None:
     os.write(lock, str(os.getpid()).encode())
     os.umask(0o077)
     making = certs.prepare(state.root)
+    with _without_public_authorities():
+        import asyncio
 
-    import asyncio
-
-    from wqlib.localcluster import daemon
+        from wqlib.localcluster import daemon
 
     _raise_file_limit()
     logging.basicConfig(
@@ -64,6 +65,22 @@ def serve(state: State, settings: Settings) -> None:
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     asyncio.run(daemon.run(state, settings, making))
+
+
+@contextlib.contextmanager
+def _without_public_authorities() -> Iterator[None]:
+    """Tornado reads the system's list of authorities when it is imported; nobody here needs it."""
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, os.devnull))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _only_daemon(state: State) -> int | None:

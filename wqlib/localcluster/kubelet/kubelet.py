@@ -89,10 +89,10 @@ class Kubelet:
         return self.workers.get(pod["metadata"]["uid"]) if pod else None
 
     def forget(self, worker: PodWorker) -> None:
-        """The pod is over and gone: remove its files."""
+        """The pod is over and gone: remove its files, while the others go on."""
         worker.volumes.close()
         self.workers.pop(worker.pod["metadata"]["uid"], None)
-        remove_tree(worker.folder)
+        asyncio.get_running_loop().run_in_executor(None, remove_tree, worker.folder)
 
     def took(self, pod: Obj) -> None:
         """Take in what an update of a pod returned."""
