@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import urllib3
 from kubernetes import client, config
 
-_SECONDS = 90.0
+_SECONDS = 100.0
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,13 @@ class Cluster:
         kubeconfig: the file that says where it is.
         folder: for kubectl's caches.
         context: a context of that file other than its current one.
+        patience: seconds to wait for what a scenario waits for.
     """
 
     kubeconfig: Path
     folder: Path
     context: str | None = None
+    patience: float = 90.0
     version: str = ""
     facts: dict[str, str] = field(default_factory=dict)
 

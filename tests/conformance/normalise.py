@@ -25,6 +25,8 @@ _EVERYWHERE: list[tuple[str, bool, re.Pattern[str]]] = [
     # The runtime's own numbers; which runtime it is stays out too: pods here are processes.
     ("container", True, re.compile(r"\b[a-z-]+://[0-9a-z-]{12,}")),
     ("image id", False, re.compile(r"(?:[\w./:-]+@)?sha256:[0-9a-f]{64}")),
+    # The runtime tells an image by its whole name, and by any of its tags.
+    ("python image", False, re.compile(r"docker\.io/library/python:3\.11(?:-slim)?(?![\w.-])")),
     # Clock times, by their precision: a field with microseconds is not one with seconds.
     (
         "nano time",
@@ -35,6 +37,7 @@ _EVERYWHERE: list[tuple[str, bool, re.Pattern[str]]] = [
     ("time", False, re.compile(_CLOCK + "Z")),
     ("time", False, re.compile(rf"\b(?:{_WORDS}), \d\d \w+ \d{{4}} \d\d:\d\d:\d\d [+-]\d{{4}}")),
     ("nano time", False, re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ [+-]\d{4}( \w+)?")),
+    ("time", False, re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} UTC")),
     # What the API server puts behind `generateName`, a ReplicaSet behind its Deployment's name,
     # and a component behind an event's name.
     ("hash", True, re.compile(rf"(?<=-){_SAFE}{{8,10}}(?=-{_SAFE}{{5}}\b|\b)")),
@@ -48,6 +51,8 @@ _EVERYWHERE: list[tuple[str, bool, re.Pattern[str]]] = [
     ("the parser", False, re.compile(r"json parse error: .*|invalid character .*", re.DOTALL)),
     # A forbidden change is followed by a dump of Go's structures.
     ("the change", False, re.compile(r"(?<=existing tolerations\))\n.*", re.DOTALL)),
+    # Why a runtime could not start a program, in its own words.
+    ("the runtime", False, re.compile(r"(?<=failed to exec in container: ).*")),
     # Versions that a message names.
     ("version", False, re.compile(r"(?<=in record \()\d+(?=\))|(?<=, current: )\d+")),
     # kubectl diff's folders.
@@ -70,7 +75,7 @@ _PLAIN_FIELDS = {
 _AGE = r"(?:\d+[dhms]){1,2}|<invalid>|<unknown>"
 # An age fills a column, or stands before "ago" and in "(x3 over 5s)". "timeout=1s" is a setting.
 _AGES = re.compile(rf"(?:(?<=^)|(?<=  )|(?<=\()|(?<=over ))(?:{_AGE})(?=  |$| ago|\))")
-_SETTING = re.compile(r"^\s*(?!Duration:|Age:)[A-Z][\w ()-]*:\s")
+_SETTING = re.compile(r"^\s*(?!Duration:|Age:)[A-Z][\w-]*(?: [\w()-]+)*:\s")
 _NUMBERED = re.compile(r"<([a-z ]+)-(\d+)>")
 
 

@@ -19,7 +19,7 @@ import yaml
 
 from . import declared, scenarios
 from .cluster import Cluster, kubectl_version
-from .compare import Comparison, Difference
+from .compare import Comparison, Difference, leaves
 from .normalise import Normaliser
 from .script import SCENARIOS, Scenario, Script
 
@@ -40,7 +40,7 @@ def play(scenario: Scenario, cluster: Cluster) -> list[dict[str, Any]]:
     facts = {**cluster.facts, ns: "<ns>"}
     folder = Path(tempfile.mkdtemp(prefix="conformance-"))
     normaliser = Normaliser(facts, keep_owners=scenario.keep_owners)
-    script = Script(cluster, ns, normaliser, folder)
+    script = Script(cluster, ns, normaliser, folder, cluster.patience)
     labels = {"made-by": "wqlib-conformance"}
     try:
         body = {"metadata": {"name": ns, "labels": labels}}
@@ -98,12 +98,20 @@ _Dumper.add_representer(str, _represent_text)
 
 @dataclass
 class Score:
-    """What the comparison of some scenarios came to."""
+    """What the comparison of some scenarios came to.
+
+    Attributes:
+        failures: differences that nobody declared.
+        known: those that somebody did.
+        broken: what stopped a scenario before its end, by its name.
+        lost: the recorded leaves of those.
+    """
 
     identical: int = 0
     failures: list[Difference] = field(default_factory=list)
     known: dict[declared.Declaration, list[Difference]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    lost: int = 0
     scenarios: int = 0
 
     def add(self, other: Score) -> None:
@@ -111,6 +119,7 @@ class Score:
         self.identical += other.identical
         self.failures += other.failures
         self.broken |= other.broken
+        self.lost += other.lost
         self.scenarios += other.scenarios
         for declaration, differences in other.known.items():
             self.known.setdefault(declaration, []).extend(differences)
@@ -123,7 +132,7 @@ class Score:
     def __str__(self) -> str:
         undeclared = self.count("gap", known=False)
         conflicts = self.count("conflict", known=False)
-        asked = self.identical + conflicts + undeclared
+        asked = self.identical + conflicts + undeclared + self.lost
         return (
             f"conformance: identical leaves {self.identical}/{asked}, conflicts {conflicts},"
             f" declared gaps {self.count('gap', known=True)}\n"
@@ -144,6 +153,13 @@ def judge(
     comparison.steps(recording.steps, steps)
     failures, known = declared.split(comparison.differences, declarations)
     return Score(comparison.identical, failures, known, scenarios=1)
+
+
+def _stopped(name: str, why: str) -> Score:
+    lost = 0
+    if Recording.file(name).exists():
+        lost = sum(1 for _ in leaves("", Recording.load(name).steps))
+    return Score(broken={name: why}, lost=lost, scenarios=1)
 
 
 @contextmanager
@@ -171,10 +187,9 @@ def compare(
         for one in chosen:
             try:
                 steps = futures[one.name].result()
-            except Exception:
-                total.add(Score(broken={one.name: traceback.format_exc()}, scenarios=1))
-            else:
                 total.add(judge(one, Recording.load(one.name), steps, declarations))
+            except Exception:
+                total.add(_stopped(one.name, traceback.format_exc()))
     return total
 
 

@@ -106,6 +106,7 @@ class Script:
     ns: str
     normaliser: Normaliser
     folder: Path
+    patience: float = 90.0
     steps: list[dict[str, Any]] = field(default_factory=list)
 
     def get(self, path: str, **options: Any) -> Any:
@@ -179,13 +180,13 @@ class Script:
         assert reply.status < 300, f"{method} {path}: {reply.body}"
         return reply.body
 
-    def until(self, path: str, field: str, value: Any = None, *, seconds: float = 80) -> Any:
+    def until(self, path: str, field: str, value: Any = None, *, seconds: float = 0) -> Any:
         """Wait until a field has a value, or until a function of that value says so.
 
         With "gone" for the field, until there is no such object. A field that may be missing, and
         only must be there, needs no value.
         """
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + (seconds or self.patience)
         while True:
             reply = self._request("GET", path, None, None, {})
             found = pick(reply.body, field)
@@ -229,7 +230,6 @@ class Script:
         path: str,
         until: Callable[[list[dict[str, Any]]], bool],
         show: Sequence[str] = ("metadata.name",),
-        seconds: float = 60,
         **query: Any,
     ) -> Iterator[None]:
         """Record what a watch tells of the steps inside, from their start until a condition holds.
@@ -243,7 +243,7 @@ class Script:
         events: list[dict[str, Any]] = []
         last: dict[str, Any] = {}
         where = self._path(path)
-        for event in self.cluster.watch(where, seconds, resourceVersion=start, **query):
+        for event in self.cluster.watch(where, self.patience, resourceVersion=start, **query):
             told = {"type": event["type"], **_only(event["object"], show)}
             name = event["object"].get("metadata", {}).get("name", "")
             if last.get(name) != told:

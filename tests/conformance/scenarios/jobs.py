@@ -17,6 +17,14 @@ def _until_over(s: Script, name: str, condition: str = "Complete") -> None:
     s.until(f"jobs/{name}", "status.conditions.*.type", _has(condition))
 
 
+def _until_told(s: Script, name: str, events: int, reason: str = "") -> str:
+    """Wait for as many events about a Job; returns the field selector that finds them."""
+    about = f"involvedObject.kind=Job,involvedObject.name={name}"
+    about += f",reason={reason}" if reason else ""
+    s.until(f"events?fieldSelector={about}", "items", lambda items: len(items) == events)
+    return about
+
+
 @scenario
 def a_job_of_one(s: Script) -> None:
     """The whole object, at its creation and at its end, and its pod's."""
@@ -26,6 +34,7 @@ def a_job_of_one(s: Script) -> None:
     s.get("pods", labelSelector="job-name=one", show=("items.*.metadata", "items.*.status.phase"))
     s.kubectl("logs job/one")
     s.kubectl("get jobs")
+    _until_told(s, "one", 2)
     s.kubectl("describe job one")
     s.kubectl("get pods -l job-name=one --show-labels")
 
@@ -45,6 +54,7 @@ def a_work_queue(s: Script) -> None:
     s.get("jobs/wq", show=("status",))
     s.kubectl("get jobs")
     s.kubectl("get pods", sort=True)
+    _until_told(s, "wq", 3)
     s.kubectl("describe jobs/wq")
 
 
@@ -82,8 +92,7 @@ def completions_one_after_the_other(s: Script) -> None:
     s.get("jobs/three", show=("status",))
     s.kubectl("get job three -o wide")
     show = ("items.*.reason", "items.*.type", "items.*.message", "items.*.source.component")
-    about = "involvedObject.kind=Job,involvedObject.name=three"
-    s.until(f"events?fieldSelector={about}", "items", lambda items: len(items) == 4)
+    about = _until_told(s, "three", 4)
     s.kubectl(f"get events --field-selector {about}", sort=True)
 
 
@@ -95,8 +104,7 @@ def backoff_limit(s: Script) -> None:
     s.get("jobs/bad", show=("status",))
     s.kubectl("get jobs")
     s.kubectl("get pods", sort=True)
-    about = "involvedObject.kind=Job,involvedObject.name=bad,reason=BackoffLimitExceeded"
-    s.until(f"events?fieldSelector={about}", "items", lambda items: len(items) == 1)
+    _until_told(s, "bad", 1, "BackoffLimitExceeded")
     s.kubectl("describe job bad")
     s.kubectl("wait --for=condition=complete job/bad --timeout=1s")
     s.kubectl("wait --for=condition=failed job/bad --timeout=1s")
@@ -125,9 +133,8 @@ def active_deadline(s: Script) -> None:
     """A Job that takes too long is failed, and its pods are ended."""
     s.quiet("POST", "jobs", job("slow", "sleep", "60", activeDeadlineSeconds=2, parallelism=2))
     _until_over(s, "slow", "Failed")
-    s.get("jobs/slow", show=("spec.activeDeadlineSeconds", "status"))
-    about = "involvedObject.kind=Job,involvedObject.name=slow,reason=DeadlineExceeded"
-    s.until(f"events?fieldSelector={about}", "items", lambda items: len(items) == 1)
+    s.get("jobs/slow", show=("spec.activeDeadlineSeconds", "status.conditions"))
+    about = _until_told(s, "slow", 1, "DeadlineExceeded")
     s.kubectl(f"get events --field-selector {about}")
 
 
@@ -153,8 +160,7 @@ def more_and_fewer_workers(s: Script) -> None:
     s.until("jobs/wq", "status.active", 1)
     s.until("pods", "items", lambda items: len(items) == 1)
     s.get("jobs/wq", show=("status",))
-    about = "involvedObject.kind=Job,involvedObject.name=wq"
-    s.until(f"events?fieldSelector={about}", "items", lambda items: len(items) == 5)
+    about = _until_told(s, "wq", 5)
     s.kubectl(f"get events --field-selector {about}", sort=True)
     s.kubectl('patch job wq -p \'{"spec":{"parallelism":0}}\'')
     s.until("pods", "items", lambda items: not items)
@@ -221,6 +227,7 @@ def a_job_adopts_no_stranger(s: Script) -> None:
     made["spec"]["template"]["metadata"] = {"labels": {"app": "mine"}, "name": "ignored"}
     s.post("jobs", made, show=("spec.selector", "spec.template.metadata", "metadata.labels"))
     _until_over(s, "a")
+    s.until("pods/alike", "status.phase", "Running")
     s.get("pods/alike", show=("metadata.ownerReferences", "status.phase"))
     s.get("pods", labelSelector="app=mine", show=("items.*.metadata.labels",))
 

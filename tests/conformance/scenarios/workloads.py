@@ -38,6 +38,8 @@ def a_replica_set(s: Script) -> None:
     first = s.quiet("GET", "pods")["items"][0]["metadata"]["name"]
     s.quiet("DELETE", f"pods/{first}", {"gracePeriodSeconds": 0})
     s.until(f"pods/{first}", "gone")
+    s.until("pods", "items.*.status.phase", ["Running", "Running"])
+    s.pause(1)
     s.until("replicasets/rs", "status.readyReplicas", 2)
     s.kubectl("get rs")
     s.patch(
