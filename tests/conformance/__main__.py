@@ -1,0 +1,83 @@
+"""Record, replay, or check a cluster: `python -m tests.conformance replay`."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import declared
+from .cluster import Cluster
+from .local import local_cluster
+from .run import AT_ONCE, Score, all_scenarios, compare, record
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it; the exit code is 0 if nothing differed."""
+    options = _parser().parse_args(arguments)
+    everything = all_scenarios()
+    chosen = [s for s in everything.values() if fnmatch.fnmatch(s.name, options.only)]
+    if options.command == "list":
+        print("\n".join(f"{s.name:40} {s.about}" for s in chosen))
+        return 0
+    with _cluster(options) as cluster:
+        if options.command == "record":
+            broken = record(chosen, cluster, options.at_once)
+            print("\n".join(f"{name}\n{why}" for name, why in broken.items()))
+            print(f"recorded {len(chosen) - len(broken)} scenarios from {cluster.version}")
+            return bool(broken)
+        known = [] if options.command == "run" else declared.load()
+        score = compare(chosen, cluster, known, options.at_once)
+    unused = [] if len(chosen) < len(everything) else [d for d in known if d not in score.known]
+    report(score, unused)
+    return bool(score.failures or score.broken or unused)
+
+
+def report(score: Score, unused: Sequence[declared.Declaration] = ()) -> None:
+    """Print what differed, and the score."""
+    for difference in score.failures:
+        print(difference)
+    for name, why in score.broken.items():
+        print(f"{name} did not come to its end\n{why}")
+    for declaration in unused:
+        print(f"declared in {declared.FILE.name}, but nothing differs so: {declaration.where}")
+    print(score)
+
+
+@contextmanager
+def _cluster(options: argparse.Namespace) -> Iterator[Cluster]:
+    if options.command == "replay":
+        with local_cluster() as cluster:
+            yield cluster
+    else:
+        named = options.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+        with tempfile.TemporaryDirectory() as folder:
+            yield Cluster(Path(named).expanduser(), Path(folder), options.context)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    told = {
+        "list": "name the scenarios",
+        "record": "keep what a real cluster answers",
+        "run": "compare a real cluster with the recording",
+        "replay": "compare a local cluster of its own with the recording",
+    }
+    for name, about in told.items():
+        command = commands.add_parser(name, help=about)
+        command.add_argument("--only", default="*", help="scenarios whose names match")
+        command.add_argument("--at-once", type=int, default=AT_ONCE, help="default %(default)s")
+        if name in ("record", "run"):
+            command.add_argument("--kubeconfig", help="default: KUBECONFIG, or ~/.kube/config")
+            command.add_argument("--context", default=os.environ.get("WQLIB_CONTEXT"))
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""Runs scenarios on a cluster, several at a time, and keeps or compares what came back."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import secrets
+import shutil
+import tempfile
+import traceback
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import declared, scenarios
+from .cluster import Cluster, kubectl_version
+from .compare import Comparison, Difference, leaves
+from .normalise import Normaliser
+from .script import SCENARIOS, Scenario, Script
+
+RECORDED = Path(__file__).parent / "recorded"
+AT_ONCE = 4
+
+
+def all_scenarios() -> dict[str, Scenario]:
+    """Return every scenario by its name."""
+    for module in pkgutil.iter_modules(scenarios.__path__):
+        importlib.import_module(f"{scenarios.__name__}.{module.name}")
+    return SCENARIOS
+
+
+def play(scenario: Scenario, cluster: Cluster) -> list[dict[str, Any]]:
+    """Run one scenario in a namespace of its own, which is deleted afterwards."""
+    ns = f"conformance-{secrets.token_hex(4)}"
+    facts = {**cluster.facts, ns: "<ns>"}
+    folder = Path(tempfile.mkdtemp(prefix="conformance-"))
+    normaliser = Normaliser(facts, keep_owners=scenario.keep_owners)
+    script = Script(cluster, ns, normaliser, folder, cluster.patience)
+    labels = {"made-by": "wqlib-conformance"}
+    try:
+        body = {"metadata": {"name": ns, "labels": labels}}
+        script.quiet("POST", "/api/v1/namespaces", body)
+        script.until("serviceaccounts/default", "metadata.name", "default")
+        scenario.play(script)
+    finally:
+        cluster.request("DELETE", f"/api/v1/namespaces/{ns}")
+        shutil.rmtree(folder)
+    return script.steps
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a cluster answered to one scenario, as its file keeps it.
+
+    Attributes:
+        kubernetes: the version of that cluster.
+        kubectl: the version of the kubectl that spoke to it, as "1.32".
+    """
+
+    about: str
+    kubernetes: str
+    kubectl: str
+    steps: list[dict[str, Any]]
+
+    @staticmethod
+    def file(name: str) -> Path:
+        return RECORDED / f"{name}.yaml"
+
+    @classmethod
+    def load(cls, name: str) -> Recording:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        return cls(**yaml.load(cls.file(name).read_text(), loader))
+
+    def save(self, name: str) -> None:
+        text = yaml.dump(vars(self), Dumper=_Dumper, sort_keys=False, width=10**6)
+        self.file(name).write_text(text)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as such, and repeats what occurs twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+@dataclass
+class Score:
+    """What the comparison of some scenarios came to.
+
+    Attributes:
+        failures: differences that nobody declared.
+        known: those that somebody did.
+        broken: what stopped a scenario before its end, by its name.
+        lost: the recorded leaves of those.
+    """
+
+    identical: int = 0
+    failures: list[Difference] = field(default_factory=list)
+    known: dict[declared.Declaration, list[Difference]] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    lost: int = 0
+    scenarios: int = 0
+
+    def add(self, other: Score) -> None:
+        """Add what another one counted."""
+        self.identical += other.identical
+        self.failures += other.failures
+        self.broken |= other.broken
+        self.lost += other.lost
+        self.scenarios += other.scenarios
+        for declaration, differences in other.known.items():
+            self.known.setdefault(declaration, []).extend(differences)
+
+    def count(self, kind: str, *, known: bool) -> int:
+        """Count the differences of one kind, the declared or the others."""
+        among = [d for ds in self.known.values() for d in ds] if known else self.failures
+        return sum(difference.kind == kind for difference in among)
+
+    def __str__(self) -> str:
+        undeclared = self.count("gap", known=False)
+        conflicts = self.count("conflict", known=False)
+        asked = self.identical + conflicts + undeclared + self.lost
+        return (
+            f"conformance: identical leaves {self.identical}/{asked}, conflicts {conflicts},"
+            f" declared gaps {self.count('gap', known=True)}\n"
+            f"{self.scenarios} scenarios, {len(self.broken)} of them not played to their end;"
+            f" undeclared: {undeclared} gaps, {self.count('extra', known=False)} extras;"
+            f" declared extras {self.count('extra', known=True)}"
+        )
+
+
+def judge(
+    scenario: Scenario,
+    recording: Recording,
+    steps: list[dict[str, Any]],
+    declarations: list[declared.Declaration],
+) -> Score:
+    """Compare what came back with what was recorded."""
+    comparison = Comparison(scenario.name, scenario.identities)
+    comparison.steps(recording.steps, steps)
+    failures, known = declared.split(comparison.differences, declarations)
+    return Score(comparison.identical, failures, known, scenarios=1)
+
+
+def _stopped(name: str, why: str) -> Score:
+    lost = 0
+    if Recording.file(name).exists():
+        lost = sum(1 for _ in leaves("", Recording.load(name).steps))
+    return Score(broken={name: why}, lost=lost, scenarios=1)
+
+
+@contextmanager
+def playing(
+    chosen: Iterable[Scenario], cluster: Cluster, at_once: int = AT_ONCE
+) -> Iterator[dict[str, Future[list[dict[str, Any]]]]]:
+    """Play scenarios in the background; yields the future steps of each."""
+    with ThreadPoolExecutor(at_once) as pool:
+        futures = {one.name: pool.submit(play, one, cluster) for one in chosen}
+        try:
+            yield futures
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def compare(
+    chosen: list[Scenario],
+    cluster: Cluster,
+    declarations: list[declared.Declaration],
+    at_once: int = AT_ONCE,
+) -> Score:
+    """Play scenarios and compare each with its recording."""
+    total = Score()
+    with playing(chosen, cluster, at_once) as futures:
+        for one in chosen:
+            try:
+                steps = futures[one.name].result()
+                total.add(judge(one, Recording.load(one.name), steps, declarations))
+            except Exception:
+                total.add(_stopped(one.name, traceback.format_exc()))
+    return total
+
+
+def record(chosen: list[Scenario], cluster: Cluster, at_once: int = AT_ONCE) -> dict[str, str]:
+    """Play scenarios and keep what came back; returns what went wrong, by scenario."""
+    broken, kubectl = {}, kubectl_version()
+    with playing(chosen, cluster, at_once) as futures:
+        for one in chosen:
+            try:
+                steps = futures[one.name].result()
+            except Exception:
+                broken[one.name] = traceback.format_exc()
+            else:
+                Recording(one.about, cluster.version, kubectl, steps).save(one.name)
+    return broken
