@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import defaults, deletion, patch, validation
+from wqlib.localcluster.api import defaults, deletion, patch, scale, validation
 from wqlib.localcluster.apimachinery import apierrors, resources
 from wqlib.localcluster.apimachinery.jsontypes import Obj, now, random_suffix
+from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry, Key, Store
 
@@ -27,7 +28,14 @@ _FIXED_METADATA = (
     "generateName",
     "generation",
 )
-_WITH_GENERATION = {"Job", "NetworkPolicy", "PodDisruptionBudget"}
+_WITH_GENERATION = {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "ReplicaSet"}
+
+
+_PATCHES: dict[str, Callable[[Any, Any], Any]] = {
+    "merge": patch.merge_patch,
+    "strategic": patch.strategic_merge_patch,
+    "json": patch.json_patch,
+}
 
 
 @dataclass
@@ -100,7 +108,7 @@ class Rest:
         metadata.pop("managedFields", None)
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = now()
-        if resource.kind in _WITH_GENERATION:
+        if _counts_changes(resource):
             metadata["generation"] = 1
         if resource.kind == "Secret":
             defaults.fold_string_data(obj)
@@ -150,19 +158,27 @@ class Rest:
         if entry is None:
             raise apierrors.not_found(resource.plural, resource.group, name)
         old = entry.obj
-        ways = {
-            "merge": patch.merge_patch,
-            "strategic": patch.strategic_merge_patch,
-            "json": patch.json_patch,
-        }
         if how != "json" and not isinstance(change, dict):
             raise apierrors.bad_request("error decoding patch: a patch is an object")
-        body = ways[how](old, change)
+        body = _PATCHES[how](old, change)
         if not isinstance(body, dict) or not isinstance(body.get("metadata"), dict):
             raise apierrors.bad_request("the patched object is no object of the API any more")
         body = self._incoming(resource, namespace, body, options)
         key = (namespace, name)
         return self._write(resource, key, old, body, subresource, options.dry_run), False
+
+    def scale(self, resource: Resource, key: Key, change: Any, how: str, options: Options) -> Obj:
+        """Change an object's size through its `Scale`; returns the new one."""
+        old = self.get(resource, *key).obj
+        body = (
+            change
+            if how == "replace"
+            else _PATCHES.get(how, patch.merge_patch)(scale.scale_of(old), change)
+        )
+        if not isinstance(body, dict):
+            raise apierrors.bad_request("the body is no object")
+        changed = scale.scaled(old, body)
+        return scale.scale_of(self._write(resource, key, old, changed, "", options.dry_run))
 
     def delete(
         self,
@@ -310,7 +326,7 @@ class Rest:
                 obj["metadata"] = {**obj["metadata"], name: before[name]}
         obj["metadata"] = {**obj["metadata"], "resourceVersion": before["resourceVersion"]}
         obj["metadata"].pop("managedFields", None)
-        if subresource != "status" and resource.kind in _WITH_GENERATION:
+        if subresource != "status" and _counts_changes(resource):
             changed = old.get("spec") != obj.get("spec")
             obj["metadata"]["generation"] = before.get("generation", 1) + int(changed)
         if dry_run or obj == old:
@@ -328,22 +344,10 @@ class Rest:
             for name in ("clusterIP", "clusterIPs"):
                 if old["spec"].get(name) and not obj.get("spec", {}).get(name):
                     obj.setdefault("spec", {})[name] = old["spec"][name]
-        if resource.kind == "Job":
-            spec = obj.setdefault("spec", {})
-            spec.setdefault("selector", old["spec"].get("selector"))
-            obj["metadata"]["uid"] = old["metadata"]["uid"]
-            template = spec.get("template") or {}
-            labels = (template.get("metadata") or {}).get("labels") or {}
-            if set(old["spec"]["template"]["metadata"]["labels"]) - set(labels):
-                labels = {**old["spec"]["template"]["metadata"]["labels"], **labels}
-                spec["template"] = {
-                    **template,
-                    "metadata": {**(template.get("metadata") or {}), "labels": labels},
-                }
         if resource.kind == "Namespace":
             obj["spec"] = old.get("spec") or {}
         else:
-            defaults.fill_in(obj)
+            defaults.fill_in(obj, new=False)
         if resource.status:
             obj.pop("status", None)
             if kept is not None:
@@ -387,6 +391,11 @@ class Rest:
         if not dry_run:
             self._applied[(old["metadata"]["uid"], manager)] = change
         return stored, False
+
+
+def _counts_changes(resource: Resource) -> bool:
+    """Tell whether objects of this kind count the changes of their spec (a Job since 1.21)."""
+    return resource.kind in _WITH_GENERATION or (resource.kind == "Job" and profile().modern)
 
 
 def _without(target: Any, before: Any, now_applied: Any) -> Any:

@@ -22,6 +22,7 @@ from wqlib.localcluster.api import discovery, table, watching
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import Options, Rest, dumps
 from wqlib.localcluster.api.routing import Target, parse_path
+from wqlib.localcluster.api.scale import scale_of
 from wqlib.localcluster.apimachinery import apierrors, resources, selectors
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.resources import Resource
@@ -201,6 +202,9 @@ class Handler(tornado.web.RequestHandler):
 
     def _get(self, target: Target) -> None:
         entry = self.rest.get(target.resource, target.namespace or "", target.name)
+        if target.subresource == "scale":
+            self.reply(scale_of(entry.obj))
+            return
         wants = self._wants_table()
         if wants:
             self.reply(self._table(target.resource, [entry.obj], str(entry.version), wants))
@@ -319,6 +323,11 @@ class Handler(tornado.web.RequestHandler):
         if target.subresource == "finalize":
             self.reply(self.rest.finalize_namespace(target.name, body))
             return
+        if target.subresource == "scale":
+            how = "replace" if self.request.method == "PUT" else self._patch_kind()
+            key = (namespace, target.name)
+            self.reply(self.rest.scale(target.resource, key, body, how, options))
+            return
         if self.request.method == "PUT":
             changed = self.rest.update(
                 target.resource,
@@ -330,19 +339,22 @@ class Handler(tornado.web.RequestHandler):
             )
             self._answer(changed, options, 200)
             return
-        content_type = self.request.headers.get("Content-Type", "").partition(";")[0]
-        if content_type not in _PATCH_TYPES:
-            raise apierrors.unsupported_media_type(list(_PATCH_TYPES))
         obj, created = self.rest.patch(
             target.resource,
             namespace,
             target.name,
             body,
-            _PATCH_TYPES[content_type],
+            self._patch_kind(),
             options,
             subresource=target.subresource,
         )
         self._answer(obj, options, 201 if created else 200)
+
+    def _patch_kind(self) -> str:
+        content_type = self.request.headers.get("Content-Type", "").partition(";")[0]
+        if content_type not in _PATCH_TYPES:
+            raise apierrors.unsupported_media_type(list(_PATCH_TYPES))
+        return _PATCH_TYPES[content_type]
 
     def _delete_options(self) -> Obj:
         options = self.body_object(allow_empty=True)

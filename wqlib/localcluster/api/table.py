@@ -6,6 +6,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources
 from __future__ import annotations
 
 from wqlib.localcluster.api.columns import LAYOUTS, PLAIN
+from wqlib.localcluster.api.workloadcolumns import WORKLOADS
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.resources import Resource
 
@@ -31,7 +32,7 @@ def table(
         api: `v1` or `v1beta1`, the version of the table itself.
         head: whether the columns are described, which a watch does only once.
     """
-    columns, row = LAYOUTS.get(resource.kind, PLAIN)
+    columns, row = (LAYOUTS | WORKLOADS).get(resource.kind, PLAIN)
     rows: list[Obj] = []
     for obj in objects:
         line: Obj = {"cells": row(obj)}
