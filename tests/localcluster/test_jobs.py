@@ -59,7 +59,7 @@ def _events(local: Local, ns: str, name: str = "j") -> list[str]:
         ({"parallelism": 3}, 0, 0, 3),
         ({"parallelism": 3}, 2, 0, 3),
         ({"parallelism": 3}, 2, 1, 2),
-        ({"parallelism": 1}, 2, 1, 1),
+        ({"parallelism": 1}, 2, 1, 2),
         ({"parallelism": 3}, 0, 1, 0),
         ({"parallelism": 3, "completions": 5}, 0, 0, 3),
         ({"parallelism": 3, "completions": 5}, 1, 4, 1),

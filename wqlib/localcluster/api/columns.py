@@ -5,50 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj, parse_time, seconds_since
-
-Row = list[Any]
-
-
-def age(timestamp: str | None) -> str:
-    """Return how long ago a time was, as kubectl shortens it: `45s`, `3m20s`, `5h`."""
-    if not timestamp:
-        return "<unknown>"
-    return duration(seconds_since(timestamp))
-
-
-def duration(seconds: float) -> str:
-    """Return a span of time as kubectl shortens it."""
-    total = max(0, int(seconds))
-    minutes, hours, days = total // 60, total // 3600, total // 86400
-    if total < 120:
-        return f"{total}s"
-    if minutes < 10:
-        return f"{minutes}m{total % 60}s" if total % 60 else f"{minutes}m"
-    if minutes < 180:
-        return f"{minutes}m"
-    if hours < 8:
-        return f"{hours}h{minutes % 60}m" if minutes % 60 else f"{hours}h"
-    if hours < 48:
-        return f"{hours}h"
-    if hours < 192:
-        return f"{days}d{hours % 24}h" if hours % 24 else f"{days}d"
-    return f"{days}d"
-
-
-def column(name: str, *, kind: str = "string", priority: int = 0, form: str = "") -> Obj:
-    """Return the description of a column; those of priority 1 are for `-o wide`."""
-    return {
-        "name": name,
-        "type": kind,
-        "format": form,
-        "description": "",
-        "priority": priority,
-    }
-
-
-NAME = column("Name", form="name")
-AGE = column("Age")
+from wqlib.localcluster.api.cells import AGE, NAME, Layout, Row, age, column
+from wqlib.localcluster.apimachinery.jsontypes import Obj
 
 
 def _pod_reason(pod: Obj) -> str:
@@ -111,65 +69,6 @@ def _pod(pod: Obj) -> Row:
         pod["spec"].get("nodeName") or "<none>",
         "<none>",
         "<none>",
-    ]
-
-
-def _job_status(job: Obj) -> str:
-    conditions = {
-        c["type"]
-        for c in (job.get("status") or {}).get("conditions") or []
-        if c.get("status") == "True"
-    }
-    for name in ("Complete", "Failed"):
-        if name in conditions:
-            return name
-    if job["metadata"].get("deletionTimestamp"):
-        return "Terminating"
-    if "Suspended" in conditions:
-        return "Suspended"
-    if "FailureTarget" in conditions:
-        return "FailureTarget"
-    if "SuccessCriteriaMet" in conditions:
-        return "SuccessCriteriaMet"
-    return "Running"
-
-
-def selector(wanted: Obj | None) -> str:
-    """Return a `LabelSelector` as a column shows it."""
-    parts = [f"{k}={v}" for k, v in sorted(((wanted or {}).get("matchLabels") or {}).items())]
-    for expression in (wanted or {}).get("matchExpressions") or []:
-        key, values = expression["key"], ",".join(sorted(expression.get("values") or []))
-        words = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key}
-        parts.append(words.get(expression["operator"], f"!{key}"))
-    return ",".join(parts) or "<none>"
-
-
-def _job(job: Obj) -> Row:
-    spec, status = job["spec"], job.get("status") or {}
-    succeeded = status.get("succeeded", 0)
-    if spec.get("completions") is not None:
-        done = f"{succeeded}/{spec['completions']}"
-    elif spec.get("parallelism", 1) > 1:
-        done = f"{succeeded}/1 of {spec['parallelism']}"
-    else:
-        done = f"{succeeded}/1"
-    took = ""
-    if status.get("startTime"):
-        if status.get("completionTime"):
-            span = parse_time(status["completionTime"]) - parse_time(status["startTime"])
-            took = duration(span.total_seconds())
-        else:
-            took = age(status["startTime"])
-    containers = spec["template"]["spec"].get("containers") or []
-    return [
-        job["metadata"]["name"],
-        _job_status(job),
-        done,
-        took,
-        age(job["metadata"].get("creationTimestamp")),
-        ",".join(c["name"] for c in containers),
-        ",".join(c["image"] for c in containers),
-        selector(spec.get("selector")),
     ]
 
 
@@ -275,8 +174,6 @@ def _size(obj: Obj) -> int:
     return len(obj.get("data") or {}) + len(obj.get("binaryData") or {})
 
 
-Layout = tuple[list[Obj], Callable[[Obj], Row]]
-
 LAYOUTS: dict[str, Layout] = {
     "Pod": (
         [
@@ -291,19 +188,6 @@ LAYOUTS: dict[str, Layout] = {
             column("Readiness Gates", priority=1),
         ],
         _pod,
-    ),
-    "Job": (
-        [
-            NAME,
-            column("Status"),
-            column("Completions"),
-            column("Duration"),
-            AGE,
-            column("Containers", priority=1),
-            column("Images", priority=1),
-            column("Selector", priority=1),
-        ],
-        _job,
     ),
     "Service": (
         [

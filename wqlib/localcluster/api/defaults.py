@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Callable
 
+from wqlib.localcluster.api import workloaddefaults
 from wqlib.localcluster.apimachinery.apierrors import bad_request
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 
@@ -109,38 +110,6 @@ def _pod(obj: Obj) -> None:
     obj["status"] = {"phase": "Pending", "qosClass": _quality(spec)}
 
 
-def _job(obj: Obj) -> None:
-    metadata, spec = obj["metadata"], obj.setdefault("spec", {})
-    if spec.get("completions") is None and spec.get("parallelism") is None:
-        spec["completions"] = 1
-    spec.setdefault("parallelism", 1)
-    if spec.get("podFailurePolicy"):
-        spec.setdefault("podReplacementPolicy", "Failed")
-    spec.setdefault("podReplacementPolicy", "TerminatingOrFailed")
-    spec.setdefault("backoffLimit", 6)
-    spec.setdefault("completionMode", "NonIndexed")
-    spec.setdefault("suspend", False)
-    spec.setdefault("manualSelector", False)
-    template = spec.setdefault("template", {})
-    template_meta = template.setdefault("metadata", {})
-    template_meta.setdefault("creationTimestamp", None)
-    pod_spec(template.setdefault("spec", {}))
-    if not spec["manualSelector"]:
-        uid, name = metadata["uid"], metadata["name"]
-        template_meta["labels"] = {
-            **(template_meta.get("labels") or {}),
-            "batch.kubernetes.io/controller-uid": uid,
-            "batch.kubernetes.io/job-name": name,
-            "controller-uid": uid,
-            "job-name": name,
-        }
-        if not spec.get("selector"):
-            spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
-    if not metadata.get("labels"):
-        metadata["labels"] = dict(template_meta.get("labels") or {})
-    obj["status"] = {}
-
-
 def _service(obj: Obj) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("type", "ClusterIP")
@@ -216,7 +185,8 @@ def _network_policy(obj: Obj) -> None:
 
 _BY_KIND: dict[str, Callable[[Obj], None]] = {
     "Pod": _pod,
-    "Job": _job,
+    "ReplicaSet": lambda obj: workloaddefaults.replica_set(obj, pod_spec),
+    "Deployment": lambda obj: workloaddefaults.deployment(obj, pod_spec),
     "Service": _service,
     "Secret": _secret,
     "Namespace": _namespace,
@@ -228,8 +198,14 @@ _BY_KIND: dict[str, Callable[[Obj], None]] = {
 }
 
 
-def fill_in(obj: Obj) -> None:
-    """Complete a new object in place; its metadata has name, namespace and uid already."""
+def fill_in(obj: Obj, *, new: bool = True) -> None:
+    """Complete an object in place; its metadata has name, namespace and uid already.
+
+    Args:
+        new: it is being created, not changed.
+    """
+    if obj["kind"] == "Job":
+        workloaddefaults.job(obj, pod_spec, new=new)
     complete = _BY_KIND.get(obj["kind"])
     if complete:
         complete(obj)

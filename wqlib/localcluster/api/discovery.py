@@ -88,6 +88,8 @@ def resource_list(group: str, version: str) -> Obj | None:
         for sub, sub_verbs in resource.subresources.items():
             child = _entry(resource, f"{resource.plural}/{sub}", list(sub_verbs))
             child["kind"] = _SUBRESOURCE_KINDS.get(sub, resource.kind)
+            if sub == "scale":
+                child |= {"group": "autoscaling", "version": "v1", "kind": "Scale"}
             entries.append(child)
         if resource.status:
             name = f"{resource.plural}/status"

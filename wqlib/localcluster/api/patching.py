@@ -9,6 +9,7 @@ from typing import Any
 
 from wqlib.localcluster.api import managedfields, patch
 from wqlib.localcluster.api.rest import Options, Rest
+from wqlib.localcluster.api.scale import scale_of, scaled
 from wqlib.localcluster.apimachinery import apierrors
 from wqlib.localcluster.apimachinery.jsontypes import Obj, copied
 from wqlib.localcluster.apimachinery.resources import Resource
@@ -53,6 +54,15 @@ def change(
         # From here on it is completed in place, and must not share anything with the old one.
         obj = copied(obj)
     return rest.write(resource, key, old, obj, subresource, options), False
+
+
+def resize(rest: Rest, resource: Resource, key: Key, body: Any, how: str, options: Options) -> Obj:
+    """Change an object's size through its `Scale`; returns the new one."""
+    old = rest.get(resource, *key).obj
+    wanted = body if how == "replace" else _WAYS.get(how, patch.merge_patch)(scale_of(old), body)
+    if not isinstance(wanted, dict):
+        raise apierrors.bad_request("the body is no object")
+    return scale_of(rest.write(resource, key, old, copied(scaled(old, wanted)), "", options))
 
 
 def _apply(

@@ -11,6 +11,7 @@ from wqlib.localcluster.addresses import Addresses
 from wqlib.localcluster.api import defaults, deletion, managedfields, validation
 from wqlib.localcluster.apimachinery import apierrors
 from wqlib.localcluster.apimachinery.jsontypes import Obj, copied, now, random_suffix
+from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry, Key, Store
 
@@ -32,7 +33,7 @@ _SET_BY_SERVER = (
     "managedFields",
     "selfLink",
 )
-_WITH_GENERATION = {"Job", "NetworkPolicy", "PodDisruptionBudget"}
+_WITH_GENERATION = {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "ReplicaSet"}
 
 
 @dataclass
@@ -112,7 +113,7 @@ class Rest:
             metadata.pop(unwanted, None)
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = now()
-        if resource.kind in _WITH_GENERATION:
+        if _counts_changes(resource):
             metadata["generation"] = 1
         if resource.kind == "Secret":
             defaults.fold_string_data(obj)
@@ -290,7 +291,7 @@ class Rest:
             obj["metadata"]["managedFields"] = managed
         if options.manager and not applied:
             managedfields.record_update(old, obj, options.manager, subresource)
-        if subresource != "status" and resource.kind in _WITH_GENERATION:
+        if subresource != "status" and _counts_changes(resource):
             changed = old.get("spec") != obj.get("spec")
             obj["metadata"]["generation"] = before.get("generation", 1) + int(changed)
         if options.dry_run or obj == old:
@@ -308,22 +309,10 @@ class Rest:
             for name in ("clusterIP", "clusterIPs"):
                 if old["spec"].get(name) and not obj.get("spec", {}).get(name):
                     obj.setdefault("spec", {})[name] = old["spec"][name]
-        if resource.kind == "Job":
-            spec = obj.setdefault("spec", {})
-            spec.setdefault("selector", old["spec"].get("selector"))
-            obj["metadata"]["uid"] = old["metadata"]["uid"]
-            template = spec.get("template") or {}
-            labels = (template.get("metadata") or {}).get("labels") or {}
-            if set(old["spec"]["template"]["metadata"]["labels"]) - set(labels):
-                labels = {**old["spec"]["template"]["metadata"]["labels"], **labels}
-                spec["template"] = {
-                    **template,
-                    "metadata": {**(template.get("metadata") or {}), "labels": labels},
-                }
         if resource.kind == "Namespace":
             obj["spec"] = old.get("spec") or {}
         else:
-            defaults.fill_in(obj)
+            defaults.fill_in(obj, new=False)
         if resource.status:
             obj.pop("status", None)
             if kept is not None:
@@ -339,6 +328,11 @@ class Rest:
         if resource.kind == "Namespace" and obj["spec"].get("finalizers"):
             return
         self.store.delete(resource.name, key)
+
+
+def _counts_changes(resource: Resource) -> bool:
+    """Tell whether objects of this kind count the changes of their spec (a Job since 1.21)."""
+    return resource.kind in _WITH_GENERATION or (resource.kind == "Job" and profile().modern)
 
 
 def dumps(obj: Obj) -> bytes:

@@ -30,6 +30,7 @@ from wqlib.localcluster.api import (
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import Options, Rest, dumps
 from wqlib.localcluster.api.routing import Target, parse_path
+from wqlib.localcluster.api.scale import scale_of
 from wqlib.localcluster.apimachinery import apierrors, resources
 from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of
 from wqlib.localcluster.apimachinery.resources import Resource
@@ -174,6 +175,9 @@ class Handler(tornado.web.RequestHandler):
 
     def _get(self, target: Target) -> None:
         entry = self.rest.get(target.resource, target.namespace or "", target.name)
+        if target.subresource == "scale":
+            self.reply(scale_of(entry.obj))
+            return
         wants = self._wants_table()
         if wants:
             self.reply(self._table(target.resource, [entry.obj], str(entry.version), wants))
@@ -277,6 +281,11 @@ class Handler(tornado.web.RequestHandler):
             if target.subresource == "finalize":
                 self.reply(actions.finalize_namespace(self.rest, target.name, body))
                 return
+            if target.subresource == "scale":
+                key = (target.namespace or "", target.name)
+                scale = patching.resize(self.rest, target.resource, key, body, "replace", options)
+                self.reply(scale)
+                return
             changed = self.rest.update(
                 target.resource,
                 target.namespace or "",
@@ -292,6 +301,9 @@ class Handler(tornado.web.RequestHandler):
             raise apierrors.unsupported_patch()
         options, body = bodies.options(self, how), bodies.read(self, "patch")
         key = (target.namespace or "", target.name)
+        if target.subresource == "scale":
+            self.reply(patching.resize(self.rest, target.resource, key, body, how, options))
+            return
         obj, created = patching.change(
             self.rest, target.resource, key, body, how, options, target.subresource
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from wqlib.localcluster.api.columns import AGE, NAME, Layout, Row, age, column, selector
+from wqlib.localcluster.api.cells import AGE, NAME, Layout, Row, age, column
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.apimachinery.selectors import selector_text
 
 
 def _created(obj: Obj) -> Row:
@@ -119,7 +120,9 @@ def layouts() -> dict[str, Layout]:
         ),
         "NetworkPolicy": (
             [NAME, column("Pod-Selector"), AGE],
-            lambda obj: _aged(obj, selector((obj.get("spec") or {}).get("podSelector"))),
+            lambda obj: _aged(
+                obj, selector_text((obj.get("spec") or {}).get("podSelector")) or "<none>"
+            ),
         ),
         "PodDisruptionBudget": (
             [

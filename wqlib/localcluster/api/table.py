@@ -9,6 +9,7 @@ import functools
 
 from wqlib.localcluster.api import storedcolumns
 from wqlib.localcluster.api.columns import LAYOUTS, PLAIN
+from wqlib.localcluster.api.workloadcolumns import WORKLOADS
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.resources import Resource
 
@@ -37,7 +38,8 @@ def table(
         api: `v1` or `v1beta1`, the version of the table itself.
         head: whether the columns are described, which a watch does only once.
     """
-    columns, row = LAYOUTS.get(resource.kind) or _stored().get(resource.kind, PLAIN)
+    kind = resource.kind
+    columns, row = LAYOUTS.get(kind) or WORKLOADS.get(kind) or _stored().get(kind, PLAIN)
     rows: list[Obj] = []
     for obj in objects:
         line: Obj = {"cells": row(obj)}

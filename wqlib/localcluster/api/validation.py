@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Callable
-from typing import Any
 
+from wqlib.localcluster.api.causes import Causes
+from wqlib.localcluster.api.jobchecks import check_job, check_job_change
+from wqlib.localcluster.api.workloadchecks import check_set, check_set_change
 from wqlib.localcluster.apimachinery.apierrors import invalid
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.apimachinery.selectors import (
     NAME_RULE,
     VALUE_RULE,
-    match_labels,
     valid_key,
     valid_value,
 )
@@ -47,41 +47,6 @@ _POD_FIELDS = (
     " additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be"
     " set to 1 if it was previously negative)"
 )
-
-
-_UNSUPPORTED_JOB_FIELDS = (
-    "backoffLimitPerIndex",
-    "maxFailedIndexes",
-    "podFailurePolicy",
-    "successPolicy",
-)
-
-
-class Causes(list[Obj]):
-    """The complaints about one object."""
-
-    def required(self, field: str, why: str = "") -> None:
-        self._add(
-            field, "FieldValueRequired", f"Required value: {why}" if why else "Required value"
-        )
-
-    def invalid(self, field: str, value: Any, why: str) -> None:
-        shown = json.dumps(value)
-        self._add(field, "FieldValueInvalid", f"Invalid value: {shown}: {why}")
-
-    def unsupported(self, field: str, value: Any, supported: list[str]) -> None:
-        known = ", ".join(json.dumps(one) for one in supported)
-        text = f"Unsupported value: {json.dumps(value)}: supported values: {known}"
-        self._add(field, "FieldValueNotSupported", text)
-
-    def duplicate(self, field: str, value: Any) -> None:
-        self._add(field, "FieldValueDuplicate", f"Duplicate value: {json.dumps(value)}")
-
-    def forbidden(self, field: str, why: str) -> None:
-        self._add(field, "FieldValueForbidden", f"Forbidden: {why}")
-
-    def _add(self, field: str, reason: str, message: str) -> None:
-        self.append({"reason": reason, "message": message, "field": field})
 
 
 def valid_name(name: str) -> bool:
@@ -197,36 +162,20 @@ def _pod(obj: Obj, causes: Causes) -> None:
     _pod_spec(obj["spec"], "spec", causes)
 
 
-def _not_negative(spec: Obj, names: tuple[str, ...], causes: Causes) -> None:
-    for name in names:
-        value = spec.get(name)
-        if isinstance(value, int) and value < 0:
-            causes.invalid(f"spec.{name}", value, "must be greater than or equal to 0")
-
-
 def _job(obj: Obj, causes: Causes) -> None:
-    spec = obj["spec"]
-    numbers = ("parallelism", "completions", "backoffLimit", "ttlSecondsAfterFinished")
-    _not_negative(spec, (*numbers, "activeDeadlineSeconds"), causes)
-    if spec["completionMode"] != "NonIndexed":
-        causes.unsupported("spec.completionMode", spec["completionMode"], ["NonIndexed"])
-    for name in _UNSUPPORTED_JOB_FIELDS:
-        if spec.get(name) is not None:
-            causes.forbidden(f"spec.{name}", "the local cluster does not support it")
-    template = spec["template"]
-    if not match_labels(spec["selector"], template["metadata"].get("labels") or {}):
-        causes.invalid(
-            "spec.template.metadata.labels",
-            template["metadata"].get("labels"),
-            "`selector` does not match template `labels`",
-        )
-    policy = template["spec"].get("restartPolicy")
-    _pod_spec({**template["spec"], "restartPolicy": "Never"}, "spec.template.spec", causes)
-    if policy == "Always":
-        at = "spec.template.spec.restartPolicy"
-        causes.required(at, 'valid values: "OnFailure", "Never"')
-    elif policy not in ("OnFailure", "Never"):
-        causes.unsupported("spec.template.spec.restartPolicy", policy, ["OnFailure", "Never"])
+    spec = obj["spec"]["template"]["spec"]
+    found = Causes()
+    _pod_spec(spec, "spec.template.spec", found)
+    # In the real server's order: the Job's numbers first, then its template, then the rest.
+    check_job(obj, causes)
+    at = next((i for i, c in enumerate(causes) if "template" in c["field"]), len(causes))
+    causes[at:at] = found
+
+
+def _set(obj: Obj, causes: Causes) -> None:
+    spec = obj["spec"]["template"]["spec"]
+    check_set(obj, causes)
+    _pod_spec(spec, "spec.template.spec", causes)
 
 
 def _service(obj: Obj, causes: Causes) -> None:
@@ -264,6 +213,8 @@ def _data(obj: Obj, causes: Causes) -> None:
 _CREATE: dict[str, Callable[[Obj, Causes], None]] = {
     "Pod": _pod,
     "Job": _job,
+    "ReplicaSet": _set,
+    "Deployment": _set,
     "Service": _service,
     "Secret": _data,
     "ConfigMap": _data,
@@ -306,9 +257,9 @@ def check_update(resource: Resource, old: Obj, new: Obj) -> None:
     if kind == "Pod" and _frozen_pod(was) != _frozen_pod(now):
         causes.forbidden("spec", _POD_FIELDS)
     if kind == "Job":
-        for name in ("completions", "selector", "template", "completionMode"):
-            if was.get(name) != now.get(name):
-                causes.invalid(f"spec.{name}", now.get(name), "field is immutable")
+        check_job_change(old, new, causes)
+    if kind in ("ReplicaSet", "Deployment"):
+        check_set_change(old, new, causes)
     if kind == "Service" and was.get("clusterIP") != now.get("clusterIP"):
         causes.invalid("spec.clusterIP", now.get("clusterIP"), "field is immutable")
     if kind in ("Secret", "ConfigMap") and old.get("immutable"):

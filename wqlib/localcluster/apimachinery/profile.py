@@ -19,7 +19,8 @@ class Profile:
 
     Attributes:
         minor: the minor version number of Kubernetes 1.
-        first_backoff: seconds before the first failed pod of a Job is replaced; it doubles.
+        first_backoff: the unit of the wait before failed pods of a Job are replaced; it doubles.
+            1.20 replaces the first failed pod at once and waits only from the second on.
     """
 
     minor: int
@@ -36,7 +37,7 @@ class Profile:
         return self.minor > 20
 
 
-_PROFILES = {"1.33": Profile(33, 10.0), "1.20": Profile(20, 0.0)}
+_PROFILES = {"1.33": Profile(33, 10.0), "1.20": Profile(20, 10.0)}
 
 
 @functools.cache

@@ -79,9 +79,23 @@ ALL = [
     Resource("serviceaccounts", "ServiceAccount", short=("sa",)),
     Resource("services", "Service", short=("svc",), categories=("all",), status=True),
     Resource(
-        "deployments", "Deployment", "apps", short=("deploy",), categories=("all",), status=True
+        "deployments",
+        "Deployment",
+        "apps",
+        short=("deploy",),
+        categories=("all",),
+        status=True,
+        subresources={"scale": ("get", "patch", "update")},
     ),
-    Resource("replicasets", "ReplicaSet", "apps", short=("rs",), categories=("all",), status=True),
+    Resource(
+        "replicasets",
+        "ReplicaSet",
+        "apps",
+        short=("rs",),
+        categories=("all",),
+        status=True,
+        subresources={"scale": ("get", "patch", "update")},
+    ),
     Resource(
         "daemonsets",
         "DaemonSet",

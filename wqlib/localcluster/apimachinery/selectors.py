@@ -156,6 +156,22 @@ def match_labels(selector: Obj, found: dict[str, str]) -> bool:
     return True
 
 
+def selector_text(selector: Obj | None) -> str:
+    """Return a `LabelSelector` object as the text that `label_selector` reads."""
+    chosen = selector or {}
+    parts = [f"{k}={v}" for k, v in sorted((chosen.get("matchLabels") or {}).items())]
+    for wanted in chosen.get("matchExpressions") or []:
+        key, values = wanted["key"], ",".join(sorted(wanted.get("values") or []))
+        forms = {
+            "In": f"{key} in ({values})",
+            "NotIn": f"{key} notin ({values})",
+            "Exists": key,
+            "DoesNotExist": f"!{key}",
+        }
+        parts.append(forms[wanted["operator"]])
+    return ",".join(parts)
+
+
 # Besides metadata.name and metadata.namespace, which every resource has.
 _FIELDS = {
     "pods": [

@@ -1,4 +1,4 @@
-"""The garbage collector, and the controller that empties deleted namespaces.
+"""The garbage collector: deletes what has lost its owner.
 
 https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 """
@@ -11,8 +11,9 @@ from wqlib.localcluster.apimachinery import resources
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import Client
 from wqlib.localcluster.apimachinery.informer import Informer, Key, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj, controller_of
+from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.resources import path_of
+from wqlib.localcluster.controllers.owned import OwnedObjects
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Garbage:
     def __post_init__(self) -> None:
         self.queue = WorkQueue(self._work)
         self._kinds: dict[str, tuple[str, Key]] = {}
+        self._gone: set[str] = set()
 
     def changed(self, old: Obj | None, new: Obj | None) -> None:
         obj = new or old
@@ -38,15 +40,25 @@ class Garbage:
         uid, metadata = obj["metadata"]["uid"], obj["metadata"]
         if new is None:
             self._kinds.pop(uid, None)
+            self._remember_gone(uid)
             for child in self._dependents(uid):
                 self._note(child)
             for reference in metadata.get("ownerReferences") or []:
                 self._look_at_owner(reference["uid"])
-        elif metadata.get("ownerReferences") or metadata.get("deletionTimestamp"):
+            return
+        references = metadata.get("ownerReferences") or []
+        if metadata.get("deletionTimestamp"):
             self._note(obj)
-            for reference in metadata.get("ownerReferences") or []:
-                if metadata.get("deletionTimestamp"):
-                    self._look_at_owner(reference["uid"])
+            for reference in references:
+                self._look_at_owner(reference["uid"])
+        elif references and (old is None or old["metadata"].get("ownerReferences") != references):
+            self._note(obj)
+
+    def _remember_gone(self, uid: str) -> None:
+        """Keep in mind who is gone for sure, so that nobody has to ask for each dependent."""
+        if len(self._gone) > 10_000:
+            self._gone.clear()
+        self._gone.add(uid)
 
     def _note(self, obj: Obj) -> None:
         resource = resources.find_kind(obj["apiVersion"], obj["kind"])
@@ -59,16 +71,16 @@ class Garbage:
         self.queue.add(("", metadata["uid"]))
 
     def _look_at_owner(self, uid: str) -> None:
+        """Have an owner looked at that may wait for this dependent to go."""
         if uid in self._kinds:
             self.queue.add(("", uid))
 
     def _dependents(self, uid: str) -> list[Obj]:
-        return [
-            obj
-            for informer in self.informers.values()
-            for obj in informer.objects.values()
-            if any(r["uid"] == uid for r in obj["metadata"].get("ownerReferences") or [])
-        ]
+        found: list[Obj] = []
+        for informer in self.informers.values():
+            assert isinstance(informer.objects, OwnedObjects)
+            found += informer.objects.of(uid)
+        return found
 
     def _exists(self, obj: Obj, reference: Obj) -> Obj | None:
         resource = resources.find_kind(reference["apiVersion"], reference["kind"])
@@ -94,21 +106,29 @@ class Garbage:
             elif "foregroundDeletion" in finalizers:
                 await self._foreground(obj)
             return
-        references = metadata.get("ownerReferences") or []
-        if not references:
+        await self._look_at_owners(obj)
+
+    async def _look_at_owners(self, obj: Obj) -> None:
+        """Delete what has lost all its owners; strike out those that it has lost."""
+        references = obj["metadata"].get("ownerReferences") or []
+        solid = [r for r in references if self._exists(obj, r)]
+        lost = [r for r in references if r not in solid]
+        if not lost or not await self._really_gone(obj, lost):
             return
-        owners = [self._exists(obj, reference) for reference in references]
-        if any(owner is not None for owner in owners):
-            return
-        if not await self._really_gone(obj, references):
-            return
-        await self._delete(obj, "Background")
+        if solid:
+            await self._strike_out(obj, {r["uid"] for r in lost})
+        else:
+            await self._delete(obj, "Background")
+
+    async def _strike_out(self, obj: Obj, uids: set[str]) -> None:
+        kept = [r for r in obj["metadata"]["ownerReferences"] if r["uid"] not in uids]
+        await self._patch(obj, {"metadata": {"ownerReferences": kept or None}})
 
     async def _really_gone(self, obj: Obj, references: list[Obj]) -> bool:
         """Ask the API itself: the cache may not have seen a new owner yet."""
         for reference in references:
             resource = resources.find_kind(reference["apiVersion"], reference["kind"])
-            if resource is None:
+            if resource is None or reference["uid"] in self._gone:
                 continue
             namespace = obj["metadata"].get("namespace", "") if resource.namespaced else ""
             try:
@@ -124,17 +144,14 @@ class Garbage:
     async def _orphan(self, obj: Obj) -> None:
         uid = obj["metadata"]["uid"]
         for child in self._dependents(uid):
-            kept = [r for r in child["metadata"]["ownerReferences"] if r["uid"] != uid]
-            await self._patch(child, {"metadata": {"ownerReferences": kept or None}})
+            await self._strike_out(child, {uid})
         await self._drop_finalizer(obj, "orphan")
 
     async def _foreground(self, obj: Obj) -> None:
         children = self._dependents(obj["metadata"]["uid"])
         for child in children:
             if not child["metadata"].get("deletionTimestamp"):
-                await self._delete(
-                    child, "Foreground" if controller_of(child) is None else "Background"
-                )
+                await self._end_child(child, obj["metadata"]["uid"])
         blocking = [
             child
             for child in children
@@ -145,6 +162,16 @@ class Garbage:
         ]
         if not blocking:
             await self._drop_finalizer(obj, "foregroundDeletion")
+
+    async def _end_child(self, child: Obj, uid: str) -> None:
+        """Delete a dependent of an owner that waits for it, unless another owner keeps it."""
+        others = [r for r in child["metadata"]["ownerReferences"] if r["uid"] != uid]
+        owners = [self._exists(child, reference) for reference in others]
+        if any(o and not o["metadata"].get("deletionTimestamp") for o in owners):
+            await self._strike_out(child, {uid})
+        else:
+            grandchildren = self._dependents(child["metadata"]["uid"])
+            await self._delete(child, "Foreground" if grandchildren else "Background")
 
     async def _drop_finalizer(self, obj: Obj, name: str) -> None:
         kept = [f for f in obj["metadata"].get("finalizers") or [] if f != name]
@@ -174,75 +201,3 @@ class Garbage:
         assert resource is not None
         metadata = obj["metadata"]
         return path_of(resource, metadata.get("namespace", ""), metadata["name"])
-
-
-_ROOTS_DESCRIPTION = (
-    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal"
-    " endpoints such as the internal service IP or kubernetes.default.svc. No other usage is"
-    " guaranteed across distributions of Kubernetes clusters."
-)
-
-
-@dataclass
-class Namespaces:
-    """Gives each namespace what every namespace has, and empties those that are deleted."""
-
-    client: Client
-    namespaces: Informer
-    authority: str = ""
-
-    def __post_init__(self) -> None:
-        self.queue = WorkQueue(self._work)
-
-    def changed(self, old: Obj | None, new: Obj | None) -> None:
-        if new is not None:
-            self.queue.add(("", new["metadata"]["name"]))
-
-    def content_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Give a namespace back what it always has when somebody deleted it."""
-        if new is None and old and old["metadata"]["name"] in ("default", "kube-root-ca.crt"):
-            self.queue.add(("", old["metadata"]["namespace"]))
-
-    async def _work(self, key: Key) -> None:
-        namespace = self.namespaces.get(*key)
-        if namespace is None:
-            return
-        if namespace["metadata"].get("deletionTimestamp"):
-            await self._empty(key[1])
-            return
-        account = {"kind": "ServiceAccount", "metadata": {"name": "default"}}
-        await self._give(key[1], "serviceaccounts", account)
-        if self.authority:
-            about = {"kubernetes.io/description": _ROOTS_DESCRIPTION}
-            metadata = {"name": "kube-root-ca.crt", "annotations": about}
-            data = {"ca.crt": self.authority}
-            roots = {"kind": "ConfigMap", "metadata": metadata, "data": data}
-            await self._give(key[1], "configmaps", roots)
-
-    async def _give(self, namespace: str, plural: str, obj: Obj) -> None:
-        """Create an object in a namespace unless it is there."""
-        try:
-            await self.client.create(
-                f"/api/v1/namespaces/{namespace}/{plural}", {"apiVersion": "v1", **obj}
-            )
-        except ApiError as error:
-            if error.code not in (403, 404, 409):
-                raise
-
-    async def _empty(self, name: str) -> None:
-        left = 0
-        for resource in resources.stored_namespaced():
-            path = path_of(resource, name)
-            found = len((await self.client.get(path))["items"])
-            if found:
-                await self.client.delete(path, propagationPolicy="Background")
-            left += found
-        if left:
-            self.queue.add_after(("", name), 0.05)
-            return
-        path = f"/api/v1/namespaces/{name}/finalize"
-        try:
-            await self.client.replace(path, {"spec": {"finalizers": []}})
-        except ApiError as error:
-            if error.code != 404:
-                raise

@@ -5,9 +5,28 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/
 
 from __future__ import annotations
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now, parse_time, seconds_since
+from wqlib.localcluster.apimachinery.jsontypes import Obj, now, seconds_since
+from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.controllers.podstate import has_ended, phase, restarts
 
 FINALIZER = "batch.kubernetes.io/job-tracking"
+
+# The order in which the real server writes the fields of a Job's status.
+_STATUS = (
+    "conditions",
+    "startTime",
+    "completionTime",
+    "active",
+    "succeeded",
+    "failed",
+    "terminating",
+    "completedIndexes",
+    "failedIndexes",
+    "uncountedTerminatedPods",
+    "ready",
+)
+TOO_MANY_FAILURES = ("BackoffLimitExceeded", "Job has reached the specified backoff limit")
+TOO_LATE = ("DeadlineExceeded", "Job was active longer than specified deadline")
 
 
 def is_finished(job: Obj) -> bool:
@@ -24,52 +43,62 @@ def has_condition(job: Obj, kind: str) -> Obj | None:
     return None
 
 
-def phase(pod: Obj) -> str:
-    return str((pod.get("status") or {}).get("phase", "Pending"))
-
-
-def is_active(pod: Obj) -> bool:
-    ended = phase(pod) in ("Succeeded", "Failed")
-    return not ended and not pod["metadata"].get("deletionTimestamp")
-
-
-def is_terminating(pod: Obj) -> bool:
-    ended = phase(pod) in ("Succeeded", "Failed")
-    return not ended and bool(pod["metadata"].get("deletionTimestamp"))
-
-
-def is_ready(pod: Obj) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-
-
-def end_of(pod: Obj) -> str:
-    """Return when a pod ended, as a time of Kubernetes."""
-    ends = [
-        ((c.get("state") or {}).get("terminated") or {}).get("finishedAt")
-        for c in (pod.get("status") or {}).get("containerStatuses") or []
-    ]
-    known = [end for end in ends if end]
-    return max(known) if known else pod["metadata"].get("deletionTimestamp") or now()
-
-
 def has_finalizer(pod: Obj) -> bool:
     return FINALIZER in (pod["metadata"].get("finalizers") or [])
+
+
+def waits_for_the_end(job: Obj) -> bool:
+    """Tell whether a pod is replaced only once it has ended, not when its deletion begins."""
+    return bool(job["spec"].get("podReplacementPolicy") == "Failed")
+
+
+def is_failed(job: Obj, pod: Obj) -> bool:
+    """Tell whether the pod counts as failed: it did fail, or somebody deleted it."""
+    if has_ended(pod) or waits_for_the_end(job):
+        return phase(pod) == "Failed"
+    return bool(pod["metadata"].get("deletionTimestamp"))
 
 
 def wanted_pods(job: Obj, active: int, succeeded: int) -> int:
     """Return how many pods should be active now. Pure.
 
     Without `completions` (a work queue) no pod is replaced after the first success: the others
-    are left to find the queue empty.
+    are left to find the queue empty. Versions before 1.22 still obey a lower `parallelism` then.
     """
     spec = job["spec"]
     if spec.get("suspend"):
         return 0
     parallelism: int = spec.get("parallelism", 1)
     if spec.get("completions") is None:
-        return min(active, parallelism) if succeeded else parallelism
+        if succeeded:
+            return active if profile().modern else min(active, parallelism)
+        return parallelism
     return max(0, min(int(spec["completions"]) - succeeded, parallelism))
+
+
+def is_complete(job: Obj, active: int, succeeded: int) -> bool:
+    """Tell whether the Job has reached what it was to reach."""
+    completions = job["spec"].get("completions")
+    if completions is None:
+        return succeeded > 0 and active == 0
+    return succeeded >= int(completions) and (active == 0 or not profile().modern)
+
+
+def restarted_too_often(job: Obj, pods: list[Obj]) -> bool:
+    """Tell whether restarts inside the pods have used up the limit (`OnFailure` only)."""
+    if job["spec"]["template"]["spec"].get("restartPolicy") != "OnFailure":
+        return False
+    limit = job["spec"].get("backoffLimit", 6)
+    count = sum(restarts(pod) for pod in pods if phase(pod) in ("Running", "Pending"))
+    return count > 0 if limit == 0 else count >= limit
+
+
+def seconds_left(job: Obj) -> float | None:
+    """Return how long the Job may still run, or None when nothing limits it."""
+    limit, started = job["spec"].get("activeDeadlineSeconds"), job["status"].get("startTime")
+    if limit is None or not started or job["spec"].get("suspend"):
+        return None
+    return float(limit - seconds_since(started))
 
 
 def set_count(status: Obj, name: str, count: int) -> None:
@@ -79,47 +108,26 @@ def set_count(status: Obj, name: str, count: int) -> None:
         status.pop(name, None)
 
 
-def worth(pod: Obj) -> tuple[bool, bool, float]:
-    """Rank pods for deletion: those that did the least come first."""
-    running = phase(pod) == "Running"
-    created = parse_time(pod["metadata"]["creationTimestamp"]).timestamp()
-    return running, is_ready(pod), -created
-
-
-def failure_of(job: Obj, active: list[Obj], failed: int) -> tuple[str, str] | None:
-    """Return why the Job has failed, or None."""
-    spec, status = job["spec"], job["status"]
-    limit = spec.get("backoffLimit", 6)
-    too_often = failed > limit
-    if spec["template"]["spec"].get("restartPolicy") == "OnFailure":
-        restarts = sum(
-            c.get("restartCount", 0)
-            for pod in active
-            for kind in ("containerStatuses", "initContainerStatuses")
-            for c in (pod.get("status") or {}).get(kind) or []
-        )
-        too_often = too_often or (restarts >= limit if limit else restarts > 0)
-    if too_often:
-        return "BackoffLimitExceeded", "Job has reached the specified backoff limit"
-    deadline = spec.get("activeDeadlineSeconds")
-    started = None if spec.get("suspend") else status.get("startTime")
-    if deadline is not None and started and seconds_since(started) >= deadline:
-        return "DeadlineExceeded", "Job was active longer than specified deadline"
-    return None
-
-
-def set_condition(job: Obj, kind: str, reason: str, message: str, *, holds: str = "True") -> None:
-    """Put a condition last among the Job's conditions."""
-    conditions = [c for c in job["status"].get("conditions") or [] if c["type"] != kind]
+def set_condition(
+    job: Obj, kind: str, reason: str = "", message: str = "", *, holds: str = "True"
+) -> None:
+    """Change the Job's condition in its place, or add it last."""
     moment = now()
-    conditions.append(
-        {
-            "type": kind,
-            "status": holds,
-            "lastProbeTime": moment,
-            "lastTransitionTime": moment,
-            "reason": reason,
-            "message": message,
-        }
-    )
-    job["status"]["conditions"] = conditions
+    made = {"type": kind, "status": holds, "lastProbeTime": moment, "lastTransitionTime": moment}
+    if reason:
+        made["reason"] = reason
+    if message:
+        made["message"] = message
+    status = job["status"]
+    conditions = list(status.get("conditions") or [])
+    places = [i for i, condition in enumerate(conditions) if condition["type"] == kind]
+    if places:
+        conditions[places[0]] = made
+    else:
+        conditions.append(made)
+    status["conditions"] = conditions
+
+
+def in_order(status: Obj) -> Obj:
+    """Return the status with its fields in the real server's order."""
+    return {name: status[name] for name in _STATUS if name in status}

@@ -1,56 +1,43 @@
 """The Job controller: keeps as many pods running as a Job wants, and counts how they ended.
 
-After the rules of today's Kubernetes; see
+After the rules of today's Kubernetes (those of 1.20 are in `oldjobs`); see
 https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
 
 from __future__ import annotations
 
-import asyncio
 import copy
-import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import STRATEGIC, Client, pod_path
+from wqlib.localcluster.apimachinery.client import Client
 from wqlib.localcluster.apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import (
-    Obj,
-    controller_of,
-    now,
-    owner_reference,
-    random_suffix,
-    seconds_since,
-)
+from wqlib.localcluster.apimachinery.jsontypes import Obj, controller_of, now
+from wqlib.localcluster.controllers import jobindexes
+from wqlib.localcluster.controllers.jobbackoff import Backoff
+from wqlib.localcluster.controllers.joblook import Look
+from wqlib.localcluster.controllers.jobpods import JobPods, indexed_template, plain_template
 from wqlib.localcluster.controllers.jobrules import (
-    FINALIZER,
-    end_of,
-    failure_of,
     has_condition,
     has_finalizer,
-    is_active,
+    in_order,
+    is_complete,
     is_finished,
+    seconds_left,
+    set_condition,
+    set_count,
+    waits_for_the_end,
+    wanted_pods,
+)
+from wqlib.localcluster.controllers.podcontrol import PodControl
+from wqlib.localcluster.controllers.podstate import (
     is_ready,
     is_terminating,
     phase,
-    set_condition,
-    set_count,
-    wanted_pods,
+    restarts,
     worth,
 )
 
-log = logging.getLogger(__name__)
-
-_FIRST_BACKOFF = 10.0
-_LONGEST_BACKOFF = 600.0
-
-
-@dataclass
-class _Failures:
-    """How often in a row the pods of a Job failed, and when last (for the back-off)."""
-
-    count: int = 0
-    last: str = ""
+_COMPLETED = ("CompletionsReached", "Reached expected number of succeeded pods")
 
 
 @dataclass
@@ -64,329 +51,255 @@ class JobController:
 
     client: Client
     jobs: Informer
-    pods: Informer
-    first_backoff: float = _FIRST_BACKOFF
-    _failures: dict[str, _Failures] = field(default_factory=dict)
+    pod_informer: Informer
+    first_backoff: float = 10.0
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.client, "job-controller")
+        self.pods = JobPods(PodControl(self.client, self.pod_informer, self.recorder))
+        self._told: dict[str, tuple[object, ...]] = {}
+        self.backoff = Backoff(self.first_backoff)
         self.queue = WorkQueue(self._sync)
+        self.orphans = WorkQueue(self._let_go)
 
     def job_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Take notice of a change of a Job."""
         obj = new or old
         assert obj is not None
-        self.queue.add((obj["metadata"]["namespace"], obj["metadata"]["name"]))
         if new is None:
-            self._failures.pop(obj["metadata"]["uid"], None)
+            self.backoff.forget(obj)
+            for pod in self.pods.of(obj):
+                self._note_orphan(pod)
+        elif old is None or _telling_of_job(old) != _telling_of_job(new):
+            self.queue.add(key_of_job(obj))
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Take notice of a change of a pod."""
-        pod = new or old
-        assert pod is not None
+        if not self._is_news(old, new):
+            return
+        for pod in (old, new):
+            reference = controller_of(pod) if pod else None
+            if pod and reference and reference["kind"] == "Job":
+                self.queue.add((pod["metadata"]["namespace"], reference["name"]))
+        if new is not None:
+            self._note_orphan(new)
+
+    def _is_news(self, old: Obj | None, new: Obj | None) -> bool:
+        """Tell whether the pod says anything that it had not said before.
+
+        What was said is remembered here, since the cache may hold a later version already.
+        """
+        if new is None:
+            assert old is not None
+            self._told.pop(old["metadata"]["uid"], None)
+            return True
+        uid, told = new["metadata"]["uid"], _telling(new)
+        if self._told.get(uid) == told:
+            return False
+        self._told[uid] = told
+        return True
+
+    def close(self) -> None:
+        self.queue.close()
+        self.orphans.close()
+
+    def _note_orphan(self, pod: Obj) -> None:
+        if has_finalizer(pod) and self._job_of(pod) is None:
+            self.orphans.add((pod["metadata"]["namespace"], pod["metadata"]["name"]))
+
+    def _job_of(self, pod: Obj) -> Obj | None:
         reference = controller_of(pod)
-        if reference and reference["kind"] == "Job":
-            self.queue.add((pod["metadata"]["namespace"], reference["name"]))
-        elif has_finalizer(pod):
-            self.queue.add((pod["metadata"]["namespace"], ""))
+        if reference is None:
+            return None
+        job = self.jobs.get(pod["metadata"]["namespace"], reference["name"])
+        return job if job and job["metadata"]["uid"] == reference["uid"] else None
+
+    async def _let_go(self, key: Key) -> None:
+        """Let go of a pod whose Job is gone: nobody counts it any more."""
+        await self.jobs.synced.wait()
+        pod = self.pod_informer.get(*key)
+        if pod is not None and has_finalizer(pod) and self._job_of(pod) is None:
+            await self.pods.release([pod])
 
     async def _sync(self, key: Key) -> None:
-        namespace, name = key
-        job = self.jobs.get(namespace, name)
-        await self._release_orphans(namespace)
+        job = self.jobs.get(*key)
         if job is None:
             return
-        if job["metadata"].get("deletionTimestamp"):
-            await self._release([p for p in self._pods_of(job) if has_finalizer(p)])
-            return
-        if is_finished(job):
-            await self._release([p for p in self._pods_of(job) if has_finalizer(p)])
-            await self._clean_up(job)
-            return
-        await self._manage(copy.deepcopy(job))
-
-    def _pods_of(self, job: Obj) -> list[Obj]:
-        uid, namespace = job["metadata"]["uid"], job["metadata"]["namespace"]
-        found = []
-        for pod in self.pods.objects.values():
-            if pod["metadata"]["namespace"] != namespace:
-                continue
-            reference = controller_of(pod)
-            if reference and reference["uid"] == uid:
-                found.append(pod)
-        return found
-
-    async def _release_orphans(self, namespace: str) -> None:
-        """Let go of pods whose Job is gone: nobody counts them any more."""
-        uids = {job["metadata"]["uid"] for job in self.jobs.objects.values()}
-        orphans = []
-        for pod in self.pods.objects.values():
-            if pod["metadata"]["namespace"] != namespace or not has_finalizer(pod):
-                continue
-            reference = controller_of(pod)
-            if reference is None or (reference["kind"] == "Job" and reference["uid"] not in uids):
-                orphans.append(pod)
-        await self._release(orphans)
+        if is_finished(job) or job["metadata"].get("deletionTimestamp"):
+            await self.pods.release([p for p in self.pods.of(job) if has_finalizer(p)])
+        else:
+            await self._manage(copy.deepcopy(job))
 
     async def _manage(self, job: Obj) -> None:
         status = job.setdefault("status", {})
         before = copy.deepcopy(status)
-        pods = self._pods_of(job)
         if not status.get("startTime") and not job["spec"].get("suspend"):
             status["startTime"] = now()
-        # What ends from here on is for the next look: each pod is counted before it is missed.
-        active = [pod for pod in pods if is_active(pod)]
-        await self._count(job, pods)
-        succeeded, failed = status.get("succeeded", 0), status.get("failed", 0)
-        failure = failure_of(job, active, failed)
-        if failure and not has_condition(job, "FailureTarget"):
-            set_condition(job, "FailureTarget", *failure)
-        if has_condition(job, "FailureTarget"):
-            await self._delete_pods(job, active)
-            active = []
-        elif not has_condition(job, "SuccessCriteriaMet"):
-            active = await self._scale(job, active, succeeded)
-        left = self._pods_of(job)
-        terminating = [pod for pod in left if is_terminating(pod)]
-        uncounted = any(has_finalizer(pod) and not is_active(pod) for pod in left)
-        if not uncounted:
-            self._conclude(job, len(active), len(terminating), succeeded)
-        set_count(status, "active", len(active))
-        status["ready"] = 0 if is_finished(job) else sum(1 for pod in active if is_ready(pod))
-        status["terminating"] = len(terminating)
-        status["uncountedTerminatedPods"] = {}
-        if status != before:
-            await self._store(job)
+        look = Look(job, self.pods.of(job))
+        self.backoff.note(look)
+        if look.end:
+            await self.pods.delete(job, look.active)
+            look.active = []
+        else:
+            await self._scale(look)
+            self._complete_or_suspend(look)
+        self._set_counts(look)
+        await self._count(look, before)
         self._come_back(job)
 
-    async def _count(self, job: Obj, pods: list[Obj]) -> None:
-        """Add the pods that ended to the totals, so that none is counted twice or missed.
-
-        First their uids are written down in the Job, then each pod's finalizer is removed (from
-        then on it may be deleted), then the totals are raised: a crash in between loses nothing.
-        """
-        status = job["status"]
-        noted = status.get("uncountedTerminatedPods") or {}
-        known = {*(noted.get("succeeded") or []), *(noted.get("failed") or [])}
-        succeeded = list(noted.get("succeeded") or [])
-        failed = list(noted.get("failed") or [])
-        released = []
-        for pod in pods:
-            if not has_finalizer(pod):
-                continue
-            uid, ended = pod["metadata"]["uid"], phase(pod)
-            gone = is_terminating(pod) and self._replaces_terminating(job)
-            if ended not in ("Succeeded", "Failed") and not gone:
-                continue
-            released.append(pod)
-            if uid in known:
-                continue
-            if ended == "Succeeded":
-                succeeded.append(uid)
-            else:
-                failed.append(uid)
-                self._note_failure(job, pod)
-        if not succeeded and not failed:
+    async def _scale(self, look: Look) -> None:
+        """Create or delete pods until there are as many as wanted."""
+        job, active = look.job, look.active
+        wanted = wanted_pods(job, len(active), look.succeeded)
+        ranked = sorted(active, key=worth)
+        surplus = ranked[: max(0, len(active) - wanted)]
+        if jobindexes.is_indexed(job):
+            surplus = jobindexes.surplus(job, ranked, len(surplus))
+        if surplus:
+            await self.pods.send_away(job, surplus)
+            look.active = [pod for pod in active if pod not in surplus]
             return
-        if any(phase(pod) == "Succeeded" for pod in released):
-            self._failures.pop(job["metadata"]["uid"], None)
-        uncounted = {"succeeded": succeeded, "failed": failed}
-        status["uncountedTerminatedPods"] = {k: v for k, v in uncounted.items() if v}
-        await self._store(job)
-        await self._release(released)
-        status = job["status"]
-        set_count(status, "succeeded", status.get("succeeded", 0) + len(succeeded))
-        set_count(status, "failed", status.get("failed", 0) + len(failed))
-        status["uncountedTerminatedPods"] = {}
-
-    def _replaces_terminating(self, job: Obj) -> bool:
-        policy = job["spec"].get("podReplacementPolicy", "TerminatingOrFailed")
-        return bool(policy == "TerminatingOrFailed")
-
-    def _note_failure(self, job: Obj, pod: Obj) -> None:
-        failures = self._failures.setdefault(job["metadata"]["uid"], _Failures())
-        failures.count += 1
-        # A pod that is being deleted has its time of death in the future.
-        failures.last = max(failures.last, min(end_of(pod), now()))
-
-    def _back_off(self, job: Obj) -> float:
-        """Return how many seconds to wait before failed pods are replaced."""
-        failures = self._failures.get(job["metadata"]["uid"])
-        if failures is None or failures.count == 0 or not self.first_backoff:
-            return 0.0
-        delay = min(self.first_backoff * 2.0 ** (failures.count - 1), _LONGEST_BACKOFF)
-        return max(0.0, delay - seconds_since(failures.last))
-
-    async def _scale(self, job: Obj, active: list[Obj], succeeded: int) -> list[Obj]:
-        """Create or delete pods until there are as many as wanted; returns the active ones."""
-        await self._suspend_or_resume(job)
-        wanted = wanted_pods(job, len(active), succeeded)
-        if len(active) > wanted:
-            ranked = sorted(active, key=worth)
-            surplus = ranked[: len(active) - wanted]
-            # Whoever is sent away has not failed: the Job lets go of him before, uncounted.
-            await self._release(surplus)
-            await self._delete_pods(job, surplus)
-            return [pod for pod in active if pod not in surplus]
         missing = wanted - len(active)
-        if not self._replaces_terminating(job):
-            missing -= sum(1 for pod in self._pods_of(job) if is_terminating(pod))
+        terminating = [pod for pod in look.pods if is_terminating(pod)]
+        if waits_for_the_end(job):
+            missing -= len(terminating)
         if missing <= 0:
-            return active
-        wait = self._back_off(job)
+            return
+        wait = 0.0 if jobindexes.per_index(job) else self.backoff.seconds(job)
+        templates = [] if wait else [plain_template(job)] * missing
+        if not wait and jobindexes.is_indexed(job):
+            gone = terminating if waits_for_the_end(job) else []
+            busy = jobindexes.active_indexes(active) | {jobindexes.index_of(p) for p in gone}
+            indexes = jobindexes.pending(job, busy | look.done | look.lost, missing)
+            indexes, wait = self.backoff.due(look, indexes)
+            templates = [indexed_template(job, i, look.kept.get(i)) for i in indexes]
         if wait > 0:
-            self.queue.add_after(_key(job), wait + 0.01)
-            return active
-        return active + await self._create_pods(job, missing)
+            self.queue.add_after(key_of_job(job), wait + 0.01)
+            look.waiting = True
+        else:
+            look.active = active + await self.pods.create(job, templates)
 
-    async def _create_pods(self, job: Obj, count: int) -> list[Obj]:
-        """Create pods in growing batches, so that a hopeless template fails only once."""
-        created: list[Obj] = []
-        batch = 1
-        while len(created) < count:
-            size = min(batch, count - len(created))
-            made = await asyncio.gather(
-                *(self._create_pod(job) for _ in range(size)), return_exceptions=True
-            )
-            created += [pod for pod in made if isinstance(pod, dict)]
-            for error in made:
-                if isinstance(error, BaseException):
-                    text = f"Error creating: {error}"
-                    self.recorder.event(job, "FailedCreate", text, kind="Warning")
-                    raise error
-            batch *= 2
-        return created
-
-    async def _create_pod(self, job: Obj) -> Obj:
-        metadata, template = job["metadata"], job["spec"]["template"]
-        base = f"{metadata['name']}-"
-        pod: Obj = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "generateName": base,
-                "name": base[:57] + random_suffix(),
-                "labels": dict(template["metadata"].get("labels") or {}),
-                "finalizers": [FINALIZER],
-                "ownerReferences": [owner_reference(job)],
-            },
-            "spec": template["spec"],
-        }
-        if template["metadata"].get("annotations"):
-            pod["metadata"]["annotations"] = template["metadata"]["annotations"]
-        path = f"/api/v1/namespaces/{metadata['namespace']}/pods"
-        created = await self.client.create(path, pod)
-        self.pods.put(created)
-        text = f"Created pod: {created['metadata']['name']}"
-        self.recorder.event(job, "SuccessfulCreate", text)
-        return created
-
-    async def _delete_pods(self, job: Obj, pods: list[Obj]) -> None:
-        async def delete(pod: Obj) -> None:
-            metadata = pod["metadata"]
-            try:
-                last = await self.client.delete(
-                    pod_path(metadata["namespace"], metadata["name"]),
-                    preconditions={"uid": metadata["uid"]},
-                )
-                self.pods.put(last)
-            except ApiError as error:
-                if error.code not in (404, 409):
-                    raise
-            text = f"Deleted pod: {metadata['name']}"
-            self.recorder.event(job, "SuccessfulDelete", text)
-
-        await asyncio.gather(*(delete(pod) for pod in pods))
-
-    async def _suspend_or_resume(self, job: Obj) -> None:
+    def _complete_or_suspend(self, look: Look) -> None:
+        job = look.job
+        active = 0 if look.waiting else len(look.active)
+        if is_complete(job, active, look.succeeded):
+            look.end = ("SuccessCriteriaMet", *_COMPLETED)
+            return
         suspended = has_condition(job, "Suspended")
         if job["spec"].get("suspend") and not suspended:
             set_condition(job, "Suspended", "JobSuspended", "Job suspended")
-            job["status"].pop("startTime", None)
             self.recorder.event(job, "Suspended", "Job suspended")
         elif not job["spec"].get("suspend") and suspended:
             set_condition(job, "Suspended", "JobResumed", "Job resumed", holds="False")
             job["status"]["startTime"] = now()
             self.recorder.event(job, "Resumed", "Job resumed")
 
-    def _conclude(self, job: Obj, active: int, terminating: int, succeeded: int) -> None:
-        """Set the conditions that end the Job, in the real server's order."""
-        spec, status = job["spec"], job["status"]
-        target = has_condition(job, "FailureTarget")
-        if target:
-            if terminating == 0:
-                set_condition(job, "Failed", target["reason"], target["message"])
-                self.recorder.event(job, target["reason"], target["message"], kind="Warning")
+    def _set_counts(self, look: Look) -> None:
+        status = look.job["status"]
+        # While it waits to replace a failed pod, the real controller reports none as active.
+        set_count(status, "active", 0 if look.waiting else len(look.active))
+        status["ready"] = sum(1 for pod in look.active if is_ready(pod))
+        status["terminating"] = sum(1 for p in self.pods.of(look.job) if is_terminating(p))
+        if jobindexes.is_indexed(look.job):
+            set_count(status, "succeeded", len(look.done))
+            _set_text(status, "completedIndexes", jobindexes.compact(look.done))
+        if jobindexes.per_index(look.job):
+            status["failedIndexes"] = jobindexes.compact(look.lost)
+
+    async def _count(self, look: Look, before: Obj) -> None:
+        """Add the pods that ended to the totals, so that none is counted twice or missed.
+
+        First their uids are written down in the Job, with what it ends by; then each pod's
+        finalizer is removed (from then on it may be deleted); then the totals are raised. A
+        crash in between loses nothing.
+        """
+        job, status = look.job, look.job["status"]
+        noted = status.get("uncountedTerminatedPods") or {}
+        succeeded = list(noted.get("succeeded") or [])
+        failed = list(noted.get("failed") or [])
+        ended = [pod for pod in look.pods if look.may_go(pod)]
+        for pod in ended:
+            uid = pod["metadata"]["uid"]
+            if uid in succeeded or uid in failed:
+                continue
+            if phase(pod) == "Succeeded":
+                if not jobindexes.is_indexed(job):
+                    succeeded.append(uid)
+            elif look.counts_as_failed(pod):
+                failed.append(uid)
+        uncounted = {"succeeded": succeeded, "failed": failed}
+        status["uncountedTerminatedPods"] = {k: v for k, v in uncounted.items() if v}
+        if look.end and not has_condition(job, look.end[0]):
+            set_condition(job, *look.end)
+        if in_order(status) != in_order(before):
+            await self._store(job)
+        await self.pods.release(ended)
+        status = job["status"]
+        stored = copy.deepcopy(status)
+        set_count(status, "succeeded", status.get("succeeded", 0) + len(succeeded))
+        set_count(status, "failed", status.get("failed", 0) + len(failed))
+        status["uncountedTerminatedPods"] = {}
+        finished = look.end is not None and status["terminating"] == 0
+        if finished:
+            self._finish(look)
+        if status != stored:
+            await self._store(job)
+        if finished:
+            self._tell_the_end(look)
+
+    def _finish(self, look: Look) -> None:
+        assert look.end is not None
+        kind = {"FailureTarget": "Failed", "SuccessCriteriaMet": "Complete"}[look.end[0]]
+        set_condition(look.job, kind, *look.end[1:])
+        if kind == "Complete":
+            look.job["status"]["completionTime"] = now()
+
+    def _tell_the_end(self, look: Look) -> None:
+        assert look.end is not None
+        job, (kind, reason, message) = look.job, look.end
+        if kind == "FailureTarget":
+            self.recorder.event(job, reason, message, kind="Warning")
             return
-        completions = spec.get("completions")
-        if completions is None:
-            met = succeeded > 0 and active == 0
-        else:
-            met = succeeded >= completions and active == 0
-        if not met or spec.get("suspend"):
-            return
-        why = ("CompletionsReached", "Reached expected number of succeeded pods")
-        if not has_condition(job, "SuccessCriteriaMet"):
-            set_condition(job, "SuccessCriteriaMet", *why)
-        if terminating == 0:
-            set_condition(job, "Complete", *why)
-            status["completionTime"] = now()
-            self.recorder.event(job, "Completed", "Job completed")
+        completions = job["spec"].get("completions")
+        if completions is not None and job["status"].get("succeeded", 0) > completions:
+            text = "Too many succeeded pods running after completion count reached"
+            self.recorder.event(job, "TooManySucceededPods", text, kind="Warning")
+        self.recorder.event(job, "Completed", "Job completed")
 
     async def _store(self, job: Obj) -> None:
         """Write the Job's status; a conflict makes the whole look start again."""
         metadata = job["metadata"]
         path = f"/apis/batch/v1/namespaces/{metadata['namespace']}/jobs/{metadata['name']}/status"
-        stored = await self.client.replace(path, job)
+        stored = await self.client.replace(path, {**job, "status": in_order(job["status"])})
         self.jobs.put(stored)
         metadata["resourceVersion"] = stored["metadata"]["resourceVersion"]
 
-    async def _release(self, pods: list[Obj]) -> None:
-        async def release(pod: Obj) -> None:
-            metadata = pod["metadata"]
-            change = {
-                "metadata": {
-                    "uid": metadata["uid"],
-                    "$deleteFromPrimitiveList/finalizers": [FINALIZER],
-                }
-            }
-            path = pod_path(metadata["namespace"], metadata["name"])
-            try:
-                self.pods.put(await self.client.patch(path, change, STRATEGIC))
-            except ApiError as error:
-                if error.code not in (404, 409):
-                    raise
-
-        await asyncio.gather(*(release(pod) for pod in pods))
-
     def _come_back(self, job: Obj) -> None:
-        """Look again when a deadline or a lifetime is over."""
-        spec, status = job["spec"], job["status"]
-        deadline = spec.get("activeDeadlineSeconds")
-        if deadline is not None and status.get("startTime") and not is_finished(job):
-            left = deadline - seconds_since(status["startTime"])
-            self.queue.add_after(_key(job), max(left, 0.1))
-
-    async def _clean_up(self, job: Obj) -> None:
-        """Delete a finished Job whose time to live is over."""
-        lifetime = job["spec"].get("ttlSecondsAfterFinished")
-        ended = has_condition(job, "Complete") or has_condition(job, "Failed")
-        if lifetime is None or ended is None:
-            return
-        left = lifetime - seconds_since(ended["lastTransitionTime"])
-        if left > 0:
-            self.queue.add_after(_key(job), left + 0.01)
-            return
-        metadata = job["metadata"]
-        path = f"/apis/batch/v1/namespaces/{metadata['namespace']}/jobs/{metadata['name']}"
-        try:
-            await self.client.delete(
-                path, propagationPolicy="Foreground", preconditions={"uid": metadata["uid"]}
-            )
-        except ApiError as error:
-            if error.code not in (404, 409):
-                raise
+        """Look again when the Job's time is over."""
+        left = None if is_finished(job) else seconds_left(job)
+        if left is not None:
+            self.queue.add_after(key_of_job(job), max(left, 0.01))
 
 
-def _key(job: Obj) -> Key:
+def key_of_job(job: Obj) -> Key:
     return job["metadata"]["namespace"], job["metadata"]["name"]
+
+
+def _set_text(status: Obj, name: str, text: str) -> None:
+    if text:
+        status[name] = text
+    else:
+        status.pop(name, None)
+
+
+def _telling_of_job(job: Obj) -> Obj:
+    """Return what of a Job the controller reads; its own writes change nothing of it."""
+    metadata = job["metadata"]
+    return {"spec": job["spec"], "gone": metadata.get("deletionTimestamp"), "uid": metadata["uid"]}
+
+
+def _telling(pod: Obj) -> tuple[object, ...]:
+    """Return what of a pod means anything to its Job."""
+    metadata = pod["metadata"]
+    facts = (phase(pod), is_ready(pod), restarts(pod), has_finalizer(pod), controller_of(pod))
+    return (*facts, metadata.get("deletionTimestamp"))

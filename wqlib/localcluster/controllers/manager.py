@@ -10,12 +10,19 @@ from dataclasses import dataclass, field
 
 from wqlib.localcluster.apimachinery import resources
 from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.informer import Informer, OnChange
+from wqlib.localcluster.apimachinery.informer import Informer, OnChange, WorkQueue
 from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.apimachinery.resources import path_of
+from wqlib.localcluster.controllers.deployments import DeploymentController
 from wqlib.localcluster.controllers.endpoints import Endpoints
-from wqlib.localcluster.controllers.garbage import Garbage, Namespaces
+from wqlib.localcluster.controllers.garbage import Garbage
 from wqlib.localcluster.controllers.jobs import JobController
+from wqlib.localcluster.controllers.jobttl import JobLifetimes
+from wqlib.localcluster.controllers.namespaces import Namespaces
+from wqlib.localcluster.controllers.oldjobs import OldJobController
+from wqlib.localcluster.controllers.owned import OwnedObjects
+from wqlib.localcluster.controllers.replicasets import ReplicaSetController
 from wqlib.localcluster.controllers.scheduler import Scheduler
 
 
@@ -36,52 +43,68 @@ class Controllers:
         alone = ("bindings", "events", "leases", "endpointslices")
         followed = [r for r in resources.ALL if not r.idle and r.plural not in alone]
         for resource in followed:
-            self.informers[resource.name] = Informer(self.client, path_of(resource))
+            informer = Informer(self.client, path_of(resource), objects=OwnedObjects())
+            self.informers[resource.name] = informer
         pods, jobs = self.informers["pods"], self.informers["jobs.batch"]
+        sets, rollouts = self.informers["replicasets.apps"], self.informers["deployments.apps"]
         services, namespaces = self.informers["services"], self.informers["namespaces"]
-        self.jobs = JobController(self.client, jobs, pods, self.first_backoff)
+        kind = JobController if profile().modern else OldJobController
+        self.jobs = kind(self.client, jobs, pods, self.first_backoff)
+        self.lifetimes = JobLifetimes(self.client, jobs)
+        self.sets = ReplicaSetController(self.client, sets, pods)
+        self.deployments = DeploymentController(self.client, rollouts, sets, pods)
         self.scheduler = Scheduler(self.client, pods, self.informers["nodes"])
         self.endpoints = Endpoints(self.client, services, pods)
         self.garbage = Garbage(self.client, self.informers)
         self.namespaces = Namespaces(self.client, namespaces, self.authority)
-        jobs.on_change = self._both(self.jobs.job_changed, self.garbage.changed)
-        pods.on_change = self._both(
-            self.jobs.pod_changed,
-            self.scheduler.pod_changed,
-            self.endpoints.pod_changed,
-            self.garbage.changed,
-        )
-        services.on_change = self._both(self.endpoints.service_changed, self.garbage.changed)
-        namespaces.on_change = self._both(self.namespaces.changed)
-        self.informers["nodes"].on_change = self.scheduler.node_changed
+        followers: dict[str, list[OnChange]] = {
+            "configmaps": [self.namespaces.content_changed],
+            "serviceaccounts": [self.namespaces.content_changed],
+            "jobs.batch": [self.jobs.job_changed, self.lifetimes.job_changed],
+            "pods": [
+                self.jobs.pod_changed,
+                self.sets.pod_changed,
+                self.deployments.pod_changed,
+                self.scheduler.pod_changed,
+                self.endpoints.pod_changed,
+            ],
+            "replicasets.apps": [self.sets.set_changed, self.deployments.set_changed],
+            "deployments.apps": [self.deployments.deployment_changed],
+            "services": [self.endpoints.service_changed],
+            "namespaces": [self.namespaces.changed],
+            "nodes": [self.scheduler.node_changed],
+        }
         for name, informer in self.informers.items():
-            if name not in ("jobs.batch", "pods", "services", "namespaces", "nodes"):
-                informer.on_change = self.garbage.changed
-        for name in ("configmaps", "serviceaccounts"):
-            self.informers[name].on_change = self._both(
-                self.garbage.changed, self.namespaces.content_changed
-            )
+            informer.on_change = self._all(*followers.get(name, []), self.garbage.changed)
 
     @staticmethod
-    def _both(*followers: OnChange) -> OnChange:
+    def _all(*followers: OnChange) -> OnChange:
         def tell(old: Obj | None, new: Obj | None) -> None:
             for follower in followers:
                 follower(old, new)
 
         return tell
 
-    async def run(self) -> None:
-        """Run all controllers for ever."""
-        recorders = [self.jobs.recorder, self.scheduler.recorder]
-        work = [*(i.run() for i in self.informers.values()), *(r.run() for r in recorders)]
-        await asyncio.gather(*work)
-
-    def close(self) -> None:
-        for queue in (
+    @property
+    def _queues(self) -> list[WorkQueue]:
+        return [
             self.jobs.queue,
+            self.jobs.orphans,
+            self.lifetimes.queue,
+            self.sets.queue,
+            self.deployments.queue,
             self.scheduler.queue,
             self.endpoints.queue,
             self.garbage.queue,
             self.namespaces.queue,
-        ):
+        ]
+
+    async def run(self) -> None:
+        """Run all controllers for ever."""
+        speakers = (self.jobs, self.sets, self.deployments, self.scheduler)
+        work = [*(i.run() for i in self.informers.values()), *(s.recorder.run() for s in speakers)]
+        await asyncio.gather(*work)
+
+    def close(self) -> None:
+        for queue in self._queues:
             queue.close()

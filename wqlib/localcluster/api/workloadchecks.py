@@ -1,0 +1,80 @@
+"""What manifests of ReplicaSets and Deployments may not say, in the words of the real server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wqlib.localcluster.api.causes import Causes
+from wqlib.localcluster.api.jobchecks import not_negative
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.selectors import match_labels
+
+_ROLLING = "spec.strategy.rollingUpdate"
+
+
+def check_set(obj: Obj, causes: Causes) -> None:
+    """Complain about a ReplicaSet or a Deployment; its pod template is checked elsewhere."""
+    spec, template, kind = obj["spec"], obj["spec"]["template"], obj["kind"]
+    not_negative(spec, ("replicas", "minReadySeconds"), causes)
+    selector, labels = spec.get("selector"), template["metadata"].get("labels")
+    if selector is None:
+        causes.required("spec.selector")
+    elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
+        word = "deployment" if kind == "Deployment" else "replicaset"
+        causes.invalid("spec.selector", selector, f"empty selector is invalid for {word}")
+    if selector is None or not match_labels(selector, labels or {}):
+        why = "`selector` does not match template `labels`"
+        causes.invalid("spec.template.metadata.labels", labels, why)
+    policy = template["spec"].get("restartPolicy")
+    if policy != "Always":
+        causes.unsupported("spec.template.spec.restartPolicy", policy, ["Always"])
+    if template["spec"].get("activeDeadlineSeconds") is not None:
+        why = "activeDeadlineSeconds in ReplicaSet is not Supported"
+        causes.forbidden("spec.template.spec.activeDeadlineSeconds", why)
+    if kind == "Deployment":
+        _check_strategy(spec, causes)
+        not_negative(spec, ("revisionHistoryLimit", "progressDeadlineSeconds"), causes)
+        deadline = spec.get("progressDeadlineSeconds")
+        if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
+            why = "must be greater than minReadySeconds"
+            causes.invalid("spec.progressDeadlineSeconds", deadline, why)
+
+
+def _check_strategy(spec: Obj, causes: Causes) -> None:
+    strategy = spec["strategy"]
+    rolling = strategy.get("rollingUpdate")
+    if strategy["type"] == "Recreate":
+        if rolling is not None:
+            why = "may not be specified when strategy `type` is 'Recreate'"
+            causes.forbidden(_ROLLING, why)
+        return
+    if strategy["type"] != "RollingUpdate":
+        causes.unsupported("spec.strategy.type", strategy["type"], ["Recreate", "RollingUpdate"])
+        return
+    for name in ("maxUnavailable", "maxSurge"):
+        _check_part(rolling.get(name), f"{_ROLLING}.{name}", causes)
+    if not causes and _is_zero(rolling["maxUnavailable"]) and _is_zero(rolling["maxSurge"]):
+        why = "may not be 0 when `maxSurge` is 0"
+        causes.invalid(f"{_ROLLING}.maxUnavailable", rolling["maxUnavailable"], why)
+
+
+def _check_part(value: Any, at: str, causes: Causes) -> None:
+    if isinstance(value, int):
+        if value < 0:
+            causes.invalid(at, value, "must be greater than or equal to 0")
+    elif not (isinstance(value, str) and value.endswith("%") and value[:-1].isdigit()):
+        why = "a valid percent string must be a numeric string followed by an ending '%'"
+        causes.invalid(at, value, f"{why} (e.g. '1%',  or '93%', regex used for validation is"
+                       " '[0-9]+%')")  # fmt: skip
+    elif at.endswith("Unavailable") and int(value[:-1]) > 100:
+        causes.invalid(at, value, "must not be greater than 100%")
+
+
+def _is_zero(value: int | str) -> bool:
+    return str(value).rstrip("%") == "0"
+
+
+def check_set_change(old: Obj, new: Obj, causes: Causes) -> None:
+    """Complain about a change of the selector, which ties the pods to their owner."""
+    if old["spec"].get("selector") != new["spec"].get("selector"):
+        causes.invalid("spec.selector", new["spec"].get("selector"), "field is immutable")

@@ -1,0 +1,337 @@
+"""The Deployment controller: replaces the pods of one template by those of the next.
+
+https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+from wqlib.localcluster.apimachinery.apierrors import ApiError
+from wqlib.localcluster.apimachinery.client import Client
+from wqlib.localcluster.apimachinery.informer import Informer, Key, Recorder, WorkQueue
+from wqlib.localcluster.apimachinery.jsontypes import Obj, controller_of
+from wqlib.localcluster.apimachinery.selectors import labels, match_labels
+from wqlib.localcluster.controllers import deploymentrules as rules
+from wqlib.localcluster.controllers.owned import OwnedObjects
+from wqlib.localcluster.controllers.podstate import has_ended
+from wqlib.localcluster.controllers.replicasetcontrol import SetControl, own_notes
+
+
+@dataclass
+class DeploymentController:
+    """Follows Deployments, their ReplicaSets, and the end of their pods."""
+
+    client: Client
+    deployments: Informer
+    set_informer: Informer
+    pods: Informer
+
+    def __post_init__(self) -> None:
+        self.recorder = Recorder(self.client, "deployment-controller")
+        self.sets = SetControl(self.client, self.set_informer, self.recorder)
+        self.queue = WorkQueue(self._sync)
+
+    def deployment_changed(self, old: Obj | None, new: Obj | None) -> None:
+        """Take notice of a change of a Deployment."""
+        if new is not None:
+            self.queue.add((new["metadata"]["namespace"], new["metadata"]["name"]))
+
+    def set_changed(self, old: Obj | None, new: Obj | None) -> None:
+        """Take notice of a change of a ReplicaSet: one that is owned, or could be adopted."""
+        for one in (old, new):
+            if one is None:
+                continue
+            reference, namespace = controller_of(one), one["metadata"]["namespace"]
+            if reference and reference["kind"] == "Deployment":
+                self.queue.add((namespace, reference["name"]))
+            elif reference is None and one is new:
+                for key, found in self.deployments.objects.items():
+                    selector = found["spec"]["selector"]
+                    if key[0] == namespace and match_labels(selector, labels(one)):
+                        self.queue.add(key)
+
+    def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
+        """Take notice of a pod that went: `Recreate` waits for the last one."""
+        gone = old if new is None else new if has_ended(new) else None
+        reference = controller_of(gone) if gone else None
+        if gone is None or reference is None or reference["kind"] != "ReplicaSet":
+            return
+        owner = self.set_informer.get(gone["metadata"]["namespace"], reference["name"])
+        if owner is not None:
+            self.set_changed(None, owner)
+
+    async def _sync(self, key: Key) -> None:
+        found = self.deployments.get(*key)
+        if found is None:
+            return
+        await self.set_informer.synced.wait()
+        deployment = copy.deepcopy(found)
+        deployment.setdefault("status", {})
+        # Sizes are written into what is held here; the cache keeps its own.
+        sets = [copy.deepcopy(one) for one in await self.sets.claim(deployment)]
+        newest = self._newest(deployment, sets)
+        old = [one for one in sets if one is not newest]
+        if deployment["metadata"].get("deletionTimestamp"):
+            await self._store(deployment, rules.status_of(deployment, sets, newest))
+            return
+        await self._note_pause(deployment)
+        if deployment["spec"].get("paused") or self._was_scaled(deployment, sets):
+            await self._only_scale(deployment, old, newest)
+        elif rules.is_rolling(deployment):
+            await self._roll(deployment, old, newest)
+        else:
+            await self._recreate(deployment, old, newest)
+
+    @staticmethod
+    def _newest(deployment: Obj, sets: list[Obj]) -> Obj | None:
+        """Return the ReplicaSet of the present template, the oldest if there are several."""
+        template = deployment["spec"]["template"]
+        same = [s for s in sets if rules.same_template(s["spec"]["template"], template)]
+        return rules.by_age(same)[0] if same else None
+
+    @staticmethod
+    def _was_scaled(deployment: Obj, sets: list[Obj]) -> bool:
+        wanted = str(rules.replicas(deployment))
+        return any(
+            rules.notes(one).get(rules.DESIRED) not in (None, wanted) for one in rules.active(sets)
+        )
+
+    async def _note_pause(self, deployment: Obj) -> None:
+        """Say in the conditions that a rollout was paused or resumed."""
+        status = deployment["status"]
+        known = rules.condition(status, "Progressing")
+        reason = known["reason"] if known else ""
+        if not rules.has_deadline(deployment) or reason == "ProgressDeadlineExceeded":
+            return
+        paused = bool(deployment["spec"].get("paused"))
+        if paused == (reason == "DeploymentPaused"):
+            return
+        why = ("DeploymentPaused", "Deployment is paused")
+        if not paused:
+            why = ("DeploymentResumed", "Deployment is resumed")
+        changed = copy.deepcopy(status)
+        rules.set_condition(changed, "Progressing", "Unknown", *why)
+        await self._store(deployment, changed)
+
+    async def _with_revision(
+        self, deployment: Obj, old: list[Obj], newest: Obj | None, *, create: bool
+    ) -> Obj | None:
+        """Return the newest ReplicaSet with the right revision; make it if it is asked for."""
+        number = max((rules.revision(one) for one in old), default=0) + 1
+        changed = copy.deepcopy(deployment["status"])
+        if newest is not None:
+            await self._note_revision(deployment, newest, number)
+            if rules.condition(changed, "Progressing") is None:
+                text = f'Found new replica set "{newest["metadata"]["name"]}"'
+                rules.set_condition(changed, "Progressing", "True", "FoundNewReplicaSet", text)
+        elif not create:
+            return None
+        else:
+            newest = await self._create(deployment, old, number)
+            text = f'Created new replica set "{newest["metadata"]["name"]}"'
+            rules.set_condition(changed, "Progressing", "True", "NewReplicaSetCreated", text)
+        await self._set_revision(deployment, rules.notes(newest)[rules.REVISION])
+        if rules.has_deadline(deployment):
+            await self._store(deployment, changed)
+        return newest
+
+    async def _create(self, deployment: Obj, old: list[Obj], number: int) -> Obj:
+        try:
+            return copy.deepcopy(await self.sets.create(deployment, old, number))
+        except ApiError as error:
+            text = f"Failed to create new replica set: {error}"
+            reason = "ReplicaSetCreateError"
+            self.recorder.event(deployment, reason, text, kind="Warning")
+            changed = copy.deepcopy(deployment["status"])
+            if rules.has_deadline(deployment):
+                rules.set_condition(changed, "Progressing", "False", reason, text)
+                await self._store(deployment, changed)
+            raise
+
+    async def _note_revision(self, deployment: Obj, newest: Obj, number: int) -> None:
+        """Bring the newest ReplicaSet's annotations and settings up to date."""
+        known, spec = rules.notes(newest), deployment["spec"]
+        wanted = {**own_notes(deployment)}
+        for size in (rules.DESIRED, rules.MOST):
+            wanted.pop(size)
+        before = rules.revision(newest)
+        if number > before:
+            wanted[rules.REVISION] = str(number)
+            if before:
+                history = [*filter(None, known.get(rules.HISTORY, "").split(",")), str(before)]
+                wanted[rules.HISTORY] = ",".join(history)
+        change: Obj = {}
+        if any(known.get(name) != value for name, value in wanted.items()):
+            change["metadata"] = {"annotations": wanted}
+        if newest["spec"].get("minReadySeconds", 0) != spec.get("minReadySeconds", 0):
+            change["spec"] = {"minReadySeconds": spec.get("minReadySeconds", 0)}
+        if change:
+            newest.update(copy.deepcopy(await self.sets.patch(newest, change)))
+
+    async def _set_revision(self, deployment: Obj, text: str) -> None:
+        if rules.notes(deployment).get(rules.REVISION) == text:
+            return
+        metadata = deployment["metadata"]
+        change = {"annotations": {rules.REVISION: text}, "uid": metadata["uid"]}
+        changed = await self.client.patch(_path(deployment), {"metadata": change})
+        self.deployments.put(changed)
+        metadata["annotations"] = changed["metadata"]["annotations"]
+        metadata["resourceVersion"] = changed["metadata"]["resourceVersion"]
+
+    async def _only_scale(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
+        """Change sizes without going on with a rollout."""
+        newest = await self._with_revision(deployment, old, newest, create=False)
+        sets = [*old, newest] if newest else old
+        running = rules.active(sets)
+        if len(running) <= 1:
+            latest = [newest] if newest else rules.by_age(old)[-1:]
+            for one in running or latest:
+                await self.sets.scale(deployment, one, rules.replicas(deployment))
+        elif newest is not None and self._is_saturated(deployment, newest):
+            for one in rules.active(old):
+                await self.sets.scale(deployment, one, 0)
+        elif rules.is_rolling(deployment):
+            for one, size in rules.proportions(deployment, running):
+                await self.sets.scale(deployment, one, size)
+        if deployment["spec"].get("paused"):
+            await self._clean_up(deployment, old)
+        await self._store(deployment, rules.status_of(deployment, sets, newest))
+
+    @staticmethod
+    def _is_saturated(deployment: Obj, newest: Obj) -> bool:
+        wanted = rules.replicas(deployment)
+        available = (newest.get("status") or {}).get("availableReplicas", 0)
+        noted = rules.notes(newest).get(rules.DESIRED)
+        return rules.replicas(newest) == wanted == available and noted == str(wanted)
+
+    async def _roll(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
+        """Go one step from the old ReplicaSets to the new one."""
+        newest = await self._with_revision(deployment, old, newest, create=True)
+        assert newest is not None
+        sets, wanted = [*old, newest], rules.replicas(deployment)
+        size = rules.replicas(newest)
+        if size != wanted:
+            size = wanted if size > wanted else rules.new_size(deployment, sets, newest)
+        stepped = await self.sets.scale(deployment, newest, size)
+        stepped = stepped or await self._shrink(deployment, old, newest)
+        if not stepped and rules.is_complete(deployment, deployment["status"]):
+            await self._clean_up(deployment, old)
+        await self._report(deployment, old, newest)
+
+    async def _shrink(self, deployment: Obj, old: list[Obj], newest: Obj) -> bool:
+        """Make old ReplicaSets smaller, as far as enough pods stay available."""
+        sets, running = [*old, newest], rules.by_age(rules.active(old))
+        least = rules.replicas(deployment) - rules.fence_posts(deployment)[1]
+        unready = rules.replicas(newest) - rules.count([newest], "availableReplicas")
+        most = rules.total(sets) - least - unready
+        if not running or most <= 0:
+            return False
+        changed = False
+        # First those that are not available: they only stand in the way.
+        for one in running:
+            idle = rules.replicas(one) - rules.count([one], "availableReplicas")
+            fewer = min(most, max(0, idle))
+            if fewer:
+                most -= fewer
+                size = rules.replicas(one) - fewer
+                changed |= await self.sets.scale(deployment, one, size)
+        spare = rules.count(sets, "availableReplicas") - least
+        for one in running:
+            fewer = min(rules.replicas(one), max(0, spare))
+            if fewer:
+                spare -= fewer
+                size = rules.replicas(one) - fewer
+                changed |= await self.sets.scale(deployment, one, size)
+        return changed
+
+    async def _recreate(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
+        """End all old pods, and only then start new ones."""
+        newest = await self._with_revision(deployment, old, newest, create=False)
+        running = rules.active(old)
+        for one in running:
+            await self.sets.scale(deployment, one, 0)
+        if not running and not self._old_pods_run(old):
+            if newest is None:
+                newest = await self._with_revision(deployment, old, None, create=True)
+            assert newest is not None
+            await self.sets.scale(deployment, newest, rules.replicas(deployment))
+            if rules.is_complete(deployment, deployment["status"]):
+                await self._clean_up(deployment, old)
+        await self._report(deployment, old, newest)
+
+    def _old_pods_run(self, old: list[Obj]) -> bool:
+        owned = self.pods.objects
+        assert isinstance(owned, OwnedObjects)
+        return any(not has_ended(pod) for one in old for pod in owned.controlled_by(one))
+
+    async def _clean_up(self, deployment: Obj, old: list[Obj]) -> None:
+        """Delete the oldest ReplicaSets beyond what the history may keep."""
+        limit = deployment["spec"].get("revisionHistoryLimit")
+        if limit is None:
+            return
+        alive = [one for one in old if not one["metadata"].get("deletionTimestamp")]
+        for one in sorted(alive, key=rules.revision)[: max(0, len(alive) - limit)]:
+            status = one.get("status") or {}
+            seen = status.get("observedGeneration", 0) >= one["metadata"]["generation"]
+            if seen and not status.get("replicas") and not rules.replicas(one):
+                await self.sets.delete(one)
+
+    async def _report(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
+        """Write the status of a rollout, and come back when it may have taken too long."""
+        sets = [*old, newest] if newest else old
+        status = rules.status_of(deployment, sets, newest)
+        name = newest["metadata"]["name"] if newest else deployment["metadata"]["name"]
+        which = f'{"ReplicaSet" if newest else "Deployment"} "{name}"'
+        known = rules.condition(deployment["status"], "Progressing")
+        reason = known["reason"] if known else ""
+        settled = status.get("replicas", 0) == status.get("updatedReplicas", 0)
+        if not rules.has_deadline(deployment):
+            rules.drop_condition(status, "Progressing")
+        elif not (settled and reason == "NewReplicaSetAvailable"):
+            self._note_progress(deployment, status, which)
+        failures = [
+            c
+            for one in ([newest] if newest else old)
+            for c in (one.get("status") or {}).get("conditions") or []
+            if c["type"] == "ReplicaFailure" and c["status"] == "True"
+        ]
+        if failures:
+            why = (failures[0]["reason"], failures[0]["message"])
+            rules.set_condition(status, "ReplicaFailure", "True", *why)
+        else:
+            rules.drop_condition(status, "ReplicaFailure")
+        await self._store(deployment, status)
+        left = rules.seconds_to_deadline(deployment, status)
+        if left is not None:
+            metadata = deployment["metadata"]
+            self.queue.add_after((metadata["namespace"], metadata["name"]), max(left, 0) + 1)
+
+    @staticmethod
+    def _note_progress(deployment: Obj, status: Obj, which: str) -> None:
+        if rules.is_complete(deployment, status):
+            why = ("NewReplicaSetAvailable", f"{which} has successfully progressed.")
+            rules.set_condition(status, "Progressing", "True", *why)
+        elif rules.has_progressed(deployment, status):
+            rules.refresh_progress(status, f"{which} is progressing.")
+        else:
+            left = rules.seconds_to_deadline(deployment, status)
+            if left is not None and left < 0:
+                why = ("ProgressDeadlineExceeded", f"{which} has timed out progressing.")
+                rules.set_condition(status, "Progressing", "False", *why)
+
+    async def _store(self, deployment: Obj, status: Obj) -> None:
+        """Write the Deployment's status, if it changed."""
+        if status == deployment["status"]:
+            return
+        body = {**deployment, "status": status}
+        stored = await self.client.replace(f"{_path(deployment)}/status", body)
+        self.deployments.put(stored)
+        deployment["status"] = copy.deepcopy(stored["status"])
+        deployment["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"]
+
+
+def _path(deployment: Obj) -> str:
+    metadata = deployment["metadata"]
+    return f"/apis/apps/v1/namespaces/{metadata['namespace']}/deployments/{metadata['name']}"

@@ -1,0 +1,94 @@
+"""The pods of Jobs: what they are made of, which of them end, who is let go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.controllers import jobindexes, jobpolicy
+from wqlib.localcluster.controllers.jobrules import FINALIZER
+from wqlib.localcluster.controllers.podcontrol import PodControl
+
+
+@dataclass
+class JobPods:
+    """Makes, removes and releases the pods of Jobs."""
+
+    control: PodControl
+
+    def of(self, job: Obj) -> list[Obj]:
+        """Return all pods of the Job, those that have ended too."""
+        return self.control.owned.controlled_by(job)
+
+    async def create(self, job: Obj, templates: list[Obj]) -> list[Obj]:
+        """Create pods for the Job."""
+        return await self.control.create(job, templates)
+
+    async def send_away(self, job: Obj, pods: list[Obj]) -> None:
+        """Delete pods that the Job has too many; let go of before, they do not count as failed."""
+        await self.release(pods)
+        await self.control.delete(job, pods)
+
+    async def delete(self, job: Obj, pods: list[Obj]) -> None:
+        """Delete pods that the Job will count as failed."""
+        await self.control.delete(job, pods)
+
+    async def release(self, pods: list[Obj]) -> None:
+        """Take the Job's finalizer off: nobody has to count these pods any more."""
+        change = {"$deleteFromPrimitiveList/finalizers": [FINALIZER]}
+        await self.control.patch(pods, lambda _pod: change)
+
+
+def plain_template(job: Obj) -> Obj:
+    """Return what a pod of the Job is made of."""
+    template = job["spec"]["template"]
+    metadata = {**(template.get("metadata") or {}), "finalizers": [FINALIZER]}
+    metadata.pop("generateName", None)
+    return {"metadata": metadata, "spec": template["spec"]}
+
+
+def indexed_template(job: Obj, index: int, failed: Obj | None) -> Obj:
+    """Return what the pod of one completion index is made of.
+
+    Args:
+        failed: the pod that it replaces, where each index has its own limit of failures.
+    """
+    template, name = plain_template(job), job["metadata"]["name"]
+    metadata, spec = template["metadata"], template["spec"]
+    note = {jobindexes.INDEX: str(index)}
+    metadata["labels"] = {**(metadata.get("labels") or {}), **note}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), **note}
+    if jobindexes.per_index(job):
+        metadata["annotations"].update(_failure_notes(job, failed))
+    end = f"-{index}-"
+    metadata["generateName"] = name[: 58 - len(end)] + end
+    changed = {kind: _with_index(spec[kind]) for kind in _KINDS if spec.get(kind)}
+    template["spec"] = {**spec, **changed, "hostname": f"{name}-{index}"}
+    return template
+
+
+_KINDS = ("initContainers", "containers")
+
+
+def _with_index(containers: list[Obj]) -> list[Obj]:
+    """Return containers with the variable that tells them their index."""
+    field = f"metadata.labels['{jobindexes.INDEX}']"
+    source = {"fieldRef": {"apiVersion": "v1", "fieldPath": field}}
+    variable = {"name": "JOB_COMPLETION_INDEX", "valueFrom": source}
+    return [
+        container
+        if any(v.get("name") == variable["name"] for v in container.get("env") or [])
+        else {**container, "env": [*(container.get("env") or []), variable]}
+        for container in containers
+    ]
+
+
+def _failure_notes(job: Obj, failed: Obj | None) -> dict[str, str]:
+    counted, ignored = jobindexes.failure_count(failed)
+    if failed is not None:
+        if jobpolicy.verdict(job, failed).counts:
+            counted += 1
+        else:
+            ignored += 1
+    notes = {jobindexes.FAILURES: str(counted)}
+    return {**notes, jobindexes.IGNORED: str(ignored)} if ignored else notes

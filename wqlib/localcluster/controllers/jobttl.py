@@ -1,0 +1,52 @@
+"""The controller that deletes finished Jobs when their time to live is over.
+
+https://kubernetes.io/docs/concepts/workloads/controllers/ttlafterfinished/
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wqlib.localcluster.apimachinery.apierrors import ApiError
+from wqlib.localcluster.apimachinery.client import Client
+from wqlib.localcluster.apimachinery.informer import Informer, Key, WorkQueue
+from wqlib.localcluster.apimachinery.jsontypes import Obj, seconds_since
+from wqlib.localcluster.controllers.jobrules import has_condition
+
+
+@dataclass
+class JobLifetimes:
+    """Deletes finished Jobs, and their pods with them, after `ttlSecondsAfterFinished`."""
+
+    client: Client
+    jobs: Informer
+
+    def __post_init__(self) -> None:
+        self.queue = WorkQueue(self._work)
+
+    def job_changed(self, old: Obj | None, new: Obj | None) -> None:
+        """Take notice of a change of a Job."""
+        if new is not None and new["spec"].get("ttlSecondsAfterFinished") is not None:
+            self.queue.add((new["metadata"]["namespace"], new["metadata"]["name"]))
+
+    async def _work(self, key: Key) -> None:
+        job = self.jobs.get(*key)
+        if job is None or job["metadata"].get("deletionTimestamp"):
+            return
+        lifetime = job["spec"].get("ttlSecondsAfterFinished")
+        ended = has_condition(job, "Complete") or has_condition(job, "Failed")
+        if lifetime is None or ended is None:
+            return
+        left = lifetime - seconds_since(ended["lastTransitionTime"])
+        if left > 0:
+            self.queue.add_after(key, left + 0.01)
+            return
+        metadata = job["metadata"]
+        path = f"/apis/batch/v1/namespaces/{metadata['namespace']}/jobs/{metadata['name']}"
+        try:
+            # With its version: whoever gave it a longer life a moment ago is heard.
+            wanted = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+            await self.client.delete(path, propagationPolicy="Foreground", preconditions=wanted)
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise

@@ -1,0 +1,109 @@
+"""How controllers make and remove pods through the API, and tell about it in events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wqlib.localcluster.apimachinery.apierrors import ApiError
+from wqlib.localcluster.apimachinery.client import STRATEGIC, Client, pod_path
+from wqlib.localcluster.apimachinery.informer import Informer, Recorder
+from wqlib.localcluster.apimachinery.jsontypes import Obj, owner_reference, random_suffix
+from wqlib.localcluster.controllers.owned import OwnedObjects
+
+# The longest start of a generated name: with its five characters it is a label's 63.
+_LONGEST_PREFIX = 58
+
+
+@dataclass
+class PodControl:
+    """Makes and removes the pods of one kind of controller."""
+
+    client: Client
+    informer: Informer
+    recorder: Recorder
+
+    @property
+    def owned(self) -> OwnedObjects:
+        """All pods, by their owners."""
+        objects = self.informer.objects
+        assert isinstance(objects, OwnedObjects)
+        return objects
+
+    async def create(self, owner: Obj, templates: list[Obj]) -> list[Obj]:
+        """Create a pod of each template; in growing batches, so that hopeless ones fail once."""
+        created: list[Obj] = []
+        batch = 1
+        while len(created) < len(templates):
+            now = templates[len(created) : len(created) + batch]
+            made = await asyncio.gather(
+                *(self._create(owner, template) for template in now), return_exceptions=True
+            )
+            created += [pod for pod in made if isinstance(pod, dict)]
+            for error in made:
+                if isinstance(error, BaseException):
+                    text = f"Error creating: {error}"
+                    self.recorder.event(owner, "FailedCreate", text, kind="Warning")
+                    raise error
+            batch *= 2
+        return created
+
+    async def _create(self, owner: Obj, template: Obj) -> Obj:
+        metadata = owner["metadata"]
+        given = template.get("metadata") or {}
+        prefix = str(given.get("generateName") or f"{metadata['name']}-")
+        kept = ("labels", "annotations", "finalizers")
+        pod: Obj = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "generateName": prefix,
+                # Named here: if the reply is lost, the same pod is not made twice.
+                "name": prefix[:_LONGEST_PREFIX] + random_suffix(),
+                **{name: given[name] for name in kept if given.get(name)},
+                "ownerReferences": [owner_reference(owner)],
+            },
+            "spec": template["spec"],
+        }
+        path = f"/api/v1/namespaces/{metadata['namespace']}/pods"
+        created = await self.client.create(path, pod)
+        self.informer.put(created)
+        text = f"Created pod: {created['metadata']['name']}"
+        self.recorder.event(owner, "SuccessfulCreate", text)
+        return created
+
+    async def delete(self, owner: Obj, pods: list[Obj]) -> None:
+        """Delete pods of `owner`; those that are gone already do not matter."""
+
+        async def delete(pod: Obj) -> None:
+            metadata = pod["metadata"]
+            text = f"Deleted pod: {metadata['name']}"
+            try:
+                last = await self.client.delete(
+                    pod_path(metadata["namespace"], metadata["name"]),
+                    preconditions={"uid": metadata["uid"]},
+                )
+            except ApiError as error:
+                if error.code not in (404, 409):
+                    raise
+                return
+            self.informer.put(last)
+            self.recorder.event(owner, "SuccessfulDelete", text)
+
+        await asyncio.gather(*(delete(pod) for pod in pods))
+
+    async def patch(self, pods: list[Obj], change: Callable[[Obj], Obj]) -> None:
+        """Change the metadata of pods; those that are gone already do not matter."""
+
+        async def patch(pod: Obj) -> None:
+            metadata = pod["metadata"]
+            body = {"metadata": {"uid": metadata["uid"], **change(pod)}}
+            path = pod_path(metadata["namespace"], metadata["name"])
+            try:
+                self.informer.put(await self.client.patch(path, body, STRATEGIC))
+            except ApiError as error:
+                if error.code not in (404, 409):
+                    raise
+
+        await asyncio.gather(*(patch(pod) for pod in pods))

@@ -1,0 +1,86 @@
+"""What the controllers see in a pod: pure functions of one pod."""
+
+from __future__ import annotations
+
+import time
+
+from wqlib.localcluster.apimachinery.jsontypes import Obj, now, parse_time
+
+
+def phase(pod: Obj) -> str:
+    return str((pod.get("status") or {}).get("phase", "Pending"))
+
+
+def has_ended(pod: Obj) -> bool:
+    return phase(pod) in ("Succeeded", "Failed")
+
+
+def is_active(pod: Obj) -> bool:
+    return not has_ended(pod) and not pod["metadata"].get("deletionTimestamp")
+
+
+def is_terminating(pod: Obj) -> bool:
+    return not has_ended(pod) and bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def condition_of(pod: Obj, kind: str) -> Obj | None:
+    """Return the pod's condition of that type, whatever it says."""
+    conditions: list[Obj] = (pod.get("status") or {}).get("conditions") or []
+    return next((c for c in conditions if c["type"] == kind), None)
+
+
+def is_ready(pod: Obj) -> bool:
+    condition = condition_of(pod, "Ready")
+    return condition is not None and condition["status"] == "True"
+
+
+def ready_since(pod: Obj) -> float | None:
+    """Return since when the pod has been ready, in seconds since 1970; None when it is not."""
+    condition = condition_of(pod, "Ready")
+    since = condition.get("lastTransitionTime") if condition and is_ready(pod) else None
+    return parse_time(since).timestamp() if since else None
+
+
+def is_available(pod: Obj, least_seconds: int) -> bool:
+    """Tell whether the pod has been ready for at least so long."""
+    since = ready_since(pod)
+    return is_ready(pod) and time.time() - (since or 0.0) >= least_seconds
+
+
+def restarts(pod: Obj) -> int:
+    """Return how often containers of the pod were restarted."""
+    status = pod.get("status") or {}
+    return sum(
+        container.get("restartCount", 0)
+        for kind in ("initContainerStatuses", "containerStatuses")
+        for container in status.get(kind) or []
+    )
+
+
+def end_of(pod: Obj) -> str:
+    """Return when a pod ended, as a time of Kubernetes; never one in the future."""
+    ends = [
+        ((c.get("state") or {}).get("terminated") or {}).get("finishedAt")
+        for c in (pod.get("status") or {}).get("containerStatuses") or []
+    ]
+    known = [end for end in ends if end]
+    found = max(known) if known else pod["metadata"].get("deletionTimestamp")
+    # A pod that is being deleted has its time of death in the future.
+    return min(found or now(), now())
+
+
+def worth(pod: Obj) -> tuple[bool, int, bool, float, int, float]:
+    """Rank active pods for deletion: those that did the least come first.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#scaling-down-a-replicaset
+    """
+    phases = {"Pending": 0, "Running": 2}
+    created = parse_time(pod["metadata"]["creationTimestamp"]).timestamp()
+    return (
+        bool(pod["spec"].get("nodeName")),
+        phases.get(phase(pod), 1),
+        is_ready(pod),
+        -(ready_since(pod) or 0.0),
+        -restarts(pod),
+        -created,
+    )

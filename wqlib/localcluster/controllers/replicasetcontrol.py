@@ -1,0 +1,144 @@
+"""How the Deployment controller makes, changes and removes ReplicaSets through the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wqlib.localcluster.apimachinery.apierrors import ApiError
+from wqlib.localcluster.apimachinery.client import STRATEGIC, Client
+from wqlib.localcluster.apimachinery.informer import Informer, Recorder
+from wqlib.localcluster.apimachinery.jsontypes import Obj, owner_reference
+from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.apimachinery.selectors import labels, match_labels
+from wqlib.localcluster.controllers import deploymentrules as rules
+from wqlib.localcluster.controllers.owned import OwnedObjects
+
+
+@dataclass
+class SetControl:
+    """Makes, changes and removes ReplicaSets."""
+
+    client: Client
+    informer: Informer
+    recorder: Recorder
+
+    async def claim(self, deployment: Obj) -> list[Obj]:
+        """Return the Deployment's ReplicaSets; adopt those that match, let go of the others."""
+        owned, metadata = self.informer.objects, deployment["metadata"]
+        assert isinstance(owned, OwnedObjects)
+        selector = deployment["spec"]["selector"]
+        kept = []
+        for one in owned.controlled_by(deployment):
+            if match_labels(selector, labels(one)):
+                kept.append(one)
+            else:
+                lost = [{"$patch": "delete", "uid": metadata["uid"]}]
+                await self.patch(one, {"metadata": {"ownerReferences": lost}})
+        if metadata.get("deletionTimestamp"):
+            return kept
+        for one in list(owned.uncontrolled(metadata["namespace"])):
+            if match_labels(selector, labels(one)) and not one["metadata"].get("deletionTimestamp"):
+                mine = [owner_reference(deployment)]
+                kept.append(await self.patch(one, {"metadata": {"ownerReferences": mine}}))
+        return kept
+
+    async def create(self, deployment: Obj, old: list[Obj], number: int) -> Obj:
+        """Create the ReplicaSet of the Deployment's present template."""
+        spec, template = deployment["spec"], deployment["spec"]["template"]
+        mark = {rules.HASH: rules.template_hash(template)}
+        given = template.get("metadata") or {}
+        marked = {**(given.get("labels") or {}), **mark}
+        made: Obj = {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {
+                "name": f"{deployment['metadata']['name']}-{mark[rules.HASH]}",
+                "namespace": deployment["metadata"]["namespace"],
+                "labels": marked,
+                "annotations": {**own_notes(deployment), rules.REVISION: str(number)},
+                "ownerReferences": [owner_reference(deployment)],
+            },
+            "spec": {
+                "replicas": 0,
+                "selector": {
+                    **spec["selector"],
+                    "matchLabels": {**(spec["selector"].get("matchLabels") or {}), **mark},
+                },
+                "template": {**template, "metadata": {**given, "labels": marked}},
+            },
+        }
+        if spec.get("minReadySeconds"):
+            made["spec"]["minReadySeconds"] = spec["minReadySeconds"]
+        size = rules.new_size(deployment, [*old, made], made)
+        made["spec"]["replicas"] = size
+        path = f"/apis/apps/v1/namespaces/{deployment['metadata']['namespace']}/replicasets"
+        created = await self.client.create(path, made)
+        self.informer.put(created)
+        if size:
+            self._tell(deployment, created, 0)
+        return created
+
+    async def scale(self, deployment: Obj, one: Obj, size: int) -> bool:
+        """Give a ReplicaSet a new size; tells whether that was a change."""
+        before, sizes = rules.replicas(one), size_notes(deployment)
+        noted = rules.notes(one)
+        change: Obj = {}
+        if before != size:
+            change["spec"] = {"replicas": size}
+        if any(noted.get(name) != value for name, value in sizes.items()):
+            change["metadata"] = {"annotations": sizes}
+        if not change:
+            return False
+        changed = await self.patch(one, change)
+        # Whoever scaled goes on with what it holds in its hands.
+        one.clear()
+        one.update(changed)
+        if before != size:
+            self._tell(deployment, changed, before)
+        return before != size
+
+    def _tell(self, deployment: Obj, one: Obj, before: int) -> None:
+        size, name = rules.replicas(one), one["metadata"]["name"]
+        verb = "up" if size > before else "down"
+        since = f" from {before}" if profile().modern else ""
+        text = f"Scaled {verb} replica set {name}{since} to {size}"
+        self.recorder.event(deployment, "ScalingReplicaSet", text)
+
+    async def patch(self, one: Obj, change: dict[str, Any]) -> Obj:
+        """Change a ReplicaSet, if it still is the one that was read."""
+        metadata = one["metadata"]
+        known = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        body = {**change, "metadata": {**change.get("metadata", {}), **known}}
+        changed = await self.client.patch(_path(one), body, STRATEGIC)
+        self.informer.put(changed)
+        return changed
+
+    async def delete(self, one: Obj) -> None:
+        """Delete a ReplicaSet that nobody needs any more."""
+        try:
+            wanted = {"uid": one["metadata"]["uid"]}
+            await self.client.delete(
+                _path(one), propagationPolicy="Background", preconditions=wanted
+            )
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+
+
+def own_notes(deployment: Obj) -> dict[str, str]:
+    """Return the annotations that a Deployment's newest ReplicaSet takes over."""
+    copied = {k: v for k, v in rules.notes(deployment).items() if k not in rules.NOT_COPIED}
+    return {**copied, **size_notes(deployment)}
+
+
+def size_notes(deployment: Obj) -> dict[str, str]:
+    """Return how large the Deployment is, and may be during an update, as annotations."""
+    wanted = rules.replicas(deployment)
+    most = wanted + rules.fence_posts(deployment)[0]
+    return {rules.DESIRED: str(wanted), rules.MOST: str(most)}
+
+
+def _path(one: Obj) -> str:
+    metadata = one["metadata"]
+    return f"/apis/apps/v1/namespaces/{metadata['namespace']}/replicasets/{metadata['name']}"
