@@ -31,6 +31,12 @@ _WORDS_LABEL = (
     " must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex"
     " used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
+_WORDS_LABEL_VALUE = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or"
+    " '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or"
+    " 'my_value',  or '12345', regex used for validation is"
+    " '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
 _WORDS_1035 = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an"
     " alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or"
@@ -62,15 +68,17 @@ def _metadata(kind: str, metadata: Obj, causes: Causes) -> None:
             causes.invalid("metadata.name", name, "may not contain '/' or '%'")
     elif not valid_name(name):
         causes.invalid("metadata.name", name, _WORDS_SUBDOMAIN)
-    for key, value in (metadata.get("labels") or {}).items():
-        if not isinstance(value, str) or len(value) > 63 or not _LABEL_VALUE.match(value):
-            causes.invalid(
-                "metadata.labels",
-                value,
-                "a valid label must be an empty string or consist of alphanumeric characters,"
-                " '-', '_' or '.', and must start and end with an alphanumeric character"
-                f" (label {key!r})",
-            )
+    # A Job that has no labels of its own shows its template's, which are checked there.
+    if kind != "Job":
+        _labels(metadata.get("labels"), "metadata.labels", causes)
+
+
+def _labels(found: Obj | None, at: str, causes: Causes) -> None:
+    for value in (found or {}).values():
+        if isinstance(value, str) and len(value) > 63:
+            causes.invalid(at, value, "must be no more than 63 characters")
+        elif not isinstance(value, str) or not _LABEL_VALUE.match(value):
+            causes.invalid(at, value, _WORDS_LABEL_VALUE)
 
 
 def _environment(variables: list[Obj], at: str, causes: Causes) -> None:
@@ -158,10 +166,14 @@ def _pod(obj: Obj, causes: Causes) -> None:
     _pod_spec(obj["spec"], "spec", causes)
 
 
+def _template(template: Obj, causes: Causes) -> None:
+    _labels(template["metadata"].get("labels"), "spec.template.labels", causes)
+    _pod_spec(template["spec"], "spec.template.spec", causes)
+
+
 def _job(obj: Obj, causes: Causes) -> None:
-    spec = obj["spec"]["template"]["spec"]
     found = Causes()
-    _pod_spec(spec, "spec.template.spec", found)
+    _template(obj["spec"]["template"], found)
     # In the real server's order: the Job's numbers first, then its template, then the rest.
     check_job(obj, causes)
     at = next((i for i, c in enumerate(causes) if "template" in c["field"]), len(causes))
@@ -169,9 +181,8 @@ def _job(obj: Obj, causes: Causes) -> None:
 
 
 def _set(obj: Obj, causes: Causes) -> None:
-    spec = obj["spec"]["template"]["spec"]
     check_set(obj, causes)
-    _pod_spec(spec, "spec.template.spec", causes)
+    _template(obj["spec"]["template"], causes)
 
 
 def _service(obj: Obj, causes: Causes) -> None:
@@ -253,6 +264,8 @@ def check_update(resource: Resource, old: Obj, new: Obj) -> None:
     if kind == "Pod" and _frozen_pod(was) != _frozen_pod(now):
         causes.forbidden("spec", _POD_FIELDS)
     if kind == "Job":
+        # The real server looks at a Job's spec twice.
+        causes += [c for c in causes if "auto-generated" not in c["message"]]
         check_job_change(old, new, causes)
     if kind in ("ReplicaSet", "Deployment"):
         check_set_change(old, new, causes)

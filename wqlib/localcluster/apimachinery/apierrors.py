@@ -119,7 +119,7 @@ def unsupported_media_type(accepted: list[str]) -> ApiError:
 
 def invalid(kind: str, group: str, name: str, causes: list[Obj]) -> ApiError:
     """Return a 422 that lists `causes`, each with `reason`, `message` and `field`."""
-    messages = [f"{cause['field']}: {cause['message']}" for cause in causes]
+    messages = list(dict.fromkeys(f"{cause['field']}: {cause['message']}" for cause in causes))
     joined = messages[0] if len(messages) == 1 else "[" + ", ".join(messages) + "]"
     details = _details(kind, group, name)
     details["causes"] = causes

@@ -37,7 +37,7 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
         "PATH": imagestore.base_path(image),
         "HOME": str(_folder(worker, "home")),
         "TMPDIR": str(dict(volumes).get("/tmp", _folder(worker, "tmp"))),
-        "HOSTNAME": pod["metadata"]["name"],
+        "HOSTNAME": pod["spec"].get("hostname") or pod["metadata"]["name"],
         "WQLIB_POD_IP": worker.address,
         **{f"WQLIB_PORT_{inside}": str(real) for inside, real in worker.ports.items()},
         **{name: mapping.text(value) for name, value in image.env.items()},
