@@ -22,7 +22,7 @@ class Causes(list[Obj]):
 
     def unsupported(self, field: str, value: Any, supported: list[str]) -> None:
         known = ", ".join(json.dumps(one) for one in supported)
-        text = f"Unsupported value: {json.dumps(value)}: supported values: {known}"
+        text = f"Unsupported value: {_shown(value)}: supported values: {known}"
         self._add(field, "FieldValueNotSupported", text)
 
     def duplicate(self, field: str, value: Any) -> None:
@@ -67,6 +67,14 @@ def shown_part(value: int | str) -> Any:
         return value
     kind, number, text = (0, value, "") if isinstance(value, int) else (1, 0, value)
     return Bare(f"intstr.IntOrString{{Type:{kind}, IntVal:{number}, StrVal:{json.dumps(text)}}}")
+
+
+def shown_strategy(strategy: Obj) -> Any:
+    """Return a Deployment's strategy as the server shows it."""
+    if profile().modern:
+        return strategy
+    kind, rest = json.dumps(strategy["type"]), "(*apps.RollingUpdateDeployment)(nil)"
+    return Bare(f"apps.DeploymentStrategy{{Type:{kind}, RollingUpdate:{rest}}}")
 
 
 def _is_text_map(value: Any) -> bool:

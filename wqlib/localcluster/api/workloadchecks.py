@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from wqlib.localcluster.api.causes import Causes, shown_part, shown_selector
+from wqlib.localcluster.api.causes import Causes, shown_part, shown_selector, shown_strategy
 from wqlib.localcluster.api.jobchecks import not_negative
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.selectors import match_labels
@@ -56,7 +56,8 @@ def _check_strategy(spec: Obj, causes: Causes) -> None:
             causes.forbidden(_ROLLING, why)
         return
     if strategy["type"] != "RollingUpdate":
-        causes.unsupported("spec.strategy", strategy, ["Recreate", "RollingUpdate"])
+        shown = shown_strategy(strategy)
+        causes.unsupported("spec.strategy", shown, ["Recreate", "RollingUpdate"])
         return
     missing, surge = rolling["maxUnavailable"], rolling["maxSurge"]
     _check_part(missing, f"{_ROLLING}.maxUnavailable", causes)

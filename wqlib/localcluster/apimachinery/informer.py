@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import Client
+from wqlib.localcluster.apimachinery.eventfilter import EventFilter
+from wqlib.localcluster.apimachinery.eventfilter import Key as Names
 from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of, now
 
 log = logging.getLogger(__name__)
@@ -193,9 +195,10 @@ class Recorder:
     client: Client
     component: str
     host: str = ""
-    _queue: asyncio.Queue[Obj] = field(default_factory=asyncio.Queue)
+    _queue: asyncio.Queue[tuple[Names, Obj]] = field(default_factory=asyncio.Queue)
+    _filter: EventFilter = field(default_factory=EventFilter)
     _last_stamp: int = 0
-    _counts: dict[tuple[str, str, str, str], tuple[str, int]] = field(default_factory=dict)
+    _counts: dict[Names, tuple[str, int]] = field(default_factory=dict)
 
     def event(
         self, obj: Obj, reason: str, message: str, *, kind: str = "Normal", part: str = ""
@@ -214,28 +217,29 @@ class Recorder:
             involved["fieldPath"] = part
         source = {"component": self.component, **({"host": self.host} if self.host else {})}
         moment = now()
-        self._queue.put_nowait(
-            {
-                "apiVersion": "v1",
-                "kind": "Event",
-                "metadata": {
-                    # In the order of time when listed by name.
-                    "name": f"{metadata['name']}.{self._stamp():016x}",
-                    "namespace": metadata.get("namespace") or "default",
-                },
-                "involvedObject": involved,
-                "reason": reason,
-                "message": message[:1024],
-                "source": source,
-                "firstTimestamp": moment,
-                "lastTimestamp": moment,
-                "count": 1,
-                "type": kind,
-                "eventTime": None,
-                "reportingComponent": self.component,
-                "reportingInstance": self.host,
-            }
-        )
+        event: Obj = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {
+                # In the order of time when listed by name.
+                "name": f"{metadata['name']}.{self._stamp():016x}",
+                "namespace": metadata.get("namespace") or "default",
+            },
+            "involvedObject": involved,
+            "reason": reason,
+            "message": message[:1024],
+            "source": source,
+            "firstTimestamp": moment,
+            "lastTimestamp": moment,
+            "count": 1,
+            "type": kind,
+            "eventTime": None,
+            "reportingComponent": self.component,
+            "reportingInstance": self.host,
+        }
+        known_by = self._filter.admit(event)
+        if known_by is not None:
+            self._queue.put_nowait((known_by, event))
 
     def _stamp(self) -> int:
         """Return a time in nanoseconds that was never returned before."""
@@ -245,25 +249,19 @@ class Recorder:
     async def run(self) -> None:
         """Write what was recorded, for ever."""
         while True:
-            event = await self._queue.get()
+            known_by, event = await self._queue.get()
             try:
-                await self._write(event)
+                await self._write(known_by, event)
             except (ApiError, OSError) as error:
                 log.debug("event lost: %s", error)
 
-    async def _write(self, event: Obj) -> None:
+    async def _write(self, same: Names, event: Obj) -> None:
         path = f"/api/v1/namespaces/{event['metadata']['namespace']}/events"
-        involved = event["involvedObject"]
-        same = (
-            involved["uid"],
-            involved.get("fieldPath", ""),
-            event["reason"],
-            event["message"],
-        )
         known = self._counts.get(same)
         if known:
             name, count = known
-            change = {"count": count + 1, "lastTimestamp": event["lastTimestamp"]}
+            change: Obj = {"message": event["message"], "lastTimestamp": event["lastTimestamp"]}
+            change["count"] = count + 1
             try:
                 await self.client.patch(f"{path}/{name}", change)
                 self._counts[same] = (name, count + 1)
