@@ -22,7 +22,7 @@ class Causes(list[Obj]):
 
     def unsupported(self, field: str, value: Any, supported: list[str]) -> None:
         known = ", ".join(json.dumps(one) for one in supported)
-        text = f"Unsupported value: {json.dumps(value)}: supported values: {known}"
+        text = f"Unsupported value: {_shown(value)}: supported values: {known}"
         self._add(field, "FieldValueNotSupported", text)
 
     def duplicate(self, field: str, value: Any) -> None:
@@ -39,17 +39,48 @@ class Causes(list[Obj]):
         self._add(field, "FieldValueTooMany", text)
 
 
+class Bare(str):
+    """A value that is shown as it is, without quotes."""
+
+
 def _shown(value: Any) -> str:
-    """Return a value as the server shows it: 1.20 writes maps and selectors as Go does."""
-    if profile().modern or not isinstance(value, dict | None):
+    """Return a value as the server shows it: 1.20 writes maps as Go does."""
+    if isinstance(value, Bare):
+        return value
+    if profile().modern or not _is_text_map(value):
         return json.dumps(value, separators=(",", ":"))
-    if value is not None and {"matchLabels", "matchExpressions"} & set(value):
-        labels = _go_map(value.get("matchLabels"))
-        return (
-            f"v1.LabelSelector{{MatchLabels:{labels},"
-            " MatchExpressions:[]v1.LabelSelectorRequirement(nil)}"
-        )
     return _go_map(value)
+
+
+def shown_selector(selector: Obj | None) -> Any:
+    """Return a selector as the server shows it."""
+    if profile().modern:
+        return selector
+    labels = _go_map((selector or {}).get("matchLabels"))
+    rest = "MatchExpressions:[]v1.LabelSelectorRequirement(nil)"
+    return Bare(f"v1.LabelSelector{{MatchLabels:{labels}, {rest}}}")
+
+
+def shown_part(value: int | str) -> Any:
+    """Return a number or percentage, such as `maxSurge`, as the server shows it."""
+    if profile().modern:
+        return value
+    kind, number, text = (0, value, "") if isinstance(value, int) else (1, 0, value)
+    return Bare(f"intstr.IntOrString{{Type:{kind}, IntVal:{number}, StrVal:{json.dumps(text)}}}")
+
+
+def shown_strategy(strategy: Obj) -> Any:
+    """Return a Deployment's strategy as the server shows it."""
+    if profile().modern:
+        return strategy
+    kind, rest = json.dumps(strategy["type"]), "(*apps.RollingUpdateDeployment)(nil)"
+    return Bare(f"apps.DeploymentStrategy{{Type:{kind}, RollingUpdate:{rest}}}")
+
+
+def _is_text_map(value: Any) -> bool:
+    """Tell whether a value is a map of texts, or none at all."""
+    texts = value.values() if isinstance(value, dict) else []
+    return isinstance(value, dict | None) and all(isinstance(text, str) for text in texts)
 
 
 def _go_map(value: Any) -> str:

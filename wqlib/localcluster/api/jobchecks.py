@@ -9,7 +9,7 @@ import itertools
 import re
 from typing import Any
 
-from wqlib.localcluster.api.causes import Causes
+from wqlib.localcluster.api.causes import Causes, shown_selector
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.apimachinery.selectors import match_labels
@@ -81,7 +81,7 @@ def _check_selector(obj: Obj, causes: Causes) -> None:
         elif labels[name] != value:
             causes.invalid(at, labels, f"must be '{value}'")
     if not match_labels(selector, expected):
-        causes.invalid("spec.selector", selector, "`selector` not auto-generated")
+        causes.invalid("spec.selector", shown_selector(selector), "`selector` not auto-generated")
 
 
 def _check_mode(obj: Obj, causes: Causes) -> None:
@@ -220,7 +220,9 @@ def check_job_change(old: Obj, new: Obj, causes: Causes) -> None:
         if name == "template" and _may_direct(old) and _undirected(was) == _undirected(now):
             continue
         if was.get(name) != now.get(name):
-            causes.invalid(f"spec.{name}", now.get(name), "field is immutable")
+            value = now.get(name)
+            shown = shown_selector(value) if name == "selector" else value
+            causes.invalid(f"spec.{name}", shown, "field is immutable")
 
 
 def _grows_with_parallelism(was: Obj, now: Obj) -> bool:

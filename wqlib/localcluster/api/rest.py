@@ -182,6 +182,8 @@ class Rest:
         if not metadata.get("deletionTimestamp") or (earlier or 0) > grace:
             metadata["deletionTimestamp"] = now()
             metadata["deletionGracePeriodSeconds"] = grace
+            if metadata.get("generation") and not old["metadata"].get("deletionTimestamp"):
+                metadata["generation"] += 1
         if obj == old:
             return old, False
         return self.store.put(resource.name, (namespace, name), obj).obj, False
@@ -287,6 +289,9 @@ class Rest:
                 obj["metadata"] = {**obj["metadata"], name: before[name]}
         obj["metadata"] = {**obj["metadata"], "resourceVersion": before["resourceVersion"]}
         obj["metadata"].pop("managedFields", None)
+        for name in ("annotations", "finalizers", "labels", "ownerReferences"):
+            if name in obj["metadata"] and not obj["metadata"][name]:
+                del obj["metadata"][name]
         if managed and managed != [{}]:
             obj["metadata"]["managedFields"] = managed
         if options.manager and not applied:

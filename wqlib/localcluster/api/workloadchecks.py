@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from wqlib.localcluster.api.causes import Causes
+from wqlib.localcluster.api.causes import Causes, shown_part, shown_selector, shown_strategy
 from wqlib.localcluster.api.jobchecks import not_negative
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.selectors import match_labels
 
 _ROLLING = "spec.strategy.rollingUpdate"
+_PERCENT = re.compile(r"^[0-9]+%$")
+_WORDS_PERCENT = (
+    "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or"
+    " '93%', regex used for validation is '[0-9]+%')"
+)
 
 
 def check_set(obj: Obj, causes: Causes) -> None:
@@ -20,8 +26,9 @@ def check_set(obj: Obj, causes: Causes) -> None:
     if selector is None:
         causes.required("spec.selector")
     elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        word = "deployment" if kind == "Deployment" else "replicaset"
-        causes.invalid("spec.selector", selector, f"empty selector is invalid for {word}")
+        # The real server says "deployment" of a ReplicaSet too.
+        why = "empty selector is invalid for deployment"
+        causes.invalid("spec.selector", shown_selector(selector), why)
     if selector is None or not match_labels(selector, labels or {}):
         why = "`selector` does not match template `labels`"
         causes.invalid("spec.template.metadata.labels", labels, why)
@@ -49,25 +56,25 @@ def _check_strategy(spec: Obj, causes: Causes) -> None:
             causes.forbidden(_ROLLING, why)
         return
     if strategy["type"] != "RollingUpdate":
-        causes.unsupported("spec.strategy.type", strategy["type"], ["Recreate", "RollingUpdate"])
+        shown = shown_strategy(strategy)
+        causes.unsupported("spec.strategy", shown, ["Recreate", "RollingUpdate"])
         return
-    for name in ("maxUnavailable", "maxSurge"):
-        _check_part(rolling.get(name), f"{_ROLLING}.{name}", causes)
-    if not causes and _is_zero(rolling["maxUnavailable"]) and _is_zero(rolling["maxSurge"]):
-        why = "may not be 0 when `maxSurge` is 0"
-        causes.invalid(f"{_ROLLING}.maxUnavailable", rolling["maxUnavailable"], why)
+    missing, surge = rolling["maxUnavailable"], rolling["maxSurge"]
+    _check_part(missing, f"{_ROLLING}.maxUnavailable", causes)
+    _check_part(surge, f"{_ROLLING}.maxSurge", causes)
+    at = f"{_ROLLING}.maxUnavailable"
+    if _is_zero(missing) and _is_zero(surge):
+        causes.invalid(at, shown_part(missing), "may not be 0 when `maxSurge` is 0")
+    if _PERCENT.match(str(missing)) and int(missing[:-1]) > 100:
+        causes.invalid(at, shown_part(missing), "must not be greater than 100%")
 
 
 def _check_part(value: Any, at: str, causes: Causes) -> None:
     if isinstance(value, int):
         if value < 0:
             causes.invalid(at, value, "must be greater than or equal to 0")
-    elif not (isinstance(value, str) and value.endswith("%") and value[:-1].isdigit()):
-        why = "a valid percent string must be a numeric string followed by an ending '%'"
-        causes.invalid(at, value, f"{why} (e.g. '1%',  or '93%', regex used for validation is"
-                       " '[0-9]+%')")  # fmt: skip
-    elif at.endswith("Unavailable") and int(value[:-1]) > 100:
-        causes.invalid(at, value, "must not be greater than 100%")
+    elif not _PERCENT.match(str(value)):
+        causes.invalid(at, shown_part(value), _WORDS_PERCENT)
 
 
 def _is_zero(value: int | str) -> bool:
@@ -77,4 +84,5 @@ def _is_zero(value: int | str) -> bool:
 def check_set_change(old: Obj, new: Obj, causes: Causes) -> None:
     """Complain about a change of the selector, which ties the pods to their owner."""
     if old["spec"].get("selector") != new["spec"].get("selector"):
-        causes.invalid("spec.selector", new["spec"].get("selector"), "field is immutable")
+        shown = shown_selector(new["spec"].get("selector"))
+        causes.invalid("spec.selector", shown, "field is immutable")

@@ -10,10 +10,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import Client
+from wqlib.localcluster.apimachinery.eventfilter import EventFilter
+from wqlib.localcluster.apimachinery.eventfilter import Key as Names
 from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of, now
 
 log = logging.getLogger(__name__)
@@ -191,10 +192,6 @@ class WorkQueue:
 class Recorder:
     """Writes Events about objects, as `kubectl describe` shows them.
 
-    Like the real recorder it counts equal events instead of writing them again, combines similar
-    ones, and lets go of what is too much about one object.
-    https://github.com/kubernetes/client-go/blob/master/tools/record/events_cache.go
-
     Args:
         component: who speaks, for example `job-controller`.
         host: the node, for the kubelet.
@@ -203,11 +200,10 @@ class Recorder:
     client: Client
     component: str
     host: str = ""
-    _queue: asyncio.Queue[Obj] = field(default_factory=asyncio.Queue)
+    _queue: asyncio.Queue[tuple[Names, Obj]] = field(default_factory=asyncio.Queue)
+    _filter: EventFilter = field(default_factory=EventFilter)
     _last_stamp: int = 0
-    _counts: dict[int, tuple[str, int]] = field(default_factory=dict)
-    _similar: dict[tuple[Key, str, str], tuple[float, set[int]]] = field(default_factory=dict)
-    _tokens: dict[Key, tuple[float, float]] = field(default_factory=dict)
+    _counts: dict[Names, tuple[str, int]] = field(default_factory=dict)
 
     def event(
         self, obj: Obj, reason: str, message: str, *, kind: str = "Normal", part: str = ""
@@ -226,28 +222,29 @@ class Recorder:
             involved["fieldPath"] = part
         source = {"component": self.component, **({"host": self.host} if self.host else {})}
         moment = now()
-        self._queue.put_nowait(
-            {
-                "apiVersion": "v1",
-                "kind": "Event",
-                "metadata": {
-                    # In the order of time when listed by name.
-                    "name": f"{metadata['name']}.{self._stamp():016x}",
-                    "namespace": metadata.get("namespace") or "default",
-                },
-                "involvedObject": involved,
-                "reason": reason,
-                "message": message[:1024],
-                "source": source,
-                "firstTimestamp": moment,
-                "lastTimestamp": moment,
-                "count": 1,
-                "type": kind,
-                "eventTime": None,
-                "reportingComponent": self.component,
-                "reportingInstance": self.host,
-            }
-        )
+        event: Obj = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {
+                # In the order of time when listed by name.
+                "name": f"{metadata['name']}.{self._stamp():016x}",
+                "namespace": metadata.get("namespace") or "default",
+            },
+            "involvedObject": involved,
+            "reason": reason,
+            "message": message[:1024],
+            "source": source,
+            "firstTimestamp": moment,
+            "lastTimestamp": moment,
+            "count": 1,
+            "type": kind,
+            "eventTime": None,
+            "reportingComponent": self.component,
+            "reportingInstance": self.host,
+        }
+        known_by = self._filter.admit(event)
+        if known_by is not None:
+            self._queue.put_nowait((known_by, event))
 
     def _stamp(self) -> int:
         """Return a time in nanoseconds that was never returned before."""
@@ -257,67 +254,26 @@ class Recorder:
     async def run(self) -> None:
         """Write what was recorded, for ever."""
         while True:
-            event = await self._queue.get()
+            known_by, event = await self._queue.get()
             try:
-                await self._write(event)
+                await self._write(known_by, event)
             except (ApiError, OSError) as error:
                 log.debug("event lost: %s", error)
 
-    async def _write(self, event: Obj) -> None:
-        key = self._combine(event)
-        name, count = self._counts.pop(key, (event["metadata"]["name"], 0))
-        _remember(self._counts, key, (name, count + 1))
-        if not self._allowed(event):
-            return
+    async def _write(self, same: Names, event: Obj) -> None:
         path = f"/api/v1/namespaces/{event['metadata']['namespace']}/events"
-        if count:
-            change = {k: event[k] for k in ("lastTimestamp", "message")} | {"count": count + 1}
+        known = self._counts.get(same)
+        if known:
+            name, count = known
+            change: Obj = {"message": event["message"], "lastTimestamp": event["lastTimestamp"]}
+            change["count"] = count + 1
             try:
                 await self.client.patch(f"{path}/{name}", change)
+                self._counts[same] = (name, count + 1)
                 return
-            except ApiError as error:
-                if error.code != 404:
-                    raise
-            self._counts[key] = (event["metadata"]["name"], count + 1)
-        await self.client.create(path, {**event, "count": count + 1})
-
-    def _combine(self, event: Obj) -> int:
-        """Return what tells the event apart; from the tenth message on, all similar ones are one.
-
-        The key is a hash, so that long messages are not kept.
-        """
-        group = (_about(event), event["type"], event["reason"])
-        at = time.monotonic()
-        last, messages = self._similar.pop(group, (at, set()))
-        if at - last > _COMBINE_SECONDS:
-            messages = set()
-        message = hash(event["message"])
-        if message in messages or len(messages) < _SIMILAR - 1:
-            messages.add(message)
-            key = hash((group, message, event["involvedObject"].get("fieldPath", "")))
-        else:
-            event["message"] = f"(combined from similar events): {event['message']}"[:1024]
-            key = hash(group)
-        _remember(self._similar, group, (at, messages))
-        return key
-
-    def _allowed(self, event: Obj) -> bool:
-        """Tell whether the object has not had too many events: 25, and one more each 5 minutes."""
-        about, at = _about(event), time.monotonic()
-        tokens, since = self._tokens.pop(about, (_BURST, at))
-        tokens = min(_BURST, tokens + (at - since) / _REFILL_SECONDS)
-        allowed = tokens >= 1
-        _remember(self._tokens, about, (tokens - allowed, at))
-        return allowed
-
-
-def _remember(known: dict[Any, Any], key: Any, value: Any) -> None:
-    """Put a value behind the others, and forget the first when there are too many."""
-    known[key] = value
-    if len(known) > _REMEMBERED:
-        del known[next(iter(known))]
-
-
-def _about(event: Obj) -> tuple[str, str]:
-    involved = event["involvedObject"]
-    return involved["uid"], f"{involved['kind']}/{involved['namespace']}/{involved['name']}"
+            except ApiError:
+                pass
+        await self.client.create(path, event)
+        if len(self._counts) > 4096:
+            self._counts.clear()
+        self._counts[same] = (event["metadata"]["name"], 1)

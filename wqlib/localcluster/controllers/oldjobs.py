@@ -87,7 +87,8 @@ class OldJobController(JobController):
             self._retries.pop(key, None)
         for name, count in (("active", len(active)), ("succeeded", succeeded), ("failed", failed)):
             set_count(status, name, count)
-        if status != before:
+        # A start without pods is not written down.
+        if {**status, "startTime": ""} != {**before, "startTime": ""}:
             await self._store(job)
             self._tell(job, len(active))
             if fresh and not is_finished(job):
