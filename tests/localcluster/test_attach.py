@@ -74,13 +74,15 @@ def test_the_temporary_shell_of_the_kubernetes_page(
     shell.expect("42")
     shell.resize(20, 50)
     shell.process.send_signal(signal.SIGWINCH)
-    shell.type("while [ \"$(stty size)\" != \"20 50\" ]; do sleep 0.1; done; echo $((20+50))\n")
+    shell.type('while [ "$(stty size)" != "20 50" ]; do sleep 0.1; done; echo $((20+50))\n')
     shell.expect("70")
     shell.type("exit\n")
     shell.expect("Session ended, resume using 'kubectl attach temp -c temp -i -t' command")
     assert shell.end() == 0
     wait_until(
-        lambda: local.core.read_namespaced_pod("temp", ns).status.container_statuses[0].restart_count
+        lambda: (
+            local.core.read_namespaced_pod("temp", ns).status.container_statuses[0].restart_count
+        )
     )
 
 

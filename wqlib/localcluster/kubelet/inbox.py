@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 _LIMIT = 256 * 1024
+_STALLED_SECONDS = 2.0
 
 
 class Inbox:
@@ -30,14 +31,19 @@ class Inbox:
     def full(self) -> bool:
         return not self._room.is_set()
 
-    async def put(self, data: bytes) -> None:
-        """Add data once there is room."""
-        await self._room.wait()
-        self.add(data)
+    async def put(self, data: bytes, ping: Callable[[], Awaitable[None]]) -> None:
+        """Add data once there is room.
 
-    async def room(self) -> None:
-        """Wait until there is room."""
-        await self._room.wait()
+        Args:
+            ping: called again and again while there is none. It sends something, for who does
+                not read any more would not see that the client is gone.
+        """
+        while self.full:
+            try:
+                await asyncio.wait_for(self._room.wait(), _STALLED_SECONDS)
+            except TimeoutError:
+                await ping()
+        self.add(data)
 
     def add(self, data: bytes) -> None:
         """Add data at once; whoever does this looks at `full` before it takes in more."""
