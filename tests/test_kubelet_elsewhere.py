@@ -138,10 +138,8 @@ def _ready(real: Real) -> bool:
 def redis_url(real: Real, node: str) -> str:
     """The course's Redis runs on our node."""
     password = secrets.token_urlsafe(12)
-    data = {"password": base64.b64encode(password.encode()).decode()}
-    real.core.create_namespaced_secret(
-        real.namespace, {"metadata": {"name": "redis"}, "data": data}
-    )
+    secret = {"metadata": {"name": "redis"}, "stringData": {"password": password}}
+    real.core.create_namespaced_secret(real.namespace, secret)
     real.kubectl("apply", "-f", str(NOTEBOOKS / "manifests" / "redis.yaml"))
     real.kubectl("wait", "--for=condition=ready", "pod/redis", "--timeout=60s")
     address = real.core.read_namespaced_pod("redis", real.namespace).status.pod_ip
