@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import socket
 import ssl
 import struct
@@ -49,7 +51,8 @@ class Raw:
             lines += ["Sec-WebSocket-Protocol: v4.channel.k8s.io"]
         if upgrade:
             lines += ["Connection: Upgrade", f"Upgrade: {upgrade}"]
-            lines += ["X-Stream-Protocol-Version: v4.channel.k8s.io"]
+            protocols = "v4.channel.k8s.io, portforward.k8s.io"
+            lines += [f"X-Stream-Protocol-Version: {protocols}"]
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
 
     def answer(self) -> int:
@@ -157,3 +160,23 @@ def test_a_client_that_leaves_while_its_input_is_stuck(local: Local, running: st
         each.message(b"\0" + bytes(100_000_000))
     each.close()
     wait_until(lambda: not _commands(), seconds=40)
+
+
+@pytest.mark.parametrize("upgrade", ["websocket", "SPDY/3.1"])
+@pytest.mark.parametrize("what", ["exec", "attach", "portforward"])
+def test_random_bytes_after_the_upgrade_end_the_stream(
+    local: Local, running: str, upgrade: str, what: str
+) -> None:
+    path = f"/api/v1/namespaces/{running}/pods/p/{what}?ports=9&stdin=true&stdout=true"
+    for seed in range(5):
+        each = Raw(local)
+        each.ask(f"{path}&command=cat", upgrade=upgrade)
+        each.answer()
+        each.socket.settimeout(20)
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            # A frame of unknown kind, then anything.
+            each.socket.sendall(b"\xff\x7f" + random.Random(seed).randbytes(200_000))
+            while each.socket.recv(65536):
+                pass
+        each.close()
+    assert local.request("GET", f"/api/v1/namespaces/{running}/pods/p").code == 200

@@ -24,10 +24,10 @@ class ApiError(Exception):
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,
+            "code": self.code,
         }
         if self.details is not None:
             status["details"] = self.details
-        status["code"] = self.code
         return status
 
 

@@ -15,13 +15,16 @@ class Inbox:
 
     Args:
         on_room: called when there is room again after it was full, and when nobody reads any more.
+
+    Attributes:
+        abandoned: set when nobody reads any more, or the sender has broken off.
     """
 
     def __init__(self, on_room: Callable[[], None] | None = None) -> None:
         self._parts: deque[bytes] = deque()
         self._size = 0
         self._ended = False
-        self._abandoned = False
+        self.abandoned = asyncio.Event()
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -47,7 +50,7 @@ class Inbox:
 
     def add(self, data: bytes) -> None:
         """Add data at once; whoever does this looks at `full` before it takes in more."""
-        if self._ended or self._abandoned or not data:
+        if self._ended or self.abandoned.is_set() or not data:
             return
         self._parts.append(data)
         self._size += len(data)
@@ -62,7 +65,7 @@ class Inbox:
 
     def abandon(self) -> None:
         """Say that nobody reads any more: what comes is dropped."""
-        self._abandoned = True
+        self.abandoned.set()
         self._parts.clear()
         self._changed.set()
         self._make_room()
@@ -70,7 +73,7 @@ class Inbox:
     async def get(self) -> bytes:
         """Return the next data; empty at the end."""
         while not self._parts:
-            if self._ended or self._abandoned:
+            if self._ended or self.abandoned.is_set():
                 return b""
             self._changed.clear()
             await self._changed.wait()

@@ -18,7 +18,8 @@ from wqlib.localcluster.apimachinery.informer import Informer, Recorder
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.images.imagestore import Images, remove_tree
 from wqlib.localcluster.kubelet import podenv
-from wqlib.localcluster.kubelet.node import NODE, Node
+from wqlib.localcluster.kubelet.node import NODE as NODE
+from wqlib.localcluster.kubelet.node import Node
 from wqlib.localcluster.kubelet.podworker import PodWorker
 from wqlib.localcluster.kubelet.processes import Processes
 from wqlib.localcluster.paths import State

@@ -59,8 +59,9 @@ async def _relay(pod: Pod, port: int, inbox: Inbox, send: Send, fail: Send) -> N
         while data := await inbox.get():
             writer.write(data)
             await writer.drain()
-        writer.write_eof()
-        await asyncio.Event().wait()
+        if not inbox.abandoned.is_set():
+            writer.write_eof()
+        await inbox.abandoned.wait()
 
     async def outwards() -> None:
         while data := await reader.read(_READ_BYTES):

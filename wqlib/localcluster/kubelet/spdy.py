@@ -189,7 +189,7 @@ class Connection:
             stream = self.streams.pop(struct.unpack(">I", body[:4])[0], None)
             if stream is not None:
                 stream.ended = True
-                stream.inbox.end()
+                stream.inbox.abandon()
         elif kind == _PING and size >= 4 and body[3] & 1:
             await self.control(_PING, body)
 
