@@ -45,7 +45,7 @@ run-notebooks: $(READY) ## execute the notebooks and keep their outputs (after y
 
 test-cluster: $(READY) ## the notebooks and cluster tests on a real cluster (WQLIB_CONTEXT=...)
 	@test -n "$$WQLIB_CONTEXT" || { echo "Name the cluster: WQLIB_CONTEXT=kind-wq make test-cluster"; exit 2; }
-	$(BIN)/pytest tests/test_cluster.py $(ARGS)
+	$(BIN)/pytest tests/test_cluster.py tests/test_kubelet_elsewhere.py $(ARGS)
 	$(NBVAL) $(ARGS)
 
 chaos: $(READY) ## break the queue on purpose and judge it (ARGS="--items 20000 --seconds 60 --json")

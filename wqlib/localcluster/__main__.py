@@ -23,6 +23,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--ready-fd", type=int, default=-1, help=argparse.SUPPRESS)
     kubelet = commands.add_parser("kubelet", help="join a control plane that runs elsewhere")
     kubelet.add_argument("--kubeconfig", type=Path, required=True, help="an administrator's")
+    kubelet.add_argument("--context", help="a context of it; default: the current one")
     kubelet.add_argument("--node-name", default="wqlib-local", help="default: %(default)s")
     kubelet.add_argument("--client-ca-file", type=Path, help="default: the kubeconfig's CA")
     kubelet.add_argument(
@@ -80,6 +81,7 @@ def _kubelet(options: argparse.Namespace) -> int:
     settings = program.Settings(
         options.kubeconfig,
         options.node_name,
+        options.context,
         options.home,
         options.client_ca_file,
         options.schedulable,

@@ -9,7 +9,7 @@ from wqlib.localcluster.apimachinery.client import MERGE, Client, pod_path
 from wqlib.localcluster.apimachinery.informer import Informer, Key, Recorder, WorkQueue
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.selectors import labels
-from wqlib.localcluster.kubelet.node import NODE
+from wqlib.localcluster.kubelet.kubelet import NODE
 
 
 @dataclass

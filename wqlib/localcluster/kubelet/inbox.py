@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 _LIMIT = 256 * 1024
+_STALLED_SECONDS = 2.0
 
 
 class Inbox:
@@ -14,13 +15,16 @@ class Inbox:
 
     Args:
         on_room: called when there is room again after it was full, and when nobody reads any more.
+
+    Attributes:
+        abandoned: set when nobody reads any more, or the sender has broken off.
     """
 
     def __init__(self, on_room: Callable[[], None] | None = None) -> None:
         self._parts: deque[bytes] = deque()
         self._size = 0
         self._ended = False
-        self._abandoned = False
+        self.abandoned = asyncio.Event()
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -30,18 +34,23 @@ class Inbox:
     def full(self) -> bool:
         return not self._room.is_set()
 
-    async def put(self, data: bytes) -> None:
-        """Add data once there is room."""
-        await self._room.wait()
-        self.add(data)
+    async def put(self, data: bytes, ping: Callable[[], Awaitable[None]]) -> None:
+        """Add data once there is room.
 
-    async def room(self) -> None:
-        """Wait until there is room."""
-        await self._room.wait()
+        Args:
+            ping: called again and again while there is none. It sends something, for who does
+                not read any more would not see that the client is gone.
+        """
+        while self.full:
+            try:
+                await asyncio.wait_for(self._room.wait(), _STALLED_SECONDS)
+            except TimeoutError:
+                await ping()
+        self.add(data)
 
     def add(self, data: bytes) -> None:
         """Add data at once; whoever does this looks at `full` before it takes in more."""
-        if self._ended or self._abandoned or not data:
+        if self._ended or self.abandoned.is_set() or not data:
             return
         self._parts.append(data)
         self._size += len(data)
@@ -56,7 +65,7 @@ class Inbox:
 
     def abandon(self) -> None:
         """Say that nobody reads any more: what comes is dropped."""
-        self._abandoned = True
+        self.abandoned.set()
         self._parts.clear()
         self._changed.set()
         self._make_room()
@@ -64,7 +73,7 @@ class Inbox:
     async def get(self) -> bytes:
         """Return the next data; empty at the end."""
         while not self._parts:
-            if self._ended or self._abandoned:
+            if self._ended or self.abandoned.is_set():
                 return b""
             self._changed.clear()
             await self._changed.wait()

@@ -19,7 +19,8 @@ from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.images.imagestore import Images, remove_tree
 from wqlib.localcluster.kubelet import podenv
 from wqlib.localcluster.kubelet.following import Follower
-from wqlib.localcluster.kubelet.node import NODE, Node, room
+from wqlib.localcluster.kubelet.node import NODE as NODE
+from wqlib.localcluster.kubelet.node import Node, room
 from wqlib.localcluster.kubelet.podworker import PodWorker
 from wqlib.localcluster.kubelet.processes import Processes
 from wqlib.localcluster.kubelet.servicenames import ServiceNames

@@ -23,7 +23,6 @@ from wqlib.localcluster.kubelet.streams import either
 TUNNEL = "SPDY/3.1+portforward.k8s.io"
 _READ_BYTES = 32 * 1024
 _PAIR_SECONDS = 30.0
-_STALLED_SECONDS = 5.0
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -60,8 +59,9 @@ async def _relay(pod: Pod, port: int, inbox: Inbox, send: Send, fail: Send) -> N
         while data := await inbox.get():
             writer.write(data)
             await writer.drain()
-        writer.write_eof()
-        await asyncio.Event().wait()
+        if not inbox.abandoned.is_set():
+            writer.write_eof()
+        await inbox.abandoned.wait()
 
     async def outwards() -> None:
         while data := await reader.read(_READ_BYTES):
@@ -92,14 +92,8 @@ async def by_websocket(stream: IOStream, pod: Pod, ports: list[int]) -> None:
         async for begins, data in socket.pieces():
             if begins:
                 channel, data = data[0], data[1:]
-            inbox = inboxes.get(channel)
-            while inbox is not None and inbox.full:
-                try:
-                    await asyncio.wait_for(inbox.room(), _STALLED_SECONDS)
-                except TimeoutError:
-                    await socket.ping()
-            if inbox is not None:
-                inbox.add(data)
+            if channel in inboxes:
+                await inboxes[channel].put(data, socket.ping)
 
     async def forward() -> None:
         for i, port in enumerate(ports):

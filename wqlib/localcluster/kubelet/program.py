@@ -44,7 +44,8 @@ class Settings:
     """How the kubelet runs.
 
     Args:
-        kubeconfig: of an administrator; its current context counts.
+        kubeconfig: of an administrator.
+        context: the context in it; default: the current one.
         home: whose images pods get, and where the node's state lies.
         client_ca: the CA of the API server's own certificate; default: the cluster's.
         schedulable: whether pods come here that do not tolerate the node's taint.
@@ -52,6 +53,7 @@ class Settings:
 
     kubeconfig: Path
     node_name: str
+    context: str | None = None
     home: Path | None = None
     client_ca: Path | None = None
     schedulable: bool = False
@@ -67,7 +69,7 @@ class Access:
     ca: Path
 
 
-def load(kubeconfig: Path) -> Access:
+def load(kubeconfig: Path, context: str | None = None) -> Access:
     """Read the kubeconfig as the official client does.
 
     Raises:
@@ -76,7 +78,7 @@ def load(kubeconfig: Path) -> Access:
     found = official.Configuration()
     try:
         config.load_kube_config(  # type: ignore[no-untyped-call]
-            str(kubeconfig), client_configuration=found
+            str(kubeconfig), context, client_configuration=found
         )
     except (ConfigException, OSError) as error:
         raise ClusterError(f"The kubeconfig {kubeconfig} cannot be used: {error}") from None
@@ -85,11 +87,11 @@ def load(kubeconfig: Path) -> Access:
             f"The kubeconfig {kubeconfig} names no CA or no https server. A kubelet needs both,"
             " to know its control plane."
         )
-    context = ssl.create_default_context(cafile=found.ssl_ca_cert)
+    trust = ssl.create_default_context(cafile=found.ssl_ca_cert)
     if found.cert_file:
-        context.load_cert_chain(found.cert_file, found.key_file)
+        trust.load_cert_chain(found.cert_file, found.key_file)
     token = (found.get_api_key_with_prefix("authorization") or "").removeprefix("Bearer ")
-    return Access(Client(found.host, token, context), Path(found.ssl_ca_cert))
+    return Access(Client(found.host, token, trust), Path(found.ssl_ca_cert))
 
 
 def run(settings: Settings) -> None:
@@ -127,7 +129,7 @@ async def _run(settings: Settings, state: State) -> None:
         loop.add_signal_handler(number, stopped.set)
     for path in list(state.pods.iterdir()):
         remove_tree(path)
-    access_ = load(settings.kubeconfig)
+    access_ = load(settings.kubeconfig, settings.context)
     images = Images(State.of(settings.home).create())
     images.prepare(settings.redis_server, settings.redis_cli)
     processes = Processes()

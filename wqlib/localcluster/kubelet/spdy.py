@@ -7,7 +7,6 @@ https://www.chromium.org/spdy/spdy-protocol/spdy-protocol-draft3-1/
 
 from __future__ import annotations
 
-import asyncio
 import struct
 import zlib
 from collections.abc import Awaitable, Callable
@@ -21,7 +20,6 @@ _VERSION = 0x8003
 _MAX_CONTROL = 64 * 1024
 _MAX_STREAMS = 2048
 _PIECE = 32 * 1024
-_STALLED_SECONDS = 5.0
 
 # The protocol's own text, with which both sides begin their compression of headers: words
 # with their length before them, then this and that.
@@ -174,18 +172,9 @@ class Connection:
             data = await self._take(max(1, min(size, len(self._buffer), _PIECE)))
             size -= len(data)
             if stream is not None:
-                await self._deliver(stream, data)
+                await stream.inbox.put(data, self.ping)
         if flags & _FIN and stream is not None:
             stream.inbox.end()
-
-    async def _deliver(self, stream: Stream, data: bytes) -> None:
-        """Hand data over; while nobody takes it, find out whether the client is still there."""
-        while stream.inbox.full:
-            try:
-                await asyncio.wait_for(stream.inbox.room(), _STALLED_SECONDS)
-            except TimeoutError:
-                await self.ping()
-        stream.inbox.add(data)
 
     async def _control_frame(self, first: int, flags: int, size: int) -> None:
         kind = first & 0xFFFF
@@ -200,7 +189,7 @@ class Connection:
             stream = self.streams.pop(struct.unpack(">I", body[:4])[0], None)
             if stream is not None:
                 stream.ended = True
-                stream.inbox.end()
+                stream.inbox.abandon()
         elif kind == _PING and size >= 4 and body[3] & 1:
             await self.control(_PING, body)
 

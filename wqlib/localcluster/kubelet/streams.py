@@ -24,7 +24,7 @@ STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 _NAMES = {STDIN: "stdin", STDOUT: "stdout", STDERR: "stderr", ERROR: "error", RESIZE: "resize"}
 _SUCCESS: Obj = {"metadata": {}, "status": "Success"}
 _STREAMS_SECONDS = 30.0
-_STALLED_SECONDS = 5.0
+_GOODBYE_SECONDS = 5.0
 _MAX_SIZE_BYTES = 1024
 
 
@@ -90,9 +90,7 @@ class WebSocketSession(Session):
             if begins:
                 channel, data, small = data[0], data[1:], b""
             if channel == STDIN:
-                while self.stdin.full:
-                    await _wait_or_ping(self.stdin, self._socket)
-                self.stdin.add(data)
+                await self.stdin.put(data, self._socket.ping)
             elif channel in (RESIZE, CLOSE) and len(small) < _MAX_SIZE_BYTES:
                 small += data
                 self._message(channel, small)
@@ -111,13 +109,6 @@ class WebSocketSession(Session):
         await self.send(ERROR, json.dumps(status).encode())
         with contextlib.suppress(StreamClosedError):
             await self._socket.close()
-
-
-async def _wait_or_ping(inbox: Inbox, socket: websocket.WebSocket) -> None:
-    try:
-        await asyncio.wait_for(inbox.room(), _STALLED_SECONDS)
-    except TimeoutError:
-        await socket.ping()
 
 
 class SpdySession(Session):
@@ -223,7 +214,7 @@ async def session(stream: IOStream, kind: str, wanted: Wanted) -> AsyncIterator[
         # The client says goodbye too, or what was sent last could be lost on its way.
         if not made.gone.is_set():
             made.stdin.abandon()
-            await either(made.gone.wait(), seconds=_STALLED_SECONDS)
+            await either(made.gone.wait(), seconds=_GOODBYE_SECONDS)
     finally:
         task.cancel()
         stream.close()

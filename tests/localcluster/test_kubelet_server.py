@@ -1,0 +1,101 @@
+"""The kubelet's own server: whom it answers, and that nobody reaches around it."""
+
+from __future__ import annotations
+
+import ast
+import http.client
+import json
+import ssl
+from pathlib import Path
+
+import pytest
+
+import wqlib.localcluster
+
+from .conftest import Local, pod, wait_until
+
+PARTS = Path(wqlib.localcluster.__file__).parent
+
+
+def _kubelet(local: Local) -> tuple[str, int]:
+    node = local.core.read_node("wqlib-local")
+    address = next(a.address for a in node.status.addresses if a.type == "InternalIP")
+    return address, node.status.daemon_endpoints.kubelet_endpoint.port
+
+
+def _ask(local: Local, path: str, **headers: str) -> tuple[int, str]:
+    host, port = _kubelet(local)
+    connection = http.client.HTTPSConnection(host, port, context=local.context, timeout=10)
+    connection.request("GET", path, headers=headers)
+    reply = connection.getresponse()
+    found = reply.status, reply.read().decode()
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/containerLogs/x/p/main", "/exec/x/p/main", "/portForward/x/p", "/x"]
+)
+def test_it_refuses_whoever_is_not_the_api_server(local: Local, path: str) -> None:
+    assert _ask(local, path) == (401, "Unauthorized")
+    # Not even with the token that opens the API.
+    assert _ask(local, path, Authorization=f"Bearer {local.token}") == (401, "Unauthorized")
+
+
+def test_it_listens_on_this_machine_only_and_shows_the_clusters_certificate(local: Local) -> None:
+    host, port = _kubelet(local)
+    assert host == "127.0.0.1"
+    connection = http.client.HTTPSConnection(
+        host, port, context=ssl.create_default_context(), timeout=10
+    )
+    with pytest.raises(ssl.SSLCertVerificationError):
+        connection.request("GET", "/healthz")
+
+
+def test_the_node_has_a_lease_that_is_renewed(local: Local) -> None:
+    path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/wqlib-local"
+    lease = wait_until(lambda: (r := local.request("GET", path)).code == 200 and r.json)
+    assert lease["spec"]["holderIdentity"] == "wqlib-local"
+    assert lease["spec"]["leaseDurationSeconds"] == 40
+    assert lease["metadata"]["ownerReferences"][0]["kind"] == "Node"
+
+
+def test_a_kubelet_that_does_not_answer(local: Local, ns: str) -> None:
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": f"gone-{ns}"},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 1}},
+        },
+    }
+    local.core.create_node(node)
+    local.core.patch_node_status(f"gone-{ns}", {"status": node["status"]})
+    local.core.create_namespaced_pod(ns, pod("p", nodeName=f"gone-{ns}"))
+    path = f"/api/v1/namespaces/{ns}/pods/p"
+    for sub in ("log", "exec?command=ls&stdout=true"):
+        headers = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1"}
+        reply = local.request("GET", f"{path}/{sub}", headers=headers)
+        assert reply.code == 500
+        assert "https://127.0.0.1:1/" in json.loads(reply.body)["message"]
+    local.core.delete_namespaced_pod("p", ns, grace_period_seconds=0)
+    local.core.delete_node(f"gone-{ns}")
+
+
+def _imports(folder: Path) -> set[str]:
+    found = set()
+    for file in folder.glob("*.py"):
+        for part in ast.walk(ast.parse(file.read_text())):
+            if isinstance(part, ast.ImportFrom) and part.module:
+                found |= {f"{part.module}.{alias.name}" for alias in part.names}
+            elif isinstance(part, ast.Import):
+                found |= {alias.name for alias in part.names}
+    return {name.removeprefix("wqlib.localcluster.") for name in found}
+
+
+def test_kubelet_and_controllers_know_the_api_only_from_outside() -> None:
+    for folder in ("kubelet", "controllers"):
+        inside = {name.split(".")[0] for name in _imports(PARTS / folder)}
+        assert not inside & {"api", "store", "daemon"}
+    assert "kubelet" not in {name.split(".")[0] for name in _imports(PARTS / "api")}
