@@ -314,23 +314,6 @@ def test_an_empty_dir_is_a_folder_of_the_pod(local: Local, ns: str) -> None:
     assert not Path("/scratch").exists()
 
 
-@pytest.mark.parametrize(
-    "volume",
-    [
-        {"hostPath": {"path": "/"}},
-        {"persistentVolumeClaim": {"claimName": "x"}},
-        {"nfs": {"server": "x", "path": "/"}},
-    ],
-)
-def test_a_volume_that_is_not_supported_fails_the_pod_visibly(
-    local: Local, ns: str, volume: dict[str, Any]
-) -> None:
-    _create(local, ns, pod("p", "true", volumes=[{"name": "v", **volume}]))
-    found = _phase(local, ns, "Failed")
-    assert found.status.reason == "VolumeNotSupported"
-    assert f'volume "v" of kind {next(iter(volume))} is not supported' in found.status.message
-
-
 def test_a_pod_that_fits_no_node_stays_pending_and_says_why(local: Local, ns: str) -> None:
     _create(local, ns, pod("p", "true", nodeSelector={"disk": "ssd"}))
 
