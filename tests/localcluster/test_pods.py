@@ -284,26 +284,6 @@ def test_services_that_exist_are_in_the_environment(local: Local, ns: str) -> No
     assert _log(local, ns) == f"{address} 6379 {address}\n"
 
 
-def test_a_readiness_probe_decides_when_a_pod_is_ready(
-    local: Local, ns: str, tmp_path: Path
-) -> None:
-    probe = {"exec": {"command": ["test", "-e", str(tmp_path / "up")]}, "periodSeconds": 1}
-    _create(local, ns, pod("p", "sleep", "60", container={"readinessProbe": probe}))
-    found = _phase(local, ns, "Running")
-    assert not found.status.container_statuses[0].ready
-    (tmp_path / "up").touch()
-    wait_until(lambda: _read(local, ns).status.container_statuses[0].ready)
-    conditions = {c.type: c.status for c in _read(local, ns).status.conditions}
-    assert conditions["Ready"] == "True"
-
-
-def test_a_liveness_probe_restarts_what_is_not_well(local: Local, ns: str) -> None:
-    probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1}
-    manifest = pod("p", "sleep", "60", restartPolicy="Always", container={"livenessProbe": probe})
-    _create(local, ns, manifest)
-    wait_until(lambda: _restarts(local, ns) >= 1)
-
-
 def test_an_empty_dir_is_a_folder_of_the_pod(local: Local, ns: str) -> None:
     script = "echo hello > /scratch/file; cat /scratch/file; pwd"
     mounts = {"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}
