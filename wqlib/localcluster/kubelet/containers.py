@@ -85,7 +85,7 @@ class Container:
     def start_counts(self) -> None:
         """Show that the container has started, as its startup probe sees it."""
         self.started = True
-        self.ready = not self.spec.get("readinessProbe")
+        self.ready = (self.sidecar or not self.init) and not self.spec.get("readinessProbe")
         self.up.set()
 
     def _down(self) -> None:

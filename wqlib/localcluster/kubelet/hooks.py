@@ -6,6 +6,8 @@ https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -59,7 +61,10 @@ async def end(worker: PodWorker, container: Container, why: str = "", grace: flo
             text = "PreStopHook failed" if profile().modern else problem[1]
             worker.event("FailedPreStopHook", text, container, kind="Warning")
         deadline = max(deadline, loop.time() + LEAST_GRACE)
-    process.signal(signal.SIGTERM)
+    if not process.done.done():
+        # Only the program itself is asked, as in a container; what it leaves is killed.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(process.pid, signal.SIGTERM)
     # A timer and not this task, which may be cancelled with the pod.
     loop.call_at(deadline, process.signal, signal.SIGKILL)
 

@@ -129,6 +129,9 @@ def pod_status(worker: PodWorker) -> Obj:
         pod_phase = "Failed" if any(codes) else "Succeeded"
     if worker.failure and not running:
         pod_phase = "Failed"
+    if running and pod_phase in ("Succeeded", "Failed"):
+        # A sidecar, or a container that has still to end, holds the last word back.
+        pod_phase = "Running"
     address = worker.kubelet.addresses.node
     modern = profile().modern
     status: Obj = {
