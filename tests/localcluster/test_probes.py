@@ -103,7 +103,8 @@ def test_a_probe_that_fails_says_how(
 def test_a_probe_that_cannot_be_done_says_so(local: Local, ns: str) -> None:
     container = {"readinessProbe": {"exec": {"command": ["nosuchprogram"]}, "periodSeconds": 1}}
     _create(local, ns, pod("p", "sleep", "60", container=container))
-    wait_until(lambda: _events(local, ns, "Unhealthy"))
+    start = "Readiness probe errored and resulted in unknown state: failed to exec in container: "
+    _told(local, ns, "Unhealthy", start + 'exec: "nosuchprogram": executable file not found')
     assert not _ready(local, ns)
 
 

@@ -113,10 +113,10 @@ def test_a_part_of_a_volume_can_be_mounted_alone(local: Local, ns: str) -> None:
         {"name": "e", "mountPath": "/data/work", "subPathExpr": "of/$(NAME)"},
     ]
     env = [{"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
-    script = "cat /etc/app.conf; touch /data/work/x; ls /e/of/p; cat etc/app.conf"
+    script = "cat /etc/app.conf; touch /data/work/x; ls /e/of/p; cat etc/app.conf /c/[a]*"
     _create(local, ns, _pod("sh", "-c", script, volumes=volumes, mounts=mounts, env=env))
     _phase(local, ns, "Succeeded")
-    assert _log(local, ns) == "twox\ntwo"
+    assert _log(local, ns) == "twox\ntwo1\n"
 
 
 @pytest.mark.parametrize("kind", ["configMap", "secret"])

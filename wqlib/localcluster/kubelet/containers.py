@@ -121,6 +121,7 @@ class Container:
         Raises:
             StartError: the program is not there.
         """
+        self.identifier = f"process://{secrets.token_hex(32)}"
         self.check(argv)
         self.out_of_memory = False
         self.last_words_path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +136,6 @@ class Container:
         finally:
             self._pump.started()
         self.process = process
-        self.identifier = f"process://{secrets.token_hex(32)}"
         self.state = {"running": {"startedAt": now()}}
         return process
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.kubelet import probes
-from wqlib.localcluster.kubelet.containers import Container
+from wqlib.localcluster.kubelet.containers import Container, StartError
 from wqlib.localcluster.kubelet.processes import Process
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ async def _ask(
             code, output = await worker.run_command(container, command, seconds)
         except TimeoutError:
             return f"command '{' '.join(command)}' timed out", ""
+        except (OSError, StartError) as error:
+            return f"failed to exec in container: {error}", ""
         if code == 0:
             return "", ""
         return f"command '{' '.join(command)}' exited with {code}: ", output

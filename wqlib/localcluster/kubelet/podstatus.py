@@ -121,7 +121,8 @@ def _readiness(worker: PodWorker, pod_phase: str) -> list[Obj]:
 def pod_status(worker: PodWorker) -> Obj:
     """Return the whole status of the worker's pod."""
     policy = worker.pod["spec"].get("restartPolicy", "Always")
-    stopping = worker.stopping.is_set()
+    # Before 1.27 a pod that was deleted did not get an end of its own.
+    stopping = worker.stopping.is_set() and profile().modern
     running = any("running" in c.state for c in worker.containers)
     pod_phase = phase(policy, worker.init, worker.main, stopping=stopping)
     if stopping and not running:

@@ -339,9 +339,11 @@ class PodWorker:
 
         Raises:
             TimeoutError: it took longer than that, and was killed.
+            StartError: there is no such program.
         """
-        read, write = os.pipe()
         command = [container.mapping.text(word) for word in command]
+        container.check(command)
+        read, write = os.pipe()
         try:
             process = self.kubelet.processes.spawn(
                 command, container.env, container.cwd, stdout=write, stderr=subprocess.STDOUT
