@@ -41,8 +41,15 @@ def _processes(home: Path) -> list[str]:
 
 
 def _start_pods(cluster: Local, count: int = 3) -> list[int]:
-    """Start pods with children that ignore every request to end; returns their pids."""
-    script = "trap '' TERM HUP; echo $$$$; (trap '' TERM HUP; sleep 300) & echo $!; wait"
+    """Start pods with children that ignore every request to end, and some that leave their group.
+
+    Returns:
+        Their pids.
+    """
+    script = (
+        "trap '' TERM HUP; echo $$$$; (trap '' TERM HUP; sleep 300) & echo $!;"
+        " setsid sh -c 'echo $$$$; exec sleep 300' & wait"
+    )
     names = [f"p{i}" for i in range(count)]
     for name in names:
         cluster.core.create_namespaced_pod("wq-course", pod(name, "sh", "-c", script))
@@ -52,7 +59,7 @@ def _start_pods(cluster: Local, count: int = 3) -> list[int]:
         for name in names:
             reply = cluster.request("GET", f"/api/v1/namespaces/wq-course/pods/{name}/log")
             found += [int(word) for word in reply.body.split()] if reply.code == 200 else []
-        return found if len(found) == 2 * count else []
+        return found if len(found) == 3 * count else []
 
     started: list[int] = wait_until(pids)
     assert all(alive(pid) for pid in started)

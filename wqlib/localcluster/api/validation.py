@@ -7,6 +7,7 @@ import binascii
 import re
 from collections.abc import Callable
 
+from wqlib.localcluster.api import volumerules
 from wqlib.localcluster.api.causes import Causes
 from wqlib.localcluster.api.jobchecks import check_job, check_job_change
 from wqlib.localcluster.api.workloadchecks import check_set, check_set_change
@@ -146,11 +147,8 @@ def _containers(containers: list[Obj], at: str, volumes: set[str], causes: Cause
                     number,
                     "must be between 1 and 65535, inclusive",
                 )
-        for j, mount in enumerate(container.get("volumeMounts") or []):
-            if mount.get("name") not in volumes:
-                message = f'Not found: "{mount.get("name")}"'
-                field = f"{where}.volumeMounts[{j}].name"
-                causes.append({"reason": "FieldValueNotFound", "message": message, "field": field})
+        mounts = container.get("volumeMounts") or []
+        volumerules.check_mounts(mounts, f"{where}.volumeMounts", volumes, causes)
         _environment(container.get("env") or [], f"{where}.env", causes)
         _resources(container.get("resources") or {}, f"{where}.resources", causes)
 
@@ -159,8 +157,11 @@ def _pod_spec(spec: Obj, at: str, causes: Causes) -> None:
     volumes = {str(volume.get("name") or "") for volume in spec.get("volumes") or []}
     for i, volume in enumerate(spec.get("volumes") or []):
         name = str(volume.get("name") or "")
-        if len(name) > 63 or not _LABEL.match(name):
+        if not name:
+            causes.required(f"{at}.volumes[{i}].name")
+        elif len(name) > 63 or not _LABEL.match(name):
             causes.invalid(f"{at}.volumes[{i}].name", name, _WORDS_LABEL)
+    volumerules.check_volumes(spec.get("volumes") or [], f"{at}.volumes", causes)
     if not spec.get("containers"):
         causes.required(f"{at}.containers")
     _containers(spec.get("initContainers") or [], f"{at}.initContainers", volumes, causes)

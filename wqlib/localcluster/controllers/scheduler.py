@@ -1,109 +1,154 @@
-"""The scheduler: gives each pod to the one node there is, if it may run there."""
+"""The scheduler: gives each pod to the one node there is, if it may run there.
+
+https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import MERGE, Client, pod_path
 from wqlib.localcluster.apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.selectors import labels
+from wqlib.localcluster.apimachinery.jsontypes import Obj, now
+from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.controllers import fitting
 from wqlib.localcluster.kubelet.kubelet import NODE
+
+_CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
 @dataclass
 class Scheduler:
-    """Gives each pod to the one node there is, if it may run there."""
+    """Gives each pod to the one node there is, if it may run there.
+
+    It also does what the node lifecycle controller does: a node that is cordoned gets a taint.
+    """
 
     client: Client
     pods: Informer
     nodes: Informer
+    _refused: set[Key] = field(default_factory=set)
+    _bound: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.client, "default-scheduler")
-        self.queue = WorkQueue(self._bind)
+        self.queue = WorkQueue(self._work)
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        if new is not None and not new["spec"].get("nodeName"):
+        if old is not None and fitting.is_placed(old):
+            self._bound.discard(old["metadata"]["uid"])
+            if new is None or not fitting.is_placed(new):
+                # There is room now for those that had to wait.
+                for key in self._refused:
+                    self.queue.add(key)
+        if new is None:
+            assert old is not None
+            self._refused.discard((old["metadata"]["namespace"], old["metadata"]["name"]))
+        elif new["spec"].get("nodeName"):
+            self._bound.discard(new["metadata"]["uid"])
+        else:
             self.queue.add((new["metadata"]["namespace"], new["metadata"]["name"]))
 
     def node_changed(self, old: Obj | None, new: Obj | None) -> None:
+        if new is not None and new["metadata"]["name"] == NODE:
+            self.queue.add(("", NODE))
         for pod in self.pods.objects.values():
             self.pod_changed(None, pod)
 
-    async def _bind(self, key: Key) -> None:
+    async def _work(self, key: Key) -> None:
+        if key == ("", NODE):
+            await self._taint()
+        else:
+            await self._schedule(key)
+
+    async def _taint(self) -> None:
+        """Give a cordoned node its taint, and take it from one that is not."""
+        node = self.nodes.get("", NODE)
+        if node is None:
+            return
+        taints = node["spec"].get("taints") or []
+        others = [t for t in taints if t.get("key") != _CORDONED["key"]]
+        cordoned = bool(node["spec"].get("unschedulable"))
+        if cordoned != (len(others) < len(taints)):
+            wanted = [*others, {**_CORDONED, "timeAdded": now()}] if cordoned else others
+            change = {"spec": {"taints": wanted or None}}
+            await self.client.patch(f"/api/v1/nodes/{NODE}", change, MERGE)
+
+    async def _schedule(self, key: Key) -> None:
         pod, node = self.pods.get(*key), self.nodes.get("", NODE)
         if pod is None or node is None or pod["spec"].get("nodeName"):
             return
         if pod["metadata"].get("deletionTimestamp"):
             return
-        why = self._unfit(pod, node)
-        if why:
-            await self._refuse(pod, why)
+        if pod["spec"].get("schedulerName", "default-scheduler") != "default-scheduler":
             return
-        namespace, name = key
+        if pod["spec"].get("schedulingGates"):
+            why = "Scheduling is blocked due to non-empty scheduling gates"
+            await self._show(pod, "SchedulingGated", why)
+            return
+        problem = fitting.unfit(pod, node, self._others(pod))
+        if problem is not None:
+            self._refused.add(key)
+            await self._refuse(pod, problem)
+        elif await self._bind(pod):
+            self._refused.discard(key)
+
+    def _others(self, pod: Obj) -> list[Obj]:
+        """Return the pods that the node has already, or gets at this moment."""
+        return [
+            other
+            for other in self.pods.objects.values()
+            if other is not pod
+            and (fitting.is_placed(other) or other["metadata"]["uid"] in self._bound)
+        ]
+
+    async def _bind(self, pod: Obj) -> bool:
+        metadata = pod["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",
             "metadata": {"name": name, "namespace": namespace},
             "target": {"apiVersion": "v1", "kind": "Node", "name": NODE},
         }
+        self._bound.add(metadata["uid"])
         try:
             await self.client.create(pod_path(namespace, name, "binding"), binding)
         except ApiError as error:
+            self._bound.discard(metadata["uid"])
             if error.code not in (404, 409):
                 raise
-            return
+            return False
         text = f"Successfully assigned {namespace}/{name} to {NODE}"
         self.recorder.event(pod, "Scheduled", text)
+        return True
 
-    def _unfit(self, pod: Obj, node: Obj) -> str:
-        wanted, found = pod["spec"].get("nodeSelector") or {}, labels(node)
-        if any(found.get(key) != value for key, value in wanted.items()):
-            return "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
-        if node["spec"].get("unschedulable"):
-            return "0/1 nodes are available: 1 node(s) were unschedulable."
-        taint = _untolerated(pod["spec"].get("tolerations") or [], node)
-        if taint:
-            key, value = taint["key"], taint.get("value", "")
-            return f"0/1 nodes are available: 1 node(s) had untolerated taint {{{key}: {value}}}."
-        return ""
+    async def _refuse(self, pod: Obj, problem: fitting.Problem) -> None:
+        why = f"0/1 nodes are available: {', '.join(f'1 {one}' for one in problem.reasons)}."
+        if profile().modern:
+            helps = "Preemption is not helpful for scheduling"
+            if problem.room_only:
+                helps = "No preemption victims found for incoming pod"
+            why += f" preemption: 0/1 nodes are available: 1 {helps}."
+        if await self._show(pod, "Unschedulable", why):
+            self.recorder.event(pod, "FailedScheduling", why, kind="Warning")
 
-    async def _refuse(self, pod: Obj, why: str) -> None:
-        conditions = (pod["status"].get("conditions")) or []
-        if any(c["type"] == "PodScheduled" and c.get("message") == why for c in conditions):
-            return
+    async def _show(self, pod: Obj, reason: str, why: str) -> bool:
+        """Say in the pod's conditions why it waits; returns whether that is news."""
+        conditions = (pod.get("status") or {}).get("conditions") or []
+        known = next((c for c in conditions if c["type"] == "PodScheduled"), None)
+        if known and known.get("message") == why:
+            return False
         condition = {
             "type": "PodScheduled",
             "status": "False",
-            "reason": "Unschedulable",
+            "reason": reason,
             "message": why,
             "lastProbeTime": None,
-            "lastTransitionTime": pod["metadata"]["creationTimestamp"],
+            "lastTransitionTime": known["lastTransitionTime"] if known else now(),
         }
+        others = [c for c in conditions if c["type"] != "PodScheduled"]
         path = pod_path(pod["metadata"]["namespace"], pod["metadata"]["name"], "status")
-        await self.client.patch(path, {"status": {"conditions": [condition]}}, MERGE)
-        self.recorder.event(pod, "FailedScheduling", why, kind="Warning")
-
-
-def _untolerated(tolerations: list[Obj], node: Obj) -> Obj | None:
-    """Return the first taint that keeps a pod off the node."""
-    for taint in node["spec"].get("taints") or []:
-        if taint.get("effect") == "PreferNoSchedule":
-            continue
-        if not any(_tolerates(toleration, taint) for toleration in tolerations):
-            found: Obj = taint
-            return found
-    return None
-
-
-def _tolerates(toleration: Obj, taint: Obj) -> bool:
-    if toleration.get("effect") not in (None, "", taint.get("effect")):
-        return False
-    key = toleration.get("key")
-    if key and key != taint["key"]:
-        return False
-    if toleration.get("operator") == "Exists":
+        await self.client.patch(path, {"status": {"conditions": [*others, condition]}}, MERGE)
         return True
-    return bool(key) and toleration.get("value", "") == taint.get("value", "")

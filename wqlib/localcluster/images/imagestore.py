@@ -341,6 +341,9 @@ class Mapping:
 
         def place(found: re.Match[str]) -> str:
             mapped = self.path(found[0])
-            return found[0] if mapped is None else str(mapped)
+            if mapped is None:
+                return found[0]
+            # The end may matter, for a shell's pattern may follow: /data/*
+            return f"{mapped}/" if found[0].endswith("/") else str(mapped)
 
         return re.sub(r"(?<![\w./~-])/[\w.@+-][\w./@+-]*", place, text)

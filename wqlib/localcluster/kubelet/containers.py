@@ -87,7 +87,7 @@ class Container:
     def start_counts(self) -> None:
         """Show that the container has started, as its startup probe sees it."""
         self.started = True
-        self.ready = not self.spec.get("readinessProbe")
+        self.ready = (self.sidecar or not self.init) and not self.spec.get("readinessProbe")
         self.up.set()
 
     def _down(self) -> None:
@@ -123,6 +123,7 @@ class Container:
         Raises:
             StartError: the program is not there.
         """
+        self.identifier = f"process://{secrets.token_hex(32)}"
         self.check(argv)
         self.out_of_memory = False
         self.last_words_path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +147,6 @@ class Container:
         finally:
             console.started(process.stdin if process else None)
         self.process = process
-        self.identifier = f"process://{secrets.token_hex(32)}"
         self.state = {"running": {"startedAt": now()}}
         return process
 

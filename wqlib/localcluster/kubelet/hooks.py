@@ -6,13 +6,15 @@ https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 from typing import TYPE_CHECKING
 
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.kubelet import probes
-from wqlib.localcluster.kubelet.containers import Container
+from wqlib.localcluster.kubelet.containers import Container, StartError
 from wqlib.localcluster.kubelet.processes import Process
 
 if TYPE_CHECKING:
@@ -59,7 +61,10 @@ async def end(worker: PodWorker, container: Container, why: str = "", grace: flo
             text = "PreStopHook failed" if profile().modern else problem[1]
             worker.event("FailedPreStopHook", text, container, kind="Warning")
         deadline = max(deadline, loop.time() + LEAST_GRACE)
-    process.signal(signal.SIGTERM)
+    if not process.done.done():
+        # Only the program itself is asked, as in a container; what it leaves is killed.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(process.pid, signal.SIGTERM)
     # A timer and not this task, which may be cancelled with the pod.
     loop.call_at(deadline, process.signal, signal.SIGKILL)
 
@@ -101,6 +106,8 @@ async def _ask(
             code, output = await worker.run_command(container, command, seconds)
         except TimeoutError:
             return f"command '{' '.join(command)}' timed out", ""
+        except (OSError, StartError) as error:
+            return f"failed to exec in container: {error}", ""
         if code == 0:
             return "", ""
         return f"command '{' '.join(command)}' exited with {code}: ", output

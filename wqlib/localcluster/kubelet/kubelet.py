@@ -116,10 +116,12 @@ class Kubelet:
     def service_environment(self, pod: Obj) -> dict[str, str]:
         """Return the variables of the Services that are there now."""
         url = urlsplit(self.client.server)
-        api = {
-            "KUBERNETES_SERVICE_HOST": str(url.hostname),
-            "KUBERNETES_SERVICE_PORT": str(url.port),
+        port = {"name": "https", "port": 443}
+        kubernetes = {
+            "metadata": {"name": "kubernetes"},
+            "spec": {"clusterIP": str(url.hostname), "ports": [port]},
         }
+        api = podenv.service_environment([kubernetes], lambda _: {"443": url.port})
         if pod["spec"].get("enableServiceLinks") is False:
             return api
         namespace = pod["metadata"]["namespace"]

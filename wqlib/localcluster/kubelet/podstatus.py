@@ -121,7 +121,8 @@ def _readiness(worker: PodWorker, pod_phase: str) -> list[Obj]:
 def pod_status(worker: PodWorker) -> Obj:
     """Return the whole status of the worker's pod."""
     policy = worker.pod["spec"].get("restartPolicy", "Always")
-    stopping = worker.stopping.is_set()
+    # Before 1.27 a pod that was deleted did not get an end of its own.
+    stopping = worker.stopping.is_set() and profile().modern
     running = any("running" in c.state for c in worker.containers)
     pod_phase = phase(policy, worker.init, worker.main, stopping=stopping)
     if stopping and not running:
@@ -129,6 +130,9 @@ def pod_status(worker: PodWorker) -> Obj:
         pod_phase = "Failed" if any(codes) else "Succeeded"
     if worker.failure and not running:
         pod_phase = "Failed"
+    if running and pod_phase in ("Succeeded", "Failed"):
+        # A sidecar, or a container that has still to end, holds the last word back.
+        pod_phase = "Running"
     address = worker.kubelet.addresses.node
     modern = profile().modern
     status: Obj = {

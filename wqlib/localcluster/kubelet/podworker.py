@@ -37,7 +37,7 @@ class PodWorker:
         sandbox: whether its volumes are there and it has its address.
         initialized: whether its init containers have done their part.
         stopping: set when its processes are to end; `deadline` says when at the latest.
-        deleted: set when somebody deleted it.
+        deleted: set when somebody deleted it; `vanished` when the API has it no more.
         over: whether nothing of it runs any more.
         conditions: those that the kubelet set last; `others` are set by others.
         failure: the reason and the message of a pod that failed as a whole.
@@ -55,7 +55,7 @@ class PodWorker:
         for container in self.containers if self.init else []:
             container.wait_for("PodInitializing")
         self.volumes = Volumes(self)
-        self.stopping, self.deleted = asyncio.Event(), asyncio.Event()
+        self.stopping, self.deleted, self.vanished = (asyncio.Event() for _ in range(3))
         self.gone = self.over = self.sandbox = self.initialized = False
         self.failure: tuple[str, str] | None = None
         self.started_at = now()
@@ -109,6 +109,7 @@ class PodWorker:
         """The pod is gone from the API: end its processes at once."""
         self.gone = True
         self.deleted.set()
+        self.vanished.set()
         self._terminate(0.0)
 
     def publish(self) -> None:
@@ -149,8 +150,8 @@ class PodWorker:
     def abandon(self) -> None:
         """The node goes down: start nothing more, and tell the API nothing."""
         self.gone = True
-        self.stopping.set()
-        self.deleted.set()
+        for event in (self.stopping, self.deleted, self.vanished):
+            event.set()
 
     def _terminate(self, grace: float) -> None:
         loop = asyncio.get_running_loop()
@@ -266,13 +267,14 @@ class PodWorker:
     async def _finish(self) -> None:
         """When the pod was deleted, tell the API that its processes have ended."""
         await self.deleted.wait()
-        if self.gone:
-            return
         metadata = self.pod["metadata"]
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
         with contextlib.suppress(ApiError, OSError):
-            path = pod_path(metadata["namespace"], metadata["name"])
-            await self.kubelet.client.delete(path, **options)
+            if not self.gone:
+                path = pod_path(metadata["namespace"], metadata["name"])
+                await self.kubelet.client.delete(path, **options)
+                # Its log can be read as long as somebody's finalizer keeps the pod.
+                await self.vanished.wait()
 
     async def _send(self) -> None:
         metadata = self.pod["metadata"]
@@ -348,9 +350,11 @@ class PodWorker:
 
         Raises:
             TimeoutError: it took longer than that, and was killed.
+            StartError: there is no such program.
         """
-        read, write = os.pipe()
         command = [container.mapping.text(word) for word in command]
+        container.check(command)
+        read, write = os.pipe()
         try:
             process = self.kubelet.processes.spawn(
                 command, container.env, container.cwd, stdout=write, stderr=subprocess.STDOUT

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.kubelet.containers import StartError
 
 RunCommand = Callable[[list[str], float], Awaitable[tuple[int, str]]]
 FindPort = Callable[[int | str], int]
@@ -56,8 +57,8 @@ async def _exec(command: list[str], run: RunCommand, seconds: float) -> Answer:
     except TimeoutError:
         why = f'command "{" ".join(command)}" timed out' if profile().modern else ""
         return Answer(False, why)
-    except OSError as error:
-        return Answer(False, str(error), known=False)
+    except (OSError, StartError) as error:
+        return Answer(False, f"failed to exec in container: {error}", known=False)
     return Answer(code == 0, output)
 
 
