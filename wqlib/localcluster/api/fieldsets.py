@@ -56,7 +56,16 @@ _ATOMIC = {
     "targetRef",
 }
 # Parts that every object of their kind has, so that nobody owns them as such.
-_NOBODYS = {"containers", "jobTemplate", "metadata", "spec", "status", "strategy", "template"}
+_NOBODYS = {
+    "containers",
+    "jobTemplate",
+    "loadBalancer",
+    "metadata",
+    "spec",
+    "status",
+    "strategy",
+    "template",
+}
 _SERVERS = {
     "creationTimestamp",
     "deletionGracePeriodSeconds",

@@ -195,6 +195,8 @@ class Handler(tornado.web.RequestHandler):
             raise apierrors.method_not_allowed()
 
     def _known_subresource(self, target: Target) -> bool:
+        if target.subresource == "token" and target.resource.kind == "ServiceAccount":
+            raise apierrors.no_tokens()
         if target.subresource == "status":
             return target.resource.status
         if target.subresource == "finalize":
