@@ -64,10 +64,6 @@ class Scheduler:
             return "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
         if node["spec"].get("unschedulable"):
             return "0/1 nodes are available: 1 node(s) were unschedulable."
-        taint = _untolerated(pod["spec"].get("tolerations") or [], node)
-        if taint:
-            key, value = taint["key"], taint.get("value", "")
-            return f"0/1 nodes are available: 1 node(s) had untolerated taint {{{key}: {value}}}."
         return ""
 
     async def _refuse(self, pod: Obj, why: str) -> None:
@@ -85,25 +81,3 @@ class Scheduler:
         path = pod_path(pod["metadata"]["namespace"], pod["metadata"]["name"], "status")
         await self.client.patch(path, {"status": {"conditions": [condition]}}, MERGE)
         self.recorder.event(pod, "FailedScheduling", why, kind="Warning")
-
-
-def _untolerated(tolerations: list[Obj], node: Obj) -> Obj | None:
-    """Return the first taint that keeps a pod off the node."""
-    for taint in node["spec"].get("taints") or []:
-        if taint.get("effect") == "PreferNoSchedule":
-            continue
-        if not any(_tolerates(toleration, taint) for toleration in tolerations):
-            found: Obj = taint
-            return found
-    return None
-
-
-def _tolerates(toleration: Obj, taint: Obj) -> bool:
-    if toleration.get("effect") not in (None, "", taint.get("effect")):
-        return False
-    key = toleration.get("key")
-    if key and key != taint["key"]:
-        return False
-    if toleration.get("operator") == "Exists":
-        return True
-    return bool(key) and toleration.get("value", "") == taint.get("value", "")
