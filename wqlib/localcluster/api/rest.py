@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import uuid
 from collections.abc import Callable
@@ -130,7 +129,7 @@ class Rest:
         if managed:
             metadata["managedFields"] = managed
         elif options.manager:
-            managedfields.record_update(None, obj, options.manager, sent=body)
+            managedfields.record_create(obj, options.manager, body)
         if options.dry_run:
             return obj
         return self.store.put(resource.name, (namespace, name), obj).obj
@@ -199,7 +198,7 @@ class Rest:
         if not isinstance(body, dict):
             raise apierrors.no_object(resource.kind, body)
         head = {"apiVersion": resource.group_version, "kind": resource.kind}
-        obj = {**head, **copy.deepcopy(body)}
+        obj = {**head, **body}
         if (obj["apiVersion"], obj["kind"]) != (resource.group_version, resource.kind):
             raise apierrors.other_kind(resource, str(obj["apiVersion"]), str(obj["kind"]))
         obj = self.check_schema(obj, options)
