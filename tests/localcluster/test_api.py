@@ -216,11 +216,23 @@ def test_lists_select_by_label_and_field_and_come_in_pages(local: Local, ns: str
 
     assert names(labelSelector="parity=even") == ["c0", "c2", "c4"]
     assert names(fieldSelector="metadata.name=c3") == ["c3"]
+    _wait_for_roots(local, ns)
     page = local.request("GET", _configmaps(ns), limit="2").json
     assert len(page["items"]) == 2
-    assert page["metadata"]["remainingItemCount"] == 3
-    rest = local.request("GET", _configmaps(ns), **{"continue": page["metadata"]["continue"]}).json
-    assert [item["metadata"]["name"] for item in rest["items"]] == ["c2", "c3", "c4"]
+    assert page["metadata"]["remainingItemCount"] == 4
+    # What happens between two pages is not seen in the second.
+    local.request("DELETE", _configmaps(ns, "c3"))
+    local.request("POST", _configmaps(ns), _configmap("c22"))
+    more = {"continue": page["metadata"]["continue"]}
+    rest = local.request("GET", _configmaps(ns), **more).json
+    names_left = [item["metadata"]["name"] for item in rest["items"]]
+    assert names_left == ["c2", "c3", "c4", "kube-root-ca.crt"]
+    assert rest["metadata"] == {"resourceVersion": page["metadata"]["resourceVersion"]}
+
+
+def _wait_for_roots(local: Local, ns: str) -> None:
+    """Wait for the ConfigMap that every namespace gets."""
+    wait_until(lambda: local.request("GET", _configmaps(ns, "kube-root-ca.crt")).code == 200)
 
 
 def test_a_watch_sees_each_change_in_order(local: Local, ns: str) -> None:
@@ -265,6 +277,7 @@ def test_watches_that_ask_for_initial_events_get_a_bookmark_after_them(
     local.request("POST", _configmaps(ns), _configmap("a"))
     reply = local.request(
         "GET", _configmaps(ns), watch="true", sendInitialEvents="true",
+        fieldSelector="metadata.name=a",
         allowWatchBookmarks="true", resourceVersionMatch="NotOlderThan", timeoutSeconds="1",
     )  # fmt: skip
     events = [json.loads(line) for line in reply.body.splitlines()]
@@ -479,8 +492,11 @@ def test_the_schema_says_that_the_server_checks_fields(local: Local) -> None:
     parameters = [parameter["name"] for parameter in single["patch"]["parameters"]]
     assert "fieldValidation" in parameters
     schemas = document["components"]["schemas"]
-    assert schemas["io.k8s.api.batch.v1.JobSpec"]["properties"]["parallelism"] == {
-        "type": "integer"
+    parallelism = schemas["io.k8s.api.batch.v1.JobSpec"]["properties"]["parallelism"]
+    assert parallelism["description"].startswith("Specifies the maximum desired number of pods")
+    assert {**parallelism, "description": ""} == {
+        "type": "integer",
+        "description": "",
     }
     containers = schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"]
     assert containers["x-kubernetes-patch-merge-key"] == "name"

@@ -39,7 +39,10 @@ def definitions(reference: str) -> dict[str, Obj]:
             kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
             found[name]["x-kubernetes-group-version-kind"] = [kind]
     found[_QUANTITY] = {"type": "string"}
-    found[_INT_OR_STRING_NAME] = {"type": "string", "format": "int-or-string"}
+    either: Obj = {"type": "string"}
+    if reference.startswith("#/components/"):
+        either = {"oneOf": [{"type": "integer"}, {"type": "string"}]}
+    found[_INT_OR_STRING_NAME] = {**either, "format": "int-or-string"}
     return found
 
 

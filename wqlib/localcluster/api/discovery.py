@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 
+from wqlib.localcluster.api import reviews
 from wqlib.localcluster.apimachinery import resources
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.profile import profile
@@ -42,15 +43,26 @@ def _group(group: str, version: str) -> Obj:
 def group_list() -> Obj:
     """Return `/apis`."""
     listed = [_group(group, version) for group, version in resources.groups()]
+    listed += [_group(group, "v1") for group in reviews.GROUPS]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
 
 
 def one_group(group: str) -> Obj | None:
     """Return `/apis/<group>`."""
-    for name, version in resources.groups():
+    for name, version in [*resources.groups(), *((g, "v1") for g in reviews.GROUPS)]:
         if name == group:
             return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, version)}
     return None
+
+
+def no_definitions() -> Obj:
+    """Return the list of custom resource definitions, of which there are none."""
+    return {
+        "kind": "CustomResourceDefinitionList",
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "metadata": {"resourceVersion": "1"},
+        "items": [],
+    }
 
 
 def _entry(resource: resources.Resource, name: str, verbs: list[str]) -> Obj:
@@ -63,7 +75,13 @@ def _entry(resource: resources.Resource, name: str, verbs: list[str]) -> Obj:
     }
 
 
+_SUBRESOURCE_GROUPS = {
+    "eviction": {"group": "policy", "version": "v1"},
+    "scale": {"group": "autoscaling", "version": "v1"},
+}
 _SUBRESOURCE_KINDS = {
+    "eviction": "Eviction",
+    "scale": "Scale",
     "attach": "PodAttachOptions",
     "binding": "Binding",
     "exec": "PodExecOptions",
@@ -71,29 +89,40 @@ _SUBRESOURCE_KINDS = {
 }
 
 
+def _subresources(resource: resources.Resource) -> dict[str, list[str]]:
+    """Return the subresources of a kind with their verbs."""
+    found = {name: list(verbs) for name, verbs in resource.subresources.items()}
+    if resource.status:
+        found["status"] = ["get", "patch", "update"]
+    return found
+
+
+def _served(group: str, version: str) -> list[resources.Resource]:
+    return [r for r in resources.ALL if (r.group, r.version) == (group, version)]
+
+
+def _verbs(resource: resources.Resource) -> list[str]:
+    return ["create"] if resource.plural == "bindings" else list(resources.VERBS)
+
+
 def resource_list(group: str, version: str) -> Obj | None:
     """Return `/api/v1` or `/apis/<group>/<version>`."""
+    if group in reviews.GROUPS and version == "v1":
+        return reviews.resource_list(group)
     entries: list[Obj] = []
-    for resource in resources.ALL:
-        if (resource.group, resource.version) != (group, version):
-            continue
-        verbs = ["create"] if resource.plural == "bindings" else list(resources.VERBS)
-        entry = _entry(resource, resource.plural, verbs)
+    for resource in _served(group, version):
+        entry = _entry(resource, resource.plural, _verbs(resource))
         entry["singularName"] = resource.singular or resource.kind.lower()
         if resource.short:
             entry["shortNames"] = list(resource.short)
         if resource.categories:
             entry["categories"] = list(resource.categories)
         entries.append(entry)
-        for sub, sub_verbs in resource.subresources.items():
-            child = _entry(resource, f"{resource.plural}/{sub}", list(sub_verbs))
+        for sub, verbs in _subresources(resource).items():
+            child = _entry(resource, f"{resource.plural}/{sub}", verbs)
             child["kind"] = _SUBRESOURCE_KINDS.get(sub, resource.kind)
-            if sub == "scale":
-                child |= {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+            child.update(_SUBRESOURCE_GROUPS.get(sub, {}))
             entries.append(child)
-        if resource.status:
-            name = f"{resource.plural}/status"
-            entries.append(_entry(resource, name, ["get", "patch", "update"]))
     if not entries:
         return None
     group_version = f"{group}/{version}" if group else version
@@ -105,10 +134,57 @@ def resource_list(group: str, version: str) -> Obj | None:
     }
 
 
+def aggregated(*, core: bool) -> Obj:
+    """Return `/api` or `/apis` with all their resources in one answer.
+
+    https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
+    """
+    pairs = [("", "v1")] if core else [*resources.groups(), *((g, "v1") for g in reviews.GROUPS)]
+    items = []
+    for group, version in pairs:
+        listed = resource_list(group, version) or {"resources": []}
+        served = {"version": version, "resources": _nested(group, version, listed["resources"])}
+        metadata = {"name": group, "creationTimestamp": None} if group else {}
+        items.append({"metadata": metadata, "versions": [{**served, "freshness": "Current"}]})
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": "apidiscovery.k8s.io/v2",
+        "metadata": {},
+        "items": items,
+    }
+
+
+def _nested(group: str, version: str, entries: list[Obj]) -> list[Obj]:
+    """Put each subresource under its resource, in the words of the aggregated form."""
+    found: dict[str, Obj] = {}
+    for entry in entries:
+        plural, _, sub = entry["name"].partition("/")
+        kind = {
+            "group": entry.get("group", group),
+            "version": entry.get("version", version),
+            "kind": entry["kind"],
+        }
+        if sub:
+            child = {"subresource": sub, "responseKind": kind, "verbs": entry["verbs"]}
+            found[plural].setdefault("subresources", []).append(child)
+            continue
+        found[plural] = {
+            "resource": plural,
+            "responseKind": kind,
+            "scope": "Namespaced" if entry["namespaced"] else "Cluster",
+            "singularResource": entry["singularName"],
+            "verbs": entry["verbs"],
+        }
+        for name in ("shortNames", "categories"):
+            if name in entry:
+                found[plural][name] = entry[name]
+    return list(found.values())
+
+
 def paths() -> Obj:
     """Return `/`."""
     listed = ["/api", "/api/v1", "/apis"]
-    for group, version in resources.groups():
+    for group, version in [*resources.groups(), *((g, "v1") for g in reviews.GROUPS)]:
         listed += [f"/apis/{group}", f"/apis/{group}/{version}"]
     listed += ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
     return {"paths": listed}

@@ -56,7 +56,16 @@ _ATOMIC = {
     "targetRef",
 }
 # Parts that every object of their kind has, so that nobody owns them as such.
-_NOBODYS = {"containers", "jobTemplate", "metadata", "spec", "status", "strategy", "template"}
+_NOBODYS = {
+    "containers",
+    "jobTemplate",
+    "loadBalancer",
+    "metadata",
+    "spec",
+    "status",
+    "strategy",
+    "template",
+}
 _SERVERS = {
     "creationTimestamp",
     "deletionGracePeriodSeconds",
@@ -91,9 +100,10 @@ def fields_of(obj: Obj, *, applied: bool = False) -> Fields:
 
 def keys_of(field: str, elements: Any) -> tuple[str, ...] | None:
     """Return the keys that tell the elements of a list apart; None for a list owned as a whole."""
-    if not isinstance(elements, list) or not elements:
+    candidates = _KEYED.get(field)
+    if candidates is None or not isinstance(elements, list) or not elements:
         return None
-    for keys in _KEYED.get(field, ()):
+    for keys in candidates:
         if all(isinstance(x, dict) and keys[0] in x for x in elements):
             return keys
     return None
@@ -135,6 +145,48 @@ def _add(found: Fields, path: Path, name: str, value: Any, applied: bool) -> Non
         found[step] = _PRESENT
         for inner, part in element.items():
             _add(found, (*step, f"f:{inner}"), inner, part, applied)
+
+
+# Stands at the end of every path of a new object; never changed, so one is enough.
+_LEAF: Obj = {}
+
+
+def tree_of(obj: Obj) -> Obj:
+    """Return the fields of a new object as `fieldsV1`: quicker than by way of paths."""
+    metadata = {k: v for k, v in obj["metadata"].items() if k not in _SERVERS}
+    parts = {**obj, "metadata": metadata}
+    return {
+        f"f:{name}": _tree(name, parts[name])
+        for name in sorted(parts)
+        if name not in ("apiVersion", "kind") and parts[name] not in (None, {})
+    }
+
+
+def _tree(name: str, value: Any) -> Obj:
+    if isinstance(value, dict):
+        if not value or name in _ATOMIC:
+            return _LEAF
+        tree: Obj = {}
+        if name not in _NOBODYS:
+            tree["."] = _LEAF
+        for inner in sorted(value):
+            if value[inner] is not None:
+                tree[f"f:{inner}"] = _tree(inner, value[inner])
+        return tree
+    if isinstance(value, list):
+        if name in _SETS:
+            return {".": _LEAF, **{f"v:{json.dumps(one)}": _LEAF for one in value}}
+        keys = keys_of(name, value)
+        if keys is None:
+            return _LEAF
+        tree = {}
+        if name not in _NOBODYS:
+            tree["."] = _LEAF
+        for element in value:
+            inside = _LEAF if name == "ownerReferences" else _tree("", element)
+            tree[step_of(element, keys)] = inside
+        return tree
+    return _LEAF
 
 
 def to_fields_v1(paths: Iterable[Path]) -> Obj:

@@ -85,7 +85,7 @@ def page(handler: tornado.web.RequestHandler, store: Store, target: Target) -> P
         version, start = _read_token(token)
     elif match == "Exact" or (wanted and limit > 0 and not match):
         version = wanted
-    chosen = _at(store, target, version)
+    chosen = _at(store, target, version, continued=bool(token))
     if token:
         chosen = [entry for entry in chosen if _key(entry) >= start]
     selected = matcher(handler, target)
@@ -105,7 +105,7 @@ def _key(entry: Entry) -> tuple[str, str]:
     return metadata.get("namespace", ""), metadata["name"]
 
 
-def _at(store: Store, target: Target, version: int) -> list[Entry]:
+def _at(store: Store, target: Target, version: int, *, continued: bool) -> list[Entry]:
     """Return the objects as they were at a resourceVersion."""
     name, namespace = target.resource.name, target.namespace
     entries = store.list(name, namespace)
@@ -113,7 +113,7 @@ def _at(store: Store, target: Target, version: int) -> list[Entry]:
         return entries
     later = store.since(name, version)
     if later is None or version > store.version:
-        raise apierrors.expired_continue()
+        raise apierrors.expired_continue() if continued else apierrors.expired_list()
     found = {_key(entry): entry for entry in entries}
     for change in reversed(list(later)):
         key = _key(change.new)

@@ -107,35 +107,48 @@ _JOB_LABELS = tuple(
 )
 
 
-def _owned_by_writer(path: Path, hidden: set[str], subresource: str) -> bool:
-    """Tell whether a changed field is the writer's, and not of the other part of the object."""
-    if (path[0] == "f:status") != (subresource == "status"):
-        return False
-    if path[-1] in _JOB_LABELS:
-        return False
-    return not (len(path) > 1 and path[0] == "f:spec" and path[1] in hidden)
+def _is_writers(path: Path, subresource: str) -> bool:
+    """Tell whether a changed field is of the part of the object that is being written."""
+    return (path[0] == "f:status") == (subresource == "status") and path[-1] not in _JOB_LABELS
 
 
-def record_update(
-    old: Obj | None, new: Obj, manager: str, subresource: str = "", sent: Obj | None = None
-) -> None:
-    """Write into `new` who owns what after `manager` made it of `old`.
+def record_create(new: Obj, manager: str, sent: Obj) -> None:
+    """Write into a new object that `manager` owns what it sent, and the defaults.
 
     Args:
-        sent: the object as it came, when it is new: what the server chose is nobody's.
+        sent: the object as it came: what the server itself chose is nobody's.
     """
+    tree = fieldsets.tree_of(new)
+    tree.pop("f:status", None)
+    chosen, given = tree.get("f:spec", {}), sent.get("spec") or {}
+    for name in _FILLED_IN.get(new["kind"], ()):
+        if name not in given:
+            chosen.pop(f"f:{name}", None)
+    if new["kind"] == "Job":
+        _forget_labels(tree)
+        _forget_labels(chosen.get("f:template", {}))
+    if tree:
+        owner = Owner(manager, "Update", new["apiVersion"], time=now()).entry()
+        new["metadata"]["managedFields"] = [{**owner, "fieldsV1": tree}]
+
+
+def _forget_labels(tree: Obj) -> None:
+    labels = tree.get("f:metadata", {}).get("f:labels", {})
+    for name in _JOB_LABELS:
+        labels.pop(name, None)
+    if labels == {".": {}}:
+        del tree["f:metadata"]["f:labels"]
+    if not tree.get("f:metadata", True):
+        del tree["f:metadata"]
+
+
+def record_update(old: Obj, new: Obj, manager: str, subresource: str = "") -> None:
+    """Write into `new` who owns what after `manager` made it of `old`."""
     owners = owners_of(new)
-    before = fieldsets.fields_of(old) if old else {}
-    spec = (sent or {}).get("spec") or {}
-    names = _FILLED_IN.get(new["kind"], ()) if sent is not None else ()
-    hidden = {f"f:{name}" for name in names if name not in spec}
-    after = {
-        path: value
-        for path, value in fieldsets.fields_of(new).items()
-        if _owned_by_writer(path, hidden, subresource)
-    }
-    changed = {path for path, value in after.items() if path not in before or before[path] != value}
+    before, after = fieldsets.fields_of(old), fieldsets.fields_of(new)
     gone = {path for path in before if path not in after and path[0] != "f:status"}
+    after = {path: value for path, value in after.items() if _is_writers(path, subresource)}
+    changed = {path for path, value in after.items() if path not in before or before[path] != value}
     mine = Owner(manager, "Update", new["apiVersion"], subresource)
     for owner in owners:
         owner.paths -= gone

@@ -26,6 +26,7 @@ _DEEPEST = 64
 _INLINED = {
     "ephemeralContainerCommon",
     "handler",
+    "ingressRuleValue",
     "localObjectReference",
     "persistentVolumeSource",
     "volumeSource",

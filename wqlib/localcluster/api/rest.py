@@ -130,7 +130,7 @@ class Rest:
         if managed:
             metadata["managedFields"] = managed
         elif options.manager:
-            managedfields.record_update(None, obj, options.manager, sent=body)
+            managedfields.record_create(obj, options.manager, body)
         if options.dry_run:
             return obj
         return self.store.put(resource.name, (namespace, name), obj).obj

@@ -132,6 +132,10 @@ def _shown(value: Any) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _says_nothing(field: str, value: Any, kind: Type) -> bool:
     """Tell whether a value is one that the API leaves out: null, or an empty list or map."""
     if value is None:
@@ -202,15 +206,16 @@ class _Checker:
         return self.model(value, kind.name, path)
 
     def plain(self, value: Any, kind: str, owner: str, path: str) -> None:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        last = path.rpartition(".")[2]
-        fits = {
-            "str": isinstance(value, str) or (number and last in _QUANTITIES),
-            "int": number and float(value).is_integer() if number else False,
-            "float": number,
-            "bool": isinstance(value, bool),
-        }
-        if not fits.get(kind, True):
+        if kind == "str":
+            last = path.rpartition(".")[2]
+            fits = isinstance(value, str) or (last in _QUANTITIES and _is_number(value))
+        elif kind == "bool":
+            fits = isinstance(value, bool)
+        elif kind == "int":
+            fits = _is_number(value) and float(value).is_integer()
+        else:
+            fits = kind != "float" or _is_number(value)
+        if not fits:
             raise self.wrong(value, owner, path, _go(kind, path))
 
     def wrong(self, value: Any, owner: str, path: str, wanted: str) -> TypeError:

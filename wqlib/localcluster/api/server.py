@@ -7,9 +7,11 @@ This module turns HTTP into calls of `rest` and back. It listens on 127.0.0.1 on
 from __future__ import annotations
 
 import asyncio
+import email.utils
 import hmac
 import json
 import ssl
+import time
 from typing import Any
 
 import tornado.httpserver
@@ -39,6 +41,7 @@ from wqlib.localcluster.store import Entry
 # As the real server: an object cannot be larger than this.
 MAX_BODY_BYTES = 3 * 1024 * 1024
 
+_AGGREGATED = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 # Whose deletion answers with the object itself, not with a `Status`.
 _RETURNED = {"Pod", "Service", "ServiceAccount", "Namespace", "ResourceQuota"}
 
@@ -74,6 +77,8 @@ class Handler(tornado.web.RequestHandler):
         self.reply(error.body(), error.code)
 
     def reply(self, body: Obj | bytes, code: int = 200) -> None:
+        if self._finished:
+            return
         self.set_status(code)
         self.set_header("Content-Type", "application/json")
         self.finish(body if isinstance(body, bytes) else dumps(body))
@@ -105,28 +110,29 @@ class Handler(tornado.web.RequestHandler):
             raise apierrors.no_such_path()
         found = await self.about(path.rstrip("/") or "/")
         if found is None:
-            raise apierrors.no_such_path()
+            if path.startswith("/api/v1/") or path.count("/") > 3:
+                raise apierrors.no_such_path()
+            self.set_status(404)
+            found = self._plain("404 page not found\n")
         self.reply(found)
 
     async def about(self, path: str) -> Obj | bytes | None:
         """Answer what is not an object: discovery, version, health, schema."""
         if path in ("/healthz", "/livez", "/readyz"):
-            self.set_header("Content-Type", "text/plain; charset=utf-8")
-            self.finish(b"ok")
-            return b""
+            return self._plain(self._health(path))
         if path.startswith("/openapi/"):
-            accept = self.request.headers.get("Accept", "")
-            content_type, body = await self.openapi.document(path, accept)
-            if body is None:
-                return None
-            self.set_header("Content-Type", content_type)
-            self.finish(body)
-            return b""
+            return await self._schema(path)
         fixed = {
             "/": discovery.paths,
             "/version": discovery.version,
             "/apis": discovery.group_list,
+            # kubectl asks for it before it says that it does not know a kind.
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": discovery.no_definitions,
         }
+        if path in ("/api", "/apis") and _AGGREGATED in self.request.headers.get("Accept", ""):
+            self.set_header("Content-Type", f"application/json;{_AGGREGATED}")
+            self.finish(dumps(discovery.aggregated(core=path == "/api")))
+            return b""
         if path in fixed:
             return fixed[path]()
         parts = path.strip("/").split("/")
@@ -139,6 +145,29 @@ class Handler(tornado.web.RequestHandler):
         if parts[0] == "apis" and len(parts) == 3:
             return discovery.resource_list(parts[1], parts[2])
         return None
+
+    def _health(self, path: str) -> str:
+        if "verbose" not in self.request.query:
+            return "ok"
+        return f"[+]ping ok\n[+]store ok\n{path.strip('/')} check passed\n"
+
+    def _plain(self, text: str) -> bytes:
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(text.encode())
+        return b""
+
+    async def _schema(self, path: str) -> bytes | None:
+        accept = self.request.headers.get("Accept", "")
+        content_type, body = await self.openapi.document(path, accept)
+        if body is None:
+            return None
+        if self.get_query_argument("hash", ""):
+            # The address names this very text, so kubectl may keep it.
+            self.set_header("Cache-Control", "public, immutable")
+            self.set_header("Expires", email.utils.formatdate(time.time() + 31536000, usegmt=True))
+        self.set_header("Content-Type", content_type)
+        self.finish(body)
+        return b""
 
     def finish(self, chunk: Any = None) -> Any:
         return None if self._finished else super().finish(chunk)
@@ -167,6 +196,8 @@ class Handler(tornado.web.RequestHandler):
             raise apierrors.method_not_allowed()
 
     def _known_subresource(self, target: Target) -> bool:
+        if target.subresource == "token" and target.resource.kind == "ServiceAccount":
+            raise apierrors.no_tokens()
         if target.subresource == "status":
             return target.resource.status
         if target.subresource == "finalize":

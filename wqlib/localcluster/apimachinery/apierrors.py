@@ -144,6 +144,20 @@ def expired_continue() -> ApiError:
     )
 
 
+def expired_list() -> ApiError:
+    return ApiError(410, "Expired", "The resourceVersion for the provided list is too old.")
+
+
+def no_tokens() -> ApiError:
+    return ApiError(
+        405,
+        "MethodNotAllowed",
+        "the local cluster gives no tokens to service accounts, since its pods cannot use the API;"
+        " outside of pods, use the token in the cluster's kubeconfig",
+        {},
+    )
+
+
 def too_large_version(requested: int, current: int) -> ApiError:
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     return ApiError(
