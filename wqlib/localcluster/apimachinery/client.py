@@ -31,6 +31,7 @@ class Client:
 
     Args:
         server: the base URL, `https://host:port`.
+        token: the bearer token; empty where `context` shows a certificate instead.
         context: trusts the server's CA.
         dial: connects to an API server in this process instead; `server` only names it then.
         parallel: how many requests may be under way at once, watches not counted.
@@ -165,9 +166,10 @@ class Client:
     def _request_head(self, method: str, path: str, kind: str, length: int) -> bytes:
         fixed = self._heads.get(kind)
         if fixed is None:
+            token = f"Authorization: Bearer {self.token}\r\n" if self.token else ""
             fixed = self._heads[kind] = (
                 f" HTTP/1.1\r\nHost: {urlsplit(self.server).netloc}\r\n"
-                f"Authorization: Bearer {self.token}\r\nAccept: application/json\r\n"
+                f"{token}Accept: application/json\r\n"
                 f"Content-Type: {kind}\r\nContent-Length: "
             )
         return f"{method} {path}{fixed}{length}\r\n\r\n".encode()

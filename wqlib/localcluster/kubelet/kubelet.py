@@ -6,11 +6,13 @@ It follows the API like a real kubelet does, and knows nothing of the store.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import platform
 import signal
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from wqlib.localcluster.addresses import Addresses
@@ -87,7 +89,7 @@ class Kubelet:
     def forget(self, worker: PodWorker) -> None:
         """The pod is over and gone: remove its files, while the others go on."""
         self.workers.pop(worker.pod["metadata"]["uid"], None)
-        asyncio.get_running_loop().run_in_executor(None, remove_tree, worker.folder)
+        asyncio.get_running_loop().run_in_executor(None, _remove, worker.folder)
 
     def took(self, pod: Obj) -> None:
         """Take in what an update of a pod returned."""
@@ -201,6 +203,12 @@ class Kubelet:
                 "systemUUID": "",
             },
         }
+
+
+def _remove(folder: Path) -> None:
+    # The daemon may be removing it too, because the cluster ends.
+    with contextlib.suppress(OSError):
+        remove_tree(folder)
 
 
 def real_ports(obj: Obj) -> Obj:
