@@ -243,3 +243,23 @@ def test_a_job_of_many_pods_counts_each_of_them_once(local: Local, ns: str) -> N
     _done(local, ns)
     assert _job(local, ns).status.succeeded == 40
     assert len(_pods(local, ns)) == 40
+
+
+def test_many_equal_events_of_a_job_are_combined_as_the_real_recorder_does(
+    local: Local, ns: str
+) -> None:
+    nowhere = job("many", "true", parallelism=40, completions=40)
+    nowhere["spec"]["template"]["spec"]["nodeSelector"] = {"no": "where"}
+    local.batch.create_namespaced_job(ns, nowhere)
+
+    def events() -> list[tuple[str, int]]:
+        chosen = "involvedObject.kind=Job,involvedObject.name=many"
+        listed = local.core.list_namespaced_event(ns, field_selector=chosen).items
+        return [(event.message, event.count) for event in listed]
+
+    # Nine of their own, and of those that follow as many as the limit of 25 lets through.
+    wait_until(lambda: 16 in [count for _, count in events()])
+    found = events()
+    combined = [count for text, count in found if text.startswith("(combined from similar")]
+    assert combined == [16]
+    assert sorted(count for _, count in found) == [1] * 9 + [16]

@@ -93,6 +93,38 @@ def test_nobody_else_can_read_the_state(home: Path) -> None:
         assert stat.S_IMODE(file.lstat().st_mode) & 0o077 == 0 or file.is_symlink(), file
 
 
+def _trust(path: Path) -> tuple[str, str]:
+    """Return the CA and the token of a kubeconfig."""
+    loaded = json.loads(path.read_text())
+    authority = loaded["clusters"][0]["cluster"]["certificate-authority-data"]
+    return authority, loaded["users"][0]["user"]["token"]
+
+
+def test_the_next_start_has_the_same_authority_and_another_token(home: Path) -> None:
+    first = _trust(localcluster.ensure(home))
+    localcluster.stop(home)
+    second = _trust(localcluster.ensure(home))
+    assert second[0] == first[0]
+    assert second[1] != first[1]
+
+
+@pytest.mark.parametrize("trouble", ["old", "open to others", "half gone"])
+def test_certificates_that_are_no_good_are_made_anew(home: Path, trouble: str) -> None:
+    first = _trust(localcluster.ensure(home))
+    localcluster.stop(home)
+    folder = home / "cluster"
+    if trouble == "old":
+        (folder / "certificates-until").write_text("2020-01-01T00:00:00+00:00")
+    elif trouble == "open to others":
+        (folder / "server.pem").chmod(0o644)
+    else:
+        (folder / "server.pem").unlink()
+    path = localcluster.ensure(home)
+    assert _trust(path)[0] != first[0]
+    assert Local(home, path).request("GET", "/version").code == 200
+    assert stat.S_IMODE((folder / "server.pem").stat().st_mode) == 0o600
+
+
 def test_stop_returns_when_all_processes_are_gone(home: Path) -> None:
     pids = _start_pods(Local(home, localcluster.ensure(home)))
     daemon = localcluster.status(home)

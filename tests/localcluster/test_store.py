@@ -81,3 +81,30 @@ def test_a_watch_from_too_old_a_version_gets_410() -> None:
     assert isinstance(status, dict)
     assert (error["type"], status["code"], status["reason"]) == ("ERROR", 410, "Expired")
     assert len(_watch(store, since=3)) == 2
+
+
+def test_old_versions_are_kept_as_text_and_read_as_before() -> None:
+    store, seen = Store(), list[Change]()
+    store.watch("configmaps", seen.append)
+    for number in range(300):
+        obj = {**_object("a"), "data": {"n": str(number)}}
+        store.put("configmaps", ("n", "a"), obj)
+    for number, change in enumerate(seen):
+        assert change.new.obj["data"] == {"n": str(number)}
+        assert json.loads(change.new.text) == change.new.obj
+        assert list(change.new.obj)[:2] == ["apiVersion", "kind"]
+    events = _watch(store, since=1)
+    assert [event["object"]["data"]["n"] for event in events] == [str(n) for n in range(1, 300)]  # type: ignore[index]
+
+
+def test_of_some_resources_only_the_latest_objects_are_kept() -> None:
+    store, gone = Store(most={"events": 3}), list[str]()
+    store.watch(
+        "events", lambda c: gone.append(c.new.obj["metadata"]["name"]) if c.deleted else None
+    )
+    for name in "abcde":
+        store.put("events", ("n", name), _object(name))
+        store.put("configmaps", ("n", name), _object(name))
+    assert [e.obj["metadata"]["name"] for e in store.list("events")] == ["c", "d", "e"]
+    assert gone == ["a", "b"]
+    assert len(store.list("configmaps")) == 5

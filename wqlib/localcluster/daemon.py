@@ -190,7 +190,8 @@ class Daemon:
         if hasattr(self, "kubelet_server"):
             self.kubelet_server.stop()
         for path in list(self.state.pods.iterdir()):
-            remove_tree(path)
+            with contextlib.suppress(OSError):
+                remove_tree(path)
         self.state.kubeconfig.unlink(missing_ok=True)
 
 

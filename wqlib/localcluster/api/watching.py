@@ -42,6 +42,31 @@ class WatchRequest:
     render: Callable[[Entry], bytes]
 
 
+class _Alarm:
+    """Wakes the one who waits, and costs no task each time, as `asyncio.wait_for` does."""
+
+    def __init__(self) -> None:
+        self._waiter: asyncio.Future[bool] | None = None
+
+    def ring(self) -> None:
+        self._resolve(True)
+
+    async def wait(self, seconds: float) -> bool:
+        """Return True when it rang, False when the time was over."""
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(seconds, self._resolve, False)
+        try:
+            return await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _resolve(self, rung: bool) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(rung)
+
+
 def _line(kind: str, body: bytes) -> bytes:
     return b'{"type":"' + kind.encode() + b'","object":' + body + b"}\n"
 
@@ -79,11 +104,11 @@ async def events(
     """Yield the lines of a watch until its time is over, the reader left, or it fell behind."""
     name = request.resource.name
     pending: deque[Change] = deque()
-    wake = asyncio.Event()
+    alarm = _Alarm()
 
     def notify(change: Change) -> None:
         pending.append(change)
-        wake.set()
+        alarm.ring()
 
     start = store.version
     if request.since is None:
@@ -124,11 +149,8 @@ async def events(
             left = end - loop.time()
             if left <= 0:
                 return
-            wake.clear()
-            try:
-                await asyncio.wait_for(wake.wait(), min(left, _BOOKMARK_SECONDS))
-            except TimeoutError:
-                if request.bookmarks and not closed.is_set():
-                    yield _bookmark(request, store.version)
+            rung = await alarm.wait(min(left, _BOOKMARK_SECONDS))
+            if not rung and request.bookmarks and not closed.is_set():
+                yield _bookmark(request, store.version)
     finally:
         store.unwatch(watcher)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import random
+import time
 from typing import Any
 
 Obj = dict[str, Any]
@@ -28,7 +30,12 @@ def random_suffix(length: int = 5) -> str:
 
 def now() -> str:
     """Return the present as Kubernetes writes a time: UTC, whole seconds."""
-    return format_time(datetime.datetime.now(datetime.UTC))
+    return _second(int(time.time()))
+
+
+@functools.lru_cache(maxsize=1)
+def _second(at: int) -> str:
+    return format_time(datetime.datetime.fromtimestamp(at, datetime.UTC))
 
 
 def now_micro() -> str:

@@ -6,7 +6,6 @@ redis-server. Others are built from a Dockerfile, and live as folders in the sta
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -294,9 +293,7 @@ class Images:
 def remove_tree(path: Path) -> None:
     """Remove a folder, also when its files are read-only."""
     for folder, _, _ in os.walk(path):
-        # Another may be removing it too, as the cluster does when it ends.
-        with contextlib.suppress(OSError):
-            os.chmod(folder, 0o700)
+        os.chmod(folder, 0o700)
     shutil.rmtree(path, ignore_errors=True)
 
 

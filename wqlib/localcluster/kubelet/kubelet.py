@@ -6,10 +6,12 @@ It follows the API like a real kubelet does, and knows nothing of the store.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from wqlib.localcluster.addresses import Addresses
@@ -93,7 +95,7 @@ class Kubelet:
         """The pod is over and gone: remove its files, while the others go on."""
         worker.volumes.close()
         self.workers.pop(worker.pod["metadata"]["uid"], None)
-        asyncio.get_running_loop().run_in_executor(None, remove_tree, worker.folder)
+        asyncio.get_running_loop().run_in_executor(None, _remove, worker.folder)
 
     def took(self, pod: Obj) -> None:
         """Take in what an update of a pod returned."""
@@ -153,6 +155,12 @@ class Kubelet:
     def room(self) -> Obj:
         """Return how much the node has for pods."""
         return room(self.state.root)
+
+
+def _remove(folder: Path) -> None:
+    # The daemon may be removing it too, because the cluster ends.
+    with contextlib.suppress(OSError):
+        remove_tree(folder)
 
 
 def real_ports(obj: Obj) -> Obj:
