@@ -75,7 +75,9 @@ _PLAIN_FIELDS = {
 _AGE = r"(?:\d+[dhms]){1,2}|<invalid>|<unknown>"
 # An age fills a column, or stands before "ago" and in "(x3 over 5s)". "timeout=1s" is a setting.
 _AGES = re.compile(rf"(?:(?<=^)|(?<=  )|(?<=\()|(?<=over ))(?:{_AGE})(?=  |$| ago|\))")
-_SETTING = re.compile(r"^\s*(?!Duration:|Age:)[A-Z][\w-]*(?: [\w()-]+)*:\s")
+_SETTING = re.compile(r"^\s*(?!Duration:|Age:)[\w./-]+(?: [\w()-]+)*:\s")
+# describe puts a value's further lines in the column of the first, as wide as the widest name.
+_COLUMN = " " * 12
 _NUMBERED = re.compile(r"<([a-z ]+)-(\d+)>")
 
 
@@ -124,7 +126,7 @@ class Normaliser:
 
     def _line(self, line: str) -> str:
         indent = line[: len(line) - len(line.lstrip())]
-        line = indent + re.sub(r" {2,}|\t+", "  ", line[len(indent) :].rstrip())
+        line = indent[: len(_COLUMN)] + re.sub(r" {2,}|\t+", "  ", line[len(indent) :].rstrip())
         if not _SETTING.match(line):
             line = _AGES.sub("<age>", line)
         line = re.sub(
@@ -140,6 +142,9 @@ class Normaliser:
             # Who wrote which field is one scenario's subject; elsewhere it would fill the files.
             if key == "managedFields" and not self._keep_owners:
                 continue
+            if key == "managedFields":
+                # Their order is that of the seconds in which they were last written.
+                inner = sorted(inner, key=lambda entry: (entry["manager"], entry["operation"]))
             if key == "metadata" and is_list:
                 inner = _without_version(inner)
             found[self.string(key)] = self._field(key, inner)
