@@ -24,9 +24,7 @@ _EVERYWHERE: list[tuple[str, bool, re.Pattern[str]]] = [
     ("uid", True, re.compile(_UUID)),
     # The runtime's own numbers; which runtime it is stays out too: pods here are processes.
     ("container", True, re.compile(r"\b[a-z-]+://[0-9a-z-]{12,}")),
-    ("image id", False, re.compile(r"(?:[\w./:-]+@)?sha256:[0-9a-f]{64}")),
-    # The runtime tells an image by its whole name, and by any of its tags.
-    ("python image", False, re.compile(r"docker\.io/library/python:3\.11(?:-slim)?(?![\w.-])")),
+    ("image id", False, re.compile(r"(?<=Image ID:  )\S+|(?:[\w./:-]+@)?sha256:[0-9a-f]{64}")),
     # Clock times, by their precision: a field with microseconds is not one with seconds.
     (
         "nano time",
@@ -72,6 +70,8 @@ _PLAIN_FIELDS = {
     "token": "token",  # a secret
     "ca.crt": "certificate",  # the cluster's own
 }
+# A runtime tells an image by its whole name, and by any of its tags.
+_IMAGE = re.compile(r"docker\.io/library/python:3\.11(?:-slim)?(?![\w.-])")
 _AGE = r"(?:\d+[dhms]){1,2}|<invalid>|<unknown>"
 # An age fills a column, or stands before "ago" and in "(x3 over 5s)". "timeout=1s" is a setting.
 _AGES = re.compile(rf"(?:(?<=^)|(?<=  )|(?<=\()|(?<=over ))(?:{_AGE})(?=  |$| ago|\))")
@@ -114,6 +114,7 @@ class Normaliser:
 
     def string(self, text: str) -> str:
         """Return one string, normalised."""
+        text = _IMAGE.sub("python:3.11-slim", text)
         for value, placeholder in self._facts:
             text = text.replace(value, placeholder)
         for kind, numbered, pattern in _EVERYWHERE:

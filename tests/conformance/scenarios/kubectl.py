@@ -217,7 +217,6 @@ def patch_label_annotate(s: Script) -> None:
     """Small changes, and those that change nothing."""
     s.quiet("POST", "configmaps", config_map("a", {"n": "1"}))
     s.kubectl('patch cm a -p \'{"data":{"n":"2"}}\'')
-    s.kubectl('patch cm a -p \'{"data":{"n":"2"}}\'')
     s.kubectl('patch cm a --type merge -p \'{"data":{"m":"3"}}\'')
     replace = '[{"op":"replace","path":"/data/n","value":"4"}]'
     s.kubectl(f"patch cm a --type json -p '{replace}'")
