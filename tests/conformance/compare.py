@@ -114,8 +114,8 @@ class Comparison:
         here = {blank(str(item[name])): item for item in new}
         there = {blank(str(item[name])): item for item in old}
         both = [key for key in there if key in here]
-        if len(both) > 1:
-            self._leaf(f"{where}[order]", both, [key for key in here if key in there])
+        if both != (order := [key for key in here if key in there]):
+            self._conflict(f"{where}[order]", both, order)
         for key, item in there.items():
             if key in here:
                 self._value(f"{where}[{key}]", item, here[key])
