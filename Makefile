@@ -13,7 +13,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint unit chaos explore notebooks run-notebooks test-cluster bench bench-cluster lock clean
+.PHONY: help lab demo test lint unit conformance chaos explore notebooks run-notebooks test-cluster bench bench-cluster lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -33,6 +33,10 @@ lint: $(READY) ## style and types
 
 unit: $(READY) ## the tests of the library
 	$(BIN)/pytest tests $(ARGS)
+
+# A KUBECONFIG of the environment does not count: a real cluster is used only when named.
+conformance: $(READY) ## the local cluster against the recording of a real one (KUBECONFIG=... : that one)
+	$(BIN)/python -m tests.conformance $(if $(filter command,$(origin KUBECONFIG)),run --kubeconfig $(KUBECONFIG),$(if $(WQLIB_CONTEXT),run,replay)) $(ARGS)
 
 explore: $(READY) ## every state of a queue of three items and two workers (some minutes)
 	$(BIN)/python tests/queue_exploration.py $(ARGS)

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import declared
-from .cluster import Cluster
+from .cluster import Cluster, kubectl_version
 from .local import local_cluster
-from .run import AT_ONCE, Score, all_scenarios, compare, record
+from .run import AT_ONCE, Recording, Score, all_scenarios, compare, record
+from .script import Scenario
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "list":
         print("\n".join(f"{s.name:40} {s.about}" for s in chosen))
         return 0
+    chosen = _playable(chosen, options.command)
     with _cluster(options) as cluster:
         if options.command == "record":
             broken = record(chosen, cluster, options.at_once)
@@ -36,6 +38,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unused = [] if len(chosen) < len(everything) else [d for d in known if d not in score.known]
     report(score, unused)
     return bool(score.failures or score.broken or unused)
+
+
+def _playable(chosen: list[Scenario], command: str) -> list[Scenario]:
+    """Leave out what this machine cannot play, and say so."""
+    recorded = [s for s in chosen if Recording.file(s.name).exists()]
+    if command == "record" or not recorded:
+        return chosen
+    kubectl = kubectl_version()
+    if kubectl and kubectl != (then := Recording.load(recorded[0].name).kubectl):
+        print(f"kubectl is {kubectl} here and was {then} when it was recorded: its texts stay out")
+    if kubectl:
+        return recorded
+    print("kubectl is not on PATH: scenarios that need it stay out")
+    return [s for s in recorded if not Recording.load(s.name).needs_kubectl]
 
 
 def report(score: Score, unused: Sequence[declared.Declaration] = ()) -> None:

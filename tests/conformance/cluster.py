@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shlex
@@ -138,6 +139,7 @@ class Cluster:
         )
 
 
+@functools.cache
 def kubectl_version() -> str:
     """Return the version of the kubectl on PATH as "1.32", or "" if there is none."""
     program = shutil.which("kubectl")

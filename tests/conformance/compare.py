@@ -8,7 +8,7 @@ only the cluster has it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +69,7 @@ class Comparison:
         elif isinstance(old, list) and isinstance(new, list) and (old or new):
             self._lists(where, old, new)
         elif _is_output(where) and isinstance(old, str) and isinstance(new, str):
-            self._texts(where, old, new)
+            self._lines(old.split("\n"), new.split("\n"), _line_name(where))
         elif isinstance(old, dict | list) or isinstance(new, dict | list):
             self._unlike(where, old, new)
         else:
@@ -98,6 +98,9 @@ class Comparison:
 
     def _lists(self, where: str, old: list[Any], new: list[Any]) -> None:
         name = next((n for n in _NAMES if _named(old, n) and _named(new, n)), None)
+        if len(old) != len(new) and all(isinstance(item, str) for item in [*old, *new]):
+            self._lines(old, new, lambda line: f"{where}[{line}]")
+            return
         if name is None:
             for number in range(max(len(old), len(new))):
                 inner = f"{where}[{number}]"
@@ -111,8 +114,8 @@ class Comparison:
         here = {blank(str(item[name])): item for item in new}
         there = {blank(str(item[name])): item for item in old}
         both = [key for key in there if key in here]
-        if len(both) > 1:
-            self._leaf(f"{where}[order]", both, [key for key in here if key in there])
+        if both != (order := [key for key in here if key in there]):
+            self._conflict(f"{where}[order]", both, order)
         for key, item in there.items():
             if key in here:
                 self._value(f"{where}[{key}]", item, here[key])
@@ -122,32 +125,31 @@ class Comparison:
             if key not in there:
                 self._only("extra", f"{where}[{key}]", item)
 
-    def _texts(self, where: str, old: str, new: str) -> None:
-        """Compare two outputs line by line; a line that only one has moves no other."""
-        olds, news = old.split("\n"), new.split("\n")
+    def _lines(self, olds: list[str], news: list[str], name: Callable[[str], str]) -> None:
+        """Compare line by line; a line that only one has moves no other."""
         matcher = difflib.SequenceMatcher(
             None, [blank(line) for line in olds], [blank(line) for line in news], autojunk=False
         )
         for tag, i, i_end, j, j_end in matcher.get_opcodes():
             if tag == "equal":
                 for a, b in zip(olds[i:i_end], news[j:j_end], strict=True):
-                    self._leaf(f"{where}: {a.strip()}", a, b)
+                    self._leaf(name(a), a, b)
             else:
-                self._changed(where, olds[i:i_end], news[j:j_end])
+                self._changed(olds[i:i_end], news[j:j_end], name)
 
-    def _changed(self, where: str, olds: list[str], news: list[str]) -> None:
+    def _changed(self, olds: list[str], news: list[str], name: Callable[[str], str]) -> None:
         left = list(news)
         for line in olds:
             other = next((n for n in left if _head(n) == _head(line)), None)
             if other is None and len(olds) == len(news) == 1:
                 other = left[0]
             if other is None:
-                self._only("gap", f"{where}: {line.strip()}", line)
+                self._single("gap", name(line), line)
             else:
                 left.remove(other)
-                self._leaf(f"{where}: {line.strip()}", line, other)
+                self._leaf(name(line), line, other)
         for line in left:
-            self._only("extra", f"{where}: {line.strip()}", line)
+            self._single("extra", name(line), line)
 
     def _leaf(self, where: str, old: Any, new: Any) -> None:
         if type(old) is not type(new) or not self._same(old, new):
@@ -174,8 +176,11 @@ class Comparison:
 
     def _only(self, kind: str, where: str, value: Any) -> None:
         for path, leaf in leaves(where, value):
-            old, new = (leaf, None) if kind == "gap" else (None, leaf)
-            self.differences.append(Difference(kind, path, old, new))
+            self._single(kind, path, leaf)
+
+    def _single(self, kind: str, where: str, leaf: Any) -> None:
+        old, new = (leaf, None) if kind == "gap" else (None, leaf)
+        self.differences.append(Difference(kind, where, old, new))
 
 
 def leaves(where: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -188,13 +193,17 @@ def leaves(where: str, value: Any) -> Iterator[tuple[str, Any]]:
         for number, inner in enumerate(value):
             yield from leaves(f"{where}[{inner[name] if name else number}]", inner)
     elif _is_output(where) and isinstance(value, str):
-        yield from ((f"{where}: {line.strip()}", line) for line in value.split("\n"))
+        yield from ((_line_name(where)(line), line) for line in value.split("\n"))
     else:
         yield where, value
 
 
 def _below(where: str, key: str) -> str:
     return f"{where}{key}" if where.endswith(" | ") else f"{where}.{key}"
+
+
+def _line_name(where: str) -> Callable[[str], str]:
+    return lambda line: f"{where}: {line.strip()}"
 
 
 def _is_output(where: str) -> bool:

@@ -24,9 +24,7 @@ _EVERYWHERE: list[tuple[str, bool, re.Pattern[str]]] = [
     ("uid", True, re.compile(_UUID)),
     # The runtime's own numbers; which runtime it is stays out too: pods here are processes.
     ("container", True, re.compile(r"\b[a-z-]+://[0-9a-z-]{12,}")),
-    ("image id", False, re.compile(r"(?:[\w./:-]+@)?sha256:[0-9a-f]{64}")),
-    # The runtime tells an image by its whole name, and by any of its tags.
-    ("python image", False, re.compile(r"docker\.io/library/python:3\.11(?:-slim)?(?![\w.-])")),
+    ("image id", False, re.compile(r"(?<=Image ID:  )\S+|(?:[\w./:-]+@)?sha256:[0-9a-f]{64}")),
     # Clock times, by their precision: a field with microseconds is not one with seconds.
     (
         "nano time",
@@ -72,10 +70,14 @@ _PLAIN_FIELDS = {
     "token": "token",  # a secret
     "ca.crt": "certificate",  # the cluster's own
 }
+# A runtime tells an image by its whole name, and by any of its tags.
+_IMAGE = re.compile(r"docker\.io/library/python:3\.11(?:-slim)?(?![\w.-])")
 _AGE = r"(?:\d+[dhms]){1,2}|<invalid>|<unknown>"
 # An age fills a column, or stands before "ago" and in "(x3 over 5s)". "timeout=1s" is a setting.
 _AGES = re.compile(rf"(?:(?<=^)|(?<=  )|(?<=\()|(?<=over ))(?:{_AGE})(?=  |$| ago|\))")
-_SETTING = re.compile(r"^\s*(?!Duration:|Age:)[A-Z][\w-]*(?: [\w()-]+)*:\s")
+_SETTING = re.compile(r"^\s*(?!Duration:|Age:)[\w./-]+(?: [\w()-]+)*:\s")
+# describe puts a value's further lines in the column of the first, as wide as the widest name.
+_COLUMN = " " * 12
 _NUMBERED = re.compile(r"<([a-z ]+)-(\d+)>")
 
 
@@ -112,6 +114,7 @@ class Normaliser:
 
     def string(self, text: str) -> str:
         """Return one string, normalised."""
+        text = _IMAGE.sub("python:3.11-slim", text)
         for value, placeholder in self._facts:
             text = text.replace(value, placeholder)
         for kind, numbered, pattern in _EVERYWHERE:
@@ -124,7 +127,7 @@ class Normaliser:
 
     def _line(self, line: str) -> str:
         indent = line[: len(line) - len(line.lstrip())]
-        line = indent + re.sub(r" {2,}|\t+", "  ", line[len(indent) :].rstrip())
+        line = indent[: len(_COLUMN)] + re.sub(r" {2,}|\t+", "  ", line[len(indent) :].rstrip())
         if not _SETTING.match(line):
             line = _AGES.sub("<age>", line)
         line = re.sub(
@@ -140,6 +143,9 @@ class Normaliser:
             # Who wrote which field is one scenario's subject; elsewhere it would fill the files.
             if key == "managedFields" and not self._keep_owners:
                 continue
+            if key == "managedFields":
+                # Their order is that of the seconds in which they were last written.
+                inner = sorted(inner, key=lambda entry: (entry["manager"], entry["operation"]))
             if key == "metadata" and is_list:
                 inner = _without_version(inner)
             found[self.string(key)] = self._field(key, inner)

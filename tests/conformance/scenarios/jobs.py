@@ -61,15 +61,17 @@ def a_work_queue(s: Script) -> None:
 @scenario
 def a_work_queue_is_not_refilled(s: Script) -> None:
     """After the first success no pod is replaced, though the others still run."""
-    script = "mkdir /tmp/wq-{ns} 2>/dev/null && sleep 1 || sleep 6; exit 0"
-    shared = {"volumes": [{"name": "tmp", "hostPath": {"path": "/tmp"}}]}
-    mount = {"volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]}
-    pods = {**shared, "container": mount}
-    s.quiet("POST", "jobs", job("wq", "sh", "-c", script, pod=pods, parallelism=2))
+    go = "/tmp/go-$HOSTNAME"
+    script = f"until test -f {go}; do sleep 0.1; done; rm {go}"
+    s.quiet("POST", "jobs", job("wq", "sh", "-c", script, parallelism=2))
+    s.until("pods", "items.*.status.phase", ["Running", "Running"])
+    first, second = (one["metadata"]["name"] for one in s.quiet("GET", "pods")["items"])
+    s.kubectl(f"exec {first} -- sh -c 'touch {go}'")
     s.until("jobs/wq", "status.succeeded", 1)
     s.get("jobs/wq", show=_COUNTS)
     s.pause(1)
     s.get("jobs/wq", show=(*_COUNTS, "status.conditions"))
+    s.kubectl(f"exec {second} -- sh -c 'touch {go}'")
     _until_over(s, "wq")
     s.get("jobs/wq", show=(*_COUNTS, "status.conditions"))
 
@@ -124,7 +126,7 @@ def backoff_limit_on_failure(s: Script) -> None:
     """restartPolicy OnFailure: the restarts count, and the pod goes with the failure."""
     s.quiet("POST", "jobs", job("bad", "false", backoffLimit=1, pod={"restartPolicy": "OnFailure"}))
     _until_over(s, "bad", "Failed")
-    s.get("jobs/bad", show=("status",))
+    s.get("jobs/bad", show=("status.conditions",))
     s.kubectl("get jobs")
 
 
@@ -155,16 +157,16 @@ def more_and_fewer_workers(s: Script) -> None:
     s.until("jobs/wq", "status.active", 1)
     s.patch("jobs/wq", {"spec": {"parallelism": 3}}, show=("spec.parallelism",))
     s.until("jobs/wq", "status.active", 3)
-    s.get("jobs/wq", show=("status",))
+    s.get("jobs/wq", show=("status.active", "status.succeeded", "status.conditions"))
     s.patch("jobs/wq", {"spec": {"parallelism": 1}}, "strategic", show=("spec.parallelism",))
     s.until("jobs/wq", "status.active", 1)
     s.until("pods", "items", lambda items: len(items) == 1)
-    s.get("jobs/wq", show=("status",))
+    s.get("jobs/wq", show=("status.active", "status.succeeded", "status.conditions"))
     about = _until_told(s, "wq", 5)
     s.kubectl(f"get events --field-selector {about}", sort=True)
     s.kubectl('patch job wq -p \'{"spec":{"parallelism":0}}\'')
     s.until("pods", "items", lambda items: not items)
-    s.get("jobs/wq", show=("status",))
+    s.get("jobs/wq", show=("status.active", "status.succeeded", "status.conditions"))
     s.get("jobs/wq/scale")
 
 
