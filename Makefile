@@ -31,8 +31,9 @@ lint: $(READY) ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Most tests wait most of the time, so as many run at once as there are cores, up to four.
 unit: $(READY) ## the tests of the library
-	$(BIN)/pytest tests $(ARGS)
+	$(BIN)/pytest tests -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 # A KUBECONFIG of the environment does not count: a real cluster is used only when named.
 conformance: $(READY) ## the local cluster against the recording of a real one (KUBECONFIG=... : that one)
