@@ -264,7 +264,7 @@ def _node() -> Obj:
             "annotations": {
                 "wqlib.local/what-this-is": (
                     "a stand-in for one machine: pods are plain processes, without isolation,"
-                    " limits or a network of their own"
+                    " CPU limits or a network of their own"
                 )
             },
         },
