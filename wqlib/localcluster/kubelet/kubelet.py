@@ -91,7 +91,6 @@ class Kubelet:
 
     def forget(self, worker: PodWorker) -> None:
         """The pod is over and gone: remove its files."""
-        worker.volumes.close()
         self.workers.pop(worker.pod["metadata"]["uid"], None)
         remove_tree(worker.folder)
 
