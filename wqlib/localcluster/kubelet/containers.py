@@ -74,7 +74,7 @@ class Container:
     @property
     def last_words_path(self) -> Path:
         """The file that stands for `terminationMessagePath`."""
-        return self.folder / f"{self.name}.last-words"
+        return self.folder / f"{self.name}-last-words"
 
     def wait_for(self, reason: str, message: str = "") -> None:
         """Show that the container waits, and why."""
@@ -113,7 +113,7 @@ class Container:
 
     def log_path(self, run: int) -> Path:
         """Return where the log of the container's n-th run lies."""
-        return self.folder / f"{self.name}.{run}.log"
+        return self.folder / f"{self.name}-{run}.log"
 
     def launch(self, processes: Processes, argv: list[str]) -> Process:
         """Start the program; its state is `running` then.

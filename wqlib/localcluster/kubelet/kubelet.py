@@ -91,6 +91,7 @@ class Kubelet:
 
     def forget(self, worker: PodWorker) -> None:
         """The pod is over and gone: remove its files."""
+        worker.volumes.close()
         self.workers.pop(worker.pod["metadata"]["uid"], None)
         remove_tree(worker.folder)
 
@@ -263,7 +264,7 @@ def _node() -> Obj:
             "annotations": {
                 "wqlib.local/what-this-is": (
                     "a stand-in for one machine: pods are plain processes, without isolation,"
-                    " CPU limits or a network of their own"
+                    " limits or a network of their own"
                 )
             },
         },
