@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError
+from wqlib.localcluster.apimachinery.profile import Profile
+from wqlib.localcluster.kubelet import podenv
 from wqlib.localcluster.kubelet.podenv import (
     ConfigError,
     Resolver,
@@ -84,6 +86,49 @@ def test_values_come_from_secrets_configmaps_and_the_pod_itself() -> None:
 def test_what_is_missing_is_named(source: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
         _resolve({"env": [{"name": "X", "valueFrom": source}]})
+
+
+@pytest.mark.parametrize(
+    ("resource", "divisor", "value"),
+    [
+        ("limits.cpu", None, "1"),
+        ("limits.cpu", "1m", "300"),
+        ("limits.cpu", "100m", "3"),
+        ("requests.cpu", "1m", "0"),
+        ("limits.memory", "1Mi", "96"),
+        ("limits.ephemeral-storage", "1Gi", "7"),
+        ("limits.memory", "0", "100000000"),
+    ],
+)
+def test_resources_are_rounded_up_and_the_node_is_the_limit_of_the_unlimited(
+    resource: str, divisor: str | None, value: str
+) -> None:
+    reference = {"resource": resource, **({"divisor": divisor} if divisor else {})}
+    container = {"resources": {"limits": {"cpu": "300m", "memory": "100M"}}}
+    room = {"ephemeral-storage": "6500Mi"}
+    resolver = Resolver(POD, "127.9.0.1", "127.0.0.1", _fetch, room)
+    assert resolver.resource(reference, container) == value
+
+
+def test_old_kubelets_leave_out_what_is_no_name_of_a_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fetch(plural: str, namespace: str, name: str) -> dict[str, Any]:
+        return {"data": {"1bad": "x", "good": "y"}}
+
+    source = {"envFrom": [{"configMapRef": {"name": "there"}}]}
+
+    def resolved() -> tuple[dict[str, str], list[str]]:
+        resolver = Resolver(POD, "127.9.0.1", "127.0.0.1", fetch)
+        return asyncio.run(resolver.resolve(source, {})), resolver.skipped
+
+    assert resolved() == ({"1bad": "x", "good": "y"}, [])
+    monkeypatch.setattr(podenv, "profile", lambda: Profile(20, 0.0))
+    message = (
+        "Keys [1bad] from the EnvFrom configMap n/there were skipped since they are considered"
+        " invalid environment variable names."
+    )
+    assert resolved() == ({"good": "y"}, [message])
 
 
 def test_services_become_variables_of_both_kinds() -> None:

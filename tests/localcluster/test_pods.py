@@ -350,6 +350,14 @@ def test_memory_of_children_counts_and_threads_may_have_their_stacks(local: Loca
     _phase(local, ns, "Succeeded", "q")
 
 
+@pytest.mark.usefixtures("redis_server")
+def test_redis_lives_within_a_small_limit(local: Local, ns: str) -> None:
+    probe = {"tcpSocket": {"port": 6379}, "periodSeconds": 1}
+    limits = {"resources": {"limits": {"memory": "32Mi"}}, "readinessProbe": probe}
+    _create(local, ns, pod("p", image="redis:7", container=limits))
+    wait_until(lambda: [s for s in _read(local, ns).status.container_statuses or [] if s.ready])
+
+
 def test_limits_that_are_not_enforced_are_said_to_be_so(local: Local, ns: str) -> None:
     limits = {"resources": {"limits": {"cpu": "100m", "memory": "64Mi"}}}
     _create(local, ns, pod("p", "true", container=limits))

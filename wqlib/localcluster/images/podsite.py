@@ -32,7 +32,7 @@ def full_name(host: str, namespace: str) -> str:
 
 def look_up(host: object) -> tuple[str, dict[str, str]] | None:
     """Return the address and the moved ports of the Service with that name, if there is one."""
-    if isinstance(host, bytes | bytearray):
+    if isinstance(host, (bytes, bytearray)):
         host = bytes(host).decode("ascii", "replace")
     if not isinstance(host, str) or not host or ":" in host:
         return None

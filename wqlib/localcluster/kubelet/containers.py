@@ -76,7 +76,7 @@ class Container:
     @property
     def last_words_path(self) -> Path:
         """The file that stands for `terminationMessagePath`."""
-        return self.folder / "last-words" / self.name
+        return self.folder / f"{self.name}-last-words"
 
     def wait_for(self, reason: str, message: str = "") -> None:
         """Show that the container waits, and why."""
@@ -126,9 +126,8 @@ class Container:
         self.identifier = f"process://{secrets.token_hex(32)}"
         self.check(argv)
         self.out_of_memory = False
-        self.last_words_path.parent.mkdir(parents=True, exist_ok=True)
-        self.last_words_path.unlink(missing_ok=True)
-        self.last_words_path.touch(0o600)
+        if self.restarts:
+            self.last_words_path.unlink(missing_ok=True)
         self.log = LogWriter(self.log_path(self.restarts))
         console = self.console = Console(self.spec, self.log)
         process = None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wqlib.localcluster.kubelet.podworker import PodWorker
 
 _ENFORCED = sys.platform == "linux"
-_RELAXED_SECONDS, _WATCHFUL_SECONDS = 0.5, 0.1
+_RELAXED_SECONDS, _WATCHFUL_SECONDS = 1.0, 0.1
 # How far above the limit a process may get before its next request for memory fails.
 _MARGIN_BYTES = 256 << 20
 _PAGE = resource.getpagesize()

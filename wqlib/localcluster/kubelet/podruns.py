@@ -44,8 +44,6 @@ async def keep(worker: PodWorker, container: Container) -> bool:
         if "terminated" in container.state:
             container.last_state = container.state
         container.restarts += 1
-    if "waiting" in container.state and worker.stopping.is_set() and worker.initialized:
-        container.lost()
     return False
 
 

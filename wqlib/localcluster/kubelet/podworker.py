@@ -201,10 +201,15 @@ class PodWorker:
             self.signal(signal.SIGKILL)
         finally:
             self.over = True
+            self.volumes.close()
             for task in list(self._tasks):
                 task.cancel()
             if self._alarm is not None:
                 self._alarm.cancel()
+        for container in self.main:
+            begun = self.initialized or not self.init
+            if begun and self.stopping.is_set() and "waiting" in container.state:
+                container.lost()
         self.publish()
         self._outbox.put_nowait(None)
         await sender

@@ -114,7 +114,7 @@ class Volumes:
 
     def refresh(self) -> None:
         """Bring the volumes up to date, soon."""
-        if self._written:
+        if self._written and not self.worker.over:
             self.worker.background(self._refresh())
 
     async def _refresh(self) -> None:
