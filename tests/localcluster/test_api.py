@@ -453,22 +453,6 @@ def test_what_is_not_enforced_is_stored(
     assert local.request("GET", path.format(ns) + "/x").code == 200
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"completionMode": "Indexed", "completions": 2},
-        {"podFailurePolicy": {"rules": []}},
-        {"backoffLimitPerIndex": 1},
-    ],
-)
-def test_what_the_job_controller_cannot_do_yet_is_refused(
-    local: Local, ns: str, change: dict[str, Any]
-) -> None:
-    body = job("j", "true", **change)
-    reply = local.request("POST", f"/apis/batch/v1/namespaces/{ns}/jobs", body)
-    assert reply.code == 422
-
-
 def test_the_schema_says_that_the_server_checks_fields(local: Local) -> None:
     listed = local.request("GET", "/openapi/v3").json["paths"]
     path = listed["apis/batch/v1"]["serverRelativeURL"].partition("?")[0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+
 from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.jsontypes import Obj, format_time, parse_time
 from wqlib.localcluster.apimachinery.resources import Resource
 
 
@@ -30,8 +32,8 @@ def propagate(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
     if policy not in ("Orphan", "Background", "Foreground"):
         supported = '"Foreground", "Background", "Orphan", "nil"'
         cause = {
-            "reason": "FieldValueInvalid",
-            "message": f'Invalid value: "{policy}": needs to be one of {supported}',
+            "reason": "FieldValueNotSupported",
+            "message": f'Unsupported value: "{policy}": supported values: {supported}',
             "field": "propagationPolicy",
         }
         raise apierrors.invalid("DeleteOptions", "meta.k8s.io", "", [cause])
@@ -48,6 +50,15 @@ def propagate(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
     else:
         metadata.pop("finalizers", None)
     return finalizers
+
+
+def end_time(metadata: Obj, grace: int) -> str:
+    """Return when the object is to be gone, `grace` seconds after its deletion was asked for."""
+    asked = datetime.datetime.now(datetime.UTC)
+    if metadata.get("deletionTimestamp"):
+        earlier = metadata.get("deletionGracePeriodSeconds") or 0
+        asked = parse_time(metadata["deletionTimestamp"]) - datetime.timedelta(seconds=earlier)
+    return format_time(asked + datetime.timedelta(seconds=grace))
 
 
 def grace_seconds(pod: Obj, options: Obj) -> int:
