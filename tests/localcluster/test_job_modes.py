@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiException
 
-from wqlib.localcluster.controllers import jobindexes
+from wqlib.localcluster.controllers import jobindexes, jobpolicy
 
 from .conftest import Local, job, wait_until
 
@@ -151,6 +151,20 @@ def test_failures_can_be_ignored(
     local.batch.create_namespaced_job(ns, body)
     assert _end(local, ns).type == ends
     assert _status(local, ns).failed == failed
+
+
+@pytest.mark.parametrize(
+    ("status", "action"), [("True", "Ignore"), ("False", "Count"), (None, "Count")]
+)
+def test_a_rule_can_look_at_the_conditions_of_a_pod(status: str | None, action: str) -> None:
+    rule = _policy("Ignore", onPodConditions=[{"type": "DisruptionTarget", "status": "True"}])
+    conditions = [{"type": "DisruptionTarget", "status": status}] if status else []
+    pod = {
+        "metadata": {"namespace": "default", "name": "p"},
+        "status": {"phase": "Failed", "conditions": conditions},
+    }
+    spec = {"podFailurePolicy": rule, "completionMode": "NonIndexed"}
+    assert jobpolicy.verdict({"spec": spec}, pod).action == action
 
 
 def test_suspending_sends_the_pods_away_and_resuming_starts_the_clock_anew(
