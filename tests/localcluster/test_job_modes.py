@@ -201,6 +201,31 @@ def test_a_pod_can_be_replaced_only_once_it_has_ended(local: Local, ns: str) -> 
     assert second.metadata.name != first.metadata.name
 
 
+def test_a_job_with_a_selector_of_its_own_takes_over_orphaned_pods(local: Local, ns: str) -> None:
+    created = local.batch.create_namespaced_job(ns, job("old", "sleep", "60", parallelism=2))
+    wait_until(lambda: _status(local, ns, "old").ready == 2)
+    local.batch.delete_namespaced_job("old", ns, propagation_policy="Orphan")
+    wait_until(lambda: not local.batch.list_namespaced_job(ns).items)
+    labels = {"batch.kubernetes.io/controller-uid": created.metadata.uid}
+    body = job("new", "sleep", "60", parallelism=2, manualSelector=True)
+    body["spec"]["selector"] = {"matchLabels": labels}
+    body["spec"]["template"]["metadata"] = {"labels": labels}
+    uid = local.batch.create_namespaced_job(ns, body).metadata.uid
+    wait_until(lambda: _status(local, ns, "new").ready == 2)
+    pods = _pods(local, ns, "old")
+    assert [pod.metadata.owner_references[0].uid for pod in pods] == [uid, uid]
+    # A pod that changes its labels is a pod of the Job no more, and is replaced.
+    path = {"metadata": {"labels": {"batch.kubernetes.io/controller-uid": "free"}}}
+    local.core.patch_namespaced_pod(pods[0].metadata.name, ns, path)
+
+    def is_free() -> bool:
+        found = local.core.read_namespaced_pod(pods[0].metadata.name, ns).metadata
+        return not found.owner_references and not found.finalizers
+
+    wait_until(is_free)
+    wait_until(lambda: len(local.core.list_namespaced_pod(ns).items) == 3)
+
+
 def test_parallelism_zero_is_a_pause(local: Local, ns: str) -> None:
     local.batch.create_namespaced_job(ns, job("j", "true", parallelism=0))
     wait_until(lambda: _status(local, ns).start_time)
