@@ -256,6 +256,8 @@ def test_kubectl_rolls_out_back_and_anew(
 
 def test_the_scale_of_a_replica_set(local: Local, ns: str, apps: Any) -> None:
     apps.create_namespaced_replica_set(ns, _manifest(kind="ReplicaSet", replicas=1))
+    # From then on nobody else writes it.
+    wait_until(lambda: apps.read_namespaced_replica_set("web", ns).status.available_replicas)
     scale = apps.read_namespaced_replica_set_scale("web", ns)
     assert (scale.api_version, scale.kind, scale.spec.replicas) == ("autoscaling/v1", "Scale", 1)
     assert scale.status.selector == "app=web"
