@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -329,34 +328,6 @@ def test_orphans_stay_and_are_adopted_again(local: Local, ns: str, apps: Any) ->
     wait_until(lambda: _sets(apps, ns)[0].metadata.owner_references)
     _rolled_out(apps, ns)
     assert {pod.metadata.uid for pod in local.core.list_namespaced_pod(ns).items} == pods
-
-
-def test_a_dependent_of_two_owners_outlives_one(local: Local, ns: str) -> None:
-    owners = [
-        local.core.create_namespaced_config_map(ns, {"metadata": {"name": name}}).metadata
-        for name in ("one", "two")
-    ]
-    references = [
-        {"apiVersion": "v1", "kind": "ConfigMap", "name": owner.name, "uid": owner.uid}
-        for owner in owners
-    ]
-    body = {"metadata": {"name": "child", "ownerReferences": references}}
-    local.core.create_namespaced_config_map(ns, body)
-
-    def left() -> list[str]:
-        found = local.core.read_namespaced_config_map("child", ns).metadata
-        return [reference.name for reference in found.owner_references or []]
-
-    time.sleep(0.1)
-    local.core.delete_namespaced_config_map("one", ns)
-    wait_until(lambda: left() == ["two"])
-    local.core.delete_namespaced_config_map("two", ns)
-    wait_until(
-        lambda: (
-            "child"
-            not in [m.metadata.name for m in local.core.list_namespaced_config_map(ns).items]
-        )
-    )
 
 
 @pytest.mark.parametrize(

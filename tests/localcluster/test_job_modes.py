@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiException
 
-from wqlib.localcluster.controllers import jobindexes
+from wqlib.localcluster.controllers import jobindexes, jobpolicy
 
 from .conftest import Local, job, wait_until
 
@@ -153,6 +153,20 @@ def test_failures_can_be_ignored(
     assert _status(local, ns).failed == failed
 
 
+@pytest.mark.parametrize(
+    ("status", "action"), [("True", "Ignore"), ("False", "Count"), (None, "Count")]
+)
+def test_a_rule_can_look_at_the_conditions_of_a_pod(status: str | None, action: str) -> None:
+    rule = _policy("Ignore", onPodConditions=[{"type": "DisruptionTarget", "status": "True"}])
+    conditions = [{"type": "DisruptionTarget", "status": status}] if status else []
+    pod = {
+        "metadata": {"namespace": "default", "name": "p"},
+        "status": {"phase": "Failed", "conditions": conditions},
+    }
+    spec = {"podFailurePolicy": rule, "completionMode": "NonIndexed"}
+    assert jobpolicy.verdict({"spec": spec}, pod).action == action
+
+
 def test_suspending_sends_the_pods_away_and_resuming_starts_the_clock_anew(
     local: Local, ns: str
 ) -> None:
@@ -185,6 +199,31 @@ def test_a_pod_can_be_replaced_only_once_it_has_ended(local: Local, ns: str) -> 
     assert _status(local, ns).failed == 1
     (second,) = _pods(local, ns)
     assert second.metadata.name != first.metadata.name
+
+
+def test_a_job_with_a_selector_of_its_own_takes_over_orphaned_pods(local: Local, ns: str) -> None:
+    created = local.batch.create_namespaced_job(ns, job("old", "sleep", "60", parallelism=2))
+    wait_until(lambda: _status(local, ns, "old").ready == 2)
+    local.batch.delete_namespaced_job("old", ns, propagation_policy="Orphan")
+    wait_until(lambda: not local.batch.list_namespaced_job(ns).items)
+    labels = {"batch.kubernetes.io/controller-uid": created.metadata.uid}
+    body = job("new", "sleep", "60", parallelism=2, manualSelector=True)
+    body["spec"]["selector"] = {"matchLabels": labels}
+    body["spec"]["template"]["metadata"] = {"labels": labels}
+    uid = local.batch.create_namespaced_job(ns, body).metadata.uid
+    wait_until(lambda: _status(local, ns, "new").ready == 2)
+    pods = _pods(local, ns, "old")
+    assert [pod.metadata.owner_references[0].uid for pod in pods] == [uid, uid]
+    # A pod that changes its labels is a pod of the Job no more, and is replaced.
+    path = {"metadata": {"labels": {"batch.kubernetes.io/controller-uid": "free"}}}
+    local.core.patch_namespaced_pod(pods[0].metadata.name, ns, path)
+
+    def is_free() -> bool:
+        found = local.core.read_namespaced_pod(pods[0].metadata.name, ns).metadata
+        return not found.owner_references and not found.finalizers
+
+    wait_until(is_free)
+    wait_until(lambda: len(local.core.list_namespaced_pod(ns).items) == 3)
 
 
 def test_parallelism_zero_is_a_pause(local: Local, ns: str) -> None:

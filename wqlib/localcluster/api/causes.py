@@ -53,10 +53,12 @@ def _shown(value: Any) -> str:
 
 
 def shown_selector(selector: Obj | None) -> Any:
-    """Return a selector as the server shows it."""
+    """Return a selector as the server shows it; a missing one is the text "null"."""
+    if selector is None:
+        return "null"
     if profile().modern:
         return selector
-    labels = _go_map((selector or {}).get("matchLabels"))
+    labels = _go_map(selector.get("matchLabels"))
     rest = "MatchExpressions:[]v1.LabelSelectorRequirement(nil)"
     return Bare(f"v1.LabelSelector{{MatchLabels:{labels}, {rest}}}")
 

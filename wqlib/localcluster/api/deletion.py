@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+
 from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.jsontypes import Obj, format_time, parse_time
 from wqlib.localcluster.apimachinery.resources import Resource
 
 
@@ -60,6 +62,15 @@ def propagate(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
     else:
         metadata.pop("finalizers", None)
     return finalizers
+
+
+def end_time(metadata: Obj, grace: int) -> str:
+    """Return when the object is to be gone, `grace` seconds after its deletion was asked for."""
+    asked = datetime.datetime.now(datetime.UTC)
+    if metadata.get("deletionTimestamp"):
+        earlier = metadata.get("deletionGracePeriodSeconds") or 0
+        asked = parse_time(metadata["deletionTimestamp"]) - datetime.timedelta(seconds=earlier)
+    return format_time(asked + datetime.timedelta(seconds=grace))
 
 
 def grace_seconds(pod: Obj, options: Obj) -> int:

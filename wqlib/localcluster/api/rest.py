@@ -180,7 +180,7 @@ class Rest:
             return last, True
         earlier = metadata.get("deletionGracePeriodSeconds")
         if not metadata.get("deletionTimestamp") or (earlier or 0) > grace:
-            metadata["deletionTimestamp"] = now()
+            metadata["deletionTimestamp"] = deletion.end_time(metadata, grace)
             metadata["deletionGracePeriodSeconds"] = grace
             if metadata.get("generation") and not old["metadata"].get("deletionTimestamp"):
                 metadata["generation"] += 1

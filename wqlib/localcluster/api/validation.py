@@ -81,6 +81,21 @@ def _metadata(kind: str, metadata: Obj, causes: Causes) -> None:
         if not valid_key(key.lower()):
             causes.invalid("metadata.annotations", key, NAME_RULE)
 
+    _owners(metadata.get("ownerReferences") or [], causes)
+
+
+def _owners(references: list[Obj], causes: Causes) -> None:
+    at = "metadata.ownerReferences"
+    for reference in references:
+        for name, word in (("apiVersion", "version"), ("kind", "kind"), ("name", "name"),
+                           ("uid", "uid")):  # fmt: skip
+            if not reference.get(name):
+                causes.invalid(f"{at}.{name}", "", f"{word} must not be empty")
+    controllers = [str(r.get("name")) for r in references if r.get("controller")]
+    if len(controllers) > 1:
+        why = 'Only one reference can have Controller set to true. Found "true" in references for'
+        causes.invalid(at, references, f"{why} {' and '.join(controllers[:2])}")
+
 
 def _labels(found: Obj | None, at: str, causes: Causes) -> None:
     for key, value in sorted((found or {}).items(), key=str):

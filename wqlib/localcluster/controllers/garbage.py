@@ -47,11 +47,14 @@ class Garbage:
                 self._look_at_owner(reference["uid"])
             return
         references = metadata.get("ownerReferences") or []
+        before = (old["metadata"].get("ownerReferences") or []) if old else []
+        for lost in {r["uid"] for r in before} - {r["uid"] for r in references}:
+            self._look_at_owner(lost)
         if metadata.get("deletionTimestamp"):
             self._note(obj)
             for reference in references:
                 self._look_at_owner(reference["uid"])
-        elif references and (old is None or old["metadata"].get("ownerReferences") != references):
+        elif references and (before != references or metadata["uid"] not in self._kinds):
             self._note(obj)
 
     def _remember_gone(self, uid: str) -> None:
@@ -128,7 +131,10 @@ class Garbage:
         """Ask the API itself: the cache may not have seen a new owner yet."""
         for reference in references:
             resource = resources.find_kind(reference["apiVersion"], reference["kind"])
-            if resource is None or reference["uid"] in self._gone:
+            if resource is None:
+                # Nobody can tell whether an owner of an unknown kind is there.
+                return False
+            if reference["uid"] in self._gone:
                 continue
             namespace = obj["metadata"].get("namespace", "") if resource.namespaced else ""
             try:

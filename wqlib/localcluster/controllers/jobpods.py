@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.jsontypes import Obj, owner_reference
+from wqlib.localcluster.apimachinery.selectors import labels, match_labels
 from wqlib.localcluster.controllers import jobindexes, jobpolicy
-from wqlib.localcluster.controllers.jobrules import FINALIZER
+from wqlib.localcluster.controllers.jobrules import FINALIZER, has_finalizer
 from wqlib.localcluster.controllers.podcontrol import PodControl
 
 
@@ -19,6 +20,30 @@ class JobPods:
     def of(self, job: Obj) -> list[Obj]:
         """Return all pods of the Job, those that have ended too."""
         return self.control.owned.controlled_by(job)
+
+    async def claim(self, job: Obj, *, counted: bool = True) -> list[Obj]:
+        """Return the Job's pods; adopt those that match and let go of those that do not.
+
+        Args:
+            counted: adopted pods get the finalizer, so that their end is counted.
+        """
+        mine, metadata = self.of(job), job["metadata"]
+        strangers = [pod for pod in mine if not self.selects(job, pod)]
+        await self.control.patch(strangers, lambda pod: _without_owner(pod, metadata["uid"]))
+        free = self.control.owned.uncontrolled(metadata["namespace"])
+        adopted: list[Obj] = []
+        if not metadata.get("deletionTimestamp"):
+            adopted = [p for p in free if self.selects(job, p) and _stays(p)]
+        taken: Obj = {"ownerReferences": [owner_reference(job)]}
+        if counted:
+            taken["finalizers"] = [FINALIZER]
+        await self.control.patch(adopted, lambda _pod: taken)
+        return [pod for pod in self.of(job) if self.selects(job, pod)]
+
+    @staticmethod
+    def selects(job: Obj, pod: Obj) -> bool:
+        """Tell whether the Job's selector matches the pod."""
+        return match_labels(job["spec"]["selector"], labels(pod))
 
     async def create(self, job: Obj, templates: list[Obj]) -> list[Obj]:
         """Create pods for the Job."""
@@ -37,6 +62,18 @@ class JobPods:
         """Take the Job's finalizer off: nobody has to count these pods any more."""
         change = {"$deleteFromPrimitiveList/finalizers": [FINALIZER]}
         await self.control.patch(pods, lambda _pod: change)
+
+
+def _stays(pod: Obj) -> bool:
+    return not pod["metadata"].get("deletionTimestamp")
+
+
+def _without_owner(pod: Obj, uid: str) -> Obj:
+    """Return the change by which a pod stops belonging to a Job."""
+    change: Obj = {"ownerReferences": [{"$patch": "delete", "uid": uid}]}
+    if has_finalizer(pod):
+        change["$deleteFromPrimitiveList/finalizers"] = [FINALIZER]
+    return change
 
 
 def plain_template(job: Obj) -> Obj:

@@ -83,6 +83,7 @@ class JobController:
                 self.queue.add((pod["metadata"]["namespace"], reference["name"]))
         if new is not None:
             self._note_orphan(new)
+            self._offer(new)
 
     def _is_news(self, old: Obj | None, new: Obj | None) -> bool:
         """Tell whether the pod says anything that it had not said before.
@@ -106,6 +107,13 @@ class JobController:
     def _note_orphan(self, pod: Obj) -> None:
         if has_finalizer(pod) and self._job_of(pod) is None:
             self.orphans.add((pod["metadata"]["namespace"], pod["metadata"]["name"]))
+
+    def _offer(self, pod: Obj) -> None:
+        """Have Jobs looked at that could adopt a pod which nobody controls."""
+        if controller_of(pod) is None:
+            for key, job in self.jobs.objects.items():
+                if key[0] == pod["metadata"]["namespace"] and self.pods.selects(job, pod):
+                    self.queue.add(key)
 
     def _job_of(self, pod: Obj) -> Obj | None:
         reference = controller_of(pod)
@@ -135,7 +143,7 @@ class JobController:
         before = copy.deepcopy(status)
         if not status.get("startTime") and not job["spec"].get("suspend"):
             status["startTime"] = now()
-        look = Look(job, self.pods.of(job))
+        look = Look(job, await self.pods.claim(job))
         self.backoff.note(look)
         if look.end:
             await self.pods.delete(job, look.active)
@@ -302,4 +310,4 @@ def _telling(pod: Obj) -> tuple[object, ...]:
     """Return what of a pod means anything to its Job."""
     metadata = pod["metadata"]
     facts = (phase(pod), is_ready(pod), restarts(pod), has_finalizer(pod), controller_of(pod))
-    return (*facts, metadata.get("deletionTimestamp"))
+    return (*facts, metadata.get("labels"), metadata.get("deletionTimestamp"))

@@ -50,6 +50,8 @@ class OldJobController(JobController):
                 self.queue.add_after(key, wait)
             else:
                 self.queue.add(key)
+        if new is not None:
+            self._offer(new)
 
     def _back_off(self, key: Key) -> float:
         retries = self._retries.get(key, 0)
@@ -67,7 +69,7 @@ class OldJobController(JobController):
     async def _manage(self, job: Obj) -> None:
         status, spec, key = job["status"], job["spec"], key_of_job(job)
         before = dict(status)
-        pods = self.pods.of(job)
+        pods = await self.pods.claim(job, counted=False)
         active = [pod for pod in pods if is_active(pod)]
         succeeded = sum(1 for pod in pods if phase(pod) == "Succeeded")
         failed = sum(1 for pod in pods if phase(pod) == "Failed")
