@@ -274,7 +274,9 @@ async def _join(one: IOStream, other: IOStream) -> None:
     async def carry(source: IOStream, target: IOStream) -> None:
         with contextlib.suppress(StreamClosedError):
             while True:
-                await target.write(await source.read_bytes(_PIECE, partial=True))
+                data = await source.read_bytes(_PIECE, partial=True)
+                # Tornado does not expect that the waiting for a write is cancelled.
+                await asyncio.shield(target.write(data))
 
     for stream in (one, other):
         stream.set_close_callback(lambda: None)
