@@ -163,7 +163,11 @@ class _Proxied(tornado.web.RequestHandler):
 
 
 async def _head(stream: IOStream) -> tuple[bytes, int, HTTPHeaders]:
-    raw = await stream.read_until(b"\r\n\r\n", max_bytes=_PIECE)
+    try:
+        raw = await stream.read_until(b"\r\n\r\n", max_bytes=_PIECE)
+    except StreamClosedError:
+        text = "Internal error occurred: the kubelet closed the connection without an answer"
+        raise apierrors.ApiError(500, "InternalError", text) from None
     first, _, rest = raw.decode("latin-1").partition("\r\n")
     return raw, tornado.httputil.parse_response_start_line(first).code, HTTPHeaders.parse(rest)
 
