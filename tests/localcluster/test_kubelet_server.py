@@ -6,6 +6,8 @@ import ast
 import http.client
 import json
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,30 @@ def test_a_kubelet_that_does_not_answer(local: Local, ns: str) -> None:
         assert "https://127.0.0.1:1/" in json.loads(reply.body)["message"]
     local.core.delete_namespaced_pod("p", ns, grace_period_seconds=0)
     local.core.delete_node(f"gone-{ns}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--kubeconfig", "no-such-file"], "The kubeconfig no-such-file cannot be used"),
+        (["--kubeconfig", "x", "--node-name", "No Name"], "is no name for a node"),
+        # The local cluster signs no certificates, so a second kubelet cannot join it.
+        (["--kubeconfig", "{local}"], "The cluster gives this node no certificate"),
+    ],
+)
+def test_a_kubelet_that_cannot_join_says_why(
+    local: Local, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    words = [word.format(local=local.kubeconfig) for word in arguments]
+    done = subprocess.run(
+        [sys.executable, "-m", "wqlib.localcluster", "kubelet", "--home", str(tmp_path), *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def _imports(folder: Path) -> set[str]:

@@ -163,7 +163,11 @@ class _Proxied(tornado.web.RequestHandler):
 
 
 async def _head(stream: IOStream) -> tuple[bytes, int, HTTPHeaders]:
-    raw = await stream.read_until(b"\r\n\r\n", max_bytes=_PIECE)
+    try:
+        raw = await stream.read_until(b"\r\n\r\n", max_bytes=_PIECE)
+    except StreamClosedError:
+        text = "Internal error occurred: the kubelet closed the connection without an answer"
+        raise apierrors.ApiError(500, "InternalError", text) from None
     first, _, rest = raw.decode("latin-1").partition("\r\n")
     return raw, tornado.httputil.parse_response_start_line(first).code, HTTPHeaders.parse(rest)
 
@@ -274,7 +278,9 @@ async def _join(one: IOStream, other: IOStream) -> None:
     async def carry(source: IOStream, target: IOStream) -> None:
         with contextlib.suppress(StreamClosedError):
             while True:
-                await target.write(await source.read_bytes(_PIECE, partial=True))
+                data = await source.read_bytes(_PIECE, partial=True)
+                # Tornado does not expect that the waiting for a write is cancelled.
+                await asyncio.shield(target.write(data))
 
     for stream in (one, other):
         stream.set_close_callback(lambda: None)

@@ -176,10 +176,10 @@ Reader = Callable[[], Awaitable[bytes]]
 
 
 def _plain(stream: IOStream) -> tuple[Reader, Send]:
-    async def write(data: bytes) -> None:
-        await stream.write(data)
-
-    return lambda: stream.read_bytes(2 * _READ_BYTES, partial=True), write
+    return (
+        lambda: stream.read_bytes(2 * _READ_BYTES, partial=True),
+        lambda data: websocket.write(stream, data),
+    )
 
 
 def _tunnelled(stream: IOStream) -> tuple[Reader, Send]:

@@ -129,7 +129,7 @@ class SpdySession(Session):
         self.ready = asyncio.Event()
         self._resizes: asyncio.Task[None] | None = None
         self.connection = spdy.Connection(
-            lambda: _read(stream), lambda data: _write(stream, data), self._opened
+            lambda: _read(stream), lambda data: websocket.write(stream, data), self._opened
         )
 
     def _opened(self, stream: spdy.Stream) -> None:
@@ -176,10 +176,6 @@ async def _read(stream: IOStream) -> bytes:
         return await stream.read_bytes(64 * 1024, partial=True)
     except StreamClosedError:
         return b""
-
-
-async def _write(stream: IOStream, data: bytes) -> None:
-    await stream.write(data)
 
 
 @contextlib.asynccontextmanager

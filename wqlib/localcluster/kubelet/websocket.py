@@ -6,6 +6,7 @@ https://www.rfc-editor.org/rfc/rfc6455
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import struct
@@ -27,6 +28,14 @@ def _unmask(data: bytes, mask: bytes) -> bytes:
     size = len(data)
     key = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
+
+
+async def write(stream: IOStream, data: bytes) -> None:
+    """Write to a stream; returns when the system has taken it over.
+
+    Tornado does not expect that the waiting for it is cancelled: hence the shield.
+    """
+    await asyncio.shield(stream.write(data))
 
 
 class ProtocolError(Exception):
@@ -98,4 +107,4 @@ class WebSocket:
             head = struct.pack(">BBH", 128 | opcode, 126, size)
         else:
             head = struct.pack(">BBQ", 128 | opcode, 127, size)
-        await self.stream.write(b"".join((head, *parts)))
+        await write(self.stream, b"".join((head, *parts)))
