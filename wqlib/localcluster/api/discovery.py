@@ -65,6 +65,12 @@ def no_definitions() -> Obj:
     }
 
 
+def knows_group(path: str) -> bool:
+    """Tell whether a path is below a group that the API has."""
+    parts = path.strip("/").split("/")
+    return parts[0] == "apis" and len(parts) > 1 and one_group(parts[1]) is not None
+
+
 def _entry(resource: resources.Resource, name: str, verbs: list[str]) -> Obj:
     return {
         "name": name,

@@ -109,7 +109,7 @@ class Handler(tornado.web.RequestHandler):
             raise apierrors.no_such_path()
         found = await self.about(path.rstrip("/") or "/")
         if found is None:
-            if path.startswith("/api/v1/") or path.count("/") > 3:
+            if path.startswith("/api/") or discovery.knows_group(path):
                 raise apierrors.no_such_path()
             self.set_status(404)
             found = self._plain("404 page not found\n")
@@ -292,8 +292,9 @@ class Handler(tornado.web.RequestHandler):
         if not acts and (target.name or (resource.namespaced and not namespace)):
             raise apierrors.method_not_allowed()
         options, body = bodies.options(self), bodies.read(self, resource.kind)
-        if target.subresource == "binding":
-            actions.bind(self.rest, namespace, target.name, body)
+        if target.subresource == "binding" or resource.kind == "Binding":
+            name = target.name or (body.get("metadata") or {}).get("name", "")
+            actions.bind(self.rest, namespace, name, body)
             self.reply(_success(target, {}), 201)
         elif target.subresource == "eviction":
             self.reply(actions.evict(self.rest, namespace, target.name, body, options), 201)
