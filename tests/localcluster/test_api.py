@@ -236,6 +236,7 @@ def _wait_for_roots(local: Local, ns: str) -> None:
 
 
 def test_a_watch_sees_each_change_in_order(local: Local, ns: str) -> None:
+    _wait_for_roots(local, ns)
     start = local.core.list_namespaced_config_map(ns).metadata.resource_version
     seen: list[tuple[str, str]] = []
 
