@@ -118,7 +118,7 @@ class Handler(tornado.web.RequestHandler):
     async def about(self, path: str) -> Obj | bytes | None:
         """Answer what is not an object: discovery, version, health, schema."""
         if path in ("/healthz", "/livez", "/readyz"):
-            return self._plain(self._health(path))
+            return self._plain(discovery.health(path, verbose="verbose" in self.request.query))
         if path.startswith("/openapi/"):
             return await self._schema(path)
         fixed = {
@@ -144,11 +144,6 @@ class Handler(tornado.web.RequestHandler):
         if parts[0] == "apis" and len(parts) == 3:
             return discovery.resource_list(parts[1], parts[2])
         return None
-
-    def _health(self, path: str) -> str:
-        if "verbose" not in self.request.query:
-            return "ok"
-        return f"[+]ping ok\n[+]store ok\n{path.strip('/')} check passed\n"
 
     def _plain(self, text: str) -> bytes:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
@@ -208,6 +203,8 @@ class Handler(tornado.web.RequestHandler):
         wants = self._wants_table()
         if wants:
             self.reply(self._table(target.resource, [entry.obj], str(entry.version), wants))
+        elif self._wants_metadata():
+            self.reply(table.metadata_only(entry.obj))
         else:
             self.reply(entry.text)
 
@@ -222,8 +219,12 @@ class Handler(tornado.web.RequestHandler):
             made = self._table(target.resource, objects, "", wants)
             made["metadata"] = page.metadata
             self.reply(made)
-            return
-        self._reply_list(target, page)
+        elif self._wants_metadata():
+            items = [table.metadata_only(entry.obj) for entry in page.entries]
+            head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
+            self.reply({**head, "metadata": page.metadata, "items": items})
+        else:
+            self._reply_list(target, page)
 
     def _reply_list(self, target: Target, page: listing.Page) -> None:
         resource = target.resource
@@ -235,12 +236,12 @@ class Handler(tornado.web.RequestHandler):
         listing.check_match(self, watch=True)
         version, initial = listing.version_of(self), bodies.flag(self, "sendInitialEvents")
         match = listing.matcher(self, target)
-        wants, described = self._wants_table(), False
+        wants, bare, described = self._wants_table(), self._wants_metadata(), False
 
         def render(entry: Entry) -> bytes:
             nonlocal described
             if not wants:
-                return entry.text
+                return dumps(table.metadata_only(entry.obj)) if bare else entry.text
             head, described = not described, True
             version = str(entry.version)
             return dumps(self._table(target.resource, [entry.obj], version, wants, head=head))
@@ -262,6 +263,9 @@ class Handler(tornado.web.RequestHandler):
             await self.flush()
         if not self.closed.is_set():
             self.finish()
+
+    def _wants_metadata(self) -> bool:
+        return "as=PartialObjectMetadata" in self.request.headers.get("Accept", "")
 
     def _wants_table(self) -> str:
         """Return the version of the Table that the client asks for, or nothing."""
