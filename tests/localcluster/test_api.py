@@ -236,6 +236,7 @@ def _wait_for_roots(local: Local, ns: str) -> None:
 
 
 def test_a_watch_sees_each_change_in_order(local: Local, ns: str) -> None:
+    _wait_for_roots(local, ns)
     start = local.core.list_namespaced_config_map(ns).metadata.resource_version
     seen: list[tuple[str, str]] = []
 
@@ -495,3 +496,16 @@ def test_the_older_schema_comes_as_json_and_as_protobuf(local: Local) -> None:
     packed = local.request("GET", "/openapi/v2", headers=accept)
     assert packed.body.startswith(b"\x0a\x032.0\x12")
     assert b"#/definitions/io.k8s.api.batch.v1.JobSpec" in packed.body
+
+
+def test_metadata_alone_can_be_asked_for(local: Local, ns: str) -> None:
+    local.request("POST", _configmaps(ns), _configmap("a"))
+    accept = {"Accept": "application/json;as=PartialObjectMetadata%s;g=meta.k8s.io;v=v1"}
+    one = {"Accept": accept["Accept"] % ""}
+    found = local.request("GET", _configmaps(ns, "a"), headers=one).json
+    assert found.keys() == {"kind", "apiVersion", "metadata"}
+    assert found["kind"] == "PartialObjectMetadata"
+    many = {"Accept": accept["Accept"] % "List"}
+    listed = local.request("GET", _configmaps(ns), headers=many).json
+    assert listed["kind"] == "PartialObjectMetadataList"
+    assert {item["kind"] for item in listed["items"]} == {"PartialObjectMetadata"}

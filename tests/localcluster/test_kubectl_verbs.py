@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from .conftest import Local, pod
+from .conftest import Local, pod, wait_until
 
 Kubectl = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -85,6 +85,7 @@ def test_an_evicted_pod_knows_why(local: Local, ns: str) -> None:
     manifest["metadata"]["finalizers"] = ["example.com/wait"]
     path = f"/api/v1/namespaces/{ns}/pods"
     local.request("POST", path, manifest)
+    wait_until(lambda: local.request("GET", f"{path}/far").json["status"].get("conditions"))
     local.request("POST", f"{path}/far/eviction", {"metadata": {"name": "far"}})
     found = local.request("GET", f"{path}/far").json
     [condition] = [c for c in found["status"]["conditions"] if c["type"] == "DisruptionTarget"]

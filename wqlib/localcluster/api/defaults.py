@@ -12,6 +12,7 @@ from collections.abc import Callable
 from wqlib.localcluster.api import workloaddefaults
 from wqlib.localcluster.apimachinery.apierrors import bad_request
 from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.profile import profile
 
 _TOLERATIONS = [
     {
@@ -114,8 +115,9 @@ def _service(obj: Obj) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("type", "ClusterIP")
     spec.setdefault("sessionAffinity", "None")
-    spec.setdefault("internalTrafficPolicy", "Cluster")
-    if spec["type"] != "ExternalName":
+    if profile().modern:
+        spec.setdefault("internalTrafficPolicy", "Cluster")
+    if profile().modern and spec["type"] != "ExternalName":
         spec.setdefault("ipFamilies", ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
     for port in spec.get("ports") or []:
@@ -146,10 +148,9 @@ def _secret(obj: Obj) -> None:
 
 def _namespace(obj: Obj) -> None:
     name = obj["metadata"]["name"]
-    obj["metadata"]["labels"] = {
-        **(obj["metadata"].get("labels") or {}),
-        "kubernetes.io/metadata.name": name,
-    }
+    if profile().modern:
+        labels = obj["metadata"].get("labels") or {}
+        obj["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": name}
     obj["spec"] = {"finalizers": ["kubernetes"]}
     obj["status"] = {"phase": "Active"}
 

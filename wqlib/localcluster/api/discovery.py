@@ -65,6 +65,12 @@ def no_definitions() -> Obj:
     }
 
 
+def knows_group(path: str) -> bool:
+    """Tell whether a path is below a group that the API has."""
+    parts = path.strip("/").split("/")
+    return parts[0] == "apis" and len(parts) > 1 and one_group(parts[1]) is not None
+
+
 def _entry(resource: resources.Resource, name: str, verbs: list[str]) -> Obj:
     return {
         "name": name,
@@ -188,3 +194,8 @@ def paths() -> Obj:
         listed += [f"/apis/{group}", f"/apis/{group}/{version}"]
     listed += ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
     return {"paths": listed}
+
+
+def health(path: str, *, verbose: bool) -> str:
+    """Return the text of `/livez` and its like."""
+    return f"[+]ping ok\n[+]store ok\n{path.strip('/')} check passed\n" if verbose else "ok"

@@ -39,7 +39,7 @@ def _paths_of(resource: Resource) -> dict[str, Obj]:
             "x-kubernetes-group-version-kind": kind,
         }
 
-    writing = ("dryRun", "fieldManager", "fieldValidation")
+    writing = ("dryRun", "fieldManager", *(["fieldValidation"] if profile().modern else []))
     collection = {
         "get": operation("list", "labelSelector", "fieldSelector", "limit", "continue"),
         "post": operation("post", *writing),

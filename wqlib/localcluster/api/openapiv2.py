@@ -73,7 +73,8 @@ def _query(name: str) -> bytes:
 
 def _patch_operation(resource: resources.Resource) -> bytes:
     kind = {"group": resource.group, "kind": resource.kind, "version": resource.version}
-    parameters = (_field(8, _query(name)) for name in ("dryRun", "fieldManager", "fieldValidation"))
+    names = ["dryRun", "fieldManager", *(["fieldValidation"] if profile().modern else [])]
+    parameters = (_field(8, _query(name)) for name in names)
     return (
         _field(5, f"patch{resource.kind}")
         + b"".join(parameters)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import defaults, deletion, managedfields, validation
+from wqlib.localcluster.api import admission, defaults, deletion, managedfields, validation
 from wqlib.localcluster.apimachinery import apierrors
 from wqlib.localcluster.apimachinery.jsontypes import Obj, copied, now, random_suffix
 from wqlib.localcluster.apimachinery.profile import profile
@@ -118,7 +118,10 @@ class Rest:
         if resource.kind == "Secret":
             defaults.fold_string_data(obj)
         defaults.fill_in(obj)
+        admission.check_readable(obj)
+        admission.check_references(resource, obj, self.store)
         validation.check_create(resource, obj)
+        admission.check_rules(resource, obj)
         if self.store.get(resource.name, (namespace, name)):
             raise apierrors.already_exists(resource.plural, resource.group, name)
         if resource.kind == "Service":
@@ -283,7 +286,9 @@ class Rest:
             obj = {**old, "status": obj.get("status") or {}}
         else:
             self._complete_update(resource, old, obj)
+            admission.check_readable(obj)
             validation.check_update(resource, old, obj)
+            admission.check_rules(resource, obj)
         for name in _FIXED_METADATA:
             if name in before:
                 obj["metadata"] = {**obj["metadata"], name: before[name]}

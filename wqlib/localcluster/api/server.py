@@ -110,7 +110,7 @@ class Handler(tornado.web.RequestHandler):
             raise apierrors.no_such_path()
         found = await self.about(path.rstrip("/") or "/")
         if found is None:
-            if path.startswith("/api/v1/") or path.count("/") > 3:
+            if path.startswith("/api/") or discovery.knows_group(path):
                 raise apierrors.no_such_path()
             self.set_status(404)
             found = self._plain("404 page not found\n")
@@ -119,7 +119,7 @@ class Handler(tornado.web.RequestHandler):
     async def about(self, path: str) -> Obj | bytes | None:
         """Answer what is not an object: discovery, version, health, schema."""
         if path in ("/healthz", "/livez", "/readyz"):
-            return self._plain(self._health(path))
+            return self._plain(discovery.health(path, verbose="verbose" in self.request.query))
         if path.startswith("/openapi/"):
             return await self._schema(path)
         fixed = {
@@ -145,11 +145,6 @@ class Handler(tornado.web.RequestHandler):
         if parts[0] == "apis" and len(parts) == 3:
             return discovery.resource_list(parts[1], parts[2])
         return None
-
-    def _health(self, path: str) -> str:
-        if "verbose" not in self.request.query:
-            return "ok"
-        return f"[+]ping ok\n[+]store ok\n{path.strip('/')} check passed\n"
 
     def _plain(self, text: str) -> bytes:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
@@ -212,6 +207,8 @@ class Handler(tornado.web.RequestHandler):
         wants = self._wants_table()
         if wants:
             self.reply(self._table(target.resource, [entry.obj], str(entry.version), wants))
+        elif self._wants_metadata():
+            self.reply(table.metadata_only(entry.obj))
         else:
             self.reply(entry.text)
 
@@ -226,8 +223,12 @@ class Handler(tornado.web.RequestHandler):
             made = self._table(target.resource, objects, "", wants)
             made["metadata"] = page.metadata
             self.reply(made)
-            return
-        self._reply_list(target, page)
+        elif self._wants_metadata():
+            items = [table.metadata_only(entry.obj) for entry in page.entries]
+            head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
+            self.reply({**head, "metadata": page.metadata, "items": items})
+        else:
+            self._reply_list(target, page)
 
     def _reply_list(self, target: Target, page: listing.Page) -> None:
         resource = target.resource
@@ -239,12 +240,12 @@ class Handler(tornado.web.RequestHandler):
         listing.check_match(self, watch=True)
         version, initial = listing.version_of(self), bodies.flag(self, "sendInitialEvents")
         match = listing.matcher(self, target)
-        wants, described = self._wants_table(), False
+        wants, bare, described = self._wants_table(), self._wants_metadata(), False
 
         def render(entry: Entry) -> bytes:
             nonlocal described
             if not wants:
-                return entry.text
+                return dumps(table.metadata_only(entry.obj)) if bare else entry.text
             head, described = not described, True
             version = str(entry.version)
             return dumps(self._table(target.resource, [entry.obj], version, wants, head=head))
@@ -266,6 +267,9 @@ class Handler(tornado.web.RequestHandler):
             await self.flush()
         if not self.closed.is_set():
             self.finish()
+
+    def _wants_metadata(self) -> bool:
+        return "as=PartialObjectMetadata" in self.request.headers.get("Accept", "")
 
     def _wants_table(self) -> str:
         """Return the version of the Table that the client asks for, or nothing."""
@@ -298,8 +302,9 @@ class Handler(tornado.web.RequestHandler):
         if not acts and (target.name or (resource.namespaced and not namespace)):
             raise apierrors.method_not_allowed()
         options, body = bodies.options(self), bodies.read(self, resource.kind)
-        if target.subresource == "binding":
-            actions.bind(self.rest, namespace, target.name, body)
+        if target.subresource == "binding" or resource.kind == "Binding":
+            name = target.name or (body.get("metadata") or {}).get("name", "")
+            actions.bind(self.rest, namespace, name, body)
             self.reply(_success(target, {}), 201)
         elif target.subresource == "eviction":
             self.reply(actions.evict(self.rest, namespace, target.name, body, options), 201)

@@ -63,3 +63,9 @@ def table(
         "columnDefinitions": columns if head else None,
         "rows": rows,
     }
+
+
+def metadata_only(obj: Obj) -> Obj:
+    """Return the `PartialObjectMetadata` of an object, for who asks for no more."""
+    head = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+    return {**head, "metadata": obj["metadata"]}

@@ -115,7 +115,9 @@ def _environment(variables: list[Obj], at: str, causes: Causes) -> None:
                 f"{where}.name",
                 variable["name"],
                 "a valid environment variable name must consist of alphabetic characters,"
-                " digits, '_', '-', or '.', and must not start with a digit",
+                " digits, '_', '-', or '.', and must not start with a digit (e.g. 'my.env-name',"
+                "  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is"
+                " '[-._a-zA-Z][-._a-zA-Z0-9]*')",
             )
         if variable.get("value") and variable.get("valueFrom"):
             causes.invalid(
@@ -232,7 +234,9 @@ def _data(obj: Obj, causes: Causes) -> None:
             causes.invalid(
                 f"data[{name}]",
                 name,
-                "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+                "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+                " (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is"
+                " '[-._a-zA-Z0-9]+')",
             )
         if obj["kind"] == "Secret":
             try:

@@ -218,6 +218,13 @@ def field_value(obj: Obj, path: str) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _unknown_field(path: str, resource: str) -> ApiError:
+    if resource in ("pods", "events", "jobs", "nodes", "secrets", "namespaces"):
+        return bad_request(f"field label not supported: {path}")
+    known = 'only "metadata.name", "metadata.namespace"'
+    return bad_request(f'"{path}" is not a known field selector: {known}')
+
+
 def field_selector(text: str, resource: str) -> Match:
     """Return what tells whether an object's fields satisfy `text`."""
     allowed = ["metadata.name", "metadata.namespace", *_FIELDS.get(resource, [])]
@@ -228,7 +235,7 @@ def field_selector(text: str, resource: str) -> Match:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
         path, operator, value = found[1], found[2], found[3]
         if path not in allowed:
-            raise bad_request(f"field label not supported: {path}")
+            raise _unknown_field(path, resource)
         requirements.append((path, operator != "!=", value))
     return lambda obj: all(
         (field_value(obj, path) == value) == wanted for path, wanted, value in requirements

@@ -1,0 +1,191 @@
+"""How the API says no: codes and words, as a real cluster says them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .conftest import Local
+
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+JSON = "application/json-patch+json"
+RULE = "the server rejected our request due to an error in our request"
+
+
+@pytest.fixture
+def base(local: Local, ns: str) -> str:
+    path = f"/api/v1/namespaces/{ns}"
+    local.request("POST", f"{path}/configmaps", {"metadata": {"name": "c"}, "data": {"a": "1"}})
+    return path
+
+
+def _refused(local: Local, code: int, message: str, *request: Any, **params: str) -> None:
+    reply = local.request(*request, **params)
+    assert reply.code == code, reply.body
+    status = reply.json
+    assert (status["kind"], status["status"], status["code"]) == ("Status", "Failure", code)
+    assert message in status["message"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "patch", "code", "message"),
+    [
+        (JSON, [{"op": "test", "path": "/data/a", "value": "2"}], 422, RULE),
+        (JSON, [{"op": "remove", "path": "/data/z"}], 422, RULE),
+        (JSON, {}, 400, "json: cannot unmarshal object into Go value of type jsonpatch.Patch"),
+        (STRATEGIC, [1], 400, "cannot unmarshal array into Go value of type map[string]interface"),
+        (
+            STRATEGIC,
+            {"data": 3},
+            422,
+            'Invalid value: "map[data:3]": cannot restore map from int64',
+        ),
+        (MERGE, {"data": {"a": 3}}, 422, "json: cannot unmarshal number into Go struct field"),
+        (MERGE, {"metadata": {"name": "x"}}, 400, "the name of the object (x) does not match the"),
+        (MERGE, {"metadata": {"uid": "1"}}, 422, 'metadata.uid: Invalid value: "1": field is imm'),
+        (
+            MERGE,
+            {"metadata": {"resourceVersion": "1"}},
+            409,
+            "the object has been modified; please",
+        ),
+        (
+            MERGE,
+            {"metadata": {"labels": {"-": "b"}}},
+            422,
+            "name part must consist of alphanumeric",
+        ),
+        (MERGE, {"metadata": {"finalizers": ["x"]}}, 422, "neither a standard finalizer name nor"),
+        ("text/plain", {}, 415, "415: Unsupported Media Type"),
+    ],
+)
+def test_patches(local: Local, base: str, kind: str, patch: Any, code: int, message: str) -> None:
+    _refused(local, code, message, "PATCH", f"{base}/configmaps/c", patch, kind)
+
+
+@pytest.mark.parametrize(
+    ("plural", "obj", "code", "message"),
+    [
+        ("configmaps", {"metadata": {"name": "c"}}, 409, 'configmaps "c" already exists'),
+        ("configmaps", {"metadata": {"name": "C_"}}, 422, "a lowercase RFC 1123 subdomain must"),
+        ("configmaps", {"metadata": {}}, 422, "Required value: name or generateName is required"),
+        ("configmaps", [], 400, "json parse error: json: cannot unmarshal array into Go value"),
+        ("configmaps", b"{", 400, "json parse error: unexpected end of JSON input ({)"),
+        (
+            "configmaps",
+            {"metadata": {"name": "x", "resourceVersion": "1"}},
+            500,
+            "should not be set",
+        ),
+        (
+            "configmaps",
+            {"metadata": {"name": "x", "namespace": "y"}},
+            400,
+            "provided object does not",
+        ),
+        (
+            "configmaps",
+            {"kind": "Secret", "metadata": {"name": "x"}},
+            400,
+            "as a ConfigMap: conver",
+        ),
+        ("secrets", {"metadata": {"name": "x"}, "data": {"a": "?"}}, 400, "illegal base64 data at"),
+        ("services", {"metadata": {"name": "x"}, "spec": {}}, 422, "spec.ports: Required value"),
+        (
+            "events",
+            {"metadata": {"name": "x"}, "involvedObject": {"namespace": "z"}},
+            422,
+            "does not",
+        ),
+    ],
+)
+def test_creations(local: Local, base: str, plural: str, obj: Any, code: int, message: str) -> None:
+    _refused(local, code, message, "POST", f"{base}/{plural}", obj)
+
+
+def _pod(container: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    made = {"name": "a", "image": "redis:7", **container}
+    return {"metadata": {"name": "p"}, "spec": {"containers": [made], **spec}}
+
+
+MORE = {"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1500m"}}}
+
+
+@pytest.mark.parametrize(
+    ("obj", "code", "message"),
+    [
+        (_pod({}, serviceAccountName="x"), 403, 'serviceaccount "x" not found'),
+        (_pod({}, priorityClassName="x"), 403, "no PriorityClass with name x was found"),
+        (_pod(MORE), 422, 'Invalid value: "1500m": must be less than or equal to cpu limit of 1'),
+        (_pod({"resources": {"limits": {"cpu": "x"}}}), 400, "quantities must match the regular"),
+        (_pod({"env": [{"name": "9"}]}), 422, "regex used for validation is '[-._a-zA-Z]"),
+    ],
+)
+def test_pods(local: Local, base: str, obj: Any, code: int, message: str) -> None:
+    _refused(local, code, message, "POST", f"{base}/pods", obj)
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "message"),
+    [
+        ({"limit": "x"}, 400, 'strconv.ParseInt: parsing "x": invalid syntax'),
+        ({"continue": "abc"}, 400, "invalid continue token: continue key is not valid"),
+        ({"resourceVersion": "x"}, 500, 'strconv.ParseUint: parsing "x": invalid syntax'),
+        ({"resourceVersion": "99999999"}, 504, "Too large resource version: 99999999, current: "),
+        ({"resourceVersionMatch": "Exact"}, 422, "forbidden unless resourceVersion is provided"),
+        ({"labelSelector": "a=b=c"}, 400, "found '=', expected: ',' or 'end of string'"),
+        ({"labelSelector": "!!"}, 400, "unable to parse requirement: found '!', expected: ident"),
+        ({"labelSelector": "-a"}, 400, 'invalid label key "-a": name part must consist of'),
+        ({"fieldSelector": "x"}, 400, "invalid selector: 'x'; can't understand 'x'"),
+        ({"fieldSelector": "spec.x=1"}, 400, '"spec.x" is not a known field selector: only'),
+    ],
+)
+def test_lists(local: Local, base: str, params: dict[str, str], code: int, message: str) -> None:
+    _refused(local, code, message, "GET", f"{base}/configmaps", **params)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ({"preconditions": {"uid": "x"}}, 409, "the UID in the precondition (x) does not match"),
+        ({"preconditions": {"resourceVersion": "x"}}, 409, "The object might have been modified"),
+        ({"propagationPolicy": "x"}, 422, 'Unsupported value: "x": supported values: "Foreground"'),
+        ({"propagationPolicy": "Orphan", "orphanDependents": True}, 422, "cannot be both set"),
+    ],
+)
+def test_deletions(local: Local, base: str, options: Any, code: int, message: str) -> None:
+    _refused(local, code, message, "DELETE", f"{base}/configmaps/c", options)
+
+
+def test_options_of_a_write(local: Local, base: str) -> None:
+    path, body = f"{base}/configmaps", {"metadata": {"name": "x"}}
+    text = 'dryRun: Unsupported value: []string{"x"}: supported values: "All"'
+    _refused(local, 422, text, "POST", path, body, dryRun="x")
+    text = 'fieldValidation: Unsupported value: "x": supported values: "", "Ignore", "Strict"'
+    _refused(local, 422, text, "POST", path, body, fieldValidation="x")
+    text = "force: Forbidden: may not be specified for non-apply patch"
+    _refused(local, 422, text, "PATCH", f"{path}/c", {}, MERGE, force="true")
+
+
+def test_roles_and_bindings(local: Local, ns: str) -> None:
+    group = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}"
+    role = {"metadata": {"name": "r"}, "rules": [{"verbs": []}]}
+    text = "rules[0].verbs: Required value: verbs must contain at least one value"
+    _refused(local, 422, text, "POST", f"{group}/roles", role)
+    binding = {"metadata": {"name": "b"}, "roleRef": {"kind": "Foo"}}
+    text = 'roleRef.kind: Unsupported value: "Foo": supported values: "Role", "ClusterRole"'
+    _refused(local, 422, text, "POST", f"{group}/rolebindings", binding)
+
+
+def test_the_state_of_an_earlier_version_can_be_listed(local: Local, base: str) -> None:
+    path = f"{base}/secrets"
+    made = local.request("POST", path, {"metadata": {"name": "a"}, "stringData": {"x": "1"}}).json
+    local.request("PATCH", f"{path}/a", {"stringData": {"x": "2"}}, MERGE)
+    local.request("POST", path, {"metadata": {"name": "b"}})
+    then = {"resourceVersion": made["metadata"]["resourceVersion"], "resourceVersionMatch": "Exact"}
+    [only] = local.request("GET", path, **then).json["items"]
+    assert only["data"] == {"x": "MQ=="}
+    newer = {**then, "resourceVersionMatch": "NotOlderThan"}
+    assert len(local.request("GET", path, **newer).json["items"]) == 2
