@@ -206,8 +206,8 @@ class Recorder:
     _queue: asyncio.Queue[Obj] = field(default_factory=asyncio.Queue)
     _last_stamp: int = 0
     _counts: dict[int, tuple[str, int]] = field(default_factory=dict)
-    _similar: dict[tuple[Key, str, str], tuple[float, set[int]]] = field(default_factory=dict)
-    _tokens: dict[Key, tuple[float, float]] = field(default_factory=dict)
+    _similar: dict[int, tuple[float, tuple[int, ...]]] = field(default_factory=dict)
+    _tokens: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     def event(
         self, obj: Obj, reason: str, message: str, *, kind: str = "Normal", part: str = ""
@@ -282,22 +282,19 @@ class Recorder:
         await self.client.create(path, {**event, "count": count + 1})
 
     def _combine(self, event: Obj) -> int:
-        """Return what tells the event apart; from the tenth message on, all similar ones are one.
-
-        The key is a hash, so that long messages are not kept.
-        """
-        group = (_about(event), event["type"], event["reason"])
+        """Return what tells the event apart; from the tenth message on, all similar ones are one."""
+        group = hash((_about(event), event["type"], event["reason"]))
         at = time.monotonic()
-        last, messages = self._similar.pop(group, (at, set()))
+        last, messages = self._similar.pop(group, (at, ()))
         if at - last > _COMBINE_SECONDS:
-            messages = set()
+            messages = ()
         message = hash(event["message"])
         if message in messages or len(messages) < _SIMILAR - 1:
-            messages.add(message)
+            messages = (*(m for m in messages if m != message), message)
             key = hash((group, message, event["involvedObject"].get("fieldPath", "")))
         else:
             event["message"] = f"(combined from similar events): {event['message']}"[:1024]
-            key = hash(group)
+            key = group
         _remember(self._similar, group, (at, messages))
         return key
 
@@ -311,13 +308,14 @@ class Recorder:
         return allowed
 
 
-def _remember(known: dict[Any, Any], key: Any, value: Any) -> None:
+def _remember(known: dict[int, Any], key: int, value: Any) -> None:
     """Put a value behind the others, and forget the first when there are too many."""
     known[key] = value
     if len(known) > _REMEMBERED:
         del known[next(iter(known))]
 
 
-def _about(event: Obj) -> tuple[str, str]:
+def _about(event: Obj) -> int:
+    """Return what stands for the object that an event is about; names would take much memory."""
     involved = event["involvedObject"]
-    return involved["uid"], f"{involved['kind']}/{involved['namespace']}/{involved['name']}"
+    return hash((involved["uid"], involved["kind"], involved["namespace"], involved["name"]))
