@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,8 @@ Key = tuple[str, str]
 _SIMILAR, _COMBINE_SECONDS = 10, 600.0
 _BURST, _REFILL_SECONDS = 25.0, 300.0
 _REMEMBERED = 1024
+# How many may wait to be written; then the oldest are lost.
+_QUEUED = 1000
 OnChange = Callable[[Obj | None, Obj | None], None]
 
 
@@ -203,7 +206,8 @@ class Recorder:
     client: Client
     component: str
     host: str = ""
-    _queue: asyncio.Queue[Obj] = field(default_factory=asyncio.Queue)
+    _queue: deque[Obj] = field(default_factory=deque)
+    _filled: asyncio.Event = field(default_factory=asyncio.Event)
     _last_stamp: int = 0
     _counts: dict[int, tuple[str, int]] = field(default_factory=dict)
     _similar: dict[int, tuple[float, tuple[int, ...]]] = field(default_factory=dict)
@@ -226,7 +230,7 @@ class Recorder:
             involved["fieldPath"] = part
         source = {"component": self.component, **({"host": self.host} if self.host else {})}
         moment = now()
-        self._queue.put_nowait(
+        self._queue.append(
             {
                 "apiVersion": "v1",
                 "kind": "Event",
@@ -248,6 +252,9 @@ class Recorder:
                 "reportingInstance": self.host,
             }
         )
+        if len(self._queue) > _QUEUED:
+            self._queue.popleft()
+        self._filled.set()
 
     def _stamp(self) -> int:
         """Return a time in nanoseconds that was never returned before."""
@@ -257,9 +264,11 @@ class Recorder:
     async def run(self) -> None:
         """Write what was recorded, for ever."""
         while True:
-            event = await self._queue.get()
+            while not self._queue:
+                self._filled.clear()
+                await self._filled.wait()
             try:
-                await self._write(event)
+                await self._write(self._queue.popleft())
             except (ApiError, OSError) as error:
                 log.debug("event lost: %s", error)
 
@@ -282,7 +291,7 @@ class Recorder:
         await self.client.create(path, {**event, "count": count + 1})
 
     def _combine(self, event: Obj) -> int:
-        """Return what tells the event apart; from the tenth message on, all similar ones are one."""
+        """Return what tells the event apart; from the tenth on, similar ones are one."""
         group = hash((_about(event), event["type"], event["reason"]))
         at = time.monotonic()
         last, messages = self._similar.pop(group, (at, ()))
