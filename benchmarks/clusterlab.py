@@ -171,6 +171,8 @@ class Cluster:
             capture_output=True,
             text=True,
             env=self._environment(),
+            # Python would look for modules in the folder that it is started in.
+            cwd=self.home,
             timeout=60,
         )
         if done.returncode:

@@ -22,6 +22,7 @@ from pathlib import Path
 CONTEXT = "wqlib-local"
 NAMESPACE = "wq-course"
 _AUTHORITY, _SERVER, _EXPIRY = "ca.pem", "server.pem", "certificates-until"
+_NAMES = ("127.0.0.1", "localhost", "kubernetes", "::1")
 _DAYS = 90
 
 
@@ -66,22 +67,21 @@ def create() -> None:
     folder = Path(sys.argv[1])
     ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=_DAYS)
     authority = trustme.CA(organization_name="wqlib local cluster")
-    certificate = authority.issue_cert(
-        "127.0.0.1", "localhost", "kubernetes", "::1", not_after=ends
-    )
+    certificate = authority.issue_cert(*_NAMES, not_after=ends)
+    (folder / _EXPIRY).unlink(missing_ok=True)
     _write(folder / _AUTHORITY, authority.cert_pem.bytes())
     _write(folder / _SERVER, certificate.private_key_and_cert_chain_pem.bytes())
     # Last, because it says that the others are whole.
-    _write(folder / _EXPIRY, ends.isoformat().encode())
+    _write(folder / _EXPIRY, " ".join([ends.isoformat(), *_NAMES]).encode())
 
 
 def _good(folder: Path) -> bool:
-    """Tell whether there are certificates for another week, for nobody else to read."""
+    """Tell whether there are certificates for our names and another week, kept to ourselves."""
     with contextlib.suppress(OSError, ValueError):
-        ends = datetime.datetime.fromisoformat((folder / _EXPIRY).read_text())
-        left = ends - datetime.datetime.now(datetime.UTC)
+        ends, *names = (folder / _EXPIRY).read_text().split(" ")
+        left = datetime.datetime.fromisoformat(ends) - datetime.datetime.now(datetime.UTC)
         closed = all((folder / name).stat().st_mode & 0o077 == 0 for name in (_SERVER, _AUTHORITY))
-        return closed and left > datetime.timedelta(days=7)
+        return closed and names == list(_NAMES) and left > datetime.timedelta(days=7)
     return False
 
 

@@ -7,7 +7,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import secrets
 import select
 import signal
 import subprocess
@@ -77,7 +76,7 @@ def _become_owner(state: State) -> None:
         if known[0].exists():
             return
         os.close(known[1])
-    name = f"{os.getpid()}-{secrets.token_hex(4)}"
+    name = f"{os.getpid()}-{os.urandom(4).hex()}"
     draft = state.root / f"owner-{name}.new"
     descriptor = lock_file(draft, wait=True)
     assert descriptor is not None

@@ -11,7 +11,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterator
 
-from wqlib.localcluster.api.validation import Causes
+from wqlib.localcluster.api.causes import Causes
 from wqlib.localcluster.apimachinery import apierrors
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.profile import profile

@@ -24,14 +24,6 @@ _MOST_KEYS = 4096
 
 
 @dataclass
-class _Group:
-    """Events about one object for one reason: what they said, and when one was last seen."""
-
-    seen: float
-    messages: set[str] = field(default_factory=set)
-
-
-@dataclass
 class EventFilter:
     """Decides what becomes of each Event of one component.
 
@@ -40,7 +32,7 @@ class EventFilter:
     """
 
     clock: Callable[[], float] = time.monotonic
-    _groups: dict[Key, _Group] = field(default_factory=dict)
+    _groups: dict[int, tuple[float, tuple[int, ...]]] = field(default_factory=dict)
     _tokens: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def admit(self, event: Obj) -> Key | None:
@@ -55,16 +47,18 @@ class EventFilter:
     def _group(self, event: Obj, uid: str) -> Key:
         now, message = self.clock(), event["message"]
         group_key = (uid, event["type"], event["reason"])
+        # Hashes stand for names and messages, which would take much memory.
+        group, said = hash(group_key), hash(message)
         if len(self._groups) > _MOST_KEYS:
             self._groups.clear()
-        group = self._groups.get(group_key)
-        if group is None or now - group.seen > _SIMILAR_SECONDS:
-            group = self._groups[group_key] = _Group(now)
-        group.seen = now
-        group.messages.add(message)
-        if len(group.messages) < _SIMILAR:
+        seen, messages = self._groups.get(group, (now, ()))
+        if now - seen > _SIMILAR_SECONDS:
+            messages = ()
+        known = said in messages
+        fits = known or len(messages) < _SIMILAR - 1
+        self._groups[group] = (now, (*messages, said) if fits and not known else messages)
+        if fits:
             return (*group_key, event["involvedObject"].get("fieldPath", ""), message)
-        group.messages.pop()
         event["message"] = f"(combined from similar events): {message}"[:1024]
         return group_key
 

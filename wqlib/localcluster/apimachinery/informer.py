@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import Client
 from wqlib.localcluster.apimachinery.eventfilter import EventFilter
-from wqlib.localcluster.apimachinery.eventfilter import Key as Names
 from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of, now
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ Key = tuple[str, str]
 _SIMILAR, _COMBINE_SECONDS = 10, 600.0
 _BURST, _REFILL_SECONDS = 25.0, 300.0
 _REMEMBERED = 1024
+# How many may wait to be written; then the oldest are lost.
+_QUEUED = 1000
 OnChange = Callable[[Obj | None, Obj | None], None]
 
 
@@ -200,10 +202,11 @@ class Recorder:
     client: Client
     component: str
     host: str = ""
-    _queue: asyncio.Queue[tuple[Names, Obj]] = field(default_factory=asyncio.Queue)
+    _queue: deque[tuple[int, Obj]] = field(default_factory=deque)
+    _filled: asyncio.Event = field(default_factory=asyncio.Event)
     _filter: EventFilter = field(default_factory=EventFilter)
     _last_stamp: int = 0
-    _counts: dict[Names, tuple[str, int]] = field(default_factory=dict)
+    _counts: dict[int, tuple[str, int]] = field(default_factory=dict)
 
     def event(
         self, obj: Obj, reason: str, message: str, *, kind: str = "Normal", part: str = ""
@@ -243,8 +246,13 @@ class Recorder:
             "reportingInstance": self.host,
         }
         known_by = self._filter.admit(event)
-        if known_by is not None:
-            self._queue.put_nowait((known_by, event))
+        if known_by is None:
+            return
+        # Its hash stands for what tells it apart: the names would take much memory.
+        self._queue.append((hash(known_by), event))
+        if len(self._queue) > _QUEUED:
+            self._queue.popleft()
+        self._filled.set()
 
     def _stamp(self) -> int:
         """Return a time in nanoseconds that was never returned before."""
@@ -254,13 +262,16 @@ class Recorder:
     async def run(self) -> None:
         """Write what was recorded, for ever."""
         while True:
-            known_by, event = await self._queue.get()
+            while not self._queue:
+                self._filled.clear()
+                await self._filled.wait()
+            known_by, event = self._queue.popleft()
             try:
                 await self._write(known_by, event)
             except (ApiError, OSError) as error:
                 log.debug("event lost: %s", error)
 
-    async def _write(self, same: Names, event: Obj) -> None:
+    async def _write(self, same: int, event: Obj) -> None:
         path = f"/api/v1/namespaces/{event['metadata']['namespace']}/events"
         known = self._counts.get(same)
         if known:
