@@ -46,9 +46,10 @@ _EVERYWHERE: list[tuple[str, bool, re.Pattern[str]]] = [
     # What Go's parsers say of a wrong body, which each version words anew: that it is wrong, of
     # which kind it was to be, and the status are compared.
     ("the parser", False, re.compile(r"(?<=cannot be handled as a )(\w+): .*", re.DOTALL)),
+    ("the parser", False, re.compile(r"(?<=continue key is not valid: ).*")),
     ("the parser", False, re.compile(r"json parse error: .*|invalid character .*", re.DOTALL)),
     # A forbidden change is followed by a dump of Go's structures.
-    ("the change", False, re.compile(r"(?<=existing tolerations\))\n.*", re.DOTALL)),
+    ("the change", False, re.compile(r"(?<=existing tolerations\))(?:\n.*|$)", re.DOTALL)),
     # Why a runtime could not start a program, in its own words.
     ("the runtime", False, re.compile(r"(?<=failed to exec in container: ).*")),
     # Versions that a message names.
@@ -72,7 +73,7 @@ _PLAIN_FIELDS = {
 }
 # A runtime tells an image by its whole name, and by any of its tags.
 _IMAGE = re.compile(r"docker\.io/library/python:3\.11(?:-slim)?(?![\w.-])")
-_AGE = r"(?:\d+[dhms]){1,2}|<invalid>|<unknown>"
+_AGE = r"(?:\d+[ydhms]){1,2}|<invalid>|<unknown>"
 # An age fills a column, or stands before "ago" and in "(x3 over 5s)". "timeout=1s" is a setting.
 _AGES = re.compile(rf"(?:(?<=^)|(?<=  )|(?<=\()|(?<=over ))(?:{_AGE})(?=  |$| ago|\))")
 _SETTING = re.compile(r"^\s*(?!Duration:|Age:)[\w./-]+(?: [\w()-]+)*:\s")

@@ -149,7 +149,7 @@ def several_containers(s: Script) -> None:
     s.get("pods/a/log")
     s.get("pods/a/log", container="other")
     s.get("pods/a/log", container="none")
-    s.kubectl("logs a --all-containers --prefix")
+    s.kubectl("logs a --all-containers --prefix", sort=True)
     s.kubectl("logs a")
     s.kubectl("get pod a")
 
