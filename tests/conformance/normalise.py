@@ -79,6 +79,8 @@ _AGES = re.compile(rf"(?:(?<=^)|(?<=  )|(?<=\()|(?<=over ))(?:{_AGE})(?=  |$| ag
 _SETTING = re.compile(r"^\s*(?!Duration:|Age:)[\w./-]+(?: [\w()-]+)*:\s")
 # describe puts a value's further lines in the column of the first, as wide as the widest name.
 _COLUMN = " " * 12
+# kubectl's own note on a watch that its time-out cut short: whether it is written is a race.
+_NOTE = re.compile(r"[EW]\d{4} \S+ +\d+ reflector\.go:\d+\]")
 _NUMBERED = re.compile(r"<([a-z ]+)-(\d+)>")
 
 
@@ -124,7 +126,8 @@ class Normaliser:
 
     def text(self, text: str) -> str:
         """Return what a program printed, normalised: columns closed up, ages taken out."""
-        return "\n".join(self._line(line) for line in text.splitlines())
+        lines = [line for line in text.splitlines() if not _NOTE.match(line)]
+        return "\n".join(self._line(line) for line in lines)
 
     def _line(self, line: str) -> str:
         indent = line[: len(line) - len(line.lstrip())]

@@ -220,8 +220,8 @@ class Script:
             record["output"] = self.normaliser.value(parsed)
         elif done.stdout:
             record["stdout"] = self._lines(done.stdout, sort)
-        if done.stderr:
-            record["stderr"] = self._lines(done.stderr, sort)
+        if told := self._lines(done.stderr, sort):
+            record["stderr"] = told
         return done.stdout
 
     @contextlib.contextmanager
