@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from kubernetes.config import ConfigException
+from urllib3.exceptions import HTTPError
+
 from . import declared
 from .cluster import Cluster, kubectl_version
 from .local import local_cluster
@@ -73,7 +76,14 @@ def _cluster(options: argparse.Namespace) -> Iterator[Cluster]:
     else:
         named = options.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         with tempfile.TemporaryDirectory() as folder:
-            yield Cluster(Path(named).expanduser(), Path(folder), options.context)
+            yield _connect(Path(named).expanduser(), Path(folder), options.context)
+
+
+def _connect(kubeconfig: Path, folder: Path, context: str | None) -> Cluster:
+    try:
+        return Cluster(kubeconfig, folder, context)
+    except (ConfigException, HTTPError) as error:
+        sys.exit(f"No cluster answers by {kubeconfig}: {error}. Start it, or name another one.")
 
 
 def _parser() -> argparse.ArgumentParser:
