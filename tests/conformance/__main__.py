@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\n".join(f"{name}\n{why}" for name, why in broken.items()))
             print(f"recorded {len(chosen) - len(broken)} scenarios from {cluster.version}")
             return bool(broken)
+        if options.command == "run":
+            _tell_versions(chosen, cluster)
         known = [] if options.command == "run" else declared.load()
         score = compare(chosen, cluster, known, options.at_once)
     unused = [] if len(chosen) < len(everything) else [d for d in known if d not in score.known]
@@ -55,6 +57,11 @@ def _playable(chosen: list[Scenario], command: str) -> list[Scenario]:
         return recorded
     print("kubectl is not on PATH: scenarios that need it stay out")
     return [s for s in recorded if not Recording.load(s.name).needs_kubectl]
+
+
+def _tell_versions(chosen: list[Scenario], cluster: Cluster) -> None:
+    for then in {Recording.load(s.name).kubernetes for s in chosen} - {cluster.version}:
+        print(f"This cluster is {cluster.version}, and {then} was recorded: their versions differ")
 
 
 def report(score: Score, unused: Sequence[declared.Declaration] = ()) -> None:
