@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from kubernetes.config import ConfigException
+from urllib3.exceptions import HTTPError
+
 from . import declared
 from .cluster import Cluster, kubectl_version
 from .local import local_cluster
@@ -33,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\n".join(f"{name}\n{why}" for name, why in broken.items()))
             print(f"recorded {len(chosen) - len(broken)} scenarios from {cluster.version}")
             return bool(broken)
+        if options.command == "run":
+            _tell_versions(chosen, cluster)
         known = [] if options.command == "run" else declared.load()
         score = compare(chosen, cluster, known, options.at_once)
     unused = [] if len(chosen) < len(everything) else [d for d in known if d not in score.known]
@@ -54,6 +59,11 @@ def _playable(chosen: list[Scenario], command: str) -> list[Scenario]:
     return [s for s in recorded if not Recording.load(s.name).needs_kubectl]
 
 
+def _tell_versions(chosen: list[Scenario], cluster: Cluster) -> None:
+    for then in {Recording.load(s.name).kubernetes for s in chosen} - {cluster.version}:
+        print(f"This cluster is {cluster.version}, and {then} was recorded: their versions differ")
+
+
 def report(score: Score, unused: Sequence[declared.Declaration] = ()) -> None:
     """Print what differed, and the score."""
     for difference in score.failures:
@@ -73,7 +83,14 @@ def _cluster(options: argparse.Namespace) -> Iterator[Cluster]:
     else:
         named = options.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         with tempfile.TemporaryDirectory() as folder:
-            yield Cluster(Path(named).expanduser(), Path(folder), options.context)
+            yield _connect(Path(named).expanduser(), Path(folder), options.context)
+
+
+def _connect(kubeconfig: Path, folder: Path, context: str | None) -> Cluster:
+    try:
+        return Cluster(kubeconfig, folder, context)
+    except (ConfigException, HTTPError) as error:
+        sys.exit(f"No cluster answers by {kubeconfig}: {error}. Start it, or name another one.")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -43,10 +43,10 @@ def load(file: Path = FILE) -> list[Declaration]:
     found = []
     for kind, entries in tomllib.loads(file.read_text()).items():
         for entry in entries:
-            made = Declaration(kind, entry["where"], entry["reason"].strip())
-            if kind not in ("gap", "extra") or not made.reason or made.where.strip("*| ") == "":
-                raise ValueError(f"{file.name}: {entry} needs a kind, a narrow pattern, a reason")
-            found.append(made)
+            wide = any(where.strip("*| ") == "" for where in entry["where"])
+            if kind not in ("gap", "extra") or not entry["reason"].strip() or wide:
+                raise ValueError(f"{file.name}: {entry} needs a kind, narrow patterns, a reason")
+            found += [Declaration(kind, where, entry["reason"]) for where in entry["where"]]
     return found
 
 

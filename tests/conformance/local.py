@@ -27,7 +27,7 @@ def local_cluster() -> Iterator[Cluster]:
                 home, redis_server=_program("redis-server"), redis_cli=_program("redis-cli")
             )
         try:
-            yield Cluster(kubeconfig, home, patience=20.0)
+            yield Cluster(kubeconfig, home, patience=30.0)
         finally:
             localcluster.stop(home)
     finally:

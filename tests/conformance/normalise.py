@@ -46,9 +46,10 @@ _EVERYWHERE: list[tuple[str, bool, re.Pattern[str]]] = [
     # What Go's parsers say of a wrong body, which each version words anew: that it is wrong, of
     # which kind it was to be, and the status are compared.
     ("the parser", False, re.compile(r"(?<=cannot be handled as a )(\w+): .*", re.DOTALL)),
+    ("the parser", False, re.compile(r"(?<=continue key is not valid: ).*")),
     ("the parser", False, re.compile(r"json parse error: .*|invalid character .*", re.DOTALL)),
     # A forbidden change is followed by a dump of Go's structures.
-    ("the change", False, re.compile(r"(?<=existing tolerations\))\n.*", re.DOTALL)),
+    ("the change", False, re.compile(r"(?<=existing tolerations\))(?:\n.*|$)", re.DOTALL)),
     # Why a runtime could not start a program, in its own words.
     ("the runtime", False, re.compile(r"(?<=failed to exec in container: ).*")),
     # Versions that a message names.
@@ -72,12 +73,14 @@ _PLAIN_FIELDS = {
 }
 # A runtime tells an image by its whole name, and by any of its tags.
 _IMAGE = re.compile(r"docker\.io/library/python:3\.11(?:-slim)?(?![\w.-])")
-_AGE = r"(?:\d+[dhms]){1,2}|<invalid>|<unknown>"
+_AGE = r"(?:\d+[ydhms]){1,2}|<invalid>|<unknown>"
 # An age fills a column, or stands before "ago" and in "(x3 over 5s)". "timeout=1s" is a setting.
 _AGES = re.compile(rf"(?:(?<=^)|(?<=  )|(?<=\()|(?<=over ))(?:{_AGE})(?=  |$| ago|\))")
 _SETTING = re.compile(r"^\s*(?!Duration:|Age:)[\w./-]+(?: [\w()-]+)*:\s")
 # describe puts a value's further lines in the column of the first, as wide as the widest name.
 _COLUMN = " " * 12
+# kubectl's own note on a watch that its time-out cut short: whether it is written is a race.
+_NOTE = re.compile(r"[EW]\d{4} \S+ +\d+ reflector\.go:\d+\]")
 _NUMBERED = re.compile(r"<([a-z ]+)-(\d+)>")
 
 
@@ -123,7 +126,8 @@ class Normaliser:
 
     def text(self, text: str) -> str:
         """Return what a program printed, normalised: columns closed up, ages taken out."""
-        return "\n".join(self._line(line) for line in text.splitlines())
+        lines = [line for line in text.splitlines() if not _NOTE.match(line)]
+        return "\n".join(self._line(line) for line in lines)
 
     def _line(self, line: str) -> str:
         indent = line[: len(line) - len(line.lstrip())]

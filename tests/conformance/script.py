@@ -208,7 +208,7 @@ class Script:
         """Run a kubectl command; record its exit code and what it printed, and return the latter.
 
         What `-o json` and `-o yaml` print is recorded as the object that it is. With `sort`, the
-        lines behind the first are put in an order that does not depend on names.
+        lines below a table's head are put in an order that does not depend on names.
         """
         done = self.cluster.kubectl(
             self._fill(command), self.ns, self.folder, stdin and self._fill(stdin)
@@ -220,8 +220,8 @@ class Script:
             record["output"] = self.normaliser.value(parsed)
         elif done.stdout:
             record["stdout"] = self._lines(done.stdout, sort)
-        if done.stderr:
-            record["stderr"] = self._lines(done.stderr, sort)
+        if told := self._lines(done.stderr, sort):
+            record["stderr"] = told
         return done.stdout
 
     @contextlib.contextmanager
@@ -255,10 +255,11 @@ class Script:
         raise TimeoutError(f"watch {path}: {json.dumps(events, indent=1)}")
 
     def _lines(self, text: str, sort: bool) -> str:
-        if not sort:
-            return self.normaliser.text(text)
-        first, *rest = self.normaliser.text(text).split("\n")
-        return "\n".join([first, *in_order(rest)])
+        lines = self.normaliser.text(text).split("\n")
+        if sort:
+            head = 1 if lines[0].isupper() else 0
+            lines = lines[:head] + in_order(lines[head:])
+        return "\n".join(lines)
 
     def _record(self, step: str) -> dict[str, Any]:
         record: dict[str, Any] = {"step": self.normaliser.string(step)}

@@ -133,9 +133,9 @@ def test_a_declaration_covers_its_kind_and_its_path_alone() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        '[[gap]]\nwhere = "* | * | *"\nreason = "all"',
-        '[[gap]]\nwhere = "* | * | *.a"\nreason = " "',
-        '[[conflict]]\nwhere = "* | * | *.a"\nreason = "a value may never differ"',
+        '[[gap]]\nwhere = ["* | * | *"]\nreason = "all"',
+        '[[gap]]\nwhere = ["* | * | *.a"]\nreason = " "',
+        '[[conflict]]\nwhere = ["* | * | *.a"]\nreason = "a value may never differ"',
     ],
 )
 def test_a_declaration_without_a_reason_or_a_limit_is_refused(text: str, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def _until_told(s: Script, name: str, events: int, reason: str = "") -> str:
     """Wait for as many events about a Job; returns the field selector that finds them."""
     about = f"involvedObject.kind=Job,involvedObject.name={name}"
     about += f",reason={reason}" if reason else ""
-    s.until(f"events?fieldSelector={about}", "items", lambda items: len(items) == events)
+    s.until(f"events?fieldSelector={about}", "items", lambda items: len(items) >= events)
     return about
 
 
@@ -133,7 +133,7 @@ def backoff_limit_on_failure(s: Script) -> None:
 @scenario(identities=False)
 def active_deadline(s: Script) -> None:
     """A Job that takes too long is failed, and its pods are ended."""
-    s.quiet("POST", "jobs", job("slow", "sleep", "60", activeDeadlineSeconds=2, parallelism=2))
+    s.quiet("POST", "jobs", job("slow", "sleep", "600", activeDeadlineSeconds=2, parallelism=2))
     _until_over(s, "slow", "Failed")
     s.get("jobs/slow", show=("spec.activeDeadlineSeconds", "status.conditions"))
     about = _until_told(s, "slow", 1, "DeadlineExceeded")
@@ -153,7 +153,8 @@ def time_to_live(s: Script) -> None:
 @scenario(identities=False)
 def more_and_fewer_workers(s: Script) -> None:
     """parallelism is patched while the Job runs."""
-    s.quiet("POST", "jobs", job("wq", "sleep", "60", parallelism=1))
+    at_once = {"terminationGracePeriodSeconds": 0}
+    s.quiet("POST", "jobs", job("wq", "sleep", "600", parallelism=1, pod=at_once))
     s.until("jobs/wq", "status.active", 1)
     s.patch("jobs/wq", {"spec": {"parallelism": 3}}, show=("spec.parallelism",))
     s.until("jobs/wq", "status.active", 3)
@@ -192,7 +193,7 @@ def what_of_a_job_stays(s: Script) -> None:
 @scenario(identities=False)
 def a_deleted_pod_is_replaced(s: Script) -> None:
     """A pod of a Job that is deleted comes again under another name."""
-    s.quiet("POST", "jobs", job("a", "sleep", "60"))
+    s.quiet("POST", "jobs", job("a", "sleep", "600"))
     s.until("jobs/a", "status.active", 1)
     first = s.quiet("GET", "pods")["items"][0]["metadata"]["name"]
     s.quiet("DELETE", f"pods/{first}", {"gracePeriodSeconds": 0})
@@ -206,7 +207,7 @@ def a_deleted_pod_is_replaced(s: Script) -> None:
 def deleting_a_job(s: Script) -> None:
     """The pods go along, or stay behind, as one wishes."""
     for name, policy in (("a", "Background"), ("b", "Foreground"), ("c", "Orphan")):
-        s.quiet("POST", "jobs", job(name, "sleep", "60"))
+        s.quiet("POST", "jobs", job(name, "sleep", "600"))
         s.until(f"jobs/{name}", "status.active", 1)
         s.delete(f"jobs/{name}", propagationPolicy=policy, show=("kind", "status"))
         s.until(f"jobs/{name}", "gone")
@@ -215,7 +216,7 @@ def deleting_a_job(s: Script) -> None:
     left = ("items.*.metadata.labels.job-name", "items.*.metadata.ownerReferences")
     s.get("pods", show=left)
     s.quiet("DELETE", "pods", {"gracePeriodSeconds": 0})
-    s.quiet("POST", "jobs", job("d", "sleep", "60"))
+    s.quiet("POST", "jobs", job("d", "sleep", "600"))
     s.until("jobs/d", "status.active", 1)
     s.kubectl("delete job d")
     s.until("pods", "items", lambda items: not items)
@@ -224,7 +225,7 @@ def deleting_a_job(s: Script) -> None:
 @scenario
 def a_job_adopts_no_stranger(s: Script) -> None:
     """A Job's selector is its own; a pod that looks alike stays alone."""
-    s.quiet("POST", "pods", pod("alike", "sleep", "60", metadata={"labels": {"job-name": "a"}}))
+    s.quiet("POST", "pods", pod("alike", "sleep", "600", metadata={"labels": {"job-name": "a"}}))
     made = job("a", "true")
     made["spec"]["template"]["metadata"] = {"labels": {"app": "mine"}, "name": "ignored"}
     s.post("jobs", made, show=("spec.selector", "spec.template.metadata", "metadata.labels"))

@@ -309,7 +309,7 @@ def delete_and_wait(s: Script) -> None:
     s.kubectl("wait --for=condition=Ready pod -l all=yes --timeout=60s")
     s.kubectl("wait --for=jsonpath='{.status.phase}'=Running pod/a --timeout=10s")
     s.kubectl("wait --for=condition=Ready pod/none --timeout=1s")
-    s.kubectl("wait --for=delete pod/a --timeout=1s")
+    s.kubectl("wait --for=delete pod/a --timeout=3s")
     s.kubectl("delete pod a --now")
     s.kubectl("delete pods -l x=b --grace-period=1")
     s.kubectl("delete pod c --grace-period=0 --force")

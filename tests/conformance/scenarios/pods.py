@@ -149,7 +149,7 @@ def several_containers(s: Script) -> None:
     s.get("pods/a/log")
     s.get("pods/a/log", container="other")
     s.get("pods/a/log", container="none")
-    s.kubectl("logs a --all-containers --prefix")
+    s.kubectl("logs a --all-containers --prefix", sort=True)
     s.kubectl("logs a")
     s.kubectl("get pod a")
 
@@ -283,7 +283,8 @@ def probes(s: Script) -> None:
     s.kubectl("exec ready -- rm /tmp/ready-{ns}")
     s.until("pods/ready", "status.containerStatuses.0.ready", False)
     alive = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1}
-    made = pod("ill", "sleep", "60", restartPolicy="Always", container={"livenessProbe": alive})
+    command = ("sh", "-c", "trap 'exit 7' TERM; while true; do sleep 0.1; done")
+    made = pod("ill", *command, restartPolicy="Always", container={"livenessProbe": alive})
     s.post("pods", made, show=("spec.containers.0.livenessProbe",))
     s.until("pods/ill", "status.containerStatuses.0.restartCount", lambda count: count > 0)
     s.get("pods/ill", show=("status.containerStatuses.0.lastState.terminated.exitCode",))
