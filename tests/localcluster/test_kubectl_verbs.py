@@ -214,3 +214,45 @@ def test_describe_tells_of_services_and_nodes(kubectl: Kubectl, running: str) ->
     assert re.search(r"^Endpoints: +127\.\d+\.\d+\.\d+:80$", service, re.MULTILINE)
     node = kubectl("describe", "node", "wqlib-local").stdout
     assert re.search(r"Container Runtime Version: +process://", node)
+
+
+TEMPLATE = "{metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: x}]}}"
+STORED = f"""\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: claim}}
+spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{name: set}}
+spec: {{serviceName: x, selector: {{matchLabels: {{a: b}}}}, template: {TEMPLATE}}}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {{name: daemon}}
+spec: {{selector: {{matchLabels: {{a: b}}}}, template: {TEMPLATE}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: policy}}
+spec: {{podSelector: {{matchLabels: {{a: b}}}}}}
+---
+apiVersion: v1
+kind: LimitRange
+metadata: {{name: limits}}
+spec: {{limits: [{{type: Container, default: {{cpu: 100m}}}}]}}
+"""
+
+
+def test_what_is_only_stored_can_be_shown(kubectl: Kubectl) -> None:
+    done = kubectl("apply", "-f", "-", stdin=STORED)
+    assert "the local cluster stores a StatefulSet and does not run it" in done.stderr
+    again = kubectl("apply", "-f", "-", stdin=STORED)
+    assert again.stdout.count("unchanged") == 5
+    assert again.stderr == ""
+    kinds = "persistentvolumeclaim,statefulset,daemonset,networkpolicy,limitrange"
+    described = kubectl("describe", kinds).stdout
+    assert described.count("Name: ") == 5
+    listed = kubectl("get", "statefulset").stdout.splitlines()
+    assert listed[1].split()[:2] == ["set", "0/1"]

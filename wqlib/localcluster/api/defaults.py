@@ -155,35 +155,6 @@ def _namespace(obj: Obj) -> None:
     obj["status"] = {"phase": "Active"}
 
 
-def _priority_class(obj: Obj) -> None:
-    obj.setdefault("value", 0)
-    obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
-
-
-def _role_binding(obj: Obj) -> None:
-    obj.setdefault("roleRef", {}).setdefault("apiGroup", "rbac.authorization.k8s.io")
-    for subject in obj.get("subjects") or []:
-        if subject.get("kind") in ("User", "Group"):
-            subject.setdefault("apiGroup", "rbac.authorization.k8s.io")
-
-
-def _cron_job(obj: Obj) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("concurrencyPolicy", "Allow")
-    spec.setdefault("suspend", False)
-    spec.setdefault("successfulJobsHistoryLimit", 3)
-    spec.setdefault("failedJobsHistoryLimit", 1)
-    job = spec.setdefault("jobTemplate", {}).setdefault("spec", {})
-    pod_spec(job.setdefault("template", {}).setdefault("spec", {}))
-    obj["status"] = {}
-
-
-def _network_policy(obj: Obj) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("podSelector", {})
-    spec.setdefault("policyTypes", ["Ingress", *(["Egress"] if spec.get("egress") else [])])
-
-
 _BY_KIND: dict[str, Callable[[Obj], None]] = {
     "Pod": _pod,
     "ReplicaSet": lambda obj: workloaddefaults.replica_set(obj, pod_spec),
@@ -191,11 +162,6 @@ _BY_KIND: dict[str, Callable[[Obj], None]] = {
     "Service": _service,
     "Secret": _secret,
     "Namespace": _namespace,
-    "PriorityClass": _priority_class,
-    "RoleBinding": _role_binding,
-    "ClusterRoleBinding": _role_binding,
-    "CronJob": _cron_job,
-    "NetworkPolicy": _network_policy,
 }
 
 

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import admission, defaults, deletion, managedfields, validation
+from wqlib.localcluster.api import (
+    admission,
+    defaults,
+    deletion,
+    managedfields,
+    storeddefaults,
+    validation,
+)
 from wqlib.localcluster.apimachinery import apierrors
 from wqlib.localcluster.apimachinery.jsontypes import Obj, copied, now, random_suffix
 from wqlib.localcluster.apimachinery.profile import profile
@@ -118,6 +125,7 @@ class Rest:
         if resource.kind == "Secret":
             defaults.fold_string_data(obj)
         defaults.fill_in(obj)
+        storeddefaults.fill_in(obj)
         admission.check_readable(obj)
         admission.check_references(resource, obj, self.store)
         validation.check_create(resource, obj)
@@ -127,8 +135,9 @@ class Rest:
         if resource.kind == "Service":
             self._assign_address(obj)
         if resource.idle:
+            what = f"{'an' if resource.kind[0] in 'AEIOU' else 'a'} {resource.kind}"
             options.warnings.append(
-                f"the local cluster stores a {resource.kind} and does not {resource.idle} it"
+                f"the local cluster stores {what} and does not {resource.idle} it"
             )
         if managed:
             metadata["managedFields"] = managed
@@ -323,6 +332,7 @@ class Rest:
             obj["spec"] = old.get("spec") or {}
         else:
             defaults.fill_in(obj, new=False)
+            storeddefaults.fill_in(obj)
         if resource.status:
             obj.pop("status", None)
             if kept is not None:

@@ -84,6 +84,33 @@ def _slice(obj: Obj) -> Row:
     return _aged(obj, obj.get("addressType"), ",".join(ports) or "<unset>", shown or "<unset>")
 
 
+def _daemon_set(obj: Obj) -> Row:
+    status, spec = obj.get("status") or {}, obj.get("spec") or {}
+    names = (
+        "desiredNumberScheduled",
+        "currentNumberScheduled",
+        "numberReady",
+        "updatedNumberScheduled",
+        "numberAvailable",
+    )
+    nodes = ((spec.get("template") or {}).get("spec") or {}).get("nodeSelector") or {}
+    chosen = ",".join(f"{key}={value}" for key, value in sorted(nodes.items())) or "<none>"
+    return _aged(obj, *(status.get(name, 0) for name in names), chosen)
+
+
+def _claim(obj: Obj) -> Row:
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    name = spec.get("storageClassName") or ""
+    return _aged(obj, status.get("phase"), spec.get("volumeName") or "", "", "", name)
+
+
+def _ingress(obj: Obj) -> Row:
+    spec = obj.get("spec") or {}
+    hosts = ",".join(rule.get("host") or "*" for rule in spec.get("rules") or []) or "*"
+    ports = "80, 443" if spec.get("tls") else "80"
+    return _aged(obj, spec.get("ingressClassName") or "<none>", hosts, "", ports)
+
+
 def _workload(obj: Obj) -> Row:
     wanted = (obj.get("spec") or {}).get("replicas", 1)
     return _aged(obj, f"{(obj.get('status') or {}).get('readyReplicas', 0)}/{wanted}")
@@ -133,6 +160,29 @@ def layouts() -> dict[str, Layout]:
                 AGE,
             ],
             _budget,
+        ),
+        "DaemonSet": (
+            [
+                NAME,
+                *(column(name, kind="integer") for name in ("Desired", "Current", "Ready")),
+                *(column(name, kind="integer") for name in ("Up-to-date", "Available")),
+                column("Node Selector"),
+                AGE,
+            ],
+            _daemon_set,
+        ),
+        "PersistentVolumeClaim": (
+            [
+                NAME,
+                *(column(name) for name in ("Status", "Volume", "Capacity", "Access Modes")),
+                column("StorageClass"),
+                AGE,
+            ],
+            _claim,
+        ),
+        "Ingress": (
+            [NAME, *(column(name) for name in ("Class", "Hosts", "Address", "Ports")), AGE],
+            _ingress,
         ),
         "StatefulSet": ([NAME, column("Ready"), AGE], _workload),
         "Role": (_CREATED, _created),
