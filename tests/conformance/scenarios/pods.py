@@ -54,7 +54,6 @@ def a_pod_that_runs(s: Script) -> None:
 @scenario
 def the_account_of_a_pod(s: Script) -> None:
     """What the server adds for the service account, unless told not to."""
-    s.pause(2)  # In 1.20 the account's token comes a moment after the account.
     s.post("pods", pod("a", "true", automountServiceAccountToken=True), show=("spec",))
 
 
