@@ -315,7 +315,9 @@ def deletion_with_grace(s: Script) -> None:
     s.get("pods/now")
     s.quiet("POST", "pods", pod("unborn", "sleep", "60", nodeSelector={"no": "such"}))
     s.until("pods/unborn", "status.conditions.0.reason", "Unschedulable")
-    s.get("pods/unborn", show=("status",))
+    # The message counts the nodes, and names what is wrong with each.
+    fields = tuple(f"status.conditions.*.{field}" for field in ("type", "status", "reason"))
+    s.get("pods/unborn", show=("status.phase", "status.qosClass", *fields))
     s.delete("pods/unborn", show=("kind", "metadata.deletionGracePeriodSeconds"))
     s.get("pods/unborn")
 
