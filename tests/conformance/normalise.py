@@ -36,6 +36,9 @@ _EVERYWHERE: list[tuple[str, bool, re.Pattern[str]]] = [
     ("time", False, re.compile(rf"\b(?:{_WORDS}), \d\d \w+ \d{{4}} \d\d:\d\d:\d\d [+-]\d{{4}}")),
     ("nano time", False, re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ [+-]\d{4}( \w+)?")),
     ("time", False, re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} UTC")),
+    # kubectl diff's folders.
+    ("folder", False, re.compile(r"\S*/(?=(?:LIVE|MERGED)-\d+)")),
+    ("number", False, re.compile(r"(?<=LIVE-)\d+|(?<=MERGED-)\d+")),
     # What the API server puts behind `generateName`, a ReplicaSet behind its Deployment's name,
     # and a component behind an event's name.
     ("hash", True, re.compile(rf"(?<=-){_SAFE}{{8,10}}(?=-{_SAFE}{{5}}\b|\b)")),
@@ -54,9 +57,6 @@ _EVERYWHERE: list[tuple[str, bool, re.Pattern[str]]] = [
     ("the runtime", False, re.compile(r"(?<=failed to exec in container: ).*")),
     # Versions that a message names.
     ("version", False, re.compile(r"(?<=in record \()\d+(?=\))|(?<=, current: )\d+")),
-    # kubectl diff's folders.
-    ("folder", False, re.compile(r"\S*/(?=(?:LIVE|MERGED)-\d+)")),
-    ("number", False, re.compile(r"(?<=LIVE-)\d+|(?<=MERGED-)\d+")),
 ]
 # Fields whose values differ from run to run, and look like nothing in particular.
 _NUMBERED_FIELDS = {

@@ -21,7 +21,7 @@ from . import declared, scenarios
 from .cluster import Cluster, kubectl_version
 from .compare import Comparison, Difference, leaves
 from .normalise import Normaliser
-from .script import SCENARIOS, Scenario, Script
+from .script import SCENARIOS, Scenario, Script, pod
 
 RECORDED = Path(__file__).parent / "recorded"
 AT_ONCE = 4
@@ -45,7 +45,8 @@ def play(scenario: Scenario, cluster: Cluster) -> list[dict[str, Any]]:
     try:
         body = {"metadata": {"name": ns, "labels": labels}}
         script.quiet("POST", "/api/v1/namespaces", body)
-        script.until("serviceaccounts/default", "metadata.name", "default")
+        # A pod can be made once its account is there, in 1.20 with its token.
+        script.until_made("pods?dryRun=All", pod("first", automountServiceAccountToken=True))
         scenario.play(script)
     finally:
         cluster.request("DELETE", f"/api/v1/namespaces/{ns}")

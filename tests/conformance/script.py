@@ -196,6 +196,14 @@ class Script:
                 raise TimeoutError(f"{path}: {field} is {found!r}, and not {value!r}")
             time.sleep(_POLL_SECONDS)
 
+    def until_made(self, path: str, body: dict[str, Any]) -> None:
+        """Wait until an object can be made; with `dryRun` in the path, none is."""
+        deadline = time.monotonic() + self.patience
+        while (reply := self._request("POST", path, body, None, {})).status != 201:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"POST {path}: {reply.body}")
+            time.sleep(_POLL_SECONDS)
+
     def pause(self, seconds: float) -> None:
         """Wait where what follows must lie in another second, or where nothing must happen."""
         time.sleep(seconds)

@@ -101,6 +101,7 @@ def test_equal_things_must_stay_equal() -> None:
         ("2024-01-01T00:00:00.000000Z", "<micro time>"),
         ("on 10.1.2.3 and 10.1.2.3, by 127.0.0.1", "on <ip-1> and <ip-1>, by 127.0.0.1"),
         ("3.11.2", "3.11.2"),
+        ("/tmp/LIVE-2456789245/v1.Pod", "<folder>LIVE-<number>/v1.Pod"),
         ("containerd://0123456789abcdef", "<container-1>"),
     ],
 )

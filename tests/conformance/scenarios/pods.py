@@ -54,7 +54,6 @@ def a_pod_that_runs(s: Script) -> None:
 @scenario
 def the_account_of_a_pod(s: Script) -> None:
     """What the server adds for the service account, unless told not to."""
-    s.pause(2)  # In 1.20 the account's token comes a moment after the account.
     s.post("pods", pod("a", "true", automountServiceAccountToken=True), show=("spec",))
 
 
@@ -316,7 +315,9 @@ def deletion_with_grace(s: Script) -> None:
     s.get("pods/now")
     s.quiet("POST", "pods", pod("unborn", "sleep", "60", nodeSelector={"no": "such"}))
     s.until("pods/unborn", "status.conditions.0.reason", "Unschedulable")
-    s.get("pods/unborn", show=("status",))
+    # The message counts the nodes, and names what is wrong with each.
+    fields = tuple(f"status.conditions.*.{field}" for field in ("type", "status", "reason"))
+    s.get("pods/unborn", show=("status.phase", "status.qosClass", *fields))
     s.delete("pods/unborn", show=("kind", "metadata.deletionGracePeriodSeconds"))
     s.get("pods/unborn")
 
