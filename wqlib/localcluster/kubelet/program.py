@@ -148,8 +148,7 @@ async def _run(settings: Settings, state: State) -> None:
     authorize = access.by_certificate(access_.client, settings.node_name)
     listening, kubelet.node.port = server.listen(kubelet, context, authorize)
     processes.start(state.reaper_lock)
-    if hasattr(processes, "ready"):
-        processes.ready()
+    processes.ready()
     running = asyncio.create_task(kubelet.run())
     waiting = asyncio.create_task(stopped.wait())
     try:
