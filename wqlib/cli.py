@@ -157,6 +157,8 @@ def _cluster(options: argparse.Namespace) -> int:
             print("The local cluster runs, until `wqlib cluster stop` or 8 hours without use.")
         else:
             print("The local cluster was running already, and ends after its last use.")
+        print("It stands in for Kubernetes: pods are processes of yours, not containers, and not")
+        print("isolated. What else it is not: docs/localcluster.md.")
         print(f"For kubectl: export KUBECONFIG={path}")
     return EXIT_OK
 
