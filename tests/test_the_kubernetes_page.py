@@ -4,8 +4,8 @@ https://kubernetes.io/docs/tasks/job/fine-parallel-processing-work-queue/
 
 kubectl is the real one, in a real terminal where the page asks for one, and what it prints is what
 the page prints, but for names, times and ids. What a learner changes, the page says to change: the
-image's name, and the sleep that stands for the work. The page's `rediswq.py` is that of wqlib, which
-the Dockerfile copies along; it wants hiredis too.
+image's name, and the sleep that stands for the work. The page's `rediswq.py` is that of wqlib,
+which the Dockerfile copies along; it wants hiredis too.
 
 With `WQLIB_CONTEXT` it runs on that cluster, in a namespace that is deleted afterwards. The image
 of the workers is built there as in `make test-cluster` (see `WQLIB_BUILD_COMMAND`). A cluster that

@@ -14,11 +14,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import tornado.web
-
 from wqlib.localcluster import certs
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import schema
+from wqlib.localcluster.api import guard, schema
 from wqlib.localcluster.api import server as api
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import SYSTEM_NAMESPACES, Rest
@@ -112,7 +110,7 @@ class Daemon:
         _first_objects(rest)
         rest.check_schema = schema.check
         token = credentials.token
-        application = tornado.web.Application(log_function=lambda handler: None)
+        application = guard.Guarded(token)
         self.server, port = api.listen(application, credentials.server_context)
         url = f"https://127.0.0.1:{port}"
         context = credentials.client_context()
@@ -229,6 +227,8 @@ def serve(state: State, settings: Settings) -> None:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     logging.getLogger("tornado").setLevel(logging.CRITICAL)
+    # What a handler did not expect is a fault of ours, and worth a line.
+    logging.getLogger("tornado.application").setLevel(logging.ERROR)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     asyncio.run(_run(state, settings))
 

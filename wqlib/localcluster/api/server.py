@@ -7,8 +7,9 @@ This module turns HTTP into calls of `rest` and back. It listens on 127.0.0.1 on
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
+import logging
+import re
 import ssl
 from typing import Any
 
@@ -16,9 +17,8 @@ import tornado.httpserver
 import tornado.iostream
 import tornado.netutil
 import tornado.web
-import yaml
 
-from wqlib.localcluster.api import discovery, table, watching
+from wqlib.localcluster.api import bodies, discovery, guard, table, watching
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import Options, Rest, dumps
 from wqlib.localcluster.api.routing import Target, parse_path
@@ -27,8 +27,7 @@ from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry
 
-# As the real server: an object cannot be larger than this.
-MAX_BODY_BYTES = 3 * 1024 * 1024
+log = logging.getLogger(__name__)
 
 _JSON_TYPES = ["application/json", "application/yaml"]
 _PATCH_TYPES = {
@@ -101,10 +100,8 @@ class Handler(tornado.web.RequestHandler):
         if not known and self.request.body:
             raise apierrors.unsupported_media_type(_JSON_TYPES)
         try:
-            if content_type.endswith("yaml"):
-                return yaml.safe_load(self.request.body)
-            return json.loads(self.request.body)
-        except (ValueError, RecursionError, yaml.YAMLError) as error:
+            return bodies.parse(self.request.body, as_yaml=content_type.endswith("yaml"))
+        except (ValueError, RecursionError) as error:
             text = f"the object provided is unrecognized: it is neither JSON nor YAML ({error})"
             raise apierrors.bad_request(text) from None
 
@@ -118,8 +115,14 @@ class Handler(tornado.web.RequestHandler):
             self.closed.set()
         except RecursionError:
             self.refuse(apierrors.bad_request("the object is nested too deeply"))
+        except tornado.web.HTTPError as error:
+            self.refuse(apierrors.bad_request(error.log_message or "malformed request"))
+        except Exception:
+            log.exception("%s %s", self.request.method, self.request.path)
+            if not self._headers_written:
+                self.refuse(apierrors.internal())
 
-    get = post = put = patch = delete = handle
+    get = post = put = patch = delete = head = options = handle
 
     async def route(self) -> None:
         path = self.request.path
@@ -218,7 +221,7 @@ class Handler(tornado.web.RequestHandler):
         text = self.get_query_argument(name, "")
         if not text:
             return default
-        if not text.isdigit():
+        if not re.fullmatch(r"[0-9]{1,18}", text):
             raise apierrors.bad_request(f"invalid {name} {text!r}: it is no number")
         return int(text)
 
@@ -399,8 +402,7 @@ def _success(target: Target, last: Obj) -> Obj:
 
 def authorized(handler: tornado.web.RequestHandler, token: str) -> bool:
     """Tell whether the request carries the token."""
-    sent = handler.request.headers.get("Authorization", "")
-    return hmac.compare_digest(sent.encode(), f"Bearer {token}".encode())
+    return guard.authorized(handler.request, token)
 
 
 def listen(
@@ -410,8 +412,8 @@ def listen(
     server = tornado.httpserver.HTTPServer(
         application,
         ssl_options=context,
-        max_body_size=MAX_BODY_BYTES,
-        max_buffer_size=MAX_BODY_BYTES + 65536,
+        max_body_size=guard.MAX_BODY_BYTES,
+        max_buffer_size=guard.MAX_BODY_BYTES + 65536,
         idle_connection_timeout=600,
         body_timeout=30,
     )

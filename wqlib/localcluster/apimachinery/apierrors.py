@@ -117,6 +117,14 @@ def unsupported_media_type(accepted: list[str]) -> ApiError:
     )
 
 
+def too_large(why: str) -> ApiError:
+    return ApiError(413, "RequestEntityTooLarge", f"Request entity is too large: {why}")
+
+
+def internal() -> ApiError:
+    return ApiError(500, "InternalError", "an error on the server: see the local cluster's log")
+
+
 def invalid(kind: str, group: str, name: str, causes: list[Obj]) -> ApiError:
     """Return a 422 that lists `causes`, each with `reason`, `message` and `field`."""
     messages = [f"{cause['field']}: {cause['message']}" for cause in causes]
