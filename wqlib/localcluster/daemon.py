@@ -108,7 +108,7 @@ class Daemon:
         store = Store()
         rest = Rest(store, self.addresses)
         _first_objects(rest)
-        rest.check_schema = schema.check
+        rest.check_schema, rest.complete = schema.check, schema.complete
         token = credentials.token
         application = guard.Guarded(token)
         self.server, port = api.listen(application, credentials.server_context)

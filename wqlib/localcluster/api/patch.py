@@ -76,6 +76,7 @@ def strategic_merge_patch(target: Any, patch: Any, *, prune_empty: bool = False)
     if directive == "delete":
         return {}
     result = dict(target) if isinstance(target, dict) else {}
+    _check_directives(patch)
     retained = patch.get("$retainKeys")
     if retained is not None:
         result = {name: value for name, value in result.items() if name in retained}
@@ -98,6 +99,12 @@ def strategic_merge_patch(target: Any, patch: Any, *, prune_empty: bool = False)
             if isinstance(result.get(field), list):
                 result[field] = _ordered(field, result[field], order)
     return result
+
+
+def _check_directives(patch: Obj) -> None:
+    for name, value in patch.items():
+        if name.startswith(_DIRECTIVES) and not isinstance(value, list):
+            raise bad_request(f"error decoding patch: {name} must be a list")
 
 
 def _merge_key(field: str, elements: list[Any]) -> str | None:

@@ -53,11 +53,13 @@ class Rest:
     Args:
         check_schema: raises when a manifest has fields or types that its kind does not know,
             and returns the object without what is unknown.
+        complete: returns an object with all fields that its kind never leaves out.
     """
 
     store: Store
     addresses: Addresses
     check_schema: Callable[[Obj, Options], Obj] = lambda obj, _options: obj
+    complete: Callable[[Obj], Obj] = lambda obj: obj
     _applied: dict[tuple[str, str], Obj] = field(default_factory=dict)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Entry:
@@ -76,7 +78,7 @@ class Rest:
     ) -> Obj:
         """Store a new object and return it with all that the server adds."""
         options = options or Options()
-        obj = self._incoming(resource, namespace, body, options)
+        obj = self.complete(self._incoming(resource, namespace, body, options))
         metadata = obj["metadata"]
         name = metadata.get("name")
         if not name:
@@ -203,6 +205,9 @@ class Rest:
         resource = resources.find("", "v1", "pods")
         assert resource is not None
         old = self.get(resource, namespace, name).obj
+        binding = resources.find("", "v1", "bindings")
+        assert binding is not None
+        body = self._incoming(binding, namespace, body, Options())
         node = (body.get("target") or {}).get("name")
         if (old.get("spec") or {}).get("nodeName"):
             why = f'pod {name} is already assigned to node "{old["spec"]["nodeName"]}"'
@@ -225,6 +230,7 @@ class Rest:
         resource = resources.find("", "v1", "namespaces")
         assert resource is not None
         old = self.get(resource, "", name).obj
+        body = self._incoming(resource, "", body, Options())
         kept = (body.get("spec") or {}).get("finalizers") or []
         obj = dict(old, spec={**(old.get("spec") or {}), "finalizers": kept})
         metadata = obj["metadata"]
@@ -290,7 +296,9 @@ class Rest:
     def _write(
         self, resource: Resource, key: Key, old: Obj, obj: Obj, subresource: str, dry_run: bool
     ) -> Obj:
+        obj = self.complete(obj)
         metadata, before = obj["metadata"], old["metadata"]
+        metadata["name"] = before["name"]
         version = metadata.get("resourceVersion")
         if version and version != before["resourceVersion"]:
             raise apierrors.conflict(resource.plural, resource.group, key[1])

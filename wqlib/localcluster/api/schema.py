@@ -17,11 +17,20 @@ from typing import Any
 
 from wqlib.localcluster.api.rest import Options
 from wqlib.localcluster.apimachinery.apierrors import bad_request
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.jsontypes import Obj, parse_time
 
 _TABLE = r"^ {4}%s(?:: [^=\n]*)? = (\{.*?\})$"
 _TYPES = re.compile(_TABLE % "openapi_types", re.MULTILINE | re.DOTALL)
 _NAMES = re.compile(_TABLE % "attribute_map", re.MULTILINE | re.DOTALL)
+
+# How the client's source marks a field that is never left out, before and since its version 36.
+_REQUIRED = re.compile(
+    r"Invalid value for `(\w+)`, must not be `None`|"
+    r"^ {4}(\w+): (?!Optional\[)[^=\n]+(?: = Field\(|$)",
+    re.MULTILINE,
+)
+
+_PLAIN: dict[str, Any] = {"str": "", "int": 0, "float": 0, "bool": False, "any": None}
 
 # Kinds whose model is not simply called V1<Kind>.
 _MODELS = {"Event": "CoreV1Event"}
@@ -44,10 +53,12 @@ class Type:
 
     Attributes:
         many: `list` or `dict` when the field holds several of them.
+        time: whether the text is a time.
     """
 
     name: str
     many: str = ""
+    time: bool = False
 
 
 Model = dict[str, Type]
@@ -76,9 +87,9 @@ def _type(text: str) -> Type:
     if found:
         inner = _type(found[1])
         return Type("any" if inner.many else inner.name, "dict")
-    return Type(
-        {"datetime": "str", "bytes": "str", "bytearray": "str", "object": "any"}.get(text, text)
-    )
+    if text == "datetime":
+        return Type("str", time=True)
+    return Type({"bytes": "str", "bytearray": "str", "object": "any"}.get(text, text))
 
 
 @functools.cache
@@ -94,6 +105,56 @@ def model(name: str) -> Model | None:
     attributes: dict[str, str] = ast.literal_eval(names[1])
     listed: dict[str, str] = ast.literal_eval(types[1])
     return {attributes[attribute]: _type(kind) for attribute, kind in listed.items()}
+
+
+@functools.cache
+def required(name: str) -> tuple[str, ...]:
+    """Return the JSON names of a model's fields that are never left out."""
+    path, fields = _files().get(name.lower()), model(name)
+    if path is None or fields is None:
+        return ()
+    text = path.read_text(encoding="utf-8")
+    names = _NAMES.search(text)
+    attributes: dict[str, str] = ast.literal_eval(names[1]) if names else {}
+    found = [old or new for old, new in _REQUIRED.findall(text)]
+    return tuple({attributes[one]: None for one in found if one in attributes})
+
+
+def complete(obj: Obj) -> Obj:
+    """Return the object with a zero value for each required field that it leaves out.
+
+    So the real server reads it: a missing text is an empty one, and an object or list that is
+    null is not there. Whether that is allowed is a matter of validation.
+    """
+    completed: Obj = _complete(obj, model_of(obj.get("kind", "")))
+    return completed
+
+
+def _complete(value: Any, name: str) -> Any:
+    fields = model(name)
+    if fields is None or not isinstance(value, dict):
+        return value
+    result = {}
+    for key, inner in value.items():
+        kind = fields.get(key)
+        if kind is None or (inner is None and not kind.many and kind.name in _PLAIN):
+            result[key] = inner
+        elif inner is None:
+            continue
+        elif kind.many == "list":
+            result[key] = [_complete(one, kind.name) for one in inner]
+        elif kind.many == "dict":
+            result[key] = {k: _complete(one, kind.name) for k, one in inner.items()}
+        else:
+            result[key] = _complete(inner, kind.name)
+    for key in required(name):
+        if result.get(key) is None and not fields[key].many and fields[key].name != "any":
+            result[key] = _zero(fields[key].name)
+    return result
+
+
+def _zero(kind: str) -> Any:
+    return _PLAIN[kind] if kind in _PLAIN else _complete({}, kind)
 
 
 def model_of(kind: str) -> str:
@@ -145,7 +206,10 @@ class _Checker:
             if not isinstance(value, list):
                 raise self.wrong(value, owner, path, f"[]{_go(kind.name, path)}")
             single = Type(kind.name)
-            return [self.field(x, single, owner, f"{path}[{i}]") for i, x in enumerate(value)]
+            return [
+                _zero(kind.name) if x is None else self.field(x, single, owner, f"{path}[{i}]")
+                for i, x in enumerate(value)
+            ]
         if kind.many == "dict":
             if not isinstance(value, dict):
                 raise self.wrong(value, owner, path, f"map[string]{_go(kind.name, path)}")
@@ -153,9 +217,16 @@ class _Checker:
             quantities = path.rpartition(".")[2] in _QUANTITIES
             if quantities:
                 single = Type("any")
-            return {key: self.field(x, single, owner, path) for key, x in value.items()}
+            return {
+                key: _zero(kind.name) if x is None else self.field(x, single, owner, path)
+                for key, x in value.items()
+            }
         self.plain(value, kind.name, owner, path)
-        if kind.name in ("str", "int", "bool", "float", "any"):
+        if kind.time and not _is_time(value):
+            raise TypeError(
+                f'parsing time {json.dumps(value)} as "2006-01-02T15:04:05Z07:00": cannot parse it'
+            )
+        if kind.name in _PLAIN:
             return value
         return self.model(value, kind.name, path)
 
@@ -179,6 +250,16 @@ class _Checker:
         )
 
 
+def _is_time(text: str) -> bool:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", text, re.A):
+        return False
+    try:
+        parse_time(text)
+    except ValueError:
+        return False
+    return True
+
+
 def struct_name(name: str) -> str:
     """Return the name of the Go struct that a model stands for."""
     return re.sub(r"^(CoreV1|V1)", "", name)
@@ -198,7 +279,7 @@ def check(obj: Obj, options: Options) -> Obj:
     Raises:
         ApiError: a field has the wrong type, or is unknown and the client wants to be strict.
     """
-    kind, version = obj.get("kind", ""), obj.get("apiVersion", "").rpartition("/")[2]
+    kind, version = obj.get("kind", ""), str(obj.get("apiVersion", "")).rpartition("/")[2]
     checker = _Checker()
     prefix = f'{kind} in version "{version}" cannot be handled as a {kind}: '
     try:

@@ -18,7 +18,7 @@ import tornado.iostream
 import tornado.netutil
 import tornado.web
 
-from wqlib.localcluster.api import bodies, discovery, guard, table, watching
+from wqlib.localcluster.api import bodies, discovery, guard, schema, table, watching
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import Options, Rest, dumps
 from wqlib.localcluster.api.routing import Target, parse_path
@@ -303,7 +303,7 @@ class Handler(tornado.web.RequestHandler):
         wants = self._wants_table()
         resource = resources.find_kind(obj.get("apiVersion", ""), obj.get("kind", ""))
         if wants and resource:
-            obj = self._table(resource, [obj], obj["metadata"]["resourceVersion"], wants)
+            obj = self._table(resource, [obj], obj["metadata"].get("resourceVersion", ""), wants)
         self.reply(obj, code)
 
     def _create(self, target: Target) -> None:
@@ -351,6 +351,7 @@ class Handler(tornado.web.RequestHandler):
         options = self.body_object(allow_empty=True)
         if not isinstance(options, dict):
             raise apierrors.bad_request("DeleteOptions must be an object")
+        options = schema.check({"apiVersion": "v1", **options, "kind": "DeleteOptions"}, Options())
         policy = self.get_query_argument("propagationPolicy", "")
         if policy:
             options.setdefault("propagationPolicy", policy)

@@ -103,6 +103,11 @@ def _metadata(kind: str, metadata: Obj, causes: Causes) -> None:
             causes.invalid("metadata.name", name, "may not contain '/' or '%'")
     elif not valid_name(name):
         causes.invalid("metadata.name", name, _WORDS_SUBDOMAIN)
+    for owner in metadata.get("ownerReferences") or []:
+        for field in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(field):
+                word = "version" if field == "apiVersion" else field
+                causes.invalid(f"metadata.ownerReferences.{field}", "", f"{word} must not be empty")
     for key, value in (metadata.get("labels") or {}).items():
         if not isinstance(value, str) or len(value) > 63 or not _LABEL_VALUE.fullmatch(value):
             causes.invalid(
@@ -216,7 +221,9 @@ def _job(obj: Obj, causes: Causes) -> None:
         if spec.get(name) is not None:
             causes.forbidden(f"spec.{name}", "the local cluster does not support it")
     template = spec["template"]
-    if not match_labels(spec["selector"], template["metadata"].get("labels") or {}):
+    if not spec.get("selector"):
+        causes.required("spec.selector")
+    elif not match_labels(spec["selector"], template["metadata"].get("labels") or {}):
         causes.invalid(
             "spec.template.metadata.labels",
             template["metadata"].get("labels"),
