@@ -89,7 +89,7 @@ def _yaml(data: bytes) -> Any:
     if len(data) > _MAX_YAML_BYTES:
         raise ValueError(f"YAML is read up to {_MAX_YAML_BYTES} bytes; send it as JSON")
     try:
-        return _Plain().value(yaml.load(data, _Loader))
+        return _whole(_Plain().value(yaml.load(data, _Loader)))
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
 

@@ -45,6 +45,8 @@ class Refused(tornado.web.RequestHandler):
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(self.error.body()))
 
+    head = get
+
 
 class Guarded(tornado.web.Application):
     """An application for whoever holds the token."""
@@ -57,7 +59,8 @@ class Guarded(tornado.web.Application):
         error = self._refusal(request)
         if error is None:
             return super().find_handler(request, **kwargs)
-        request.method = "GET"  # There is one answer to all of them.
+        if request.method != "HEAD":
+            request.method = "GET"  # There is one answer to all of them.
         if request.connection is not None:
             request.connection.set_max_body_size(_DROPPED_BYTES)  # type: ignore[attr-defined]
         return self.get_handler_delegate(request, Refused, {"error": error})

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wqlib.localcluster.kubelet.podworker import PodWorker
 
 
+@podenv.impossible_is_told
 async def configure(worker: PodWorker, container: Container) -> list[str]:
     """Set the container's folder and environment, and return its command."""
     image = container.image
