@@ -305,6 +305,7 @@ class PortForwardHandler(SocketHandler):
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         for task in either:
             task.cancel()
+        await asyncio.gather(*either, return_exceptions=True)
         for writer in self.writers.values():
             writer.close()
 
