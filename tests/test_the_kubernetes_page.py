@@ -40,6 +40,8 @@ from wqlib.errors import ImageError
 CONTEXT = os.environ.get("WQLIB_CONTEXT")
 REDIS = os.environ.get("WQLIB_PAGE_REDIS", "redis")
 IMAGE = "job-wq-2:page"
+# The local cluster has no DNS: redis-cli is told the Service's address, and shows it.
+PROMPT = r"redis:6379> $" if CONTEXT else r"(redis|127\.[\d.]+):\d+> $"
 FRUIT = "apple banana cherry date fig grape lemon melon orange".split()
 
 REDIS_POD = f"""
@@ -252,12 +254,12 @@ def fill_the_queue(learner: Learner) -> None:
         terminal.press_enter()
         terminal.expect("[#$] $")
         terminal.type("redis-cli -h redis\r")
-        terminal.expect("redis:6379> $")
+        terminal.expect(PROMPT)
         for number, fruit in enumerate(FRUIT, 1):
             terminal.type(f'rpush job2 "{fruit}"\r')
-            assert f"\n(integer) {number}\r\n" in terminal.expect(r"\(integer\)(.|\s)*6379> $")
+            assert f"\n(integer) {number}\r\n" in terminal.expect(rf"\(integer\)(.|\s)*{PROMPT}")
         terminal.type("lrange job2 0 -1\r")
-        shown = terminal.expect(r"9\) (.|\s)*redis:6379> $")
+        shown = terminal.expect(rf"9\) (.|\s)*{PROMPT}")
         printed = [f'{number}) "{fruit}"' for number, fruit in enumerate(FRUIT, 1)]
         assert [line for line in shown.splitlines() if re.match(r"\d\) ", line)] == printed
         terminal.type("exit\r")

@@ -6,7 +6,6 @@ https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-e
 from __future__ import annotations
 
 import base64
-import functools
 import math
 import re
 from collections.abc import Awaitable, Callable
@@ -180,22 +179,3 @@ class Resolver:
         found = ((container.get("resources") or {}).get(part) or {}).get(name)
         divisor = quantity(reference.get("divisor") or "1") or 1.0
         return str(math.ceil(quantity(found) / divisor)) if found else "0"
-
-
-def impossible_is_told(
-    configure: Callable[[Any, Any], Awaitable[list[str]]],
-) -> Callable[[Any, Any], Awaitable[list[str]]]:
-    """Wrap what prepares a container, so that what no program can be given is a `ConfigError`."""
-
-    @functools.wraps(configure)
-    async def told(worker: Any, container: Any) -> list[str]:
-        try:
-            argv = await configure(worker, container)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"the container cannot be set up: {error}") from None
-        for text in [*argv, *container.env, *container.env.values()]:
-            if "\0" in text:
-                raise ConfigError("its command or environment holds a NUL character")
-        return argv
-
-    return told

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wqlib.localcluster.images import imagestore
-from wqlib.localcluster.kubelet import podenv
+from wqlib.localcluster.kubelet import impossible, podenv
 from wqlib.localcluster.kubelet.containers import Container
 from wqlib.localcluster.kubelet.podenv import ConfigError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wqlib.localcluster.kubelet.podworker import PodWorker
 
 
-@podenv.impossible_is_told
+@impossible.is_told
 async def configure(worker: PodWorker, container: Container) -> list[str]:
     """Set the container's folder and environment, and return its command."""
     image = container.image
