@@ -78,6 +78,7 @@ class Daemon:
         self.processes = Processes()
         self.images = Images(state)
         self._tasks: list[asyncio.Task[None]] = []
+        self._has_folder = True
 
     async def run(self) -> None:
         """Serve until a signal comes or the last owner has been gone for long enough."""
@@ -123,6 +124,7 @@ class Daemon:
         application.add_handlers(r".*", [*routes, (r".*", api.Handler, shared)])
         for part in (self.kubelet.run(), self.controllers.run(), self.proxy.run()):
             self._tasks.append(asyncio.create_task(part))
+        self._tasks.append(asyncio.create_task(self._watch_folder()))
         if settings.linger is not None:
             self._tasks.append(asyncio.create_task(self._watch_owners(settings.linger)))
         while store.get("nodes", ("", "wqlib-local")) is None:
@@ -153,8 +155,26 @@ class Daemon:
             )
             if running != self._info["pods"]:
                 self._info["pods"] = running
-                self._save_info()
+                with contextlib.suppress(OSError):  # The next second may find room on the disk.
+                    self._save_info()
             await asyncio.sleep(1.0)
+
+    async def _watch_folder(self) -> None:
+        """Stop the daemon when its folder is gone: nobody could find or stop it any more."""
+        own = self.state.daemon_lock.stat().st_ino
+        while True:
+            await asyncio.sleep(_OWNER_CHECK_SECONDS)
+            try:
+                if self.state.daemon_lock.stat().st_ino == own:
+                    continue
+            except FileNotFoundError:
+                pass
+            except OSError:
+                continue
+            log.error("the folder %s was removed: the cluster ends", self.state.root)
+            self._has_folder = False
+            self.stopped.set()
+            return
 
     async def _watch_owners(self, linger: float) -> None:
         """Stop the daemon when no owner has been alive for `linger` seconds."""
@@ -162,6 +182,8 @@ class Daemon:
         seen = loop.time()
         while True:
             await asyncio.sleep(min(_OWNER_CHECK_SECONDS, max(linger / 2, 0.05)))
+            if not self.state.owners.is_dir():
+                continue  # `_watch_folder` sees to that.
             if owner_alive(self.state):
                 seen = loop.time()
                 continue
@@ -181,7 +203,8 @@ class Daemon:
                 os.close(lock)
 
     async def _stop(self) -> None:
-        self.state.info.unlink(missing_ok=True)
+        if self._has_folder:
+            self.state.info.unlink(missing_ok=True)
         if hasattr(self, "kubelet"):
             with contextlib.suppress(Exception):
                 await self.kubelet.stop(_STOP_SECONDS)
@@ -193,6 +216,8 @@ class Daemon:
         self.processes.stop()
         if hasattr(self, "server"):
             self.server.stop()
+        if not self._has_folder:
+            return  # What lies there now is another cluster's.
         for path in list(self.state.pods.iterdir()):
             remove_tree(path)
         self.state.kubeconfig.unlink(missing_ok=True)
