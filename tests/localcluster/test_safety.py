@@ -253,7 +253,9 @@ def test_names_lead_nowhere_but_to_places_of_the_pod(local: Local, ns: str, wher
     def settled() -> bool:
         """No pod is on its way: each ended, or says why it cannot begin."""
         pods = local.request("GET", f"/api/v1/namespaces/{ns}/pods").json["items"]
-        return all(_is_settled(one) for one in pods)
+        events = local.request("GET", f"/api/v1/namespaces/{ns}/events").json["items"]
+        stuck = {e["involvedObject"]["uid"] for e in events if e["reason"] == "FailedMount"}
+        return all(_is_settled(one) or one["metadata"]["uid"] in stuck for one in pods)
 
     wait_until(settled, what=f"{where}: each pod ends or says why not")
     uids = {metadata["uid"] for metadata in made}
