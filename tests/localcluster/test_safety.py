@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -34,6 +35,16 @@ PATHS = (
     "/openapi/v2",
     "/no/such/path",
     "/%ff%00",
+)
+KUBELET_PATHS = (
+    "/",
+    "/healthz",
+    "/pods",
+    "/containerLogs/wq-course/p/main",
+    "/exec/wq-course/p/main?command=id&output=1",
+    "/run/wq-course/p/main?cmd=id",
+    "/attach/wq-course/p/main",
+    "/portForward/wq-course/p?port=1",
 )
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "MKCOL")
 UPGRADE = {
@@ -145,6 +156,25 @@ def test_the_token_in_the_address_or_a_cookie_does_not_count(local: Local) -> No
         reply.read()
         assert reply.status == 401
     connection.close()
+
+
+def test_the_kubelets_own_port_wants_a_token_too(local: Local) -> None:
+    status = local.request("GET", "/api/v1/nodes").json["items"][0]["status"]
+    endpoint = (status.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}
+    if not endpoint.get("Port"):
+        pytest.skip("the kubelet has no port of its own")
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    for path in KUBELET_PATHS:
+        for method in METHODS:
+            for more in ({}, UPGRADE, {"Authorization": "Bearer wrong"}):
+                connection = http.client.HTTPSConnection(
+                    "127.0.0.1", endpoint["Port"], context=unverified, timeout=20
+                )
+                connection.request(method, path, headers=more)
+                # A method that nobody may use is refused before that.
+                assert connection.getresponse().status in (401, 405), (method, path, more)
+                connection.close()
 
 
 # -- what a pod sees
@@ -299,6 +329,19 @@ def test_a_container_without_log_has_no_other_log(local: Local, ns: str) -> None
     for name in ("../p", "main/../main", "main/0.log", "/etc/passwd"):
         reply = local.request("GET", f"/api/v1/namespaces/{ns}/pods/p/log", container=name)
         assert reply.code == 400
+
+
+@pytest.mark.parametrize("text", ["x", "²", "1_0", "9" * 5000, "1e3", "0x1"])
+def test_a_number_in_the_address_is_one(local: Local, ns: str, text: str) -> None:
+    local.core.create_namespaced_pod(ns, pod("p", "true"))
+    wait_until(lambda: local.core.read_namespaced_pod("p", ns).status.phase == "Succeeded")
+    for name in ("tailLines", "sinceSeconds", "limitBytes"):
+        reply = local.request("GET", f"/api/v1/namespaces/{ns}/pods/p/log", **{name: text})
+        assert reply.code == 400, name
+    for name in ("limit", "resourceVersion", "timeoutSeconds"):
+        watch = {} if name == "limit" else {"watch": "true"}
+        reply = local.request("GET", "/api/v1/pods", **{name: text}, **watch)
+        assert reply.code == 400, name
 
 
 # -- what one request may cost

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import tornado.iostream
 import tornado.web
 
@@ -26,7 +28,7 @@ class LogHandler(tornado.web.RequestHandler, PodRequest):
         text = self.get_query_argument(name, "")
         if not text:
             return None
-        if not text.lstrip("-").isdigit():
+        if not re.fullmatch("-?[0-9]{1,18}", text):
             raise apierrors.bad_request(f"invalid {name} {text!r}: it is no number")
         return int(text)
 
