@@ -417,11 +417,20 @@ def test_headers_have_a_largest_size(local: Local) -> None:
 
 @pytest.mark.parametrize("text", ["," * 30_000, "(" * 30_000, "a=b," * 10_000, "a in (" * 4_000])
 @pytest.mark.parametrize("selector", ["labelSelector", "fieldSelector"])
-def test_long_selectors_are_read_quickly(local: Local, selector: str, text: str) -> None:
-    began = time.monotonic()
-    reply = local.request("GET", "/api/v1/pods?" + f"{selector}={text.replace(' ', '%20')}")
-    assert reply.code in (200, 400)
-    assert time.monotonic() - began < 10
+def test_a_long_selector_costs_little_more_than_any_long_address(
+    local: Local, selector: str, text: str
+) -> None:
+    def span(name: str) -> float:
+        """Return the shortest of three tries, in seconds."""
+        spans = []
+        for _ in range(3):
+            began = time.monotonic()
+            reply = local.request("GET", f"/api/v1/pods?{name}={text.replace(' ', '%20')}")
+            assert reply.code in (200, 400)
+            spans.append(time.monotonic() - began)
+        return min(spans)
+
+    assert span(selector) < 10 * span("unknown") + 0.2
 
 
 def test_an_image_name_is_read_quickly(local: Local, ns: str) -> None:
