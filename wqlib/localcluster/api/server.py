@@ -18,7 +18,7 @@ import tornado.iostream
 import tornado.netutil
 import tornado.web
 
-from wqlib.localcluster.api import bodies, discovery, guard, schema, table, watching
+from wqlib.localcluster.api import discovery, guard, reading, schema, table, watching
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import Options, Rest, dumps
 from wqlib.localcluster.api.routing import Target, parse_path
@@ -100,7 +100,7 @@ class Handler(tornado.web.RequestHandler):
         if not known and self.request.body:
             raise apierrors.unsupported_media_type(_JSON_TYPES)
         try:
-            return bodies.parse(self.request.body, as_yaml=content_type.endswith("yaml"))
+            return reading.parse(self.request.body, as_yaml=content_type.endswith("yaml"))
         except (ValueError, RecursionError) as error:
             text = f"the object provided is unrecognized: it is neither JSON nor YAML ({error})"
             raise apierrors.bad_request(text) from None
