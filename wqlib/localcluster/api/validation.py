@@ -84,7 +84,7 @@ def valid_name(name: str) -> bool:
     return len(name) <= 253 and bool(_SUBDOMAIN.fullmatch(name))
 
 
-def valid_key(name: str) -> bool:
+def valid_data_key(name: str) -> bool:
     """Tell whether `name` is good as a key of a ConfigMap or Secret, and so as a file's name."""
     known = re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", name)
     return bool(known) and name != "." and not name.startswith("..")
@@ -257,7 +257,7 @@ def _service(obj: Obj, causes: Causes) -> None:
 
 def _data(obj: Obj, causes: Causes) -> None:
     for name, value in (obj.get("data") or {}).items():
-        if not valid_key(name):
+        if not valid_data_key(name):
             causes.invalid(
                 f"data[{name}]",
                 name,
