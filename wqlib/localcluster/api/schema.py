@@ -223,7 +223,7 @@ class _Checker:
             }
         self.plain(value, kind.name, owner, path)
         if kind.time and not _is_time(value):
-            raise TypeError(
+            raise bad_request(
                 f'parsing time {json.dumps(value)} as "2006-01-02T15:04:05Z07:00": cannot parse it'
             )
         if kind.name in _PLAIN:
