@@ -53,13 +53,14 @@ class Rest:
     Args:
         check_schema: raises when a manifest has fields or types that its kind does not know,
             and returns the object without what is unknown.
-        complete: returns an object with all fields that its kind never leaves out.
+        complete: returns an object, which was another one before, with all fields that its kind
+            never leaves out.
     """
 
     store: Store
     addresses: Addresses
     check_schema: Callable[[Obj, Options], Obj] = lambda obj, _options: obj
-    complete: Callable[[Obj], Obj] = lambda obj: obj
+    complete: Callable[[Obj, Obj | None], Obj] = lambda obj, _before: obj
     _applied: dict[tuple[str, str], Obj] = field(default_factory=dict)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Entry:
@@ -78,7 +79,7 @@ class Rest:
     ) -> Obj:
         """Store a new object and return it with all that the server adds."""
         options = options or Options()
-        obj = self.complete(self._incoming(resource, namespace, body, options))
+        obj = self.complete(self._incoming(resource, namespace, body, options), None)
         metadata = obj["metadata"]
         name = metadata.get("name")
         if not name:
@@ -296,7 +297,7 @@ class Rest:
     def _write(
         self, resource: Resource, key: Key, old: Obj, obj: Obj, subresource: str, dry_run: bool
     ) -> Obj:
-        obj = self.complete(obj)
+        obj = self.complete(obj, old)
         metadata, before = obj["metadata"], old["metadata"]
         metadata["name"] = before["name"]
         version = metadata.get("resourceVersion")

@@ -120,14 +120,20 @@ def required(name: str) -> tuple[str, ...]:
     return tuple({attributes[one]: None for one in found if one in attributes})
 
 
-def complete(obj: Obj) -> Obj:
+def complete(obj: Obj, before: Obj | None = None) -> Obj:
     """Return the object with a zero value for each required field that it leaves out.
 
     So the real server reads it: a missing text is an empty one, and an object or list that is
     null is not there. Whether that is allowed is a matter of validation.
+
+    Args:
+        before: what was stored so far; the parts that are the same are complete.
     """
-    completed: Obj = _complete(obj, model_of(obj.get("kind", "")))
-    return completed
+    before = before or {}
+    known = [key for key, value in obj.items() if key in before and before[key] == value]
+    rest = {key: value for key, value in obj.items() if key not in known}
+    completed: Obj = _complete(rest, model_of(obj.get("kind", "")))
+    return {**completed, **{key: obj[key] for key in known}}
 
 
 def _complete(value: Any, name: str) -> Any:
