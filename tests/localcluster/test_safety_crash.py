@@ -1,4 +1,7 @@
-"""Whatever ends the daemon, nothing of it stays; and what keeps it from starting is told."""
+"""Whatever ends the daemon, nothing of it stays; and what keeps it from starting is told.
+
+`WQLIB_KILLS=20 WQLIB_SEED=...` kills it at more and other moments than `make test` does.
+"""
 
 from __future__ import annotations
 
@@ -92,9 +95,9 @@ def _keep_busy(cluster: Local, marker: str, done: threading.Event) -> None:
 
 
 def test_killed_at_any_moment_it_starts_anew(home: Path) -> None:
-    dice = random.Random(os.environ.get("PYTEST_SEED", "moments"))
+    dice = random.Random(os.environ.get("WQLIB_SEED", "moments"))
     marker = f"sleep 61{os.getpid()}"
-    for _ in range(int(os.environ.get("WQLIB_KILLS", "6"))):
+    for _ in range(int(os.environ.get("WQLIB_KILLS", "4"))):
         cluster, pid = start(home)
         assert cluster.core.list_pod_for_all_namespaces().items == []
         assert list((home / "cluster" / "pods").iterdir()) == []
@@ -116,7 +119,7 @@ def test_stop_in_the_middle_of_a_start(home: Path) -> None:
     dice = random.Random("starts")
     code = "import sys; from pathlib import Path; from wqlib import localcluster as l\n"
     code += "l.ensure(Path(sys.argv[1]))"
-    for _ in range(4):
+    for _ in range(3):
         starter = subprocess.Popen(
             [sys.executable, "-c", code, str(home)],
             stderr=subprocess.PIPE,
