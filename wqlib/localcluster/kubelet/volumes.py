@@ -61,7 +61,7 @@ class Volumes:
                     " cluster, which runs pods as plain processes; use emptyDir, configMap,"
                     " secret, downwardAPI, or projected ones of these"
                 )
-            if not _NAME.match(name):
+            if not _NAME.fullmatch(name):
                 return f'volume "{name}" has no valid name'
         return ""
 
@@ -97,7 +97,11 @@ class Volumes:
         async with self._turn:
             files = await volumesources.payload(self.worker, volume)
             if self._written.get(volume["name"]) != files:
-                write(self.folder / volume["name"], files)
+                try:
+                    write(self.folder / volume["name"], files)
+                except (OSError, ValueError) as error:
+                    why = getattr(error, "strerror", None) or error
+                    raise MountError(f"its files cannot be written: {why}") from None
                 self._written[volume["name"]] = files
 
     def _follow(self) -> None:
