@@ -14,6 +14,9 @@ from wqlib.localcluster.apimachinery.jsontypes import Obj
 
 PLAIN: dict[str, Any] = {"str": "", "int": 0, "float": 0, "bool": False, "any": None}
 
+# What the real server keeps as a pointer: left out is not the same as empty.
+_POINTERS = ("any", "V1LabelSelector")
+
 
 def complete(obj: Obj, before: Obj | None) -> Obj:
     """Give the object a zero value for each required field that it leaves out, and return it.
@@ -47,7 +50,7 @@ def _plan(name: str) -> tuple[dict[str, Type], dict[str, str]]:
     fields = model(name) or {}
     nested = {key: kind for key, kind in fields.items() if kind.name not in PLAIN}
     needed = {key: fields[key] for key in required(name) if key in fields}
-    missing = {key: k.name for key, k in needed.items() if not k.many and k.name != "any"}
+    missing = {key: k.name for key, k in needed.items() if not k.many and k.name not in _POINTERS}
     return nested, missing
 
 

@@ -109,6 +109,8 @@ class _Exchange(tornado.httputil.HTTPConnection):
         return self._send(self._framed(chunk))
 
     def finish(self) -> None:
+        if self._server.transport.is_closing():
+            return
         if self._chunked:
             self._send(b"0\r\n\r\n")
         self._on_close = None
