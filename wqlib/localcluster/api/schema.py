@@ -6,7 +6,6 @@ text, model by model when one is needed, because importing the client takes a se
 
 from __future__ import annotations
 
-import ast
 import functools
 import importlib.util
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 _TABLE = r"^ {4}%s(?:: [^=\n]*)? = (\{.*?\})$"
 _TYPES = re.compile(_TABLE % "openapi_types", re.MULTILINE | re.DOTALL)
 _NAMES = re.compile(_TABLE % "attribute_map", re.MULTILINE | re.DOTALL)
+_PAIR = re.compile(r"""["'](\w+)["']: ["']([^"']+)["']""")
 
 # How the client's source marks a field that is never left out, before and since its version 36.
 _REQUIRED = re.compile(
@@ -91,8 +91,12 @@ def source(name: str) -> str | None:
 def names(text: str) -> dict[str, str]:
     """Return the JSON names of a model's attributes, read from its source."""
     found = _NAMES.search(text)
-    attributes: dict[str, str] = ast.literal_eval(found[1]) if found else {}
-    return attributes
+    return _table(found[1]) if found else {}
+
+
+def _table(text: str) -> dict[str, str]:
+    # Not by `ast`, which some Pythons cannot use in two threads at once.
+    return dict(_PAIR.findall(text))
 
 
 @functools.cache
@@ -103,7 +107,7 @@ def _read(name: str) -> tuple[Model, tuple[str, ...]] | None:
     if text is None or types is None:
         return None
     attributes = names(text)
-    listed: dict[str, str] = ast.literal_eval(types[1])
+    listed = _table(types[1])
     fields = {attributes[attribute]: type_of(kind) for attribute, kind in listed.items()}
     needed = [attributes.get(old or new) for old, new in _REQUIRED.findall(text)]
     return fields, tuple(dict.fromkeys(field for field in needed if field))
