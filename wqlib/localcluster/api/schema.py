@@ -18,10 +18,9 @@ _NAMES = re.compile(_TABLE % "attribute_map", re.MULTILINE | re.DOTALL)
 _PAIR = re.compile(r"""["'](\w+)["']: ["']([^"']+)["']""")
 
 # How the client's source marks a field that is never left out, before and since its version 36.
-_REQUIRED = re.compile(
-    r"Invalid value for `(\w+)`, must not be `None`|"
-    r"^ {4}(\w+): (?!Optional\[)[^=\n]+(?: = Field\(|$)",
-    re.MULTILINE,
+_REQUIRED = (
+    re.compile(r"Invalid value for `(\w+)`, must not be `None`"),
+    re.compile(r"\n {4}(\w+): (?!Optional\[)[^=\n]+(?: = Field\(|(?=\n))"),
 )
 
 # Kinds whose model is not simply called V1<Kind>.
@@ -109,7 +108,7 @@ def _read(name: str) -> tuple[Model, tuple[str, ...]] | None:
     attributes = names(text)
     listed = _table(types[1])
     fields = {attributes[attribute]: type_of(kind) for attribute, kind in listed.items()}
-    needed = [attributes.get(old or new) for old, new in _REQUIRED.findall(text)]
+    needed = [attributes.get(name) for mark in _REQUIRED for name in mark.findall(text)]
     return fields, tuple(dict.fromkeys(field for field in needed if field))
 
 
