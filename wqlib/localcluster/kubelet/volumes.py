@@ -165,16 +165,24 @@ class Volumes:
         return target
 
 
+def _fill(folder: Path, files: Payload) -> None:
+    for name, (content, mode) in files.items():
+        path = folder / name
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(mode)
+
+
 def write(folder: Path, files: Payload) -> None:
     """Replace the files of a volume, all in one step."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("..%Y_%m_%d_%H_%M_%S.")
     fresh = folder / f"{stamp}{secrets.randbelow(10**10)}"
     fresh.mkdir(mode=0o755)
-    for name, (content, mode) in files.items():
-        path = fresh / name
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(mode)
+    try:
+        _fill(fresh, files)
+    except (OSError, ValueError):
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
     data, draft = folder / "..data", folder / "..data_tmp"
     before = folder / os.readlink(data) if data.is_symlink() else None
     draft.unlink(missing_ok=True)
