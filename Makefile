@@ -48,9 +48,9 @@ notebooks: $(READY) ## the notebooks alone, against their committed outputs
 run-notebooks: $(READY) ## execute the notebooks and keep their outputs (after you edited one)
 	$(BIN)/python .ci/execute_notebooks.py $(ARGS)
 
-test-cluster: $(READY) ## the notebooks and cluster tests on a real cluster (WQLIB_CONTEXT=...)
+test-cluster: $(READY) ## notebooks, cluster tests, the Kubernetes page on a real cluster (WQLIB_CONTEXT=...)
 	@test -n "$$WQLIB_CONTEXT" || { echo "Name the cluster: WQLIB_CONTEXT=kind-wq make test-cluster"; exit 2; }
-	$(BIN)/pytest tests/test_cluster.py tests/test_kubelet_elsewhere.py $(ARGS)
+	$(BIN)/pytest tests/test_cluster.py tests/test_kubelet_elsewhere.py tests/test_the_kubernetes_page.py $(ARGS)
 	$(NBVAL) $(ARGS)
 
 chaos: $(READY) ## break the queue on purpose and judge it (ARGS="--items 20000 --seconds 60 --json")

@@ -312,3 +312,12 @@ def test_a_volume_that_is_not_supported_fails_the_pod_visibly(
     kind = "serviceAccountToken" if "projected" in source else next(iter(source))
     assert f'volume "v" of kind {kind} is not supported' in found.status.message
     wait_until(lambda: found.status.message in _events(local, ns, "FailedMount"))
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize(("path", "why"), [("a" * 10_000, "name too long"), ("a\0b", "null byte")])
+def test_a_path_that_no_file_can_have_is_told(local: Local, ns: str, path: str, why: str) -> None:
+    source = {"name": "c", "items": [{"key": "a", "path": path}]}
+    _create(local, ns, _pod("true", volumes=[{"name": "v", "configMap": source}]))
+    told = wait_until(lambda: _events(local, ns, "FailedMount"))
+    assert why in told[0]

@@ -11,11 +11,9 @@ import secrets
 import signal
 import subprocess
 
-import tornado.web
-
 from wqlib.localcluster import certs
 from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import firstobjects, inside, proxy, schema
+from wqlib.localcluster.api import checking, completing, firstobjects, guard, inside, proxy
 from wqlib.localcluster.api import server as api
 from wqlib.localcluster.api.openapi import OpenApi
 from wqlib.localcluster.api.rest import Rest
@@ -66,6 +64,7 @@ class Daemon:
         self.processes = Processes()
         self.images = Images(state)
         self._tasks: list[asyncio.Task[None]] = []
+        self._has_folder = True
 
     async def run(self) -> None:
         """Serve until a signal comes or the last owner has been gone for long enough."""
@@ -96,11 +95,11 @@ class Daemon:
         rest = Rest(store, self.addresses)
         credentials = certs.load(state.root, self.making)
         token = credentials.token
-        application = tornado.web.Application(log_function=lambda handler: None)
-        self.server, port = api.listen(application, credentials.server_context)
+        application = guard.Guarded(token)
+        self.server, port = guard.listen(application, credentials.server_context)
         url = f"https://127.0.0.1:{port}"
         firstobjects.create(rest, port)
-        rest.check_schema = schema.check
+        rest.check_schema, rest.complete = checking.check, completing.complete
         dial = inside.dial(application)
         clients = [Client(url, token, dial=dial) for _ in range(3)]
         self.kubelet = Kubelet(clients[0], state, self.addresses, self.images, self.processes)
@@ -111,12 +110,13 @@ class Daemon:
         authority = credentials.ca_pem.decode()
         self.controllers = Controllers(clients[1], profile().first_backoff, authority)
         self.proxy = Proxy(clients[2], self.addresses)
-        routes = proxy.routes(store, token, proxy.Kubelets(secret, credentials.client_context()))
-        shared = {"rest": rest, "token": token, "openapi": OpenApi()}
+        routes = proxy.routes(store, proxy.Kubelets(secret, credentials.client_context()))
+        shared = {"rest": rest, "openapi": OpenApi()}
         application.add_handlers(r".*", [*routes, (r".*", api.Handler, shared)])
         self.processes.ready()
         for part in (self.kubelet.run(), self.controllers.run(), self.proxy.run()):
             self._tasks.append(asyncio.create_task(part))
+        self._tasks.append(asyncio.create_task(self._watch_folder()))
         if settings.linger is not None:
             self._tasks.append(asyncio.create_task(self._watch_owners(settings.linger)))
         while store.get("nodes", ("", "wqlib-local")) is None:
@@ -147,8 +147,26 @@ class Daemon:
             )
             if running != self._info["pods"]:
                 self._info["pods"] = running
-                self._save_info()
+                with contextlib.suppress(OSError):  # The next second may find room on the disk.
+                    self._save_info()
             await asyncio.sleep(1.0)
+
+    async def _watch_folder(self) -> None:
+        """Stop the daemon when its folder is gone: nobody could find or stop it any more."""
+        own = self.state.daemon_lock.stat().st_ino
+        while True:
+            await asyncio.sleep(_OWNER_CHECK_SECONDS)
+            try:
+                if self.state.daemon_lock.stat().st_ino == own:
+                    continue
+            except FileNotFoundError:
+                pass
+            except OSError:
+                continue
+            log.error("the folder %s was removed: the cluster ends", self.state.root)
+            self._has_folder = False
+            self.stopped.set()
+            return
 
     async def _watch_owners(self, linger: float) -> None:
         """Stop the daemon when no owner has been alive for `linger` seconds."""
@@ -156,6 +174,8 @@ class Daemon:
         seen = loop.time()
         while True:
             await asyncio.sleep(min(_OWNER_CHECK_SECONDS, max(linger / 2, 0.05)))
+            if not self.state.owners.is_dir():
+                continue  # `_watch_folder` sees to that.
             if owner_alive(self.state):
                 seen = loop.time()
                 continue
@@ -175,7 +195,8 @@ class Daemon:
                 os.close(lock)
 
     async def _stop(self) -> None:
-        self.state.info.unlink(missing_ok=True)
+        if self._has_folder:
+            self.state.info.unlink(missing_ok=True)
         if hasattr(self, "kubelet"):
             with contextlib.suppress(Exception):
                 await self.kubelet.stop(_STOP_SECONDS)
@@ -189,6 +210,8 @@ class Daemon:
             self.server.stop()
         if hasattr(self, "kubelet_server"):
             self.kubelet_server.stop()
+        if not self._has_folder:
+            return  # What lies there now is another cluster's.
         for path in list(self.state.pods.iterdir()):
             with contextlib.suppress(OSError):
                 remove_tree(path)

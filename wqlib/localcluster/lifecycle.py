@@ -21,6 +21,7 @@ from wqlib.localcluster.paths import State
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 15.0
+_ROOM_BYTES = 1 << 18
 _PASSED_ON = (
     "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
     "WQLIB_LOOPBACK", "WQLIB_JOB_BACKOFF_SECONDS", "WQLIB_PROFILE",
@@ -108,7 +109,17 @@ def ensure(
     Raises:
         ClusterError: the cluster does not start.
     """
-    state = State.of(home).create()
+    state = State.of(home)
+    try:
+        return _ensure(state.create(), redis_server, redis_cli)
+    except OSError as error:
+        raise ClusterError(
+            f"The local cluster cannot keep its state in {state.root}: {error.strerror or error}."
+            " Make room or change the folder's permissions; or set WQLIB_HOME to another folder."
+        ) from error
+
+
+def _ensure(state: State, redis_server: Path | None, redis_cli: Path | None) -> Path:
     lock = _lock(state.start_lock, seconds=_START_SECONDS)
     if lock is None:
         raise ClusterError(
@@ -128,10 +139,20 @@ def ensure(
                     " Stop it: python -m wqlib.localcluster stop"
                 )
             os.close(waiting)
+        _check_room(state)
         _start(state, redis_server, redis_cli)
     finally:
         os.close(lock)
     return state.kubeconfig
+
+
+def _check_room(state: State) -> None:
+    """Raise an `OSError` when the disk has no room for what the daemon writes at once."""
+    probe = state.root / "room"
+    try:
+        probe.write_bytes(bytes(_ROOM_BYTES))
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _update_redis(state: State, server: Path | None, cli: Path | None) -> None:

@@ -60,6 +60,8 @@ def serve(state: State, settings: Settings) -> None:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     logging.getLogger("tornado").setLevel(logging.CRITICAL)
+    # What a handler did not expect is a fault of ours, and worth a line.
+    logging.getLogger("tornado.application").setLevel(logging.ERROR)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     # What was imported stays; looking through it again and again would take a tenth of the time.
     gc.freeze()

@@ -22,9 +22,16 @@ def _with_condition(pod: Obj, condition: Obj) -> Obj:
     return {**pod["status"], "conditions": [*others, condition]}
 
 
-def bind(rest: Rest, namespace: str, name: str, body: Obj) -> None:
-    """Give a pod to a node, as the scheduler asks by a `Binding`."""
-    resource = _pods()
+def bind(rest: Rest, namespace: str, name: str, body: Any) -> None:
+    """Give a pod to a node, as the scheduler asks by a `Binding`.
+
+    Args:
+        name: the pod's, when the path says it; else the `Binding` does.
+    """
+    resource, binding = _pods(), resources.find("", "v1", "bindings")
+    assert binding is not None
+    body = rest.incoming(binding, namespace, body, Options())
+    name = name or body["metadata"].get("name") or ""
     old = rest.get(resource, namespace, name).obj
     node = (body.get("target") or {}).get("name")
     if (old.get("spec") or {}).get("nodeName"):
@@ -41,14 +48,17 @@ def bind(rest: Rest, namespace: str, name: str, body: Obj) -> None:
     rest.store.put(resource.name, (namespace, name), obj)
 
 
-def evict(rest: Rest, namespace: str, name: str, body: Obj, options: Options) -> Obj:
+def evict(rest: Rest, namespace: str, name: str, body: Any, options: Options) -> Obj:
     """Delete a pod as `kubectl drain` asks; budgets (PodDisruptionBudget) are not looked at.
 
     https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
     """
     resource = _pods()
     old = rest.get(resource, namespace, name).obj
-    asked = body.get("deleteOptions") or {}
+    if not isinstance(body, dict):
+        raise apierrors.no_object("Eviction", body)
+    eviction = {"apiVersion": "policy/v1", **body, "kind": "Eviction"}
+    asked = rest.check_schema(eviction, options, None).get("deleteOptions") or {}
     dry_run = options.dry_run or asked.get("dryRun") == ["All"]
     ended = old["status"].get("phase") in ("Succeeded", "Failed")
     if not dry_run and not ended and not old["metadata"].get("deletionTimestamp"):
@@ -71,6 +81,7 @@ def finalize_namespace(rest: Rest, name: str, body: Any) -> Obj:
     resource = resources.find("", "v1", "namespaces")
     assert resource is not None
     old = rest.get(resource, "", name).obj
+    body = rest.incoming(resource, "", body, Options())
     kept = (body.get("spec") or {}).get("finalizers") or []
     spec = {**(old.get("spec") or {}), "finalizers": kept}
     obj = dict(old, metadata=dict(old["metadata"]), spec=spec)

@@ -33,7 +33,7 @@ _FINALIZERS = {"kubernetes", "orphan", "foregroundDeletion"}
 def amount(quantity: object) -> float:
     """Return a quantity such as `500m` or `1Gi` as a number."""
     text = str(quantity)
-    found = re.match(r"^([+-]?[0-9.]+(?:[eE][+-]?\d+)?)([a-zA-Z]*)$", text)
+    found = re.fullmatch(r"^([+-]?[0-9.]+(?:[eE][+-]?\d+)?)([a-zA-Z]*)$", text)
     return float(found[1]) * _FACTORS.get(found[2], 1.0) if found else 0.0
 
 
@@ -51,7 +51,7 @@ def check_readable(obj: Obj) -> None:
         resources = container.get("resources") or {}
         for part in ("limits", "requests"):
             for value in (resources.get(part) or {}).values():
-                if not _QUANTITY.match(str(value)):
+                if not _QUANTITY.fullmatch(str(value)):
                     raise apierrors.bad_request(prefix + _QUANTITY_RULE)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import tornado.web
 
-from wqlib.localcluster.api import protobuf
+from wqlib.localcluster.api import checking, protobuf, reading
 from wqlib.localcluster.api.rest import Options
 from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.jsontypes import Obj, whole_number
 from wqlib.localcluster.apimachinery.profile import profile
 
 _FORMS = ["application/json", "application/yaml", protobuf.CONTENT_TYPE]
@@ -44,7 +44,7 @@ def read(handler: tornado.web.RequestHandler, kind: str = "") -> Any:
     if form == protobuf.CONTENT_TYPE:
         return protobuf.decode(body)
     try:
-        return _load_yaml(body) if form.endswith("yaml") else json.loads(body)
+        return reading.parse(body, as_yaml=form.endswith("yaml"))
     except (ValueError, RecursionError) as error:
         if form in PATCHES:
             text = f"error decoding patch: {_go_words(body, error)}"
@@ -54,16 +54,6 @@ def read(handler: tornado.web.RequestHandler, kind: str = "") -> Any:
             f"the object provided is unrecognized{where}: couldn't get version/kind;"
             f" json parse error: {_go_words(body, error)} ({_excerpt(body)})"
         ) from None
-
-
-def _load_yaml(text: bytes) -> Any:
-    # Few send YAML, and nobody else waits until this has been imported.
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None
 
 
 def _go_words(body: bytes, error: Exception) -> str:
@@ -134,10 +124,10 @@ def number(handler: tornado.web.RequestHandler, name: str, default: int) -> int:
     text = handler.get_query_argument(name, "")
     if not text:
         return default
-    try:
-        return int(text)
-    except ValueError:
-        raise apierrors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+    found = whole_number(text)
+    if found is None:
+        raise apierrors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return found
 
 
 def delete_options(handler: tornado.web.RequestHandler) -> Obj:
@@ -145,6 +135,7 @@ def delete_options(handler: tornado.web.RequestHandler) -> Obj:
     found = read(handler)
     if not isinstance(found, dict):
         raise apierrors.bad_request("DeleteOptions must be an object")
+    found = checking.check({"apiVersion": "v1", **found, "kind": "DeleteOptions"}, Options())
     for name in ("propagationPolicy", "gracePeriodSeconds", "orphanDependents"):
         text = handler.get_query_argument(name, "")
         if text and name == "gracePeriodSeconds":

@@ -8,6 +8,9 @@ from wqlib.localcluster.apimachinery import apierrors
 from wqlib.localcluster.apimachinery.jsontypes import Obj, format_time, parse_time
 from wqlib.localcluster.apimachinery.resources import Resource
 
+# Years; what is longer would lead beyond the times that can be told.
+_LONGEST_GRACE = 10**9
+
 
 def check_preconditions(resource: Resource, name: str, obj: Obj, wanted: Obj) -> None:
     """Raise a 409 when the object is not the one that the client means."""
@@ -84,4 +87,4 @@ def grace_seconds(pod: Obj, options: Obj) -> int:
         asked = pod["spec"].get("terminationGracePeriodSeconds", 30)
     if not isinstance(asked, int) or asked < 0:
         raise apierrors.bad_request("gracePeriodSeconds must be a number from 0 on")
-    return asked
+    return min(asked, _LONGEST_GRACE)

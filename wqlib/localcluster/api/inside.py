@@ -121,6 +121,10 @@ class _Exchange(tornado.httputil.HTTPConnection):
 
     def _send(self, data: bytes) -> asyncio.Future[None]:
         if self._server.transport.is_closing():
-            raise tornado.iostream.StreamClosedError
+            # As Tornado's own connections: an error for whoever waits, and none for the others.
+            failed: asyncio.Future[None] = self._done.get_loop().create_future()
+            failed.set_exception(tornado.iostream.StreamClosedError())
+            failed.exception()
+            return failed
         self._server.transport.write(data)
         return self._done

@@ -107,7 +107,7 @@ def _check_mode(obj: Obj, causes: Causes) -> None:
         why = "must be less than or equal to completions"
         causes.invalid("spec.maxFailedIndexes", spec["maxFailedIndexes"], why)
     longest = f"{obj['metadata']['name']}-{max(0, completions - 1)}"
-    if completions and (len(longest) > 63 or not _LABEL.match(longest)):
+    if completions and (len(longest) > 63 or not _LABEL.fullmatch(longest)):
         why = f"will not able to create pod with invalid DNS label: {longest}"
         causes.invalid("metadata.name", obj["metadata"]["name"], why)
 
@@ -193,7 +193,7 @@ def _check_success_policy(spec: Obj, causes: Causes) -> None:
 
 def _are_indexes(text: Any, completions: int) -> bool:
     """Tell whether the text lists indexes in order, such as `0,2-4`."""
-    if not re.match(r"^\d+(-\d+)?(,\d+(-\d+)?)*$", str(text)):
+    if not re.fullmatch(r"[0-9]{1,9}(-[0-9]{1,9})?(,[0-9]{1,9}(-[0-9]{1,9})?)*", str(text)):
         return False
     numbers = [int(number) for number in re.findall(r"\d+", str(text))]
     rising = all(a < b for a, b in itertools.pairwise(numbers))

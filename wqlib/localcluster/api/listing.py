@@ -17,7 +17,7 @@ import tornado.web
 from wqlib.localcluster.api import bodies
 from wqlib.localcluster.api.routing import Target
 from wqlib.localcluster.apimachinery import apierrors, selectors
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.jsontypes import Obj, whole_number
 from wqlib.localcluster.store import Entry, Store
 
 _TOKEN_VERSION = "meta.k8s.io/v1"
@@ -45,10 +45,11 @@ def matcher(handler: tornado.web.RequestHandler, target: Target) -> selectors.Ma
 def version_of(handler: tornado.web.RequestHandler) -> int:
     """Return the resourceVersion that a request names, or 0."""
     text = handler.get_query_argument("resourceVersion", "")
-    if text and not text.isdigit():
+    version = whole_number(text or "0")
+    if version is None or version < 0:
         why = f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
         raise apierrors.ApiError(500, "", f"resourceVersion: {why}")
-    return int(text or 0)
+    return version
 
 
 def check_match(handler: tornado.web.RequestHandler, *, watch: bool) -> str:

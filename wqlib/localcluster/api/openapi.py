@@ -57,14 +57,21 @@ class OpenApi:
     """Serves `/openapi/v2` and `/openapi/v3`; each document is made when it is first asked for."""
 
     def __init__(self) -> None:
+        self._making = asyncio.Lock()
+        self._json = b""
         self._v2: bytes | None = None
         self._v3: dict[str, bytes] = {}
 
     async def document(self, path: str, accept: str) -> tuple[str, bytes | None]:
         """Return the content type and the bytes of a document; None when there is no such."""
+        async with self._making:
+            return await self._document(path, accept)
+
+    async def _document(self, path: str, accept: str) -> tuple[str, bytes | None]:
         if path == "/openapi/v2":
             if "protobuf" not in accept:
-                return "application/json", await asyncio.to_thread(_v2_json)
+                self._json = self._json or await asyncio.to_thread(_v2_json)
+                return "application/json", self._json
             if self._v2 is None:
                 self._v2 = await asyncio.to_thread(openapiv2.document)
             return openapiv2.CONTENT_TYPE, self._v2

@@ -8,9 +8,11 @@ https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kub
 from __future__ import annotations
 
 import copy
+import json
+import re
 from typing import Any
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError, bad_request
+from wqlib.localcluster.apimachinery.apierrors import ApiError, bad_request, too_large
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 
 # The lists that a strategic merge merges, and the field that tells their elements apart.
@@ -35,6 +37,9 @@ _MERGE_KEYS: dict[str, tuple[str, ...]] = {
 }
 # Lists of plain values that are united instead of replaced.
 _UNITED = {"finalizers"}
+# As the real server: what a JSON patch may do, and how much its copies may add, in bytes.
+_MAX_OPERATIONS = 10_000
+_MAX_COPIED = 3 * 1024 * 1024
 _DIRECTIVES = ("$setElementOrder/", "$deleteFromPrimitiveList/", "$retainKeys")
 
 
@@ -86,6 +91,7 @@ def strategic_merge_patch(target: Any, patch: Any, *, prune_empty: bool = False)
     if directive == "delete":
         return {}
     result = dict(target) if isinstance(target, dict) else {}
+    _check_directives(patch)
     retained = patch.get("$retainKeys")
     if retained is not None:
         result = {name: value for name, value in result.items() if name in retained}
@@ -109,6 +115,12 @@ def strategic_merge_patch(target: Any, patch: Any, *, prune_empty: bool = False)
                 live = target.get(field) if isinstance(target, dict) else None
                 result[field] = _ordered(field, result[field], order, live or [])
     return result
+
+
+def _check_directives(patch: Obj) -> None:
+    for name, value in patch.items():
+        if name.startswith(_DIRECTIVES) and not isinstance(value, list):
+            raise bad_request(f"error decoding patch: {name} must be a list")
 
 
 def _merge_key(field: str, elements: list[Any]) -> str | None:
@@ -180,12 +192,30 @@ def json_patch(target: Any, operations: Any) -> Any:
         raise bad_request(
             f"json: cannot unmarshal {_kind(operations)} into Go value of type jsonpatch.Patch"
         )
-    result = copy.deepcopy(target)
+    if len(operations) > _MAX_OPERATIONS:
+        raise too_large(
+            f"The allowed maximum operations in a JSON patch is {_MAX_OPERATIONS}, got"
+            f" {len(operations)}"
+        )
+    result, copied = copy.deepcopy(target), 0
     for operation in operations:
         if not isinstance(operation, dict):
             raise bad_request("error decoding patch: an operation is an object")
+        if operation.get("op") == "copy":
+            source = _walk(result, _pointer(operation.get("from")), operation)
+            copied += len(json.dumps(source))
+            if copied > _MAX_COPIED:
+                raise _too_much_copied(copied)
         result = _apply_operation(result, operation)
     return result
+
+
+def _too_much_copied(size: int) -> ApiError:
+    text = (
+        "the server rejected our request due to an error in our request: Unable to copy, the"
+        f" accumulated size increase of copy is {size}, exceeding the limit {_MAX_COPIED}"
+    )
+    return ApiError(422, "Invalid", text, {})
 
 
 def _pointer(path: Any) -> list[str]:
@@ -200,7 +230,7 @@ def _impossible(_operation: Obj) -> ApiError:
 
 
 def _index(container: list[Any], part: str, operation: Obj, *, extra: int = 0) -> int:
-    if not part.isdigit() or int(part) >= len(container) + extra:
+    if not re.fullmatch("[0-9]{1,9}", part) or int(part) >= len(container) + extra:
         raise _impossible(operation)
     return int(part)
 

@@ -21,9 +21,8 @@ from tornado.tcpclient import TCPClient
 
 from wqlib.localcluster.api import logoptions
 from wqlib.localcluster.api.rest import dumps
-from wqlib.localcluster.api.server import authorized
 from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.jsontypes import Obj, whole_number
 from wqlib.localcluster.store import Store
 
 _PIECE = 64 * 1024
@@ -53,8 +52,8 @@ class Kubelets:
 class _Proxied(tornado.web.RequestHandler):
     """A request about one pod, for its kubelet."""
 
-    def initialize(self, store: Store, token: str, kubelets: Kubelets) -> None:
-        self.store, self.token, self.kubelets = store, token, kubelets
+    def initialize(self, store: Store, kubelets: Kubelets) -> None:
+        self.store, self.kubelets = store, kubelets
         self.upstream: IOStream | None = None
         self.gone = False
 
@@ -72,8 +71,6 @@ class _Proxied(tornado.web.RequestHandler):
 
     async def handle(self, *parts: str) -> None:
         try:
-            if not authorized(self, self.token):
-                raise apierrors.unauthorized()
             await self.serve(*parts)
         except apierrors.ApiError as error:
             if not self._headers_written:
@@ -258,7 +255,7 @@ class StreamHandler(_Proxied):
     def _ports(self) -> list[str]:
         texts = [t for value in self.get_query_arguments("ports") for t in value.split(",")]
         for text in texts:
-            if not text.isdigit():
+            if whole_number(text) is None:
                 raise apierrors.bad_request(
                     f'cannot convert to []int32: strconv.ParseUint: parsing "{text}":'
                     " invalid syntax"
@@ -301,10 +298,10 @@ async def _first(tasks: list[asyncio.Future[Any]]) -> None:
 Handlers = list[tuple[str, Any, dict[str, Any]]]
 
 
-def routes(store: Store, token: str, kubelets: Kubelets) -> Handlers:
+def routes(store: Store, kubelets: Kubelets) -> Handlers:
     """Return the routes of logs and streams."""
     pod = "/api/v1/namespaces/([^/]+)/pods/([^/]+)"
-    shared = {"store": store, "token": token, "kubelets": kubelets}
+    shared = {"store": store, "kubelets": kubelets}
     return [
         (f"{pod}/log", LogHandler, shared),
         (f"{pod}/(?:exec|attach|portforward)", StreamHandler, shared),

@@ -17,7 +17,7 @@ from wqlib.localcluster.api import (
     validation,
 )
 from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj, copied, now, random_suffix
+from wqlib.localcluster.apimachinery.jsontypes import Obj, copied, now, random_suffix, whole_number
 from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry, Key, Store
@@ -68,11 +68,14 @@ class Rest:
     Args:
         check_schema: raises when a manifest has fields or types that its kind does not know,
             and returns the object without what is unknown.
+        complete: fills in the fields that its kind never leaves out, where an object differs
+            from what it was before.
     """
 
     store: Store
     addresses: Addresses
     check_schema: Callable[[Obj, Options, Obj | None], Obj] = lambda obj, _options, _known: obj
+    complete: Callable[[Obj, Obj | None], Obj] = lambda obj, _before: obj
 
     def get(self, resource: Resource, namespace: str, name: str) -> Entry:
         """Return the object, or raise a 404."""
@@ -97,6 +100,7 @@ class Rest:
         """
         options = options or Options()
         obj = self.incoming(resource, namespace, body, options, created=True)
+        obj = self.complete(obj, None)
         metadata = obj["metadata"]
         self._check_namespace(resource, namespace, metadata.get("name") or "")
         if metadata.get("resourceVersion"):
@@ -281,7 +285,7 @@ class Rest:
         metadata, before = obj["metadata"], old["metadata"]
         version = metadata.get("resourceVersion")
         if version and version != before["resourceVersion"]:
-            if not str(version).isdigit():
+            if whole_number(str(version)) is None:
                 why = f'strconv.ParseUint: parsing "{version}": invalid syntax'
                 raise apierrors.ApiError(500, "", why)
             raise apierrors.conflict(resource.plural, resource.group, key[1])
@@ -294,6 +298,7 @@ class Rest:
         if subresource == "status":
             obj = {**old, "status": obj.get("status") or {}}
         else:
+            obj = self.complete(obj, old)
             self._complete_update(resource, old, obj)
             admission.check_readable(obj)
             validation.check_update(resource, old, obj)

@@ -5,7 +5,11 @@ https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-
 
 from __future__ import annotations
 
-from wqlib.localcluster.apimachinery.apierrors import no_such_path
+from typing import Any
+
+from wqlib.localcluster.api import checking
+from wqlib.localcluster.api.rest import Options
+from wqlib.localcluster.apimachinery.apierrors import no_object, no_such_path
 from wqlib.localcluster.apimachinery.jsontypes import Obj, now
 
 USER = {"username": "wqlib", "groups": ["system:masters", "system:authenticated"]}
@@ -54,11 +58,14 @@ def resource_list(group: str) -> Obj:
     }
 
 
-def answer(kind: str, body: Obj) -> Obj:
+def answer(kind: str, body: Any) -> Obj:
     """Return the review with its answer."""
     group = next((group for (group, _), one in KINDS.items() if one == kind), None)
     if group is None:
         raise no_such_path()
+    if not isinstance(body, dict):
+        raise no_object(kind, body)
+    body = checking.check({**body, "kind": kind}, Options())
     metadata = {**(body.get("metadata") or {}), "creationTimestamp": None}
     review = {"kind": kind, "apiVersion": f"{group}/v1", "metadata": metadata}
     if kind == "SelfSubjectReview":

@@ -6,39 +6,27 @@ text, model by model when one is needed, because importing the client takes a se
 
 from __future__ import annotations
 
-import ast
 import functools
 import importlib.util
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from wqlib.localcluster.api.rest import Options
-from wqlib.localcluster.apimachinery.apierrors import WrongType, bad_request
-from wqlib.localcluster.apimachinery.jsontypes import Obj
 
 _TABLE = r"^ {4}%s(?:: [^=\n]*)? = (\{.*?\})$"
 _TYPES = re.compile(_TABLE % "openapi_types", re.MULTILINE | re.DOTALL)
 _NAMES = re.compile(_TABLE % "attribute_map", re.MULTILINE | re.DOTALL)
+_PAIR = re.compile(r"""["'](\w+)["']: ["']([^"']+)["']""")
+
+# How the client's source marks a field that is never left out, before and since its version 36.
+_REQUIRED = (
+    re.compile(r"Invalid value for `(\w+)`, must not be `None`"),
+    re.compile(r"\n {4}(\w+): (?!Optional\[)[^=\n]+(?: = Field\(|(?=\n))"),
+)
 
 # Kinds whose model is not simply called V1<Kind>.
 _MODELS = {"Event": "CoreV1Event"}
-_AS_STRING = {"str", "datetime", "bytes", "bytearray"}
+_AS_STRING = {"str", "bytes", "bytearray"}
 _QUANTITIES = {"limits", "requests", "capacity", "allocatable", "divisor", "sizeLimit"}
-# Times are shown even when they are null.
-_TIMES = ("Time", "Timestamp")
-_LONG = {
-    "activeDeadlineSeconds",
-    "terminationGracePeriodSeconds",
-    "runAsUser",
-    "runAsGroup",
-    "fsGroup",
-    "generation",
-    "tolerationSeconds",
-    "observedGeneration",
-}
 
 
 @dataclass(frozen=True)
@@ -47,15 +35,18 @@ class Type:
 
     Attributes:
         many: `list` or `dict` when the field holds several of them.
+        time: whether the text is a time.
     """
 
     name: str
     many: str = ""
+    time: bool = False
 
 
 Model = dict[str, Type]
 
-_STRING = Type("str")
+STRING = Type("str")
+_TIME = Type("str", time=True)
 
 
 @functools.cache
@@ -74,15 +65,18 @@ def _files() -> dict[str, Path]:
 
 
 @functools.cache
-def _type(text: str) -> Type:
+def type_of(text: str) -> Type:
+    """Return the type that the client's source writes as `text`."""
     if text in _AS_STRING:
-        return _STRING
+        return STRING
+    if text == "datetime":
+        return _TIME
     found = re.match(r"^(?:list|List)\[(.*)\]$", text)
     if found:
-        return Type(_type(found[1]).name, "list")
+        return Type(type_of(found[1]).name, "list")
     found = re.match(r"^(?:dict\(|Dict\[|dict\[)str, (.*)[)\]]$", text)
     if found:
-        inner = _type(found[1])
+        inner = type_of(found[1])
         return Type("any" if inner.many else inner.name, "dict")
     return Type("any" if text == "object" else text)
 
@@ -96,20 +90,40 @@ def source(name: str) -> str | None:
 def names(text: str) -> dict[str, str]:
     """Return the JSON names of a model's attributes, read from its source."""
     found = _NAMES.search(text)
-    attributes: dict[str, str] = ast.literal_eval(found[1]) if found else {}
-    return attributes
+    return _table(found[1]) if found else {}
+
+
+def _table(text: str) -> dict[str, str]:
+    # Not by `ast`, which some Pythons cannot use in two threads at once.
+    return dict(_PAIR.findall(text))
 
 
 @functools.cache
-def model(name: str) -> Model | None:
-    """Return a model's fields by their JSON names, or None when it is unknown."""
+def _read(name: str) -> tuple[Model, tuple[str, ...]] | None:
+    """Read a model: its fields, and which of them are never left out."""
     text = source(name)
     types = _TYPES.search(text) if text else None
     if text is None or types is None:
         return None
     attributes = names(text)
-    listed: dict[str, str] = ast.literal_eval(types[1])
-    return {attributes[attribute]: _type(kind) for attribute, kind in listed.items()}
+    listed = _table(types[1])
+    fields = {attributes[attribute]: type_of(kind) for attribute, kind in listed.items()}
+    needed = [attributes.get(name) for mark in _REQUIRED for name in mark.findall(text)]
+    return fields, tuple(dict.fromkeys(field for field in needed if field))
+
+
+@functools.cache
+def model(name: str) -> Model | None:
+    """Return a model's fields by their JSON names, or None when it is unknown."""
+    found = _read(name)
+    return found[0] if found else None
+
+
+@functools.cache
+def required(name: str) -> tuple[str, ...]:
+    """Return the JSON names of a model's fields that are never left out."""
+    found = _read(name)
+    return found[1] if found else ()
 
 
 def model_of(kind: str) -> str:
@@ -122,158 +136,6 @@ def is_quantity(field: str) -> bool:
     return field in _QUANTITIES
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, str):
-        return "string"
-    if isinstance(value, int | float):
-        return "number"
-    return "array" if isinstance(value, list) else "object"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _says_nothing(field: str, value: Any, kind: Type) -> bool:
-    """Tell whether a value is one that the API leaves out: null, or an empty list or map."""
-    if value is None:
-        return not field.endswith(_TIMES)
-    return kind.many in ("list", "dict") and value in ([], {})
-
-
-class _Checker:
-    """Walks one object, and gathers what does not fit its kind.
-
-    Args:
-        known: the object that is stored; what the new one shares with it was checked before.
-    """
-
-    def __init__(self, known: Obj | None) -> None:
-        self.unknown: list[str] = []
-        self._known = known
-
-    def whole(self, obj: Obj, name: str) -> Any:
-        """Check an object, but for those of its parts that are the very ones of the known one."""
-        if self._known is None:
-            return self.model(obj, name, "")
-        known = self._known
-        changed = {k: v for k, v in obj.items() if v is not known.get(k)}
-        checked = self.model(changed, name, "")
-        return {k: checked.get(k, v) for k, v in obj.items() if k in checked or k not in changed}
-
-    def model(self, value: Any, name: str, path: str) -> Any:
-        fields = model(name)
-        if fields is None or value is None:
-            return value
-        if not isinstance(value, dict):
-            raise self.wrong(value, name, path, struct_name(name))
-        result = {}
-        for key, inner in value.items():
-            kind = fields.get(key)
-            if kind is _STRING and type(inner) is str:
-                result[key] = inner
-                continue
-            where = f"{path}.{key}" if path else key
-            if kind is None:
-                self.unknown.append(where)
-            elif not _says_nothing(key, inner, kind):
-                result[key] = self.field(inner, kind, name, where)
-        return result
-
-    def field(self, value: Any, kind: Type, owner: str, path: str) -> Any:
-        if value is None:
-            return value
-        if kind.many == "list":
-            if not isinstance(value, list):
-                raise self.wrong(value, owner, path, f"[]{_go(kind.name, path)}")
-            single = _type(kind.name)
-            if single is _STRING and all(type(x) is str for x in value):
-                return list(value)
-            return [self.field(x, single, owner, f"{path}[{i}]") for i, x in enumerate(value)]
-        if kind.many == "dict":
-            if not isinstance(value, dict):
-                raise self.wrong(value, owner, path, f"map[string]{_go(kind.name, path)}")
-            single = _type(kind.name)
-            quantities = path.rpartition(".")[2] in _QUANTITIES
-            if quantities:
-                single = _type("object")
-            return {key: self.field(x, single, owner, path) for key, x in value.items()}
-        self.plain(value, kind.name, owner, path)
-        if kind.name in ("str", "int", "bool", "float", "any"):
-            return value
-        return self.model(value, kind.name, path)
-
-    def plain(self, value: Any, kind: str, owner: str, path: str) -> None:
-        if kind == "str":
-            last = path.rpartition(".")[2]
-            fits = isinstance(value, str) or (last in _QUANTITIES and _is_number(value))
-        elif kind == "bool":
-            fits = isinstance(value, bool)
-        elif kind == "int":
-            fits = _is_number(value) and float(value).is_integer()
-        else:
-            fits = kind != "float" or _is_number(value)
-        if not fits:
-            raise self.wrong(value, owner, path, _go(kind, path))
-
-    def wrong(self, value: Any, owner: str, path: str, wanted: str) -> TypeError:
-        bare = re.sub(r"\[\d+\]", "", path)
-        return TypeError(
-            f"json: cannot unmarshal {_shown(value)} into Go struct field"
-            f" {struct_name(owner)}.{bare} of type {wanted}",
-            _go_kind(wanted),
-            _go_given(value),
-        )
-
-
-def _go_given(value: Any) -> str:
-    kinds = {dict: "map", list: "slice", str: "string", bool: "bool", float: "float64"}
-    return kinds.get(type(value), "int64")
-
-
-def _go_kind(wanted: str) -> str:
-    if wanted.startswith("map["):
-        return "map"
-    return "slice" if wanted.startswith("[]") else wanted
-
-
 def struct_name(name: str) -> str:
     """Return the name of the Go struct that a model stands for."""
     return re.sub(r"^(CoreV1|V1)", "", name)
-
-
-def _go(kind: str, path: str) -> str:
-    if kind == "int":
-        return "int64" if path.rpartition(".")[2] in _LONG else "int32"
-    return {"str": "string", "bool": "bool", "float": "float64"}.get(
-        kind, f"v1.{struct_name(kind)}"
-    )
-
-
-def check(obj: Obj, options: Options, known: Obj | None = None) -> Obj:
-    """Return the object without fields that its kind does not have.
-
-    Args:
-        known: the stored object that `obj` was made from; parts that they share are taken as
-            they are.
-
-    Raises:
-        ApiError: a field has the wrong type, or is unknown and the client wants to be strict.
-    """
-    kind, version = obj.get("kind", ""), obj.get("apiVersion", "").rpartition("/")[2]
-    checker = _Checker(known)
-    prefix = f'{kind} in version "{version}" cannot be handled as a {kind}: '
-    try:
-        result = checker.whole(obj, model_of(kind))
-    except TypeError as error:
-        why, wanted, given = error.args
-        raise WrongType(prefix, why, wanted, given) from None
-    if checker.unknown and options.validation == "Strict":
-        listed = ", ".join(f"unknown field {json.dumps(path)}" for path in checker.unknown)
-        raise bad_request(f"{prefix}strict decoding error: {listed}")
-    if options.validation != "Ignore":
-        options.warnings += [f"unknown field {json.dumps(path)}" for path in checker.unknown]
-    checked: Obj = result
-    return checked

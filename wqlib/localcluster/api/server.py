@@ -1,22 +1,18 @@
 """The API server: the Kubernetes protocol over TLS, for whoever holds the token.
 
-This module turns HTTP into calls of `rest` and back. It listens on 127.0.0.1 only, and answers
-401 to every request that does not carry the token.
+This module turns HTTP into calls of `rest` and back. Who may ask at all is a matter of `guard`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import email.utils
-import hmac
 import json
-import ssl
+import logging
 import time
 from typing import Any
 
-import tornado.httpserver
 import tornado.iostream
-import tornado.netutil
 import tornado.web
 
 from wqlib.localcluster.api import (
@@ -38,8 +34,7 @@ from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry
 
-# As the real server: an object cannot be larger than this.
-MAX_BODY_BYTES = 3 * 1024 * 1024
+log = logging.getLogger(__name__)
 
 _AGGREGATED = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 # Whose deletion answers with the object itself, not with a `Status`.
@@ -50,18 +45,12 @@ class Handler(tornado.web.RequestHandler):
     """Every request besides the streams."""
 
     rest: Rest
-    token: str
     openapi: OpenApi
 
-    def initialize(self, rest: Rest, token: str, openapi: OpenApi) -> None:
+    def initialize(self, rest: Rest, openapi: OpenApi) -> None:
         self.rest = rest
-        self.token = token
         self.openapi = openapi
         self.closed = asyncio.Event()
-
-    def prepare(self) -> None:
-        if not authorized(self, self.token):
-            self.refuse(apierrors.unauthorized())
 
     def on_connection_close(self) -> None:
         self.closed.set()
@@ -93,8 +82,14 @@ class Handler(tornado.web.RequestHandler):
             self.closed.set()
         except RecursionError:
             self.refuse(apierrors.bad_request("the object is nested too deeply"))
+        except tornado.web.HTTPError as error:
+            self.refuse(apierrors.bad_request(error.log_message or "malformed request"))
+        except Exception:
+            log.exception("%s %s", self.request.method, self.request.path)
+            if not self._headers_written:
+                self.refuse(apierrors.internal())
 
-    get = post = put = patch = delete = handle
+    get = post = put = patch = delete = head = options = handle
 
     async def route(self) -> None:
         path = self.request.path
@@ -303,8 +298,7 @@ class Handler(tornado.web.RequestHandler):
             raise apierrors.method_not_allowed()
         options, body = bodies.options(self), bodies.read(self, resource.kind)
         if target.subresource == "binding" or resource.kind == "Binding":
-            name = target.name or (body.get("metadata") or {}).get("name", "")
-            actions.bind(self.rest, namespace, name, body)
+            actions.bind(self.rest, namespace, target.name, body)
             self.reply(_success(target, {}), 201)
         elif target.subresource == "eviction":
             self.reply(actions.evict(self.rest, namespace, target.name, body, options), 201)
@@ -388,26 +382,3 @@ def _success(target: Target, last: Obj) -> Obj:
         "status": "Success",
         "details": details,
     }
-
-
-def authorized(handler: tornado.web.RequestHandler, token: str) -> bool:
-    """Tell whether the request carries the token."""
-    sent = handler.request.headers.get("Authorization", "")
-    return hmac.compare_digest(sent.encode(), f"Bearer {token}".encode())
-
-
-def listen(
-    application: tornado.web.Application, context: ssl.SSLContext, port: int = 0
-) -> tuple[tornado.httpserver.HTTPServer, int]:
-    """Serve the application on 127.0.0.1; returns the server and its port."""
-    server = tornado.httpserver.HTTPServer(
-        application,
-        ssl_options=context,
-        max_body_size=MAX_BODY_BYTES,
-        max_buffer_size=MAX_BODY_BYTES + 65536,
-        idle_connection_timeout=600,
-        body_timeout=30,
-    )
-    sockets = tornado.netutil.bind_sockets(port, "127.0.0.1", backlog=512)
-    server.add_sockets(sockets)
-    return server, sockets[0].getsockname()[1]

@@ -58,16 +58,22 @@ _POD_FIELDS = (
 
 def valid_name(name: str) -> bool:
     """Tell whether `name` is safe and legal as the name of any object."""
-    return len(name) <= 253 and bool(_SUBDOMAIN.match(name))
+    return len(name) <= 253 and bool(_SUBDOMAIN.fullmatch(name))
+
+
+def valid_data_key(name: str) -> bool:
+    """Tell whether `name` is good as a key of a ConfigMap or Secret, and so as a file's name."""
+    known = re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", name)
+    return bool(known) and name != "." and not name.startswith("..")
 
 
 def _metadata(kind: str, metadata: Obj, causes: Causes) -> None:
     name = metadata["name"]
     if kind == "Namespace":
-        if len(name) > 63 or not _LABEL.match(name):
+        if len(name) > 63 or not _LABEL.fullmatch(name):
             causes.invalid("metadata.name", name, _WORDS_LABEL)
     elif kind == "Service":
-        if len(name) > 63 or not _LABEL_1035.match(name):
+        if len(name) > 63 or not _LABEL_1035.fullmatch(name):
             causes.invalid("metadata.name", name, _WORDS_1035)
     elif kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"):
         if "/" in name or "%" in name or name in (".", ".."):
@@ -110,7 +116,7 @@ def _environment(variables: list[Obj], at: str, causes: Causes) -> None:
         where = f"{at}[{i}]"
         if not variable.get("name"):
             causes.required(f"{where}.name")
-        elif not _ENV_NAME.match(variable["name"]):
+        elif not _ENV_NAME.fullmatch(variable["name"]):
             causes.invalid(
                 f"{where}.name",
                 variable["name"],
@@ -128,7 +134,7 @@ def _environment(variables: list[Obj], at: str, causes: Causes) -> None:
 def _resources(resources: Obj, at: str, causes: Causes) -> None:
     for part in ("limits", "requests"):
         for name, value in (resources.get(part) or {}).items():
-            if not _QUANTITY.match(str(value)):
+            if not _QUANTITY.fullmatch(str(value)):
                 causes.invalid(
                     f"{at}.{part}[{name}]",
                     value,
@@ -144,7 +150,7 @@ def _containers(containers: list[Obj], at: str, volumes: set[str], causes: Cause
         name = container.get("name")
         if not name:
             causes.required(f"{where}.name")
-        elif len(name) > 63 or not _LABEL.match(name):
+        elif len(name) > 63 or not _LABEL.fullmatch(name):
             causes.invalid(f"{where}.name", name, _WORDS_LABEL)
         elif name in seen:
             causes.duplicate(f"{where}.name", name)
@@ -176,7 +182,7 @@ def _pod_spec(spec: Obj, at: str, causes: Causes) -> None:
         name = str(volume.get("name") or "")
         if not name:
             causes.required(f"{at}.volumes[{i}].name")
-        elif len(name) > 63 or not _LABEL.match(name):
+        elif len(name) > 63 or not _LABEL.fullmatch(name):
             causes.invalid(f"{at}.volumes[{i}].name", name, _WORDS_LABEL)
     volumerules.check_volumes(spec.get("volumes") or [], f"{at}.volumes", causes)
     if not spec.get("containers"):
@@ -230,7 +236,7 @@ def _service(obj: Obj, causes: Causes) -> None:
 
 def _data(obj: Obj, causes: Causes) -> None:
     for name, value in (obj.get("data") or {}).items():
-        if not re.match(r"^[-._a-zA-Z0-9]+$", name):
+        if not valid_data_key(name):
             causes.invalid(
                 f"data[{name}]",
                 name,

@@ -11,7 +11,7 @@ from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.selectors import match_labels
 
 _ROLLING = "spec.strategy.rollingUpdate"
-_PERCENT = re.compile(r"^[0-9]+%$")
+_PERCENT = re.compile(r"[0-9]{1,9}%")
 _WORDS_PERCENT = (
     "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or"
     " '93%', regex used for validation is '[0-9]+%')"
@@ -65,7 +65,7 @@ def _check_strategy(spec: Obj, causes: Causes) -> None:
     at = f"{_ROLLING}.maxUnavailable"
     if _is_zero(missing) and _is_zero(surge):
         causes.invalid(at, shown_part(missing), "may not be 0 when `maxSurge` is 0")
-    if _PERCENT.match(str(missing)) and int(missing[:-1]) > 100:
+    if _PERCENT.fullmatch(str(missing)) and int(missing[:-1]) > 100:
         causes.invalid(at, shown_part(missing), "must not be greater than 100%")
 
 
@@ -73,7 +73,7 @@ def _check_part(value: Any, at: str, causes: Causes) -> None:
     if isinstance(value, int):
         if value < 0:
             causes.invalid(at, value, "must be greater than or equal to 0")
-    elif not _PERCENT.match(str(value)):
+    elif not _PERCENT.fullmatch(str(value)):
         causes.invalid(at, shown_part(value), _WORDS_PERCENT)
 
 

@@ -272,6 +272,14 @@ def go_value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def too_large(why: str) -> ApiError:
+    return ApiError(413, "RequestEntityTooLarge", f"Request entity is too large: {why}")
+
+
+def internal() -> ApiError:
+    return ApiError(500, "InternalError", "an error on the server: see the local cluster's log")
+
+
 def invalid(kind: str, group: str, name: str, causes: list[Obj]) -> ApiError:
     """Return a 422 that lists `causes`, each with `reason`, `message` and `field`."""
     messages = list(dict.fromkeys(f"{cause['field']}: {cause['message']}" for cause in causes))

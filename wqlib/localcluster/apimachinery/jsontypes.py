@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import random
+import re
 import time
 from typing import Any
 
@@ -56,6 +57,11 @@ def parse_time(text: str) -> datetime.datetime:
 def seconds_since(text: str) -> float:
     """Return how many seconds ago the time `text` was."""
     return (datetime.datetime.now(datetime.UTC) - parse_time(text)).total_seconds()
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number that a text is in plain digits, or None when it is none (or too long)."""
+    return int(text) if re.fullmatch("[-+]?[0-9]{1,18}", text) else None
 
 
 def meta(obj: Obj) -> Obj:

@@ -28,20 +28,27 @@ VALUE_RULE = (
 
 def _split(text: str) -> list[str]:
     """Split at commas that are not inside parentheses."""
-    return [part for part in re.split(r",(?![^(]*\))", text) if part.strip()]
+    parts, depth = [""], 0
+    for piece in re.split(r"([,()])", text):
+        depth += {"(": 1, ")": -1}.get(piece, 0)
+        if piece == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return [part for part in parts if part.strip()]
 
 
 def valid_key(key: str) -> bool:
     """Tell whether `key` may be the key of a label."""
     prefix, slash, name = key.rpartition("/")
-    if slash and not re.match(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", prefix):
+    if slash and not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", prefix):
         return False
-    return len(name) <= 63 and bool(_NAME.match(name))
+    return len(name) <= 63 and bool(_NAME.fullmatch(name))
 
 
 def valid_value(value: str) -> bool:
     """Tell whether `value` may be the value of a label."""
-    return len(value) <= 63 and bool(_VALUE.match(value))
+    return len(value) <= 63 and bool(_VALUE.fullmatch(value))
 
 
 class _Reader:

@@ -9,7 +9,7 @@ import copy
 import json
 import math
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now, seconds_since
+from wqlib.localcluster.apimachinery.jsontypes import Obj, now, seconds_since, whole_number
 
 HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
@@ -76,7 +76,7 @@ def notes(found: Obj) -> dict[str, str]:
 
 def revision(found: Obj) -> int:
     text = notes(found).get(REVISION, "0")
-    return int(text) if text.isdigit() else 0
+    return whole_number(text) or 0
 
 
 def is_rolling(deployment: Obj) -> bool:

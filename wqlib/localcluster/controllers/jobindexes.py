@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.jsontypes import Obj, whole_number
 from wqlib.localcluster.controllers.podstate import is_active, phase
 
 INDEX = "batch.kubernetes.io/job-completion-index"
@@ -28,7 +28,8 @@ def per_index(job: Obj) -> bool:
 def index_of(pod: Obj) -> int | None:
     """Return the pod's completion index, or None when it carries none that is a number."""
     text = (pod["metadata"].get("annotations") or {}).get(INDEX, "")
-    return int(text) if text.isdigit() else None
+    index = whole_number(text)
+    return None if index is None or index < 0 else index
 
 
 def valid_index(job: Obj, pod: Obj) -> int | None:

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import Client
 from wqlib.localcluster.apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj, controller_of, now, owner_reference
+from wqlib.localcluster.apimachinery.jsontypes import (
+    Obj,
+    controller_of,
+    now,
+    owner_reference,
+    whole_number,
+)
 from wqlib.localcluster.apimachinery.selectors import labels, match_labels
 from wqlib.localcluster.controllers.podcontrol import PodControl
 from wqlib.localcluster.controllers.podstate import is_active, is_available, is_ready, worth
@@ -120,7 +126,7 @@ def _nameless(template: Obj) -> Obj:
 def _worth(pod: Obj) -> tuple[object, ...]:
     """Rank pods for deletion, by what the user says that it costs too."""
     text = (pod["metadata"].get("annotations") or {}).get(_COST, "0")
-    cost = int(text) if text.lstrip("-").isdigit() else 0
+    cost = whole_number(text) or 0
     rank = worth(pod)
     return (*rank[:3], cost, *rank[3:])
 

@@ -6,6 +6,7 @@ redis-server. Others are built from a Dockerfile, and live as folders in the sta
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -22,9 +23,12 @@ from wqlib.localcluster.images import dockerfile as docker
 from wqlib.localcluster.images import wrappers
 from wqlib.localcluster.paths import State
 
-_NAME = re.compile(
-    r"^[a-z0-9]+([._/-][a-z0-9._-]*[a-z0-9]+|:\d+/|[a-z0-9]+)*(:[\w][\w.-]{0,127})?$"
-)
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
+_NAME = re.compile(rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?", re.ASCII)
+# As Docker: longer ones are no names.
+_MAX_NAME = 255
+_MAX_FILE_NAME = 200
 _PYTHON = {"python"}
 _REDIS = {"redis", "valkey/valkey", "bitnami/redis"}
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -83,6 +87,18 @@ def normal_name(name: str) -> str:
     return name
 
 
+def _is_name(text: str) -> bool:
+    return len(text) <= _MAX_NAME and bool(_NAME.fullmatch(text))
+
+
+def _file_name(name: str) -> str:
+    """Return the name of the files that belong to an image: no path, and not too long for one."""
+    quoted = quote(name, safe="")
+    if len(quoted) <= _MAX_FILE_NAME:
+        return quoted
+    return f"{quoted[:100]}%{hashlib.sha256(name.encode()).hexdigest()}"
+
+
 def _kind(name: str) -> str | None:
     bare = normal_name(name).rpartition(":")[0]
     if bare in _PYTHON:
@@ -127,7 +143,7 @@ class Images:
         Raises:
             ImageMissing: there is none.
         """
-        if not name or not _NAME.match(name):
+        if not _is_name(name):
             raise ImageMissing(f'couldn\'t parse image name "{name}": invalid reference format')
         name = normal_name(name)
         record_path = self._record_path(name)
@@ -170,7 +186,7 @@ class Images:
 
     def build(self, tag: str, folder: Path, dockerfile: Path | None = None) -> Image:
         """Build an image from a Dockerfile; see `dockerfile` for what it may say."""
-        if not _NAME.match(tag):
+        if not _is_name(tag):
             raise ImageError(
                 f"{tag!r} is no image name. Use small letters, digits and dashes, then a tag:"
                 " job-wq-2:1"
@@ -186,7 +202,7 @@ class Images:
         base = self._base(file, instructions)
         built = self._built()
         built.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target = built / f"{quote(name, safe='')}.{secrets.token_hex(6)}"
+        target = built / f"{_file_name(name)}.{secrets.token_hex(6)}"
         target.mkdir(mode=0o700)
         try:
             recipe = docker.Recipe(base.name, base.workdir, dict(base.env))
@@ -277,7 +293,7 @@ class Images:
         return self.state.images / "built"
 
     def _record_path(self, name: str) -> Path:
-        return self._built() / f"{quote(name, safe='')}.json"
+        return self._built() / f"{_file_name(name)}.json"
 
     def _bin(self, kind: str) -> Path:
         return self.state.images / "bin" / kind

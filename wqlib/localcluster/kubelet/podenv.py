@@ -137,7 +137,7 @@ class Resolver:
                 continue
             data = await self._data(kind, reference) or {}
             named = {prefix + name: value for name, value in sorted(data.items())}
-            invalid = [n for n in named if not profile().modern and not _OLD_NAME.match(n)]
+            invalid = [n for n in named if not profile().modern and not _OLD_NAME.fullmatch(n)]
             if invalid:
                 where = f"{self.pod['metadata']['namespace']}/{reference.get('name', '')}"
                 self.skipped.append(

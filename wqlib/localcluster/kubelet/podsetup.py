@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.images import imagestore, podsite
-from wqlib.localcluster.kubelet import podenv, servicenames, strays
+from wqlib.localcluster.kubelet import impossible, podenv, servicenames, strays
 from wqlib.localcluster.kubelet.containers import Container
 from wqlib.localcluster.kubelet.podenv import ConfigError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _LAST_WORDS = "/dev/termination-log"
 
 
+@impossible.is_told
 async def configure(worker: PodWorker, container: Container) -> list[str]:
     """Set the container's folder and environment, and return its command."""
     image = container.image

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import pod_path
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now
+from wqlib.localcluster.apimachinery.jsontypes import Obj, now, whole_number
 from wqlib.localcluster.images import imagestore
 from wqlib.localcluster.kubelet import hooks, podenv, podruns
 from wqlib.localcluster.kubelet.containers import Container
@@ -331,12 +331,12 @@ class PodWorker:
 
     def real_port(self, port: int | str) -> int:
         """Return the port of the machine on which the pod's port is found."""
-        if isinstance(port, str) and not port.isdigit():
+        if isinstance(port, str) and whole_number(port) is None:
             for container in self.main:
                 for declared in container.spec.get("ports") or []:
                     if declared.get("name") == port:
                         port = int(declared["containerPort"])
-        if isinstance(port, str) and not port.isdigit():
+        if isinstance(port, str) and whole_number(port) is None:
             raise ValueError(f"the pod has no port named {port}")
         return self.ports.get(str(port), int(port))
 

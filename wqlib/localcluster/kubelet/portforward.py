@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from tornado.iostream import IOStream, StreamClosedError
 
+from wqlib.localcluster.apimachinery.jsontypes import whole_number
 from wqlib.localcluster.kubelet import spdy, websocket
 from wqlib.localcluster.kubelet.inbox import Inbox
 from wqlib.localcluster.kubelet.streams import either
@@ -129,10 +130,9 @@ class _Forwards:
             loop.call_later(_PAIR_SECONDS, self._give_up, number, stream)
             return
         pair = {s.headers.get("streamtype", ""): s for s in (stream, other)}
-        port = stream.headers.get("port", "")
-        valid = port.isdigit() and 0 < int(port) < 65536
-        if valid and "data" in pair and "error" in pair:
-            self._start(self._forward(int(port), pair["data"], pair["error"]))
+        port = whole_number(stream.headers.get("port", "")) or 0
+        if 0 < port < 65536 and "data" in pair and "error" in pair:
+            self._start(self._forward(port, pair["data"], pair["error"]))
         else:
             self._start(other.reset())
             self._start(stream.reset())

@@ -20,7 +20,7 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 from tornado.iostream import IOStream, StreamClosedError
 
-from wqlib.localcluster.apimachinery.jsontypes import parse_time
+from wqlib.localcluster.apimachinery.jsontypes import parse_time, whole_number
 from wqlib.localcluster.kubelet import attach, logs, portforward, websocket
 from wqlib.localcluster.kubelet import exec as execution
 from wqlib.localcluster.kubelet.containers import Container
@@ -66,18 +66,23 @@ class _Handler(tornado.web.RequestHandler):
     def on_connection_close(self) -> None:
         self.gone.set()
 
+    async def prepare(self) -> None:
+        code = await self._authorize(self.request)
+        if code != 200:
+            self._refuse(code, _REFUSALS[code])
+
     async def get(self, *parts: str) -> None:
         try:
-            code = await self._authorize(self.request)
-            if code != 200:
-                raise Refused(code, _REFUSALS[code])
             await self.serve(*parts)
         except Refused as error:
-            self.set_status(error.code)
-            self.set_header("Content-Type", "text/plain; charset=utf-8")
-            self.finish(str(error))
+            self._refuse(error.code, str(error))
         except StreamClosedError:
             pass
+
+    def _refuse(self, code: int, text: str) -> None:
+        self.set_status(code)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(text)
 
     async def serve(self, *parts: str) -> None:
         """Answer the request."""
@@ -90,9 +95,10 @@ class _Handler(tornado.web.RequestHandler):
         text = self.get_query_argument(name, "")
         if not text:
             return None
-        if not text.lstrip("-").isdigit():
+        found = whole_number(text)
+        if found is None:
             raise Refused(400, f"invalid {name} {text!r}: it is no number")
-        return int(text)
+        return found
 
 
 class _Health(_Handler):
@@ -275,10 +281,20 @@ class _PortForward(_Upgraded):
             raise Refused(400, 'query parameter "port" is required')
         found = []
         for part in text.split(","):
-            if not part.isdigit() or not 0 < int(part) < 65536:
+            port = whole_number(part) or 0
+            if not 0 < port < 65536:
                 raise Refused(400, f'unable to parse "{part}" as a port')
-            found.append(int(part))
+            found.append(port)
         return found
+
+
+class _Application(tornado.web.Application):
+    """Gives methods that Tornado does not know to a handler too: it asks who is there first."""
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        if request.method not in _Handler.SUPPORTED_METHODS:
+            request.method = "OPTIONS"
+        return super().find_handler(request, **kwargs)
 
 
 def listen(
@@ -287,7 +303,7 @@ def listen(
     """Serve on 127.0.0.1; returns the server and its port."""
     shared: dict[str, Any] = {"kubelet": kubelet, "authorize": authorize}
     name = "([^/]+)"
-    application = tornado.web.Application(
+    application = _Application(
         [
             (f"/containerLogs/{name}/{name}/{name}", _Logs, shared),
             (f"/exec/{name}/{name}/{name}", _Exec, shared),

@@ -61,7 +61,7 @@ class Volumes:
                     " cluster, which runs pods as plain processes; use emptyDir, configMap,"
                     " secret, downwardAPI, or projected ones of these"
                 )
-            if not _NAME.match(name):
+            if not _NAME.fullmatch(name):
                 return f'volume "{name}" has no valid name'
         return ""
 
@@ -97,7 +97,11 @@ class Volumes:
         async with self._turn:
             files = await volumesources.payload(self.worker, volume)
             if self._written.get(volume["name"]) != files:
-                write(self.folder / volume["name"], files)
+                try:
+                    write(self.folder / volume["name"], files)
+                except (OSError, ValueError) as error:
+                    why = getattr(error, "strerror", None) or error
+                    raise MountError(f"its files cannot be written: {why}") from None
                 self._written[volume["name"]] = files
 
     def _follow(self) -> None:
@@ -161,16 +165,24 @@ class Volumes:
         return target
 
 
+def _fill(folder: Path, files: Payload) -> None:
+    for name, (content, mode) in files.items():
+        path = folder / name
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(mode)
+
+
 def write(folder: Path, files: Payload) -> None:
     """Replace the files of a volume, all in one step."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("..%Y_%m_%d_%H_%M_%S.")
     fresh = folder / f"{stamp}{secrets.randbelow(10**10)}"
     fresh.mkdir(mode=0o755)
-    for name, (content, mode) in files.items():
-        path = fresh / name
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(mode)
+    try:
+        _fill(fresh, files)
+    except (OSError, ValueError):
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
     data, draft = folder / "..data", folder / "..data_tmp"
     before = folder / os.readlink(data) if data.is_symlink() else None
     draft.unlink(missing_ok=True)
