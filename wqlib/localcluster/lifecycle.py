@@ -181,6 +181,8 @@ def _start(state: State, redis_server: Path | None, redis_cli: Path | None) -> N
     if redis_cli is not None:
         command += ["--redis-cli", str(Path(redis_cli).absolute())]
     env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # Threads with heaps of their own keep memory that nobody uses.
+    env["MALLOC_ARENA_MAX"] = "1"
     spec = importlib.util.find_spec("wqlib")
     if spec is not None and spec.submodule_search_locations:
         env["PYTHONPATH"] = str(Path(spec.submodule_search_locations[0]).parent)

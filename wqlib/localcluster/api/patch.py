@@ -7,13 +7,12 @@ https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kub
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from typing import Any
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError, bad_request, too_large
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.jsontypes import Obj, copied
 
 # The lists that a strategic merge merges, and the field that tells their elements apart.
 _MERGE_KEYS: dict[str, tuple[str, ...]] = {
@@ -71,7 +70,7 @@ def require_object(patch: Any) -> None:
 def merge_patch(target: Any, patch: Any) -> Any:
     """Return `target` after a JSON merge patch; the arguments stay as they are."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copied(patch)
     result = dict(target) if isinstance(target, dict) else {}
     for name, value in patch.items():
         if value is None:
@@ -84,10 +83,10 @@ def merge_patch(target: Any, patch: Any) -> Any:
 def strategic_merge_patch(target: Any, patch: Any, *, prune_empty: bool = False) -> Any:
     """Return `target` after a strategic merge patch; the arguments stay as they are."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copied(patch)
     directive = patch.get("$patch")
     if directive == "replace":
-        return {k: copy.deepcopy(v) for k, v in patch.items() if k != "$patch"}
+        return {k: copied(v) for k, v in patch.items() if k != "$patch"}
     if directive == "delete":
         return {}
     result = dict(target) if isinstance(target, dict) else {}
@@ -139,10 +138,10 @@ def _merge_list(field: str, target: Any, patch: list[Any]) -> list[Any]:
     if field in _UNITED:
         return existing + [value for value in patch if value not in existing]
     if any(isinstance(x, dict) and x.get("$patch") == "replace" for x in patch):
-        return [copy.deepcopy(x) for x in patch if not (isinstance(x, dict) and "$patch" in x)]
+        return [copied(x) for x in patch if not (isinstance(x, dict) and "$patch" in x)]
     key = _merge_key(field, patch)
     if key is None:
-        return copy.deepcopy(patch)
+        return [copied(element) for element in patch]
     for element in patch:
         wanted = element.get(key)
         place = next((i for i, x in enumerate(existing) if x.get(key) == wanted), None)
@@ -197,15 +196,15 @@ def json_patch(target: Any, operations: Any) -> Any:
             f"The allowed maximum operations in a JSON patch is {_MAX_OPERATIONS}, got"
             f" {len(operations)}"
         )
-    result, copied = copy.deepcopy(target), 0
+    result, grown = copied(target), 0
     for operation in operations:
         if not isinstance(operation, dict):
             raise bad_request("error decoding patch: an operation is an object")
         if operation.get("op") == "copy":
             source = _walk(result, _pointer(operation.get("from")), operation)
-            copied += len(json.dumps(source))
-            if copied > _MAX_COPIED:
-                raise _too_much_copied(copied)
+            grown += len(json.dumps(source))
+            if grown > _MAX_COPIED:
+                raise _too_much_copied(grown)
         result = _apply_operation(result, operation)
     return result
 
@@ -280,21 +279,19 @@ def _apply_operation(document: Any, operation: Obj) -> Any:
             raise _impossible(operation)
         return document
     if kind == "add":
-        return _add(document, parts, copy.deepcopy(operation.get("value")), operation)
+        return _add(document, parts, copied(operation.get("value")), operation)
     if kind == "remove":
         return _remove(document, parts, operation)
     if kind == "replace":
         _walk(document, parts, operation)
         if not parts:
-            return copy.deepcopy(operation.get("value"))
+            return copied(operation.get("value"))
         parent, last = _walk(document, parts[:-1], operation), parts[-1]
-        parent[int(last) if isinstance(parent, list) else last] = copy.deepcopy(
-            operation.get("value")
-        )
+        parent[int(last) if isinstance(parent, list) else last] = copied(operation.get("value"))
         return document
     if kind in ("move", "copy"):
         source = _pointer(operation.get("from"))
-        value = copy.deepcopy(_walk(document, source, operation))
+        value = copied(_walk(document, source, operation))
         if kind == "move":
             document = _remove(document, source, operation)
         return _add(document, parts, value, operation)

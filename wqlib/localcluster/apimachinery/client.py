@@ -8,6 +8,7 @@ TLS handshake costs more than a request.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -133,8 +134,7 @@ class Client:
             while part := await reply.more():
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
-                    event = json.loads(line)
-                    yield event["type"], event["object"]
+                    yield _change(line)
         except ConnectionResetError:
             return
         finally:
@@ -176,6 +176,22 @@ class Client:
 
 def _with(path: str, params: dict[str, str]) -> str:
     return f"{path}?{urlencode(params)}" if params else path
+
+
+def _change(line: bytes) -> tuple[str, Obj]:
+    """Return the type and the object of a line of a watch."""
+    kind, found, rest = line.partition(b'","object":')
+    if found and kind.startswith(b'{"type":"') and rest.endswith(b"}"):
+        return kind[9:].decode(), _shared(rest[:-1])
+    event = json.loads(line)
+    return event["type"], event["object"]
+
+
+@functools.lru_cache(maxsize=64)
+def _shared(text: bytes) -> Obj:
+    """Read an object that all who watch it at this moment have in common; nobody changes it."""
+    obj: Obj = json.loads(text)
+    return obj
 
 
 def pod_path(namespace: str, name: str, sub: str = "") -> str:

@@ -29,25 +29,23 @@ class Scheduler:
     pods: Informer
     nodes: Informer
     _refused: set[Key] = field(default_factory=set)
-    _bound: set[str] = field(default_factory=set)
+    _taken: dict[str, Obj] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.client, "default-scheduler")
         self.queue = WorkQueue(self._work)
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        if old is not None and fitting.is_placed(old):
-            self._bound.discard(old["metadata"]["uid"])
-            if new is None or not fitting.is_placed(new):
-                # There is room now for those that had to wait.
-                for key in self._refused:
-                    self.queue.add(key)
+        had = old is not None and fitting.is_placed(old)
+        if had and not (new is not None and fitting.is_placed(new)):
+            # There is room now for those that had to wait.
+            for key in self._refused:
+                self.queue.add(key)
+        self._count(old, new)
         if new is None:
             assert old is not None
             self._refused.discard((old["metadata"]["namespace"], old["metadata"]["name"]))
-        elif new["spec"].get("nodeName"):
-            self._bound.discard(new["metadata"]["uid"])
-        else:
+        elif not new["spec"].get("nodeName"):
             self.queue.add((new["metadata"]["namespace"], new["metadata"]["name"]))
 
     def node_changed(self, old: Obj | None, new: Obj | None) -> None:
@@ -94,14 +92,16 @@ class Scheduler:
         elif await self._bind(pod):
             self._refused.discard(key)
 
+    def _count(self, old: Obj | None, new: Obj | None) -> None:
+        """Know the pods that the node has already, or gets at this moment."""
+        if new is not None and fitting.is_placed(new):
+            self._taken[new["metadata"]["uid"]] = new
+        elif old is not None and (new is None or new["spec"].get("nodeName")):
+            self._taken.pop(old["metadata"]["uid"], None)
+
     def _others(self, pod: Obj) -> list[Obj]:
-        """Return the pods that the node has already, or gets at this moment."""
-        return [
-            other
-            for other in self.pods.objects.values()
-            if other is not pod
-            and (fitting.is_placed(other) or other["metadata"]["uid"] in self._bound)
-        ]
+        uid = pod["metadata"]["uid"]
+        return [other for known, other in self._taken.items() if known != uid]
 
     async def _bind(self, pod: Obj) -> bool:
         metadata = pod["metadata"]
@@ -112,11 +112,11 @@ class Scheduler:
             "metadata": {"name": name, "namespace": namespace},
             "target": {"apiVersion": "v1", "kind": "Node", "name": NODE},
         }
-        self._bound.add(metadata["uid"])
+        self._taken[metadata["uid"]] = pod
         try:
             await self.client.create(pod_path(namespace, name, "binding"), binding)
         except ApiError as error:
-            self._bound.discard(metadata["uid"])
+            self._taken.pop(metadata["uid"], None)
             if error.code not in (404, 409):
                 raise
             return False

@@ -6,6 +6,7 @@ redis-server. Others are built from a Dockerfile, and live as folders in the sta
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -299,11 +300,15 @@ class Images:
         return self.state.images / "bin" / kind
 
     def _programs(self, kind: str) -> dict[str, Path]:
-        return {
-            f"/usr/local/bin/{path.name}": path
-            for folder in {kind, "python"}
-            for path in self._bin(folder).glob("*")
-        }
+        folders = tuple(self._bin(folder) for folder in {kind, "python"})
+        changed = tuple(f.stat().st_mtime_ns if f.is_dir() else 0 for f in folders)
+        return _programs(folders, changed)
+
+
+@functools.lru_cache(maxsize=16)
+def _programs(folders: tuple[Path, ...], _changed: tuple[int, ...]) -> dict[str, Path]:
+    """Return what lies in the folders, looked up anew when they have changed."""
+    return {f"/usr/local/bin/{path.name}": path for f in folders for path in f.glob("*")}
 
 
 def remove_tree(path: Path) -> None:

@@ -216,6 +216,10 @@ class Container:
             }
         self._down()
 
+    def forget_start(self) -> None:
+        """Its pod is over and may be kept for long: nothing will start in it any more."""
+        self.env, self.mapping = {}, Mapping([], {})
+
     def check(self, argv: list[str]) -> None:
         """Find out before the start whether there is such a program."""
         program = argv[0]

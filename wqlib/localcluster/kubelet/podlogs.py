@@ -45,7 +45,8 @@ class LogWriter:
     _followers: list[asyncio.Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.path.parent.is_dir():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def feed(self, data: bytes, stream: str = "stdout") -> None:

@@ -44,7 +44,9 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
     mapping = container.mapping = imagestore.Mapping(
         [*folders, ("/", mounts.get("/", root))], image.programs
     )
-    base = _base_environment(worker, container, mounts)
+    # An image without files of its own has one folder for all that a pod writes.
+    home = root if image.root is None else _folder(worker, "home")
+    base = _base_environment(worker, container, home, mounts.get("/tmp", home))
     container.env = base | {name: mapping.text(value) for name, value in env.items()}
     if "PYTHONPATH" in base and base["PYTHONPATH"] != container.env["PYTHONPATH"]:
         container.env["PYTHONPATH"] = f"{base['PYTHONPATH']}:{container.env['PYTHONPATH']}"
@@ -62,7 +64,7 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
 
 
 def _base_environment(
-    worker: PodWorker, container: Container, mounts: dict[str, Path]
+    worker: PodWorker, container: Container, home: Path, temporary: Path
 ) -> dict[str, str]:
     """Return what a container gets besides what its manifest says."""
     image, metadata = container.image, worker.pod["metadata"]
@@ -70,8 +72,8 @@ def _base_environment(
     env = {
         **worker.kubelet.base_environment(),
         "PATH": imagestore.base_path(image),
-        "HOME": str(_folder(worker, "home")),
-        "TMPDIR": str(mounts.get("/tmp", _folder(worker, "tmp"))),
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
         "HOSTNAME": host_name(worker.pod),
         "WQLIB_POD_IP": worker.address,
         **{f"WQLIB_PORT_{inside}": str(real) for inside, real in worker.ports.items()},

@@ -206,6 +206,8 @@ class PodWorker:
                 task.cancel()
             if self._alarm is not None:
                 self._alarm.cancel()
+        for container in self.containers:
+            container.forget_start()
         for container in self.main:
             begun = self.initialized or not self.init
             if begun and self.stopping.is_set() and "waiting" in container.state:

@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ class Volumes:
     """The volumes of one pod."""
 
     def __init__(self, worker: PodWorker) -> None:
-        self.worker = worker
+        # A cycle of references would keep what is gone in memory for a while.
+        self.worker: PodWorker = weakref.proxy(worker)
         self.folder: Path = worker.folder / "volumes"
         self._written: dict[str, Payload] = {}
         self._followed: list[tuple[str, str, str]] = []
