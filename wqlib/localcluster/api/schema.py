@@ -18,6 +18,7 @@ from typing import Any
 from wqlib.localcluster.api.rest import Options
 from wqlib.localcluster.apimachinery.apierrors import WrongType, bad_request
 from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.quantities import canonical
 
 _TABLE = r"^ {4}%s(?:: [^=\n]*)? = (\{.*?\})$"
 _TYPES = re.compile(_TABLE % "openapi_types", re.MULTILINE | re.DOTALL)
@@ -26,7 +27,23 @@ _NAMES = re.compile(_TABLE % "attribute_map", re.MULTILINE | re.DOTALL)
 # Kinds whose model is not simply called V1<Kind>.
 _MODELS = {"Event": "CoreV1Event"}
 _AS_STRING = {"str", "datetime", "bytes", "bytearray"}
-_QUANTITIES = {"limits", "requests", "capacity", "allocatable", "divisor", "sizeLimit"}
+_QUANTITIES = {
+    "allocatable",
+    "allocatedResources",
+    "capacity",
+    "default",
+    "defaultRequest",
+    "divisor",
+    "hard",
+    "limits",
+    "max",
+    "maxLimitRequestRatio",
+    "min",
+    "overhead",
+    "requests",
+    "sizeLimit",
+    "used",
+}
 # Times are shown even when they are null.
 _TIMES = ("Time", "Timestamp")
 _LONG = {
@@ -172,7 +189,7 @@ class _Checker:
         result = {}
         for key, inner in value.items():
             kind = fields.get(key)
-            if kind is _STRING and type(inner) is str:
+            if kind is _STRING and type(inner) is str and key not in _QUANTITIES:
                 result[key] = inner
                 continue
             where = f"{path}.{key}" if path else key
@@ -197,10 +214,12 @@ class _Checker:
                 raise self.wrong(value, owner, path, f"map[string]{_go(kind.name, path)}")
             single = _type(kind.name)
             quantities = path.rpartition(".")[2] in _QUANTITIES
-            if quantities:
-                single = _type("object")
+            if quantities and single is _STRING:
+                return {key: canonical(x) for key, x in value.items()}
             return {key: self.field(x, single, owner, path) for key, x in value.items()}
         self.plain(value, kind.name, owner, path)
+        if kind is _STRING and path.rpartition(".")[2] in _QUANTITIES:
+            return canonical(value)
         if kind.name in ("str", "int", "bool", "float", "any"):
             return value
         return self.model(value, kind.name, path)
