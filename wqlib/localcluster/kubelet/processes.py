@@ -196,11 +196,17 @@ class Processes:
 
 
 def _hears(pid: int, number: int) -> bool:
-    """Tell whether a process handles a signal, or holds it back to wait for it."""
+    """Tell whether a process handles a signal, or holds it back to wait for it.
+
+    While it waits (`sigwait`), the kernel does not show the signal as held back.
+    """
     if not sys.platform.startswith("linux"):
         return True
     try:
         status = Path(f"/proc/{pid}/status").read_text()
+        waits_in = Path(f"/proc/{pid}/wchan").read_text()
     except OSError:
         return False
-    return any(int(mask, 16) >> (number - 1) & 1 for mask in _HANDLED.findall(status))
+    return "sigtimedwait" in waits_in or any(
+        int(mask, 16) >> (number - 1) & 1 for mask in _HANDLED.findall(status)
+    )
