@@ -207,6 +207,5 @@ def _hears(pid: int, number: int) -> bool:
         waits_in = Path(f"/proc/{pid}/wchan").read_text()
     except OSError:
         return False
-    return "sigtimedwait" in waits_in or any(
-        int(mask, 16) >> (number - 1) & 1 for mask in _HANDLED.findall(status)
-    )
+    masks = [int(mask, 16) for mask in _HANDLED.findall(status)]
+    return "sigtimedwait" in waits_in or any(mask >> (number - 1) & 1 for mask in masks)
