@@ -189,6 +189,7 @@ def test_suspending_sends_the_pods_away_and_resuming_starts_the_clock_anew(
 def test_a_pod_can_be_replaced_only_once_it_has_ended(local: Local, ns: str) -> None:
     script = "trap 'sleep 1; exit 1' TERM; while :; do sleep 0.05; done"
     body = job("j", "sh", "-c", script, podReplacementPolicy="Failed")
+    body["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 30
     local.batch.create_namespaced_job(ns, body)
     wait_until(lambda: _status(local, ns).ready == 1)
     (first,) = _pods(local, ns)

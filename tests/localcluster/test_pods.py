@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from .conftest import Local, pod, wait_until
+from .conftest import ENDED_DEAF, Local, pod, wait_until
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 SHOW = "import os, sys, json; print(json.dumps(dict(os.environ, _cwd=os.getcwd(), _argv=sys.argv)))"
@@ -186,6 +186,34 @@ def test_a_program_that_ignores_the_request_is_killed_after_its_grace(
     assert not alive(pid)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a program handles")
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("", 137),
+        ("signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))", 7),
+        ("signal.pthread_sigmask(signal.SIG_BLOCK, [15]); signal.sigwait([15]); sys.exit(8)", 8),
+    ],
+    ids=["no handler", "a handler", "waiting for it"],
+)
+def test_a_program_without_a_handler_is_deaf_as_process_1(
+    local: Local, ns: str, tmp_path: Path, script: str, code: int
+) -> None:
+    ready = f"open('{tmp_path}/ready', 'w')"
+    if "sigwait" in script:
+        script = script.replace("signal.sigwait", f"{ready}; signal.sigwait")
+    command = f"import signal, sys, time; {script or 'pass'}; {ready}; time.sleep(60)"
+    grace = 1 if code == 137 else 30
+    manifest = pod("p", "python", "-c", command, terminationGracePeriodSeconds=grace)
+    manifest["metadata"]["finalizers"] = ["test.wqlib/kept"]
+    _create(local, ns, manifest)
+    wait_until(lambda: (tmp_path / "ready").exists())
+    local.core.delete_namespaced_pod("p", ns)
+    ended = _phase(local, ns, "Failed").status.container_statuses[0].state.terminated
+    assert (ended.exit_code, ended.reason) == (code, "Error")
+    local.core.patch_namespaced_pod("p", ns, {"metadata": {"finalizers": None}})
+
+
 def test_a_forced_deletion_kills_at_once_with_all_children(local: Local, ns: str) -> None:
     script = "trap '' TERM; echo $$$$; (trap '' TERM; sleep 60) & echo $!; wait"
     _create(local, ns, pod("p", "sh", "-c", script))
@@ -266,7 +294,7 @@ def test_a_pod_has_only_so_much_time(local: Local, ns: str) -> None:
     message = "Pod was active on the node longer than the specified deadline"
     assert found.status.message == message
     ended = found.status.container_statuses[0].state.terminated
-    assert (ended.exit_code, ended.reason) == (143, "Error")
+    assert (ended.exit_code, ended.reason) == (ENDED_DEAF, "Error")
     assert _read(local, ns).metadata.deletion_timestamp is None
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from wqlib.localcluster.kubelet.probes import Count
 
-from .conftest import Local, pod, wait_until
+from .conftest import ENDED_DEAF, Local, pod, wait_until
 from .test_pods import _create, _gone, _log, _phase, _pid, _read, _restarts, _waiting, alive
 
 SERVE = """
@@ -117,7 +117,7 @@ def test_a_liveness_probe_restarts_what_is_not_well(local: Local, ns: str) -> No
     _told(local, ns, "Unhealthy", "Liveness probe failed: not well")
     _told(local, ns, "Killing", "Container main failed liveness probe, will be restarted")
     ended = _read(local, ns).status.container_statuses[0].last_state.terminated
-    assert (ended.exit_code, ended.reason) == (143, "Error")
+    assert (ended.exit_code, ended.reason) == (ENDED_DEAF, "Error")
 
 
 def test_a_liveness_probe_ends_a_pod_that_never_restarts(local: Local, ns: str) -> None:

@@ -20,6 +20,7 @@ from wqlib.localcluster.api.schema import (
 )
 from wqlib.localcluster.apimachinery.apierrors import WrongType, bad_request
 from wqlib.localcluster.apimachinery.jsontypes import Obj, parse_time
+from wqlib.localcluster.apimachinery.quantities import canonical
 
 # Times are shown even when they are null.
 _TIMES = ("Time", "Timestamp")
@@ -85,7 +86,7 @@ class _Checker:
         result = {}
         for key, inner in value.items():
             kind = fields.get(key)
-            if kind is STRING and type(inner) is str:
+            if kind is STRING and type(inner) is str and not is_quantity(key):
                 result[key] = inner
                 continue
             where = f"{path}.{key}" if path else key
@@ -112,9 +113,8 @@ class _Checker:
             if not isinstance(value, dict):
                 raise self.wrong(value, owner, path, f"map[string]{_go(kind.name, path)}")
             single = type_of(kind.name)
-            quantities = is_quantity(path.rpartition(".")[2])
-            if quantities:
-                single = type_of("object")
+            if single is STRING and is_quantity(path.rpartition(".")[2]):
+                return {key: canonical(x) for key, x in value.items()}
             return {
                 key: zero(kind.name) if x is None else self.field(x, single, owner, path)
                 for key, x in value.items()
@@ -124,6 +124,8 @@ class _Checker:
             raise bad_request(
                 f'parsing time {json.dumps(value)} as "2006-01-02T15:04:05Z07:00": cannot parse it'
             )
+        if kind is STRING and is_quantity(path.rpartition(".")[2]):
+            return canonical(value)
         if kind.name in PLAIN:
             return value
         return self.model(value, kind.name, path)

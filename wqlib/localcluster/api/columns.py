@@ -7,6 +7,7 @@ from typing import Any
 
 from wqlib.localcluster.api.cells import AGE, NAME, Layout, Row, age, column
 from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.profile import profile
 
 
 def _pod_reason(pod: Obj) -> str:
@@ -52,7 +53,8 @@ def _restarts(pod: Obj) -> str:
         ended = (container.get("lastState") or {}).get("terminated")
         if ended and ended.get("finishedAt", "") > last:
             last = ended["finishedAt"]
-    return f"{count} ({age(last)} ago)" if count and last else str(count)
+    # Since 1.22 it says when the last one was.
+    return f"{count} ({age(last)} ago)" if count and last and profile().modern else str(count)
 
 
 def _pod(pod: Obj) -> Row:

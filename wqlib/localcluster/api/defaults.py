@@ -56,9 +56,27 @@ def _container(container: Obj) -> None:
         if container.get(kind):
             _probe(container[kind])
     for variable in container.get("env") or []:
-        reference = (variable.get("valueFrom") or {}).get("fieldRef")
-        if reference is not None:
-            reference.setdefault("apiVersion", "v1")
+        _references(variable.get("valueFrom") or {})
+
+
+def _references(source: Obj) -> None:
+    """Complete what takes the value of a field of the pod."""
+    if source.get("fieldRef") is not None:
+        source["fieldRef"].setdefault("apiVersion", "v1")
+    if source.get("resourceFieldRef") is not None:
+        source["resourceFieldRef"].setdefault("divisor", "0")
+
+
+def _volume(volume: Obj) -> None:
+    kinds = set(volume) - {"name"}
+    if not kinds:
+        volume["emptyDir"] = {}
+    for kind in kinds & {"secret", "configMap", "projected", "downwardAPI"}:
+        volume[kind].setdefault("defaultMode", 420)
+    projected = (volume.get("projected") or {}).get("sources") or []
+    for source in (volume, *projected):
+        for item in (source.get("downwardAPI") or {}).get("items") or []:
+            _references(item)
 
 
 def pod_spec(spec: Obj) -> None:
@@ -73,11 +91,7 @@ def pod_spec(spec: Obj) -> None:
     spec.setdefault("securityContext", {})
     spec.setdefault("terminationGracePeriodSeconds", 30)
     for volume in spec.get("volumes") or []:
-        kinds = set(volume) - {"name"}
-        if not kinds:
-            volume["emptyDir"] = {}
-        for kind in kinds & {"secret", "configMap", "projected", "downwardAPI"}:
-            volume[kind].setdefault("defaultMode", 420)
+        _volume(volume)
 
 
 def _quality(spec: Obj) -> str:

@@ -67,7 +67,18 @@ def propagate(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
     return finalizers
 
 
-def end_time(metadata: Obj, grace: int) -> str:
+def mark(metadata: Obj, grace: int) -> None:
+    """Note in the metadata that the object is being deleted; its time can only become shorter."""
+    earlier = metadata.get("deletionTimestamp")
+    if earlier and (metadata.get("deletionGracePeriodSeconds") or 0) <= grace:
+        return
+    metadata["deletionTimestamp"] = _end_time(metadata, grace)
+    metadata["deletionGracePeriodSeconds"] = grace
+    if metadata.get("generation") and not earlier:
+        metadata["generation"] += 1
+
+
+def _end_time(metadata: Obj, grace: int) -> str:
     """Return when the object is to be gone, `grace` seconds after its deletion was asked for."""
     asked = datetime.datetime.now(datetime.UTC)
     if metadata.get("deletionTimestamp"):

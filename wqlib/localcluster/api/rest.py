@@ -191,18 +191,15 @@ class Rest:
         if resource.kind == "Namespace":
             obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
             finalizers = finalizers or (obj.get("spec") or {}).get("finalizers") or []
-        if dry_run or (not finalizers and grace == 0):
-            last = obj if dry_run else self.store.delete(resource.name, (namespace, name)).obj
-            return last, True
-        earlier = metadata.get("deletionGracePeriodSeconds")
-        if not metadata.get("deletionTimestamp") or (earlier or 0) > grace:
-            metadata["deletionTimestamp"] = deletion.end_time(metadata, grace)
-            metadata["deletionGracePeriodSeconds"] = grace
-            if metadata.get("generation") and not old["metadata"].get("deletionTimestamp"):
-                metadata["generation"] += 1
-        if obj == old:
-            return old, False
-        return self.store.put(resource.name, (namespace, name), obj).obj, False
+        waits = bool(finalizers or grace)
+        if waits or resource.kind == "Pod":
+            # A pod that goes at once is seen to be deleted before it is gone, too.
+            deletion.mark(metadata, grace)
+            if obj != old and not dry_run:
+                obj = self.store.put(resource.name, (namespace, name), obj).obj
+        if not waits and not dry_run:
+            obj = self.store.delete(resource.name, (namespace, name)).obj
+        return obj, dry_run or not waits
 
     def incoming(
         self,

@@ -26,7 +26,23 @@ _REQUIRED = (
 # Kinds whose model is not simply called V1<Kind>.
 _MODELS = {"Event": "CoreV1Event"}
 _AS_STRING = {"str", "bytes", "bytearray"}
-_QUANTITIES = {"limits", "requests", "capacity", "allocatable", "divisor", "sizeLimit"}
+_QUANTITIES = {
+    "allocatable",
+    "allocatedResources",
+    "capacity",
+    "default",
+    "defaultRequest",
+    "divisor",
+    "hard",
+    "limits",
+    "max",
+    "maxLimitRequestRatio",
+    "min",
+    "overhead",
+    "requests",
+    "sizeLimit",
+    "used",
+}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,8 @@ from dataclasses import dataclass, field
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import Client
 from wqlib.localcluster.apimachinery.eventfilter import EventFilter
-from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of, now
+from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of, now, now_micro
+from wqlib.localcluster.apimachinery.profile import profile
 
 log = logging.getLogger(__name__)
 
@@ -209,9 +211,22 @@ class Recorder:
     _counts: dict[int, tuple[str, int]] = field(default_factory=dict)
 
     def event(
-        self, obj: Obj, reason: str, message: str, *, kind: str = "Normal", part: str = ""
+        self,
+        obj: Obj,
+        reason: str,
+        message: str,
+        *,
+        kind: str = "Normal",
+        part: str = "",
+        action: str = "",
     ) -> None:
-        """Record that something happened to `obj`; `part` is a field path inside it."""
+        """Record that something happened to `obj`.
+
+        Args:
+            part: a field path inside the object.
+            action: what was being done; an event that names it has the newer form, in which the
+                times and the count have other places.
+        """
         metadata = obj["metadata"]
         involved: Obj = {
             "kind": obj["kind"],
@@ -242,9 +257,15 @@ class Recorder:
             "count": 1,
             "type": kind,
             "eventTime": None,
-            "reportingComponent": self.component,
-            "reportingInstance": self.host,
+            "reportingComponent": self.component if profile().modern else "",
+            "reportingInstance": self.host if profile().modern else "",
         }
+        if action:
+            event |= {"source": {}, "firstTimestamp": None, "lastTimestamp": None}
+            event |= {"eventTime": now_micro(), "action": action}
+            event |= {"reportingComponent": self.component}
+            event |= {"reportingInstance": f"{self.component}-{platform.node()}"}
+            del event["count"]
         known_by = self._filter.admit(event)
         if known_by is None:
             return
@@ -276,8 +297,11 @@ class Recorder:
         known = self._counts.get(same)
         if known:
             name, count = known
-            change: Obj = {"message": event["message"], "lastTimestamp": event["lastTimestamp"]}
-            change["count"] = count + 1
+            change: Obj = {"message": event["message"]}
+            if event["eventTime"]:
+                change["series"] = {"count": count + 1, "lastObservedTime": event["eventTime"]}
+            else:
+                change |= {"lastTimestamp": event["lastTimestamp"], "count": count + 1}
             try:
                 await self.client.patch(f"{path}/{name}", change)
                 self._counts[same] = (name, count + 1)

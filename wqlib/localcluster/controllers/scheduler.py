@@ -121,7 +121,7 @@ class Scheduler:
                 raise
             return False
         text = f"Successfully assigned {namespace}/{name} to {NODE}"
-        self.recorder.event(pod, "Scheduled", text)
+        self.recorder.event(pod, "Scheduled", text, action="Binding")
         return True
 
     async def _refuse(self, pod: Obj, problem: fitting.Problem) -> None:
@@ -132,7 +132,7 @@ class Scheduler:
                 helps = "No preemption victims found for incoming pod"
             why += f" preemption: 0/1 nodes are available: 1 {helps}."
         if await self._show(pod, "Unschedulable", why):
-            self.recorder.event(pod, "FailedScheduling", why, kind="Warning")
+            self.recorder.event(pod, "FailedScheduling", why, kind="Warning", action="Scheduling")
 
     async def _show(self, pod: Obj, reason: str, why: str) -> bool:
         """Say in the pod's conditions why it waits; returns whether that is news."""

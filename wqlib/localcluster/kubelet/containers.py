@@ -106,7 +106,7 @@ class Container:
             "ready": self.ready,
             "restartCount": self.restarts,
             "image": self.image.name if self.image else self.spec["image"],
-            "imageID": f"process://{self.image.digest}" if self.image else "",
+            "imageID": f"process://{self.image.digest}" if self.image and self.identifier else "",
             **({"containerID": self.identifier} if self.identifier else {}),
             **({"started": self.started} if modern or not self.init else {}),
             **({"allocatedResources": requests} if modern and requests else {}),

@@ -6,8 +6,6 @@ https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -41,7 +39,7 @@ async def after_start(worker: PodWorker, container: Container) -> tuple[str, str
 
 
 async def end(worker: PodWorker, container: Container, why: str = "", grace: float = -1.0) -> None:
-    """End a container as a real kubelet does: `preStop`, SIGTERM, and SIGKILL after the grace.
+    """End a container as a real kubelet does: `preStop`, SIGTERM, SIGKILL after the grace.
 
     Args:
         grace: seconds; when the pod itself ends, its own deadline may come earlier.
@@ -61,10 +59,8 @@ async def end(worker: PodWorker, container: Container, why: str = "", grace: flo
             text = "PreStopHook failed" if profile().modern else problem[1]
             worker.event("FailedPreStopHook", text, container, kind="Warning")
         deadline = max(deadline, loop.time() + LEAST_GRACE)
-    if not process.done.done():
-        # Only the program itself is asked, as in a container; what it leaves is killed.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(process.pid, signal.SIGTERM)
+    # Only the program itself is asked, as in a container; what it leaves is killed.
+    process.ask_to_end()
     # A timer and not this task, which may be cancelled with the pod.
     loop.call_at(deadline, process.signal, signal.SIGKILL)
 

@@ -48,8 +48,10 @@ async def _without_image(
         why = f'Failed to apply default image tag "{name}": {why}'
         container.wait_for("InvalidImageName", why)
     elif container.spec.get("imagePullPolicy") == "Never":
-        why = f'Container image "{name}" is not present with pull policy of Never: {why}'
-        container.wait_for("ErrImageNeverPull", why)
+        text = f'Container image "{name}" is not present with pull policy of Never'
+        container.wait_for("ErrImageNeverPull", text)
+        worker.event("ErrImageNeverPull", text, container, kind="Warning")
+        why = f"Error: ErrImageNeverPull: {why}"
     else:
         worker.event("Pulling", f'Pulling image "{name}"', container)
         why = f'Failed to pull image "{name}": {why}'

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from wqlib.localcluster.kubelet.strays import MARK, Strays, adopt
 
+_HANDLED = re.compile(r"^Sig(?:Blk|Cgt):\s*([0-9a-f]+)$", re.MULTILINE)
 _GATE = "read -r go || exit 125; "
 _SCRIPTS = {
     "null": _GATE + 'exec "$@" </dev/null',
@@ -45,6 +47,17 @@ class Process:
     @property
     def pid(self) -> int:
         return self.popen.pid
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM to the program itself, if it would get it as process 1 of a container.
+
+        From a process 1 the kernel keeps away every signal that it has no handler for; see
+        pid_namespaces(7). What has no /proc (macOS) sends it always.
+        """
+        if self.done.done() or not _hears(self.pid, signal.SIGTERM):
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.pid, signal.SIGTERM)
 
     def signal(self, number: int) -> None:
         """Send a signal to the whole group, unless it is over."""
@@ -180,3 +193,19 @@ class Processes:
             options = os.WEXITED | os.WNOHANG | os.WNOWAIT
             return os.waitid(os.P_PID, process.pid, options) is not None
         return process.popen.poll() is not None
+
+
+def _hears(pid: int, number: int) -> bool:
+    """Tell whether a process handles a signal, or holds it back to wait for it.
+
+    While it waits (`sigwait`), the kernel does not show the signal as held back.
+    """
+    if not sys.platform.startswith("linux"):
+        return True
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        waits_in = Path(f"/proc/{pid}/wchan").read_text()
+    except OSError:
+        return False
+    masks = [int(mask, 16) for mask in _HANDLED.findall(status)]
+    return "sigtimedwait" in waits_in or any(mask >> (number - 1) & 1 for mask in masks)
