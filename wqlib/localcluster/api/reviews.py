@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from wqlib.localcluster.apimachinery.apierrors import no_such_path
 from wqlib.localcluster.apimachinery.jsontypes import Obj, now
+from wqlib.localcluster.apimachinery.profile import profile
 
 USER = {"username": "wqlib", "groups": ["system:masters", "system:authenticated"]}
 _WHY = "the local cluster has no RBAC: whoever holds its token may do everything"
@@ -38,12 +39,12 @@ def resource_list(group: str) -> Obj:
     entries = [
         {
             "name": plural,
-            "singularName": kind.lower(),
+            "singularName": kind.lower() if profile().modern else "",
             "namespaced": kind.startswith("Local"),
             "kind": kind,
             "verbs": ["create"],
         }
-        for (owner, plural), kind in KINDS.items()
+        for (owner, plural), kind in sorted(KINDS.items())
         if owner == group
     ]
     return {

@@ -22,6 +22,7 @@ import tornado.web
 from wqlib.localcluster.api import (
     actions,
     bodies,
+    deletion,
     discovery,
     listing,
     patching,
@@ -35,6 +36,7 @@ from wqlib.localcluster.api.routing import Target, parse_path
 from wqlib.localcluster.api.scale import scale_of
 from wqlib.localcluster.apimachinery import apierrors, resources
 from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of
+from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry
 
@@ -42,8 +44,9 @@ from wqlib.localcluster.store import Entry
 MAX_BODY_BYTES = 3 * 1024 * 1024
 
 _AGGREGATED = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-# Whose deletion answers with the object itself, not with a `Status`.
-_RETURNED = {"Pod", "Service", "ServiceAccount", "Namespace", "ResourceQuota"}
+# Whose deletion answers with the object itself, not with a `Status`; a Service's not yet in 1.20.
+_RETURNED = {"Pod", "ServiceAccount", "Namespace", "ResourceQuota"}
+_RETURNED |= {"Service"} if profile().modern else set()
 
 
 class Handler(tornado.web.RequestHandler):
@@ -107,7 +110,8 @@ class Handler(tornado.web.RequestHandler):
             self.reply(reviews.answer(review, bodies.read(self, review)), 201)
             return
         if self.request.method != "GET":
-            raise apierrors.no_such_path()
+            known = path in ("/version", "/api", "/apis")
+            raise apierrors.method_not_allowed() if known else apierrors.no_such_path()
         found = await self.about(path.rstrip("/") or "/")
         if found is None:
             if path.startswith("/api/") or discovery.knows_group(path):
@@ -305,7 +309,7 @@ class Handler(tornado.web.RequestHandler):
         if target.subresource == "binding" or resource.kind == "Binding":
             name = target.name or (body.get("metadata") or {}).get("name", "")
             actions.bind(self.rest, namespace, name, body)
-            self.reply(_success(target, {}), 201)
+            self.reply(deletion.success(target.resource, target.name), 201)
         elif target.subresource == "eviction":
             self.reply(actions.evict(self.rest, namespace, target.name, body, options), 201)
         else:
@@ -352,12 +356,13 @@ class Handler(tornado.web.RequestHandler):
             target.resource, target.namespace or "", target.name, options, dry_run=dry_run
         )
         if gone and target.resource.kind not in _RETURNED:
-            self.reply(_success(target, last))
+            self.reply(deletion.success(target.resource, target.name, last))
         else:
             self.reply(last)
 
     def _delete_collection(self, target: Target) -> None:
-        if target.resource.namespaced and target.namespace is None:
+        everywhere = target.resource.namespaced and target.namespace is None
+        if everywhere or not target.resource.by_collection:
             raise apierrors.method_not_allowed()
         options = bodies.delete_options(self)
         dry_run = bodies.options(self).dry_run or options.get("dryRun") == ["All"]
@@ -373,21 +378,6 @@ class Handler(tornado.web.RequestHandler):
 
 def _everything(_obj: Obj) -> bool:
     return True
-
-
-def _success(target: Target, last: Obj) -> Obj:
-    details: Obj = {"name": target.name, "kind": target.resource.plural}
-    if target.resource.group:
-        details["group"] = target.resource.group
-    if last:
-        details["uid"] = last["metadata"].get("uid")
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Success",
-        "details": details,
-    }
 
 
 def authorized(handler: tornado.web.RequestHandler, token: str) -> bool:
