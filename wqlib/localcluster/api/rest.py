@@ -318,9 +318,10 @@ class Rest:
             obj["metadata"]["generation"] = before.get("generation", 1) + int(changed)
         if options.dry_run or obj == old:
             return obj
-        stored = self.store.put(resource.name, key, obj).obj
-        self._finish_deletion(resource, key, stored)
-        return stored
+        if _ends(resource, obj):
+            self.store.delete(resource.name, key)
+            return obj
+        return self.store.put(resource.name, key, obj).obj
 
     def _complete_update(self, resource: Resource, old: Obj, obj: Obj) -> None:
         """Fill in what an update left out, from the defaults and from the old object."""
@@ -339,16 +340,15 @@ class Rest:
             if kept is not None:
                 obj["status"] = kept
 
-    def _finish_deletion(self, resource: Resource, key: Key, obj: Obj) -> None:
-        """Remove an object whose deletion waited for the finalizers that are gone now."""
-        metadata = obj["metadata"]
-        if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
-            return
-        if metadata.get("deletionGracePeriodSeconds"):
-            return
-        if resource.kind == "Namespace" and obj["spec"].get("finalizers"):
-            return
-        self.store.delete(resource.name, key)
+
+def _ends(resource: Resource, obj: Obj) -> bool:
+    """Tell whether an object's deletion waited for the finalizers that are gone now."""
+    metadata = obj["metadata"]
+    if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
+        return False
+    if metadata.get("deletionGracePeriodSeconds"):
+        return False
+    return resource.kind != "Namespace" or not obj["spec"].get("finalizers")
 
 
 def _counts_changes(resource: Resource) -> bool:
