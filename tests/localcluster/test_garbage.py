@@ -29,6 +29,7 @@ def _left(local: Local, ns: str) -> dict[str, list[str]]:
     return {
         found.metadata.name: [owner.name for owner in found.metadata.owner_references or []]
         for found in local.core.list_namespaced_config_map(ns).items
+        if found.metadata.name != "kube-root-ca.crt"
     }
 
 
