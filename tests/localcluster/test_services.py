@@ -147,10 +147,7 @@ def test_a_node_port_is_kept_and_belongs_to_one_service(local: Local, ns: str) -
     assert kept[0].node_port == number
     assert kept[1].node_port not in (None, number)
     twice = _node_port(local, ns, "b", nodePort=number)
-    assert (twice.code, "provided port is already allocated" in twice.json["message"]) == (
-        422,
-        True,
-    )
+    assert "provided port is already allocated" in twice.json["message"]
     outside = _node_port(local, ns, "b", nodePort=80)
     assert "The range of valid ports is 30000-32767" in outside.json["message"]
 

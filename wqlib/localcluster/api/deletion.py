@@ -85,19 +85,3 @@ def grace_seconds(pod: Obj, options: Obj) -> int:
     if not isinstance(asked, int) or asked < 0:
         raise apierrors.bad_request("gracePeriodSeconds must be a number from 0 on")
     return asked
-
-
-def success(resource: Resource, name: str, last: Obj | None = None) -> Obj:
-    """Return the `Status` that answers when the object is not there to be shown any more."""
-    details: Obj = {"name": name, "kind": resource.plural}
-    if resource.group:
-        details["group"] = resource.group
-    if last:
-        details["uid"] = last["metadata"].get("uid")
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Success",
-        "details": details,
-    }

@@ -22,7 +22,6 @@ import tornado.web
 from wqlib.localcluster.api import (
     actions,
     bodies,
-    deletion,
     discovery,
     listing,
     patching,
@@ -309,7 +308,7 @@ class Handler(tornado.web.RequestHandler):
         if target.subresource == "binding" or resource.kind == "Binding":
             name = target.name or (body.get("metadata") or {}).get("name", "")
             actions.bind(self.rest, namespace, name, body)
-            self.reply(deletion.success(target.resource, target.name), 201)
+            self.reply(_success(target, {}), 201)
         elif target.subresource == "eviction":
             self.reply(actions.evict(self.rest, namespace, target.name, body, options), 201)
         else:
@@ -356,7 +355,7 @@ class Handler(tornado.web.RequestHandler):
             target.resource, target.namespace or "", target.name, options, dry_run=dry_run
         )
         if gone and target.resource.kind not in _RETURNED:
-            self.reply(deletion.success(target.resource, target.name, last))
+            self.reply(_success(target, last))
         else:
             self.reply(last)
 
@@ -378,6 +377,21 @@ class Handler(tornado.web.RequestHandler):
 
 def _everything(_obj: Obj) -> bool:
     return True
+
+
+def _success(target: Target, last: Obj) -> Obj:
+    details: Obj = {"name": target.name, "kind": target.resource.plural}
+    if target.resource.group:
+        details["group"] = target.resource.group
+    if last:
+        details["uid"] = last["metadata"].get("uid")
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": details,
+    }
 
 
 def authorized(handler: tornado.web.RequestHandler, token: str) -> bool:
