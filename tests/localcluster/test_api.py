@@ -269,7 +269,12 @@ def test_a_watch_with_a_selector_sees_objects_come_into_view_and_leave(
         "GET", _configmaps(ns), watch="true", resourceVersion=version, labelSelector="on",
         timeoutSeconds="1",
     )  # fmt: skip
-    assert [json.loads(line)["type"] for line in reply.body.splitlines()] == ["ADDED", "DELETED"]
+    seen = [json.loads(line) for line in reply.body.splitlines()]
+    assert [event["type"] for event in seen] == ["ADDED", "DELETED"]
+    came, left = (event["object"]["metadata"] for event in seen)
+    # Who leaves is shown as it was while it was in view, with the version that made it leave.
+    assert left["labels"] == {"on": "1"}
+    assert int(left["resourceVersion"]) > int(came["resourceVersion"])
 
 
 def test_watches_that_ask_for_initial_events_get_a_bookmark_after_them(

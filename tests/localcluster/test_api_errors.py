@@ -94,6 +94,30 @@ def test_patches(local: Local, base: str, kind: str, patch: Any, code: int, mess
         ("secrets", {"metadata": {"name": "x"}, "data": {"a": "?"}}, 400, "illegal base64 data at"),
         ("services", {"metadata": {"name": "x"}, "spec": {}}, 422, "spec.ports: Required value"),
         (
+            "services",
+            {"metadata": {"name": "x"}, "spec": {"type": "ExternalName"}},
+            422,
+            "spec.externalName: Required value",
+        ),
+        (
+            "services",
+            {"metadata": {"name": "x"}, "spec": {"ports": [{"port": 0}]}},
+            422,
+            "inclusive, spec.ports[0].targetPort: Invalid value: 0: must be between 1 and 65535",
+        ),
+        (
+            "secrets",
+            {"metadata": {"name": "x"}, "type": "kubernetes.io/basic-auth"},
+            422,
+            "data[%s][username]: Required value, data[%s][password]: Required value",
+        ),
+        (
+            "secrets",
+            {"metadata": {"name": "x"}, "type": "kubernetes.io/dockerconfigjson"},
+            422,
+            "data[.dockerconfigjson]: Required value",
+        ),
+        (
             "events",
             {"metadata": {"name": "x"}, "involvedObject": {"namespace": "z"}},
             422,
@@ -177,6 +201,44 @@ def test_roles_and_bindings(local: Local, ns: str) -> None:
     binding = {"metadata": {"name": "b"}, "roleRef": {"kind": "Foo"}}
     text = 'roleRef.kind: Unsupported value: "Foo": supported values: "Role", "ClusterRole"'
     _refused(local, 422, text, "POST", f"{group}/rolebindings", binding)
+    role_ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"}
+    local.request("POST", f"{group}/rolebindings", {**binding, "roleRef": role_ref})
+    text = '"Kind":"Role","Name":"q"}: cannot change roleRef'
+    change = {"roleRef": {"name": "q"}}
+    _refused(local, 422, text, "PATCH", f"{group}/rolebindings/b", change, MERGE)
+
+
+def test_network_policies(local: Local, ns: str) -> None:
+    path = f"/apis/networking.k8s.io/v1/namespaces/{ns}/networkpolicies"
+    spec = {"podSelector": {}, "policyTypes": ["Sideways"]}
+    text = 'policyTypes[0]: Unsupported value: "Sideways": supported values: "Ingress", "Egress"'
+    _refused(local, 422, text, "POST", path, {"metadata": {"name": "n"}, "spec": spec})
+
+
+def test_updates(local: Local, base: str) -> None:
+    text = "the name of the object (b) does not match the name on the URL (none)"
+    body = {"metadata": {"name": "b"}}
+    _refused(local, 400, text, "PUT", f"{base}/configmaps/none", body)
+    service = {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}}
+    local.request("POST", f"{base}/services", service)
+    text = 'spec.clusterIPs[0]: Invalid value: ["10.1.2.3"]: may not change once set'
+    change = {"spec": {"clusterIP": "10.1.2.3"}}
+    _refused(local, 422, text, "PATCH", f"{base}/services/s", change, MERGE)
+    _refused(local, 400, "error decoding patch: ", "PATCH", f"{base}/services/s", b"{", MERGE)
+    _refused(local, 405, "does not allow this method", "DELETE", "/version")
+
+
+def test_an_object_that_is_being_deleted_takes_no_new_finalizer(local: Local, base: str) -> None:
+    path = f"{base}/configmaps/c"
+    local.request("PATCH", path, {"metadata": {"finalizers": ["a.b/keep"]}}, MERGE)
+    local.request("DELETE", path)
+    text = "no new finalizers can be added if the object is being deleted, found new finalizers"
+    change = {"metadata": {"finalizers": ["a.b/keep", "a.b/more"]}}
+    _refused(local, 422, f'{text} []string{{"a.b/more"}}', "PATCH", path, change, MERGE)
+    waiting = local.request("GET", path).json
+    last = local.request("PATCH", path, {"metadata": {"finalizers": None}}, MERGE).json
+    assert last["metadata"]["resourceVersion"] == waiting["metadata"]["resourceVersion"]
+    assert local.request("GET", path).code == 404
 
 
 def test_the_state_of_an_earlier_version_can_be_listed(local: Local, base: str) -> None:

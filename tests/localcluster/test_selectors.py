@@ -7,8 +7,9 @@ import pytest
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.selectors import field_selector, label_selector
 
+LABELS = {"app": "redis", "tier": "back", "size": "10"}
 OBJ = {
-    "metadata": {"name": "a", "namespace": "n", "labels": {"app": "redis", "tier": "back"}},
+    "metadata": {"name": "a", "namespace": "n", "labels": LABELS},
     "status": {"phase": "Running"},
     "spec": {"nodeName": "here"},
 }
@@ -26,6 +27,11 @@ OBJ = {
         ("app notin (redis)", False),
         ("!other", True),
         ("!app", False),
+        ("size>9", True),
+        ("size>10", False),
+        ("size<11,app", True),
+        ("app>1", False),
+        ("other<1", False),
     ],
 )
 def test_label_selectors(text: str, matches: bool) -> None:
@@ -49,3 +55,9 @@ def test_what_cannot_be_selected_is_a_bad_request() -> None:
         field_selector("spec.color=red", "pods")
     with pytest.raises(ApiError, match="found '=', expected"):
         label_selector("a=b=c")
+    with pytest.raises(ApiError, match="found '=', expected: !, identifier, or 'end of string'"):
+        label_selector("=b")
+    with pytest.raises(ApiError, match="'Lt' operators, the value must be an integer"):
+        label_selector("a>b")
+    with pytest.raises(ApiError, match=r'field label "a.b" not supported for batchv1.Job'):
+        field_selector("a.b=1", "jobs")

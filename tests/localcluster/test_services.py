@@ -113,6 +113,45 @@ def test_a_service_leads_to_its_ready_pods_in_turn(local: Local, ns: str) -> Non
     wait_until(refused)
 
 
+def _node_port(local: Local, ns: str, name: str, **port: int) -> Any:
+    spec = {"type": "NodePort", "selector": {"app": "web"}, "ports": [{"port": 80, **port}]}
+    body = {"metadata": {"name": name}, "spec": spec}
+    return local.request("POST", f"/api/v1/namespaces/{ns}/services", body)
+
+
+def test_a_node_port_is_answered_on_this_machine(local: Local, ns: str) -> None:
+    made = _node_port(local, ns, "web", targetPort=8080).json["spec"]
+    number = made["ports"][0]["nodePort"]
+    assert number in range(30000, 32768)
+    assert made["externalTrafficPolicy"] == "Cluster"
+    manifest = pod("a", "python", "-c", SERVE, labels={"app": "web"})
+    local.core.create_namespaced_pod(ns, manifest)
+
+    def answered() -> bool:
+        try:
+            return _ask("127.0.0.1", number) == "a"
+        except OSError:
+            return False
+
+    wait_until(answered)
+    change = {"spec": {"type": "ClusterIP"}}
+    back = local.core.patch_namespaced_service("web", ns, change)
+    assert back.spec.ports[0].node_port is None
+    wait_until(lambda: not answered())
+
+
+def test_a_node_port_is_kept_and_belongs_to_one_service(local: Local, ns: str) -> None:
+    number = _node_port(local, ns, "a").json["spec"]["ports"][0]["nodePort"]
+    ports = [{"port": 80, "name": "x"}, {"port": 81, "name": "y"}]
+    kept = local.core.patch_namespaced_service("a", ns, {"spec": {"ports": ports}}).spec.ports
+    assert kept[0].node_port == number
+    assert kept[1].node_port not in (None, number)
+    twice = _node_port(local, ns, "b", nodePort=number)
+    assert "provided port is already allocated" in twice.json["message"]
+    outside = _node_port(local, ns, "b", nodePort=80)
+    assert "The range of valid ports is 30000-32767" in outside.json["message"]
+
+
 def test_endpoints_list_ready_pods_apart_from_others(local: Local, ns: str) -> None:
     local.core.create_namespaced_service(ns, _service("web", 80, 8080, "web"))
     never = {"readinessProbe": {"exec": {"command": ["false"]}}}
@@ -133,6 +172,14 @@ def test_endpoints_list_ready_pods_apart_from_others(local: Local, ns: str) -> N
         ]
 
     wait_until(lambda: listed() == [(["ready"], ["unready"])])
+
+
+def test_endpoints_say_what_time_the_change_is_from_that_they_tell(local: Local, ns: str) -> None:
+    made = local.core.create_namespaced_service(ns, _service("web", 80, 8080, "web"))
+    wait_until(lambda: local.core.list_namespaced_endpoints(ns).items)
+    found = local.core.read_namespaced_endpoints("web", ns).metadata.annotations
+    since = made.metadata.creation_timestamp.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert found == {"endpoints.kubernetes.io/last-change-trigger-time": since}
 
 
 def test_redis_runs_with_its_configuration_from_standard_input(

@@ -122,7 +122,7 @@ class Proxy:
 
     client: Client
     addresses: Addresses
-    _ports: dict[tuple[Key, int], _Port] = field(default_factory=dict)
+    _ports: dict[tuple[Key, str, int], _Port] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.client, "kube-proxy")
@@ -148,30 +148,35 @@ class Proxy:
         service, endpoints = self.services.get(*key), self.endpoints.get(*key)
         spec = service["spec"] if service else {}
         address = spec.get("clusterIP") or "None"
-        wanted: set[int] = set()
+        wanted: set[tuple[str, int]] = set()
         # The API's own Service does not answer: pods have no token to use it with.
         if service is not None and address != "None" and key != ("default", "kubernetes"):
             await self._publish_ports(key, service)
             for port in spec.get("ports") or []:
                 if port.get("protocol", "TCP") != "TCP":
                     continue
-                wanted.add(port["port"])
-                await self._serve(key, service, address, port, _targets(endpoints, port))
+                number = real_ports(service).get(str(port["port"]), port["port"])
+                places = [(address, number)]
+                if port.get("nodePort"):
+                    places.append(("127.0.0.1", port["nodePort"]))
+                for place in places:
+                    await self._serve(key, service, place, _targets(endpoints, port))
+                wanted.update(places)
         for known in [known for known in self._ports if known[0] == key]:
-            if known[1] not in wanted:
+            if known[1:] not in wanted:
                 self._ports.pop(known).close()
 
     async def _serve(
-        self, key: Key, service: Obj, address: str, port: Obj, targets: list[Target]
+        self, key: Key, service: Obj, place: tuple[str, int], targets: list[Target]
     ) -> None:
-        relay = self._ports.setdefault((key, port["port"]), _Port([]))
+        address, number = place
+        relay = self._ports.setdefault((key, address, number), _Port([]))
         relay.targets = targets
         if not targets:
             relay.close()
             return
         if relay.server is not None:
             return
-        number = real_ports(service).get(str(port["port"]), port["port"])
         loop = asyncio.get_running_loop()
         try:
             relay.server = await loop.create_server(relay.accept, address, number)

@@ -109,8 +109,10 @@ def check_rules(resource: Resource, obj: Obj) -> None:
         check(obj, causes)
     _limits(obj, causes)
     if causes:
-        name = obj["metadata"]["name"]
-        raise apierrors.invalid(obj["kind"], resource.group, name, list(causes))
+        name, group = obj["metadata"]["name"], resource.group
+        if obj["kind"] == "NetworkPolicy" and not profile().modern:
+            group = "extensions"
+        raise apierrors.invalid(obj["kind"], group, name, list(causes))
 
 
 def _metadata(metadata: Obj, causes: Causes) -> None:
@@ -141,20 +143,26 @@ def _limits(obj: Obj, causes: Causes) -> None:
                 causes.invalid(f"{at}.resources.requests", str(value), why)
 
 
-def _service(obj: Obj, causes: Causes) -> None:
-    for i, port in enumerate(obj["spec"].get("ports") or []):
-        at, target = f"spec.ports[{i}]", port.get("targetPort")
-        if port.get("protocol") not in ("SCTP", "TCP", "UDP"):
-            causes.unsupported(f"{at}.protocol", port["protocol"], ["SCTP", "TCP", "UDP"])
-        if isinstance(target, int) and port.get("port") and not 0 < target < 65536:
-            causes.invalid(f"{at}.targetPort", target, "must be between 1 and 65535, inclusive")
+# Of some types of Secret, which keys it must have: all of them, but of a password any one.
+_SECRET_KEYS = {
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+    "kubernetes.io/basic-auth": ("username", "password"),
+}
 
 
 def _secret(obj: Obj, causes: Causes) -> None:
-    if obj.get("type") == "kubernetes.io/tls":
-        for name in ("tls.crt", "tls.key"):
-            if name not in (obj.get("data") or {}):
-                causes.required(f"data[{name}]")
+    kind, data = obj.get("type") or "", obj.get("data") or {}
+    keys = _SECRET_KEYS.get(kind, ())
+    missing = [name for name in keys if name not in data]
+    if kind == "kubernetes.io/basic-auth" and len(missing) < len(keys):
+        return
+    # The real server forgot to put something in the place of its %s.
+    at = "data[%s]" if kind.endswith("-auth") else "data"
+    for name in missing:
+        causes.required(f"{at}[{name}]")
 
 
 def _config_map(obj: Obj, causes: Causes) -> None:
@@ -186,6 +194,13 @@ def _role_binding(obj: Obj, causes: Causes) -> None:
         causes.required("roleRef.name")
 
 
+def _network_policy(obj: Obj, causes: Causes) -> None:
+    known = ["Ingress", "Egress"]
+    for i, kind in enumerate(obj["spec"]["policyTypes"]):
+        if kind not in known:
+            causes.unsupported(f"spec.policyTypes[{i}]", kind, known)
+
+
 def _event(obj: Obj, causes: Causes) -> None:
     about = (obj.get("involvedObject") or {}).get("namespace")
     if about and about != obj["metadata"]["namespace"]:
@@ -193,7 +208,6 @@ def _event(obj: Obj, causes: Causes) -> None:
 
 
 _RULES: dict[str, Callable[[Obj, Causes], None]] = {
-    "Service": _service,
     "Secret": _secret,
     "ConfigMap": _config_map,
     "Role": _role,
@@ -201,4 +215,5 @@ _RULES: dict[str, Callable[[Obj, Causes], None]] = {
     "RoleBinding": _role_binding,
     "ClusterRoleBinding": _role_binding,
     "Event": _event,
+    "NetworkPolicy": _network_policy,
 }

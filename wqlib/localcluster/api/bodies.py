@@ -47,8 +47,7 @@ def read(handler: tornado.web.RequestHandler, kind: str = "") -> Any:
         return reading.parse(body, as_yaml=form.endswith("yaml"))
     except (ValueError, RecursionError) as error:
         if form in PATCHES:
-            text = f"error decoding patch: {_go_words(body, error)}"
-            raise apierrors.bad_request(text) from None
+            raise apierrors.broken_patch(PATCHES[form], _go_words(body, error)) from None
         where = f" (must be of type {kind})" if kind else ""
         raise apierrors.bad_request(
             f"the object provided is unrecognized{where}: couldn't get version/kind;"

@@ -71,6 +71,26 @@ def shown_part(value: int | str) -> Any:
     return Bare(f"intstr.IntOrString{{Type:{kind}, IntVal:{number}, StrVal:{json.dumps(text)}}}")
 
 
+def go_texts(values: list[Any]) -> str:
+    """Return a list of texts as Go writes it."""
+    return f"[]string{{{', '.join(json.dumps(value) for value in values)}}}"
+
+
+def shown_texts(values: list[Any]) -> Any:
+    """Return a list of texts as the server shows it."""
+    return values if profile().modern else Bare(go_texts(values))
+
+
+def shown_role(role: Obj) -> Any:
+    """Return a binding's `roleRef` as the server shows it: under the names that Go has for it."""
+    named = {name: role.get(name[0].lower() + name[1:], "") for name in ("Kind", "Name")}
+    named = {"APIGroup": role.get("apiGroup", ""), **named}
+    if profile().modern:
+        return named
+    inner = ", ".join(f"{name}:{json.dumps(value)}" for name, value in named.items())
+    return Bare(f"rbac.RoleRef{{{inner}}}")
+
+
 def shown_strategy(strategy: Obj) -> Any:
     """Return a Deployment's strategy as the server shows it."""
     if profile().modern:

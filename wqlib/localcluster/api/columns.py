@@ -116,14 +116,11 @@ def _event(event: Obj) -> Row:
     first = event.get("firstTimestamp") or event.get("eventTime")
     last = event.get("lastTimestamp") or first
     count = event.get("count") or 1
-    seen = age(last)
-    if count > 1:
-        seen = f"{seen} (x{count} over {age(first)})"
     source = event.get("source") or {}
     component = source.get("component") or event.get("reportingComponent") or ""
     origin = ", ".join(part for part in (component, source.get("host")) if part)
     return [
-        seen,
+        age(last),
         event.get("type"),
         event.get("reason"),
         f"{involved.get('kind', '').lower()}/{involved.get('name', '')}",
@@ -182,7 +179,7 @@ LAYOUTS: dict[str, Layout] = {
             NAME,
             column("Ready"),
             column("Status"),
-            column("Restarts"),
+            column("Restarts", kind="string" if profile().modern else "integer"),
             AGE,
             column("IP", priority=1),
             column("Node", priority=1),
@@ -239,12 +236,12 @@ LAYOUTS: dict[str, Layout] = {
         _simple(lambda obj: (obj.get("status") or {}).get("phase")),
     ),
     "Secret": (
-        [NAME, column("Type"), column("Data", kind="integer"), AGE],
+        [NAME, column("Type"), column("Data"), AGE],
         _simple(lambda obj: obj.get("type"), _size),
     ),
-    "ConfigMap": ([NAME, column("Data", kind="integer"), AGE], _simple(_size)),
+    "ConfigMap": ([NAME, column("Data"), AGE], _simple(_size)),
     "ServiceAccount": (
-        [NAME, column("Secrets", kind="integer"), AGE],
+        [NAME, column("Secrets"), AGE],
         _simple(lambda obj: len(obj.get("secrets") or [])),
     ),
 }

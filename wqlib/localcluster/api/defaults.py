@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 
 from wqlib.localcluster.api import workloaddefaults
+from wqlib.localcluster.api.serviceports import OUTSIDE
 from wqlib.localcluster.apimachinery.apierrors import bad_request
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.profile import profile
@@ -134,6 +135,10 @@ def _service(obj: Obj) -> None:
     if profile().modern and spec["type"] != "ExternalName":
         spec.setdefault("ipFamilies", ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
+    if spec["type"] in OUTSIDE:
+        spec.setdefault("externalTrafficPolicy", "Cluster")
+    if profile().modern and spec["type"] == "LoadBalancer":
+        spec.setdefault("allocateLoadBalancerNodePorts", True)
     for port in spec.get("ports") or []:
         port.setdefault("protocol", "TCP")
         port.setdefault("targetPort", port.get("port"))

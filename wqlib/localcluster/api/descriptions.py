@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from wqlib.localcluster.api import schema
+from wqlib.localcluster.apimachinery.profile import profile
 
 _ABOUT = re.compile(r'^class \w+\(.*\):\n    """\s*(.*?)\s*(?:\n\n|""")', re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r"^ {4}([a-z]\w*): (.+)$", re.MULTILINE)
@@ -18,6 +19,8 @@ _DESCRIPTION = re.compile(r'description=("(?:[^"\\]|\\.)*")')
 _SETTER = re.compile(
     r'"""Sets the (\w+) of this \w+\.\s*(.*?)(?:  # noqa: E501)?\s*:param', re.DOTALL
 )
+# A sentence of `restartPolicy` that 1.20 did not have yet.
+_SAID_SINCE = "In some contexts, only a subset of those values may be permitted. "
 _REQUIRED = re.compile(r"Invalid value for `(\w+)`, must not be `None`")
 
 
@@ -57,6 +60,9 @@ def texts(model: str) -> Texts:
     for attribute, text in _SETTER.findall(source):
         if attribute in names and text:
             result.fields.setdefault(names[attribute], " ".join(text.split()))
+    if not profile().modern:
+        said = result.fields.items()
+        result.fields = {name: text.replace(_SAID_SINCE, "") for name, text in said}
     for attribute in _REQUIRED.findall(source):
         if attribute in names and names[attribute] not in result.required:
             result.required.append(names[attribute])

@@ -35,24 +35,33 @@ def core_versions(address: str) -> Obj:
     }
 
 
-def _group(group: str, version: str) -> Obj:
-    served = {"groupVersion": f"{group}/{version}", "version": version}
-    return {"name": group, "versions": [served], "preferredVersion": served}
+def _served_groups() -> dict[str, list[str]]:
+    """Return the versions of each group besides the core one; 1.20 lists the reviews after apps."""
+    found: dict[str, list[str]] = {}
+    pairs = resources.groups()
+    place = len(pairs) if profile().modern else 1
+    for group, version in [*pairs[:place], *((g, "v1") for g in reviews.GROUPS), *pairs[place:]]:
+        found.setdefault(group, []).append(version)
+    return found
+
+
+def _group(group: str, versions: list[str]) -> Obj:
+    served = [{"groupVersion": f"{group}/{version}", "version": version} for version in versions]
+    return {"name": group, "versions": served, "preferredVersion": served[0]}
 
 
 def group_list() -> Obj:
     """Return `/apis`."""
-    listed = [_group(group, version) for group, version in resources.groups()]
-    listed += [_group(group, "v1") for group in reviews.GROUPS]
+    listed = [_group(group, versions) for group, versions in _served_groups().items()]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
 
 
 def one_group(group: str) -> Obj | None:
     """Return `/apis/<group>`."""
-    for name, version in [*resources.groups(), *((g, "v1") for g in reviews.GROUPS)]:
-        if name == group:
-            return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, version)}
-    return None
+    versions = _served_groups().get(group)
+    if versions is None:
+        return None
+    return {"kind": "APIGroup", "apiVersion": "v1", **_group(group, versions)}
 
 
 def no_definitions() -> Obj:
@@ -82,7 +91,7 @@ def _entry(resource: resources.Resource, name: str, verbs: list[str]) -> Obj:
 
 
 _SUBRESOURCE_GROUPS = {
-    "eviction": {"group": "policy", "version": "v1"},
+    "eviction": {"group": "policy", "version": "v1" if profile().modern else "v1beta1"},
     "scale": {"group": "autoscaling", "version": "v1"},
 }
 _SUBRESOURCE_KINDS = {
@@ -108,7 +117,9 @@ def _served(group: str, version: str) -> list[resources.Resource]:
 
 
 def _verbs(resource: resources.Resource) -> list[str]:
-    return ["create"] if resource.plural == "bindings" else list(resources.VERBS)
+    if resource.plural == "bindings":
+        return ["create"]
+    return [v for v in resources.VERBS if v != "deletecollection" or resource.by_collection]
 
 
 def resource_list(group: str, version: str) -> Obj | None:
@@ -118,7 +129,8 @@ def resource_list(group: str, version: str) -> Obj | None:
     entries: list[Obj] = []
     for resource in _served(group, version):
         entry = _entry(resource, resource.plural, _verbs(resource))
-        entry["singularName"] = resource.singular or resource.kind.lower()
+        if profile().modern:
+            entry["singularName"] = resource.singular or resource.kind.lower()
         if resource.short:
             entry["shortNames"] = list(resource.short)
         if resource.categories:
@@ -145,13 +157,15 @@ def aggregated(*, core: bool) -> Obj:
 
     https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
     """
-    pairs = [("", "v1")] if core else [*resources.groups(), *((g, "v1") for g in reviews.GROUPS)]
     items = []
-    for group, version in pairs:
-        listed = resource_list(group, version) or {"resources": []}
-        served = {"version": version, "resources": _nested(group, version, listed["resources"])}
+    for group, versions in ({"": ["v1"]} if core else _served_groups()).items():
+        served = []
+        for version in versions:
+            listed = resource_list(group, version) or {"resources": []}
+            nested = _nested(group, version, listed["resources"])
+            served.append({"version": version, "resources": nested, "freshness": "Current"})
         metadata = {"name": group, "creationTimestamp": None} if group else {}
-        items.append({"metadata": metadata, "versions": [{**served, "freshness": "Current"}]})
+        items.append({"metadata": metadata, "versions": served})
     return {
         "kind": "APIGroupDiscoveryList",
         "apiVersion": "apidiscovery.k8s.io/v2",
@@ -190,9 +204,11 @@ def _nested(group: str, version: str, entries: list[Obj]) -> list[Obj]:
 def paths() -> Obj:
     """Return `/`."""
     listed = ["/api", "/api/v1", "/apis"]
-    for group, version in [*resources.groups(), *((g, "v1") for g in reviews.GROUPS)]:
-        listed += [f"/apis/{group}", f"/apis/{group}/{version}"]
-    listed += ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+    for group, versions in _served_groups().items():
+        listed += [f"/apis/{group}", *(f"/apis/{group}/{version}" for version in versions)]
+    listed += ["/healthz", "/livez", "/openapi/v2"]
+    listed += ["/openapi/v3"] * profile().modern
+    listed += ["/readyz", "/version"]
     return {"paths": listed}
 
 

@@ -75,6 +75,8 @@ class OpenApi:
             if self._v2 is None:
                 self._v2 = await asyncio.to_thread(openapiv2.document)
             return openapiv2.CONTENT_TYPE, self._v2
+        if not profile().modern:
+            return "", None
         if not self._v3:
             self._v3 = await asyncio.to_thread(_v3_documents)
         if path == "/openapi/v3":

@@ -13,11 +13,19 @@ from wqlib.localcluster.api import (
     defaults,
     deletion,
     managedfields,
+    serviceports,
     storeddefaults,
     validation,
 )
 from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj, copied, now, random_suffix, whole_number
+from wqlib.localcluster.apimachinery.jsontypes import (
+    Obj,
+    copied,
+    key_of,
+    now,
+    random_suffix,
+    whole_number,
+)
 from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry, Key, Store
@@ -137,7 +145,7 @@ class Rest:
         if self.store.get(resource.name, (namespace, name)):
             raise apierrors.already_exists(resource.plural, resource.group, name)
         if resource.kind == "Service":
-            self._assign_address(obj)
+            self._give(obj)
         if resource.idle:
             what = f"{'an' if resource.kind[0] in 'AEIOU' else 'a'} {resource.kind}"
             options.warnings.append(
@@ -162,10 +170,10 @@ class Rest:
         subresource: str = "",
     ) -> Obj:
         """Replace the object (or its status) and return what is stored then."""
-        old = self.get(resource, namespace, name).obj
         obj = self.incoming(resource, namespace, body, options)
         if obj["metadata"].get("name") != name:
             raise apierrors.other_name(obj["metadata"].get("name", ""), name)
+        old = self.get(resource, namespace, name).obj
         return self.write(resource, (namespace, name), old, obj, subresource, options)
 
     def delete(
@@ -251,17 +259,17 @@ class Rest:
                 f"unable to create new content in namespace {namespace} because it is being"
                 " terminated"
             )
-            raise apierrors.forbidden(resource.plural, resource.group, name, why)
+            cause = {
+                "reason": "NamespaceTerminating",
+                "message": f"namespace {namespace} is being terminated",
+                "field": "metadata.namespace",
+            }
+            raise apierrors.forbidden(resource.plural, resource.group, name, why, cause)
 
-    def _assign_address(self, obj: Obj) -> None:
-        spec = obj["spec"]
-        if spec.get("type") == "ExternalName":
-            return
-        if not spec.get("clusterIP"):
-            services = [entry.obj for entry in self.store.list("services")]
-            taken = {service["spec"].get("clusterIP", "") for service in services}
-            spec["clusterIP"] = self.addresses.service(taken)
-        spec.setdefault("clusterIPs", [spec["clusterIP"]])
+    def _give(self, service: Obj) -> None:
+        entries = self.store.list("services")
+        others = [e.obj for e in entries if key_of(e.obj) != key_of(service)]
+        serviceports.give(service, others, self.addresses)
 
     def write(
         self,
@@ -300,6 +308,8 @@ class Rest:
             admission.check_readable(obj)
             validation.check_update(resource, old, obj)
             admission.check_rules(resource, obj)
+            if resource.kind == "Service":
+                self._give(obj)
         for name in _FIXED_METADATA:
             if name in before:
                 obj["metadata"] = {**obj["metadata"], name: before[name]}
@@ -317,9 +327,10 @@ class Rest:
             obj["metadata"]["generation"] = before.get("generation", 1) + int(changed)
         if options.dry_run or obj == old:
             return obj
-        stored = self.store.put(resource.name, key, obj).obj
-        self._finish_deletion(resource, key, stored)
-        return stored
+        if _ends(resource, obj):
+            self.store.delete(resource.name, key)
+            return obj
+        return self.store.put(resource.name, key, obj).obj
 
     def _complete_update(self, resource: Resource, old: Obj, obj: Obj) -> None:
         """Fill in what an update left out, from the defaults and from the old object."""
@@ -327,9 +338,7 @@ class Rest:
             defaults.fold_string_data(obj)
         kept = old.get("status")
         if resource.kind == "Service":
-            for name in ("clusterIP", "clusterIPs"):
-                if old["spec"].get(name) and not obj.get("spec", {}).get(name):
-                    obj.setdefault("spec", {})[name] = old["spec"][name]
+            serviceports.keep(old["spec"], obj.setdefault("spec", {}))
         if resource.kind == "Namespace":
             obj["spec"] = old.get("spec") or {}
         else:
@@ -340,16 +349,15 @@ class Rest:
             if kept is not None:
                 obj["status"] = kept
 
-    def _finish_deletion(self, resource: Resource, key: Key, obj: Obj) -> None:
-        """Remove an object whose deletion waited for the finalizers that are gone now."""
-        metadata = obj["metadata"]
-        if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
-            return
-        if metadata.get("deletionGracePeriodSeconds"):
-            return
-        if resource.kind == "Namespace" and obj["spec"].get("finalizers"):
-            return
-        self.store.delete(resource.name, key)
+
+def _ends(resource: Resource, obj: Obj) -> bool:
+    """Tell whether an object's deletion waited for the finalizers that are gone now."""
+    metadata = obj["metadata"]
+    if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
+        return False
+    if metadata.get("deletionGracePeriodSeconds"):
+        return False
+    return resource.kind != "Namespace" or not obj["spec"].get("finalizers")
 
 
 def _counts_changes(resource: Resource) -> bool:

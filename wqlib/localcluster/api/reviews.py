@@ -11,6 +11,7 @@ from wqlib.localcluster.api import checking
 from wqlib.localcluster.api.rest import Options
 from wqlib.localcluster.apimachinery.apierrors import no_object, no_such_path
 from wqlib.localcluster.apimachinery.jsontypes import Obj, now
+from wqlib.localcluster.apimachinery.profile import profile
 
 USER = {"username": "wqlib", "groups": ["system:masters", "system:authenticated"]}
 _WHY = "the local cluster has no RBAC: whoever holds its token may do everything"
@@ -42,12 +43,12 @@ def resource_list(group: str) -> Obj:
     entries = [
         {
             "name": plural,
-            "singularName": kind.lower(),
+            "singularName": kind.lower() if profile().modern else "",
             "namespaced": kind.startswith("Local"),
             "kind": kind,
             "verbs": ["create"],
         }
-        for (owner, plural), kind in KINDS.items()
+        for (owner, plural), kind in sorted(KINDS.items())
         if owner == group
     ]
     return {

@@ -31,14 +31,16 @@ from wqlib.localcluster.api.routing import Target, parse_path
 from wqlib.localcluster.api.scale import scale_of
 from wqlib.localcluster.apimachinery import apierrors, resources
 from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of
+from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry
 
 log = logging.getLogger(__name__)
 
 _AGGREGATED = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-# Whose deletion answers with the object itself, not with a `Status`.
-_RETURNED = {"Pod", "Service", "ServiceAccount", "Namespace", "ResourceQuota"}
+# Whose deletion answers with the object itself, not with a `Status`; a Service's not yet in 1.20.
+_RETURNED = {"Pod", "ServiceAccount", "Namespace", "ResourceQuota"}
+_RETURNED |= {"Service"} if profile().modern else set()
 
 
 class Handler(tornado.web.RequestHandler):
@@ -102,7 +104,8 @@ class Handler(tornado.web.RequestHandler):
             self.reply(reviews.answer(review, bodies.read(self, review)), 201)
             return
         if self.request.method != "GET":
-            raise apierrors.no_such_path()
+            known = path in ("/version", "/api", "/apis")
+            raise apierrors.method_not_allowed() if known else apierrors.no_such_path()
         found = await self.about(path.rstrip("/") or "/")
         if found is None:
             if path.startswith("/api/") or discovery.knows_group(path):
@@ -351,7 +354,8 @@ class Handler(tornado.web.RequestHandler):
             self.reply(last)
 
     def _delete_collection(self, target: Target) -> None:
-        if target.resource.namespaced and target.namespace is None:
+        everywhere = target.resource.namespaced and target.namespace is None
+        if everywhere or not target.resource.by_collection:
             raise apierrors.method_not_allowed()
         options = bodies.delete_options(self)
         dry_run = bodies.options(self).dry_run or options.get("dryRun") == ["All"]

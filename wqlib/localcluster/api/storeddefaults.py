@@ -39,6 +39,9 @@ def _cron_job(obj: Obj) -> None:
 def _network_policy(obj: Obj) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("podSelector", {})
+    for rule in [*(spec.get("ingress") or []), *(spec.get("egress") or [])]:
+        for port in rule.get("ports") or []:
+            port.setdefault("protocol", "TCP")
     spec.setdefault("policyTypes", ["Ingress", *(["Egress"] if spec.get("egress") else [])])
 
 
@@ -72,6 +75,12 @@ def _replication_controller(obj: Obj) -> None:
     obj.setdefault("status", {"replicas": 0})
 
 
+def _event(obj: Obj) -> None:
+    obj.setdefault("eventTime", None)
+    obj.setdefault("reportingComponent", "")
+    obj.setdefault("reportingInstance", "")
+
+
 def _volume_claim(obj: Obj) -> None:
     obj.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
     obj.setdefault("status", {"phase": "Pending"})
@@ -81,6 +90,7 @@ _BY_KIND: dict[str, Callable[[Obj], None]] = {
     "ClusterRoleBinding": _role_binding,
     "CronJob": _cron_job,
     "DaemonSet": _daemon_set,
+    "Event": _event,
     "NetworkPolicy": _network_policy,
     "PersistentVolumeClaim": _volume_claim,
     "PriorityClass": _priority_class,

@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable
 
 from wqlib.localcluster.api import volumerules
-from wqlib.localcluster.api.causes import Causes
+from wqlib.localcluster.api.causes import Causes, go_texts, shown_role, shown_texts
 from wqlib.localcluster.api.jobchecks import check_job, check_job_change
 from wqlib.localcluster.api.workloadchecks import check_set, check_set_change
 from wqlib.localcluster.apimachinery.apierrors import invalid
 from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.apimachinery.selectors import (
     NAME_RULE,
@@ -47,6 +48,12 @@ _WORDS_1035 = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an"
     " alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or"
     " 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
+)
+_WORDS_PORT = "must be between 1 and 65535, inclusive"
+_POD_FIELDS_OF_OLD = (
+    "pod updates may not change fields other than `spec.containers[*].image`,"
+    " `spec.initContainers[*].image`, `spec.activeDeadlineSeconds` or `spec.tolerations` (only"
+    " additions to existing tolerations)"
 )
 _POD_FIELDS = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
@@ -225,13 +232,17 @@ def _service(obj: Obj, causes: Causes) -> None:
     if not spec.get("ports") and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
         causes.required("spec.ports")
     for i, port in enumerate(spec.get("ports") or []):
-        number = port.get("port")
-        if not isinstance(number, int) or not 0 < number < 65536:
-            causes.invalid(
-                f"spec.ports[{i}].port", number, "must be between 1 and 65535, inclusive"
-            )
+        at, number, target = f"spec.ports[{i}]", port.get("port"), port.get("targetPort")
         if len(spec["ports"]) > 1 and not port.get("name"):
-            causes.required(f"spec.ports[{i}].name")
+            causes.required(f"{at}.name")
+        if not isinstance(number, int) or not 0 < number < 65536:
+            causes.invalid(f"{at}.port", number or 0, _WORDS_PORT)
+        if port.get("protocol") not in ("SCTP", "TCP", "UDP"):
+            causes.unsupported(f"{at}.protocol", port["protocol"], ["SCTP", "TCP", "UDP"])
+        if isinstance(target, int) and not 0 < target < 65536:
+            causes.invalid(f"{at}.targetPort", target, _WORDS_PORT)
+    if spec["type"] == "ExternalName" and not spec.get("externalName"):
+        causes.required("spec.externalName")
 
 
 def _data(obj: Obj, causes: Causes) -> None:
@@ -286,25 +297,37 @@ def _frozen_pod(spec: Obj) -> Obj:
     return frozen
 
 
+def _no_new_finalizers(old: Obj, new: Obj, causes: Causes) -> None:
+    added = sorted(set(new.get("finalizers") or []) - set(old.get("finalizers") or []))
+    if old.get("deletionTimestamp") and added:
+        why = "no new finalizers can be added if the object is being deleted, found new finalizers"
+        for _ in range(2):  # as the real server, which looks at the metadata twice
+            causes.forbidden("metadata.finalizers", f"{why} {go_texts(added)}")
+
+
 def check_update(resource: Resource, old: Obj, new: Obj) -> None:
     """Raise a 422 when the change from `old` to `new` is not allowed."""
     causes = Causes()
     kind = new["kind"]
     _metadata(kind, new["metadata"], causes)
+    _no_new_finalizers(old["metadata"], new["metadata"], causes)
     check = _CREATE.get(kind)
     if check:
         check(new, causes)
     was, now = old.get("spec") or {}, new.get("spec") or {}
     if kind == "Pod" and _frozen_pod(was) != _frozen_pod(now):
-        causes.forbidden("spec", _POD_FIELDS)
+        causes.forbidden("spec", _POD_FIELDS if profile().modern else _POD_FIELDS_OF_OLD)
     if kind == "Job":
         # The real server looks at a Job's spec twice.
         causes += [c for c in causes if "auto-generated" not in c["message"]]
         check_job_change(old, new, causes)
     if kind in ("ReplicaSet", "Deployment"):
         check_set_change(old, new, causes)
-    if kind == "Service" and was.get("clusterIP") != now.get("clusterIP"):
-        causes.invalid("spec.clusterIP", now.get("clusterIP"), "field is immutable")
+    if kind == "Service" and was.get("clusterIP") and was["clusterIP"] != now.get("clusterIP"):
+        shown = shown_texts([now.get("clusterIP")])
+        causes.invalid("spec.clusterIPs[0]", shown, "may not change once set")
+    if kind in ("RoleBinding", "ClusterRoleBinding") and old.get("roleRef") != new.get("roleRef"):
+        causes.invalid("roleRef", shown_role(new["roleRef"]), "cannot change roleRef")
     if kind in ("Secret", "ConfigMap") and old.get("immutable"):
         for name in ("data", "binaryData", "immutable"):
             if old.get(name) != new.get(name):

@@ -95,7 +95,14 @@ def _event(request: WatchRequest, change: Change) -> bytes | None:
         return _line("DELETED", request.render(change.new)) if before else None
     if after:
         return _line("MODIFIED" if before else "ADDED", request.render(change.new))
-    return _line("DELETED", request.render(change.new)) if before else None
+    return _line("DELETED", _left_view(request, change)) if before else None
+
+
+def _left_view(request: WatchRequest, change: Change) -> bytes:
+    """Return an object that matches no more, as it was while it did, with its new version."""
+    assert change.old is not None
+    metadata = {**change.old.obj["metadata"], "resourceVersion": str(change.version)}
+    return request.render(Entry({**change.old.obj, "metadata": metadata}, change.version))
 
 
 async def events(

@@ -105,6 +105,14 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
+def broken_patch(how: str, why: str) -> ApiError:
+    """Return the refusal of a patch that is no JSON, or no YAML; a merge patch has its own."""
+    if how == "merge" and not profile().modern:
+        return ApiError(500, "", "Invalid JSON Patch")
+    prefix = {"merge": "error decoding patch: ", "apply": "error decoding YAML: "}.get(how, "")
+    return bad_request(prefix + why)
+
+
 def unsupported_patch() -> ApiError:
     return ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
 
@@ -113,12 +121,12 @@ def unauthorized() -> ApiError:
     return ApiError(401, "Unauthorized", "Unauthorized")
 
 
-def forbidden(resource: str, group: str, name: str, why: str) -> ApiError:
+def forbidden(resource: str, group: str, name: str, why: str, cause: Obj | None = None) -> ApiError:
+    details = _details(resource, group, name)
+    if cause:
+        details["causes"] = [cause]
     return ApiError(
-        403,
-        "Forbidden",
-        f'{qualified(resource, group)} "{name}" is forbidden: {why}',
-        _details(resource, group, name),
+        403, "Forbidden", f'{qualified(resource, group)} "{name}" is forbidden: {why}', details
     )
 
 
@@ -216,7 +224,8 @@ def no_object(kind: str, body: Any) -> ApiError:
 def immutable(resource: Resource, name: str, field: str, value: Any) -> ApiError:
     message = f"Invalid value: {json.dumps(value)}: field is immutable"
     cause = {"reason": "FieldValueInvalid", "message": message, "field": field}
-    return invalid(resource.kind, resource.group, name, [cause])
+    # The real server looks at the metadata of every update twice.
+    return invalid(resource.kind, resource.group, name, [cause, cause])
 
 
 def undeclared(resource: Resource, key: tuple[str, str], warning: str) -> ApiError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from wqlib.localcluster.apimachinery.profile import profile
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -32,6 +34,11 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
+    def by_collection(self) -> bool:
+        """Tell whether many can be deleted in one request; a Service could not in 1.20."""
+        return self.plural != "namespaces" and (self.plural != "services" or profile().modern)
+
+    @property
     def name(self) -> str:
         """The key in the store: unique over the groups."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
@@ -39,7 +46,7 @@ class Resource:
 
 _RBAC = "rbac.authorization.k8s.io"
 
-ALL = [
+_TODAY = [
     Resource("bindings", "Binding"),
     Resource("configmaps", "ConfigMap", short=("cm",)),
     Resource("endpoints", "Endpoints", short=("ep",), singular="endpoints"),
@@ -151,6 +158,31 @@ ALL = [
     Resource("leases", "Lease", "coordination.k8s.io"),
     Resource("endpointslices", "EndpointSlice", "discovery.k8s.io"),
 ]
+
+# What 1.20 has only as a beta.
+_BETA_ONCE = {"cronjobs", "endpointslices", "poddisruptionbudgets"}
+
+
+def _all() -> list[Resource]:
+    """Return the resources as the version that the cluster behaves like serves and lists them."""
+    if profile().modern:
+        return _TODAY
+    old = [replace(r, version="v1beta1") if r.plural in _BETA_ONCE else r for r in _TODAY]
+    return sorted(old, key=lambda r: (_OLD_ORDER.index(r.group), r.version, r.plural))
+
+
+_OLD_ORDER = (
+    "",
+    "apps",
+    "batch",
+    "networking.k8s.io",
+    "policy",
+    _RBAC,
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+)
+ALL = _all()
 
 # Bindings can only be created; nothing is ever stored under that name.
 _WITHOUT_STORE = {"bindings"}

@@ -8,10 +8,12 @@ from typing import Any
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError, bad_request
 from wqlib.localcluster.apimachinery.jsontypes import Obj
+from wqlib.localcluster.apimachinery.profile import profile
 
 Match = Callable[[Obj], bool]
 
 _TOKENS = re.compile(r"\s*(!=|==|[=!(),<>]|[^\s=!(),<>]+)")
+_WHOLE = re.compile(r"^[-+]?[0-9]{1,19}$")
 _NAME = re.compile(r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$")
 _VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 _WORDS = "consist of alphanumeric characters, '-', '_' or '.', and must start and end with an"
@@ -68,6 +70,9 @@ class _Reader:
 
     def requirements(self) -> list[Match]:
         found = []
+        word = self.peek()
+        if word and word != "!" and (word in "=(),<>" or word in ("!=", "==")):
+            raise bad_request(f"found '{word}', expected: !, identifier, or 'end of string'")
         while self.peek():
             found.append(self._requirement())
             word = self.next()
@@ -101,8 +106,27 @@ class _Reader:
         if word in ("in", "notin"):
             values = self._values(key)
             return lambda obj: (labels(obj).get(key) in values) == (word == "in")
+        if word in ("<", ">"):
+            return self._ordered(key, word)
         known = "in, notin, =, ==, !=, gt, lt"
+        if not profile().modern:
+            known = "'=', '!=', '==', 'in', notin'"
         raise _unreadable(f"found '{word}', expected: {known}")
+
+    def _ordered(self, key: str, word: str) -> Match:
+        value = self.next()
+        if not _WHOLE.match(value):
+            where = f'values[0]: Invalid value: "{value}": ' if profile().modern else ""
+            why = "for 'Gt', 'Lt' operators, the value must be an integer"
+            raise _unreadable(where + why)
+
+        def matches(obj: Obj) -> bool:
+            found = labels(obj).get(key, "")
+            if not _WHOLE.match(found):
+                return False
+            return int(found) > int(value) if word == ">" else int(found) < int(value)
+
+        return matches
 
     def _values(self, key: str) -> set[str]:
         word = self.next()
@@ -226,7 +250,9 @@ def field_value(obj: Obj, path: str) -> str:
 
 
 def _unknown_field(path: str, resource: str) -> ApiError:
-    if resource in ("pods", "events", "jobs", "nodes", "secrets", "namespaces"):
+    if resource == "jobs":
+        return bad_request(f'field label "{path}" not supported for batchv1.Job')
+    if resource in ("pods", "events", "nodes", "secrets", "namespaces"):
         return bad_request(f"field label not supported: {path}")
     known = 'only "metadata.name", "metadata.namespace"'
     return bad_request(f'"{path}" is not a known field selector: {known}')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError
@@ -12,6 +14,7 @@ from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.apimachinery.selectors import labels
 from wqlib.localcluster.kubelet.kubelet import real_ports
 
+_TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 _SLICES = "/apis/discovery.k8s.io/v1"
 
 
@@ -25,24 +28,33 @@ class Endpoints:
 
     def __post_init__(self) -> None:
         self.queue = WorkQueue(self._work)
-        self._written: dict[Key, list[Obj]] = {}
+        self._written: dict[Key, str] = {}
+        # What the next write of a Service's list is a reaction to: since when that is so.
+        self._triggers: dict[Key, str] = {}
 
     def service_changed(self, old: Obj | None, new: Obj | None) -> None:
         obj = new or old
         assert obj is not None
-        self.queue.add((obj["metadata"]["namespace"], obj["metadata"]["name"]))
+        key = (obj["metadata"]["namespace"], obj["metadata"]["name"])
+        if old is None:
+            self._triggers.setdefault(key, obj["metadata"]["creationTimestamp"])
+        self.queue.add(key)
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
+        since = _ready_since(new)
         for pod in (old, new):
             if pod is None:
                 continue
             for key, service in self.services.objects.items():
                 if key[0] == pod["metadata"]["namespace"] and _selects(service, pod):
+                    if since and since != _ready_since(old):
+                        self._triggers.setdefault(key, since)
                     self.queue.add(key)
 
     async def _work(self, key: Key) -> None:
         namespace, name = key
         service = self.services.get(namespace, name)
+        trigger = self._triggers.pop(key, "")
         path = f"/api/v1/namespaces/{namespace}/endpoints"
         if service is None:
             self._written.pop(key, None)
@@ -57,7 +69,8 @@ class Endpoints:
         if not service["spec"].get("selector"):
             return
         subsets = self._subsets(service)
-        if self._written.get(key) == subsets:
+        said = _without_versions(subsets)
+        if self._written.get(key) == said:
             return
         body: Obj = {
             "apiVersion": "v1",
@@ -66,6 +79,7 @@ class Endpoints:
                 "name": name,
                 "namespace": namespace,
                 "labels": dict(labels(service)),
+                **({"annotations": {_TRIGGER: trigger}} if trigger else {}),
             },
             **({"subsets": subsets} if subsets else {}),
         }
@@ -75,7 +89,7 @@ class Endpoints:
             if error.code != 404:
                 raise
             await self.client.create(path, body)
-        self._written[key] = subsets
+        self._written[key] = said
         if profile().modern:
             await self._write_slice(service, subsets)
 
@@ -119,10 +133,29 @@ class Endpoints:
                         "name": metadata["name"],
                         "namespace": namespace,
                         "uid": metadata["uid"],
+                        **_version(metadata),
                     },
                 }
             )
         return list(found.values())
+
+
+def _version(metadata: Obj) -> Obj:
+    """Return which version of a pod is meant, which only 1.20 says."""
+    return {} if profile().modern else {"resourceVersion": metadata["resourceVersion"]}
+
+
+def _without_versions(subsets: list[Obj]) -> str:
+    """Return the list as a text, without the versions: these alone are no change of it."""
+    return re.sub(r'"resourceVersion": "\d+"', "", json.dumps(subsets))
+
+
+def _ready_since(pod: Obj | None) -> str:
+    """Return since when a pod has been ready, or not."""
+    for condition in ((pod or {}).get("status") or {}).get("conditions") or []:
+        if condition["type"] == "Ready":
+            return str(condition.get("lastTransitionTime") or "")
+    return ""
 
 
 def _slice(service: Obj, subsets: list[Obj]) -> Obj:

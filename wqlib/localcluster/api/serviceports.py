@@ -1,0 +1,78 @@
+"""What a Service is given: its address, and on each port the one where the node listens for it.
+
+https://kubernetes.io/docs/concepts/services-networking/service/#type-nodeport
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+from wqlib.localcluster.addresses import Addresses
+from wqlib.localcluster.api.causes import Causes
+from wqlib.localcluster.apimachinery import apierrors
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+
+_RANGE = range(30000, 32768)
+OUTSIDE = ("LoadBalancer", "NodePort")
+
+
+def keep(old: Obj, new: Obj) -> None:
+    """Complete an update's spec with what the old one was given, as far as its type has it."""
+    for name in ("clusterIP", "clusterIPs"):
+        if old.get(name) and not new.get(name):
+            new[name] = old[name]
+    outside = new.get("type") in OUTSIDE
+    known = {port["port"]: port.get("nodePort") for port in old.get("ports") or []}
+    for port in new.get("ports") or []:
+        given = known.get(port.get("port"))
+        if outside and given and not port.get("nodePort"):
+            port["nodePort"] = given
+        elif not outside and given and port.get("nodePort") == given:
+            del port["nodePort"]
+    if not outside and new.get("externalTrafficPolicy") == old.get("externalTrafficPolicy"):
+        new.pop("externalTrafficPolicy", None)
+
+
+def give(service: Obj, others: Iterable[Obj], addresses: Addresses) -> None:
+    """Give a Service the address and the node ports that it lacks.
+
+    Args:
+        others: all Services but this one.
+
+    Raises:
+        ApiError: it asks for a node port that it cannot have.
+    """
+    spec = service["spec"]
+    specs = [other["spec"] for other in others]
+    if spec["type"] == "ExternalName":
+        return
+    if not spec.get("clusterIP"):
+        spec["clusterIP"] = addresses.service({s.get("clusterIP", "") for s in specs})
+    spec.setdefault("clusterIPs", [spec["clusterIP"]])
+    if spec["type"] in OUTSIDE:
+        taken = {p.get("nodePort") for s in specs for p in s.get("ports") or []}
+        _give_ports(service, taken)
+
+
+def _give_ports(service: Obj, taken: set[int | None]) -> None:
+    causes = Causes()
+    ports = service["spec"].get("ports") or []
+    for i, port in enumerate(ports):
+        number = port.get("nodePort")
+        if not number:
+            continue
+        at = f"spec.ports[{i}].nodePort"
+        if number not in _RANGE:
+            span = f"{_RANGE[0]}-{_RANGE[-1]}"
+            why = f"provided port is not in the valid range. The range of valid ports is {span}"
+            causes.invalid(at, number, why)
+        elif number in taken:
+            causes.invalid(at, number, "provided port is already allocated")
+        taken.add(number)
+    if causes:
+        raise apierrors.invalid("Service", "", service["metadata"]["name"], list(causes))
+    for port in ports:
+        if not port.get("nodePort"):
+            port["nodePort"] = random.choice([n for n in _RANGE if n not in taken])
+            taken.add(port["nodePort"])
