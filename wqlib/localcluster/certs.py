@@ -19,6 +19,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from wqlib.localcluster.locks import lock_file
+
 CONTEXT = "wqlib-local"
 NAMESPACE = "wq-course"
 _AUTHORITY, _SERVER, _EXPIRY = "ca.pem", "server.pem", "certificates-until"
@@ -65,6 +67,10 @@ def create() -> None:
     import trustme
 
     folder = Path(sys.argv[1])
+    # A daemon that was killed while it started leaves this process to finish: one at a time.
+    lock_file(folder / "certificates.lock", wait=True)
+    if _good(folder):
+        return
     ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=_DAYS)
     authority = trustme.CA(organization_name="wqlib local cluster")
     certificate = authority.issue_cert(*_NAMES, not_after=ends)
