@@ -18,7 +18,7 @@ from wqlib.localcluster.api import (
     validation,
 )
 from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj, copied, now, random_suffix
+from wqlib.localcluster.apimachinery.jsontypes import Obj, copied, key_of, now, random_suffix
 from wqlib.localcluster.apimachinery.profile import profile
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Entry, Key, Store
@@ -259,8 +259,9 @@ class Rest:
             raise apierrors.forbidden(resource.plural, resource.group, name, why, cause)
 
     def _give(self, service: Obj) -> None:
-        known = (entry.obj for entry in self.store.list("services"))
-        serviceports.give(service, known, self.addresses)
+        entries = self.store.list("services")
+        others = [e.obj for e in entries if key_of(e.obj) != key_of(service)]
+        serviceports.give(service, others, self.addresses)
 
     def write(
         self,

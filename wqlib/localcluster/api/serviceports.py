@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from wqlib.localcluster.addresses import Addresses
 from wqlib.localcluster.api.causes import Causes
 from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of
+from wqlib.localcluster.apimachinery.jsontypes import Obj
 
 _RANGE = range(30000, 32768)
 OUTSIDE = ("LoadBalancer", "NodePort")
@@ -34,17 +34,17 @@ def keep(old: Obj, new: Obj) -> None:
         new.pop("externalTrafficPolicy", None)
 
 
-def give(service: Obj, known: Iterable[Obj], addresses: Addresses) -> None:
+def give(service: Obj, others: Iterable[Obj], addresses: Addresses) -> None:
     """Give a Service the address and the node ports that it lacks.
 
     Args:
-        known: all Services, with this one or without.
+        others: all Services but this one.
 
     Raises:
         ApiError: it asks for a node port that it cannot have.
     """
     spec = service["spec"]
-    specs = [other["spec"] for other in known if key_of(other) != key_of(service)]
+    specs = [other["spec"] for other in others]
     if spec["type"] == "ExternalName":
         return
     if not spec.get("clusterIP"):
