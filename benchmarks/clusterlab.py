@@ -136,6 +136,16 @@ class Connection:
         return received
 
 
+def _cpu_seconds(process: psutil.Process) -> float:
+    """Return what a process has used: by the nanosecond on Linux, where psutil counts by 10 ms."""
+    threads = Path(f"/proc/{process.pid}/task").glob("*/schedstat")
+    used = [int(thread.read_text().split()[0]) for thread in threads]
+    if used:
+        return sum(used) / 1e9
+    times = process.cpu_times()
+    return times.user + times.system
+
+
 class Cluster:
     """A local cluster in a folder of its own, as a `with` block."""
 
@@ -195,11 +205,7 @@ class Cluster:
 
     def cpu_seconds(self) -> float:
         """Return what the daemon has used itself, and its helper, without the pods."""
-        used = 0.0
-        for process in self._own():
-            times = process.cpu_times()
-            used += times.user + times.system
-        return used
+        return sum(_cpu_seconds(process) for process in self._own())
 
     def memory_mb(self) -> float:
         """Return the resident memory of the daemon and its helper, in MB of 2**20 bytes."""

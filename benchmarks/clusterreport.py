@@ -12,7 +12,7 @@ BARS: tuple[tuple[str, str, float, str, str], ...] = (
     ("boot_ms", "p95", 400, "ms", "ensure() in a fresh process until a request is answered"),
     ("first_boot_ms", "p95", 400, "ms", "the same where no cluster has been before"),
     ("pod_start_ms", "p95", 100, "ms", "a pod from its creation to Running"),
-    ("job_seconds", "median", 2.0, "s", "a Job of 200 pods, 50 at once, to Complete"),
+    ("job_seconds", "median", 2.0, "s", "that Job, a quarter of its pods at once, to Complete"),
     ("memory_mb", "after_one_job", 70, "MB", "daemon and helper after that Job, its pods kept"),
     ("idle_cpu_percent", "median", 0.5, "%", "of one core, while nobody asks anything"),
 )
@@ -57,7 +57,9 @@ def text(result: Mapping[str, Any]) -> str:
         "",
         f"{'':38}{'median':>10}{'p95':>10}{'most':>10}  of",
     ]
-    lines += [_line(title, result[name]) for name, title in _SPREADS if result.get(name)]
+    lines += [
+        _line(title.format(**result), result[name]) for name, title in _SPREADS if result.get(name)
+    ]
     pod, job = result["ratio_to_popen"]["pod_start"], result["ratio_to_popen"]["job"]
     memory = result["memory_mb"]
     lines += [
@@ -84,7 +86,7 @@ _SPREADS = (
     ("boot_ms", "boot until a request is answered, ms"),
     ("first_boot_ms", "first boot in a new home, ms"),
     ("pod_start_ms", "pod created to Running, ms"),
-    ("job_seconds", "Job of 200 pods to Complete, s"),
+    ("job_seconds", "Job of {job_pods} pods to Complete, s"),
     ("job_cpu_seconds", "  CPU of the daemon for it, s"),
     ("delete_seconds", "that Job deleted with its pods, s"),
     ("fanout_latency_ms", "a change to each of 20 watchers, ms"),

@@ -1,6 +1,6 @@
 """How fast the local cluster starts and works, and what it costs while it does.
 
-    python benchmarks/localcluster.py [--json] [--quick] [--rounds N]
+    python benchmarks/localcluster.py [--json] [--quick] [--rounds N] [--pods N]
 
 Each round has a cluster of its own in a new folder. It is booted from a fresh process, several
 times; then it runs three Jobs of 200 pods, 50 at once, and is idle; then pods are started one by
@@ -30,14 +30,14 @@ import signal
 import statistics
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks import clusterfigures as figures
 from benchmarks import clusterreport as report
 from benchmarks.clusterlab import PODS, Cluster, Failed
 
-_PODS, _PARALLELISM, _WATCHERS = 200, 50, 20
+_WATCHERS = 20
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Amounts:
     seconds: float
     rush: int
     idle_seconds: float
+    job_pods: int = 200
 
 
 FULL = Amounts(first_boots=7, boots=14, pods=40, seconds=1.0, rush=300, idle_seconds=10.0)
@@ -60,10 +61,11 @@ def main() -> int:
     """Measure and print."""
     options = _options()
     began, busy = time.monotonic(), os.getloadavg()[0]
+    amounts = replace(QUICK if options.quick else FULL, job_pods=options.pods)
     samples: dict[str, list[float]] = defaultdict(list)
     try:
         for number in range(options.rounds):
-            _round(QUICK if options.quick else FULL, samples)
+            _round(amounts, samples)
             _say(f"round {number + 1} of {options.rounds}: {time.monotonic() - began:.0f} s")
     except Failed as error:
         _say(f"The cluster does not do its work: {error}")
@@ -73,6 +75,7 @@ def main() -> int:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "load_before": round(busy, 2),
         "quick": options.quick,
+        "job_pods": options.pods,
         "rounds": options.rounds,
         "seconds": round(time.monotonic() - began, 1),
     }
@@ -104,28 +107,29 @@ def _round(amounts: Amounts, samples: dict[str, list[float]]) -> None:
 def _jobs(cluster: Cluster, amounts: Amounts, samples: dict[str, list[float]]) -> None:
     """Run three Jobs, and send requests while the pods of the last are there."""
     samples["memory.at_start"].append(cluster.memory_mb())
+    pods = amounts.job_pods
     for name, after in (("j1", "one_job"), ("j2", "two_jobs"), ("j3", "three_jobs")):
-        run = figures.run_job(cluster, name, _PODS, _PARALLELISM)
+        run = figures.run_job(cluster, name, pods, pods // 4)
         samples["job_seconds"].append(run.complete_seconds)
         samples["job_cpu_seconds"].append(run.cpu_seconds)
         samples[f"memory.after_{after}"].append(run.memory_mb)
-        samples["popen_job_seconds"].append(figures.bare_many(figures.TRUE, _PODS, _PARALLELISM))
+        samples["popen_job_seconds"].append(figures.bare_many(figures.TRUE, pods, pods // 4))
         if name == "j3":
-            _requests(cluster, amounts.seconds, samples)
-        samples["delete_seconds"].append(figures.delete_job(cluster, name, _PODS))
+            _requests(cluster, amounts, samples)
+        samples["delete_seconds"].append(figures.delete_job(cluster, name, pods))
 
 
-def _requests(cluster: Cluster, seconds: float, samples: dict[str, list[float]]) -> None:
+def _requests(cluster: Cluster, amounts: Amounts, samples: dict[str, list[float]]) -> None:
     with cluster.connect() as api:
         name = api.ask("GET", f"{PODS}?limit=1")["items"][0]["metadata"]["name"]
     kinds = {
         "get_pod": figures.get_pod(name),
         "create_delete_configmap": figures.create_and_delete,
-        f"list_{_PODS}_pods": figures.list_pods(_PODS),
+        f"list_{amounts.job_pods}_pods": figures.list_pods(amounts.job_pods),
     }
     for kind, one in kinds.items():
         for connections in (1, 4):
-            rate = figures.requests_per_second(cluster, connections, seconds, one)
+            rate = figures.requests_per_second(cluster, connections, amounts.seconds, one)
             samples[f"requests.{kind}.{connections}"].append(rate)
 
 
@@ -158,11 +162,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
     parser.add_argument("--quick", action="store_true", help="less of everything, in about 20 s")
     parser.add_argument("--rounds", type=int, help="default: 3; with --quick 1")
+    parser.add_argument("--pods", type=int, default=200, help="pods of a Job, a quarter at once")
     options = parser.parse_args()
     if options.rounds is None:
         options.rounds = 1 if options.quick else 3
     if options.rounds < 1:
         parser.error("--rounds must be 1 or more")
+    if options.pods < 4:
+        parser.error("--pods must be 4 or more")
     return options
 
 

@@ -52,24 +52,37 @@ def test_the_log_is_bounded_and_says_what_it_forgot() -> None:
     assert [c.version for c in changes] == [3, 4, 5]
 
 
-def _watch(store: Store, since: int) -> list[dict[str, object]]:
+def _request(since: int, timeout: float = 0.0) -> watching.WatchRequest:
     resource = resources.find("", "v1", "configmaps")
     assert resource is not None
-    request = watching.WatchRequest(
+    return watching.WatchRequest(
         resource=resource,
         namespace=None,
         match=lambda obj: True,
         since=since,
         bookmarks=False,
         initial_end=False,
-        timeout=0.0,
+        timeout=timeout,
         render=lambda entry: entry.text,
     )
 
+
+def _watch(store: Store, since: int) -> list[dict[str, object]]:
     async def read() -> list[bytes]:
-        return [part async for part in watching.events(store, request, asyncio.Event())]
+        return [part async for part in watching.events(store, _request(since), asyncio.Event())]
 
     return [json.loads(line) for part in asyncio.run(read()) for line in part.splitlines()]
+
+
+def test_a_watch_ends_at_once_when_its_reader_leaves() -> None:
+    store, closed = Store(), asyncio.Event()
+
+    async def read() -> list[bytes]:
+        asyncio.get_running_loop().call_later(0.01, closed.set)
+        return [part async for part in watching.events(store, _request(0, 1800.0), closed)]
+
+    assert asyncio.run(asyncio.wait_for(read(), 30)) == []
+    assert store._watchers == []
 
 
 def test_a_watch_from_too_old_a_version_gets_410() -> None:

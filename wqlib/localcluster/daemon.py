@@ -142,9 +142,7 @@ class Daemon:
     async def _count_pods(self, url: str) -> None:
         """Keep the number of running pods where `status` finds it."""
         while True:
-            running = sum(
-                1 for w in self.kubelet.workers.values() if any(c.process for c in w.containers)
-            )
+            running = self.processes.pods()
             if running != self._info["pods"]:
                 self._info["pods"] = running
                 with contextlib.suppress(OSError):  # The next second may find room on the disk.

@@ -139,6 +139,8 @@ async def events(
     watcher = store.watch(name, notify)
     loop = asyncio.get_running_loop()
     end = loop.time() + request.timeout
+    leaving = loop.create_task(closed.wait())
+    leaving.add_done_callback(lambda _: alarm.ring())
     try:
         while not closed.is_set():
             if len(pending) > _MAX_BEHIND:
@@ -160,4 +162,5 @@ async def events(
             if not rung and request.bookmarks and not closed.is_set():
                 yield _bookmark(request, store.version)
     finally:
+        leaving.cancel()
         store.unwatch(watcher)

@@ -142,9 +142,10 @@ class Garbage:
             except ApiError as error:
                 if error.code != 404:
                     raise
-                continue
-            if owner["metadata"]["uid"] == reference["uid"]:
-                return False
+            else:
+                if owner["metadata"]["uid"] == reference["uid"]:
+                    return False
+            self._remember_gone(reference["uid"])
         return True
 
     async def _orphan(self, obj: Obj) -> None:

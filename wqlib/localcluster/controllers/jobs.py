@@ -6,12 +6,11 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 from wqlib.localcluster.apimachinery.client import Client
 from wqlib.localcluster.apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj, controller_of, now
+from wqlib.localcluster.apimachinery.jsontypes import Obj, controller_of, copied, now
 from wqlib.localcluster.controllers import jobindexes
 from wqlib.localcluster.controllers.jobbackoff import Backoff
 from wqlib.localcluster.controllers.joblook import Look
@@ -136,11 +135,11 @@ class JobController:
         if is_finished(job) or job["metadata"].get("deletionTimestamp"):
             await self.pods.release([p for p in self.pods.of(job) if has_finalizer(p)])
         else:
-            await self._manage(copy.deepcopy(job))
+            await self._manage(copied(job))
 
     async def _manage(self, job: Obj) -> None:
         status = job.setdefault("status", {})
-        before = copy.deepcopy(status)
+        before = copied(status)
         if not status.get("startTime") and not job["spec"].get("suspend"):
             status["startTime"] = now()
         look = Look(job, await self.pods.claim(job))
@@ -243,7 +242,7 @@ class JobController:
             await self._store(job)
         await self.pods.release(ended)
         status = job["status"]
-        stored = copy.deepcopy(status)
+        stored = copied(status)
         set_count(status, "succeeded", status.get("succeeded", 0) + len(succeeded))
         set_count(status, "failed", status.get("failed", 0) + len(failed))
         status["uncountedTerminatedPods"] = {}

@@ -154,6 +154,8 @@ class PodWorker:
             event.set()
 
     def _terminate(self, grace: float) -> None:
+        if self.over:
+            return
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
         if self.deadline is not None and deadline >= self.deadline:
