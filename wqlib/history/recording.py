@@ -107,7 +107,8 @@ class EventLog:
             return
         chunk = self.recent[:_CHUNK]
         del self.recent[:_CHUNK]
-        rows = [(_NUMBER[type(event)], *_VALUES[type(event)](event)) for event in chunk]
+        values, numbers = _VALUES, _NUMBER
+        rows = [(numbers[kind := type(event)], values[kind](event)) for event in chunk]
         # Speed matters more than size here (version 2 of marshal looks for no repetitions).
         # It never leaves this process.
         self._packed.append(zlib.compress(marshal.dumps(rows, 2), 1))
@@ -120,7 +121,7 @@ class EventLog:
 
     def __iter__(self) -> Iterator[Recorded]:
         for packed in list(self._packed):
-            for number, *values in marshal.loads(zlib.decompress(packed)):
+            for number, values in marshal.loads(zlib.decompress(packed)):
                 yield _CLASSES[number](*values)
         yield from list(self.recent)
 

@@ -19,15 +19,26 @@ class Levels:
     Attributes:
         rows: The moments, oldest first, at most 2,048, as plain tuples with the fields of
             `Level`.
+        since, until: The step of time that goes on: only what leaves it needs a `turn`.
+        at: When the counts last changed.
     """
 
     def __init__(self) -> None:
         self.rows: list[tuple[float, int, int, int, int]] = []
         self._step_seconds = FIRST_STEP_SECONDS
         self._step = -1
+        self.since = self.until = self.at = 0.0
+
+    def turn(self, at: float, counts: Counts) -> None:
+        """Keep how the last step ended, with these counts, and begin the step of this moment."""
+        if self.at:
+            self.put(self.at, counts)
+        step = int(at / self._step_seconds)
+        self.since, self.until = step * self._step_seconds, (step + 1) * self._step_seconds
 
     def put(self, at: float, counts: Counts) -> None:
         """Note the counts of a moment."""
+        self.at = at
         row = (at, counts.pending, counts.leased, counts.done, counts.dead)
         step = int(at / self._step_seconds)
         if step == self._step:
@@ -40,6 +51,12 @@ class Levels:
             self._step = int(at / self._step_seconds)
             last = {int(row[0] / self._step_seconds): row for row in self.rows}
             self.rows[1:] = list(last.values())[1:]  # the first moment is kept
+
+    def until_now(self, counts: Counts) -> list[tuple[float, int, int, int, int]]:
+        """All rows, the last of them with these counts."""
+        if self.at:
+            self.put(self.at, counts)
+        return self.rows
 
 
 class Pace:
