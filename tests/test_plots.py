@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import random
 import struct
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from stories import T0, Story, lost_and_found
 from wqlib import plots
 from wqlib.history import History
 from wqlib.plots import Picture, RunPicture, depthlayout, layout
+from wqlib.plots.bars import Ended
 from wqlib.plots.canvas import Shapes, TextLayer, encode_png
 from wqlib.plots.theme import DARK, LIGHT, MEANING, THEMES, Theme, contrast
 from wqlib.plots.timeaxis import NOW_SHARE, ticks, time_axis
@@ -257,6 +259,33 @@ def test_bars_too_narrow_to_see_become_one_without_hiding_idle_time() -> None:
     assert len(bars) < 800
     idle = [(a, b) for (_, a, *_), (b, *_) in itertools.pairwise(bars) if b - a > 50]
     assert idle == [(pytest.approx(100, abs=0.5), pytest.approx(200, abs=0.5))]
+
+
+def test_what_is_kept_from_frame_to_frame_draws_the_same_as_drawing_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wqlib.history.fold.MAX_SPANS", 150)
+    story, chance, held = Story(9_000), random.Random(5), dict.fromkeys("abc", "")
+    for i in range(1, 600):
+        worker = chance.choice("abc")
+        if lease := held[worker]:
+            end = chance.choice(["complete", "complete", "complete", "expire", "fail"])
+            getattr(story, end)(i * 0.4, lease)
+            if end == "fail" and chance.random() < 0.5:
+                story.dead(i * 0.4, lease)
+        held[worker] = f"{i}-1@{worker}"
+        story.lease(i * 0.4, held[worker])
+    history, ended, at = History(), Ended(), 0
+    while at < len(story.events):
+        step = chance.randint(1, 40)
+        history.add(story.events[at : at + step])
+        at += step
+        axis = time_axis(history, None, 100, 800, window_seconds=60)
+        size = {"top": 0.0, "height": 120.0}
+        kept = layout.timeline(history, axis, ended=ended, **size).bars
+        fresh = layout.timeline(history, axis, **size).bars
+        assert all(np.array_equal(kept[kind], fresh[kind]) for kind in layout.BAR_KINDS)
+    assert history.thinned_before
 
 
 def test_items_are_named_where_the_name_fits() -> None:

@@ -94,7 +94,7 @@ class History:
     @property
     def depth(self) -> list[Level]:
         """How full the queue was over time, oldest first, at most 2,048 moments."""
-        return [Level(*row) for row in self._levels.until_now(self.counts)]
+        return list(self._levels.until_now(self.counts))
 
     @property
     def waiting_after_expiry(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from wqlib.history.spans import Counts
+from wqlib.history.spans import Counts, Level
 
 MAX_LEVELS = 2_048
 FIRST_STEP_SECONDS = 0.05
@@ -17,14 +17,13 @@ class Levels:
     become twice as long.
 
     Attributes:
-        rows: The moments, oldest first, at most 2,048, as plain tuples with the fields of
-            `Level`.
+        rows: The moments, oldest first, at most 2,048.
         since, until: The step of time that goes on: only what leaves it needs a `turn`.
         at: When the counts last changed.
     """
 
     def __init__(self) -> None:
-        self.rows: list[tuple[float, int, int, int, int]] = []
+        self.rows: list[Level] = []
         self._step_seconds = FIRST_STEP_SECONDS
         self._step = -1
         self.since = self.until = self.at = 0.0
@@ -39,7 +38,7 @@ class Levels:
     def put(self, at: float, counts: Counts) -> None:
         """Note the counts of a moment."""
         self.at = at
-        row = (at, counts.pending, counts.leased, counts.done, counts.dead)
+        row = Level(at, counts.pending, counts.leased, counts.done, counts.dead)
         step = int(at / self._step_seconds)
         if step == self._step:
             self.rows[-1] = row
@@ -52,7 +51,7 @@ class Levels:
             last = {int(row[0] / self._step_seconds): row for row in self.rows}
             self.rows[1:] = list(last.values())[1:]  # the first moment is kept
 
-    def until_now(self, counts: Counts) -> list[tuple[float, int, int, int, int]]:
+    def until_now(self, counts: Counts) -> list[Level]:
         """All rows, the last of them with these counts."""
         if self.at:
             self.put(self.at, counts)

@@ -336,7 +336,7 @@ def _bitmap(
     word = _printable(text)
     probe = _probe(dpi)
     width, height, descent = probe.get_text_width_height_descent(word, font, False)
-    _, above, _ = probe.get_text_width_height_descent("H", font, False)
+    above = _capital(weight, size, dpi)
     below = int(np.ceil(descent)) + _PAD
     rows = int(np.ceil(height - descent)) + _PAD + below
     agg = _agg(int(np.ceil(width)) + 2 * _PAD, rows, dpi)
@@ -345,6 +345,13 @@ def _bitmap(
     agg.draw_text(gc, _PAD, rows - below, word, font, 0, False)
     pixels = np.array(agg.buffer_rgba(), np.uint8)
     return pixels[::-1].copy(), width, above, below
+
+
+@cache
+def _capital(weight: str, size: float, dpi: float) -> float:
+    """How high a capital letter is."""
+    _, height, _ = _probe(dpi).get_text_width_height_descent("H", _font(weight, size), False)
+    return float(height)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def depth(history: History, axis: TimeAxis, *, top: float, height: float) -> Dep
     Returns:
         The bands, from the bottom: done, leased, pending, dead.
     """
-    rows = np.array([tuple(level) for level in history.depth], dtype=np.float64).reshape(-1, 5)
+    rows = np.fromiter(chain.from_iterable(history.depth), np.float64).reshape(-1, 5)
     if not len(rows):
         return DepthLayout(axis, 1.0)
     rows[:, 0] -= axis.zero_at

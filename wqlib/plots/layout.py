@@ -9,19 +9,18 @@ nothing that happens in the run, so nothing jumps while it goes on.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wqlib.history import History, words
-from wqlib.history.spans import Lane, Span
+from wqlib.history.spans import MAX_SLOTS, Lane, Span
+from wqlib.plots.bars import BAR_KINDS, CODE, Ended, Floats, joined
 from wqlib.plots.timeaxis import TimeAxis
 
-Floats = NDArray[np.float64]
+__all__ = ["BAR_KINDS", "Floats"]
 
 LEFT = 128.0  # room for the names of the lanes
 RIGHT = 120.0  # room for the numbers
@@ -99,9 +98,7 @@ class TimelineLayout:
     hidden: int = 0
 
 
-BAR_KINDS = ("complete", "release", "fail", "expire", "dead", "running", "orphan")
 MARK_KINDS = ("pending", "running", "terminating", "succeeded", "failed")
-_CODE = {kind: code for code, kind in enumerate(BAR_KINDS)}
 
 
 def about_width(text: str) -> float:
@@ -171,6 +168,7 @@ def timeline(
     height: float,
     pitch: float = PITCH,
     measure: Measure | None = None,
+    ended: Ended | None = None,
 ) -> TimelineLayout:
     """Lay out the lanes of a run.
 
@@ -181,6 +179,7 @@ def timeline(
         height: Height of the lanes, in pixels; it is kept, whatever happens in the run.
         pitch: Height of one lane, in pixels; less if they would not fit.
         measure: Says how wide a text is, in pixels; None for an estimate.
+        ended: What is known from the last frame of the leases that ended; None: nothing.
 
     Returns:
         The shapes and texts.
@@ -193,21 +192,20 @@ def timeline(
     if out.hidden:
         more = f"and {out.hidden:,} more pods, not drawn"
         out.texts.append(Text(axis.x1 - 8, top + BAND / 2, more, "dim", "right"))
-    rows: list[Floats] = []
+    rows = [_ended_bars(out.boxes, axis, ended or Ended())]
     rails, renewals, fuses = [], [], []
     marks: dict[str, list[tuple[float, float]]] = {kind: [] for kind in MARK_KINDS}
     for box in out.boxes:
         out.texts += _names(box, measure)
         rails += _rail(box, axis)
-        rows += _closed_bars(box, axis)
         for span in box.lane.held.values():
             rows.append(_running_bar(box, span, axis))
             fuses += _fuse(box, span, axis)
         renewals += _renewals(box, axis)
         for kind, at in _marks(box, axis):
             marks[kind].append((at, box.middle))
-    table = np.concatenate(rows) if rows else np.empty((0, 5))
-    out.bars = {kind: table[table[:, 4] == code, :4] for kind, code in _CODE.items()}
+    table = np.concatenate(rows)
+    out.bars = {kind: table[table[:, 4] == code, :4] for kind, code in CODE.items()}
     out.rails = _array(rails, 3)
     out.renewals = _array(renewals, 3)
     out.fuses = _array(fuses, 3)
@@ -244,49 +242,14 @@ def _rail(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float]]:
     return [(start, end, box.middle)] if end > start else []
 
 
-def _closed_bars(box: LaneBox, axis: TimeAxis) -> list[Floats]:
+def _ended_bars(boxes: list[LaneBox], axis: TimeAxis, ended: Ended) -> Floats:
     """Bars of the leases that ended, a row each: start, end, top, bottom, code of the outcome."""
-    spans = [span for span in _from(box.lane.spans, axis) if span.end is not None]
-    if not spans:
-        return []
-    number = len(spans)
-    starts = np.fromiter((span.start for span in spans), np.float64, number) - axis.zero_at
-    ends = np.fromiter((span.end or 0.0 for span in spans), np.float64, number) - axis.zero_at
-    codes = np.fromiter((_CODE[span.outcome] for span in spans), np.int64, number)
-    slots = np.fromiter((span.slot for span in spans), np.int64, number)
-    seen = (ends >= axis.start) & (starts <= axis.end)
-    groups = codes * 16 + slots
-    out = []
-    for group in np.unique(groups[seen]):
-        mine = seen & (groups == group)
-        begin, end = _join_narrow(starts[mine], ends[mine], axis.scale)
-        row = np.empty((len(begin), 5))
-        row[:, 0] = np.maximum(begin, axis.start)
-        row[:, 1] = np.minimum(end, axis.end)
-        row[:, 2], row[:, 3] = box.slot(int(group % 16))
-        row[:, 4] = group // 16
-        out.append(row)
-    return out
-
-
-def _from(spans: list[Span], axis: TimeAxis) -> list[Span]:
-    """The spans that may be in sight; they are in the order in which they began."""
-    first = bisect_left(spans, axis.zero_at + axis.start, key=lambda span: span.start)
-    return spans[max(0, first - 64) :]  # some that began before may reach in
-
-
-def _join_narrow(starts: Floats, ends: Floats, scale: float) -> tuple[Floats, Floats]:
-    """Make one bar of neighbours too narrow to tell apart, and leave a gap after wide ones."""
-    width = (ends - starts) * scale
-    narrow = width < 3.0
-    joins = np.zeros(len(starts), dtype=bool)
-    joins[1:] = narrow[1:] & narrow[:-1] & ((starts[1:] - ends[:-1]) * scale < 1.0)
-    if joins.any():
-        first = np.flatnonzero(~joins)
-        starts, ends = starts[first], np.maximum.reduceat(ends, first)
-        width = (ends - starts) * scale
-    gap = np.where(width > 4.0, 1.0, 0.0)
-    return starts, np.maximum(ends - gap / scale, starts + 1.0 / scale)
+    lanes = [box.lane for box in boxes]
+    rows, lane_of = joined(*ended.rows(lanes, axis), axis)
+    slots = [[box.slot(number) for number in range(MAX_SLOTS)] for box in boxes]
+    edges = np.array(slots, dtype=np.float64).reshape(-1, MAX_SLOTS, 2)
+    across = edges[lane_of, rows[:, 2].astype(np.int64)] if len(rows) else np.empty((0, 2))
+    return np.column_stack([rows[:, :2], across, rows[:, 3]])
 
 
 def _exit_of(lane: Lane) -> float | None:
@@ -316,7 +279,7 @@ def _running_bar(box: LaneBox, span: Span, axis: TimeAxis) -> Floats:
     least = 1.0 / axis.scale
     return _array(
         [
-            (begin, max(end, begin + least), top, bottom, _CODE[kind])
+            (begin, max(end, begin + least), top, bottom, CODE[kind])
             for begin, end, kind in parts
             if end > begin or (kind == "running" and span.start - axis.zero_at >= axis.now - least)
         ],

@@ -13,6 +13,7 @@ from matplotlib.path import Path
 
 from wqlib.history import History
 from wqlib.plots import depthlayout, layout
+from wqlib.plots.bars import Ended
 from wqlib.plots.canvas import (
     Picture,
     Shapes,
@@ -70,9 +71,17 @@ class Lanes:
         for marks in self._marks.values():
             marks.set_clip_on(False)
         self._texts = TextLayer(picture)
+        self._ended = Ended()
 
     def show(self, history: History, axis: TimeAxis) -> None:
-        plan = layout.timeline(history, axis, top=self.top, height=self.height, measure=text_width)
+        plan = layout.timeline(
+            history,
+            axis,
+            top=self.top,
+            height=self.height,
+            measure=text_width,
+            ended=self._ended,
+        )
         self.axes.set_xlim(axis.start, axis.end)
         tops = [(0.0, self._width, b.top, b.top + b.height) for b in plan.boxes if b.stripe]
         self._stripes.show(rectangles(np.array(tops).reshape(-1, 4)))
