@@ -6,6 +6,7 @@ import itertools
 import logging
 import math
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -154,6 +155,26 @@ def test_marks_say_what_became_of_a_pod() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("last", "mark"),
+    [
+        ([("failed", "exit code 137")], "killed"),
+        ([("failed", "OOMKilled")], "killed"),
+        ([("deleted", "")], "killed"),  # at once: nobody asked it to end
+        ([("failed", "exit code 1")], "failed"),
+        ([("terminating", ""), ("failed", "exit code 143")], "failed"),
+        ([("terminating", ""), ("deleted", "")], "failed"),
+        ([("succeeded", ""), ("deleted", "")], "succeeded"),
+    ],
+)
+def test_how_a_pod_ended_has_a_mark_of_its_own(last: list[tuple[str, str]], mark: str) -> None:
+    story = Story(0).pod(0, "running", "p-1", "p")
+    for number, (kind, reason) in enumerate(last):
+        story.pod(5 + number, kind, "p-1", "p", reason)
+    marks = plan(story.history()).marks
+    assert [kind for kind in layout.ENDS if len(marks[kind])] == [mark]
+
+
 def test_a_pods_life_line_ends_when_it_does() -> None:
     out = plan(lost_and_found().history())
     assert [tuple(row[:2]) for row in out.rails] == [
@@ -186,6 +207,13 @@ def test_renewals_are_ticks_in_the_bar() -> None:
     box = plan(running(), T0 + 8).boxes[1]
     assert at == 6
     assert box.top < top < bottom < box.middle
+
+
+def test_renewals_of_a_lost_lease_are_ticks_that_its_hatch_does_not_hide() -> None:
+    story = Story(1).lease(0, "1-1@a").renew(3, "1-1@a").fail(6, "1-1@a")
+    out = plan(story.history())
+    assert [row[0] for row in out.late_renewals] == [3]
+    assert not len(out.renewals)
 
 
 def test_a_lease_whose_pod_is_gone_is_hollow_and_then_expired() -> None:
@@ -296,6 +324,18 @@ def test_items_are_named_where_the_name_fits() -> None:
     assert "banana" not in words(picture)
 
 
+def test_a_lost_item_is_named_on_a_ground_of_its_own_and_clear_of_marks() -> None:
+    story = Story(1).pod(0, "running", "j-a", "j").lease(1, "1-1@j-a", "strawberries", 10)
+    named = [text for text in plan(story.history(), T0 + 11).texts if text.text == "strawberries"]
+    assert [text.role for text in named] == ["bar"]
+    story.expire(11, "1-1@j-a").pod(12, "deleted", "j-a", "j")
+    named = [text for text in plan(story.history()).texts if text.text == "strawberries"]
+    assert [text.role for text in named] == ["lost"]
+    story = Story(1).pod(0, "running", "j-a", "j").lease(1, "1-1@j-a", "strawberries", 10)
+    story.pod(1.4, "failed", "j-a", "j", "exit code 137").expire(11, "1-1@j-a")
+    assert "strawberries" not in {text.text for text in plan(story.history()).texts}
+
+
 # The queue over time, the throughput, the ruler
 
 
@@ -350,6 +390,20 @@ def test_the_throughput_is_items_over_time() -> None:
 def test_the_ruler_marks_round_moments(seconds: float, expected: list[str]) -> None:
     history = Story(1).lease(0, "1-1@a").complete(seconds, "1-1@a").history()
     assert [word for _, word in ticks(time_axis(history, None, 100, 800))] == expected
+
+
+def test_the_live_picture_tells_the_throughput_and_the_time_left_with_its_uncertainty() -> None:
+    story = Story(80)
+    for i in range(1, 21):
+        story.lease(i, f"{i}-1@a").complete(i + 0.9, f"{i}-1@a")
+    story.lease(21, "21-1@a")
+    picture = RunPicture(2, scale=1)
+    picture.frame(story.history(), T0 + 21.5)
+    said = words(picture.picture)
+    assert "items a second" in said
+    assert any(re.fullmatch(r"about 1 min \d+ s left|about \d\d s left", text) for text in said)
+    assert any(re.fullmatch(r"± \d+ s", text) for text in said)
+    assert shapes(picture.picture, "throughput").get_visible()
 
 
 # Pictures as files, and in a notebook

@@ -120,6 +120,14 @@ def _left(seconds: float, uncertainty: float) -> str:
     )
 
 
+def time_left(history: History, now: float) -> list[str]:
+    """The estimate of the time left in two short lines, or none: "about 12 s left", "± 3 s"."""
+    left = history.eta(now)
+    if left is None or left == (0.0, 0.0):
+        return []
+    return [f"about {duration(left[0])} left", f"± {duration(left[1])}"]
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them, two digits or so: "8 s", "2 min 10 s", "3 h 5 min"."""
     if seconds < 10 and seconds % 1 >= 0.05 and seconds < 1:

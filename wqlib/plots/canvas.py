@@ -22,19 +22,22 @@ from matplotlib import font_manager
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
+from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
-from wqlib.plots.layout import TEXT_SIZE, Floats, Role, Text
+from wqlib.plots.bars import Floats
+from wqlib.plots.lanes import TEXT_SIZE, Role, Text
 from wqlib.plots.theme import Fill, Theme
 
 PIXELS_PER_INCH = 100  # of the layout; a figure may have more dots than that
 _FAMILIES = ("Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
 _LAST_RESORT = "DejaVu Sans"  # comes with matplotlib
-_WEIGHTS: dict[Role, str] = {"name": "normal", "job": "bold", "bar": "normal", "dim": "normal"}
+_BOLD: tuple[Role, ...] = ("job",)
 
 
 class Picture(Figure):
@@ -260,7 +263,8 @@ class TextLayer(Artist):
             gc = renderer.new_gc()
             for text in self.texts:
                 look = self._look(text.role)
-                image, width, above, below = _bitmap(text.text, *look, figure.dpi)
+                plate = self._theme.ground if text.role == "lost" else ""
+                image, width, above, below = _bitmap(text.text, *look, figure.dpi, plate)
                 left = round(text.x * scale - width * _SHIFT[text.align]) - _PAD
                 base = round(text.y * scale + above / 2)
                 renderer.draw_image(gc, left, bottom - base - below, image)
@@ -276,23 +280,41 @@ class TextLayer(Artist):
             gc.set_foreground(colour)
             x = text.x * scale - width * _SHIFT[text.align]
             y = text.y * scale + above / 2
-            renderer.draw_text(gc, x, y if renderer.flipy() else bottom - y, word, font, 0, False)
+            y = y if renderer.flipy() else bottom - y
+            if text.role == "lost":
+                _draw_plate(renderer, self._theme.ground, x, y, width, above)
+            renderer.draw_text(gc, x, y, word, font, 0, False)
             gc.restore()
 
     def _look(self, role: Role) -> tuple[str, str, float]:
         theme = self._theme
         colour = {"dim": theme.dim, "bar": theme.on_bar}.get(role, theme.text)
-        return colour, _WEIGHTS[role], TEXT_SIZE
+        return colour, _weight(role), TEXT_SIZE
+
+
+def _draw_plate(renderer: Any, ground: str, x: float, y: float, width: float, above: float) -> None:
+    """Clear the place of a text whose base line begins at x, y."""
+    gc = renderer.new_gc()
+    gc.set_linewidth(0)
+    up = -1 if renderer.flipy() else 1
+    low, high = y - up * 0.4 * above, y + up * 1.4 * above
+    corners = [(x - 2, low), (x + width + 2, low), (x + width + 2, high), (x - 2, high)]
+    renderer.draw_path(gc, Path([*corners, corners[0]]), IdentityTransform(), to_rgb(ground))
+    gc.restore()
 
 
 @lru_cache(maxsize=4096)
 def text_width(text: str, role: Role = "dim") -> float:
     """How wide a text is, in pixels."""
-    font = _font(_WEIGHTS[role], TEXT_SIZE)
+    font = _font(_weight(role), TEXT_SIZE)
     width, _, _ = _probe(PIXELS_PER_INCH).get_text_width_height_descent(
         _printable(text), font, False
     )
     return float(width)
+
+
+def _weight(role: Role) -> str:
+    return "bold" if role in _BOLD else "normal"
 
 
 _PAD = 2
@@ -328,10 +350,10 @@ def _printable(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _bitmap(
-    text: str, colour: str, weight: str, size: float, dpi: float
+    text: str, colour: str, weight: str, size: float, dpi: float, plate: str = ""
 ) -> tuple[NDArray[np.uint8], float, float, int]:
     """A text as RGBA pixels, bottom row first; its width; the height of a capital above the
-    base line; and how far the image reaches below that line."""
+    base line; and how far the image reaches below that line. A `plate` is its ground."""
     font = _font(weight, size)
     word = _printable(text)
     probe = _probe(dpi)
@@ -340,6 +362,8 @@ def _bitmap(
     below = int(np.ceil(descent)) + _PAD
     rows = int(np.ceil(height - descent)) + _PAD + below
     agg = _agg(int(np.ceil(width)) + 2 * _PAD, rows, dpi)
+    if plate:
+        np.asarray(agg.buffer_rgba())[:] = [int(plate[i : i + 2], 16) for i in (1, 3, 5)] + [255]
     gc = agg.new_gc()
     gc.set_foreground(colour)
     agg.draw_text(gc, _PAD, rows - below, word, font, 0, False)

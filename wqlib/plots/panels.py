@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.path import Path
 
-from wqlib.history import History
+from wqlib.history import History, words
 from wqlib.plots import depthlayout, layout
 from wqlib.plots.bars import Ended
 from wqlib.plots.canvas import (
@@ -36,7 +36,8 @@ _MARK_WORDS = {
     "running": "started",
     "terminating": "told to stop",
     "succeeded": "finished",
-    "failed": "killed or failed",
+    "failed": "ended early",
+    "killed": "killed",
 }
 _BAND_WORDS = {"done": "done", "leased": "leased", "pending": "waiting", "dead": "dead"}
 
@@ -61,6 +62,7 @@ class Lanes:
         self._fuses = Shapes.stroked(axes, 4, theme.fuse, 1.6, "fuses", linestyle=_DOTS)
         self._ends = Shapes.stroked(axes, 4, theme.fuse, 1.4, "deadlines")
         self._renewals = Shapes.stroked(axes, 4, theme.on_bar, 1.0, "renewals")
+        self._late = Shapes.stroked(axes, 4, theme.text, 1.0, "late-renewals")
         self._halo = Shapes.stroked(axes, 5, theme.ground, 3.2, "halo")
         self._curves = Shapes.stroked(axes, 6, theme.text, 1.1, "handovers")
         self._arrows = Shapes.filled(axes, 6, Fill(theme.text), "arrows")
@@ -97,8 +99,8 @@ class Lanes:
         self._fuses.show(lines(fuses[:, 0], fuses[:, 2], fuses[:, 1], fuses[:, 2]))
         ends = fuses[fuses[:, 1] < axis.end]
         self._ends.show(lines(ends[:, 1], ends[:, 2] - 4, ends[:, 1], ends[:, 2] + 4))
-        ticks = plan.renewals
-        self._renewals.show(lines(ticks[:, 0], ticks[:, 1], ticks[:, 0], ticks[:, 2]))
+        for shapes, rows in ((self._renewals, plan.renewals), (self._late, plan.late_renewals)):
+            shapes.show(lines(rows[:, 0], rows[:, 1], rows[:, 0], rows[:, 2]))
         size = min([1.0, *(box.height / 20 for box in plan.boxes)])
         bends = _bends(plan.curves, axis)
         self._halo.show(curves(bends))
@@ -137,6 +139,9 @@ class Depth:
             Text(LEFT - 14, self.top + 8, "items", "name", "right"),
             Text(LEFT - 14, self.top + 22, f"{history.counts.total:,} in all", "dim", "right"),
         ]
+        left = words.time_left(history, axis.zero_at + axis.now) if axis.live else []
+        for line, said in enumerate(left):
+            texts.append(Text(LEFT - 14, self.top + 50 + 14 * line, said, "dim", "right"))
         x = axis.x1 + 8
         for band, (level, y) in plan.labels.items():
             self._swatches[band].show(rectangles(np.array([[x, x + 9, y - 4.5, y + 4.5]])))
@@ -220,7 +225,8 @@ _GLYPHS: dict[str, Floats] = {
     "running": np.array([(-8.5, -5), (-8.5, 5), (0, 0), (-8.5, -5)], float),
     "terminating": np.array([(-5, -4), (5, -4), (0, 5), (-5, -4)], float),
     "succeeded": np.array([(-3.6, -3.6), (-3.6, 3.6), (3.6, 3.6), (3.6, -3.6), (-3.6, -3.6)]),
-    "failed": _CROSS * 1.6,
+    "failed": np.array([(0, -5.5), (5.5, 0), (0, 5.5), (-5.5, 0), (0, -5.5)]),
+    "killed": _CROSS * 1.6,
     "dot": _CIRCLE * 2.4,
     "arrow": np.array([(-6, -3.6), (-6, 3.6), (1, 0), (-6, -3.6)], float),
 }
@@ -232,7 +238,8 @@ def _mark_fills(theme: Theme) -> dict[str, Fill]:
         "running": Fill(theme.ground, theme.text),
         "terminating": Fill("#F0E442", theme.text if theme.ground == "#ffffff" else theme.ground),
         "succeeded": Fill(theme.text, theme.ground),
-        "failed": Fill(theme.text, theme.ground),
+        "failed": Fill(theme.ground, theme.text),
+        "killed": Fill(theme.text, theme.ground),
     }
 
 
