@@ -21,11 +21,13 @@ from stories import T0, Story, lost_and_found
 
 from wqlib import plots
 from wqlib.history import History
-from wqlib.plots import Picture, RunPicture, depthlayout, layout
+from wqlib.plots import Picture, RunPicture, charts, depthlayout, layout
 from wqlib.plots.bars import Ended
 from wqlib.plots.canvas import Shapes, TextLayer, encode_png
 from wqlib.plots.theme import DARK, LIGHT, MEANING, THEMES, Theme, contrast
 from wqlib.plots.timeaxis import NOW_SHARE, ticks, time_axis
+
+DRAW = [plots.timeline, plots.queue_depth, plots.throughput, plots.lease_histogram]
 
 
 def shapes(picture: Picture, name: str) -> Shapes:
@@ -401,16 +403,90 @@ def test_the_live_picture_tells_the_throughput_and_the_time_left_with_its_uncert
     picture.frame(story.history(), T0 + 21.5)
     said = words(picture.picture)
     assert "items a second" in said
-    assert any(re.fullmatch(r"about 1 min \d+ s left|about \d\d s left", text) for text in said)
+    assert any(re.fullmatch(r"about (1 min.*|\d\d s) left", text) for text in said)
     assert any(re.fullmatch(r"± \d+ s", text) for text in said)
     assert shapes(picture.picture, "throughput").get_visible()
+
+
+# How long leases lasted, what more pods brought
+
+
+def test_the_histogram_counts_each_lease_where_its_time_lies_and_how_it_ended() -> None:
+    story = Story(9)
+    for i, (seconds, end) in enumerate(
+        [(1, "complete"), (1.2, "complete"), (3, "complete"), (3.1, "expire"), (3.1, "fail")], 1
+    ):
+        story.lease(i * 10, f"{i}-1@a")
+        getattr(story, end)(i * 10 + seconds, f"{i}-1@a")
+    story.lease(99, "9-1@a")  # it still runs: nobody knows how long it will last
+    history = story.history()
+    times = charts.lease_times(history)
+    assert {kind: counts.sum() for kind, counts in times.counts.items()} == {
+        "complete": 3,
+        "fail": 1,
+        "expire": 1,
+    }
+    first = np.searchsorted(times.edges, 1.1, "right") - 1
+    assert times.counts["complete"][first] == 2
+    assert (times.mean, times.p95) == (pytest.approx(5.2 / 3), pytest.approx(3))
+    picture = plots.lease_histogram(history)
+    ((start, end, low, high),) = rectangles(picture, "expire")
+    assert start < 3.1 < end
+    assert (low, high) == (2, 3)  # it stands on a completed one and a failed one
+    assert shapes(picture, "expire").get_hatch() == "////"
+    assert {"3 completed", "1 failed", "1 expired", "mean 1.73 s", "p95 3.00 s"} <= set(
+        words(picture)
+    )
+
+
+def test_the_histogram_says_how_many_leases_it_no_longer_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wqlib.history.fold.MAX_SPANS", 50)
+    history = steady_run(400)
+    times = charts.lease_times(history)
+    assert times.missing > 0
+    assert times.missing + sum(counts.sum() for counts in times.counts.values()) == 400
+    assert f"{times.missing:,} older not shown" in words(plots.lease_histogram(history))
+
+
+def steady_run(items: int, pods: int = 1, seconds: float = 1.0) -> History:
+    story = Story(items)
+    for i in range(items):
+        lease, at = f"{i + 1}-1@pod-{i % pods}", i // pods * seconds
+        story.lease(at, lease).complete(at + seconds, lease)
+    story.events.sort(key=lambda event: event.at)
+    return story.history()
+
+
+def test_the_speedup_is_the_rate_of_each_run_over_that_of_one_pod() -> None:
+    runs = {4: steady_run(80, 4, 1.25), 1: steady_run(20), 2: steady_run(40, 2)}
+    assert charts.speedups(runs) == [
+        (1, pytest.approx(1)),
+        (2, pytest.approx(2)),
+        (4, pytest.approx(3.2)),
+    ]
+    picture = plots.speedup(runs)
+    corners = np.asarray(shapes(picture, "runs").get_path().vertices).reshape(-1, 5, 2)
+    middles = [tuple(corner[:4].mean(axis=0)) for corner in corners]
+    assert middles == [pytest.approx((1, 1)), pytest.approx((2, 2)), pytest.approx((4, 3.2))]
+    ideal = np.asarray(shapes(picture, "ideal").get_path().vertices)
+    assert np.allclose(ideal[:, 0], ideal[:, 1])
+    assert {"3.2×", "80% of the ideal", "with 4 pods"} <= set(words(picture))
+
+
+def test_a_run_without_speed_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="There is no run"):
+        plots.speedup({})
+    with pytest.raises(ValueError, match="completed nothing"):
+        plots.speedup({1: History()})
 
 
 # Pictures as files, and in a notebook
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("draw", [plots.timeline, plots.queue_depth, plots.throughput])
+@pytest.mark.parametrize("draw", DRAW)
 def test_every_picture_is_a_png_and_an_svg(tmp_path: Path, draw, theme) -> None:  # type: ignore[no-untyped-def]
     picture = draw(lost_and_found().history(), theme=theme)
     picture.save(tmp_path / "run.png")
@@ -421,7 +497,7 @@ def test_every_picture_is_a_png_and_an_svg(tmp_path: Path, draw, theme) -> None:
     assert "0 s" in texts or "0.0 s" in texts
 
 
-@pytest.mark.parametrize("draw", [plots.timeline, plots.queue_depth, plots.throughput])
+@pytest.mark.parametrize("draw", DRAW)
 def test_an_empty_history_can_be_drawn(draw) -> None:  # type: ignore[no-untyped-def]
     assert png_size(draw(History()).png())
 

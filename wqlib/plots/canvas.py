@@ -280,9 +280,9 @@ class TextLayer(Artist):
             gc.set_foreground(colour)
             x = text.x * scale - width * _SHIFT[text.align]
             y = text.y * scale + above / 2
-            y = y if renderer.flipy() else bottom - y
             if text.role == "lost":
-                _draw_plate(renderer, self._theme.ground, x, y, width, above)
+                _draw_plate(renderer, self._theme.ground, x, bottom - y, width, above)
+            y = y if renderer.flipy() else bottom - y
             renderer.draw_text(gc, x, y, word, font, 0, False)
             gc.restore()
 
@@ -293,11 +293,10 @@ class TextLayer(Artist):
 
 
 def _draw_plate(renderer: Any, ground: str, x: float, y: float, width: float, above: float) -> None:
-    """Clear the place of a text whose base line begins at x, y."""
+    """Clear the place of a text whose base line begins at x, y; y runs upwards, as in paths."""
     gc = renderer.new_gc()
     gc.set_linewidth(0)
-    up = -1 if renderer.flipy() else 1
-    low, high = y - up * 0.4 * above, y + up * 1.4 * above
+    low, high = y - 0.4 * above, y + 1.4 * above
     corners = [(x - 2, low), (x + width + 2, low), (x + width + 2, high), (x - 2, high)]
     renderer.draw_path(gc, Path([*corners, corners[0]]), IdentityTransform(), to_rgb(ground))
     gc.restore()
