@@ -42,11 +42,15 @@ class KillTwo:
         self.at = [8, 20]
 
     def __call__(self, cluster: Cluster, history: History) -> bool:
-        busy = [lane for lane in history.lanes.values() if lane.held and lane.state == "running"]
+        now = history.last_at
+        busy = [
+            lane.worker
+            for lane in history.lanes.values()
+            if lane.state == "running" and any(now - s.start > 0.3 for s in lane.held.values())
+        ]
         if self.at and busy and history.counts.done >= self.at[0]:
             self.at.pop(0)
-            victim = max(busy, key=lambda lane: next(iter(lane.held.values())).start)
-            cluster.kill_pod(victim.worker, grace_seconds=0)
+            cluster.kill_pod(busy[0], grace_seconds=0)
         return not self.at
 
 

@@ -177,6 +177,14 @@ def test_how_a_pod_ended_has_a_mark_of_its_own(last: list[tuple[str, str]], mark
     assert [kind for kind in layout.ENDS if len(marks[kind])] == [mark]
 
 
+def test_a_pod_that_is_gone_with_a_lease_in_its_hands_was_killed() -> None:
+    story = Story(1).pod(0, "running", "p-1", "p").lease(1, "1-1@p-1")
+    story.pod(5, "terminating", "p-1", "p").pod(5.1, "deleted", "p-1", "p").expire(11, "1-1@p-1")
+    marks = plan(story.history()).marks
+    assert [kind for kind in layout.ENDS if len(marks[kind])] == ["killed"]
+    assert not len(marks["terminating"])  # at once: there is no room to say that it was told
+
+
 def test_a_pods_life_line_ends_when_it_does() -> None:
     out = plan(lost_and_found().history())
     assert [tuple(row[:2]) for row in out.rails] == [

@@ -54,8 +54,9 @@ def bar_labels(boxes: list[LaneBox], axis: TimeAxis, measure: Measure) -> list[T
             if end < axis.start:
                 break
             x0 = axis.px(max(span.start - axis.zero_at, axis.start))
-            marks = (axis.px(mark.at - axis.zero_at) - 6 for mark in box.lane.marks)
-            stop = min((x for x in marks if x > x0), default=axis.x1)  # keep clear of a mark
+            marks = [axis.px(mark.at - axis.zero_at) for mark in box.lane.marks]  # keep clear
+            x0 = max([x0, *(x + 5 for x in marks if abs(x - x0) < 9)])
+            stop = min((x - 7 for x in marks if x > x0), default=axis.x1)
             room = min(axis.px(min(end, axis.end)), stop) - x0 - 8
             if room < 12:
                 continue

@@ -222,24 +222,27 @@ def _marks(box: LaneBox, axis: TimeAxis) -> list[tuple[str, float]]:
     out: list[tuple[str, float]] = []
     over = told = False
     for mark in box.lane.marks:
-        kind = _kind(mark, told)
+        kind = _kind(mark, told, box.lane)
         told = told or kind == "terminating"
         if kind in ENDS:
             if over:
                 continue  # a pod that ended is deleted later: nothing new
             over = True
         at = mark.at - axis.zero_at
-        if kind == "running" and out and (at - out[-1][1]) * axis.scale < 14:
-            out.pop()  # it started at once: there is no room to say that it waited
+        # It started at once, or was killed at once: there is no room to say what came before.
+        follows = {"running": "pending", "killed": "terminating"}.get(kind)
+        if out and out[-1][0] == follows and (at - out[-1][1]) * axis.scale < 14:
+            out.pop()
         if axis.start <= at <= axis.end:
             out.append((kind, at))
     return out
 
 
-def _kind(mark: PodEvent, told: bool) -> str:
-    """What a mark shows: a pod that was not asked to end, but is gone, was killed."""
+def _kind(mark: PodEvent, told: bool, lane: Lane) -> str:
+    """What a mark shows: a pod that is gone, unasked or with a lease in its hands, was killed."""
     if mark.kind == "deleted":
-        return "failed" if told else "killed"
+        last = lane.spans[-1].outcome if lane.spans else ""
+        return "failed" if told and last not in ("running", "expire") else "killed"
     if mark.kind == "failed" and any(word in mark.reason for word in ("137", "OOMKilled")):
         return "killed"
     return mark.kind
