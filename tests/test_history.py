@@ -224,6 +224,17 @@ def test_time_left_is_what_is_left_over_the_rate() -> None:
     assert 0 < uncertainty < seconds / 2
 
 
+def test_time_left_is_less_certain_when_the_pace_has_changed() -> None:
+    story = Story(300)
+    for i in range(100):  # two items a second, and only one in the last four seconds
+        at = i * 0.5 if i < 92 else 46 + (i - 92)
+        story.lease(at, f"{i + 1}-1@a").complete(at + 0.4, f"{i + 1}-1@a")
+    changed, even = story.history().eta(T0 + 54), steady(100, 0.5, left=200).eta(T0 + 50)
+    assert changed
+    assert even
+    assert changed[1] / changed[0] > 2 * even[1] / even[0]
+
+
 def test_time_left_is_not_guessed_from_nothing() -> None:
     assert History().eta(T0) is None
     assert Story(5).lease(1, "1-1@a").history().eta(T0 + 2) is None

@@ -186,8 +186,8 @@ class History:
         """How long until the queue is drained, if all goes on as lately.
 
         The uncertainty is one standard deviation: of the rate, measured on a limited number
-        of items; of the items that are left, each of its own length; and of the last item
-        of each worker, that all wait for.
+        of items and lately perhaps another; of the items that are left, each of its own
+        length; and of the last item of each worker, that all wait for.
 
         Args:
             now: The moment to look from, in seconds since the epoch.

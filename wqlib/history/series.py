@@ -113,4 +113,7 @@ class Pace:
         counted = max(1.0, rate * min(window, now - started_at))
         seconds = left / rate
         noise = seconds * max(spread, 0.1) * (1 / counted + 1 / left) ** 0.5
-        return seconds, (noise**2 + (mean / 2) ** 2) ** 0.5
+        # The pace may have changed, as when a pod is lost: half of the time tells how much.
+        lately = self.rate(now, window / 2, started_at)
+        drift = abs(left / lately - seconds) / 2 if lately > 0 else seconds
+        return seconds, (noise**2 + drift**2 + (mean / 2) ** 2) ** 0.5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from wqlib.history import words
+from wqlib.history.spans import Lane, Span
 from wqlib.plots.lanes import BAND, LEFT, LaneBox, Measure, Role, Text, clip
 from wqlib.plots.timeaxis import TimeAxis
 
@@ -62,6 +63,12 @@ def bar_labels(boxes: list[LaneBox], axis: TimeAxis, measure: Measure) -> list[T
                 continue
             if text := clip(words.label(span), room, measure, least=7):
                 top, bottom = box.slot(span.slot)
-                role: Role = "bar" if span.outcome in ("complete", "running") else "lost"
+                role = _role(span, box.lane)
                 out.append(Text(x0 + 4, (top + bottom) / 2, text, role))
     return out
+
+
+def _role(span: Span, lane: Lane) -> Role:
+    if span.outcome == "running":
+        return "name" if lane.state and not lane.alive else "bar"  # its bar is hollow then
+    return "bar" if span.outcome == "complete" else "lost"
