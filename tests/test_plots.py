@@ -21,11 +21,11 @@ from stories import T0, Story, lost_and_found
 
 from wqlib import plots
 from wqlib.history import History
+from wqlib.history.timeaxis import NOW_SHARE, ticks, time_axis
 from wqlib.plots import Picture, RunPicture, charts, depthlayout, layout
 from wqlib.plots.bars import Ended
 from wqlib.plots.canvas import Shapes, TextLayer, encode_png
 from wqlib.plots.theme import DARK, LIGHT, MEANING, THEMES, Theme, contrast
-from wqlib.plots.timeaxis import NOW_SHARE, ticks, time_axis
 
 DRAW = [plots.timeline, plots.queue_depth, plots.throughput, plots.lease_histogram]
 

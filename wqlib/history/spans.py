@@ -14,6 +14,7 @@ from wqlib.events import PodEvent, PodKind
 Outcome = Literal["running", "complete", "release", "fail", "expire", "dead"]
 
 ALIVE = ("pending", "running", "terminating")
+ENDS = ("succeeded", "failed", "killed")
 MAX_SLOTS = 8
 RECENT_ITEMS = 512
 
@@ -154,6 +155,27 @@ class Lane:
     def busy_until(self, now: float) -> float:
         """Seconds with at least one lease, counted up to `now`."""
         return self.busy_seconds + (max(0.0, now - self.busy_since) if self.held else 0.0)
+
+
+def fates(lane: Lane) -> list[tuple[str, float]]:
+    """What became of a lane's pod, and when: a kind of `ALIVE` or `ENDS`, seconds since the epoch.
+
+    A pod that is gone, unasked or with a lease in its hands, was killed.
+    """
+    out: list[tuple[str, float]] = []
+    told = False
+    for mark in lane.marks:
+        kind: str = mark.kind
+        if kind == "deleted":
+            last = lane.spans[-1].outcome if lane.spans else ""
+            kind = "failed" if told and last not in ("running", "expire") else "killed"
+        elif kind == "failed" and any(word in mark.reason for word in ("137", "OOMKilled")):
+            kind = "killed"
+        told = told or kind == "terminating"
+        out.append((kind, mark.at))
+        if kind in ENDS:
+            break  # that it is deleted later is nothing new
+    return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wqlib.history.spans import Lane, Span
-from wqlib.plots.timeaxis import TimeAxis
+from wqlib.history.timeaxis import TimeAxis
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]

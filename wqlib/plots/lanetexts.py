@@ -6,8 +6,8 @@ import math
 
 from wqlib.history import words
 from wqlib.history.spans import Lane, Span
+from wqlib.history.timeaxis import TimeAxis
 from wqlib.plots.lanes import BAND, LEFT, LaneBox, Measure, Role, Text, clip
-from wqlib.plots.timeaxis import TimeAxis
 
 DONE_COLUMN = 46.0  # right edges of the numbers, from where the time axis ends
 LEASE_COLUMN = 108.0

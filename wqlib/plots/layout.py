@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from wqlib.events import PodEvent
 from wqlib.history import History
-from wqlib.history.spans import MAX_SLOTS, Lane, Span
+from wqlib.history.spans import ENDS, MAX_SLOTS, Lane, Span, fates
+from wqlib.history.timeaxis import TimeAxis
 from wqlib.plots import lanetexts
 from wqlib.plots.bars import BAR_KINDS, CODE, Ended, Floats, joined
 from wqlib.plots.lanes import (
@@ -31,9 +31,19 @@ from wqlib.plots.lanes import (
     about_width,
     lane_boxes,
 )
-from wqlib.plots.timeaxis import TimeAxis
 
-__all__ = ["BAND", "BAR_KINDS", "LEFT", "PITCH", "RIGHT", "TEXT_SIZE", "Floats", "Role", "Text"]
+__all__ = [
+    "BAND",
+    "BAR_KINDS",
+    "ENDS",
+    "LEFT",
+    "PITCH",
+    "RIGHT",
+    "TEXT_SIZE",
+    "Floats",
+    "Role",
+    "Text",
+]
 
 MOST_CURVES = 200
 
@@ -69,7 +79,6 @@ class TimelineLayout:
     hidden: int = 0
 
 
-ENDS = ("succeeded", "failed", "killed")
 MARK_KINDS = ("pending", "running", "terminating", *ENDS)
 
 
@@ -220,15 +229,8 @@ def _renewals(box: LaneBox, axis: TimeAxis) -> list[tuple[bool, float, float, fl
 
 def _marks(box: LaneBox, axis: TimeAxis) -> list[tuple[str, float]]:
     out: list[tuple[str, float]] = []
-    over = told = False
-    for mark in box.lane.marks:
-        kind = _kind(mark, told, box.lane)
-        told = told or kind == "terminating"
-        if kind in ENDS:
-            if over:
-                continue  # a pod that ended is deleted later: nothing new
-            over = True
-        at = mark.at - axis.zero_at
+    for kind, when in fates(box.lane):
+        at = when - axis.zero_at
         # It started at once, or was killed at once: there is no room to say what came before.
         follows = {"running": "pending", "killed": "terminating"}.get(kind)
         if out and out[-1][0] == follows and (at - out[-1][1]) * axis.scale < 14:
@@ -236,16 +238,6 @@ def _marks(box: LaneBox, axis: TimeAxis) -> list[tuple[str, float]]:
         if axis.start <= at <= axis.end:
             out.append((kind, at))
     return out
-
-
-def _kind(mark: PodEvent, told: bool, lane: Lane) -> str:
-    """What a mark shows: a pod that is gone, unasked or with a lease in its hands, was killed."""
-    if mark.kind == "deleted":
-        last = lane.spans[-1].outcome if lane.spans else ""
-        return "failed" if told and last not in ("running", "expire") else "killed"
-    if mark.kind == "failed" and any(word in mark.reason for word in ("137", "OOMKilled")):
-        return "killed"
-    return mark.kind
 
 
 def _curves(history: History, boxes: list[LaneBox], axis: TimeAxis) -> Floats:

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.path import Path
 
 from wqlib.history import History, words
+from wqlib.history.timeaxis import TimeAxis, ticks
 from wqlib.plots import depthlayout, layout
 from wqlib.plots.bars import Ended
 from wqlib.plots.canvas import (
@@ -26,7 +27,6 @@ from wqlib.plots.canvas import (
 )
 from wqlib.plots.layout import LEFT, RIGHT, Floats, Text
 from wqlib.plots.theme import MEANING, Fill, Theme
-from wqlib.plots.timeaxis import TimeAxis, ticks
 
 LEGEND = 46.0
 _DOTS = (0, (1.2, 1))

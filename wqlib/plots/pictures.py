@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from wqlib.history import History
+from wqlib.history.timeaxis import TimeAxis, time_axis
 from wqlib.plots import layout
 from wqlib.plots.canvas import Picture
 from wqlib.plots.layout import LEFT, PITCH, RIGHT
 from wqlib.plots.panels import LEGEND, RULER, Depth, Lanes, Legend, Ruler, Throughput
 from wqlib.plots.theme import THEMES, ThemeName
-from wqlib.plots.timeaxis import TimeAxis, time_axis
 
 WIDTH = 900.0
 TOP = 6.0
