@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from stories import T0, Story, lost_and_found
@@ -14,7 +15,8 @@ from test_history import state_of
 
 from wqlib import replay
 from wqlib.dashboard import Replay
-from wqlib.history import BadHistoryFile, History
+from wqlib.events import Event, EventKind, PodEvent, PodKind
+from wqlib.history import BadHistoryFile, History, Reading
 from wqlib.replay import RECORDINGS, Tape
 
 SHIPPED = ("clean", "killed", "scaled")
@@ -194,3 +196,21 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
         Replay("clean", speed=0)
     with pytest.raises(ValueError, match="fps"):
         Replay("clean", fps=0)
+
+
+# The format
+
+
+def test_the_document_names_every_field_and_its_example_can_be_read(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "recording.md").read_text(encoding="utf-8")
+    for cls in (Event, PodEvent, Reading):
+        for field in dataclasses.fields(cls):
+            if field.name != "kind":
+                assert f"`{field.name}`" in text, (cls.__name__, field.name)
+    for kind in (*get_args(EventKind), *get_args(PodKind)):
+        assert f"`{kind}`" in text, kind
+    example = text.partition("```json\n")[2].partition("```")[0]
+    (tmp_path / "example.jsonl").write_text(example, encoding="utf-8")
+    history = History.load(tmp_path / "example.jsonl")
+    assert history.lanes["job-wq-2-x7k2p"].spans[0].item == "apple"
+    assert history.counts.pending == 7

@@ -285,19 +285,18 @@ def _follow(
     waiter = threading.Thread(target=wait, daemon=True)
     waiter.start()
     events: list[Event] = []
-    feed = Feed(queue, cluster, JOB)
-    while True:
-        job_ended = not waiter.is_alive()
-        after = events[-1].stream_id if events else "0"
-        fresh = queue.events(after, wait_seconds=0 if job_ended else 0.2)
-        events += fresh
-        if job_ended and not fresh:
-            break
-        killer.see(fresh)
-        say.count(killer.done, len(killer.held), items)
+    with contextlib.closing(Feed(queue, cluster, JOB)) as feed:
+        while True:
+            job_ended = not waiter.is_alive()
+            after = events[-1].stream_id if events else "0"
+            fresh = queue.events(after, wait_seconds=0 if job_ended else 0.2)
+            events += fresh
+            if job_ended and not fresh:
+                break
+            killer.see(fresh)
+            say.count(killer.done, len(killer.held), items)
+            _draw(feed, say)
         _draw(feed, say)
-    _draw(feed, say)
-    feed.close()
     say.end()
     if problem:
         raise ClusterError(str(problem[0]))

@@ -126,13 +126,13 @@ def _lane(lane: Lane, axis: TimeAxis, width: int, again: set[str], colours: bool
     life = over[0] - axis.zero_at if over and not lane.alive else axis.now
     start = _column(lane.first_at - axis.zero_at, axis)
     row.put(start, "_" * max(0, _column(life, axis) - start), "dim")
+    marks = {_column(at - axis.zero_at, axis): _MARKS[kind] for kind, at in fates(lane)}
     for span in lane.spans:
         end = axis.now if span.end is None else span.end - axis.zero_at
         if end >= axis.start:
-            _bar(row, span, end, axis, again)
-    for kind, at in fates(lane):
-        if at - axis.zero_at >= axis.start:
-            row.put(_column(at - axis.zero_at, axis), _MARKS[kind], "mark")
+            _bar(row, span, end, axis, again, marks)
+    for column, letter in marks.items():
+        row.put(column, letter, "mark")
     (name,) = words.short_names([lane.worker], lane.job)
     left = ""
     deadlines = [span.deadline for span in lane.held.values() if span.deadline]
@@ -143,14 +143,17 @@ def _lane(lane: Lane, axis: TimeAxis, width: int, again: set[str], colours: bool
     return f"{_cut(name, NAME_COLUMNS - 1):{NAME_COLUMNS}}{row.text(colours)}{numbers}"
 
 
-def _bar(row: _Row, span: Span, end: float, axis: TimeAxis, again: set[str]) -> None:
+def _bar(
+    row: _Row, span: Span, end: float, axis: TimeAxis, again: set[str], marks: dict[int, str]
+) -> None:
     first = _column(max(span.start - axis.zero_at, axis.start), axis)
     length = max(1, _column(end, axis) - first)
     letters = _FILL[span.outcome] * length
     if span.start - axis.zero_at >= axis.start:
         letters = ("*" if span.lease_id in again else "[") + letters[1:]
     name = words.label(span)
-    if name and len(name) <= length - 2:
+    clear = marks.keys().isdisjoint(range(first, first + 1 + len(name)))
+    if name and clear and len(name) <= length - 2:
         letters = letters[0] + name + letters[1 + len(name) :]
     row.put(first, letters, span.outcome)
     if span.end is None and axis.live:
