@@ -25,7 +25,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import tempfile
@@ -34,6 +33,8 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
+
+import psutil
 
 from wqlib.events import Event, PodEvent
 from wqlib.history import History
@@ -123,23 +124,20 @@ def fold(events: int, pods: int) -> dict[str, Any]:
     """Fold a long run, and see how fast that goes and how much more memory it takes."""
     run, history = MadeUpRun(pods, events), History()
     history.add(run.beginning())
-    before = _peak_megabytes()
+    process = psutil.Process()
+    before = most = process.memory_info().rss
     stream, seconds, folded = run.events(events), 0.0, 0
     while folded < events and (batch := list(islice(stream, 10_000))):
         began = time.process_time()
         folded += history.add(batch)
         seconds += time.process_time() - began
+        most = max(most, process.memory_info().rss)
     return {
         "events": folded,
         "pods": pods,
         "events_per_second": round(folded / seconds),
-        "megabytes": round(_peak_megabytes() - before, 1),
+        "megabytes": round((most - before) / 1e6, 1),
     }
-
-
-def _peak_megabytes() -> float:
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6
 
 
 def fold_apart(events: int, pods: int) -> dict[str, Any]:

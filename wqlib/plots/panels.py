@@ -23,9 +23,9 @@ from wqlib.plots.canvas import (
     lines,
     polygons,
     rectangles,
-    text_width,
 )
 from wqlib.plots.layout import LEFT, RIGHT, Floats, Text
+from wqlib.plots.lettering import text_width
 from wqlib.plots.theme import MEANING, Fill, Theme
 
 LEGEND = 46.0
