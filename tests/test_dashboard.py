@@ -607,6 +607,7 @@ print(sorted(t.name for t in threading.enumerate() if t.name.startswith("wqlib-"
 print(dashboard.history.counts.done, dashboard.error, dashboard.frames > 3)
 print(dashboard.png()[:4] == bytes([137, 80, 78, 71]))
 """,
+    "from wqlib import Replay\nReplay('killed', speed=5)",
     "Dashboard(queue).show()",  # still live when the kernel is shut down
 ]
 
@@ -634,7 +635,9 @@ def test_in_a_kernel_it_leaves_a_widget_and_no_thread_and_no_noise(
         assert set(output.data) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
     assert outputs[4:7] == [[], [], []]  # nothing is printed into later cells
     assert outputs[7][0].text == "[]\n30 None True\nTrue\n"
-    (shown,) = outputs[8]
+    (replay,), (shown,) = outputs[8:10]
+    assert replay.data["text/plain"] == "<Replay of killed>"
+    assert set(replay.data) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
     assert shown.output_type == "display_data"
 
 

@@ -121,11 +121,11 @@ def _left(seconds: float, uncertainty: float) -> str:
 
 
 def time_left(history: History, now: float) -> list[str]:
-    """The estimate of the time left in two short lines, or none: "about 12 s left", "± 3 s"."""
+    """The estimate of the time left in two short lines, or none: "12 s left", "± 3 s"."""
     left = history.eta(now)
     if left is None or left == (0.0, 0.0):
         return []
-    return [f"about {duration(left[0])} left", f"± {duration(left[1])}"]
+    return [f"{duration(left[0])} left", f"± {duration(left[1])}"]
 
 
 def duration(seconds: float) -> str:
@@ -205,3 +205,8 @@ def _many(number: int, noun: str) -> str:
 
 def _items(number: int) -> str:
     return "item" if number == 1 else "items"
+
+
+def count(number: int) -> str:
+    """A number of items, short enough to stand beside a picture: "41", "950,000", "1.25 M"."""
+    return f"{number:,}" if number < 1_000_000 else f"{number / 1e6:,.2f} M"

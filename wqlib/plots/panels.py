@@ -137,7 +137,13 @@ class Depth:
             shapes.show(_closed(plan.bands[band]) if band in plan.bands else None)
         texts = [
             Text(LEFT - 14, self.top + 8, "items", "name", "right"),
-            Text(LEFT - 14, self.top + 22, f"{history.counts.total:,} in all", "dim", "right"),
+            Text(
+                LEFT - 14,
+                self.top + 22,
+                f"{words.count(history.counts.total)} in all",
+                "dim",
+                "right",
+            ),
         ]
         left = words.time_left(history, axis.zero_at + axis.now) if axis.live else []
         for line, said in enumerate(left):
@@ -145,7 +151,7 @@ class Depth:
         x = axis.x1 + 8
         for band, (level, y) in plan.labels.items():
             self._swatches[band].show(rectangles(np.array([[x, x + 9, y - 4.5, y + 4.5]])))
-            texts.append(Text(x + 15, y, f"{level:,} {_BAND_WORDS[band]}", "name"))
+            texts.append(Text(x + 15, y, f"{words.count(level)} {_BAND_WORDS[band]}", "name"))
         for band in depthlayout.BANDS:
             if band not in plan.labels:
                 self._swatches[band].show(None)
