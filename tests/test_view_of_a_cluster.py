@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -113,3 +115,19 @@ def test_the_job_is_scaled_and_items_are_added(view: Dashboard) -> None:
     controls._stop.click()
     eventually(lambda: "Stopped" in view._stage.header.value)
     assert "65 items done" in view._stage.header.value
+
+
+def test_the_terminal_shows_the_same_pods_until_all_is_done(view: Dashboard) -> None:
+    command = ["watch", "demo", "--namespace", "wq-test-view", "--job", demo.JOB]
+    process = subprocess.run(
+        [sys.executable, "-m", "wqlib.cli", *command, "--until-drained"],
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "0 pods running. 60 of 60 items done" in process.stdout
+    for pod, lane in view.history.lanes.items():
+        (line,) = [x for x in process.stdout.splitlines() if x.startswith(pod.rpartition("-")[2])]
+        assert "[" in line
+        assert line.split()[-1] == str(lane.done)
