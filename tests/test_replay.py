@@ -151,6 +151,15 @@ def test_it_plays_at_the_speed_that_is_chosen_and_stops_at_the_end(
     assert "48 of 48 items done" in widget._stage.header.value
 
 
+def test_the_time_that_it_stood_still_is_not_played(show: Callable[..., Replay]) -> None:
+    widget = show("clean", fps=20, speed=10)
+    widget.start()
+    time.sleep(2)  # times ten, that would be more than the whole run
+    widget._toggle.click()
+    eventually(lambda: widget._toggle.description == "Pause")
+    assert widget.seconds < 8
+
+
 def test_it_can_be_paused_and_moved_while_it_plays(show: Callable[..., Replay]) -> None:
     widget = show("scaled", fps=20)
     widget.start()

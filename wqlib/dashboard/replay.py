@@ -155,12 +155,12 @@ class Replay:
     # The owner thread
 
     def _run(self) -> None:
-        last = time.monotonic()
+        last, moved = time.monotonic(), False  # did time go on before this turn?
         while self._take(self._frame_seconds if self._playing else None):
             now = time.monotonic()
-            if self._playing:
+            if self._playing and moved:
                 self._at = min(self._tape.seconds, self._at + (now - last) * self._speed)
-            last = now
+            last, moved = now, self._playing
             try:
                 self._show(words=not self._playing or now - self._words_at >= WORDS_SECONDS)
             except Exception as error:

@@ -182,8 +182,10 @@ class Throughput:
         self._texts.texts = [
             Text(LEFT - 14, self.top + 8, "items a second", "name", "right"),
             Text(LEFT - 14, self.top + 22, f"at most {plan.highest:,.3g}", "dim", "right"),
-            Text(axis.x1 + 8, max(y, self.top + 8), f"mean {plan.mean:,.3g}", "name"),
         ]
+        if plan.mean:
+            mean = Text(axis.x1 + 8, max(y, self.top + 8), f"mean {plan.mean:,.3g}", "name")
+            self._texts.texts.append(mean)
 
 
 class Ruler:
