@@ -183,18 +183,11 @@ class History:
         return self._pace.rate(now, window_seconds, self.started_at)
 
     def eta(self, now: float) -> tuple[float, float] | None:
-        """How long until the queue is drained, if all goes on as lately.
-
-        The uncertainty is one standard deviation: of the rate, measured on a limited number
-        of items and lately perhaps another; of the items that are left, each of its own
-        length; and of the last item of each worker, that all wait for.
-
-        Args:
-            now: The moment to look from, in seconds since the epoch.
+        """How long until the queue is drained, if all goes on as lately, seen from `now`.
 
         Returns:
-            Seconds left and their uncertainty in seconds, (0, 0) when drained, or None when
-            nothing tells (fewer than two items timed, or none completed lately).
+            Seconds left and their uncertainty (one standard deviation), (0, 0) when drained,
+            or None when nothing tells: fewer than two items timed, or none completed lately.
         """
         left = self.counts.pending + self.counts.leased
         if left == 0:
@@ -238,26 +231,20 @@ class History:
         self.drained_at = None
 
     def _begin(self, lane: Lane, event: Event) -> Span:
-        taken = lane.taken
-        slot = min((~taken & (taken + 1)).bit_length(), MAX_SLOTS) - 1
+        at, taken = event.at, lane.taken
+        if lane.held:
+            slot = min((~taken & (taken + 1)).bit_length(), MAX_SLOTS) - 1
+            lane.slots = max(lane.slots, slot + 1)
+        else:
+            slot, lane.busy_since = 0, at
         span = Span(
-            event.worker,
-            event.lease_id,
-            event.item_id,
-            event.attempt,
-            event.item,
-            event.at,
-            event.deadline,
-            slot=slot,
-        )
-        if not lane.held:
-            lane.busy_since = event.at
-        if event.at > lane.last_at:
-            lane.last_at = event.at
+            event.worker, event.lease_id, event.item_id, event.attempt, event.item, at,
+            event.deadline, slot=slot,
+        )  # fmt: skip
+        if at > lane.last_at:
+            lane.last_at = at
         lane.held[event.lease_id] = span
         lane.taken = taken | 1 << slot
-        if slot >= lane.slots:
-            lane.slots = slot + 1
         lane.spans.append(span)
         if self._lost and (lost := self._lost.pop(event.item_id, None)) is not None:
             self.handovers.append(Handover(lost, span))

@@ -101,7 +101,12 @@ class Pace:
         return self._base
 
     def eta(self, now: float, left: int, started_at: float) -> tuple[float, float] | None:
-        """Seconds until `left` items are done, and one standard deviation of that."""
+        """Seconds until `left` items are done, and one standard deviation of that.
+
+        The uncertainty is that of the rate, measured on a limited number of items and lately
+        perhaps another; of the items that are left, each of its own length; and of the last
+        item of each worker, that all wait for.
+        """
         if self._timed < 2:
             return None
         mean = self._sum / self._timed
