@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -445,6 +446,30 @@ def test_a_saved_run_is_read_back_as_it_was(tmp_path: Path) -> None:
     history = story.history()
     history.save(tmp_path / "run.jsonl")
     assert state_of(History.load(tmp_path / "run.jsonl")) == state_of(history)
+
+
+def test_a_run_can_be_saved_while_it_goes_on(tmp_path: Path) -> None:
+    history, number = History(), 60_000
+
+    def go_on() -> None:
+        for i in range(0, number, 50):
+            history.add([Event("put", T0 + j, count=j) for j in range(i, i + 50)])
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    path, saved = tmp_path / "run.jsonl", 0
+    while True:
+        last = not thread.is_alive()
+        history.save(path)
+        head, *lines = path.read_text(encoding="utf-8").splitlines()
+        counts = [json.loads(line).get("count", 0) for line in lines]
+        assert counts == list(range(len(counts)))  # none missing, none twice
+        assert json.loads(head)["events"] == len(counts) >= saved
+        saved = len(counts)
+        if last:
+            break
+    thread.join()
+    assert saved == number
 
 
 def test_a_run_is_saved_as_json_lines_with_the_version_in_the_first(tmp_path: Path) -> None:

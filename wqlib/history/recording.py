@@ -22,6 +22,7 @@ import contextlib
 import json
 import marshal
 import os
+import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -95,26 +96,38 @@ class EventLog:
         self.forgotten = 0
         self.recent: list[Recorded] = []
         self._packed: deque[bytes] = deque()
+        self._moving = threading.Lock()  # a run may be saved while it goes on
 
     def clear(self) -> None:
-        self.forgotten = 0
-        self.recent.clear()
-        self._packed.clear()
+        with self._moving:
+            self.forgotten = 0
+            self.recent.clear()
+            self._packed.clear()
 
     def pack(self) -> None:
         """Make the recent events small, if there are many."""
         if len(self.recent) < _CHUNK:
             return
         chunk = self.recent[:_CHUNK]
-        del self.recent[:_CHUNK]
         values, numbers = _VALUES, _NUMBER
         rows = [(numbers[kind := type(event)], values[kind](event)) for event in chunk]
         # Speed matters more than size here (version 2 of marshal looks for no repetitions).
         # It never leaves this process.
-        self._packed.append(zlib.compress(marshal.dumps(rows, 2), 1))
-        if len(self._packed) > _MAX_CHUNKS:
-            self._packed.popleft()
-            self.forgotten += _CHUNK
+        packed = zlib.compress(marshal.dumps(rows, 2), 1)
+        with self._moving:
+            del self.recent[:_CHUNK]
+            self._packed.append(packed)
+            if len(self._packed) > _MAX_CHUNKS:
+                self._packed.popleft()
+                self.forgotten += _CHUNK
+
+    def copy(self) -> EventLog:
+        """The events so far, which then stay as they are."""
+        other = EventLog()
+        with self._moving:
+            other.forgotten = self.forgotten
+            other.recent, other._packed = list(self.recent), self._packed.copy()
+        return other
 
     def __len__(self) -> int:
         return len(self._packed) * _CHUNK + len(self.recent)
@@ -135,6 +148,7 @@ def save(log: EventLog, path: str | os.PathLike[str]) -> None:
     """
     target = Path(path)
     scratch = target.with_name(f".{target.name}.part")
+    log = log.copy()
     head: dict[str, Any] = {"format": FORMAT, "version": VERSION, "events": len(log)}
     if log.forgotten:
         head["forgotten"] = log.forgotten

@@ -36,7 +36,7 @@ def summary(history: History, now: float, job: str = "") -> str:
 def table(history: History, now: float) -> list[PodRow]:
     """A row for each lane; see `History.table`."""
     drained = history.drained_at is not None
-    return [_row(lane, now, drained) for lane in history.lanes.values()]
+    return [_row(lane, now, drained) for lane in list(history.lanes.values())]
 
 
 def _row(lane: Lane, now: float, drained: bool) -> PodRow:
@@ -58,7 +58,7 @@ def _row(lane: Lane, now: float, drained: bool) -> PodRow:
 
 
 def _who(history: History, job: str) -> str:
-    lanes = [lane for lane in history.lanes.values() if not job or lane.job in (job, "")]
+    lanes = [lane for lane in list(history.lanes.values()) if not job or lane.job in (job, "")]
     jobs = {lane.job for lane in lanes if lane.job} or ({job} if job else set())
     name = f"Job {jobs.pop()}: " if len(jobs) == 1 else ""
     if any(lane.state for lane in lanes):
