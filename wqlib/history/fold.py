@@ -254,9 +254,8 @@ class History:
             self._thin()
         return span
 
-    def _end(self, event: Event, outcome: Outcome) -> tuple[Lane, Span | None]:
+    def _end(self, lane: Lane, event: Event, outcome: Outcome) -> Span | None:
         at = event.at
-        lane = self.lanes.get(event.worker) or self._lane(event.worker, at)
         if at > lane.last_at:
             lane.last_at = at
         span = lane.held.pop(event.lease_id, None)
@@ -264,7 +263,7 @@ class History:
             if self._leased_unseen:
                 self._leased_unseen -= 1
                 self.counts.leased -= 1
-            return lane, None
+            return None
         span.end = at
         span.outcome = outcome
         span.reason = event.reason
@@ -274,7 +273,7 @@ class History:
             lane.busy_seconds += at - lane.busy_since
         elif span.slot < MAX_SLOTS - 1:
             lane.taken &= ~(1 << span.slot)
-        return lane, span
+        return span
 
     def _renew(self, event: Event) -> None:
         lane = self._lane(event.worker, event.at)
@@ -290,13 +289,15 @@ class History:
         span.renewals = (*span.renewals[-MAX_RENEWALS + 1 :], event.at)
 
     def _complete(self, event: Event) -> None:
-        lane, span = self._end(event, "complete")
         at, counts = event.at, self.counts
+        lane = self.lanes.get(event.worker) or self._lane(event.worker, at)
+        span = self._end(lane, event, "complete")
         counts.done += 1
         lane.done += 1
         if span is not None:
             # A worker that holds several leases works on them in turn.
-            seconds = at - max(span.start, lane.free_since)
+            start, free = span.start, lane.free_since
+            seconds = at - (start if start > free else free)
             lane.item_seconds.append(seconds)
             lane.items_timed += 1
             lane.seconds_sum += seconds
@@ -306,7 +307,8 @@ class History:
 
     def _give_back(self, event: Event) -> None:
         outcome: Any = event.kind
-        lane, span = self._end(event, outcome)
+        lane = self._lane(event.worker, event.at)
+        span = self._end(lane, event, outcome)
         lane.lost += 1
         counts = self.counts
         if event.kind == "expire":
@@ -324,7 +326,7 @@ class History:
         self.counts.dead += 1
         span = self._lost.pop(event.item_id, None)
         if span is None:
-            span = self._end(event, "dead")[1]
+            span = self._end(self._lane(event.worker, event.at), event, "dead")
         if span is not None:
             span.outcome = "dead"
             span.reason = event.reason

@@ -27,6 +27,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ _CLASSES: tuple[type[Recorded], ...] = (Event, PodEvent, Reading)
 _VALUES: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     cls: attrgetter(*(f.name for f in fields(cls))) for cls in _CLASSES
 }
-_NUMBER = {cls: number for number, cls in enumerate(_CLASSES)}
+_BY_LENGTH = {len(fields(cls)): cls for cls in _CLASSES}  # no two have as many fields
 
 
 class EventLog:
@@ -109,8 +110,12 @@ class EventLog:
         if len(self.recent) < _CHUNK:
             return
         chunk = self.recent[:_CHUNK]
-        values, numbers = _VALUES, _NUMBER
-        rows = [(numbers[kind := type(event)], values[kind](event)) for event in chunk]
+        rows: Any
+        if all(type(event) is Event for event in chunk):
+            # One flat tuple: thousands of small ones would keep the garbage collector busy.
+            rows = tuple(chain.from_iterable(map(_VALUES[Event], chunk)))
+        else:
+            rows = [_VALUES[type(event)](event) for event in chunk]
         # Speed matters more than size here (version 2 of marshal looks for no repetitions).
         # It never leaves this process.
         packed = zlib.compress(marshal.dumps(rows, 2), 1)
@@ -134,8 +139,11 @@ class EventLog:
 
     def __iter__(self) -> Iterator[Recorded]:
         for packed in list(self._packed):
-            for number, values in marshal.loads(zlib.decompress(packed)):
-                yield _CLASSES[number](*values)
+            rows = marshal.loads(zlib.decompress(packed))
+            if isinstance(rows, tuple):
+                rows = zip(*[iter(rows)] * len(fields(Event)), strict=True)
+            for values in rows:
+                yield _BY_LENGTH[len(values)](*values)
         yield from list(self.recent)
 
 
