@@ -13,7 +13,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint unit conformance chaos explore notebooks run-notebooks test-cluster bench bench-cluster lock clean
+.PHONY: help lab demo test lint unit conformance chaos explore notebooks run-notebooks test-cluster bench bench-cluster bench-view lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ bench: $(READY) ## the queue's speed beside its peers, which it installs (ARGS="
 
 bench-cluster: $(READY) ## the local cluster's start, pods, Jobs, requests, memory (ARGS="--quick", "--json")
 	$(BIN)/python benchmarks/localcluster.py $(ARGS)
+
+bench-view: $(READY) ## what the live view costs: a frame, an event, a core (ARGS="--quick", "--json")
+	@$(BIN)/python benchmarks/dashboard.py $(ARGS)
 
 lock: ## work out the versions in the lock files anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \

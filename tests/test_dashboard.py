@@ -20,7 +20,8 @@ from conftest import MakeQueue
 from nbclient import NotebookClient
 
 from wqlib.dashboard import Dashboard, markup
-from wqlib.dashboard.controls import Controls, Request
+from wqlib.dashboard.actions import Request, items_of
+from wqlib.dashboard.controls import Controls
 from wqlib.errors import ClusterError, WaitTimeout
 from wqlib.events import PodEvent
 from wqlib.feed import Feed
@@ -256,7 +257,7 @@ def test_the_repr_is_constant(make_queue: MakeQueue, view: Callable[..., Dashboa
 def test_the_image_has_no_tooltip_since_jupyterlab_would_not_show_it(
     make_queue: MakeQueue,
 ) -> None:
-    assert Dashboard(make_queue())._image.tooltip is None
+    assert Dashboard(make_queue())._stage.image.tooltip is None
 
 
 def test_it_draws_while_the_run_goes_on_and_rests_when_nothing_changes(
@@ -289,7 +290,7 @@ def test_the_header_says_in_words_what_the_picture_shows(
     work_all(queue)
     dashboard.wait_until_drained(10)
     dashboard.stop()
-    header = dashboard._header.value
+    header = dashboard._stage.header.value
     assert 'role="status" aria-live="polite"' in header
     assert "2 of 2 items done, 0 leased, 0 waiting, 0 dead. The queue is drained." in header
     assert "Stopped" in header
@@ -304,7 +305,9 @@ def test_everything_that_comes_from_outside_is_escaped(
     dashboard = view(queue, FakeCluster(), f"job{evil}")
     dashboard.start()
     queue.lease()
-    eventually(lambda: "alert" in dashboard._table.value and "alert" in dashboard._header.value)
+    eventually(
+        lambda: "alert" in dashboard._stage.table.value and "alert" in dashboard._stage.header.value
+    )
 
     class Tags(HTMLParser):
         seen: set[str] = set()  # noqa: RUF012
@@ -313,7 +316,7 @@ def test_everything_that_comes_from_outside_is_escaped(
             self.seen.add(tag)
 
     parser = Tags()
-    parser.feed(dashboard._table.value + dashboard._header.value + markup.note(evil))
+    parser.feed(dashboard._stage.table.value + dashboard._stage.header.value + markup.note(evil))
     assert "img" not in parser.seen
     assert "td" in parser.seen
 
@@ -335,7 +338,7 @@ def test_a_second_view_of_the_same_queue_stops_the_first(
     first.start()
     second.start()
     assert our_threads() == ["wqlib-dashboard"]
-    assert "Stopped" in first._header.value
+    assert "Stopped" in first._stage.header.value
     second.start()  # again: it goes on as it is
     assert our_threads() == ["wqlib-dashboard"]
 
@@ -389,10 +392,10 @@ def test_a_fault_in_the_thread_is_shown_and_kept(
         raise RuntimeError("no <ink>")
 
     with monkeypatch.context() as patched:
-        patched.setattr(dashboard._run_picture, "frame", broken)
+        patched.setattr(dashboard._stage.picture, "frame", broken)
         dashboard.start()
         queue.lease()
-        eventually(lambda: "no &lt;ink&gt;" in dashboard._header.value)
+        eventually(lambda: "no &lt;ink&gt;" in dashboard._stage.header.value)
     assert isinstance(dashboard.error, RuntimeError)
     eventually(lambda: dashboard.frames)  # and it goes on once it can
     dashboard.stop()
@@ -411,13 +414,13 @@ def test_losing_redis_is_said_and_the_view_goes_on_afterwards(
         queue.lease()
         eventually(lambda: dashboard.history.counts.leased == 1)
         server.stop()
-        eventually(lambda: "Connection to Redis lost" in dashboard._header.value, 30)
-        assert "s ago, retrying." in dashboard._header.value
+        eventually(lambda: "Connection to Redis lost" in dashboard._stage.header.value, 30)
+        assert "s ago, retrying." in dashboard._stage.header.value
         drawn = dashboard.frames
         time.sleep(0.5)
         assert dashboard.frames == drawn  # what is not known is not drawn
         server.start()
-        eventually(lambda: "lost" not in dashboard._header.value, 20)
+        eventually(lambda: "lost" not in dashboard._stage.header.value, 20)
         eventually(lambda: dashboard.frames > drawn)
         work_all(queue)
         eventually(lambda: dashboard.history.counts.done == 1)
@@ -436,8 +439,8 @@ def test_stopping_while_redis_is_away_leaves_the_last_state(
         dashboard.start()
         eventually(lambda: dashboard.history.counts.pending == 1)
     dashboard.stop()
-    assert "Connection to Redis lost" in dashboard._header.value
-    assert "0 of 1 item done" in dashboard._header.value
+    assert "Connection to Redis lost" in dashboard._stage.header.value
+    assert "0 of 1 item done" in dashboard._stage.header.value
 
 
 # What one can do with it
@@ -465,7 +468,7 @@ def test_a_click_kills_the_chosen_pod(
     dashboard._controls._end.click()
     eventually(lambda: len(cluster.asked) == 2)
     assert cluster.asked == [("kill", "j-b", 0), ("kill", "j-b", 30)]
-    eventually(lambda: "Asked pod j-b to end." in dashboard._note.value)
+    eventually(lambda: "Asked pod j-b to end." in dashboard._stage.note.value)
 
 
 def test_a_click_scales_the_job(make_queue: MakeQueue, view: Callable[..., Dashboard]) -> None:
@@ -475,6 +478,38 @@ def test_a_click_scales_the_job(make_queue: MakeQueue, view: Callable[..., Dashb
     dashboard._controls._scale.click()
     eventually(lambda: cluster.asked)
     assert cluster.asked == [("scale", JOB, 5)]
+
+
+def test_a_click_adds_items_to_the_queue(
+    make_queue: MakeQueue, view: Callable[..., Dashboard]
+) -> None:
+    queue = make_queue()
+    dashboard = view(queue, fps=20)
+    dashboard.start()
+    dashboard._controls._items.value = "apple, banana"
+    dashboard._controls._add.click()
+    eventually(lambda: dashboard.history.counts.pending == 2)
+    assert queue.peek() == [b"apple", b"banana"]
+    eventually(lambda: "Added 2 items." in dashboard._stage.note.value)
+    dashboard._controls._items.value = " , "
+    dashboard._controls._add.click()
+    eventually(lambda: "Say which items to add" in dashboard._stage.note.value)
+
+
+def test_items_are_a_number_or_names() -> None:
+    assert items_of("3") == ["added 1", "added 2", "added 3"]
+    assert items_of(" 2 ", before=3) == ["added 4", "added 5"]
+    assert items_of("apple, 7up ,, date") == ["apple", "7up", "date"]
+    assert items_of("") == []
+    assert len(items_of("999999")) == 10_000
+
+
+def test_every_control_can_be_reached_by_keyboard(make_queue: MakeQueue) -> None:
+    controls = Dashboard(make_queue(), FakeCluster())._controls
+    parts = [part for row in controls.rows.children for part in row.children]
+    names = "Pod,Kill,Ask to end,Freeze,Thaw,Parallelism,Scale,Items,Add,Stop live view".split(",")
+    assert [part.description for part in parts] == names  # Tab goes in this order
+    assert all(part.tabbable is not False and not part.disabled for part in parts)
 
 
 def test_drawing_goes_on_while_the_cluster_is_slow(
@@ -498,7 +533,7 @@ def test_a_request_that_fails_is_said(
     dashboard, cluster = with_pods(make_queue, view, "j-a")
     cluster.fails = ClusterError("There is no pod <j-a>.")
     dashboard._controls._kill.click()
-    eventually(lambda: "There is no pod &lt;j-a&gt;." in dashboard._note.value)
+    eventually(lambda: "There is no pod &lt;j-a&gt;." in dashboard._stage.note.value)
     assert dashboard.error is None
 
 
@@ -524,14 +559,15 @@ def test_the_chosen_pod_stays_chosen_while_others_come_and_go() -> None:
 
 def test_without_a_cluster_there_is_nothing_to_kill(make_queue: MakeQueue) -> None:
     dashboard = Dashboard(make_queue())
-    assert [button.description for button in dashboard._controls.row.children] == ["Stop live view"]
+    (row,) = dashboard._controls.rows.children
+    assert [part.description for part in row.children] == ["Items", "Add", "Stop live view"]
 
 
 def test_a_view_that_nobody_keeps_is_collected(make_queue: MakeQueue) -> None:
     dashboard = Dashboard(make_queue())
     dashboard.start()
     dashboard.stop()
-    for widget in [*dashboard._box.children, dashboard._box]:
+    for widget in [*dashboard._stage.box.children, dashboard._stage.box]:
         widget.close()
     del dashboard
     gc.collect()
@@ -571,6 +607,7 @@ print(sorted(t.name for t in threading.enumerate() if t.name.startswith("wqlib-"
 print(dashboard.history.counts.done, dashboard.error, dashboard.frames > 3)
 print(dashboard.png()[:4] == bytes([137, 80, 78, 71]))
 """,
+    "from wqlib import Replay\nReplay('killed', speed=5)",
     "Dashboard(queue).show()",  # still live when the kernel is shut down
 ]
 
@@ -598,7 +635,9 @@ def test_in_a_kernel_it_leaves_a_widget_and_no_thread_and_no_noise(
         assert set(output.data) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
     assert outputs[4:7] == [[], [], []]  # nothing is printed into later cells
     assert outputs[7][0].text == "[]\n30 None True\nTrue\n"
-    (shown,) = outputs[8]
+    (replay,), (shown,) = outputs[8:10]
+    assert replay.data["text/plain"] == "<Replay of killed>"
+    assert set(replay.data) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
     assert shown.output_type == "display_data"
 
 

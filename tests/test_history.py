@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,17 @@ def test_time_left_is_what_is_left_over_the_rate() -> None:
     assert 0 < uncertainty < seconds / 2
 
 
+def test_time_left_is_less_certain_when_the_pace_has_changed() -> None:
+    story = Story(300)
+    for i in range(100):  # two items a second, and only one in the last four seconds
+        at = i * 0.5 if i < 92 else 46 + (i - 92)
+        story.lease(at, f"{i + 1}-1@a").complete(at + 0.4, f"{i + 1}-1@a")
+    changed, even = story.history().eta(T0 + 54), steady(100, 0.5, left=200).eta(T0 + 50)
+    assert changed
+    assert even
+    assert changed[1] / changed[0] > 2 * even[1] / even[0]
+
+
 def test_time_left_is_not_guessed_from_nothing() -> None:
     assert History().eta(T0) is None
     assert Story(5).lease(1, "1-1@a").history().eta(T0 + 2) is None
@@ -434,6 +446,30 @@ def test_a_saved_run_is_read_back_as_it_was(tmp_path: Path) -> None:
     history = story.history()
     history.save(tmp_path / "run.jsonl")
     assert state_of(History.load(tmp_path / "run.jsonl")) == state_of(history)
+
+
+def test_a_run_can_be_saved_while_it_goes_on(tmp_path: Path) -> None:
+    history, number = History(), 60_000
+
+    def go_on() -> None:
+        for i in range(0, number, 50):
+            history.add([Event("put", T0 + j, count=j) for j in range(i, i + 50)])
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    path, saved = tmp_path / "run.jsonl", 0
+    while True:
+        last = not thread.is_alive()
+        history.save(path)
+        head, *lines = path.read_text(encoding="utf-8").splitlines()
+        counts = [json.loads(line).get("count", 0) for line in lines]
+        assert counts == list(range(len(counts)))  # none missing, none twice
+        assert json.loads(head)["events"] == len(counts) >= saved
+        saved = len(counts)
+        if last:
+            break
+    thread.join()
+    assert saved == number
 
 
 def test_a_run_is_saved_as_json_lines_with_the_version_in_the_first(tmp_path: Path) -> None:

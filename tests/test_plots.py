@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import random
+import re
 import struct
 import subprocess
 import sys
@@ -19,10 +21,13 @@ from stories import T0, Story, lost_and_found
 
 from wqlib import plots
 from wqlib.history import History
-from wqlib.plots import Picture, RunPicture, depthlayout, layout
+from wqlib.history.timeaxis import NOW_SHARE, ticks, time_axis
+from wqlib.plots import Picture, RunPicture, ThemeName, charts, depthlayout, layout
+from wqlib.plots.bars import Ended
 from wqlib.plots.canvas import Shapes, TextLayer, encode_png
 from wqlib.plots.theme import DARK, LIGHT, MEANING, THEMES, Theme, contrast
-from wqlib.plots.timeaxis import NOW_SHARE, ticks, time_axis
+
+DRAW = [plots.timeline, plots.queue_depth, plots.throughput, plots.lease_histogram]
 
 
 def shapes(picture: Picture, name: str) -> Shapes:
@@ -152,6 +157,34 @@ def test_marks_say_what_became_of_a_pod() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("last", "mark"),
+    [
+        ([("failed", "exit code 137")], "killed"),
+        ([("failed", "OOMKilled")], "killed"),
+        ([("deleted", "")], "killed"),  # at once: nobody asked it to end
+        ([("failed", "exit code 1")], "failed"),
+        ([("terminating", ""), ("failed", "exit code 143")], "failed"),
+        ([("terminating", ""), ("deleted", "")], "failed"),
+        ([("succeeded", ""), ("deleted", "")], "succeeded"),
+    ],
+)
+def test_how_a_pod_ended_has_a_mark_of_its_own(last: list[tuple[str, str]], mark: str) -> None:
+    story = Story(0).pod(0, "running", "p-1", "p")
+    for number, (kind, reason) in enumerate(last):
+        story.pod(5 + number, kind, "p-1", "p", reason)
+    marks = plan(story.history()).marks
+    assert [kind for kind in layout.ENDS if len(marks[kind])] == [mark]
+
+
+def test_a_pod_that_is_gone_with_a_lease_in_its_hands_was_killed() -> None:
+    story = Story(1).pod(0, "running", "p-1", "p").lease(1, "1-1@p-1")
+    story.pod(5, "terminating", "p-1", "p").pod(5.1, "deleted", "p-1", "p").expire(11, "1-1@p-1")
+    marks = plan(story.history()).marks
+    assert [kind for kind in layout.ENDS if len(marks[kind])] == ["killed"]
+    assert not len(marks["terminating"])  # at once: there is no room to say that it was told
+
+
 def test_a_pods_life_line_ends_when_it_does() -> None:
     out = plan(lost_and_found().history())
     assert [tuple(row[:2]) for row in out.rails] == [
@@ -184,6 +217,13 @@ def test_renewals_are_ticks_in_the_bar() -> None:
     box = plan(running(), T0 + 8).boxes[1]
     assert at == 6
     assert box.top < top < bottom < box.middle
+
+
+def test_renewals_of_a_lost_lease_are_ticks_that_its_hatch_does_not_hide() -> None:
+    story = Story(1).lease(0, "1-1@a").renew(3, "1-1@a").fail(6, "1-1@a")
+    out = plan(story.history())
+    assert [row[0] for row in out.late_renewals] == [3]
+    assert not len(out.renewals)
 
 
 def test_a_lease_whose_pod_is_gone_is_hollow_and_then_expired() -> None:
@@ -259,12 +299,51 @@ def test_bars_too_narrow_to_see_become_one_without_hiding_idle_time() -> None:
     assert idle == [(pytest.approx(100, abs=0.5), pytest.approx(200, abs=0.5))]
 
 
+def test_what_is_kept_from_frame_to_frame_draws_the_same_as_drawing_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wqlib.history.fold.MAX_SPANS", 150)
+    story, chance, held = Story(9_000), random.Random(5), dict.fromkeys("abc", "")
+    for i in range(1, 600):
+        worker = chance.choice("abc")
+        if lease := held[worker]:
+            end = chance.choice(["complete", "complete", "complete", "expire", "fail"])
+            getattr(story, end)(i * 0.4, lease)
+            if end == "fail" and chance.random() < 0.5:
+                story.dead(i * 0.4, lease)
+        held[worker] = f"{i}-1@{worker}"
+        story.lease(i * 0.4, held[worker])
+    history, ended, at = History(), Ended(), 0
+    while at < len(story.events):
+        step = chance.randint(1, 40)
+        history.add(story.events[at : at + step])
+        at += step
+        axis = time_axis(history, None, 100, 800, window_seconds=60)
+        size = {"top": 0.0, "height": 120.0}
+        kept = layout.timeline(history, axis, ended=ended, **size).bars
+        fresh = layout.timeline(history, axis, **size).bars
+        assert all(np.array_equal(kept[kind], fresh[kind]) for kind in layout.BAR_KINDS)
+    assert history.thinned_before
+
+
 def test_items_are_named_where_the_name_fits() -> None:
     story = Story(2).lease(0, "1-1@a", "apple").complete(9, "1-1@a")
     story.lease(9, "2-1@a", "banana").complete(9.05, "2-1@a")
     picture = plots.timeline(story.history())
     assert "apple" in words(picture)
     assert "banana" not in words(picture)
+
+
+def test_a_lost_item_is_named_on_a_ground_of_its_own_and_clear_of_marks() -> None:
+    story = Story(1).pod(0, "running", "j-a", "j").lease(1, "1-1@j-a", "strawberries", 10)
+    named = [text for text in plan(story.history(), T0 + 11).texts if text.text == "strawberries"]
+    assert [text.role for text in named] == ["bar"]
+    story.expire(11, "1-1@j-a").pod(12, "deleted", "j-a", "j")
+    named = [text for text in plan(story.history()).texts if text.text == "strawberries"]
+    assert [text.role for text in named] == ["lost"]
+    story = Story(1).pod(0, "running", "j-a", "j").lease(1, "1-1@j-a", "strawberries", 10)
+    story.pod(1.4, "failed", "j-a", "j", "exit code 137").expire(11, "1-1@j-a")
+    assert "strawberries" not in {text.text for text in plan(story.history()).texts}
 
 
 # The queue over time, the throughput, the ruler
@@ -323,11 +402,99 @@ def test_the_ruler_marks_round_moments(seconds: float, expected: list[str]) -> N
     assert [word for _, word in ticks(time_axis(history, None, 100, 800))] == expected
 
 
+def test_the_live_picture_tells_the_throughput_and_the_time_left_with_its_uncertainty() -> None:
+    story = Story(80)
+    for i in range(1, 21):
+        story.lease(i, f"{i}-1@a").complete(i + 0.9, f"{i}-1@a")
+    story.lease(21, "21-1@a")
+    picture = RunPicture(2, scale=1)
+    picture.frame(story.history(), T0 + 21.5)
+    said = words(picture.picture)
+    assert "items a second" in said
+    assert any(re.fullmatch(r"(1 min.*|\d\d s) left", text) for text in said)
+    assert any(re.fullmatch(r"± \d+ s", text) for text in said)
+    assert shapes(picture.picture, "throughput").get_visible()
+
+
+# How long leases lasted, what more pods brought
+
+
+def test_the_histogram_counts_each_lease_where_its_time_lies_and_how_it_ended() -> None:
+    story = Story(9)
+    for i, (seconds, end) in enumerate(
+        [(1, "complete"), (1.2, "complete"), (3, "complete"), (3.1, "expire"), (3.1, "fail")], 1
+    ):
+        story.lease(i * 10, f"{i}-1@a")
+        getattr(story, end)(i * 10 + seconds, f"{i}-1@a")
+    story.lease(99, "9-1@a")  # it still runs: nobody knows how long it will last
+    history = story.history()
+    times = charts.lease_times(history)
+    assert {kind: counts.sum() for kind, counts in times.counts.items()} == {
+        "complete": 3,
+        "fail": 1,
+        "expire": 1,
+    }
+    first = np.searchsorted(times.edges, 1.1, "right") - 1
+    assert times.counts["complete"][first] == 2
+    assert (times.mean, times.p95) == (pytest.approx(5.2 / 3), pytest.approx(3))
+    picture = plots.lease_histogram(history)
+    ((start, end, low, high),) = rectangles(picture, "expire")
+    assert start < 3.1 < end
+    assert (low, high) == (2, 3)  # it stands on a completed one and a failed one
+    assert shapes(picture, "expire").get_hatch() == "////"
+    assert {"3 completed", "1 failed", "1 expired", "mean 1.73 s", "p95 3.00 s"} <= set(
+        words(picture)
+    )
+
+
+def test_the_histogram_says_how_many_leases_it_no_longer_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wqlib.history.fold.MAX_SPANS", 50)
+    history = steady_run(400)
+    times = charts.lease_times(history)
+    assert times.missing > 0
+    assert times.missing + sum(counts.sum() for counts in times.counts.values()) == 400
+    assert f"{times.missing:,} older not shown" in words(plots.lease_histogram(history))
+
+
+def steady_run(items: int, pods: int = 1, seconds: float = 1.0) -> History:
+    story = Story(items)
+    for i in range(items):
+        lease, at = f"{i + 1}-1@pod-{i % pods}", i // pods * seconds
+        story.lease(at, lease).complete(at + seconds, lease)
+    story.events.sort(key=lambda event: event.at)
+    return story.history()
+
+
+def test_the_speedup_is_the_rate_of_each_run_over_that_of_one_pod() -> None:
+    runs = {4: steady_run(80, 4, 1.25), 1: steady_run(20), 2: steady_run(40, 2)}
+    assert charts.speedups(runs) == [
+        (1, pytest.approx(1)),
+        (2, pytest.approx(2)),
+        (4, pytest.approx(3.2)),
+    ]
+    picture = plots.speedup(runs)
+    corners = np.asarray(shapes(picture, "runs").get_path().vertices).reshape(-1, 5, 2)
+    middles = [tuple(corner[:4].mean(axis=0)) for corner in corners]
+    assert middles == [pytest.approx((1, 1)), pytest.approx((2, 2)), pytest.approx((4, 3.2))]
+    ideal = np.asarray(shapes(picture, "ideal").get_path().vertices)
+    assert np.allclose(ideal[:, 0], ideal[:, 1])
+    assert {"3.2×", "80% of the ideal", "with 4 pods"} <= set(words(picture))
+
+
+def test_a_run_without_speed_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="There is no run"):
+        plots.speedup({})
+    with pytest.raises(ValueError, match="completed nothing"):
+        plots.speedup({1: History()})
+
+
 # Pictures as files, and in a notebook
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("draw", [plots.timeline, plots.queue_depth, plots.throughput])
+@pytest.mark.parametrize("draw", DRAW)
 def test_every_picture_is_a_png_and_an_svg(tmp_path: Path, draw, theme) -> None:  # type: ignore[no-untyped-def]
     picture = draw(lost_and_found().history(), theme=theme)
     picture.save(tmp_path / "run.png")
@@ -338,7 +505,7 @@ def test_every_picture_is_a_png_and_an_svg(tmp_path: Path, draw, theme) -> None:
     assert "0 s" in texts or "0.0 s" in texts
 
 
-@pytest.mark.parametrize("draw", [plots.timeline, plots.queue_depth, plots.throughput])
+@pytest.mark.parametrize("draw", DRAW)
 def test_an_empty_history_can_be_drawn(draw) -> None:  # type: ignore[no-untyped-def]
     assert png_size(draw(History()).png())
 
@@ -417,6 +584,38 @@ def test_texts_and_shapes_have_the_contrast_that_wcag_asks_for(theme: Theme) -> 
         assert max(contrast(colour, theme.ground) for colour in seen) >= 3
         if fill.hatch:
             assert contrast(fill.edge, fill.face) >= 3
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_ticks_on_hatched_bars_can_be_seen(theme: Theme) -> None:
+    for kind in ("expire", "release", "fail"):
+        assert contrast(theme.text, theme.fills[kind].face) >= 3
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_pixels_of_an_expired_lease_are_hatched(theme: ThemeName) -> None:
+    story = Story(1).pod(0, "running", "j-a", "j").lease(1, "1-1@j-a", "", 10)
+    story.pod(2, "failed", "j-a", "j", "exit code 137").expire(11, "1-1@j-a")
+    history, picture = story.history(), RunPicture(1, theme=theme, scale=2)
+    picture.frame(history, T0 + 12)
+    axis = picture.axis(history, T0 + 12)
+    pixels = np.asarray(picture.picture.canvas.buffer_rgba())[:, :, :3]
+    x0, x1 = (round(2 * axis.px(at - T0)) for at in (T0 + 4, T0 + 10))
+    middle = round(2 * (6.0 + layout.BAND + layout.PITCH / 2))
+    bar = pixels[middle - 10 : middle + 10, x0:x1].reshape(-1, 3)
+    fill = THEMES[theme].fills["expire"]
+    shares = [
+        float((np.abs(bar.astype(int) - _rgb(colour)).max(axis=1) < 8).mean())
+        for colour in (fill.face, fill.edge)
+    ]
+    assert shares[0] > 0.3  # the ground
+    assert shares[1] > 0.05  # the lines of the hatch
+    beside = pixels[middle - 1 : middle + 1, x1 + 120 : x1 + 140].reshape(-1, 3)
+    assert not (np.abs(beside.astype(int) - _rgb(fill.face)).max(axis=1) < 8).any()
+
+
+def _rgb(colour: str) -> np.ndarray:
+    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
 
 
 def test_contrast_is_that_of_wcag() -> None:

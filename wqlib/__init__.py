@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .cluster import Cluster as Cluster
     from .cluster import connect as connect
     from .dashboard import Dashboard as Dashboard
+    from .dashboard import Replay as Replay
     from .errors import LeaseLost as LeaseLost
     from .errors import WaitTimeout as WaitTimeout
     from .errors import WqlibError as WqlibError
@@ -29,6 +30,7 @@ _HOME = {
     "History": "history",
     "Lease": "items",
     "LeaseLost": "errors",
+    "Replay": "dashboard",
     "WaitTimeout": "errors",
     "WorkQueue": "queue",
     "WqlibError": "errors",
@@ -40,6 +42,7 @@ __all__ = [
     "History",
     "Lease",
     "LeaseLost",
+    "Replay",
     "WaitTimeout",
     "WorkQueue",
     "WqlibError",

@@ -1,4 +1,4 @@
-"""The command `wqlib`: doctor, cluster, demo, worker, queue, metrics, replay, bundle.
+"""The command `wqlib`: doctor, cluster, demo, worker, queue, watch, metrics, replay, bundle.
 
 Each command loads what it needs only when it runs, so `wqlib worker` starts fast and needs
 no Kubernetes client. What goes wrong is one message on standard error and exit code 1.
@@ -25,6 +25,7 @@ _OWN_COMMAND_LINE = {
     "worker": "worker",
     "queue": "queuecli",
     "metrics": "metrics",
+    "watch": "watch",
 }
 
 
@@ -94,13 +95,21 @@ def _parser() -> argparse.ArgumentParser:
         "queue", help="look at a queue and mend it (wqlib queue --help)", add_help=False
     )
     commands.add_parser(
+        "watch", help="see each lease of each pod, live (wqlib watch --help)", add_help=False
+    )
+    commands.add_parser(
         "metrics", help="a queue's numbers for Prometheus (wqlib metrics --help)", add_help=False
     )
 
     replay = commands.add_parser("replay", help="tell a recorded run in the terminal")
-    replay.add_argument("file", type=Path, help="what History.save wrote")
+    replay.add_argument(
+        "file", help="what History.save wrote, or a shipped run: clean, killed or scaled"
+    )
     replay.add_argument(
         "--speed", type=float, default=0.0, help="times as fast as it was (0: at once)"
+    )
+    replay.add_argument(
+        "--lanes", action="store_true", help="draw it as `wqlib watch` does, not line by line"
     )
     replay.set_defaults(run=_replay)
 
@@ -164,9 +173,12 @@ def _cluster(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from . import replay
+    from . import replay, watch
 
-    replay.play(options.file, options.speed)
+    if options.lanes:
+        watch.play(options.file, options.speed)
+    else:
+        replay.play(options.file, options.speed)
     return EXIT_OK
 
 

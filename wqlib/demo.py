@@ -29,11 +29,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from . import textlanes
 from .bundle import bundle
 from .errors import ClusterError, NotFound, WqlibError
 from .events import Event
+from .feed import Feed
 from .queue import WorkQueue
-from .terminal import Progress, Signals, Stopped
+from .terminal import Progress, Signals, Stopped, can_colour, size
 
 if TYPE_CHECKING:
     from .cluster import Cluster
@@ -283,19 +285,39 @@ def _follow(
     waiter = threading.Thread(target=wait, daemon=True)
     waiter.start()
     events: list[Event] = []
-    while True:
-        job_ended = not waiter.is_alive()
-        after = events[-1].stream_id if events else "0"
-        fresh = queue.events(after, wait_seconds=0 if job_ended else 0.2)
-        events += fresh
-        if job_ended and not fresh:
-            break
-        killer.see(fresh)
-        say.count(killer.done, len(killer.held), items)
+    with contextlib.closing(Feed(queue, cluster, JOB)) as feed:
+        while True:
+            job_ended = not waiter.is_alive()
+            after = events[-1].stream_id if events else "0"
+            fresh = queue.events(after, wait_seconds=0 if job_ended else 0.2)
+            events += fresh
+            if job_ended and not fresh:
+                break
+            killer.see(fresh)
+            say.count(killer.done, len(killer.held), items)
+            _draw(feed, say)
+        _draw(feed, say)
     say.end()
     if problem:
         raise ClusterError(str(problem[0]))
     return events
+
+
+def _draw(feed: Feed, say: Progress) -> None:
+    """The leases of the pods, as `wqlib watch` draws them, where they can change in place."""
+    if say.live and not say.silent:
+        feed.poll()
+        columns, lines = size()
+        say.picture(
+            textlanes.draw(
+                feed.history,
+                feed.now,
+                columns=columns,
+                lines=lines - 1,
+                job=JOB,
+                colours=can_colour(),
+            )
+        )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -59,7 +59,7 @@ class Feed:
         self._cluster = cluster
         self._job = job
         self._after = "0"
-        self._offset = 0.0  # the server's clock less ours
+        self._offset: float | None = None  # the server's clock less ours
         self._clock_at = self._reading_at = float("-inf")
         self._reading: Reading | None = None
         self._now = 0.0
@@ -74,7 +74,7 @@ class Feed:
     def now(self) -> float:
         """The present by the server's clock; it stands still while the connection is lost."""
         if self._lost_at is None:
-            self._now = max(self._now, time.time() + self._offset)
+            self._now = max(self._now, time.time() + (self._offset or 0.0))
         return self._now
 
     @property
@@ -120,7 +120,10 @@ class Feed:
         if tick - self._clock_at >= CLOCK_SECONDS:
             asked = time.time()
             server = self._queue.server_time()
-            self._offset = server - (asked + time.time()) / 2
+            least, most = server - time.time(), server - asked
+            # What was known stays true unless this says otherwise: times shall not run backwards.
+            known = (least + most) / 2 if self._offset is None else self._offset
+            self._offset = min(max(known, least), most)
             self._clock_at = tick
         if self._reading is None and tick - self._reading_at >= READING_SECONDS:
             stats = self._queue.stats()
@@ -179,7 +182,7 @@ class Feed:
                 news = self._pods.get_nowait()
                 if isinstance(news, PodEvent):
                     self._pods_lost = ""
-                    self.history.add([replace(news, at=news.at + self._offset)])
+                    self.history.add([replace(news, at=news.at + (self._offset or 0.0))])
                 else:
                     self._pods_lost = f"{news}" or type(news).__name__
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 
@@ -15,40 +17,74 @@ class Stopped(BaseException):
     """A signal asks to end. Not an Exception, so nothing takes it for an error."""
 
 
+def size() -> tuple[int, int]:
+    """How many columns and lines the terminal has."""
+    found = shutil.get_terminal_size((100, 30))
+    return found.columns, found.lines
+
+
+def can_colour() -> bool:
+    """May the output have colours? See https://no-color.org/."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not plain
+
+
+class Block:
+    """Lines at the end of a terminal that change in place."""
+
+    def __init__(self) -> None:
+        self._height = 0
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Draw these lines where the last ones are."""
+        text = "".join(f"{line}\033[K\n" for line in lines)
+        print(f"{self._up()}{text}\033[J", end="", flush=True)
+        self._height = len(lines)
+
+    def clear(self) -> None:
+        """Take the lines away."""
+        if self._height:
+            print(f"{self._up()}\033[J", end="", flush=True)
+            self._height = 0
+
+    def keep(self) -> None:
+        """Leave the lines as they are, and go on below them."""
+        self._height = 0
+
+    def _up(self) -> str:
+        return f"\r\033[{self._height}A" if self._height else ""
+
+
 class Progress:
-    """Tells in the terminal how it goes: one line that changes, or plain lines in a file."""
+    """Tells in the terminal how it goes: a picture that changes, or plain lines in a file."""
 
     def __init__(self, *, silent: bool) -> None:
         self.silent = silent
         self.live = sys.stdout.isatty()
         self.began = time.monotonic()
         self._told = -1.0
-        self._open = False
+        self._block = Block()
 
     def line(self, text: str) -> None:
         """A line that stays."""
-        self.end()
+        self._block.clear()
         if not self.silent:
             print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
 
+    def picture(self, lines: Sequence[str]) -> None:
+        """Lines that change in place, on a terminal only."""
+        if self.live and not self.silent:
+            self._block.show(lines)
+
     def count(self, done: int, leased: int, items: int) -> None:
-        """How far it is: on a terminal in place, else a line for each tenth."""
-        text = f"{done:4} of {items} done, {leased} leased"
-        if self.silent:
-            return
-        if self.live:
-            seconds = time.monotonic() - self.began
-            print(f"\r{seconds:6.1f} s  {text}\033[K", end="", flush=True)
-            self._open = True
-        elif done * 10 // items > self._told:
+        """How far it is, a line for each tenth, where there is no picture."""
+        if not self.silent and not self.live and done * 10 // items > self._told:
             self._told = done * 10 // items
-            self.line(text)
+            self.line(f"{done:4} of {items} done, {leased} leased")
 
     def end(self) -> None:
-        """End the line that changes."""
-        if self._open:
-            print(flush=True)
-            self._open = False
+        """Leave the picture as it is."""
+        self._block.keep()
 
 
 class Signals:

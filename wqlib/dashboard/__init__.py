@@ -3,15 +3,19 @@
 One thread owns the view. It reads the events, folds them into a history, draws a frame and
 sets it as the value of an `ipywidgets.Image`; this goes on while later cells run, prints
 nothing, and blocks no cell. A button changes no picture: it asks for something to be done
-to the cluster, and the picture follows from what then happens.
+to the cluster, and the picture follows from what then happens. `Replay` shows a recorded run
+in the same picture.
 
 Example:
     >>> from wqlib.queue import WorkQueue  # doctest: +SKIP
     >>> Dashboard(WorkQueue("job2"))  # doctest: +SKIP
+    >>> Replay("killed")
+    <Replay of killed>
 """
 
 from __future__ import annotations
 
+from wqlib.dashboard.replay import Replay
 from wqlib.dashboard.view import Dashboard
 
-__all__ = ["Dashboard"]
+__all__ = ["Dashboard", "Replay"]

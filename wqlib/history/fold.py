@@ -30,6 +30,7 @@ MAX_SPANS = 24_000
 MAX_HANDOVERS = 2_000
 MAX_MARKS = 64
 MAX_RENEWALS = 64
+FINEST = 1_024  # parts of a run that a picture of all of it can show
 
 
 class History:
@@ -60,6 +61,7 @@ class History:
     def __init__(self) -> None:
         self.log = recording.EventLog()
         self.version = 0
+        self._cleared_by: Event | None = None
         self._steps: dict[str, Callable[[Any], None]] = {
             "put": self._put,
             "lease": self._lease,
@@ -92,7 +94,7 @@ class History:
     @property
     def depth(self) -> list[Level]:
         """How full the queue was over time, oldest first, at most 2,048 moments."""
-        return [Level(*row) for row in self._levels.rows]
+        return list(self._levels.until_now(self.counts))
 
     @property
     def waiting_after_expiry(self) -> int:
@@ -119,22 +121,27 @@ class History:
         return number
 
     def _fold(self, batch: list[Recorded]) -> None:
-        steps, log = self._steps, self.log.recent.append
+        steps = self._steps
         for event in batch:
             if type(event) is Event:
                 step = steps.get(event.kind)
                 if step is not None:
+                    at, levels = event.at, self._levels
+                    if not levels.since <= at < levels.until:
+                        levels.turn(at, self.counts)
                     step(event)
-                    at, counts = event.at, self.counts
-                    counts.pending = event.pending
+                    self.counts.pending = event.pending
+                    self._levels.at = at
                     if at > self.last_at:
                         self.last_at = at
-                    self._levels.put(at, counts)
             elif type(event) is PodEvent:
                 self._pod(event)
             elif type(event) is Reading:
                 self._read(event)
-            log(event)
+        if self._cleared_by is not None:  # what came before is no part of this run
+            first = next(i for i, event in enumerate(batch) if event is self._cleared_by)
+            batch, self._cleared_by = batch[first:], None
+        self.log.recent += batch
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run to a file of JSON lines; `wqlib.history.recording` documents the format.
@@ -176,18 +183,11 @@ class History:
         return self._pace.rate(now, window_seconds, self.started_at)
 
     def eta(self, now: float) -> tuple[float, float] | None:
-        """How long until the queue is drained, if all goes on as lately.
-
-        The uncertainty is one standard deviation: of the rate, measured on a limited number
-        of items; of the items that are left, each of its own length; and of the last item
-        of each worker, that all wait for.
-
-        Args:
-            now: The moment to look from, in seconds since the epoch.
+        """How long until the queue is drained, if all goes on as lately, seen from `now`.
 
         Returns:
-            Seconds left and their uncertainty in seconds, (0, 0) when drained, or None when
-            nothing tells (fewer than two items timed, or none completed lately).
+            Seconds left and their uncertainty (one standard deviation), (0, 0) when drained,
+            or None when nothing tells: fewer than two items timed, or none completed lately.
         """
         left = self.counts.pending + self.counts.leased
         if left == 0:
@@ -197,27 +197,15 @@ class History:
         return self._pace.eta(now, left, self.started_at)
 
     def summary(self, now: float, job: str = "") -> str:
-        """Where the run stands, in a few sentences.
+        """Where the run stands in a few sentences, at a moment in seconds since the epoch.
 
-        Args:
-            now: The moment to look from, in seconds since the epoch.
-            job: Name of the Job to speak of; "" for all.
-
-        Returns:
-            For example "Job job-wq-2: 3 pods running. 41 of 60 items done, 3 leased, 16
-            waiting, 0 dead. 2 leases expired and were lent again. About 12 s left."
+        For example "Job job-wq-2: 3 pods running. 41 of 60 items done, 3 leased, 16 waiting,
+        0 dead. 2 leases expired and were lent again. About 12 s left."
         """
         return words.summary(self, now, job)
 
     def table(self, now: float) -> list[PodRow]:
-        """What each pod did.
-
-        Args:
-            now: The moment to look from, in seconds since the epoch.
-
-        Returns:
-            A row for each lane, in the order of their first appearance.
-        """
+        """What each pod did until `now`: a row for each lane, in the order of `lanes`."""
         return words.table(self, now)
 
     def _lane(self, worker: str, at: float) -> Lane:
@@ -235,7 +223,7 @@ class History:
         self.drained_at = None
 
     def _lease(self, event: Event) -> None:
-        lane = self._lane(event.worker, event.at)
+        lane = self.lanes.get(event.worker) or self._lane(event.worker, event.at)
         if event.lease_id in lane.held:
             return
         self._begin(lane, event)
@@ -243,27 +231,22 @@ class History:
         self.drained_at = None
 
     def _begin(self, lane: Lane, event: Event) -> Span:
-        taken = lane.taken
-        slot = min((~taken & (taken + 1)).bit_length(), MAX_SLOTS) - 1
+        at, taken = event.at, lane.taken
+        if lane.held:
+            slot = min((~taken & (taken + 1)).bit_length(), MAX_SLOTS) - 1
+            lane.slots = max(lane.slots, slot + 1)
+        else:
+            slot, lane.busy_since = 0, at
         span = Span(
-            event.worker,
-            event.lease_id,
-            event.item_id,
-            event.attempt,
-            event.item,
-            event.at,
-            event.deadline,
-            slot=slot,
-        )
-        if not lane.held:
-            lane.busy_since = event.at
+            event.worker, event.lease_id, event.item_id, event.attempt, event.item, at,
+            event.deadline, slot=slot,
+        )  # fmt: skip
+        if at > lane.last_at:
+            lane.last_at = at
         lane.held[event.lease_id] = span
         lane.taken = taken | 1 << slot
-        if slot >= lane.slots:
-            lane.slots = slot + 1
         lane.spans.append(span)
-        lost = self._lost.pop(event.item_id, None)
-        if lost is not None:
+        if self._lost and (lost := self._lost.pop(event.item_id, None)) is not None:
             self.handovers.append(Handover(lost, span))
             self.counts.relent += 1
         self._kept += 1
@@ -271,24 +254,26 @@ class History:
             self._thin()
         return span
 
-    def _end(self, event: Event, outcome: Outcome) -> tuple[Lane, Span | None]:
-        lane = self._lane(event.worker, event.at)
+    def _end(self, lane: Lane, event: Event, outcome: Outcome) -> Span | None:
+        at = event.at
+        if at > lane.last_at:
+            lane.last_at = at
         span = lane.held.pop(event.lease_id, None)
         if span is None:
             if self._leased_unseen:
                 self._leased_unseen -= 1
                 self.counts.leased -= 1
-            return lane, None
-        span.end = event.at
+            return None
+        span.end = at
         span.outcome = outcome
         span.reason = event.reason
         self.counts.leased -= 1
         if not lane.held:
             lane.taken = 0
-            lane.busy_seconds += event.at - lane.busy_since
+            lane.busy_seconds += at - lane.busy_since
         elif span.slot < MAX_SLOTS - 1:
             lane.taken &= ~(1 << span.slot)
-        return lane, span
+        return span
 
     def _renew(self, event: Event) -> None:
         lane = self._lane(event.worker, event.at)
@@ -304,22 +289,26 @@ class History:
         span.renewals = (*span.renewals[-MAX_RENEWALS + 1 :], event.at)
 
     def _complete(self, event: Event) -> None:
-        lane, span = self._end(event, "complete")
-        self.counts.done += 1
+        at, counts = event.at, self.counts
+        lane = self.lanes.get(event.worker) or self._lane(event.worker, at)
+        span = self._end(lane, event, "complete")
+        counts.done += 1
         lane.done += 1
         if span is not None:
             # A worker that holds several leases works on them in turn.
-            seconds = event.at - max(span.start, lane.free_since)
+            start, free = span.start, lane.free_since
+            seconds = at - (start if start > free else free)
             lane.item_seconds.append(seconds)
             lane.items_timed += 1
             lane.seconds_sum += seconds
             self._pace.timed(seconds)
-        lane.free_since = event.at
-        self._pace.completed(event.at, self.counts.done)
+        lane.free_since = at
+        self._pace.completed(at, counts.done)
 
     def _give_back(self, event: Event) -> None:
         outcome: Any = event.kind
-        lane, span = self._end(event, outcome)
+        lane = self._lane(event.worker, event.at)
+        span = self._end(lane, event, outcome)
         lane.lost += 1
         counts = self.counts
         if event.kind == "expire":
@@ -337,7 +326,7 @@ class History:
         self.counts.dead += 1
         span = self._lost.pop(event.item_id, None)
         if span is None:
-            span = self._end(event, "dead")[1]
+            span = self._end(self._lane(event.worker, event.at), event, "dead")
         if span is not None:
             span.outcome = "dead"
             span.reason = event.reason
@@ -349,12 +338,13 @@ class History:
     def _drained(self, event: Event) -> None:
         self.drained_at = event.at
 
-    def _clear(self, _: Event) -> None:
+    def _clear(self, event: Event) -> None:
         pods = [lane.marks for lane in self.lanes.values() if lane.alive]
         self._wipe()
         self.log.clear()
         for marks in pods:
             self._fold(list(marks))
+        self._cleared_by = event
 
     def _pod(self, event: PodEvent) -> None:
         known = event.pod in self.lanes
@@ -397,7 +387,8 @@ class History:
 
     def _thin(self) -> None:
         self._kept = 0
+        least = (self.last_at - (self.started_at or self.last_at)) / FINEST
         for lane in self.lanes.values():
-            lane.spans, before = thinned(lane.spans)
+            lane.spans, before = thinned(lane.spans, least)
             self.thinned_before = max(self.thinned_before, before)
             self._kept += len(lane.spans)

@@ -22,10 +22,12 @@ import contextlib
 import json
 import marshal
 import os
+import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -78,7 +80,7 @@ _CLASSES: tuple[type[Recorded], ...] = (Event, PodEvent, Reading)
 _VALUES: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     cls: attrgetter(*(f.name for f in fields(cls))) for cls in _CLASSES
 }
-_NUMBER = {cls: number for number, cls in enumerate(_CLASSES)}
+_BY_LENGTH = {len(fields(cls)): cls for cls in _CLASSES}  # no two have as many fields
 
 
 class EventLog:
@@ -95,33 +97,53 @@ class EventLog:
         self.forgotten = 0
         self.recent: list[Recorded] = []
         self._packed: deque[bytes] = deque()
+        self._moving = threading.Lock()  # a run may be saved while it goes on
 
     def clear(self) -> None:
-        self.forgotten = 0
-        self.recent.clear()
-        self._packed.clear()
+        with self._moving:
+            self.forgotten = 0
+            self.recent.clear()
+            self._packed.clear()
 
     def pack(self) -> None:
         """Make the recent events small, if there are many."""
         if len(self.recent) < _CHUNK:
             return
         chunk = self.recent[:_CHUNK]
-        del self.recent[:_CHUNK]
-        rows = [(_NUMBER[type(event)], *_VALUES[type(event)](event)) for event in chunk]
+        rows: Any
+        if all(type(event) is Event for event in chunk):
+            # One flat tuple: thousands of small ones would keep the garbage collector busy.
+            rows = tuple(chain.from_iterable(map(_VALUES[Event], chunk)))
+        else:
+            rows = [_VALUES[type(event)](event) for event in chunk]
         # Speed matters more than size here (version 2 of marshal looks for no repetitions).
         # It never leaves this process.
-        self._packed.append(zlib.compress(marshal.dumps(rows, 2), 1))
-        if len(self._packed) > _MAX_CHUNKS:
-            self._packed.popleft()
-            self.forgotten += _CHUNK
+        packed = zlib.compress(marshal.dumps(rows, 2), 1)
+        with self._moving:
+            del self.recent[:_CHUNK]
+            self._packed.append(packed)
+            if len(self._packed) > _MAX_CHUNKS:
+                self._packed.popleft()
+                self.forgotten += _CHUNK
+
+    def copy(self) -> EventLog:
+        """The events so far, which then stay as they are."""
+        other = EventLog()
+        with self._moving:
+            other.forgotten = self.forgotten
+            other.recent, other._packed = list(self.recent), self._packed.copy()
+        return other
 
     def __len__(self) -> int:
         return len(self._packed) * _CHUNK + len(self.recent)
 
     def __iter__(self) -> Iterator[Recorded]:
         for packed in list(self._packed):
-            for number, *values in marshal.loads(zlib.decompress(packed)):
-                yield _CLASSES[number](*values)
+            rows = marshal.loads(zlib.decompress(packed))
+            if isinstance(rows, tuple):
+                rows = zip(*[iter(rows)] * len(fields(Event)), strict=True)
+            for values in rows:
+                yield _BY_LENGTH[len(values)](*values)
         yield from list(self.recent)
 
 
@@ -134,6 +156,7 @@ def save(log: EventLog, path: str | os.PathLike[str]) -> None:
     """
     target = Path(path)
     scratch = target.with_name(f".{target.name}.part")
+    log = log.copy()
     head: dict[str, Any] = {"format": FORMAT, "version": VERSION, "events": len(log)}
     if log.forgotten:
         head["forgotten"] = log.forgotten

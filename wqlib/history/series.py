@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from wqlib.history.spans import Counts
+from wqlib.history.spans import Counts, Level
 
 MAX_LEVELS = 2_048
 FIRST_STEP_SECONDS = 0.05
@@ -17,18 +17,28 @@ class Levels:
     become twice as long.
 
     Attributes:
-        rows: The moments, oldest first, at most 2,048, as plain tuples with the fields of
-            `Level`.
+        rows: The moments, oldest first, at most 2,048.
+        since, until: The step of time that goes on: only what leaves it needs a `turn`.
+        at: When the counts last changed.
     """
 
     def __init__(self) -> None:
-        self.rows: list[tuple[float, int, int, int, int]] = []
+        self.rows: list[Level] = []
         self._step_seconds = FIRST_STEP_SECONDS
         self._step = -1
+        self.since = self.until = self.at = 0.0
+
+    def turn(self, at: float, counts: Counts) -> None:
+        """Keep how the last step ended, with these counts, and begin the step of this moment."""
+        if self.at:
+            self.put(self.at, counts)
+        step = int(at / self._step_seconds)
+        self.since, self.until = step * self._step_seconds, (step + 1) * self._step_seconds
 
     def put(self, at: float, counts: Counts) -> None:
         """Note the counts of a moment."""
-        row = (at, counts.pending, counts.leased, counts.done, counts.dead)
+        self.at = at
+        row = Level(at, counts.pending, counts.leased, counts.done, counts.dead)
         step = int(at / self._step_seconds)
         if step == self._step:
             self.rows[-1] = row
@@ -40,6 +50,12 @@ class Levels:
             self._step = int(at / self._step_seconds)
             last = {int(row[0] / self._step_seconds): row for row in self.rows}
             self.rows[1:] = list(last.values())[1:]  # the first moment is kept
+
+    def until_now(self, counts: Counts) -> list[Level]:
+        """All rows, the last of them with these counts."""
+        if self.at:
+            self.put(self.at, counts)
+        return self.rows
 
 
 class Pace:
@@ -85,7 +101,12 @@ class Pace:
         return self._base
 
     def eta(self, now: float, left: int, started_at: float) -> tuple[float, float] | None:
-        """Seconds until `left` items are done, and one standard deviation of that."""
+        """Seconds until `left` items are done, and one standard deviation of that.
+
+        The uncertainty is that of the rate, measured on a limited number of items and lately
+        perhaps another; of the items that are left, each of its own length; and of the last
+        item of each worker, that all wait for.
+        """
         if self._timed < 2:
             return None
         mean = self._sum / self._timed
@@ -97,4 +118,7 @@ class Pace:
         counted = max(1.0, rate * min(window, now - started_at))
         seconds = left / rate
         noise = seconds * max(spread, 0.1) * (1 / counted + 1 / left) ** 0.5
-        return seconds, (noise**2 + (mean / 2) ** 2) ** 0.5
+        # The pace may have changed, as when a pod is lost: half of the time tells how much.
+        lately = self.rate(now, window / 2, started_at)
+        drift = abs(left / lately - seconds) / 2 if lately > 0 else seconds
+        return seconds, (noise**2 + drift**2 + (mean / 2) ** 2) ** 0.5

@@ -14,6 +14,7 @@ from wqlib.events import PodEvent, PodKind
 Outcome = Literal["running", "complete", "release", "fail", "expire", "dead"]
 
 ALIVE = ("pending", "running", "terminating")
+ENDS = ("succeeded", "failed", "killed")
 MAX_SLOTS = 8
 RECENT_ITEMS = 512
 
@@ -156,6 +157,27 @@ class Lane:
         return self.busy_seconds + (max(0.0, now - self.busy_since) if self.held else 0.0)
 
 
+def fates(lane: Lane) -> list[tuple[str, float]]:
+    """What became of a lane's pod, and when: a kind of `ALIVE` or `ENDS`, seconds since the epoch.
+
+    A pod that is gone, unasked or with a lease in its hands, was killed.
+    """
+    out: list[tuple[str, float]] = []
+    told = False
+    for mark in lane.marks:
+        kind: str = mark.kind
+        if kind == "deleted":
+            last = lane.spans[-1].outcome if lane.spans else ""
+            kind = "failed" if told and last not in ("running", "expire") else "killed"
+        elif kind == "failed" and any(word in mark.reason for word in ("137", "OOMKilled")):
+            kind = "killed"
+        told = told or kind == "terminating"
+        out.append((kind, mark.at))
+        if kind in ENDS:
+            break  # that it is deleted later is nothing new
+    return out
+
+
 @dataclass(frozen=True, slots=True)
 class PodRow:
     """One line of the table of pods.
@@ -183,7 +205,7 @@ class PodRow:
     busy: float
 
 
-def thinned(spans: list[Span]) -> tuple[list[Span], float]:
+def thinned(spans: list[Span], least_seconds: float = 0.0) -> tuple[list[Span], float]:
     """Make the older three quarters of a lane's spans fewer, and leave the rest alone.
 
     Neighbours among the completed ones become one span, as long as no time without a lease
@@ -191,6 +213,8 @@ def thinned(spans: list[Span]) -> tuple[list[Span], float]:
 
     Args:
         spans: The spans of a lane, in the order in which they began.
+        least_seconds: Spans shorter than that are merged further than in pairs: in a picture
+            of the whole run nobody could tell them apart.
 
     Returns:
         Fewer spans, in the same order, running ones all kept; and the moment before which
@@ -199,29 +223,35 @@ def thinned(spans: list[Span]) -> tuple[list[Span], float]:
     cut = 3 * len(spans) // 4
     if not cut:
         return spans, 0.0
-    fewer = _merge_pairs(spans[:cut]) + spans[cut:]
+    fewer = _merged(spans[:cut], least_seconds) + spans[cut:]
     if len(fewer) > 3 * len(spans) // 4:
         drop = len(fewer) // 4
         fewer = [span for span in fewer[:drop] if span.end is None] + fewer[drop:]
     return fewer, spans[cut - 1].start
 
 
-def _merge_pairs(spans: list[Span]) -> list[Span]:
+def _merged(spans: list[Span], least_seconds: float) -> list[Span]:
     merged: list[Span] = []
-    single: dict[int, int] = {}  # by slot: where in `merged` a partner may lie
+    open_at: dict[int, int] = {}  # by slot: where in `merged` a span may grow
+    fresh: set[int] = set()  # of these: which are ours to change
     for span in spans:
-        at = single.pop(span.slot, None)
-        if at is not None:
-            first = merged[at]
-            if _may_merge(first, span):
-                end = span.end
-                merged[at] = Span(
-                    span.worker, "", 0, 0, "", first.start, 0.0, end, "complete",
-                    slot=span.slot, leases=first.leases + span.leases,
-                )  # fmt: skip
-                continue
-        single[span.slot] = len(merged)
-        merged.append(span)
+        slot = span.slot
+        at = open_at.get(slot)
+        if at is None or not _may_merge(merged[at], span):
+            open_at[slot] = len(merged)
+            merged.append(span)
+            continue
+        first = merged[at]
+        if at not in fresh:
+            first = merged[at] = Span(
+                span.worker, "", 0, 0, "", first.start, 0.0, first.end, "complete",
+                slot=slot, leases=first.leases,
+            )  # fmt: skip
+            fresh.add(at)
+        first.end = span.end
+        first.leases += span.leases
+        if span.end is None or span.end - first.start >= least_seconds:
+            del open_at[slot]
     return merged
 
 

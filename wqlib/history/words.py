@@ -36,7 +36,7 @@ def summary(history: History, now: float, job: str = "") -> str:
 def table(history: History, now: float) -> list[PodRow]:
     """A row for each lane; see `History.table`."""
     drained = history.drained_at is not None
-    return [_row(lane, now, drained) for lane in history.lanes.values()]
+    return [_row(lane, now, drained) for lane in list(history.lanes.values())]
 
 
 def _row(lane: Lane, now: float, drained: bool) -> PodRow:
@@ -58,7 +58,7 @@ def _row(lane: Lane, now: float, drained: bool) -> PodRow:
 
 
 def _who(history: History, job: str) -> str:
-    lanes = [lane for lane in history.lanes.values() if not job or lane.job in (job, "")]
+    lanes = [lane for lane in list(history.lanes.values()) if not job or lane.job in (job, "")]
     jobs = {lane.job for lane in lanes if lane.job} or ({job} if job else set())
     name = f"Job {jobs.pop()}: " if len(jobs) == 1 else ""
     if any(lane.state for lane in lanes):
@@ -118,6 +118,14 @@ def _left(seconds: float, uncertainty: float) -> str:
         if give_or_take
         else (f"{about} left.")
     )
+
+
+def time_left(history: History, now: float) -> list[str]:
+    """The estimate of the time left in two short lines, or none: "12 s left", "± 3 s"."""
+    left = history.eta(now)
+    if left is None or left == (0.0, 0.0):
+        return []
+    return [f"{duration(left[0])} left", f"± {duration(left[1])}"]
 
 
 def duration(seconds: float) -> str:
@@ -197,3 +205,8 @@ def _many(number: int, noun: str) -> str:
 
 def _items(number: int) -> str:
     return "item" if number == 1 else "items"
+
+
+def count(number: int) -> str:
+    """A number of items, short enough to stand beside a picture: "41", "950,000", "1.25 M"."""
+    return f"{number:,}" if number < 1_000_000 else f"{number / 1e6:,.2f} M"

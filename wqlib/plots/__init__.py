@@ -1,4 +1,5 @@
-"""Pictures of a run: its leases in lanes, how full the queue was, how fast it went.
+"""Pictures of a run: its leases in lanes, how full the queue was, how fast it went, how long
+leases lasted, and what more pods brought.
 
 Pure: a `History` in, a `Picture` out, which a notebook shows and `save` writes to a file
 (PNG, SVG). `RunPicture` is the same for a run that goes on: it keeps its shapes and only
@@ -13,6 +14,7 @@ Example:
 from __future__ import annotations
 
 from wqlib.plots.canvas import Picture
+from wqlib.plots.charts import lease_histogram, speedup
 from wqlib.plots.pictures import RunPicture, queue_depth, throughput, timeline
 from wqlib.plots.theme import THEMES, Theme, ThemeName
 
@@ -22,7 +24,9 @@ __all__ = [
     "RunPicture",
     "Theme",
     "ThemeName",
+    "lease_histogram",
     "queue_depth",
+    "speedup",
     "throughput",
     "timeline",
 ]

@@ -1,7 +1,7 @@
 """A figure without pyplot: fast text, fast PNG, and shapes drawn many at a time.
 
 Three things make a frame cheap. All shapes of one kind are one compound path, so a hatch is
-rendered once and not once a bar. A text is rasterised once and then copied. And the PNG is
+rendered once and not once a bar. A letter is rasterised once and then copied. And the PNG is
 written with the fastest settings, since it is looked at once.
 """
 
@@ -12,29 +12,27 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from functools import cache, lru_cache
 from pathlib import Path as FilePath
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
+from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
-from wqlib.plots.layout import TEXT_SIZE, Floats, Role, Text
+from wqlib.plots.bars import Floats
+from wqlib.plots.lanes import TEXT_SIZE, Role, Text
+from wqlib.plots.lettering import PAD, PIXELS_PER_INCH, bitmap, font_of, printable, weight_of
 from wqlib.plots.theme import Fill, Theme
 
-PIXELS_PER_INCH = 100  # of the layout; a figure may have more dots than that
-_FAMILIES = ("Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
-_LAST_RESORT = "DejaVu Sans"  # comes with matplotlib
-_WEIGHTS: dict[Role, str] = {"name": "normal", "job": "bold", "bar": "normal", "dim": "normal"}
+_SHIFT = {"left": 0.0, "center": 0.5, "right": 1.0}
 
 
 class Picture(Figure):
@@ -259,99 +257,40 @@ class TextLayer(Artist):
         if isinstance(renderer, RendererAgg):
             gc = renderer.new_gc()
             for text in self.texts:
-                look = self._look(text.role)
-                image, width, above, below = _bitmap(text.text, *look, figure.dpi)
-                left = round(text.x * scale - width * _SHIFT[text.align]) - _PAD
-                base = round(text.y * scale + above / 2)
-                renderer.draw_image(gc, left, bottom - base - below, image)
+                plate = self._theme.ground if text.role == "lost" else ""
+                image = bitmap(text.text, *self._look(text.role), figure.dpi, plate)
+                left = round(text.x * scale - image.width * _SHIFT[text.align]) - PAD
+                base = round(text.y * scale + image.above / 2)
+                renderer.draw_image(gc, left, bottom - base - image.below, image.pixels)
             gc.restore()
             return
         for text in self.texts:
             colour, weight, size = self._look(text.role)
-            font = _font(weight, size)
-            word = _printable(text.text)
+            font = font_of(weight, size)
+            word = printable(text.text)
             width, _, _ = renderer.get_text_width_height_descent(word, font, False)
             _, above, _ = renderer.get_text_width_height_descent("H", font, False)
             gc = renderer.new_gc()
             gc.set_foreground(colour)
             x = text.x * scale - width * _SHIFT[text.align]
             y = text.y * scale + above / 2
-            renderer.draw_text(gc, x, y if renderer.flipy() else bottom - y, word, font, 0, False)
+            if text.role == "lost":
+                _draw_plate(renderer, self._theme.ground, x, bottom - y, width, above)
+            y = y if renderer.flipy() else bottom - y
+            renderer.draw_text(gc, x, y, word, font, 0, False)
             gc.restore()
 
     def _look(self, role: Role) -> tuple[str, str, float]:
         theme = self._theme
         colour = {"dim": theme.dim, "bar": theme.on_bar}.get(role, theme.text)
-        return colour, _WEIGHTS[role], TEXT_SIZE
+        return colour, weight_of(role), TEXT_SIZE
 
 
-@lru_cache(maxsize=4096)
-def text_width(text: str, role: Role = "dim") -> float:
-    """How wide a text is, in pixels."""
-    font = _font(_WEIGHTS[role], TEXT_SIZE)
-    width, _, _ = _probe(PIXELS_PER_INCH).get_text_width_height_descent(
-        _printable(text), font, False
-    )
-    return float(width)
-
-
-_PAD = 2
-_SHIFT = {"left": 0.0, "center": 0.5, "right": 1.0}
-
-
-@cache
-def _family() -> list[str]:
-    # Asking for a font that is not there would write a warning into the notebook.
-    there = {font.name for font in font_manager.fontManager.ttflist}
-    first = next(name for name in _FAMILIES if name in there)
-    return list(dict.fromkeys([first, _LAST_RESORT]))
-
-
-@cache
-def _font(weight: str, size: float) -> FontProperties:
-    return FontProperties(family=_family(), weight=weight, size=size)
-
-
-@cache
-def _known_characters() -> frozenset[int]:
-    known: set[int] = set()
-    for name in _family():
-        path = font_manager.findfont(FontProperties(family=[name]))
-        known |= set(font_manager.get_font(path).get_charmap())
-    return frozenset(known)
-
-
-def _printable(text: str) -> str:
-    known = _known_characters()
-    return "".join(c if ord(c) in known else "□" for c in text)
-
-
-@lru_cache(maxsize=4096)
-def _bitmap(
-    text: str, colour: str, weight: str, size: float, dpi: float
-) -> tuple[NDArray[np.uint8], float, float, int]:
-    """A text as RGBA pixels, bottom row first; its width; the height of a capital above the
-    base line; and how far the image reaches below that line."""
-    font = _font(weight, size)
-    word = _printable(text)
-    probe = _probe(dpi)
-    width, height, descent = probe.get_text_width_height_descent(word, font, False)
-    _, above, _ = probe.get_text_width_height_descent("H", font, False)
-    below = int(np.ceil(descent)) + _PAD
-    rows = int(np.ceil(height - descent)) + _PAD + below
-    agg = _agg(int(np.ceil(width)) + 2 * _PAD, rows, dpi)
-    gc = agg.new_gc()
-    gc.set_foreground(colour)
-    agg.draw_text(gc, _PAD, rows - below, word, font, 0, False)
-    pixels = np.array(agg.buffer_rgba(), np.uint8)
-    return pixels[::-1].copy(), width, above, below
-
-
-@cache
-def _probe(dpi: float) -> Any:
-    return _agg(1, 1, dpi)
-
-
-def _agg(width: int, height: int, dpi: float) -> Any:
-    make: Any = RendererAgg
-    return make(width, height, dpi)
+def _draw_plate(renderer: Any, ground: str, x: float, y: float, width: float, above: float) -> None:
+    """Clear the place of a text whose base line begins at x, y; y runs upwards, as in paths."""
+    gc = renderer.new_gc()
+    gc.set_linewidth(0)
+    low, high = y - 0.4 * above, y + 1.4 * above
+    corners = [(x - 2, low), (x + width + 2, low), (x + width + 2, high), (x - 2, high)]
+    renderer.draw_path(gc, Path([*corners, corners[0]]), IdentityTransform(), to_rgb(ground))
+    gc.restore()

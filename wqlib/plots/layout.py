@@ -8,66 +8,44 @@ nothing that happens in the run, so nothing jumps while it goes on.
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wqlib.history import History, words
-from wqlib.history.spans import Lane, Span
-from wqlib.plots.timeaxis import TimeAxis
+from wqlib.history import History
+from wqlib.history.spans import ENDS, MAX_SLOTS, Lane, Span, fates
+from wqlib.history.timeaxis import TimeAxis
+from wqlib.plots import lanetexts
+from wqlib.plots.bars import BAR_KINDS, CODE, Ended, Floats, joined
+from wqlib.plots.lanes import (
+    BAND,
+    LEFT,
+    PITCH,
+    RIGHT,
+    TEXT_SIZE,
+    LaneBox,
+    Measure,
+    Role,
+    Text,
+    about_width,
+    lane_boxes,
+)
 
-Floats = NDArray[np.float64]
+__all__ = [
+    "BAND",
+    "BAR_KINDS",
+    "ENDS",
+    "LEFT",
+    "PITCH",
+    "RIGHT",
+    "TEXT_SIZE",
+    "Floats",
+    "Role",
+    "Text",
+]
 
-LEFT = 128.0  # room for the names of the lanes
-RIGHT = 120.0  # room for the numbers
-DONE_COLUMN = 46.0  # right edges of the numbers, from where the time axis ends
-LEASE_COLUMN = 108.0
-BAND = 18.0  # the line with a Job's name
-PITCH = 28.0  # from lane to lane
-LEAST_PITCH = 7.0
-TEXT_SIZE = 8.0
-MOST_LABELS = 80
 MOST_CURVES = 200
-
-Role = Literal["name", "dim", "bar", "job"]
-Measure = Callable[[str], float]
-
-
-class Text(NamedTuple):
-    """A text at a place in the figure, in pixels from its top left corner."""
-
-    x: float
-    y: float
-    text: str
-    role: Role = "dim"
-    align: Literal["left", "center", "right"] = "left"
-
-
-@dataclass(frozen=True)
-class LaneBox:
-    """Where a lane is: `top` and `height` in pixels."""
-
-    lane: Lane
-    top: float
-    height: float
-    stripe: bool
-
-    @property
-    def middle(self) -> float:
-        return self.top + self.height / 2
-
-    def slot(self, number: int) -> tuple[float, float]:
-        """Top and bottom of the bars in one of the lane's slots."""
-        margin = 5.0 if self.height >= 20 else min(2.0, self.height / 8)
-        each = (self.height - 2 * margin) / self.lane.slots
-        gap = min(1.0, each / 4) if self.lane.slots > 1 else 0.0
-        top = self.top + margin + each * number
-        return top, top + each - gap
 
 
 @dataclass
@@ -79,10 +57,11 @@ class TimelineLayout:
         boxes: The lanes that are shown, from the top.
         bars: By outcome (and "orphan"): rows of start, end, top, bottom.
         rails: Life lines of the pods: rows of start, end, y.
-        renewals: Rows of moment, top, bottom.
+        renewals: Rows of moment, top, bottom; on bars that are not hatched.
+        late_renewals: The same of bars that are.
         fuses: Rows of now, deadline, y.
         curves: Handovers: rows of lost end, its y, next start, its y.
-        marks: By kind: rows of moment, y.
+        marks: By kind of `MARK_KINDS`: rows of moment, y.
         texts: Names, labels and numbers.
         hidden: Lanes for which there was no room.
     """
@@ -92,6 +71,7 @@ class TimelineLayout:
     bars: dict[str, Floats] = field(default_factory=dict)
     rails: Floats = field(default_factory=lambda: np.empty((0, 3)))
     renewals: Floats = field(default_factory=lambda: np.empty((0, 3)))
+    late_renewals: Floats = field(default_factory=lambda: np.empty((0, 3)))
     fuses: Floats = field(default_factory=lambda: np.empty((0, 3)))
     curves: Floats = field(default_factory=lambda: np.empty((0, 4)))
     marks: dict[str, Floats] = field(default_factory=dict)
@@ -99,68 +79,7 @@ class TimelineLayout:
     hidden: int = 0
 
 
-BAR_KINDS = ("complete", "release", "fail", "expire", "dead", "running", "orphan")
-MARK_KINDS = ("pending", "running", "terminating", "succeeded", "failed")
-_CODE = {kind: code for code, kind in enumerate(BAR_KINDS)}
-
-
-def about_width(text: str) -> float:
-    """About how wide a text is, in pixels; a little too wide rather than too narrow."""
-    em = TEXT_SIZE / 72 * 100
-    narrow = sum(c in "iljtfrI.,:;|!'() -" for c in text)
-    wide = sum(c in "mwMW@%—" or ord(c) > 0x2E80 for c in text)
-    return em * (0.6 * (len(text) - narrow - wide) + 0.38 * narrow + 1.0 * wide)
-
-
-def lane_boxes(
-    lanes: Iterable[Lane],
-    top: float,
-    height: float,
-    pitch: float,
-    measure: Measure = about_width,
-) -> tuple[list[LaneBox], list[Text], int]:
-    """Stack the lanes, grouped by Job, into a given height.
-
-    Args:
-        lanes: The lanes, in the order of their first appearance.
-        top: Upper edge, in pixels.
-        height: Height of all, in pixels.
-        pitch: Height of a lane, in pixels; less if they would not fit.
-        measure: Says how wide a text is, in pixels.
-
-    Returns:
-        A box for each lane; the names of the Jobs; how many lanes found no room.
-    """
-    groups: dict[str, list[Lane]] = {}
-    for lane in lanes:
-        groups.setdefault(lane.job, []).append(lane)
-    room = height - BAND * max(1, len(groups))
-    groups, hidden = _fitting(groups, max(1, int(room // LEAST_PITCH)))
-    number = sum(map(len, groups.values()))
-    pitch = min(pitch, room / max(1, number))
-    boxes: list[LaneBox] = []
-    titles: list[Text] = []
-    y = top
-    for job, members in groups.items():
-        titles.append(Text(12.0, y + BAND / 2, _clip(job or "workers", 4 * LEFT, measure), "job"))
-        y += BAND
-        for lane in members:
-            boxes.append(LaneBox(lane, y, pitch, len(boxes) % 2 == 0))
-            y += pitch
-    return boxes, titles, hidden
-
-
-def _fitting(groups: dict[str, list[Lane]], room: int) -> tuple[dict[str, list[Lane]], int]:
-    everyone = [lane for members in groups.values() for lane in members]
-    if len(everyone) <= room:
-        return groups, 0
-    # Those that live and those that did something last are worth the room.
-    best = sorted(everyone, key=lambda lane: (bool(lane.held), lane.alive, lane.last_at))
-    chosen = {id(lane) for lane in best[-room:]}
-    kept = {
-        job: [lane for lane in members if id(lane) in chosen] for job, members in groups.items()
-    }
-    return {job: members for job, members in kept.items() if members}, len(everyone) - room
+MARK_KINDS = ("pending", "running", "terminating", *ENDS)
 
 
 def timeline(
@@ -171,6 +90,7 @@ def timeline(
     height: float,
     pitch: float = PITCH,
     measure: Measure | None = None,
+    ended: Ended | None = None,
 ) -> TimelineLayout:
     """Lay out the lanes of a run.
 
@@ -181,6 +101,7 @@ def timeline(
         height: Height of the lanes, in pixels; it is kept, whatever happens in the run.
         pitch: Height of one lane, in pixels; less if they would not fit.
         measure: Says how wide a text is, in pixels; None for an estimate.
+        ended: What is known from the last frame of the leases that ended; None: nothing.
 
     Returns:
         The shapes and texts.
@@ -193,42 +114,33 @@ def timeline(
     if out.hidden:
         more = f"and {out.hidden:,} more pods, not drawn"
         out.texts.append(Text(axis.x1 - 8, top + BAND / 2, more, "dim", "right"))
-    rows: list[Floats] = []
+    rows = [_ended_bars(out.boxes, axis, ended or Ended())]
     rails, renewals, fuses = [], [], []
     marks: dict[str, list[tuple[float, float]]] = {kind: [] for kind in MARK_KINDS}
     for box in out.boxes:
-        out.texts += _names(box, measure)
+        out.texts += lanetexts.names(box, measure)
         rails += _rail(box, axis)
-        rows += _closed_bars(box, axis)
         for span in box.lane.held.values():
             rows.append(_running_bar(box, span, axis))
             fuses += _fuse(box, span, axis)
         renewals += _renewals(box, axis)
         for kind, at in _marks(box, axis):
             marks[kind].append((at, box.middle))
-    table = np.concatenate(rows) if rows else np.empty((0, 5))
-    out.bars = {kind: table[table[:, 4] == code, :4] for kind, code in _CODE.items()}
+    table = np.concatenate(rows)
+    out.bars = {kind: table[table[:, 4] == code, :4] for kind, code in CODE.items()}
     out.rails = _array(rails, 3)
-    out.renewals = _array(renewals, 3)
+    out.renewals = _array([row[1:] for row in renewals if not row[0]], 3)
+    out.late_renewals = _array([row[1:] for row in renewals if row[0]], 3)
     out.fuses = _array(fuses, 3)
     out.marks = {kind: _array(places, 2) for kind, places in marks.items()}
     out.curves = _curves(history, out.boxes, axis)
-    out.texts += _bar_labels(out.boxes, axis, measure)
-    out.texts += _numbers(out.boxes, axis, top)
+    out.texts += lanetexts.bar_labels(out.boxes, axis, measure)
+    out.texts += lanetexts.numbers(out.boxes, axis, top)
     return out
 
 
 def _array(rows: list[Any], width: int) -> Floats:
     return np.array(rows, dtype=np.float64).reshape(-1, width)
-
-
-def _names(box: LaneBox, measure: Measure) -> list[Text]:
-    lane, height = box.lane, box.height
-    if height < 11:
-        return []
-    (short,) = words.short_names([lane.worker], lane.job)
-    role: Role = "name" if lane.alive or lane.held or not lane.state else "dim"
-    return [Text(LEFT - 14, box.middle, _clip(short, LEFT - 24, measure), role, "right")]
 
 
 def _rail(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float]]:
@@ -244,49 +156,14 @@ def _rail(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float]]:
     return [(start, end, box.middle)] if end > start else []
 
 
-def _closed_bars(box: LaneBox, axis: TimeAxis) -> list[Floats]:
+def _ended_bars(boxes: list[LaneBox], axis: TimeAxis, ended: Ended) -> Floats:
     """Bars of the leases that ended, a row each: start, end, top, bottom, code of the outcome."""
-    spans = [span for span in _from(box.lane.spans, axis) if span.end is not None]
-    if not spans:
-        return []
-    number = len(spans)
-    starts = np.fromiter((span.start for span in spans), np.float64, number) - axis.zero_at
-    ends = np.fromiter((span.end or 0.0 for span in spans), np.float64, number) - axis.zero_at
-    codes = np.fromiter((_CODE[span.outcome] for span in spans), np.int64, number)
-    slots = np.fromiter((span.slot for span in spans), np.int64, number)
-    seen = (ends >= axis.start) & (starts <= axis.end)
-    groups = codes * 16 + slots
-    out = []
-    for group in np.unique(groups[seen]):
-        mine = seen & (groups == group)
-        begin, end = _join_narrow(starts[mine], ends[mine], axis.scale)
-        row = np.empty((len(begin), 5))
-        row[:, 0] = np.maximum(begin, axis.start)
-        row[:, 1] = np.minimum(end, axis.end)
-        row[:, 2], row[:, 3] = box.slot(int(group % 16))
-        row[:, 4] = group // 16
-        out.append(row)
-    return out
-
-
-def _from(spans: list[Span], axis: TimeAxis) -> list[Span]:
-    """The spans that may be in sight; they are in the order in which they began."""
-    first = bisect_left(spans, axis.zero_at + axis.start, key=lambda span: span.start)
-    return spans[max(0, first - 64) :]  # some that began before may reach in
-
-
-def _join_narrow(starts: Floats, ends: Floats, scale: float) -> tuple[Floats, Floats]:
-    """Make one bar of neighbours too narrow to tell apart, and leave a gap after wide ones."""
-    width = (ends - starts) * scale
-    narrow = width < 3.0
-    joins = np.zeros(len(starts), dtype=bool)
-    joins[1:] = narrow[1:] & narrow[:-1] & ((starts[1:] - ends[:-1]) * scale < 1.0)
-    if joins.any():
-        first = np.flatnonzero(~joins)
-        starts, ends = starts[first], np.maximum.reduceat(ends, first)
-        width = (ends - starts) * scale
-    gap = np.where(width > 4.0, 1.0, 0.0)
-    return starts, np.maximum(ends - gap / scale, starts + 1.0 / scale)
+    lanes = [box.lane for box in boxes]
+    rows, lane_of = joined(*ended.rows(lanes, axis), axis)
+    slots = [[box.slot(number) for number in range(MAX_SLOTS)] for box in boxes]
+    edges = np.array(slots, dtype=np.float64).reshape(-1, MAX_SLOTS, 2)
+    across = edges[lane_of, rows[:, 2].astype(np.int64)] if len(rows) else np.empty((0, 2))
+    return np.column_stack([rows[:, :2], across, rows[:, 3]])
 
 
 def _exit_of(lane: Lane) -> float | None:
@@ -316,7 +193,7 @@ def _running_bar(box: LaneBox, span: Span, axis: TimeAxis) -> Floats:
     least = 1.0 / axis.scale
     return _array(
         [
-            (begin, max(end, begin + least), top, bottom, _CODE[kind])
+            (begin, max(end, begin + least), top, bottom, CODE[kind])
             for begin, end, kind in parts
             if end > begin or (kind == "running" and span.start - axis.zero_at >= axis.now - least)
         ],
@@ -332,34 +209,18 @@ def _fuse(box: LaneBox, span: Span, axis: TimeAxis) -> list[tuple[float, float, 
     return [(axis.now, min(deadline, axis.end), (top + bottom) / 2)]
 
 
-def _numbers(boxes: list[LaneBox], axis: TimeAxis, top: float) -> list[Text]:
-    """What each pod has done, and the time that its most urgent lease still has."""
-    done, lease = axis.x1 + DONE_COLUMN, axis.x1 + LEASE_COLUMN
-    out = [Text(done, top + BAND / 2, "done", "dim", "right")]
-    if axis.live:
-        out.append(Text(lease, top + BAND / 2, "time left", "dim", "right"))
-    for box in boxes:
-        if box.height < 11:
-            continue
-        out.append(Text(done, box.middle, f"{box.lane.done:,}", "name", "right"))
-        left = [s.deadline - axis.zero_at - axis.now for s in box.lane.held.values() if s.deadline]
-        if left and axis.live:
-            seconds = min(left)
-            text = words.duration(math.ceil(seconds)) if seconds > 0 else "expired"
-            out.append(Text(lease, box.middle, text, "name", "right"))
-    return out
-
-
-def _renewals(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float]]:
-    out: list[tuple[float, float, float]] = []
+def _renewals(box: LaneBox, axis: TimeAxis) -> list[tuple[bool, float, float, float]]:
+    """Rows of whether the bar is hatched, moment, top, bottom."""
+    out: list[tuple[bool, float, float, float]] = []
     if box.height < 11:
         return out
     for span in box.lane.spans[-400:]:
         end = axis.now if span.end is None else span.end - axis.zero_at
         if span.renewals and (end - span.start + axis.zero_at) * axis.scale > 20:
             top, bottom = box.slot(span.slot)
+            hatched = span.outcome not in ("complete", "running")
             out += [
-                (at - axis.zero_at, top, top + (bottom - top) * 0.35)
+                (hatched, at - axis.zero_at, top, top + (bottom - top) * 0.35)
                 for at in span.renewals
                 if at - axis.zero_at >= axis.start
             ]
@@ -368,16 +229,12 @@ def _renewals(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float]]:
 
 def _marks(box: LaneBox, axis: TimeAxis) -> list[tuple[str, float]]:
     out: list[tuple[str, float]] = []
-    over = False
-    for mark in box.lane.marks:
-        kind = "failed" if mark.kind == "deleted" else mark.kind
-        if kind in ("succeeded", "failed"):
-            if over:
-                continue  # a pod that ended is deleted later: nothing new
-            over = True
-        at = mark.at - axis.zero_at
-        if kind == "running" and out and (at - out[-1][1]) * axis.scale < 14:
-            out.pop()  # it started at once: there is no room to say that it waited
+    for kind, when in fates(box.lane):
+        at = when - axis.zero_at
+        # It started at once, or was killed at once: there is no room to say what came before.
+        follows = {"running": "pending", "killed": "terminating"}.get(kind)
+        if out and out[-1][0] == follows and (at - out[-1][1]) * axis.scale < 14:
+            out.pop()
         if axis.start <= at <= axis.end:
             out.append((kind, at))
     return out
@@ -397,34 +254,3 @@ def _curves(history: History, boxes: list[LaneBox], axis: TimeAxis) -> Floats:
                 (end, sum(here.slot(lost.slot)) / 2, start, sum(there.slot(found.slot)) / 2)
             )
     return _array(rows, 4)
-
-
-def _bar_labels(boxes: list[LaneBox], axis: TimeAxis, measure: Measure) -> list[Text]:
-    """Names of the items, newest first, where they fit into their bars."""
-    out: list[Text] = []
-    for box in boxes:
-        if box.height / box.lane.slots < 13:
-            continue
-        for span in reversed(box.lane.spans[-200:]):
-            if len(out) >= MOST_LABELS:
-                return out
-            end = axis.now if span.end is None else span.end - axis.zero_at
-            if end < axis.start:
-                break
-            x0 = axis.px(max(span.start - axis.zero_at, axis.start))
-            room = axis.px(min(end, axis.end)) - x0 - 8
-            if room < 12 or span.outcome not in ("complete", "running"):
-                continue
-            if text := _clip(words.label(span), room, measure, least=7):
-                top, bottom = box.slot(span.slot)
-                out.append(Text(x0 + 4, (top + bottom) / 2, text, "bar"))
-    return out
-
-
-def _clip(text: str, room: float, measure: Measure, least: int = 1) -> str:
-    """As much of a text as fits, or "" if fewer than `least` letters do."""
-    if measure(text) <= room:
-        return text
-    while len(text) >= least and measure(text + "…") > room:
-        text = text[:-1].rstrip()
-    return text + "…" if len(text) >= least else ""

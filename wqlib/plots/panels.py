@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from matplotlib.path import Path
 
-from wqlib.history import History
+from wqlib.history import History, words
+from wqlib.history.timeaxis import TimeAxis, ticks
 from wqlib.plots import depthlayout, layout
+from wqlib.plots.bars import Ended
 from wqlib.plots.canvas import (
     Picture,
     Shapes,
@@ -21,11 +23,10 @@ from wqlib.plots.canvas import (
     lines,
     polygons,
     rectangles,
-    text_width,
 )
 from wqlib.plots.layout import LEFT, RIGHT, Floats, Text
+from wqlib.plots.lettering import text_width
 from wqlib.plots.theme import MEANING, Fill, Theme
-from wqlib.plots.timeaxis import TimeAxis, ticks
 
 LEGEND = 46.0
 _DOTS = (0, (1.2, 1))
@@ -35,7 +36,8 @@ _MARK_WORDS = {
     "running": "started",
     "terminating": "told to stop",
     "succeeded": "finished",
-    "failed": "killed or failed",
+    "failed": "ended early",
+    "killed": "killed",
 }
 _BAND_WORDS = {"done": "done", "leased": "leased", "pending": "waiting", "dead": "dead"}
 
@@ -60,6 +62,7 @@ class Lanes:
         self._fuses = Shapes.stroked(axes, 4, theme.fuse, 1.6, "fuses", linestyle=_DOTS)
         self._ends = Shapes.stroked(axes, 4, theme.fuse, 1.4, "deadlines")
         self._renewals = Shapes.stroked(axes, 4, theme.on_bar, 1.0, "renewals")
+        self._late = Shapes.stroked(axes, 4, theme.text, 1.0, "late-renewals")
         self._halo = Shapes.stroked(axes, 5, theme.ground, 3.2, "halo")
         self._curves = Shapes.stroked(axes, 6, theme.text, 1.1, "handovers")
         self._arrows = Shapes.filled(axes, 6, Fill(theme.text), "arrows")
@@ -70,9 +73,17 @@ class Lanes:
         for marks in self._marks.values():
             marks.set_clip_on(False)
         self._texts = TextLayer(picture)
+        self._ended = Ended()
 
     def show(self, history: History, axis: TimeAxis) -> None:
-        plan = layout.timeline(history, axis, top=self.top, height=self.height, measure=text_width)
+        plan = layout.timeline(
+            history,
+            axis,
+            top=self.top,
+            height=self.height,
+            measure=text_width,
+            ended=self._ended,
+        )
         self.axes.set_xlim(axis.start, axis.end)
         tops = [(0.0, self._width, b.top, b.top + b.height) for b in plan.boxes if b.stripe]
         self._stripes.show(rectangles(np.array(tops).reshape(-1, 4)))
@@ -88,8 +99,8 @@ class Lanes:
         self._fuses.show(lines(fuses[:, 0], fuses[:, 2], fuses[:, 1], fuses[:, 2]))
         ends = fuses[fuses[:, 1] < axis.end]
         self._ends.show(lines(ends[:, 1], ends[:, 2] - 4, ends[:, 1], ends[:, 2] + 4))
-        ticks = plan.renewals
-        self._renewals.show(lines(ticks[:, 0], ticks[:, 1], ticks[:, 0], ticks[:, 2]))
+        for shapes, rows in ((self._renewals, plan.renewals), (self._late, plan.late_renewals)):
+            shapes.show(lines(rows[:, 0], rows[:, 1], rows[:, 0], rows[:, 2]))
         size = min([1.0, *(box.height / 20 for box in plan.boxes)])
         bends = _bends(plan.curves, axis)
         self._halo.show(curves(bends))
@@ -126,12 +137,21 @@ class Depth:
             shapes.show(_closed(plan.bands[band]) if band in plan.bands else None)
         texts = [
             Text(LEFT - 14, self.top + 8, "items", "name", "right"),
-            Text(LEFT - 14, self.top + 22, f"{history.counts.total:,} in all", "dim", "right"),
+            Text(
+                LEFT - 14,
+                self.top + 22,
+                f"{words.count(history.counts.total)} in all",
+                "dim",
+                "right",
+            ),
         ]
+        left = words.time_left(history, axis.zero_at + axis.now) if axis.live else []
+        for line, said in enumerate(left):
+            texts.append(Text(LEFT - 14, self.top + 50 + 14 * line, said, "dim", "right"))
         x = axis.x1 + 8
         for band, (level, y) in plan.labels.items():
             self._swatches[band].show(rectangles(np.array([[x, x + 9, y - 4.5, y + 4.5]])))
-            texts.append(Text(x + 15, y, f"{level:,} {_BAND_WORDS[band]}", "name"))
+            texts.append(Text(x + 15, y, f"{words.count(level)} {_BAND_WORDS[band]}", "name"))
         for band in depthlayout.BANDS:
             if band not in plan.labels:
                 self._swatches[band].show(None)
@@ -162,8 +182,10 @@ class Throughput:
         self._texts.texts = [
             Text(LEFT - 14, self.top + 8, "items a second", "name", "right"),
             Text(LEFT - 14, self.top + 22, f"at most {plan.highest:,.3g}", "dim", "right"),
-            Text(axis.x1 + 8, max(y, self.top + 8), f"mean {plan.mean:,.3g}", "name"),
         ]
+        if plan.mean:
+            mean = Text(axis.x1 + 8, max(y, self.top + 8), f"mean {plan.mean:,.3g}", "name")
+            self._texts.texts.append(mean)
 
 
 class Ruler:
@@ -211,7 +233,8 @@ _GLYPHS: dict[str, Floats] = {
     "running": np.array([(-8.5, -5), (-8.5, 5), (0, 0), (-8.5, -5)], float),
     "terminating": np.array([(-5, -4), (5, -4), (0, 5), (-5, -4)], float),
     "succeeded": np.array([(-3.6, -3.6), (-3.6, 3.6), (3.6, 3.6), (3.6, -3.6), (-3.6, -3.6)]),
-    "failed": _CROSS * 1.6,
+    "failed": np.array([(0, -5.5), (5.5, 0), (0, 5.5), (-5.5, 0), (0, -5.5)]),
+    "killed": _CROSS * 1.6,
     "dot": _CIRCLE * 2.4,
     "arrow": np.array([(-6, -3.6), (-6, 3.6), (1, 0), (-6, -3.6)], float),
 }
@@ -223,7 +246,8 @@ def _mark_fills(theme: Theme) -> dict[str, Fill]:
         "running": Fill(theme.ground, theme.text),
         "terminating": Fill("#F0E442", theme.text if theme.ground == "#ffffff" else theme.ground),
         "succeeded": Fill(theme.text, theme.ground),
-        "failed": Fill(theme.text, theme.ground),
+        "failed": Fill(theme.ground, theme.text),
+        "killed": Fill(theme.text, theme.ground),
     }
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from wqlib.history import History
+from wqlib.history.timeaxis import TimeAxis, time_axis
 from wqlib.plots import layout
 from wqlib.plots.canvas import Picture
 from wqlib.plots.layout import LEFT, PITCH, RIGHT
 from wqlib.plots.panels import LEGEND, RULER, Depth, Lanes, Legend, Ruler, Throughput
 from wqlib.plots.theme import THEMES, ThemeName
-from wqlib.plots.timeaxis import TimeAxis, time_axis
 
 WIDTH = 900.0
 TOP = 6.0
 DEPTH = 84.0
+RATE = 40.0
 _MOST_LANES_HEIGHT = 640.0
 
 
@@ -107,7 +108,8 @@ def throughput(
 
 
 class RunPicture:
-    """The picture of a run that goes on: lanes, queue over time and legend, redrawn in place.
+    """The picture of a run that goes on, redrawn in place: its lanes, the queue over time, the
+    throughput and the legend.
 
     Args:
         lanes: For how many lanes there is full room; more make them narrower.
@@ -130,15 +132,16 @@ class RunPicture:
         window_seconds: float | None = 120.0,
     ) -> None:
         tall = layout.BAND + PITCH * lanes
-        self.picture = Picture(
-            width, TOP + tall + RULER + DEPTH + 10 + LEGEND, THEMES[theme], "run", scale
-        )
+        rate = TOP + tall + RULER + DEPTH + 8
+        legend = rate + RATE + 6
+        self.picture = Picture(width, legend + LEGEND, THEMES[theme], "run", scale)
         self.window_seconds = window_seconds
         self._x1 = width - RIGHT
         self._lanes = Lanes(self.picture, TOP, tall)
         self._ruler = Ruler(self.picture, TOP + tall)
         self._depth = Depth(self.picture, TOP + tall + RULER, DEPTH)
-        Legend(self.picture, TOP + tall + RULER + DEPTH + 10)
+        self._rate = Throughput(self.picture, rate, RATE)
+        Legend(self.picture, legend)
 
     def axis(self, history: History, now: float) -> TimeAxis:
         """The time that a frame shows; when it is equal, and the history, so is the frame."""
@@ -158,4 +161,5 @@ class RunPicture:
         self._lanes.show(history, axis)
         self._ruler.show(axis)
         self._depth.show(history, axis)
+        self._rate.show(history, axis)
         return self.picture.frame()

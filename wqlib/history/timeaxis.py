@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from wqlib.history import History
+if TYPE_CHECKING:
+    from wqlib.history.fold import History
 
 NOW_SHARE = 0.84  # where "now" stands in a live view: right of it is the future
 LEAST_SECONDS = 15.0  # that a live view spans before now

@@ -1,0 +1,200 @@
+"""What the buttons of the live view make happen, in the cluster and in the queue.
+
+Each action may take a while, so `Hands` carries them out on a thread of its own. None of
+them touches the picture: that follows from what happens.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Literal
+
+from wqlib.errors import ClusterError
+
+if TYPE_CHECKING:
+    from wqlib.queue import WorkQueue
+
+GENTLE_SECONDS = 30
+MOST_ITEMS_AT_ONCE = 10_000
+
+# Runs in the pod: stops or continues every process of its own but itself and those above it.
+# They are found by the pod's name in their environment, since a pod of the local cluster sees
+# all processes of the machine. A process 1 takes no SIGSTOP from inside its container.
+_SIGNAL_ALL = """
+import os, signal, subprocess, sys
+number = getattr(signal, sys.argv[1])
+mark = ("HOSTNAME=" + os.environ["HOSTNAME"]).encode()
+spared, pid = set(), os.getpid()
+if os.path.isdir("/proc/self"):
+    def stat(pid):
+        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
+    while pid > 1:
+        spared.add(pid)
+        pid = int(stat(pid)[1])
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if mark in open(f"/proc/{name}/environ", "rb").read().split(bytes(1)):
+                found.append(int(name))
+        except OSError:
+            pass
+else:
+    spared |= {pid, os.getppid()}
+    lines = subprocess.run(["ps", "axeww", "-o", "pid=,command="], capture_output=True).stdout
+    found = [int(line.split()[0]) for line in lines.splitlines() if mark in line.split()]
+count = 0
+for pid in sorted(set(found) - spared):
+    try:
+        os.kill(pid, number)
+        count += pid != 1 or number == signal.SIGCONT
+    except OSError:
+        pass
+print(count)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Something that the reader wants done.
+
+    Attributes:
+        kind: What.
+        pod: Which pod, for "kill", "end", "freeze" and "thaw".
+        number: How many pods, for "scale".
+        text: Which items, for "add": a number, or items with commas between them.
+    """
+
+    kind: Literal["stop", "kill", "end", "freeze", "thaw", "scale", "add"]
+    pod: str = ""
+    number: int = 0
+    text: str = ""
+
+
+class Actions:
+    """Carries out requests.
+
+    Args:
+        queue: The queue that is watched; a connection of our own is made to it.
+        cluster: What `wqlib.connect()` gave, or None.
+        job: Says which Job to scale, or "" if nobody knows.
+    """
+
+    def __init__(self, queue: WorkQueue, cluster: Any, job: Callable[[], str]) -> None:
+        self._queue = queue
+        self._cluster = cluster
+        self._job = job
+        self._added = 0
+
+    def __call__(self, request: Request) -> str:
+        """Carry a request out.
+
+        Returns:
+            What was done, in a sentence.
+
+        Raises:
+            WqlibError: It could not be done.
+        """
+        pod = request.pod
+        if request.kind == "kill":
+            self._cluster.kill_pod(pod, grace_seconds=0)
+            return f"Killed pod {pod}."
+        if request.kind == "end":
+            self._cluster.kill_pod(pod, grace_seconds=GENTLE_SECONDS)
+            return f"Asked pod {pod} to end."
+        if request.kind == "freeze":
+            signal_processes(self._cluster, pod, "SIGSTOP")
+            return f"Froze pod {pod}: it renews nothing now, and does not know it."
+        if request.kind == "thaw":
+            signal_processes(self._cluster, pod, "SIGCONT")
+            return f"Thawed pod {pod}: it goes on as if nothing had happened."
+        if request.kind == "add":
+            return self._add(request.text)
+        job = self._job()
+        if not job:
+            return "Say which Job to scale: Dashboard(queue, cluster, job)."
+        self._cluster.scale(job, request.number)
+        return f"Job {job} may run {request.number} pods at once."
+
+    def _add(self, text: str) -> str:
+        items = items_of(text, self._added)
+        if not items:
+            return "Say which items to add: a number, or their names with commas between them."
+        with self._queue.copy() as queue:
+            number = queue.put(items)
+        self._added += number
+        return f"Added {number:,} {'item' if number == 1 else 'items'}."
+
+
+def items_of(text: str, before: int = 0) -> list[str]:
+    """The items that a reader asked for.
+
+    Args:
+        text: A number ("20"), or items with commas between them ("apple, banana").
+        before: How many were added before, so that numbered items get new numbers.
+    """
+    text = text.strip()
+    if re.fullmatch(r"\d{1,6}", text):
+        number = min(int(text), MOST_ITEMS_AT_ONCE)
+        return [f"added {i}" for i in range(before + 1, before + number + 1)]
+    return [item for part in text.split(",") if (item := part.strip())]
+
+
+def signal_processes(cluster: Any, pod: str, name: Literal["SIGSTOP", "SIGCONT"]) -> None:
+    """Send a signal to all processes of a pod.
+
+    Args:
+        cluster: What `wqlib.connect()` gave.
+        pod: Name of the pod; there must be a `python` in it.
+        name: Of the signal.
+
+    Raises:
+        ClusterError: The pod does not run, or has no process that takes the signal.
+    """
+    done = cluster.exec(pod, ["python", "-c", _SIGNAL_ALL, name])
+    if done.exit_code or not done.stdout.strip().isdigit():
+        raise ClusterError(f"pod/{pod} could not be sent {name}: {done.stderr.strip()[-200:]}.")
+    if name == "SIGSTOP" and not int(done.stdout):
+        raise ClusterError(
+            f"pod/{pod} cannot be frozen: its worker is process 1 of its container, which takes no "
+            "SIGSTOP from inside. Let the Job's pods share their processes "
+            "(spec.template.spec.shareProcessNamespace: true), then it is not."
+        )
+
+
+class Hands:
+    """Carries requests out, one after the other, on a thread of its own: a cluster may be slow.
+
+    Args:
+        act: Carries one out and says what was done; what it raises is said, too.
+    """
+
+    def __init__(self, act: Callable[[Request], str]) -> None:
+        self._act = act
+        self._todo: SimpleQueue[Request | None] = SimpleQueue()
+        self.said: SimpleQueue[str] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def take(self, request: Request) -> None:
+        """Carry this out soon."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="wqlib-hands", daemon=True)
+            self._thread.start()
+        self._todo.put(request)
+
+    def stop(self) -> None:
+        """Carry out what was asked for, and end."""
+        if self._thread is not None:
+            self._todo.put(None)
+            self._thread.join(5.0)
+            self._thread = None
+
+    def _run(self) -> None:
+        while (request := self._todo.get()) is not None:
+            try:
+                self.said.put(self._act(request))
+            except Exception as error:
+                self.said.put(f"That did not work: {error or type(error).__name__}")

@@ -1,0 +1,74 @@
+"""The texts in and beside the lanes: names of pods and items, numbers. Pure."""
+
+from __future__ import annotations
+
+import math
+
+from wqlib.history import words
+from wqlib.history.spans import Lane, Span
+from wqlib.history.timeaxis import TimeAxis
+from wqlib.plots.lanes import BAND, LEFT, LaneBox, Measure, Role, Text, clip
+
+DONE_COLUMN = 46.0  # right edges of the numbers, from where the time axis ends
+LEASE_COLUMN = 108.0
+MOST_LABELS = 80
+
+
+def names(box: LaneBox, measure: Measure) -> list[Text]:
+    """The name of a pod, without that of its Job."""
+    lane, height = box.lane, box.height
+    if height < 11:
+        return []
+    (short,) = words.short_names([lane.worker], lane.job)
+    role: Role = "name" if lane.alive or lane.held or not lane.state else "dim"
+    return [Text(LEFT - 14, box.middle, clip(short, LEFT - 24, measure), role, "right")]
+
+
+def numbers(boxes: list[LaneBox], axis: TimeAxis, top: float) -> list[Text]:
+    """What each pod has done, and the time that its most urgent lease still has."""
+    done, lease = axis.x1 + DONE_COLUMN, axis.x1 + LEASE_COLUMN
+    out = [Text(done, top + BAND / 2, "done", "dim", "right")]
+    if axis.live:
+        out.append(Text(lease, top + BAND / 2, "time left", "dim", "right"))
+    for box in boxes:
+        if box.height < 11:
+            continue
+        out.append(Text(done, box.middle, f"{box.lane.done:,}", "name", "right"))
+        left = [s.deadline - axis.zero_at - axis.now for s in box.lane.held.values() if s.deadline]
+        if left and axis.live:
+            seconds = min(left)
+            text = words.duration(math.ceil(seconds)) if seconds > 0 else "expired"
+            out.append(Text(lease, box.middle, text, "name", "right"))
+    return out
+
+
+def bar_labels(boxes: list[LaneBox], axis: TimeAxis, measure: Measure) -> list[Text]:
+    """Names of the items, newest first, where they fit into their bars."""
+    out: list[Text] = []
+    for box in boxes:
+        if box.height / box.lane.slots < 13:
+            continue
+        for span in reversed(box.lane.spans[-200:]):
+            if len(out) >= MOST_LABELS:
+                return out
+            end = axis.now if span.end is None else span.end - axis.zero_at
+            if end < axis.start:
+                break
+            x0 = axis.px(max(span.start - axis.zero_at, axis.start))
+            marks = [axis.px(mark.at - axis.zero_at) for mark in box.lane.marks]  # keep clear
+            x0 = max([x0, *(x + 5 for x in marks if abs(x - x0) < 9)])
+            stop = min((x - 7 for x in marks if x > x0), default=axis.x1)
+            room = min(axis.px(min(end, axis.end)), stop) - x0 - 8
+            if room < 12:
+                continue
+            if text := clip(words.label(span), room, measure, least=7):
+                top, bottom = box.slot(span.slot)
+                role = _role(span, box.lane)
+                out.append(Text(x0 + 4, (top + bottom) / 2, text, role))
+    return out
+
+
+def _role(span: Span, lane: Lane) -> Role:
+    if span.outcome == "running":
+        return "name" if lane.state and not lane.alive else "bar"  # its bar is hollow then
+    return "bar" if span.outcome == "complete" else "lost"

@@ -1,0 +1,210 @@
+"""A run as lines of text: what the live view draws, for a terminal. Pure.
+
+    job-wq-2                                                        done  left
+    4njnp  >[fig ][kiwi]///X////////////////////////////               3
+    9bmzb  >[apple  ][date  ]*fig   ][grape===|......               9   2 s
+
+Each lease begins with `[`, or with `*` if another pod had lost that item before. How it ended
+is told by its letters, so that it can be read without colours, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wqlib.history import History, words
+from wqlib.history.spans import Lane, Span, fates
+from wqlib.history.timeaxis import TimeAxis, clock, ticks, time_axis
+
+NAME_COLUMNS = 14
+NUMBER_COLUMNS = 13
+LEAST_COLUMNS, MOST_COLUMNS = 60, 240
+_FILL = {
+    "complete": "=", "running": "-", "expire": "/", "release": ":", "fail": "x", "dead": "#",
+}  # fmt: skip
+_MARKS = {
+    "pending": "o", "running": ">", "terminating": "v", "succeeded": "+", "failed": "!",
+    "killed": "X",
+}  # fmt: skip
+_COLOURS = {
+    "complete": "32", "running": "36", "expire": "33", "release": "33", "fail": "35", "dead": "31",
+    "mark": "1", "dim": "2",
+}  # fmt: skip
+LEGEND = (
+    "[=== completed  [--- leased  ... time left  /// expired  ::: released  xxx failed  ### dead",
+    "o created  > started  v told to stop  + finished  ! ended early  X killed  * lent again",
+)
+
+
+@dataclass(slots=True)
+class _Row:
+    """A line of characters, each with a look."""
+
+    letters: list[str]
+    looks: list[str]
+
+    @classmethod
+    def of(cls, width: int) -> _Row:
+        return cls([" "] * width, [""] * width)
+
+    def put(self, at: int, text: str, look: str) -> None:
+        for place, letter in enumerate(text, at):
+            if 0 <= place < len(self.letters):
+                self.letters[place], self.looks[place] = letter, look
+
+    def text(self, colours: bool) -> str:
+        if not colours:
+            return "".join(self.letters)
+        out, last = [], ""
+        for letter, look in zip(self.letters, self.looks, strict=True):
+            if look != last:
+                out.append("\033[0m" + (f"\033[{_COLOURS[look]}m" if look else ""))
+                last = look
+            out.append(letter)
+        return "".join(out) + ("\033[0m" if last else "")
+
+
+def draw(
+    history: History,
+    now: float,
+    *,
+    columns: int = 100,
+    lines: int = 24,
+    job: str = "",
+    colours: bool = False,
+    window_seconds: float | None = 60.0,
+) -> list[str]:
+    """Draw a run.
+
+    Args:
+        history: The run.
+        now: The moment, in seconds since the epoch.
+        columns: How wide the terminal is.
+        lines: How many lines there may be.
+        job: Name of the Job to speak of; "" for all.
+        colours: May there be colours (ANSI escapes)?
+        window_seconds: How much of the past is shown while the run goes on; None for all.
+
+    Returns:
+        At most `lines` lines, none longer than `columns`: where the run stands in words, a
+        line for each pod, the time, the levels of the queue, and what the letters mean.
+    """
+    columns = min(max(columns, LEAST_COLUMNS), MOST_COLUMNS)
+    width = columns - NAME_COLUMNS - NUMBER_COLUMNS
+    axis = time_axis(history, now, 0.0, float(width), window_seconds=window_seconds)
+    said = _wrapped(history.summary(now, job), columns)[:3]
+    tail = [_ruler(axis, width), _levels(history, columns, colours), *_legend(columns, lines)]
+    room = max(1, lines - len(said) - len(tail))
+    return [*said, *_lanes(history, axis, width, room, colours), *tail]
+
+
+def _lanes(history: History, axis: TimeAxis, width: int, room: int, colours: bool) -> Iterator[str]:
+    groups: dict[str, list[Lane]] = {}
+    for lane in history.lanes.values():
+        groups.setdefault(lane.job, []).append(lane)
+    everyone = sorted(
+        history.lanes.values(), key=lambda lane: (bool(lane.held), lane.alive, lane.last_at)
+    )
+    # Those that live and those that did something last are worth the room.
+    room = max(1, room - len(groups))
+    shown = everyone if len(everyone) <= room else everyone[-max(1, room - 1) :]
+    chosen = {lane.worker for lane in shown}
+    again = {found.lease_id for _, found in history.handovers}
+    for job, lanes in groups.items():
+        yield f"{_cut(job or 'workers', NAME_COLUMNS + width):{NAME_COLUMNS + width}}  done  left"
+        for lane in lanes:
+            if lane.worker in chosen:
+                yield _lane(lane, axis, width, again, colours)
+    if hidden := len(everyone) - len(chosen):
+        yield f"and {hidden:,} more pods"
+
+
+def _lane(lane: Lane, axis: TimeAxis, width: int, again: set[str], colours: bool) -> str:
+    row = _Row.of(width)
+    over = [mark.at for mark in lane.marks if mark.kind in ("succeeded", "failed", "deleted")]
+    life = over[0] - axis.zero_at if over and not lane.alive else axis.now
+    start = _column(lane.first_at - axis.zero_at, axis)
+    row.put(start, "_" * max(0, _column(life, axis) - start), "dim")
+    marks = {_column(at - axis.zero_at, axis): _MARKS[kind] for kind, at in fates(lane)}
+    for span in lane.spans:
+        end = axis.now if span.end is None else span.end - axis.zero_at
+        if end >= axis.start:
+            _bar(row, span, end, axis, again, marks)
+    for column, letter in marks.items():
+        row.put(column, letter, "mark")
+    (name,) = words.short_names([lane.worker], lane.job)
+    left = ""
+    deadlines = [span.deadline for span in lane.held.values() if span.deadline]
+    if deadlines and axis.live:
+        seconds = min(deadlines) - axis.zero_at - axis.now
+        left = words.duration(round(seconds)) if seconds > 0 else "over"
+    numbers = f"{lane.done:6,}{left:>7}"
+    return f"{_cut(name, NAME_COLUMNS - 1):{NAME_COLUMNS}}{row.text(colours)}{numbers}"
+
+
+def _bar(
+    row: _Row, span: Span, end: float, axis: TimeAxis, again: set[str], marks: dict[int, str]
+) -> None:
+    first = _column(max(span.start - axis.zero_at, axis.start), axis)
+    length = max(1, _column(end, axis) - first)
+    letters = _FILL[span.outcome] * length
+    if span.start - axis.zero_at >= axis.start:
+        letters = ("*" if span.lease_id in again else "[") + letters[1:]
+    name = words.label(span)
+    clear = marks.keys().isdisjoint(range(first, first + 1 + len(name)))
+    if name and clear and len(name) <= length - 2:
+        letters = letters[0] + name + letters[1 + len(name) :]
+    row.put(first, letters, span.outcome)
+    if span.end is None and axis.live:
+        fuse = min(span.deadline - axis.zero_at, axis.end)
+        overdue = _column(max(span.deadline - axis.zero_at, axis.start), axis)
+        if overdue < first + length and span.deadline:  # it is over, though nobody noticed yet
+            from_ = max(overdue, first + 1)
+            row.put(from_, "/" * (first + length - from_), "expire")
+        row.put(first + length, "." * (_column(fuse, axis) - first - length), "dim")
+
+
+def _column(seconds: float, axis: TimeAxis) -> int:
+    return int((seconds - axis.start) * axis.scale)
+
+
+def _ruler(axis: TimeAxis, width: int) -> str:
+    row = _Row.of(width + 6)
+    for at, _ in ticks(axis, spacing=14.0):
+        row.put(_column(at, axis), clock(at), "")
+    return (" " * NAME_COLUMNS + row.text(False)).rstrip()
+
+
+def _levels(history: History, columns: int, colours: bool) -> str:
+    """How the items share a line as long as the terminal is wide."""
+    counts, width = history.counts, columns - NAME_COLUMNS - NUMBER_COLUMNS
+    row = _Row.of(width)
+    at = 0.0
+    parts = (("complete", counts.done, "="), ("running", counts.leased, "-"),
+             ("dim", counts.pending, "."), ("dead", counts.dead, "#"))  # fmt: skip
+    for look, number, letter in parts:
+        to = at + width * number / max(1, counts.total)
+        row.put(round(at), letter * (round(to) - round(at)), look)
+        at = to
+    return f"{'items':{NAME_COLUMNS}}{row.text(colours)}{counts.done:6,} of {counts.total:,}"[
+        : columns + (1000 if colours else 0)
+    ]
+
+
+def _legend(columns: int, lines: int) -> list[str]:
+    return [_cut(line, columns) for line in LEGEND] if lines >= 14 else []
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    out = [""]
+    for word in text.split():
+        if out[-1] and len(out[-1]) + 1 + len(word) > columns:
+            out.append(word)
+        else:
+            out[-1] = f"{out[-1]} {word}".lstrip()
+    return [_cut(line, columns) for line in out]
+
+
+def _cut(text: str, columns: int) -> str:
+    return text if len(text) <= columns else text[: columns - 2] + ".."
