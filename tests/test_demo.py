@@ -17,6 +17,7 @@ import pytest
 from wqlib import localcluster
 from wqlib.demo import judge
 from wqlib.events import Event
+from wqlib.terminal import Signals, Stopped
 
 REAL = bool(os.environ.get("WQLIB_CONTEXT"))
 SMALL = ["--items", "30", "--pods", "3", "--item-seconds", "0.2", "--lease-seconds", "1"]
@@ -204,3 +205,18 @@ def test_the_judge_does_not_count_what_nobody_put():
     events = story(("lease", 5, "a"), ("complete", 5, "a"))
     outcome = judge(["item 1"], events, 0, 1.0)
     assert (outcome.done, outcome.lost) == (0, 1)
+
+
+def test_a_signal_whose_exception_was_lost_still_stops_the_run():
+    signals = Signals()
+
+    class Swallows:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with signals, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", lambda unraisable: None)
+        signals.check()
+        Swallows()  # deleted at once, and an exception in __del__ goes nowhere
+        with pytest.raises(Stopped):
+            signals.check()

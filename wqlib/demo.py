@@ -116,10 +116,11 @@ def run(options: argparse.Namespace, say: Progress, signals: Signals) -> Outcome
         items = [f"item {number}" for number in range(1, options.items + 1)]
         queue.put(items)
         say.line(f"{options.items} items wait; the Job starts {options.pods} pods")
+        signals.check()
         began = time.monotonic()
         cluster.apply(_job(folder / "manifests" / "job.yaml", image, options))
         killer = Killer(cluster, options.kills, options.items, random.Random(options.seed), say)
-        events = _follow(cluster, queue, killer, say, options.items)
+        events = _follow(cluster, queue, killer, signals, options.items)
         seconds = time.monotonic() - began
         return judge(items, events, killer.kills, seconds)
 
@@ -271,9 +272,10 @@ def _job(path: Path, image: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _follow(
-    cluster: Cluster, queue: WorkQueue, killer: Killer, say: Progress, items: int
+    cluster: Cluster, queue: WorkQueue, killer: Killer, signals: Signals, items: int
 ) -> list[Event]:
     """Read the events until the Job has ended."""
+    say = killer.say
     problem: list[WqlibError] = []
 
     def wait() -> None:
@@ -287,6 +289,7 @@ def _follow(
     events: list[Event] = []
     with contextlib.closing(Feed(queue, cluster, JOB)) as feed:
         while True:
+            signals.check()
             job_ended = not waiter.is_alive()
             after = events[-1].stream_id if events else "0"
             fresh = queue.events(after, wait_seconds=0 if job_ended else 0.2)

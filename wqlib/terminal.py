@@ -105,6 +105,11 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def check(self) -> None:
+        """Stop here if a signal came and its exception was lost, as in a `__del__` it is."""
+        if self.number:
+            raise Stopped
+
     def ignore(self) -> None:
         """Take no notice from now on."""
         self._deaf = True
@@ -117,8 +122,7 @@ class Signals:
             yield
         finally:
             self._holding = False
-        if self.number:
-            raise Stopped
+        self.check()
 
     def _on_signal(self, number: int, frame: object) -> None:
         if self._deaf:
