@@ -134,6 +134,7 @@ def _pod(container: dict[str, Any], **spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": "p"}, "spec": {"containers": [made], **spec}}
 
 
+ASKING = {"exec": {"command": ["true"]}}
 MORE = {"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1500m"}}}
 
 
@@ -145,6 +146,38 @@ MORE = {"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1500m"}}}
         (_pod(MORE), 422, 'Invalid value: "1500m": must be less than or equal to cpu limit of 1'),
         (_pod({"resources": {"limits": {"cpu": "x"}}}), 400, "quantities must match the regular"),
         (_pod({"env": [{"name": "9"}]}), 422, "regex used for validation is '[-._a-zA-Z]"),
+        (_pod({"livenessProbe": {}}), 422, "Required value: must specify a handler type"),
+        (
+            _pod({"livenessProbe": {**ASKING, "tcpSocket": {"port": 3}}}),
+            422,
+            "livenessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type",
+        ),
+        (
+            _pod({"livenessProbe": {**ASKING, "successThreshold": 2}}),
+            422,
+            "livenessProbe.successThreshold: Invalid value: 2: must be 1",
+        ),
+        (
+            _pod({"readinessProbe": {"exec": {}, "periodSeconds": -1}}),
+            422,
+            "[spec.containers[0].readinessProbe.exec.command: Required value, spec.containers[0]"
+            ".readinessProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0]",
+        ),
+        (
+            _pod({"startupProbe": {"httpGet": {"port": 70000}}}),
+            422,
+            "startupProbe.httpGet.port: Invalid value: 70000: must be between 1 and 65535",
+        ),
+        (
+            _pod({"readinessProbe": {"tcpSocket": {"port": "A_b"}}}),
+            422,
+            '"A_b": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)',
+        ),
+        (
+            _pod({"lifecycle": {"preStop": {}}}),
+            422,
+            "spec.containers[0].lifecycle.preStop: Required value: must specify a handler type",
+        ),
     ],
 )
 def test_pods(local: Local, base: str, obj: Any, code: int, message: str) -> None:

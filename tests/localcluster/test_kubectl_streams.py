@@ -84,6 +84,22 @@ def test_copies_go_both_ways(kubectl: Run, running: str, tmp_path: Path) -> None
     assert (tmp_path / "back").read_bytes() == (folder / "one").read_bytes()
 
 
+def test_copies_from_a_mount_keep_their_names(
+    kubectl: Run, local: Local, ns: str, tmp_path: Path
+) -> None:
+    script = "mkdir -p /data/deep; echo one > /data/deep/one; echo two > /data/two; sleep 60"
+    mount = {"volumeMounts": [{"name": "v", "mountPath": "/data"}]}
+    volume = {"name": "v", "emptyDir": {}}
+    manifest = pod("p", "sh", "-c", script, container=mount, volumes=[volume])
+    local.core.create_namespaced_pod(ns, manifest)
+    wait_until(lambda: kubectl("exec", "p", "--", "cat", "/data/two").stdout == b"two\n")
+    done = kubectl("cp", "p:/data/two", str(tmp_path / "two"))
+    assert (done.stdout, done.stderr, done.returncode) == (b"", b"", 0)
+    assert (tmp_path / "two").read_text() == "two\n"
+    assert kubectl("cp", "p:/data", str(tmp_path / "all")).returncode == 0
+    assert (tmp_path / "all/deep/one").read_text() == "one\n"
+
+
 @pytest.fixture
 def forward(
     command: list[str], environment: dict[str, str], local: Local, ns: str

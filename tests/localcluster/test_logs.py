@@ -119,6 +119,12 @@ def test_following_sees_each_line_when_it_comes_and_the_end(local: Local, ns: st
     assert b"".join(following) == b"2\n3"
 
 
+def test_a_program_that_never_started_has_an_empty_log(local: Local, ns: str) -> None:
+    _run(local, ns, "nosuchprogram")
+    reply = _log(local, ns)
+    assert (reply.code, reply.body) == (200, b"")
+
+
 def test_a_restart_ends_what_follows_and_leaves_the_previous_log(local: Local, ns: str) -> None:
     script = "if [ -e again ]; then echo second; sleep 60; fi; touch again; echo first; sleep 0.5"
     local.core.create_namespaced_pod(ns, pod("p", "sh", "-c", script, restartPolicy="Always"))

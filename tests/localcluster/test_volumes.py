@@ -309,6 +309,8 @@ def test_a_volume_that_is_not_supported_fails_the_pod_visibly(
     _create(local, ns, pod("p", "true", volumes=[{"name": "v", **source}]))
     found = _phase(local, ns, "Failed")
     assert found.status.reason == "VolumeNotSupported"
+    # kubectl would show that a container is being created, and not the reason.
+    assert found.status.container_statuses is None
     kind = "serviceAccountToken" if "projected" in source else next(iter(source))
     assert f'volume "v" of kind {kind} is not supported' in found.status.message
     wait_until(lambda: found.status.message in _events(local, ns, "FailedMount"))

@@ -124,6 +124,7 @@ class Container:
             StartError: the program is not there.
         """
         self.identifier = f"process://{secrets.token_hex(32)}"
+        self.log_path(self.restarts).touch()
         self.check(argv)
         self.out_of_memory = False
         if self.restarts:

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import functools
 import os
+import re
 import secrets
 import signal
+import sys
 from pathlib import Path
 
 from wqlib.localcluster.kubelet import fds
@@ -33,7 +35,7 @@ async def run(
     wanted: Wanted,
 ) -> None:
     """Run the command in the container for one client, who gets its output and exit code."""
-    argv = [container.mapping.text(word) for word in command]
+    argv = _named_as_asked(command, [container.mapping.text(word) for word in command])
     try:
         container.check(argv)
     except StartError as error:
@@ -55,6 +57,17 @@ async def run(
         process.signal(signal.SIGKILL)
         container.beside.discard(process)
         await program.close()
+
+
+def _named_as_asked(asked: list[str], argv: list[str]) -> list[str]:
+    """Let `tar` name what it packs as it was asked for: `kubectl cp` takes no other names."""
+    if asked[:-1] != ["tar", "cf", "-"] or asked == argv:
+        return argv
+    place, name = argv[-1].lstrip("/"), asked[-1].lstrip("/")
+    pattern = re.sub(r"([]\\[.*^$,])", r"\\\1", place)
+    rename = f",^{pattern},{name},"
+    option = ["-s", rename] if sys.platform == "darwin" else [f"--transform=s{rename}S"]
+    return ["tar", "cf", "-", *option, "-C", "/", place]
 
 
 def _cannot_start(why: str) -> str:

@@ -149,6 +149,10 @@ def pod_status(worker: PodWorker) -> Obj:
         status["initContainerStatuses"] = [c.status() for c in worker.init]
     if worker.failure and not running:
         status["reason"], status["message"] = worker.failure
+    if worker.refused:
+        # As of a pod that a node does not take: a container that waits would hide the reason.
+        status.pop("initContainerStatuses", None)
+        del status["containerStatuses"]
     return status
 
 

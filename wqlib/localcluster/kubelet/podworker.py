@@ -41,6 +41,7 @@ class PodWorker:
         over: whether nothing of it runs any more.
         conditions: those that the kubelet set last; `others` are set by others.
         failure: the reason and the message of a pod that failed as a whole.
+        refused: whether nothing of the pod was begun, since it asks for what there is not.
     """
 
     def __init__(self, kubelet: Kubelet, pod: Obj) -> None:
@@ -58,6 +59,7 @@ class PodWorker:
         self.stopping, self.deleted, self.vanished = (asyncio.Event() for _ in range(3))
         self.gone = self.over = self.sandbox = self.initialized = False
         self.failure: tuple[str, str] | None = None
+        self.refused = False
         self.started_at = now()
         self.conditions: dict[str, Obj] = {}
         self.others: dict[str, Obj] = {}
@@ -225,6 +227,7 @@ class PodWorker:
     async def _live(self) -> None:
         problem = self.volumes.unsupported()
         if problem:
+            self.refused = True
             self.failure = ("VolumeNotSupported", problem)
             self.kubelet.recorder.event(self.pod, "FailedMount", problem, kind="Warning")
             return
