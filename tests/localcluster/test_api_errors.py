@@ -29,6 +29,9 @@ def _refused(local: Local, code: int, message: str, *request: Any, **params: str
     assert message in status["message"]
 
 
+_PORTED = {"name": "a", "port": 80}
+
+
 @pytest.mark.parametrize(
     ("kind", "patch", "code", "message"),
     [
@@ -104,6 +107,18 @@ def test_patches(local: Local, base: str, kind: str, patch: Any, code: int, mess
             {"metadata": {"name": "x"}, "spec": {"ports": [{"port": 0}]}},
             422,
             "inclusive, spec.ports[0].targetPort: Invalid value: 0: must be between 1 and 65535",
+        ),
+        (
+            "services",
+            {"metadata": {"name": "x"}, "spec": {"ports": [_PORTED, _PORTED]}},
+            422,
+            'spec.ports[1].name: Duplicate value: "a"',
+        ),
+        (
+            "services",
+            {"metadata": {"name": "x"}, "spec": {"ports": [_PORTED], "sessionAffinity": "x"}},
+            422,
+            'spec.sessionAffinity: Unsupported value: "x": supported values: "ClientIP", "None"',
         ),
         (
             "secrets",

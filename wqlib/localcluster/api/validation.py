@@ -240,12 +240,17 @@ def _service(obj: Obj, causes: Causes) -> None:
         at, number, target = f"spec.ports[{i}]", port.get("port"), port.get("targetPort")
         if len(spec["ports"]) > 1 and not port.get("name"):
             causes.required(f"{at}.name")
+        elif port.get("name") in {other.get("name") for other in spec["ports"][:i]}:
+            causes.duplicate(f"{at}.name", port["name"])
         if not isinstance(number, int) or not 0 < number < 65536:
             causes.invalid(f"{at}.port", number or 0, _WORDS_PORT)
         if port.get("protocol") not in ("SCTP", "TCP", "UDP"):
             causes.unsupported(f"{at}.protocol", port["protocol"], ["SCTP", "TCP", "UDP"])
         if isinstance(target, int) and not 0 < target < 65536:
             causes.invalid(f"{at}.targetPort", target, _WORDS_PORT)
+    if spec.get("sessionAffinity") not in (None, "", "ClientIP", "None"):
+        given = spec["sessionAffinity"]
+        causes.unsupported("spec.sessionAffinity", given, ["ClientIP", "None"])
     if spec["type"] == "ExternalName" and not spec.get("externalName"):
         causes.required("spec.externalName")
 
