@@ -29,6 +29,9 @@ def _refused(local: Local, code: int, message: str, *request: Any, **params: str
     assert message in status["message"]
 
 
+_PORTED = {"name": "a", "port": 80}
+
+
 @pytest.mark.parametrize(
     ("kind", "patch", "code", "message"),
     [
@@ -106,6 +109,18 @@ def test_patches(local: Local, base: str, kind: str, patch: Any, code: int, mess
             "inclusive, spec.ports[0].targetPort: Invalid value: 0: must be between 1 and 65535",
         ),
         (
+            "services",
+            {"metadata": {"name": "x"}, "spec": {"ports": [_PORTED, _PORTED]}},
+            422,
+            'spec.ports[1].name: Duplicate value: "a"',
+        ),
+        (
+            "services",
+            {"metadata": {"name": "x"}, "spec": {"ports": [_PORTED], "sessionAffinity": "x"}},
+            422,
+            'spec.sessionAffinity: Unsupported value: "x": supported values: "ClientIP", "None"',
+        ),
+        (
             "secrets",
             {"metadata": {"name": "x"}, "type": "kubernetes.io/basic-auth"},
             422,
@@ -134,6 +149,7 @@ def _pod(container: dict[str, Any], **spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": "p"}, "spec": {"containers": [made], **spec}}
 
 
+_PORT = {"name": "web", "containerPort": 80}
 ASKING = {"exec": {"command": ["true"]}}
 MORE = {"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1500m"}}}
 
@@ -146,6 +162,32 @@ MORE = {"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1500m"}}}
         (_pod(MORE), 422, 'Invalid value: "1500m": must be less than or equal to cpu limit of 1'),
         (_pod({"resources": {"limits": {"cpu": "x"}}}), 400, "quantities must match the regular"),
         (_pod({"env": [{"name": "9"}]}), 422, "regex used for validation is '[-._a-zA-Z]"),
+        (_pod({"envFrom": [{}]}), 422, "must specify one of: `configMapRef` or `secretRef`"),
+        (
+            _pod({"env": [{"name": "A", "valueFrom": {}}]}),
+            422,
+            'env[0].valueFrom: Invalid value: "": must specify one of: `fieldRef`,',
+        ),
+        (
+            _pod({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "x"}}}]}),
+            422,
+            "env[0].valueFrom.secretKeyRef.key: Required value",
+        ),
+        (_pod({"ports": [_PORT, _PORT]}), 422, 'ports[1].name: Duplicate value: "web"'),
+        (_pod({"ports": [{**_PORT, "protocol": "X"}]}), 422, '"X": supported values: "SCTP", "T'),
+        (_pod({"ports": [{**_PORT, "name": "a" * 16}]}), 422, "must be no more than 15 characters"),
+        (_pod({"resources": {"limits": {"cpus": "1"}}}), 422, "must be a standard resource for"),
+        (_pod({"resources": {"requests": {"cpu": "-1"}}}), 422, "must be greater than or equal to"),
+        (_pod({"terminationMessagePolicy": "X"}), 422, "must be 'File' or 'FallbackToLogsOnError'"),
+        (_pod({}, activeDeadlineSeconds=0), 422, "0: must be between 1 and 2147483647, inclusive"),
+        (_pod({}, dnsPolicy="X"), 422, 'spec.dnsPolicy: Unsupported value: "X": supported values'),
+        (_pod({}, tolerations=[{"operator": "X"}]), 422, 'supported values: "Equal", "Exists"'),
+        (_pod({}, hostname="A_b"), 422, 'spec.hostname: Invalid value: "A_b": a lowercase RFC'),
+        (
+            _pod({}, initContainers=[{"name": "a", "image": "x"}]),
+            422,
+            'spec.initContainers[0].name: Duplicate value: "a"',
+        ),
         (_pod({"livenessProbe": {}}), 422, "Required value: must specify a handler type"),
         (
             _pod({"livenessProbe": {**ASKING, "tcpSocket": {"port": 3}}}),

@@ -7,7 +7,7 @@ import binascii
 import re
 from collections.abc import Callable
 
-from wqlib.localcluster.api import probechecks, volumerules
+from wqlib.localcluster.api import podchecks, probechecks, volumerules
 from wqlib.localcluster.api.causes import Causes, go_texts, shown_role, shown_texts
 from wqlib.localcluster.api.jobchecks import check_job, check_job_change
 from wqlib.localcluster.api.workloadchecks import check_set, check_set_change
@@ -180,6 +180,7 @@ def _containers(containers: list[Obj], at: str, volumes: set[str], causes: Cause
         mounts = container.get("volumeMounts") or []
         volumerules.check_mounts(mounts, f"{where}.volumeMounts", volumes, causes)
         _environment(container.get("env") or [], f"{where}.env", causes)
+        podchecks.check_container(container, where, causes)
         probechecks.check(container, where, causes)
         _resources(container.get("resources") or {}, f"{where}.resources", causes)
 
@@ -200,6 +201,9 @@ def _pod_spec(spec: Obj, at: str, causes: Causes) -> None:
     policy = spec.get("restartPolicy")
     if policy not in ("Always", "OnFailure", "Never"):
         causes.unsupported(f"{at}.restartPolicy", policy, ["Always", "OnFailure", "Never"])
+    podchecks.check_spec(spec, at, causes)
+    if spec.get("hostname") and not _LABEL.fullmatch(spec["hostname"]):
+        causes.invalid(f"{at}.hostname", spec["hostname"], _WORDS_LABEL)
 
 
 def _pod(obj: Obj, causes: Causes) -> None:
@@ -236,12 +240,17 @@ def _service(obj: Obj, causes: Causes) -> None:
         at, number, target = f"spec.ports[{i}]", port.get("port"), port.get("targetPort")
         if len(spec["ports"]) > 1 and not port.get("name"):
             causes.required(f"{at}.name")
+        elif port.get("name") in {other.get("name") for other in spec["ports"][:i]}:
+            causes.duplicate(f"{at}.name", port["name"])
         if not isinstance(number, int) or not 0 < number < 65536:
             causes.invalid(f"{at}.port", number or 0, _WORDS_PORT)
         if port.get("protocol") not in ("SCTP", "TCP", "UDP"):
             causes.unsupported(f"{at}.protocol", port["protocol"], ["SCTP", "TCP", "UDP"])
         if isinstance(target, int) and not 0 < target < 65536:
             causes.invalid(f"{at}.targetPort", target, _WORDS_PORT)
+    if spec.get("sessionAffinity") not in (None, "", "ClientIP", "None"):
+        given = spec["sessionAffinity"]
+        causes.unsupported("spec.sessionAffinity", given, ["ClientIP", "None"])
     if spec["type"] == "ExternalName" and not spec.get("externalName"):
         causes.required("spec.externalName")
 
