@@ -144,12 +144,50 @@ class Lab:
             }"""
         )
 
+    def start_cell(self, number: int) -> None:
+        """Run one cell, and do not wait for it.
+
+        Args:
+            number: Of the cell; the first has 0.
+        """
+        self.page.evaluate(
+            """number => {
+                const {shell, commands} = window.jupyterapp;
+                shell.currentWidget.content.activeCellIndex = number;
+                window.wqlibDone = false;
+                commands.execute('notebook:run-cell').then(() => { window.wqlibDone = true; });
+            }""",
+            number,
+        )
+
+    def run_cell(self, number: int, timeout_seconds: float = 180.0) -> str:
+        """Run one cell, and wait for it.
+
+        Returns:
+            What it printed.
+        """
+        self.start_cell(number)
+        self.wait_done(timeout_seconds)
+        return str(
+            self.page.evaluate(
+                """number => window.jupyterapp.shell.currentWidget.content.widgets[number].model
+                    .outputs.toJSON().map(output => output.text ?? '').flat().join('')""",
+                number,
+            )
+        )
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel, as the menu does after its question was answered."""
+        self.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+        )
+
     def done(self) -> bool:
-        """Have all cells run that `start_all` started?"""
+        """Have all cells run that were started?"""
         return bool(self.page.evaluate("() => window.wqlibDone === true"))
 
     def wait_done(self, timeout_seconds: float = 180.0) -> None:
-        """Wait until all cells have run that `start_all` started."""
+        """Wait until all cells have run that were started."""
         self.page.wait_for_function(
             "() => window.wqlibDone === true", timeout=timeout_seconds * 1000
         )
