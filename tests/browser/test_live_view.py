@@ -235,10 +235,15 @@ class Visit:
     def restarting_the_kernel_leaves_no_process(self, home: Path) -> None:
         lab = self.lab
         lab.run_cell(AGAIN)
-        self.photograph("again")
+        box = self.page.locator(BOX).last
+        box.scroll_into_view_if_needed()
+        header = box.locator("[role=status]").first
+        eventually(lambda: header.inner_text().startswith("Live"))
         assert processes(home), "nothing runs, so nothing could be left"
         lab.restart_kernel()
         eventually(lambda: not processes(home), 90)
+        print("AFTER", header.inner_text())
+        self.photograph("restarted")
 
     # What a hand and an eye do
 

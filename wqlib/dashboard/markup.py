@@ -44,9 +44,10 @@ def header(summary: str, state: str, trouble: str = "") -> str:
         HTML two lines high.
     """
     said = f"<strong>{escape(trouble)}</strong> " if trouble else ""
+    mark = " ·" if said or summary else ""
     return (
         f'<div role="status" aria-live="polite" aria-atomic="true" style="{_FONT}">'
-        f'<span style="{_DIM}">{escape(state)} ·</span> {said}{escape(summary)}</div>'
+        f'<span style="{_DIM}">{escape(state)}{mark}</span> {said}{escape(summary)}</div>'
     )
 
 
