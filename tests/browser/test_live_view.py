@@ -26,7 +26,7 @@ from lab import Followed, Lab, find_chromium
 
 ROOT = Path(__file__).parent.parent.parent
 NAME = "live_view.ipynb"
-BOX = ".widget-vbox:has(> img.widget-image)"
+BOX = ".wqlib-view"
 PODS = f"{BOX} .widget-dropdown select"
 HANDLE = ".noUi-handle"
 LEAST_FRAMES_A_SECOND = 4
@@ -239,10 +239,13 @@ class Visit:
         box.scroll_into_view_if_needed()
         header = box.locator("[role=status]").first
         eventually(lambda: header.inner_text().startswith("Live"))
+        height = box.evaluate("box => box.getBoundingClientRect().height")
         assert processes(home), "nothing runs, so nothing could be left"
         lab.restart_kernel()
         eventually(lambda: not processes(home), 90)
-        print("AFTER", header.inner_text())
+        eventually(lambda: header.inner_text().startswith("The kernel has ended"))
+        assert self.header().startswith("Stopped")  # the view that was stopped before
+        assert box.evaluate("box => box.getBoundingClientRect().height") == height
         self.photograph("restarted")
 
     # What a hand and an eye do

@@ -15,7 +15,7 @@ from lab import Lab, find_chromium
 
 ROOT = Path(__file__).parent.parent.parent
 VIEW = "img.widget-image"
-BOX = ".widget-vbox:has(> img.widget-image)"
+BOX = ".wqlib-view"
 KERNEL = version("ipykernel")
 
 

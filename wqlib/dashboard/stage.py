@@ -59,6 +59,7 @@ class Stage:
         self.note = widgets.HTML(layout=_fixed(width, 22))
         self.table = widgets.HTML(markup.table([]), layout=_fixed(width, 132))
         self.box = widgets.VBox([self.header, self.image, controls, self.note, self.table])
+        self.box.add_class("wqlib-view")
 
     def draw(self, history: History, now: float) -> None:
         """Draw a frame, unless it would be the same as the last one."""

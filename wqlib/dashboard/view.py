@@ -165,7 +165,7 @@ class Dashboard:
             self.error = error
             with contextlib.suppress(Exception):
                 trouble = f"The view itself failed ({type(error).__name__}: {error})."
-                self._stage.header.value = markup.header("", "live", trouble)
+                self._stage.header.value = markup.header("", "Live", trouble)
                 self._words_at = time.monotonic()
 
     def _turn(self, feed: Feed) -> None:
