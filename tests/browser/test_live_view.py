@@ -97,7 +97,7 @@ def test_the_live_view_its_buttons_and_the_replay(kernel: str, tmp_path: Path) -
     try:
         variables = environment(kernel)
     except NotInstalled as reason:
-        pytest.skip(f"ipykernel {kernel} cannot be installed here: {reason}")
+        pytest.skip(f"ipykernel {kernel} cannot be installed here (no network?): {reason}")
     home = tmp_path / "home"
     variables |= {"WQLIB_HOME": str(home), "WQLIB_LINGER_SECONDS": "1"}
     with Lab(make_course(tmp_path), environment=variables, height=1300) as lab:
