@@ -283,8 +283,10 @@ class Visit:
         """How many pixels of the picture have about this colour."""
         return int(
             self.page.evaluate(
-                """([selector, colour]) => {
+                """async ([selector, colour]) => {
                     const image = document.querySelector(`${selector} img`);
+                    while (!image.complete || !image.naturalWidth)  // between two frames
+                        await new Promise(requestAnimationFrame);
                     const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
                     const context = canvas.getContext('2d');
                     context.drawImage(image, 0, 0);
