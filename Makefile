@@ -13,7 +13,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint unit conformance chaos explore notebooks run-notebooks test-cluster bench bench-cluster bench-view lock clean
+.PHONY: help lab demo test lint unit browser-test conformance chaos explore notebooks run-notebooks test-cluster bench bench-cluster bench-view lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -34,6 +34,9 @@ lint: $(READY) ## style and types
 # Most tests wait most of the time, so as many run at once as there are cores, up to four.
 unit: $(READY) ## the tests of the library
 	$(BIN)/pytest tests -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+browser-test: $(READY) ## the live view in JupyterLab and Chromium, on three versions of ipykernel (some minutes)
+	$(BIN)/pytest tests/browser -m "browser or kernels" -s $(ARGS)
 
 # A KUBECONFIG of the environment does not count: a real cluster is used only when named.
 conformance: $(READY) ## the local cluster against the recording of a real one (KUBECONFIG=... : that one)

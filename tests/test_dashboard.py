@@ -507,7 +507,8 @@ def test_items_are_a_number_or_names() -> None:
 def test_every_control_can_be_reached_by_keyboard(make_queue: MakeQueue) -> None:
     controls = Dashboard(make_queue(), FakeCluster())._controls
     parts = [part for row in controls.rows.children for part in row.children]
-    names = "Pod,Kill,Ask to end,Freeze,Thaw,Parallelism,Scale,Items,Add,Stop live view".split(",")
+    names = "Pod,Next pod,Kill,Ask to end,Freeze,Thaw".split(",")
+    names += "Parallelism,Scale,Items,Add,Stop live view".split(",")
     assert [part.description for part in parts] == names  # Tab goes in this order
     assert all(part.tabbable is not False and not part.disabled for part in parts)
 
@@ -555,6 +556,17 @@ def test_the_chosen_pod_stays_chosen_while_others_come_and_go() -> None:
     controls.offer(())
     controls._kill.click()
     assert asked == []
+
+
+def test_the_next_pod_can_be_chosen_without_the_arrow_keys() -> None:
+    controls = Controls(lambda _: None, with_cluster=True)
+    controls._next.click()
+    controls.offer(("a", "b"))
+    chosen = []
+    for _ in range(3):
+        controls._next.click()
+        chosen.append(controls._pods.value)
+    assert chosen == ["b", "a", "b"]
 
 
 def test_without_a_cluster_there_is_nothing_to_kill(make_queue: MakeQueue) -> None:

@@ -31,6 +31,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -57,6 +58,47 @@ def find_chromium() -> str | None:
     """Path of a Chromium: `WQLIB_CHROMIUM`, one on PATH, or None for Playwright's own."""
     named = os.environ.get("WQLIB_CHROMIUM")
     return named or next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
+
+
+_FOLLOW = """selector => {
+    const box = document.querySelector(selector);
+    const seen = window.wqlibFollowed = {frames: [], heights: [], said: []};
+    const seconds = () => performance.now() / 1000;
+    const image = box.querySelector('img.widget-image');
+    new MutationObserver(() => seen.frames.push(seconds()))
+        .observe(image, {attributes: true, attributeFilter: ['src']});
+    new ResizeObserver(() => {
+        const height = box.getBoundingClientRect().height;
+        if (height && seen.heights.at(-1) !== height) seen.heights.push(height);
+    }).observe(box);
+    const header = box.querySelector('[role="status"]').parentElement;
+    let last = header.innerText;
+    new MutationObserver(() => {
+        if (header.innerText !== last) seen.said.push([seconds(), last = header.innerText]);
+    }).observe(header, {childList: true, subtree: true, characterData: true});
+}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What a browser showed of a view.
+
+    Attributes:
+        frames: When its picture changed, in seconds of `Lab.now`.
+        heights: The heights that it had, in pixels.
+        said: When the text for screen readers changed, and into what.
+    """
+
+    frames: list[float]
+    heights: list[float]
+    said: list[tuple[float, str]]
+
+    def frames_a_second(self, start: float, stop: float) -> list[int]:
+        """How many frames each whole second between two moments brought."""
+        return [
+            sum(start + i <= at < start + i + 1 for at in self.frames)
+            for i in range(int(stop - start))
+        ]
 
 
 class Lab:
@@ -144,12 +186,50 @@ class Lab:
             }"""
         )
 
+    def start_cell(self, number: int) -> None:
+        """Run one cell, and do not wait for it.
+
+        Args:
+            number: Of the cell; the first has 0.
+        """
+        self.page.evaluate(
+            """number => {
+                const {shell, commands} = window.jupyterapp;
+                shell.currentWidget.content.activeCellIndex = number;
+                window.wqlibDone = false;
+                commands.execute('notebook:run-cell').then(() => { window.wqlibDone = true; });
+            }""",
+            number,
+        )
+
+    def run_cell(self, number: int, timeout_seconds: float = 180.0) -> str:
+        """Run one cell, and wait for it.
+
+        Returns:
+            What it printed.
+        """
+        self.start_cell(number)
+        self.wait_done(timeout_seconds)
+        return str(
+            self.page.evaluate(
+                """number => window.jupyterapp.shell.currentWidget.content.widgets[number].model
+                    .outputs.toJSON().map(output => output.text ?? '').flat().join('')""",
+                number,
+            )
+        )
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel, as the menu does after its question was answered."""
+        self.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+        )
+
     def done(self) -> bool:
-        """Have all cells run that `start_all` started?"""
+        """Have all cells run that were started?"""
         return bool(self.page.evaluate("() => window.wqlibDone === true"))
 
     def wait_done(self, timeout_seconds: float = 180.0) -> None:
-        """Wait until all cells have run that `start_all` started."""
+        """Wait until all cells have run that were started."""
         self.page.wait_for_function(
             "() => window.wqlibDone === true", timeout=timeout_seconds * 1000
         )
@@ -177,27 +257,21 @@ class Lab:
         self.page.screenshot(path=target)
         return target
 
-    def frame_times(self, seconds: float, selector: str = "img.widget-image") -> list[float]:
-        """Watch an image for a while.
+    def follow(self, selector: str) -> None:
+        """Note from now on what happens to a view: see `followed`.
 
         Args:
-            seconds: How long.
-            selector: The image.
-
-        Returns:
-            When it changed, in seconds since the start.
+            selector: The box that holds its picture and its texts.
         """
-        times = self.page.evaluate(
-            """([selector, ms]) => new Promise(done => {
-                const image = document.querySelector(selector), start = performance.now();
-                const times = [];
-                const observer = new MutationObserver(() => times.push(performance.now() - start));
-                observer.observe(image, {attributes: true, attributeFilter: ['src']});
-                setTimeout(() => { observer.disconnect(); done(times); }, ms);
-            })""",
-            [selector, seconds * 1000],
-        )
-        return [ms / 1000 for ms in times]
+        self.page.evaluate(_FOLLOW, selector)
+
+    def followed(self) -> Followed:
+        """What happened since `follow`."""
+        return Followed(**self.page.evaluate("() => window.wqlibFollowed"))
+
+    def now(self) -> float:
+        """The browser's clock, in seconds, by which `Followed` tells the time."""
+        return float(self.page.evaluate("() => performance.now() / 1000"))
 
     def height(self, selector: str) -> float:
         """Height of the first element of a selector, in pixels."""

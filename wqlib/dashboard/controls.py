@@ -1,7 +1,8 @@
 """The buttons of the live view. A click only puts a request where the owner thread finds it.
 
 All of them are a browser's own buttons, lists and fields, so Tab reaches them in this order,
-Space or Enter presses them, and a screen reader says their names.
+Space or Enter presses them, and a screen reader says their names. The list of pods has a button
+besides, since JupyterLab takes the arrow keys of a list for its own.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Controls:
     def __init__(self, ask: Callable[[Request], None], *, with_cluster: bool) -> None:
         self._ask = ask
         self._pods = widgets.Dropdown(options=[], description="Pod", **_wide(250))
+        self._next = self._button("Next pod", "Choose the next pod of the list", self._on_next)
         self._kill = self._on_pod("kill", "Kill", "It is deleted, with no time to end well")
         self._end = self._on_pod(
             "end", "Ask to end", f"It gets SIGTERM, and {GENTLE_SECONDS} s to end well"
@@ -54,7 +56,7 @@ class Controls:
         )
         self._stop = self._button("Stop live view", "The run itself goes on", self._on_stop)
         self._number_known = False
-        for_pods = [self._pods, self._kill, self._end, self._freeze, self._thaw]
+        for_pods = [self._pods, self._next, self._kill, self._end, self._freeze, self._thaw]
         for_job = [self._number, self._scale]
         for_queue = [self._items, self._add, self._stop]
         rows = [for_pods, for_job + for_queue] if with_cluster else [for_queue]
@@ -74,6 +76,11 @@ class Controls:
                 self._ask(Request(kind, pod=self._pods.value))
 
         return self._button(label, tooltip, click)
+
+    def _on_next(self, _: Any) -> None:
+        pods, chosen = self._pods.options, self._pods.value
+        if chosen in pods:
+            self._pods.value = pods[(pods.index(chosen) + 1) % len(pods)]
 
     def _on_scale(self, _: Any) -> None:
         self._ask(Request("scale", number=self._number.value))

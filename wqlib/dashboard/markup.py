@@ -19,7 +19,19 @@ table.wqlib th, table.wqlib td {{ padding: 0 16px 0 0; white-space: nowrap; text
 table.wqlib th {{ font-weight: 600; position: sticky; top: 0;
   background: var(--jp-layout-color0, Canvas); }}
 table.wqlib .right {{ text-align: right; }}
+/* Without its kernel a view is the last picture, and says so; no broken chains are added. */
+.wqlib-view.jupyter-widgets-disconnected::before,
+.wqlib-view .jupyter-widgets-disconnected::before {{ display: none !important; }}
+.wqlib-view.jupyter-widgets-disconnected .wqlib-live {{ display: none; }}
+.wqlib-view.jupyter-widgets-disconnected .wqlib-was-live {{ display: inline !important; }}
+.wqlib-view.jupyter-widgets-disconnected :is(button, input, select, .slider-container) {{
+  opacity: 0.5; pointer-events: none; }}
 </style>"""
+_LIVE = (
+    '<span class="wqlib-live">Live</span>'
+    '<span class="wqlib-was-live" style="display: none">'
+    "The kernel has ended, this is its last picture</span>"
+)
 _COLUMNS = (
     ("pod", "left"),
     ("state", "left"),
@@ -37,16 +49,18 @@ def header(summary: str, state: str, trouble: str = "") -> str:
 
     Args:
         summary: Where the run stands.
-        state: "live", "stopped", ...
+        state: "Live", "Stopped", ...
         trouble: What is wrong, or "".
 
     Returns:
         HTML two lines high.
     """
     said = f"<strong>{escape(trouble)}</strong> " if trouble else ""
+    mark = " ·" if said or summary else ""
+    shown = _LIVE if state == "Live" else escape(state)
     return (
         f'<div role="status" aria-live="polite" aria-atomic="true" style="{_FONT}">'
-        f'<span style="{_DIM}">{escape(state)} ·</span> {said}{escape(summary)}</div>'
+        f'<span style="{_DIM}">{shown}{mark}</span> {said}{escape(summary)}</div>'
     )
 
 

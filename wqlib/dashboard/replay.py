@@ -208,7 +208,8 @@ class Replay:
         if words:
             self._words_at = time.monotonic()
             moment = f"{self._at:.1f} s of {self._tape.seconds:.1f} s"
-            self._stage.say(self.history, now, f"Replay, {moment}")
+            at_once = not self._playing
+            self._stage.say(self.history, now, f"Replay, {moment}", at_once=at_once)
         stay_reachable(self._parts)
 
     # Widgets: what they hear is only put where the owner thread finds it

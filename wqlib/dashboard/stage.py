@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
 from typing import Any, Protocol
 
 import ipywidgets as widgets
@@ -13,6 +14,7 @@ from wqlib.history import History
 from wqlib.plots import RunPicture, ThemeName
 
 FINAL_SCALE = 2.0
+ALOUD_SECONDS = 2.0  # between two changes of the header, which a screen reader reads out
 _SCALE = 1.5
 
 
@@ -39,6 +41,7 @@ class Stage:
         self._lanes = lanes
         self.picture = RunPicture(lanes, scale=_SCALE, **self._options)
         self.frames = 0
+        self._said_at = float("-inf")
         self._drawn: Any = None
         figure = self.picture.picture
         width, height = round(figure.width), round(figure.height)
@@ -56,6 +59,7 @@ class Stage:
         self.note = widgets.HTML(layout=_fixed(width, 22))
         self.table = widgets.HTML(markup.table([]), layout=_fixed(width, 132))
         self.box = widgets.VBox([self.header, self.image, controls, self.note, self.table])
+        self.box.add_class("wqlib-view")
 
     def draw(self, history: History, now: float) -> None:
         """Draw a frame, unless it would be the same as the last one."""
@@ -73,10 +77,21 @@ class Stage:
         self.image.value = last.picture.png()
         self._drawn = None
 
-    def say(self, history: History, now: float, state: str, job: str = "", wrong: str = "") -> None:
-        """Set the header and the table."""
-        self.header.value = markup.header(history.summary(now, job), state, wrong)
+    def say(
+        self,
+        history: History,
+        now: float,
+        state: str,
+        job: str = "",
+        wrong: str = "",
+        *,
+        at_once: bool = False,
+    ) -> None:
+        """Set the table, and the header: at once, or if it has stood for a while."""
         self.table.value = markup.table(history.table(now))
+        if at_once or time.monotonic() - self._said_at >= ALOUD_SECONDS:
+            self._said_at = time.monotonic()
+            self.header.value = markup.header(history.summary(now, job), state, wrong)
 
 
 def _fixed(width: int, height: int) -> widgets.Layout:

@@ -21,7 +21,7 @@ from wqlib.plots import ThemeName
 if TYPE_CHECKING:
     from wqlib.queue import WorkQueue
 
-WORDS_SECONDS = 1.0  # between two changes of the texts: nobody reads faster, or listens
+WORDS_SECONDS = 1.0  # between two changes of the table: nobody reads faster
 _JOIN_SECONDS = 10.0
 
 
@@ -165,7 +165,7 @@ class Dashboard:
             self.error = error
             with contextlib.suppress(Exception):
                 trouble = f"The view itself failed ({type(error).__name__}: {error})."
-                self._stage.header.value = markup.header("", "live", trouble)
+                self._stage.header.value = markup.header("", "Live", trouble)
                 self._words_at = time.monotonic()
 
     def _turn(self, feed: Feed) -> None:
@@ -196,7 +196,7 @@ class Dashboard:
         self._stage.draw_last(self.history, now)
         self._hands.stop()
         self._speak(feed, now)
-        self._stage.say(self.history, now, "Stopped", self._job or "", feed.trouble)
+        self._stage.say(self.history, now, "Stopped", self._job or "", feed.trouble, at_once=True)
         self._controls.enable(False)
 
     def _take_requests(self) -> None:
