@@ -8,7 +8,8 @@ from ..script import Script, pod, scenario
 @scenario
 def logs(s: Script) -> None:
     """What a pod printed, whole and in parts."""
-    script = "for i in 1 2 3 4 5; do echo line $i; done; echo to stderr >&2"
+    # The pause keeps the order: stdout and stderr are read apart.
+    script = "for i in 1 2 3 4 5; do echo line $i; done; sleep 0.5; echo to stderr >&2"
     s.quiet("POST", "pods", pod("a", "sh", "-c", script))
     s.until("pods/a", "status.phase", "Succeeded")
     s.get("pods/a/log", tailLines=2)
