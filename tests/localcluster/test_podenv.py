@@ -10,12 +10,12 @@ import pytest
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.profile import Profile
+from wqlib.localcluster.apimachinery.quantities import quantity
 from wqlib.localcluster.kubelet import podenv
 from wqlib.localcluster.kubelet.podenv import (
     ConfigError,
     Resolver,
     expand,
-    quantity,
     service_environment,
 )
 

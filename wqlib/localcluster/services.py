@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 
 from wqlib.localcluster.addresses import Addresses
 from wqlib.localcluster.apimachinery.client import Client
+from wqlib.localcluster.apimachinery.conventions import PORTS_ANNOTATION, real_ports
 from wqlib.localcluster.apimachinery.informer import Informer, Key, Recorder, WorkQueue
 from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.kubelet.kubelet import real_ports
-from wqlib.localcluster.kubelet.podenv import PORTS_ANNOTATION
 
 log = logging.getLogger(__name__)
 

@@ -15,26 +15,14 @@ from wqlib.localcluster.api.causes import Causes
 from wqlib.localcluster.apimachinery import apierrors
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.apimachinery.quantities import is_readable, quantity
 from wqlib.localcluster.apimachinery.resources import Resource
 from wqlib.localcluster.store import Store
 
-_QUANTITY = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$")
 _QUANTITY_RULE = (
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 )
-_FACTORS = {
-    "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15,
-    "E": 1e18, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50,
-    "Ei": 2.0**60,
-}  # fmt: skip
 _FINALIZERS = {"kubernetes", "orphan", "foregroundDeletion"}
-
-
-def amount(quantity: object) -> float:
-    """Return a quantity such as `500m` or `1Gi` as a number."""
-    text = str(quantity)
-    found = re.fullmatch(r"^([+-]?[0-9.]+(?:[eE][+-]?\d+)?)([a-zA-Z]*)$", text)
-    return float(found[1]) * _FACTORS.get(found[2], 1.0) if found else 0.0
 
 
 def check_readable(obj: Obj) -> None:
@@ -51,7 +39,7 @@ def check_readable(obj: Obj) -> None:
         resources = container.get("resources") or {}
         for part in ("limits", "requests"):
             for value in (resources.get(part) or {}).values():
-                if not _QUANTITY.fullmatch(str(value)):
+                if not is_readable(value):
                     raise apierrors.bad_request(prefix + _QUANTITY_RULE)
 
 
@@ -137,7 +125,7 @@ def _limits(obj: Obj, causes: Causes) -> None:
         resources = container.get("resources") or {}
         limits = resources.get("limits") or {}
         for name, value in (resources.get("requests") or {}).items():
-            if name in limits and amount(value) > amount(limits[name]):
+            if name in limits and quantity(value) > quantity(limits[name]):
                 most = f" of {limits[name]}" if profile().modern else ""
                 why = f"must be less than or equal to {name} limit{most}"
                 causes.invalid(f"{at}.resources.requests", str(value), why)

@@ -1,4 +1,4 @@
-"""Quantities, such as `100m` or `1Gi`, in the form in which the API gives them back. Pure.
+"""Quantities, such as `100m` or `1Gi`: as numbers, and as the API gives them back. Pure.
 
 https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
@@ -17,6 +17,28 @@ _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _SMALLEST = -9
 # More digits than any quantity needs, and few enough to count with.
 _LONGEST = 64
+
+
+def is_readable(value: Any) -> bool:
+    """Tell whether a value has the form of a quantity."""
+    return _FORM.fullmatch(str(value)) is not None
+
+
+def quantity(value: Any) -> float:
+    """Return a quantity, such as `50m` or `128Mi`, as a number of whole units (cores, bytes).
+
+    Raises:
+        ValueError: it is no quantity.
+    """
+    found = _FORM.fullmatch(str(value))
+    if found is None:
+        raise ValueError(f"{value!r} is no quantity")
+    sign, digits, exponent, suffix = found.groups()
+    if suffix in _BINARY[1:]:
+        factor = 1024.0 ** _BINARY.index(suffix)
+    else:
+        factor = 10.0 ** int(exponent or _DECIMAL[suffix or ""])
+    return float(sign + digits) * factor
 
 
 def canonical(value: Any) -> Any:

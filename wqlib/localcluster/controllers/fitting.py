@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.apimachinery.quantities import quantity
 from wqlib.localcluster.apimachinery.selectors import labels
-from wqlib.localcluster.kubelet.podenv import quantity
 
 _UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 

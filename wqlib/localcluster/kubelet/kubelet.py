@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 from wqlib.localcluster.addresses import Addresses
 from wqlib.localcluster.apimachinery.client import Client
+from wqlib.localcluster.apimachinery.conventions import NODE, real_ports
 from wqlib.localcluster.apimachinery.informer import Informer, Recorder
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.images.imagestore import Images, remove_tree
 from wqlib.localcluster.kubelet import podenv
 from wqlib.localcluster.kubelet.following import Follower
-from wqlib.localcluster.kubelet.node import NODE as NODE
 from wqlib.localcluster.kubelet.node import Node, room
 from wqlib.localcluster.kubelet.podworker import PodWorker
 from wqlib.localcluster.kubelet.processes import Processes
@@ -161,10 +161,3 @@ def _remove(folder: Path) -> None:
     # The daemon may be removing it too, because the cluster ends.
     with contextlib.suppress(OSError):
         remove_tree(folder)
-
-
-def real_ports(obj: Obj) -> Obj:
-    """Return which port stands for which, where addresses are shared: {"6379": 40123}."""
-    text = (obj["metadata"].get("annotations") or {}).get(podenv.PORTS_ANNOTATION, "")
-    pairs = (part.partition("=") for part in text.split(",") if "=" in part)
-    return {inside: int(real) for inside, _, real in pairs}

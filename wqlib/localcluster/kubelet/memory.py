@@ -20,8 +20,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wqlib.localcluster.apimachinery.quantities import quantity
 from wqlib.localcluster.kubelet.containers import Container
-from wqlib.localcluster.kubelet.podenv import quantity
 from wqlib.localcluster.kubelet.processes import Process
 
 if TYPE_CHECKING:

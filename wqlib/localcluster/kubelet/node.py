@@ -20,7 +20,6 @@ from wqlib.localcluster.apimachinery.profile import profile
 
 log = logging.getLogger(__name__)
 
-NODE = "wqlib-local"
 _LABEL = "wqlib.local/stand-in"
 _LEASE_SECONDS = 40
 _RENEW_SECONDS = 10.0

@@ -16,33 +16,21 @@ from typing import TYPE_CHECKING
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.jsontypes import Obj
 from wqlib.localcluster.apimachinery.profile import profile
+from wqlib.localcluster.apimachinery.quantities import quantity
 
 if TYPE_CHECKING:
     from wqlib.localcluster.kubelet.podworker import PodWorker
 
-PORTS_ANNOTATION = "wqlib.local/ports"
 
 # Gets one object: (plural, namespace, name).
 Fetch = Callable[[str, str, str], Awaitable[Obj]]
 
-_SUFFIXES = {
-    "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
-}  # fmt: skip
 # Before 1.32 the environment took only these names; a `configMapRef` may hold others.
 _OLD_NAME = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
 
 
 class ConfigError(Exception):
     """The container's configuration refers to something that is not there."""
-
-
-def quantity(text: str) -> float:
-    """Return a Kubernetes quantity such as `50m` or `128Mi` as a number."""
-    found = re.match(r"^([+-]?[\d.]+(?:[eE][+-]?\d+)?)([A-Za-z]*)$", str(text))
-    if not found:
-        raise ConfigError(f"{text!r} is no quantity")
-    return float(found[1]) * _SUFFIXES.get(found[2], 1.0)
 
 
 def expand(text: str, env: dict[str, str]) -> str:
@@ -218,6 +206,9 @@ class Resolver:
         found = (resources.get(part) or {}).get(name)
         if found is None and part == "limits":
             found = self.allocatable.get(name)
-        divisor = quantity(reference.get("divisor") or "1") or 1.0
-        # Rounded first, for 0.3 / 0.1 is a little more than 3 to a computer.
-        return str(math.ceil(round(quantity(found or "0") / divisor, 6)))
+        try:
+            divisor = quantity(reference.get("divisor") or "1") or 1.0
+            # Rounded first, for 0.3 / 0.1 is a little more than 3 to a computer.
+            return str(math.ceil(round(quantity(found or "0") / divisor, 6)))
+        except ValueError as error:
+            raise ConfigError(str(error)) from None

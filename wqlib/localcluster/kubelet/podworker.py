@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from wqlib.localcluster.apimachinery.apierrors import ApiError
 from wqlib.localcluster.apimachinery.client import pod_path
+from wqlib.localcluster.apimachinery.conventions import PORTS_ANNOTATION
 from wqlib.localcluster.apimachinery.jsontypes import Obj, now, whole_number
 from wqlib.localcluster.images import imagestore
-from wqlib.localcluster.kubelet import hooks, podenv, podruns
+from wqlib.localcluster.kubelet import hooks, podruns
 from wqlib.localcluster.kubelet.containers import Container
 from wqlib.localcluster.kubelet.podstatus import OWN_CONDITIONS, pod_status
 from wqlib.localcluster.kubelet.volumes import Volumes
@@ -331,7 +332,7 @@ class PodWorker:
         if self.ports:
             text = ",".join(f"{inside}={real}" for inside, real in self.ports.items())
             metadata = self.pod["metadata"]
-            change = {"metadata": {"annotations": {podenv.PORTS_ANNOTATION: text}}}
+            change = {"metadata": {"annotations": {PORTS_ANNOTATION: text}}}
             with contextlib.suppress(ApiError, OSError):
                 path = pod_path(metadata["namespace"], metadata["name"])
                 await self.kubelet.client.patch(path, change)

@@ -1,0 +1,15 @@
+"""What is this cluster's own: its node's name, and how it tells which port stands for which."""
+
+from __future__ import annotations
+
+from wqlib.localcluster.apimachinery.jsontypes import Obj
+
+NODE = "wqlib-local"
+PORTS_ANNOTATION = "wqlib.local/ports"
+
+
+def real_ports(obj: Obj) -> dict[str, int]:
+    """Return which port stands for which, where addresses are shared: {"6379": 40123}."""
+    text = (obj["metadata"].get("annotations") or {}).get(PORTS_ANNOTATION, "")
+    pairs = (part.partition("=") for part in text.split(",") if "=" in part)
+    return {inside: int(real) for inside, _, real in pairs}
