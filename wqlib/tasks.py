@@ -55,7 +55,18 @@ def mandelbrot(item: bytes) -> bytes:
     )
 
 
-TASKS: dict[str, Task] = {"fruit": fruit, "primes": primes, "mandelbrot": mandelbrot}
+def nap(item: bytes) -> str:
+    """Take as many seconds as the item says, e.g. `0.3`: work of uneven size."""
+    time.sleep(float(item))
+    return f"rested for {item.decode()} s"
+
+
+TASKS: dict[str, Task] = {
+    "fruit": fruit,
+    "primes": primes,
+    "mandelbrot": mandelbrot,
+    "nap": nap,
+}
 
 
 def find(name: str) -> Task:

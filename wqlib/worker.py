@@ -323,7 +323,9 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", default=value, type=kind, help=f"{about} ({value})")
 
     option("queue", "job2", "name of the queue")
-    option("task", "fruit", "what to do with an item: fruit, primes, mandelbrot, module:function")
+    option(
+        "task", "fruit", "what to do with an item: fruit, primes, mandelbrot, nap, module:function"
+    )
     option("redis", "", "URL of Redis")
     option("worker", "", "name of this worker")
     option("lease-seconds", "30", "how long a lease lasts unless it is renewed", float)
