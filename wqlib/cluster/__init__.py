@@ -19,6 +19,7 @@ import os
 from pathlib import Path
 
 from ..errors import ClusterError
+from . import namespaces
 from .cluster import LOCAL, Cluster
 from .kube import client_for, find_context, in_words, kubeconfig_files
 from .podstream import ExecResult
@@ -32,7 +33,7 @@ __all__ = ["Cluster", "ExecResult", "Pod", "PortForward", "connect"]
 def connect(
     context: str | None = None,
     *,
-    namespace: str = "wq-course",
+    namespace: str | None = None,
     kubeconfig: str | Path | None = None,
 ) -> Cluster:
     """Connect to a cluster: the local one, unless you name a real one.
@@ -41,7 +42,9 @@ def connect(
         context: A context of your kubeconfig, e.g. "kind-wq". None means the variable
             WQLIB_CONTEXT, and without that the local cluster, which is started if it does
             not run. "local" means the local cluster whatever the variable says.
-        namespace: Where everything goes; made, with our label, if it is not there.
+        namespace: Where everything goes; made, with our label, if it is not there. By
+            default WQLIB_NAMESPACE; without that the context's own namespace in the kubeconfig,
+            if its name begins with "wq-", as in a class; or else "wq-course".
         kubeconfig: The file that has the context; by default KUBECONFIG or ~/.kube/config.
 
     Raises:
@@ -61,9 +64,10 @@ def connect(
                 "connect('kind-wq', kubeconfig=…); without one, connect() uses the local cluster."
             )
         path = _start_local()
-        return Cluster(LOCAL, namespace, path, client_for([path], None))
+        return Cluster(LOCAL, namespace or namespaces.usual(), path, client_for([path], None))
     files = kubeconfig_files(kubeconfig)
     path = find_context(files, str(context))
+    namespace = namespace or namespaces.usual(path, str(context))
     return Cluster(str(context), namespace, path, client_for(files, context))
 
 

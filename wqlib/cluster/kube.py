@@ -75,6 +75,15 @@ def find_context(files: list[Path], context: str) -> Path:
     )
 
 
+def namespace_of(path: Path, context: str) -> str:
+    """The namespace that a context of a kubeconfig names; "" if it names none."""
+    content = yaml.safe_load(path.read_text("utf-8")) or {}
+    for entry in content.get("contexts") or []:
+        if entry.get("name") == context:
+            return str((entry.get("context") or {}).get("namespace") or "")
+    return ""
+
+
 def client_for(files: list[Path], context: str | None) -> Any:
     """An ApiClient for a context, whose calls end in time.
 

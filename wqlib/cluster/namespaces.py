@@ -5,14 +5,16 @@ https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from ..errors import WaitTimeout
-from .kube import get
+from .kube import get, namespace_of
 from .manifests import (
     KINDS,
     LABEL,
@@ -29,6 +31,24 @@ from .manifests import (
 from .waiting import wait_gone
 
 SECONDS = 90  # a namespace takes some seconds to go
+USUAL, PREFIX, VARIABLE = "wq-course", "wq-", "WQLIB_NAMESPACE"
+
+
+def usual(kubeconfig: Path | None = None, context: str = "") -> str:
+    """The namespace to work in when nobody named one.
+
+    Args:
+        kubeconfig: The file that holds the context of a real cluster; None: the local one.
+        context: The context's name.
+
+    Returns:
+        WQLIB_NAMESPACE; else the context's own, if its name says that it is for this course;
+        else "wq-course".
+    """
+    if named := os.environ.get(VARIABLE):
+        return named
+    own = namespace_of(kubeconfig, context) if kubeconfig else ""
+    return own if own.startswith(PREFIX) else USUAL
 
 
 def ensure(api: Any, namespace: str) -> None:
