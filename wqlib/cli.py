@@ -1,4 +1,4 @@
-"""The command `wqlib`: doctor, cluster, demo, worker, queue, watch, metrics, replay, bundle.
+"""The command `wqlib`: doctor, cluster, class, demo, worker, queue, watch, metrics, replay, bundle.
 
 Each command loads what it needs only when it runs, so `wqlib worker` starts fast and needs
 no Kubernetes client. What goes wrong is one message on standard error and exit code 1.
@@ -26,6 +26,7 @@ _OWN_COMMAND_LINE = {
     "queue": "queuecli",
     "metrics": "metrics",
     "watch": "watch",
+    "class": "classcli",
 }
 
 
@@ -85,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     cluster.add_argument("action", choices=["start", "stop", "status"])
     cluster.set_defaults(run=_cluster)
 
+    commands.add_parser(
+        "class",
+        help="a class of learners on one shared cluster (wqlib class --help)",
+        add_help=False,
+    )
     commands.add_parser(
         "demo", help="run a Job, kill a pod, lose nothing (wqlib demo --help)", add_help=False
     )

@@ -58,7 +58,7 @@ def ensure(api: Any, namespace: str) -> None:
         found = get(core.read_namespace, namespace)
         if found.get("status", {}).get("phase") != "Terminating":
             return
-        _wait_gone(core, namespace, time.monotonic() + SECONDS)
+        wait_until_gone(core, namespace, time.monotonic() + SECONDS)
     except ApiException as error:
         if error.status == 403:  # we may not look, but may well work inside it
             return
@@ -70,7 +70,7 @@ def ensure(api: Any, namespace: str) -> None:
     except ApiException as error:
         if error.status != 409:  # somebody else was faster
             raise
-    _wait_service_account(api, namespace)
+    wait_service_account(api, namespace)
 
 
 def clean_up(api: Any, namespace: str) -> list[str]:
@@ -92,7 +92,7 @@ def clean_up(api: Any, namespace: str) -> list[str]:
     if _is_ours_and_empty(api, namespace):
         core = client.CoreV1Api(api)
         get(core.delete_namespace, namespace)
-        _wait_gone(core, namespace, deadline)
+        wait_until_gone(core, namespace, deadline)
         lines.append(f"namespace/{namespace}")
     return sorted(lines)
 
@@ -111,7 +111,7 @@ def _is_ours_and_empty(api: Any, namespace: str) -> bool:
     )
 
 
-def _wait_service_account(api: Any, namespace: str) -> None:
+def wait_service_account(api: Any, namespace: str) -> None:
     """A new namespace refuses pods until it has its default service account.
 
     Up to Kubernetes 1.23, that must have got a token as well.
@@ -130,7 +130,7 @@ def _wait_service_account(api: Any, namespace: str) -> None:
         time.sleep(0.1)
 
 
-def _wait_gone(core: Any, namespace: str, deadline: float) -> None:
+def wait_until_gone(core: Any, namespace: str, deadline: float) -> None:
     while time.monotonic() < deadline:
         try:
             get(core.read_namespace, namespace)
