@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..cluster.namespaces import IMAGES, IMAGES_ARE_THERE
 from .names import Learner
 
 Object = dict[str, Any]
 
 ACCOUNT = "learner"
 PROGRESS = "wqlib-progress"
-# The worker's image is on the nodes, or the nodes can pull it: see `cluster/builder.py`.
-IMAGES, IMAGES_ARE_THERE = "wqlib/images", "provided"
 
 # The requests of a worker in notebooks/manifests/job.yaml, and of redis.yaml above that.
 CPU_MILLI, MEMORY_MIB, LIMIT_MIB = 50, 32, 128

@@ -67,7 +67,7 @@ def _send(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
         api, namespace = cluster.api, cluster.namespace
     else:
         files, context = kube.kubeconfig_files(None), os.environ["WQLIB_CONTEXT"]
-        namespace = namespaces.usual(kube.find_context(files, context), context)
+        namespace = namespaces.named(kube.find_context(files, context), context)
         api = kube.client_for(files, context)
     patch = client.CoreV1Api(api).patch_namespaced_config_map
     limit = (PATIENCE_SECONDS, PATIENCE_SECONDS)

@@ -32,10 +32,12 @@ from .waiting import wait_gone
 
 SECONDS = 90  # a namespace takes some seconds to go
 USUAL, PREFIX, VARIABLE = "wq-course", "wq-", "WQLIB_NAMESPACE"
+# An annotation: the images are on the nodes, or can be pulled, and need not be built.
+IMAGES, IMAGES_ARE_THERE = "wqlib/images", "provided"
 
 
-def usual(kubeconfig: Path | None = None, context: str = "") -> str:
-    """The namespace to work in when nobody named one.
+def named(kubeconfig: Path | None = None, context: str = "") -> str:
+    """The namespace to work in, if the environment or the kubeconfig names one.
 
     Args:
         kubeconfig: The file that holds the context of a real cluster; None: the local one.
@@ -43,12 +45,12 @@ def usual(kubeconfig: Path | None = None, context: str = "") -> str:
 
     Returns:
         WQLIB_NAMESPACE; else the context's own, if its name says that it is for this course;
-        else "wq-course".
+        else "".
     """
-    if named := os.environ.get(VARIABLE):
-        return named
+    if namespace := os.environ.get(VARIABLE):
+        return namespace
     own = namespace_of(kubeconfig, context) if kubeconfig else ""
-    return own if own.startswith(PREFIX) else USUAL
+    return own if own.startswith(PREFIX) else ""
 
 
 def ensure(api: Any, namespace: str) -> None:
@@ -71,6 +73,17 @@ def ensure(api: Any, namespace: str) -> None:
         if error.status != 409:  # somebody else was faster
             raise
     wait_service_account(api, namespace)
+
+
+def images_are_there(api: Any, namespace: str) -> bool:
+    """True if somebody else sees to it that pods here find their images, as in a class."""
+    try:
+        found = get(client.CoreV1Api(api).read_namespace, namespace)
+    except ApiException as error:
+        if error.status in (403, 404):
+            return False
+        raise
+    return bool((found["metadata"].get("annotations") or {}).get(IMAGES) == IMAGES_ARE_THERE)
 
 
 def clean_up(api: Any, namespace: str) -> list[str]:
