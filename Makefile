@@ -11,7 +11,8 @@ SITE := .venv/.site
 UV := $(shell command -v uv)
 VENV = $(if $(UV),uv venv -q --clear --python $(PYTHON) .venv,$(PYTHON) -m venv --clear .venv)
 INSTALL = $(if $(UV),uv pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q --disable-pip-version-check) \
-	--no-deps $(if $(wildcard wheels),--no-index --find-links wheels)
+	--no-deps $(if $(WHEELS),--no-index --find-links wheels)
+WHEELS := $(wildcard wheels/FOR.txt)
 # In a local cluster of their own: that of an open JupyterLab is left alone.
 NBVAL := WQLIB_HOME=$(CURDIR)/build/home WQLIB_LINGER_SECONDS=5 \
 	$(BIN)/pytest -c tests/nbval.ini --rootdir . notebooks
@@ -20,7 +21,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint unit browser-test conformance chaos explore notebooks run-notebooks test-cluster bench bench-cluster bench-view site lock clean
+.PHONY: help lab demo test lint unit browser-test conformance chaos explore notebooks run-notebooks test-cluster bench bench-cluster bench-view site offline-kit offline-test lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -79,6 +80,12 @@ site: $(SITE) ## the course as a web site in build/site, from the outputs that t
 	$(BIN)/sphinx-build -q -W --keep-going -j auto -c site -d build/site-cache . build/site
 	$(BIN)/pytest tests/test_site.py -m site $(ARGS)
 
+offline-kit: $(READY) ## all for a room with no network in one archive (ARGS="--platform macos-arm64 --python 3.12")
+	$(BIN)/python .ci/offline_kit.py $(ARGS)
+
+offline-test: offline-kit ## unpack that kit and run its demo and a notebook with the network cut off
+	$(BIN)/pytest tests/test_offline_kit.py -m offline
+
 lock: ## work out the versions in the lock files anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 		--extra course --extra test -o requirements.lock pyproject.toml
@@ -98,7 +105,7 @@ $(READY): requirements.lock redis-server.lock pyproject.toml
 	@rm -f $@
 	@set -ex; \
 	$(VENV); \
-	$(INSTALL) --require-hashes -r requirements.lock; \
+	$(INSTALL) --require-hashes -r requirements.lock$(if $(WHEELS), || { set +x; cat wheels/FOR.txt; echo "This is $$($(PYTHON) --version). Name one of those: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }); \
 	$(INSTALL) -e .; \
 	$(BIN)/python -c "from wqlib.redisserver import find; find()" 2>/dev/null || $(INSTALL) --require-hashes -r redis-server.lock
 	@touch $@
