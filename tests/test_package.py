@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -23,10 +24,14 @@ def project() -> dict:
 
 
 def requirements() -> dict[str, str]:
-    """Every package of pyproject.toml with its bounds."""
+    """Every package of pyproject.toml with its bounds, but for those of the site."""
     extras = project()["optional-dependencies"]
-    lines = [*project()["dependencies"], *itertools.chain.from_iterable(extras.values())]
-    return split(lines)
+    wanted = [lines for extra, lines in extras.items() if extra != "site"]
+    return split([*project()["dependencies"], *itertools.chain.from_iterable(wanted)])
+
+
+def requirements_of_the_site() -> dict[str, str]:
+    return split(project()["optional-dependencies"]["site"])
 
 
 def split(lines: list[str]) -> dict[str, str]:
@@ -50,17 +55,31 @@ def test_pyproject_and_environment_yml_hold_the_same_packages_and_bounds() -> No
 
 
 def test_every_requirement_has_a_lower_and_an_upper_bound() -> None:
-    for name, bounds in requirements().items():
+    for name, bounds in (requirements() | requirements_of_the_site()).items():
         assert re.fullmatch(r">=[\d.]+,<[\d.]+", bounds), f"{name}{bounds}"
 
 
-def test_the_lock_file_holds_every_requirement_within_its_bounds() -> None:
-    locked = dict(
-        re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements.lock").read_text(), re.M)
-    )
-    for name, bounds in requirements().items():
+@pytest.mark.parametrize(
+    ("lock", "wanted"),
+    [("requirements.lock", requirements), ("site.lock", requirements_of_the_site)],
+)
+def test_the_lock_file_holds_every_requirement_within_its_bounds(
+    lock: str, wanted: Callable[[], dict[str, str]]
+) -> None:
+    locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / lock).read_text(), re.M))
+    for name, bounds in wanted().items():
         low, high = (numbers(bound) for bound in bounds.split(","))
         assert low <= numbers(locked[name]) < high
+
+
+def test_the_lock_files_agree() -> None:
+    """Both are installed into one environment."""
+    course, site = (
+        set(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / lock).read_text(), re.M))
+        for lock in ("requirements.lock", "site.lock")
+    )
+    names = {name for name, _ in course} & {name for name, _ in site}
+    assert {pin for pin in site if pin[0] in names} <= course
 
 
 def test_the_worker_image_installs_what_pyproject_says() -> None:
@@ -72,7 +91,7 @@ def test_the_worker_image_installs_what_pyproject_says() -> None:
 
 def test_the_readme_gives_a_reason_for_every_dependency() -> None:
     table = (ROOT / "README.md").read_text().split("## Dependencies")[1]
-    for name in requirements():
+    for name in requirements() | requirements_of_the_site():
         assert f"`{name}`" in table, f"{name} is missing in the README's table"
 
 
