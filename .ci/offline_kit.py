@@ -139,11 +139,13 @@ def save_images(folder: Path) -> str:
     redis = re.search(r"image: (\S+)", (ROOT / "notebooks/manifests/redis.yaml").read_text())
     worker = re.search(r"image: (\S+)", (ROOT / "notebooks/manifests/job.yaml").read_text())
     base = re.search(r"^FROM (\S+)", (ROOT / "notebooks/worker/Dockerfile").read_text(), re.M)
-    assert redis and worker and base
+    assert redis
+    assert worker
+    assert base
     folder.mkdir()
     with tempfile.TemporaryDirectory() as copy:
         context = shutil.copytree(ROOT / "notebooks/worker", Path(copy) / "worker")
-        run(sys.executable, "-m", "wqlib", "bundle", str(context))
+        run(sys.executable, "-m", "wqlib.cli", "bundle", str(context))
         for image in (redis[1], base[1]):
             if not answers(tool, "image", "inspect", image):
                 run(tool, "pull", "-q", image)

@@ -20,7 +20,8 @@ KIT = ROOT / "build" / "wqlib-course-offline.tar.gz"
 CUTS = (("unshare", "-n"), ("unshare", "-rn"), ("sudo", "-n", "-E", "unshare", "-n"))
 
 specification = importlib.util.spec_from_file_location("kit", ROOT / ".ci" / "offline_kit.py")
-assert specification and specification.loader
+assert specification
+assert specification.loader
 kit = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(kit)
 
@@ -104,8 +105,15 @@ class TestTheUnpackedKit:
         }
         script = f"ip link set lo up && {command}"
         done = subprocess.run(
-            [*without_network(), "env", "-i", *(f"{k}={v}" for k, v in variables.items())]
-            + ["sh", "-c", script],
+            [
+                *without_network(),
+                "env",
+                "-i",
+                *(f"{k}={v}" for k, v in variables.items()),
+                "sh",
+                "-c",
+                script,
+            ],
             cwd=course,
             capture_output=True,
             text=True,
