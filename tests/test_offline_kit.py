@@ -104,6 +104,7 @@ class TestTheUnpackedKit:
             "WQLIB_LINGER_SECONDS": "1",
         }
         script = f"ip link set lo up && {command}"
+        settings = [f"{name}={value}" for name, value in variables.items()]
         done = subprocess.run(
             [
                 *without_network(),
