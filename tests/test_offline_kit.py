@@ -106,15 +106,7 @@ class TestTheUnpackedKit:
         script = f"ip link set lo up && {command}"
         settings = [f"{name}={value}" for name, value in variables.items()]
         done = subprocess.run(
-            [
-                *without_network(),
-                "env",
-                "-i",
-                *(f"{k}={v}" for k, v in variables.items()),
-                "sh",
-                "-c",
-                script,
-            ],
+            [*without_network(), "env", "-i", *settings, "sh", "-c", script],
             cwd=course,
             capture_output=True,
             text=True,
