@@ -36,9 +36,10 @@ def primes(item: bytes) -> str:
     return str(sum(_is_prime(number) for number in range(int(low), int(high) + 1)))
 
 
-def wait(item: bytes) -> None:
+def wait(item: bytes) -> str:
     """Wait as many seconds as the item says, as work does that waits for another machine."""
     time.sleep(float(item))
+    return f"waited {item.decode()} s"
 
 
 def factors(item: bytes) -> str:
