@@ -20,7 +20,8 @@ KIT = ROOT / "build" / "wqlib-course-offline.tar.gz"
 CUTS = (("unshare", "-n"), ("unshare", "-rn"), ("sudo", "-n", "-E", "unshare", "-n"))
 
 specification = importlib.util.spec_from_file_location("kit", ROOT / ".ci" / "offline_kit.py")
-assert specification and specification.loader
+assert specification
+assert specification.loader
 kit = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(kit)
 
@@ -81,16 +82,18 @@ def without_network() -> tuple[str, ...]:
     pytest.skip("the network cannot be cut off here: that needs Linux, unshare and ip")
 
 
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked kit."""
+    folder = tmp_path_factory.mktemp("room")
+    with tarfile.open(KIT) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "wqlib-course"
+
+
 @pytest.mark.offline
 @pytest.mark.timeout(900)
 class TestTheUnpackedKit:
-    @pytest.fixture(scope="class")
-    def course(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        folder = tmp_path_factory.mktemp("room")
-        with tarfile.open(KIT) as archive:
-            archive.extractall(folder, filter="data")
-        return folder / "wqlib-course"
-
     def run(self, course: Path, command: str) -> str:
         """Run a command in the kit: no network, an empty home, nothing of this environment."""
         home = course.parent / "home"
@@ -103,9 +106,9 @@ class TestTheUnpackedKit:
             "WQLIB_LINGER_SECONDS": "1",
         }
         script = f"ip link set lo up && {command}"
+        settings = [f"{name}={value}" for name, value in variables.items()]
         done = subprocess.run(
-            [*without_network(), "env", "-i", *(f"{k}={v}" for k, v in variables.items())]
-            + ["sh", "-c", script],
+            [*without_network(), "env", "-i", *settings, "sh", "-c", script],
             cwd=course,
             capture_output=True,
             text=True,
