@@ -13,15 +13,16 @@ VENV = $(if $(UV),uv venv -q --clear --python $(PYTHON) .venv,$(PYTHON) -m venv 
 INSTALL = $(if $(UV),uv pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q --disable-pip-version-check) \
 	--no-deps $(if $(WHEELS),--no-index --find-links wheels)
 WHEELS := $(wildcard wheels/FOR.txt)
-# In a local cluster of their own: that of an open JupyterLab is left alone.
-NBVAL := WQLIB_HOME=$(CURDIR)/build/home WQLIB_LINGER_SECONDS=5 \
-	$(BIN)/pytest -c tests/nbval.ini --rootdir . notebooks
+# In local clusters of their own: that of an open JupyterLab is left alone. Most cells wait most
+# of the time, so four run at once.
+NBVAL := PYTHONPATH=tests WQLIB_HOME=$(CURDIR)/build/home WQLIB_LINGER_SECONDS=5 \
+	$(BIN)/pytest -c tests/nbval.ini --rootdir . -n 4 --dist loadfile notebooks
 # Jupyter does not start for root unless told to; in a container one often is.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint unit browser-test conformance chaos explore notebooks run-notebooks test-cluster bench bench-cluster bench-view site offline-kit offline-test lock clean
+.PHONY: help lab demo test lint unit browser-test conformance chaos explore notebooks course check-exercises test-cluster bench bench-cluster bench-view site offline-kit offline-test lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -56,8 +57,11 @@ explore: $(READY) ## every state of a queue of three items and two workers (some
 notebooks: $(READY) ## the notebooks alone, against their committed outputs
 	$(NBVAL) $(ARGS)
 
-run-notebooks: $(READY) ## execute the notebooks and keep their outputs (after you edited one)
-	$(BIN)/python .ci/execute_notebooks.py $(ARGS)
+course: $(READY) ## make the learner's notebooks from the solutions, and execute both (ARGS="05")
+	$(BIN)/python .ci/course.py $(ARGS)
+
+check-exercises: $(READY) ## the exercises' checks on right, wrong and malicious answers (ARGS="05-1")
+	$(BIN)/wqlib check --self-test $(ARGS)
 
 test-cluster: $(READY) ## notebooks, cluster tests, the Kubernetes page on a real cluster (WQLIB_CONTEXT=...)
 	@test -n "$$WQLIB_CONTEXT" || { echo "Name the cluster: WQLIB_CONTEXT=kind-wq make test-cluster"; exit 2; }

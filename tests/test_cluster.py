@@ -207,6 +207,42 @@ def test_a_cluster_that_never_answers_does_not_hang_the_notebook(tmp_path):
             connect("here", kubeconfig=kubeconfig(tmp_path, server))
 
 
+@local_only
+@pytest.mark.parametrize(
+    ("variable", "of_the_context", "expected"),
+    [
+        (None, None, "wq-course"),
+        (None, "default", "wq-course"),
+        (None, "wq-test-class-01", "wq-test-class-01"),
+        ("wq-test-variable", "wq-test-class-01", "wq-test-variable"),
+        ("", "wq-test-class-01", "wq-test-class-01"),
+    ],
+)
+def test_the_namespace_is_the_variables_the_contexts_or_the_courses(
+    tmp_path, monkeypatch, cluster, variable, of_the_context, expected
+):
+    content = yaml.safe_load(cluster.kubeconfig.read_text())
+    context = content["contexts"][0]
+    context["context"].pop("namespace", None)
+    if of_the_context:
+        context["context"]["namespace"] = of_the_context
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    monkeypatch.delenv("WQLIB_NAMESPACE", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("WQLIB_NAMESPACE", variable)
+    with connect(context["name"], kubeconfig=path) as found:
+        assert found.namespace == expected
+        assert f"namespace/{expected}" in found.clean_up()
+
+
+@local_only
+def test_the_variable_names_the_namespace_of_the_local_cluster_too(monkeypatch):
+    monkeypatch.setenv("WQLIB_NAMESPACE", "wq-test-variable")
+    with connect() as found:
+        assert found.clean_up() == ["namespace/wq-test-variable"]
+
+
 def test_the_namespace_is_made_with_our_label(cluster):
     found = cluster.core.read_namespace(cluster.namespace)
     assert found.metadata.labels["app.kubernetes.io/managed-by"] == "wqlib"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import tomllib
 from collections.abc import Callable
@@ -19,7 +18,6 @@ CONDA_NAMES = {
     "matplotlib": "matplotlib-base",
     "prometheus-client": "prometheus_client",
 }
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def project() -> dict:
@@ -103,34 +101,3 @@ def test_versions_agree() -> None:
 
     assert project()["version"] == wqlib.__version__
     assert f"## {wqlib.__version__} " in (ROOT / "CHANGELOG.md").read_text()
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-class TestNotebooks:
-    def test_every_code_cell_was_executed_in_order_without_an_error(self, path: Path) -> None:
-        cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
-        assert [c["execution_count"] for c in cells] == list(range(1, len(cells) + 1))
-        for cell in cells:
-            kinds = {output["output_type"] for output in cell["outputs"]}
-            assert "error" not in kinds or "raises-exception" in cell["metadata"].get("tags", [])
-            names = {output.get("name") for output in cell["outputs"]}
-            assert "stderr" not in names
-
-    def test_it_is_as_long_as_a_lesson_should_be(self, path: Path) -> None:
-        cells = json.loads(path.read_text())["cells"]
-        prose = " ".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
-        words = re.findall(r"[\w'’-]+", re.sub(r"\(https?://[^)]*\)", "", prose))
-        assert 18 <= len(cells) <= 40
-        assert 600 <= len(words) <= 1200
-        for cell in cells:
-            if cell["cell_type"] == "code":
-                assert len("".join(cell["source"]).splitlines()) <= 16
-
-    def test_it_names_no_cluster_and_no_machine(self, path: Path) -> None:
-        text = path.read_text()
-        assert not re.search(r"/(home|root|Users|work|tmp)/", text)
-        code = "".join(
-            "".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "code"
-        )
-        for word in ("WQLIB_CONTEXT", "is_local", "localcluster", "context="):
-            assert word not in code

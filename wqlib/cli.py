@@ -1,4 +1,4 @@
-"""The command `wqlib`: doctor, cluster, demo, worker, queue, watch, metrics, replay, bundle.
+"""The command `wqlib`: doctor, cluster, demo, check, worker, queue, watch, metrics and more.
 
 Each command loads what it needs only when it runs, so `wqlib worker` starts fast and needs
 no Kubernetes client. What goes wrong is one message on standard error and exit code 1.
@@ -26,6 +26,7 @@ _OWN_COMMAND_LINE = {
     "queue": "queuecli",
     "metrics": "metrics",
     "watch": "watch",
+    "class": "classcli",
 }
 
 
@@ -86,6 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     cluster.set_defaults(run=_cluster)
 
     commands.add_parser(
+        "class",
+        help="a class of learners on one shared cluster (wqlib class --help)",
+        add_help=False,
+    )
+    commands.add_parser(
         "demo", help="run a Job, kill a pod, lose nothing (wqlib demo --help)", add_help=False
     )
     commands.add_parser(
@@ -112,6 +118,20 @@ def _parser() -> argparse.ArgumentParser:
         "--lanes", action="store_true", help="draw it as `wqlib watch` does, not line by line"
     )
     replay.set_defaults(run=_replay)
+
+    check = commands.add_parser("check", help="see how far you are in the course")
+    check.add_argument(
+        "--self-test",
+        action="store_true",
+        help="try the checks of the exercises on right, wrong and malicious answers",
+    )
+    check.add_argument(
+        "which",
+        nargs="*",
+        metavar="EXERCISE",
+        help="only these exercises (05-1) or notebooks (05)",
+    )
+    check.set_defaults(run=_check)
 
     bundle = commands.add_parser("bundle", help="put what a worker needs beside its Dockerfile")
     bundle.add_argument("folder", type=Path, help="the folder with the Dockerfile")
@@ -179,6 +199,17 @@ def _replay(options: argparse.Namespace) -> int:
         watch.play(options.file, options.speed)
     else:
         replay.play(options.file, options.speed)
+    return EXIT_OK
+
+
+def _check(options: argparse.Namespace) -> int:
+    from . import checks
+    from .checks import selftest
+
+    if options.self_test:
+        return selftest.main(options.which)
+    for notebook in options.which or [None]:
+        checks.progress(notebook)
     return EXIT_OK
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 FRAMES_A_SECOND = 4.0
 WORDS_SECONDS = 5.0  # between two lines where nothing can be changed in place
-NAMESPACE = "wq-course"
 
 
 class Picture:
@@ -187,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--redis", metavar="URL", help="redis://:password@host:6379/0")
     parser.add_argument("--context", help="a real cluster (default: WQLIB_CONTEXT, or local)")
     parser.add_argument(
-        "--namespace", default=NAMESPACE, help=f"where in the cluster ({NAMESPACE})"
+        "--namespace", help="where in the cluster (default: WQLIB_NAMESPACE, or wq-course)"
     )
     parser.add_argument(
         "--until-drained", action="store_true", help="end when all is done and no pod is left"

@@ -19,20 +19,21 @@ import os
 from pathlib import Path
 
 from ..errors import ClusterError
+from . import namespaces
 from .cluster import LOCAL, Cluster
 from .kube import client_for, find_context, in_words, kubeconfig_files
 from .podstream import ExecResult
 from .portforward import PortForward
 from .states import Pod
 
-__all__ = ["Cluster", "ExecResult", "Pod", "PortForward", "connect"]
+__all__ = ["Cluster", "ExecResult", "Pod", "PortForward", "connect", "named_namespace"]
 
 
 @in_words
 def connect(
     context: str | None = None,
     *,
-    namespace: str = "wq-course",
+    namespace: str | None = None,
     kubeconfig: str | Path | None = None,
 ) -> Cluster:
     """Connect to a cluster: the local one, unless you name a real one.
@@ -41,7 +42,9 @@ def connect(
         context: A context of your kubeconfig, e.g. "kind-wq". None means the variable
             WQLIB_CONTEXT, and without that the local cluster, which is started if it does
             not run. "local" means the local cluster whatever the variable says.
-        namespace: Where everything goes; made, with our label, if it is not there.
+        namespace: Where everything goes; made, with our label, if it is not there. By
+            default WQLIB_NAMESPACE; without that the context's own namespace in the kubeconfig,
+            if its name begins with "wq-", as in a class; or else "wq-course".
         kubeconfig: The file that has the context; by default KUBECONFIG or ~/.kube/config.
 
     Raises:
@@ -61,10 +64,27 @@ def connect(
                 "connect('kind-wq', kubeconfig=…); without one, connect() uses the local cluster."
             )
         path = _start_local()
+        namespace = namespace or namespaces.named() or namespaces.USUAL
         return Cluster(LOCAL, namespace, path, client_for([path], None))
     files = kubeconfig_files(kubeconfig)
     path = find_context(files, str(context))
+    namespace = namespace or namespaces.named(path, str(context)) or namespaces.USUAL
     return Cluster(str(context), namespace, path, client_for(files, context))
+
+
+def named_namespace(context: str | None = None) -> str:
+    """The namespace that WQLIB_NAMESPACE or the context names for us; "" if neither does.
+
+    Args:
+        context: As in `connect`.
+
+    Raises:
+        ClusterError: If there is no such context.
+    """
+    context = context or os.environ.get("WQLIB_CONTEXT") or LOCAL
+    if context == LOCAL:
+        return namespaces.named()
+    return namespaces.named(find_context(kubeconfig_files(None), context), context)
 
 
 def _start_local() -> Path:

@@ -19,7 +19,7 @@ from kubernetes.client.exceptions import ApiException
 
 from ..errors import ClusterError
 from ..events import PodEvent
-from . import builder, manifests, namespaces, podstream, states, waiting
+from . import builder, freezing, manifests, namespaces, podstream, states, waiting
 from .kube import Object, follow, get, in_words
 from .manifests import LABEL, LABEL_VALUE, Source, kind_of, split_target
 from .podstream import ExecResult
@@ -216,6 +216,19 @@ class Cluster:
         manifests.delete(self.api, self.namespace, kind, name, grace_seconds)
 
     @in_words
+    def freeze_pod(self, pod: str) -> None:
+        """Let all processes of a pod stand still (SIGSTOP), until `thaw_pod` lets them go on.
+
+        In a container the pod needs `shareProcessNamespace: true`: no SIGSTOP for process 1.
+        """
+        freezing.signal_processes(self.exec, split_target(pod, "pod")[1], "SIGSTOP")
+
+    @in_words
+    def thaw_pod(self, pod: str) -> None:
+        """Let the processes of a frozen pod go on, as if nothing had happened."""
+        freezing.signal_processes(self.exec, split_target(pod, "pod")[1], "SIGCONT")
+
+    @in_words
     def port_forward(self, target: str, port: int) -> PortForward:
         """Reach a port of a pod or a service through a free port of 127.0.0.1.
 
@@ -318,7 +331,7 @@ class Cluster:
             ImageError: If it fails; with the line of the Dockerfile or the tool's last lines.
         """
         if not self.is_local:
-            return builder.build(self.name, tag, folder)
+            return builder.build(self.name, tag, folder, provided=self._images_are_there())
         from .. import localcluster
 
         localcluster.build_image(tag, Path(folder).expanduser())
@@ -330,7 +343,9 @@ class Cluster:
         Raises:
             ImageError: If it cannot work; with what to do.
         """
-        return "from a Dockerfile" if self.is_local else builder.check(self.name)
+        if self.is_local:
+            return "from a Dockerfile"
+        return builder.check(self.name, provided=self._images_are_there())
 
     @in_words
     def clean_up(self) -> list[str]:
@@ -348,6 +363,10 @@ class Cluster:
         while self._forwards:
             self._forwards.pop().close()
         self.api.close()
+
+    @in_words
+    def _images_are_there(self) -> bool:
+        return namespaces.images_are_there(self.api, self.namespace)
 
     def _raw_pods(self, job: str | None) -> list[Object]:
         name = split_target(job, "job")[1] if job else None

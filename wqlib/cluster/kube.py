@@ -75,6 +75,15 @@ def find_context(files: list[Path], context: str) -> Path:
     )
 
 
+def namespace_of(path: Path, context: str) -> str:
+    """The namespace that a context of a kubeconfig names; "" if it names none."""
+    content = yaml.safe_load(path.read_text("utf-8")) or {}
+    for entry in content.get("contexts") or []:
+        if entry.get("name") == context:
+            return str((entry.get("context") or {}).get("namespace") or "")
+    return ""
+
+
 def client_for(files: list[Path], context: str | None) -> Any:
     """An ApiClient for a context, whose calls end in time.
 
@@ -152,7 +161,13 @@ def explain(error: Exception) -> ClusterError:
     if error.status == 401:
         return ClusterError(
             "The cluster did not accept the credentials of this context. They may have expired: "
-            "log in again as you did the first time, and try `kubectl get pods`."
+            "log in again as you did the first time, or ask who gave you the kubeconfig for a new "
+            "one, and try `kubectl get pods`."
+        )
+    if error.status == 403 and "exceeded quota" in said:
+        return ClusterError(
+            f"Your namespace holds as much as it may: {said}. Take away what you no longer need, "
+            "with cluster.delete(…) or cluster.clean_up(), or ask who made the namespace for more."
         )
     if error.status == 403:
         return ClusterError(
