@@ -38,14 +38,14 @@ START_HERE = """\
 Parallel work on Kubernetes, by doing: the whole course, for a room without a network
 =====================================================================================
 
-You need one of {pythons} with venv, and make, on {platforms}.
+You need {pythons} (with venv), and make, on {platforms}.
 
   make lab         opens the course in JupyterLab
   make demo        the whole story in the terminal: 60 items, 3 pods, one of them killed
   make notebooks   runs the notebooks as a test
 
 The first of them sets up .venv from wheels/, with no network; that takes a minute or two. If
-python3 is another Python than those above, name one: make lab PYTHON=python3.12
+python3 is another Python than that, name the right one: make lab PYTHON=python{first}
 
 Is all of it there?   sha256sum --quiet -c SHA256SUMS      (macOS: shasum -a 256 -c SHA256SUMS)
 
@@ -222,7 +222,11 @@ def make(platforms: list[str], pythons: list[str], build: Path) -> Path:
                 extras.append(f"{what} none, since `make {name}` had not been run")
         extras.append(save_images(kit / "images"))
         text = START_HERE.format(
-            pythons=names, platforms=systems, extras="\n".join(extras), commit=commit
+            pythons=names,
+            first=pythons[0],
+            platforms=systems,
+            extras="\n".join(extras),
+            commit=commit,
         )
         (kit / "START-HERE.txt").write_text(text)
         write_sums(kit)

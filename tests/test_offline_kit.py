@@ -82,16 +82,18 @@ def without_network() -> tuple[str, ...]:
     pytest.skip("the network cannot be cut off here: that needs Linux, unshare and ip")
 
 
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked kit."""
+    folder = tmp_path_factory.mktemp("room")
+    with tarfile.open(KIT) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "wqlib-course"
+
+
 @pytest.mark.offline
 @pytest.mark.timeout(900)
 class TestTheUnpackedKit:
-    @pytest.fixture(scope="class")
-    def course(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        folder = tmp_path_factory.mktemp("room")
-        with tarfile.open(KIT) as archive:
-            archive.extractall(folder, filter="data")
-        return folder / "wqlib-course"
-
     def run(self, course: Path, command: str) -> str:
         """Run a command in the kit: no network, an empty home, nothing of this environment."""
         home = course.parent / "home"
