@@ -107,11 +107,25 @@ def test_a_tile_has_the_colour_of_the_pod_that_made_it() -> None:
     results = {11: bytes([20] * 32 + [19] * 32)}
     picture = drawn(half_done(), results)
     image = np.asarray(picture._image.get_array())
-    assert image[0, 0] == pytest.approx(0.25 * np.array(to_rgb(COLOURS[0])))  # in the set
+    assert image[0, 0] == pytest.approx(0.4 * np.array(to_rgb(COLOURS[0])))  # in the set
     near = 0.04 + 0.96 * np.array(to_rgb(COLOURS[0]))
     assert image[7, 7] == pytest.approx(near, abs=0.08)  # close to it: nearly the full colour
     assert image[0, 8] == pytest.approx(to_rgb(LIGHT.stripe))  # done, but not read yet
     assert image[15, 20] == pytest.approx(to_rgb(LIGHT.stripe))
+
+
+def test_the_tiles_fill_the_picture_up_to_its_key() -> None:
+    story = Story().put(0, 6)
+    for i in range(6):
+        story.lease(1, f"{i + 1}-1@pod-{i}").complete(2, f"{i + 1}-1@pod-{i}")
+    results = {i + 1: bytes([19] * 64) for i in range(6)}
+    picture = drawn(story.history(), results)
+    image = matplotlib.image.imread(io.BytesIO(picture.picture.png()))[:, :, :3]
+    for tile, colour in zip(tiles_of(ITEMS), COLOURS, strict=False):
+        x, y = tile.x + 0.6 * tile.width, tile.y + 0.6 * tile.height
+        row, column = (round(1.5 * (mosaic.MARGIN + at * picture.zoom)) for at in (y, x))
+        near = 0.03 + 0.97 * np.array(to_rgb(colour))
+        assert image[row, column] == pytest.approx(near, abs=0.05)
 
 
 def test_no_meaning_hangs_on_colour_alone() -> None:

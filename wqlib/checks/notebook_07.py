@@ -110,7 +110,7 @@ def audit(answers: Answers) -> str:
         found = answers.call("audit", events, put)
         if type(found) not in (tuple, list) or [type(part) for part in found] != [int] * 3:
             raise Wrong(
-                f"`audit(events, {put})` gave {found!r:.60}. Return three whole numbers: "
+                f"`audit(events, put)` gave {found!r:.60}, and should return three whole numbers: "
                 "done, lost, twice."
             )
         for name, mine, true in zip(("done", "lost", "twice"), found, right, strict=True):

@@ -29,7 +29,7 @@ from wqlib.plots.theme import (
 # Okabe and Ito's colours, and a grey; then they begin again, and the numbers tell pods apart.
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, "#b5a900", "#7a7a7a")
 _KEY = 230.0
-_MARGIN = 8.0
+MARGIN = 8.0
 _MOST_WIDE, _MOST_HIGH = 640.0, 480.0
 _MOST_PODS = 14
 
@@ -122,6 +122,7 @@ class MosaicPicture:
 
     Attributes:
         picture: The figure.
+        zoom: Pixels of the figure for a pixel of the picture.
     """
 
     def __init__(
@@ -136,17 +137,19 @@ class MosaicPicture:
         self._limit = limit
         wide = max(tile.x + tile.width for tile in tiles)
         high = max(tile.y + tile.height for tile in tiles)
-        self._zoom = min(_MOST_WIDE / wide, _MOST_HIGH / high)
-        width, height = wide * self._zoom, high * self._zoom
-        full = max(height, 240.0) + 2 * _MARGIN
-        self.picture = Picture(width + _KEY + 2 * _MARGIN, full, THEMES[theme], "mosaic", scale)
-        self._key_x = width + 2 * _MARGIN
-        axes = self.picture.area(_MARGIN, height, _MARGIN, _KEY + _MARGIN)
+        self.zoom = min(_MOST_WIDE / wide, _MOST_HIGH / high)
+        width, height = wide * self.zoom, high * self.zoom
+        full = max(height, 240.0) + 2 * MARGIN
+        self.picture = Picture(width + _KEY + 2 * MARGIN, full, THEMES[theme], "mosaic", scale)
+        self._key_x = width + 2 * MARGIN
+        axes = self.picture.area(MARGIN, height, MARGIN, _KEY + MARGIN)
         self._ground = np.array(to_rgb(self.picture.theme.stripe))
         self._pixels: Floats = np.ones((high, wide, 3))
         self._image = axes.imshow(
             self._pixels, interpolation="nearest", aspect="auto", extent=(0, wide, high, 0)
         )
+        axes.set_xlim(0, wide)
+        axes.set_ylim(high, 0)
         theme_ = self.picture.theme
         grid = Shapes.stroked(axes, 2, theme_.ground, 1.0, "grid")
         grid.show(_frames(tiles))
@@ -192,8 +195,8 @@ class MosaicPicture:
             if part.state == "done" and part.attempt > 1
         ]
         self._lost.show(rectangles(_corners(by["lost"])))
-        self._leased.show(_frames(by["leased"], 2 / self._zoom))
-        self._again.show(_frames(again, 2 / self._zoom))
+        self._leased.show(_frames(by["leased"], 2 / self.zoom))
+        self._again.show(_frames(again, 2 / self.zoom))
         self._texts.texts[:] = [
             self._said(tile, part)
             for tile, part in zip(self._tiles, found, strict=True)
@@ -206,17 +209,17 @@ class MosaicPicture:
             return  # its pixels have not been read yet
         counts = np.frombuffer(result, np.uint8).reshape(tile.height, tile.width)
         colour = np.array(to_rgb(colour_of(part.pod)))
-        shade = 0.12 + 0.88 * (counts[:, :, None] / self._limit) ** 0.4
+        shade = 0.18 + 0.82 * (counts[:, :, None] / self._limit) ** 0.4
         drawn = (1 - shade) + colour * shade
-        drawn[counts >= self._limit] = 0.25 * colour
+        drawn[counts >= self._limit] = 0.4 * colour
         self._pixels[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width] = drawn
 
     def _said(self, tile: Tile, part: Part) -> Text:
         again = f", try {part.attempt}" if part.attempt > 1 else ""
-        x, y = (tile.x * self._zoom + _MARGIN, tile.y * self._zoom + _MARGIN)
+        x, y = (tile.x * self.zoom + MARGIN, tile.y * self.zoom + MARGIN)
         if part.state == "done":
             return Text(x + 5, y + 9, f"{part.pod}{again}", "lost")
-        middle = x + tile.width * self._zoom / 2, y + tile.height * self._zoom / 2
+        middle = x + tile.width * self.zoom / 2, y + tile.height * self.zoom / 2
         word = {"leased": f"{part.pod}{again}", "lost": f"lost by {part.pod}"}[part.state]
         return Text(*middle, word, "lost" if part.state == "lost" else "name", "center")
 
@@ -246,7 +249,7 @@ class MosaicPicture:
         ]
 
     def _box(self, row: int) -> tuple[float, float, float, float]:
-        top = _MARGIN + 4 + 20.0 * row
+        top = MARGIN + 4 + 20.0 * row
         return self._key_x, self._key_x + 20, top, top + 13
 
 
