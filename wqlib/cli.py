@@ -26,6 +26,7 @@ _OWN_COMMAND_LINE = {
     "queue": "queuecli",
     "metrics": "metrics",
     "watch": "watch",
+    "class": "classcli",
 }
 
 
@@ -85,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     cluster.add_argument("action", choices=["start", "stop", "status"])
     cluster.set_defaults(run=_cluster)
 
+    commands.add_parser(
+        "class",
+        help="a class of learners on one shared cluster (wqlib class --help)",
+        add_help=False,
+    )
     commands.add_parser(
         "demo", help="run a Job, kill a pod, lose nothing (wqlib demo --help)", add_help=False
     )

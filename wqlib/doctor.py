@@ -29,10 +29,13 @@ OLDEST_PYTHON, TOO_NEW_PYTHON = (3, 11), (3, 15)
 LEAST_FREE_MB = 300
 POD_SECONDS = 120  # a real cluster may have to pull an image first
 
+# Not the names of the notebooks: in a class, both are in one namespace.
+HELLO, REDIS = "doctor-hello", "doctor-redis"
+
 POD = {
     "apiVersion": "v1",
     "kind": "Pod",
-    "metadata": {"name": "hello"},
+    "metadata": {"name": HELLO},
     "spec": {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -52,10 +55,10 @@ requirepass $PASSWORD
 save ""
 END
 """
-REDIS = {
+REDIS_POD = {
     "apiVersion": "v1",
     "kind": "Pod",
-    "metadata": {"name": "redis"},
+    "metadata": {"name": REDIS},
     "spec": {
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 2,
@@ -69,7 +72,7 @@ REDIS = {
                 "env": [
                     {
                         "name": "PASSWORD",
-                        "valueFrom": {"secretKeyRef": {"name": "redis", "key": "password"}},
+                        "valueFrom": {"secretKeyRef": {"name": REDIS, "key": "password"}},
                     }
                 ],
                 "ports": [{"containerPort": 6379}],
@@ -163,14 +166,17 @@ class Visit:
     def cluster(self) -> Cluster:
         """The cluster; connecting to it is the first use of it."""
         if self._cluster is None:
-            from .cluster import connect
+            from .cluster import connect, named_namespace
 
-            namespace = f"{NAMESPACE}-{secrets.token_hex(2)}"  # others may do the same now
+            named = named_namespace(self.context)  # a learner of a class may use no other
+            namespace = named or f"{NAMESPACE}-{secrets.token_hex(2)}"  # others may do the same now
             self._cluster = cluster = connect(self.context, namespace=namespace)
             self.stack.callback(cluster.close)
-            self.stack.callback(cluster.clean_up)
+            if not named:
+                self.stack.callback(cluster.clean_up)
             # Nothing is in this Redis, so it need not end in good order, which takes longer.
-            self.stack.callback(cluster.delete, "pod/redis", grace_seconds=0)
+            for made in (f"secret/{REDIS}", f"pod/{HELLO}", f"pod/{REDIS}"):
+                self.stack.callback(cluster.delete, made, grace_seconds=0)
         return self._cluster
 
 
@@ -285,8 +291,8 @@ def _image(visit: Visit) -> str:
 
 def _pod(visit: Visit) -> str:
     visit.cluster.apply(POD)
-    visit.cluster.wait("pod/hello", "succeeded", timeout_seconds=POD_SECONDS)
-    if visit.cluster.logs("pod/hello") != "hello from a pod\n":
+    visit.cluster.wait(f"pod/{HELLO}", "succeeded", timeout_seconds=POD_SECONDS)
+    if visit.cluster.logs(f"pod/{HELLO}") != "hello from a pod\n":
         raise Failed(
             "A pod ran, but its log does not say what it printed. "
             "Look at it with `kubectl logs`, and see whether the cluster keeps logs."
@@ -295,10 +301,10 @@ def _pod(visit: Visit) -> str:
 
 
 def _exec(visit: Visit) -> str:
-    visit.password = visit.cluster.secret("redis")
-    visit.cluster.apply(REDIS)
-    visit.cluster.wait("pod/redis", "ready", timeout_seconds=POD_SECONDS)
-    result = visit.cluster.exec("redis", ["sh", "-c", "echo hello"])
+    visit.password = visit.cluster.secret(REDIS)
+    visit.cluster.apply(REDIS_POD)
+    visit.cluster.wait(f"pod/{REDIS}", "ready", timeout_seconds=POD_SECONDS)
+    result = visit.cluster.exec(REDIS, ["sh", "-c", "echo hello"])
     if (result.stdout, result.exit_code) != ("hello\n", 0):
         raise Failed(
             f"A command in a pod ended with {result.exit_code} and said {result.stdout!r} "
@@ -311,7 +317,7 @@ def _exec(visit: Visit) -> str:
 def _port_forward(visit: Visit) -> str:
     import redis
 
-    with visit.cluster.port_forward("pod/redis", 6379) as forward:
+    with visit.cluster.port_forward(f"pod/{REDIS}", 6379) as forward:
         client = redis.Redis(forward.host, forward.port, password=visit.password)
         try:
             client.ping()
@@ -329,7 +335,7 @@ def _queue(visit: Visit) -> str:
     from .queue import WorkQueue
 
     with (
-        visit.cluster.port_forward("pod/redis", 6379) as forward,
+        visit.cluster.port_forward(f"pod/{REDIS}", 6379) as forward,
         WorkQueue(
             "doctor",
             host=forward.host,

@@ -76,3 +76,7 @@ class WaitTimeout(ClusterError):
 
 class ImageError(ClusterError):
     """An image could not be built; the message names the file and the line."""
+
+
+class ClassError(ClusterError):
+    """A class cannot be made, looked at or removed; nothing was changed."""

@@ -26,7 +26,7 @@ from .podstream import ExecResult
 from .portforward import PortForward
 from .states import Pod
 
-__all__ = ["Cluster", "ExecResult", "Pod", "PortForward", "connect"]
+__all__ = ["Cluster", "ExecResult", "Pod", "PortForward", "connect", "named_namespace"]
 
 
 @in_words
@@ -64,11 +64,27 @@ def connect(
                 "connect('kind-wq', kubeconfig=…); without one, connect() uses the local cluster."
             )
         path = _start_local()
-        return Cluster(LOCAL, namespace or namespaces.usual(), path, client_for([path], None))
+        namespace = namespace or namespaces.named() or namespaces.USUAL
+        return Cluster(LOCAL, namespace, path, client_for([path], None))
     files = kubeconfig_files(kubeconfig)
     path = find_context(files, str(context))
-    namespace = namespace or namespaces.usual(path, str(context))
+    namespace = namespace or namespaces.named(path, str(context)) or namespaces.USUAL
     return Cluster(str(context), namespace, path, client_for(files, context))
+
+
+def named_namespace(context: str | None = None) -> str:
+    """The namespace that WQLIB_NAMESPACE or the context names for us; "" if neither does.
+
+    Args:
+        context: As in `connect`.
+
+    Raises:
+        ClusterError: If there is no such context.
+    """
+    context = context or os.environ.get("WQLIB_CONTEXT") or LOCAL
+    if context == LOCAL:
+        return namespaces.named()
+    return namespaces.named(find_context(kubeconfig_files(None), context), context)
 
 
 def _start_local() -> Path:

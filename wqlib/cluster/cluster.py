@@ -331,7 +331,7 @@ class Cluster:
             ImageError: If it fails; with the line of the Dockerfile or the tool's last lines.
         """
         if not self.is_local:
-            return builder.build(self.name, tag, folder)
+            return builder.build(self.name, tag, folder, provided=self._images_are_there())
         from .. import localcluster
 
         localcluster.build_image(tag, Path(folder).expanduser())
@@ -343,7 +343,9 @@ class Cluster:
         Raises:
             ImageError: If it cannot work; with what to do.
         """
-        return "from a Dockerfile" if self.is_local else builder.check(self.name)
+        if self.is_local:
+            return "from a Dockerfile"
+        return builder.check(self.name, provided=self._images_are_there())
 
     @in_words
     def clean_up(self) -> list[str]:
@@ -361,6 +363,10 @@ class Cluster:
         while self._forwards:
             self._forwards.pop().close()
         self.api.close()
+
+    @in_words
+    def _images_are_there(self) -> bool:
+        return namespaces.images_are_there(self.api, self.namespace)
 
     def _raw_pods(self, job: str | None) -> list[Object]:
         name = split_target(job, "job")[1] if job else None

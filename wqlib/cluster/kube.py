@@ -161,7 +161,13 @@ def explain(error: Exception) -> ClusterError:
     if error.status == 401:
         return ClusterError(
             "The cluster did not accept the credentials of this context. They may have expired: "
-            "log in again as you did the first time, and try `kubectl get pods`."
+            "log in again as you did the first time, or ask who gave you the kubeconfig for a new "
+            "one, and try `kubectl get pods`."
+        )
+    if error.status == 403 and "exceeded quota" in said:
+        return ClusterError(
+            f"Your namespace holds as much as it may: {said}. Take away what you no longer need, "
+            "with cluster.delete(…) or cluster.clean_up(), or ask who made the namespace for more."
         )
     if error.status == 403:
         return ClusterError(

@@ -32,10 +32,12 @@ from .waiting import wait_gone
 
 SECONDS = 90  # a namespace takes some seconds to go
 USUAL, PREFIX, VARIABLE = "wq-course", "wq-", "WQLIB_NAMESPACE"
+# An annotation: the images are on the nodes, or can be pulled, and need not be built.
+IMAGES, IMAGES_ARE_THERE = "wqlib/images", "provided"
 
 
-def usual(kubeconfig: Path | None = None, context: str = "") -> str:
-    """The namespace to work in when nobody named one.
+def named(kubeconfig: Path | None = None, context: str = "") -> str:
+    """The namespace to work in, if the environment or the kubeconfig names one.
 
     Args:
         kubeconfig: The file that holds the context of a real cluster; None: the local one.
@@ -43,12 +45,12 @@ def usual(kubeconfig: Path | None = None, context: str = "") -> str:
 
     Returns:
         WQLIB_NAMESPACE; else the context's own, if its name says that it is for this course;
-        else "wq-course".
+        else "".
     """
-    if named := os.environ.get(VARIABLE):
-        return named
+    if namespace := os.environ.get(VARIABLE):
+        return namespace
     own = namespace_of(kubeconfig, context) if kubeconfig else ""
-    return own if own.startswith(PREFIX) else USUAL
+    return own if own.startswith(PREFIX) else ""
 
 
 def ensure(api: Any, namespace: str) -> None:
@@ -58,7 +60,7 @@ def ensure(api: Any, namespace: str) -> None:
         found = get(core.read_namespace, namespace)
         if found.get("status", {}).get("phase") != "Terminating":
             return
-        _wait_gone(core, namespace, time.monotonic() + SECONDS)
+        wait_until_gone(core, namespace, time.monotonic() + SECONDS)
     except ApiException as error:
         if error.status == 403:  # we may not look, but may well work inside it
             return
@@ -70,7 +72,18 @@ def ensure(api: Any, namespace: str) -> None:
     except ApiException as error:
         if error.status != 409:  # somebody else was faster
             raise
-    _wait_service_account(api, namespace)
+    wait_service_account(api, namespace)
+
+
+def images_are_there(api: Any, namespace: str) -> bool:
+    """True if somebody else sees to it that pods here find their images, as in a class."""
+    try:
+        found = get(client.CoreV1Api(api).read_namespace, namespace)
+    except ApiException as error:
+        if error.status in (403, 404):
+            return False
+        raise
+    return bool((found["metadata"].get("annotations") or {}).get(IMAGES) == IMAGES_ARE_THERE)
 
 
 def clean_up(api: Any, namespace: str) -> list[str]:
@@ -92,7 +105,7 @@ def clean_up(api: Any, namespace: str) -> list[str]:
     if _is_ours_and_empty(api, namespace):
         core = client.CoreV1Api(api)
         get(core.delete_namespace, namespace)
-        _wait_gone(core, namespace, deadline)
+        wait_until_gone(core, namespace, deadline)
         lines.append(f"namespace/{namespace}")
     return sorted(lines)
 
@@ -111,7 +124,7 @@ def _is_ours_and_empty(api: Any, namespace: str) -> bool:
     )
 
 
-def _wait_service_account(api: Any, namespace: str) -> None:
+def wait_service_account(api: Any, namespace: str) -> None:
     """A new namespace refuses pods until it has its default service account.
 
     Up to Kubernetes 1.23, that must have got a token as well.
@@ -130,7 +143,7 @@ def _wait_service_account(api: Any, namespace: str) -> None:
         time.sleep(0.1)
 
 
-def _wait_gone(core: Any, namespace: str, deadline: float) -> None:
+def wait_until_gone(core: Any, namespace: str, deadline: float) -> None:
     while time.monotonic() < deadline:
         try:
             get(core.read_namespace, namespace)

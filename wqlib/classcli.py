@@ -1,0 +1,256 @@
+"""The commands `wqlib class ...`: a class of learners on one shared cluster.
+
+See docs/class.md. What is done is in `wqlib/classroom/`; here it is asked for and told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from .classroom import create, names, remove, report
+from .classroom import teacher as teachers
+from .classroom.teacher import Teacher
+from .cluster.kube import in_words
+from .errors import ClusterUnreachable
+from .terminal import Block, size
+
+EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+USUAL_NAME, WATCH_SECONDS = "class", 5.0
+MOST_DAYS, MOST_PODS = 366.0, 100
+Command = Callable[[Teacher, argparse.Namespace], int]
+NEXT = """\
+{learners} learners: {folder} has a kubeconfig and a note for each, and {list}.
+Give each learner the two files of one number, in a way that nobody else reads.
+Still to do, once: the worker's image job-wq-2:1 has to be on every node, as learners cannot
+build there. With your own rights:
+    wqlib bundle notebooks/worker
+and build that folder into the cluster as you usually do; docs/class.md has examples.
+How it goes: wqlib class status {name} --context {context} --watch
+The end:     wqlib class delete {name} --context {context}{output}"""
+ONLY_HERE = """\
+NOTE: the cluster's address is {server}, which other machines do not reach. If learners work on
+their own, make the class with --server and the address at which they find it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of `wqlib class`.
+
+    Returns:
+        0; 1 if something went wrong; 2 for a wrong command line; 130 after Ctrl-C.
+
+    Raises:
+        WqlibError: What went wrong, in plain words.
+    """
+    options = _parser().parse_args(arguments)
+    names.checked(options.name)
+    return int(_run(options))
+
+
+@in_words
+def _run(options: argparse.Namespace) -> int:
+    try:
+        return int(options.run(teachers.connect(options.context), options))
+    except KeyboardInterrupt:
+        if getattr(options, "watch", None) is not None:  # that is how watching ends
+            return EXIT_OK
+        print(f"wqlib: interrupted. {options.after_interruption}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _create(teacher: Teacher, options: argparse.Namespace) -> int:
+    folder = options.output or Path(f"wq-{options.name}")
+    plan = create.Plan(
+        options.name, options.learners, folder, options.days, options.pods, options.server or ""
+    )
+    learners = create.create(teacher, plan, lambda line: print(line, flush=True))
+    output = f" --output {folder}" if options.output else ""
+    print()
+    print(
+        NEXT.format(
+            learners=learners,
+            folder=folder,
+            list=create.list_name(options.name),
+            name=options.name,
+            context=teacher.context,
+            output=output,
+        )
+    )
+    server = plan.server or teacher.server
+    if urlsplit(server).hostname in ("127.0.0.1", "localhost", "::1", "0.0.0.0"):
+        print(ONLY_HERE.format(server=server))
+    return EXIT_OK
+
+
+def _status(teacher: Teacher, options: argparse.Namespace) -> int:
+    block, live = Block(), sys.stdout.isatty()
+    while True:
+        try:
+            rows = report.read(teacher, options.name)
+        except ClusterUnreachable:
+            if options.watch is None:
+                raise
+            time.sleep(options.watch)
+            continue
+        if options.json:
+            print(json.dumps(report.as_json(rows)), flush=True)
+        else:
+            text = report.lines(rows, time.time())
+            if options.watch is not None and live:
+                columns, height = size()
+                block.show(report.fitting(text, columns, height - 1))
+            else:
+                print("\n".join(text), flush=True)
+        if options.watch is None:
+            return EXIT_OK
+        time.sleep(options.watch)
+
+
+def _delete(teacher: Teacher, options: argparse.Namespace) -> int:
+    folder = options.output or Path(f"wq-{options.name}")
+    learners = teacher.namespaces(options.name)
+    files = remove.files(options.name, folder)
+    if not learners and not files:
+        raise teachers.no_such_class(teacher, options.name)
+    print(
+        f"This deletes {len(learners)} namespaces of the cluster of the context "
+        f"{teacher.context!r}, with everything in them, and {len(files)} files in {folder}:"
+    )
+    for learner in learners:
+        print(f"    namespace/{learner.namespace}")
+    for path in files:
+        print(f"    {path}")
+    if not options.yes and not _agreed():
+        print("Nothing was deleted.")
+        return EXIT_ERROR
+
+    def say(left: int) -> None:
+        print(f"{left} of {len(learners)} namespaces are still there", flush=True)
+
+    remove.delete(teacher, options.name, learners, say)
+    remove.delete_files(options.name, folder)
+    print(f"The class {options.name} is gone.")
+    return EXIT_OK
+
+
+def _agreed() -> bool:
+    try:
+        return input("Delete all of it? Type yes: ").strip().lower() == "yes"
+    except EOFError:
+        print("(no answer; with --yes nothing is asked)")
+        return False
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wqlib class",
+        description="A class of learners on one shared cluster: a namespace, a quota, the rights "
+        "that the course needs and a kubeconfig each.",
+        epilog="The cluster is one that you name: --context, or WQLIB_CONTEXT. "
+        "Example: wqlib class create monday --learners 30 --context kind-wq",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Command, about: str, more: str) -> argparse.ArgumentParser:
+        text = f"{about[0].upper()}{about[1:]}. {more}"
+        made = commands.add_parser(name, help=about, description=text)
+        made.add_argument(
+            "name",
+            metavar="NAME",
+            nargs="?",
+            default=USUAL_NAME,
+            help=f"name of the class, such as monday ({USUAL_NAME})",
+        )
+        made.add_argument("--context", help="a context of your kubeconfig (default: WQLIB_CONTEXT)")
+        made.set_defaults(run=run)
+        return made
+
+    new = command(
+        "create",
+        _create,
+        "make a class, or complete one",
+        "Run it again to mend what was interrupted, add learners, or renew kubeconfigs; what is "
+        "there already is set to what this command would make.",
+    )
+    new.add_argument(
+        "--learners", type=int, required=True, metavar="N", help=f"1 to {names.MOST_LEARNERS}"
+    )
+    _add_output(new, "where kubeconfigs and notes go, readable for you alone")
+    new.add_argument(
+        "--days", type=_days, default=2.0, help="how long the kubeconfigs work, in days (2)"
+    )
+    new.add_argument(
+        "--pods", type=_pods, default=20, help="how many pods a learner may run at once (20)"
+    )
+    new.add_argument(
+        "--server",
+        type=_server,
+        metavar="URL",
+        help="where learners find the API server, if not where you do",
+    )
+    new.set_defaults(after_interruption="Run the same command again to complete the class.")
+
+    status = command(
+        "status",
+        _status,
+        "everybody's progress, and whose pods are stuck",
+        "What is shown as done is what each learner's own checks say.",
+    )
+    status.add_argument(
+        "--watch",
+        type=_seconds,
+        nargs="?",
+        const=WATCH_SECONDS,
+        metavar="SECONDS",
+        help=f"again and again ({WATCH_SECONDS:g}), until Ctrl-C",
+    )
+    status.add_argument("--json", action="store_true", help="as JSON, one line a time")
+    status.set_defaults(after_interruption="Nothing was changed.")
+
+    old = command(
+        "delete",
+        _delete,
+        "delete a class and everything in it",
+        "It says what goes, asks, and waits until it is gone.",
+    )
+    _add_output(old, "where the kubeconfigs are, which are deleted too")
+    old.add_argument("--yes", action="store_true", help="do not ask")
+    old.set_defaults(after_interruption="Run the same command again to go on.")
+    return parser
+
+
+def _add_output(parser: argparse.ArgumentParser, about: str) -> None:
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help=f"{about} (wq-NAME)")
+
+
+def _between(text: str, least: float, most: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from {least:g} to {most:g}")
+    return value
+
+
+def _days(text: str) -> float:
+    return _between(text, 0.01, MOST_DAYS)  # a cluster gives no tokens for under ten minutes
+
+
+def _seconds(text: str) -> float:
+    return _between(text, 0.5, 3600)
+
+
+def _pods(text: str) -> int:
+    return int(_between(text, create.BUSY_PODS, MOST_PODS))
+
+
+def _server(text: str) -> str:
+    if urlsplit(text).scheme != "https" or not urlsplit(text).hostname:
+        raise argparse.ArgumentTypeError(f"{text} is not an address such as https://10.0.0.1:6443")
+    return text.rstrip("/")

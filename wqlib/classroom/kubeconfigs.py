@@ -1,0 +1,207 @@
+"""A kubeconfig for a learner: made, tried, and kept where nobody else reads it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from ..cluster.kube import get
+from ..errors import ClassError
+from . import objects
+from .names import Learner
+from .teacher import Object, Teacher, ensure
+
+LASTING_SECONDS = 15  # how long an old cluster may take to fill a Secret with a token
+RIGHTS_SECONDS = 15  # how long new rights may take to count
+_NO_SUCH_CALL = (404, 405, 501)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a learner logs in with.
+
+    Attributes:
+        text: The token itself.
+        ends_at: When it stops to work, in seconds since the epoch; None: never.
+    """
+
+    text: str
+    ends_at: float | None
+
+    def seconds_left(self) -> float:
+        """How long it works from now on, if it is not taken back."""
+        return math.inf if self.ends_at is None else self.ends_at - time.time()
+
+
+def token_of(text: str) -> Token:
+    """A token, and when it ends: it says so itself, as the middle part of a JWT.
+
+    https://datatracker.ietf.org/doc/html/rfc7519#section-4.1.4
+    """
+    try:
+        middle = text.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
+        return Token(text, float(claims["exp"]))
+    except (IndexError, ValueError, KeyError, TypeError):
+        return Token(text, None)
+
+
+def fresh_token(teacher: Teacher, learner: Learner, seconds: int) -> Token:
+    """Let the cluster make a token for the learner's account.
+
+    Args:
+        teacher: Who asks.
+        learner: For whom.
+        seconds: How long it is to work. A cluster may shorten that.
+
+    Raises:
+        ClassError: If the cluster makes none.
+    """
+    body = {"spec": {"expirationSeconds": seconds}}
+    make = teacher.core.create_namespaced_service_account_token
+    try:
+        answer = get(make, objects.ACCOUNT, learner.namespace, body)
+        return token_of(answer["status"]["token"])
+    except ApiException as error:
+        if error.status not in _NO_SUCH_CALL:
+            raise
+    return _lasting_token(teacher, learner)
+
+
+def _lasting_token(teacher: Teacher, learner: Learner) -> Token:
+    """The way of old clusters: a Secret, which they fill with a token that does not end."""
+    core, body = teacher.core, objects.lasting_token(learner)
+    name, where = body["metadata"]["name"], learner.namespace
+    ensure(core.create_namespaced_secret, core.patch_namespaced_secret, where, body=body)
+    deadline = time.monotonic() + LASTING_SECONDS
+    while time.monotonic() < deadline:
+        data = get(core.read_namespaced_secret, name, where).get("data") or {}
+        if data.get("token"):
+            return token_of(base64.b64decode(data["token"]).decode())
+        time.sleep(0.1)
+    raise ClassError(
+        f"The cluster of the context {teacher.context!r} makes no tokens for service accounts, so "
+        "learners cannot log in. Kubernetes 1.20 and later does; ask its administrator. "
+        "`wqlib class delete` removes what was made."
+    )
+
+
+def content(teacher: Teacher, learner: Learner, token: Token, server: str) -> Object:
+    """The kubeconfig, with one context, which is named as the learner's namespace is."""
+    settings, name = teacher.api.configuration, learner.namespace
+    cluster: Object = {"server": server}
+    if not settings.verify_ssl:
+        cluster["insecure-skip-tls-verify"] = True
+    elif settings.ssl_ca_cert:
+        authority = Path(settings.ssl_ca_cert).read_bytes()
+        cluster["certificate-authority-data"] = base64.b64encode(authority).decode()
+    if settings.tls_server_name:
+        cluster["tls-server-name"] = settings.tls_server_name
+    context = {"cluster": name, "user": name, "namespace": name}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": cluster}],
+        "users": [{"name": name, "user": {"token": token.text}}],
+        "contexts": [{"name": name, "context": context}],
+        "current-context": name,
+    }
+
+
+def as_text(content: Object) -> str:
+    """A kubeconfig as the text of a file."""
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def server_and_token(path: Path) -> tuple[str, Token] | None:
+    """What is in a kubeconfig that `content` made; None if there is no such file.
+
+    Raises:
+        ClassError: If it is another file.
+    """
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+        server = str(found["clusters"][0]["cluster"]["server"])
+        return server, token_of(str(found["users"][0]["user"]["token"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, yaml.YAMLError, KeyError, IndexError, TypeError):
+        raise ClassError(
+            f"{path} is not a kubeconfig that `wqlib class` made, and is not overwritten. Nothing "
+            "was changed. Move it away, or name another folder with --output."
+        ) from None
+
+
+def works(teacher: Teacher, learner: Learner, token: Token, patience_seconds: float = 0.0) -> bool:
+    """Try a token: whether its owner may list the own pods.
+
+    Args:
+        teacher: Where the cluster is.
+        learner: Whose token it is.
+        token: What to try.
+        patience_seconds: How long to try again when it does not.
+    """
+    settings = client.Configuration()
+    load: Any = config.load_kube_config_from_dict  # it has no type hints
+    load(content(teacher, learner, token, teacher.server), client_configuration=settings)
+    core = client.CoreV1Api(client.ApiClient(settings))
+    deadline = time.monotonic() + patience_seconds
+    try:
+        while True:
+            try:
+                get(core.list_namespaced_pod, learner.namespace, limit=1, _request_timeout=(4, 10))
+                return True
+            except ApiException as error:
+                if error.status not in (401, 403):
+                    raise
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.2)
+    finally:
+        core.api_client.close()
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that only its owner may read, or see that this is one.
+
+    Raises:
+        ClassError: If it is none.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+    except OSError as error:
+        raise ClassError(
+            f"The folder {path} cannot be made: {error.strerror}. Nothing was changed. Name "
+            "another one with --output."
+        ) from None
+    if found.st_mode & 0o077 or found.st_uid != os.geteuid():
+        raise ClassError(
+            f"Others may read the folder {path}, and kubeconfigs are keys. Nothing was changed. "
+            f"`chmod 700 {path}`, or name another one with --output."
+        )
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file for its owner alone, whole or not at all."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def when(at: float | None) -> str:
+    """A time as a teacher reads it."""
+    return "never" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

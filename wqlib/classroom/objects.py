@@ -1,0 +1,140 @@
+"""The objects of one learner: namespace, quota, limits, rights, and where the progress goes. Pure.
+
+Nothing here carries the label by which `Cluster.clean_up` finds what it takes away, so the
+learner's own reset cells leave it all alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..cluster.namespaces import IMAGES, IMAGES_ARE_THERE
+from .names import Learner
+
+Object = dict[str, Any]
+
+ACCOUNT = "learner"
+PROGRESS = "wqlib-progress"
+
+# The requests of a worker in notebooks/manifests/job.yaml, and of redis.yaml above that.
+CPU_MILLI, MEMORY_MIB, LIMIT_MIB = 50, 32, 128
+REDIS_MEMORY_MIB, REDIS_LIMIT_MIB = 64, 256
+LARGEST_MIB = 512
+JOBS, SMALL_OBJECTS, SERVICES, DISKS = 100, 100, 10, 2
+
+_ALL = ["get", "list", "watch", "create", "patch", "delete"]
+_LOOK = ["get", "list", "watch"]
+
+# What the notebooks and `wqlib.cluster` do, and no more. Not among it: rights (Roles,
+# ServiceAccounts and their tokens), other namespaces, anything of the whole cluster.
+RULES: list[Object] = [
+    {
+        "apiGroups": [""],
+        "resources": ["pods", "services", "configmaps", "secrets", "persistentvolumeclaims"],
+        "verbs": _ALL,
+    },
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    # A WebSocket begins with GET, and SPDY, which older kubectls speak, with POST.
+    {"apiGroups": [""], "resources": ["pods/exec", "pods/portforward"], "verbs": ["get", "create"]},
+    {"apiGroups": [""], "resources": ["events", "resourcequotas", "limitranges"], "verbs": _LOOK},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": _ALL},
+    {
+        "apiGroups": ["apps"],
+        "resources": ["deployments", "replicasets", "statefulsets"],
+        "verbs": _ALL,
+    },
+    {
+        "apiGroups": ["apps"],
+        "resources": ["deployments/scale", "replicasets/scale", "statefulsets/scale"],
+        "verbs": ["get", "patch"],
+    },
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": _ALL},
+]
+
+
+def namespace(learner: Learner) -> Object:
+    """The namespace. `baseline` lets no pod reach for the node that it runs on.
+
+    https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    """
+    labels = {**learner.labels, "pod-security.kubernetes.io/enforce": "baseline"}
+    annotations = {IMAGES: IMAGES_ARE_THERE}
+    return {"metadata": {"name": learner.namespace, "labels": labels, "annotations": annotations}}
+
+
+def quota(learner: Learner, pods: int) -> Object:
+    """How much the learner may use at once: so many pods like the worker's, and Redis.
+
+    Load balancers and node ports, which cost money or open doors, are not among it.
+    """
+    hard = {
+        "pods": pods,
+        "requests.cpu": f"{pods * CPU_MILLI}m",
+        "requests.memory": f"{pods * MEMORY_MIB + REDIS_MEMORY_MIB}Mi",
+        "limits.memory": f"{pods * LIMIT_MIB + REDIS_LIMIT_MIB}Mi",
+        "services": SERVICES,
+        "services.loadbalancers": 0,
+        "services.nodeports": 0,
+        "persistentvolumeclaims": DISKS,
+        "count/jobs.batch": JOBS,
+        "count/configmaps": SMALL_OBJECTS,
+        "count/secrets": SMALL_OBJECTS,
+    }
+    return _named(learner, "class", spec={"hard": {key: str(hard[key]) for key in hard}})
+
+
+def limits(learner: Learner) -> Object:
+    """What a container gets that does not say, and the most that one may ask for."""
+    container = {
+        "type": "Container",
+        "default": {"memory": f"{LIMIT_MIB}Mi"},
+        "defaultRequest": {"cpu": f"{CPU_MILLI}m", "memory": f"{MEMORY_MIB}Mi"},
+        "max": {"memory": f"{LARGEST_MIB}Mi"},
+    }
+    return _named(learner, "class", spec={"limits": [container]})
+
+
+def account(learner: Learner) -> Object:
+    """Whom the learner's kubeconfig logs in as. Pods get none of it by themselves."""
+    return _named(learner, ACCOUNT, automountServiceAccountToken=False)
+
+
+def role(learner: Learner) -> Object:
+    """The rights of the learner, all of them in the own namespace."""
+    own = {
+        "apiGroups": [""],
+        "resources": ["namespaces"],
+        "resourceNames": [learner.namespace],
+        "verbs": ["get"],
+    }
+    return _named(learner, ACCOUNT, rules=[*RULES, own])
+
+
+def role_binding(learner: Learner) -> Object:
+    """Gives the learner these rights."""
+    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": learner.namespace}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT}
+    return _named(learner, ACCOUNT, subjects=[subject], roleRef=reference)
+
+
+def progress(learner: Learner) -> Object:
+    """Where the learner's progress is published; see `progress.py`."""
+    return _named(learner, PROGRESS)
+
+
+def lasting_token(learner: Learner) -> Object:
+    """A Secret for which old clusters make a token, without an end."""
+    annotations = {"kubernetes.io/service-account.name": ACCOUNT}
+    secret = _named(learner, f"{ACCOUNT}-token", type="kubernetes.io/service-account-token")
+    secret["metadata"]["annotations"] = annotations
+    return secret
+
+
+def greedy_pod() -> Object:
+    """A pod that owns its node, which a safe cluster refuses."""
+    container = {"name": "c", "image": "none", "securityContext": {"privileged": True}}
+    return {"metadata": {"name": "wqlib-trial"}, "spec": {"containers": [container]}}
+
+
+def _named(learner: Learner, name: str, **content: Any) -> Object:
+    return {"metadata": {"name": name, "labels": learner.labels}, **content}
