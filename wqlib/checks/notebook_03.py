@@ -45,8 +45,8 @@ def _bad_items(answers: Answers) -> None:
         )
     if stats.done != len(numbers) or stats.dead != 1:
         raise Wrong(
-            f"of {len(numbers)} good items and a bad one, {stats.done} are done, {stats.dead} dead, "
-            f"{stats.pending} wait and {stats.leased} are still lent. Every lease must end in "
+            f"of {len(numbers)} good items and a bad one, {stats.done} are done, "
+            f"{stats.dead} dead, {stats.pending} wait and {stats.leased} are still lent. Every lease must end in "
             "`fail` or in a completion, and the loop must go on after `fail`."
         )
     if len(results) != len(wanted) or sorted(results) != sorted(wanted):
