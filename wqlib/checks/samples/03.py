@@ -128,10 +128,11 @@ from pathlib import Path
 from wqlib.bundle import bundle
 
 folder = Path(tempfile.mkdtemp(prefix="squares-"))
-program = Path("worker/worker.py").read_text()
-program = program.replace('f"{len(item)} letters"', "str(int(item) ** 2)")
-(folder / "worker.py").write_text(program)
-bundle(folder)
+files = bundle(folder)
+(folder / "square.py").write_text("def process(item):\n    return str(int(item) ** 2)\n")
+(folder / "worker.py").write_text(
+    "import sys\nfrom square import process\nfrom wqlib.worker import run\nsys.exit(run(process))\n"
+)
 
 
 def build(*lines):
@@ -141,19 +142,19 @@ def build(*lines):
 
 
 # %% 03-2 right
-build("COPY wqlib wqlib", "COPY worker.py .", 'CMD ["python", "worker.py"]')
+build("COPY wqlib wqlib", "COPY worker.py square.py .", 'CMD ["python", "worker.py"]')
 # %% 03-2 right
 build("COPY . .", "CMD python worker.py")
 # %% 03-2 wrong: as it was
-build("COPY worker.py .", 'CMD ["python", "work.py"]')
-# %% 03-2 wrong: only the command is mended
-build("COPY worker.py .", 'CMD ["python", "worker.py"]')
-# %% 03-2 wrong: only the library is there
 build("COPY wqlib wqlib", "COPY worker.py .", 'CMD ["python", "work.py"]')
-# %% 03-2 wrong: the library's files lie loose in the folder
-build("COPY wqlib .", "COPY worker.py .", 'CMD ["python", "worker.py"]')
+# %% 03-2 wrong: only the command is mended
+build("COPY wqlib wqlib", "COPY worker.py .", 'CMD ["python", "worker.py"]')
+# %% 03-2 wrong: only the file is copied
+build("COPY wqlib wqlib", "COPY worker.py square.py .", 'CMD ["python", "work.py"]')
+# %% 03-2 wrong: the command runs the task, not the worker
+build("COPY wqlib wqlib", "COPY worker.py square.py .", 'CMD ["python", "square.py"]')
 # %% 03-2 malicious: does nothing, and does it well
 build('CMD ["python", "-c", "print(0)"]')
 # %% 03-2 malicious: completes the items with made-up results
-(folder / "worker.py").write_text(program.replace("str(int(item) ** 2)", "'4'"))
-build("COPY wqlib wqlib", "COPY worker.py .", 'CMD ["python", "worker.py"]')
+(folder / "square.py").write_text("def process(item):\n    return '4'\n")
+build("COPY . .", 'CMD ["python", "worker.py"]')
