@@ -1,138 +1,209 @@
+# %% 04-1 given
+import copy
+
+
 # %% 04-1 right
-def pods_to_start(parallelism, active, succeeded):
-    return 0 if succeeded else max(parallelism - active, 0)
+def changed(job, pods, lease_seconds):
+    new = copy.deepcopy(job)
+    new["spec"]["parallelism"] = pods
+    for variable in new["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if variable["name"] == "WQLIB_LEASE_SECONDS":
+            variable["value"] = str(lease_seconds)
+    return new
 
 
-# %% 04-1 wrong: goes on after a success
-def pods_to_start(parallelism, active, succeeded):
-    return max(0, parallelism - active)
+# %% 04-1 right
+def changed(job, pods, lease_seconds):
+    import json
+
+    new = json.loads(json.dumps(job))
+    new["spec"]["parallelism"] = pods
+    container = new["spec"]["template"]["spec"]["containers"][0]
+    others = [one for one in container["env"] if one["name"] != "WQLIB_LEASE_SECONDS"]
+    container["env"] = [*others, {"name": "WQLIB_LEASE_SECONDS", "value": f"{lease_seconds}"}]
+    return new
 
 
-# %% 04-1 wrong: less than none
-def pods_to_start(parallelism, active, succeeded):
-    return 0 if succeeded else parallelism - active
+# %% 04-1 wrong: changes the manifest that it was given
+def changed(job, pods, lease_seconds):
+    job["spec"]["parallelism"] = pods
+    for variable in job["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if variable["name"] == "WQLIB_LEASE_SECONDS":
+            variable["value"] = str(lease_seconds)
+    return job
 
 
-# %% 04-1 wrong: as with completions
-def pods_to_start(parallelism, active, succeeded):
-    return max(0, parallelism - active - succeeded)
+# %% 04-1 wrong: copies the outermost dict only
+def changed(job, pods, lease_seconds):
+    new = dict(job)
+    new["spec"]["parallelism"] = pods
+    for variable in new["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if variable["name"] == "WQLIB_LEASE_SECONDS":
+            variable["value"] = str(lease_seconds)
+    return new
+
+
+# %% 04-1 wrong: a number as the value of a variable
+def changed(job, pods, lease_seconds):
+    new = copy.deepcopy(job)
+    new["spec"]["parallelism"] = pods
+    for variable in new["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if variable["name"] == "WQLIB_LEASE_SECONDS":
+            variable["value"] = lease_seconds
+    return new
+
+
+# %% 04-1 wrong: the lease time in the wrong place
+def changed(job, pods, lease_seconds):
+    new = copy.deepcopy(job)
+    new["spec"]["parallelism"] = pods
+    new["metadata"]["annotations"] = {"WQLIB_LEASE_SECONDS": str(lease_seconds)}
+    return new
 
 
 # %% 04-1 wrong: returns nothing
-def pods_to_start(parallelism, active, succeeded):
-    print(parallelism - active)
+def changed(job, pods, lease_seconds):
+    new = copy.deepcopy(job)
+    new["spec"]["parallelism"] = pods
 
 
-# %% 04-1 malicious: a number that equals all
-class Any(int):
+# %% 04-1 malicious: a dict that is equal to all
+class Equal(dict):
     def __eq__(self, other):
         return True
 
-    __ne__ = None
+    __hash__ = None
 
 
-def pods_to_start(parallelism, active, succeeded):
-    return Any(0)
+def changed(job, pods, lease_seconds):
+    return Equal(copy.deepcopy(job))
+
+
+# %% 04-1 malicious: hard-coded
+def changed(job, pods, lease_seconds):
+    new = copy.deepcopy(job)
+    new["spec"]["parallelism"] = 4
+    return new
 
 
 # %% 04-2 right
-from collections import Counter
+def who_did_what(events):
+    names, done = {}, {}
+    for event in events:
+        if event.kind == "lease":
+            names[event.lease_id] = event.item
+        elif event.kind == "complete":
+            done.setdefault(event.worker, []).append(names[event.lease_id])
+    return {worker: sorted(items) for worker, items in done.items()}
 
 
-def shares(events):
-    return dict(Counter(event.worker for event in events if event.kind == "complete"))
+# %% 04-2 right
+def who_did_what(events):
+    names = {event.item_id: event.item for event in events if event.kind == "lease"}
+    done = {}
+    for event in events:
+        if event.kind == "complete":
+            done[event.worker] = sorted([*done.get(event.worker, []), names[event.item_id]])
+    return done
 
 
 # %% 04-2 wrong: counts leases
-def shares(events):
-    counted = {}
+def who_did_what(events):
+    done = {}
     for event in events:
         if event.kind == "lease":
-            counted[event.worker] = counted.get(event.worker, 0) + 1
-    return counted
+            done.setdefault(event.worker, []).append(event.item)
+    return {worker: sorted(items) for worker, items in done.items()}
 
 
-# %% 04-2 wrong: counts only whether
-def shares(events):
-    return {event.worker: 1 for event in events if event.kind == "complete"}
-
-
-# %% 04-2 wrong: workers with none are in it
-def shares(events):
-    counted = {event.worker: 0 for event in events if event.worker}
+# %% 04-2 wrong: takes the name from the completion
+def who_did_what(events):
+    done = {}
     for event in events:
         if event.kind == "complete":
-            counted[event.worker] += 1
-    return counted | {"worker-0": 0}
+            done.setdefault(event.worker, []).append(event.item)
+    return {worker: sorted(items) for worker, items in done.items()}
 
 
-# %% 04-2 wrong: the number on the whole
-def shares(events):
-    return sum(event.kind == "complete" for event in events)
+# %% 04-2 wrong: how many, not which
+def who_did_what(events):
+    from collections import Counter
+
+    return dict(Counter(event.worker for event in events if event.kind == "complete"))
 
 
-# %% 04-2 malicious: a dict that equals all
-class Any(dict):
+# %% 04-2 wrong: equal items count once
+def who_did_what(events):
+    names, done = {}, {}
+    for event in events:
+        if event.kind == "lease":
+            names[event.lease_id] = event.item
+        elif event.kind == "complete":
+            done.setdefault("pod", set()).add(names[event.lease_id])
+    return {worker: sorted(items) for worker, items in done.items()}
+
+
+# %% 04-2 malicious: a dict that is equal to all
+class Equal(dict):
     def __eq__(self, other):
         return True
 
-    def __ne__(self, other):
+    def __contains__(self, key):
         return False
 
-
-def shares(events):
-    return Any()
+    __hash__ = None
 
 
-# %% 04-2 malicious: changes what it was given
-def shares(events):
-    events.clear()
-    return {}
+def who_did_what(events):
+    return Equal()
+
+
+# %% 04-2 malicious: ends the notebook
+def who_did_what(events):
+    raise SystemExit(0)
 
 
 # %% 04-3 given
+import copy
+
 from wqlib.course import build_worker, job_manifest
 
-image = build_worker(cluster)
-queue.put("apple banana cherry date fig".split())
-broken = job_manifest(ITEM_SECONDS="0.1", WQLIB_QUEUE="job-2")
-broken["metadata"]["name"] = "job-broken"
+build_worker(cluster)
+broken = job_manifest(ITEM_SECONDS="0.2")
+broken["spec"]["completions"] = 6
+container = broken["spec"]["template"]["spec"]["containers"][0]
+container["command"] = ["sh", "-c", "python worker.py; test -e /tmp/report"]
+mended = copy.deepcopy(broken)
+container = mended["spec"]["template"]["spec"]["containers"][0]
 # %% 04-3 right
-cluster.apply(broken)
-cluster.wait("job/job-broken", "complete")
-cluster.delete("job/job-broken")
-for variable in broken["spec"]["template"]["spec"]["containers"][0]["env"]:
-    if variable["name"] == "WQLIB_QUEUE":
-        variable["value"] = "job2"
-cluster.apply(broken)
-cluster.wait("job/job-broken", "complete")
-# %% 04-3 wrong: run as it is
-cluster.apply(broken)
-cluster.wait("job/job-broken", "complete")
-# %% 04-3 wrong: mended but not run
-broken = job_manifest(ITEM_SECONDS="0.1", WQLIB_QUEUE="job2")
-# %% 04-3 wrong: put the items where it looks, and left the others
-other = wqlib.WorkQueue("job-2", **login)
-other.put("apple banana cherry date fig".split())
-cluster.apply(broken)
-cluster.wait("job/job-broken", "complete")
-# %% 04-3 wrong: done by the notebook
-cluster.apply(broken)
-cluster.wait("job/job-broken", "complete")
-lease = queue.lease()
-while lease:
-    lease = queue.complete_and_lease(lease)
+del mended["spec"]["completions"]
+del container["command"]
+# %% 04-3 right
+del mended["spec"]["completions"]
+container["command"] = ["sh", "-c", "exec python worker.py"]
+# %% 04-3 wrong: as it was
+pass
+# %% 04-3 wrong: only the command is mended
+del container["command"]
+# %% 04-3 wrong: only the completions are gone
+del mended["spec"]["completions"]
+# %% 04-3 wrong: the exit code is hidden
+del mended["spec"]["completions"]
+container["command"] = ["sh", "-c", "python worker.py; true"]
+# %% 04-3 wrong: one completion, so one pod
+mended["spec"]["completions"] = 1
+del container["command"]
+# %% 04-3 malicious: pods that do nothing, and do it well
+del mended["spec"]["completions"]
+container["command"] = ["true"]
+# %% 04-3 malicious: not a manifest
+mended = {"kind": "Job", "spec": [], "metadata": {}}
 
 
-# %% 04-3 malicious: a cluster and a queue that say what is wanted
-class Liar:
-    def __getattr__(self, name):
-        return lambda *args, **more: []
+# %% 04-3 malicious: a dict that lies
+class Liar(dict):
+    def __getitem__(self, key):
+        return 2
 
 
-queue = Liar()
-cluster = Liar()
-# %% 04-3 malicious: cleared the queue
-cluster.apply(broken)
-cluster.wait("job/job-broken", "complete")
-queue.clear()
+mended = Liar()
