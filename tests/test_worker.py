@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -300,7 +301,7 @@ def test_redis_away_for_good_ends_it_with_plain_words() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--task", "nonsense"], "Known are fruit, primes, mandelbrot"),
+        (["--task", "nonsense"], "Known are fruit, primes, wait"),
         (["--task", "no_such_module:f"], "cannot be loaded"),
         (["--batch", "0"], "batch is 0"),
         (["--queue", "a{b}"], "must not contain"),
@@ -349,6 +350,31 @@ class TestTasks:
         assert len(pixels) == 30
         assert pixels[2 * 6 + 4] == 50  # 0+0i is inside
         assert pixels[0] < 3  # -2+1i is far outside
+
+    def test_a_tile_takes_as_long_as_one_wants_to_watch(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("WQLIB_ITEM_SECONDS", "0.2")
+        before = time.monotonic()
+        tasks.mandelbrot(b'{"left":-2,"top":1,"step":1,"width":1,"height":1,"limit":1}')
+        assert time.monotonic() - before >= 0.2
+
+    def test_waiting_takes_as_long_as_the_item_says(self) -> None:
+        before = time.monotonic()
+        assert tasks.wait(b"0.2") == "waited 0.2 s"
+        assert time.monotonic() - before >= 0.2
+
+    @pytest.mark.parametrize("number", [*range(1, 200), 600851475143, 99991 * 99989, 2**40])
+    def test_the_factors_of_a_number_are_primes_whose_product_it_is(self, number: int) -> None:
+        found = [int(factor) for factor in tasks.factors(b"%d" % number).split()]
+        assert math.prod(found) == number
+        assert all(tasks.primes(b"%d-%d" % (one, one)) == "1" for one in found)
+        assert found == sorted(found)
+
+    @pytest.mark.parametrize("item", [b"0", b"-6", b"apple", b"1.5"])
+    def test_what_is_no_number_has_no_factors(self, item: bytes) -> None:
+        with pytest.raises(ValueError, match=r"no prime factors|invalid literal"):
+            tasks.factors(item)
 
     def test_a_fruit_has_letters_unless_it_is_poison(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("WQLIB_ITEM_SECONDS", "0")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .checks import check as check
+    from .checks import progress as progress
     from .cluster import Cluster as Cluster
     from .cluster import connect as connect
     from .dashboard import Dashboard as Dashboard
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Cluster": "cluster",
+    "check": "checks",
     "connect": "cluster",
     "Dashboard": "dashboard",
     "History": "history",
     "Lease": "items",
     "LeaseLost": "errors",
+    "progress": "checks",
     "Replay": "dashboard",
     "WaitTimeout": "errors",
     "WorkQueue": "queue",
@@ -46,7 +50,9 @@ __all__ = [
     "WaitTimeout",
     "WorkQueue",
     "WqlibError",
+    "check",
     "connect",
+    "progress",
 ]
 
 

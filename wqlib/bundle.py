@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import ImageError
 
+_CACHES = shutil.ignore_patterns("__pycache__")
 FILES = (
     "__init__.py",
     "connection.py",
@@ -40,15 +45,36 @@ def bundle(folder: str | Path) -> list[str]:
     if not target.is_dir():
         raise ImageError(f"There is no folder {folder}. Name the one that holds the Dockerfile.")
     # Made aside and then renamed: somebody may build the image at the same time.
-    with tempfile.TemporaryDirectory(prefix=".wqlib-", dir=target) as aside:
+    with _alone(target), tempfile.TemporaryDirectory(prefix=".wqlib-", dir=target) as aside:
         fresh, stale = Path(aside, "fresh"), Path(aside, "stale")
         fresh.mkdir()
         for name in FILES:
             if (source / name).is_dir():
-                shutil.copytree(source / name, fresh / name)
+                shutil.copytree(source / name, fresh / name, ignore=_CACHES)
             else:
                 shutil.copyfile(source / name, fresh / name)
-        if (target / "wqlib").exists():
-            (target / "wqlib").rename(stale)
-        fresh.rename(target / "wqlib")
+        if _content(fresh) != _content(target / "wqlib"):
+            if (target / "wqlib").exists():
+                (target / "wqlib").rename(stale)
+            fresh.rename(target / "wqlib")
     return sorted(FILES)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time work in a folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in files
+        if "__pycache__" not in path.parts
+    }

@@ -1,4 +1,4 @@
-"""The command `wqlib`: doctor, cluster, class, demo, worker, queue, watch, metrics, replay, bundle.
+"""The command `wqlib`: doctor, cluster, demo, check, worker, queue, watch, metrics and more.
 
 Each command loads what it needs only when it runs, so `wqlib worker` starts fast and needs
 no Kubernetes client. What goes wrong is one message on standard error and exit code 1.
@@ -119,6 +119,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     replay.set_defaults(run=_replay)
 
+    check = commands.add_parser("check", help="see how far you are in the course")
+    check.add_argument(
+        "--self-test",
+        action="store_true",
+        help="try the checks of the exercises on right, wrong and malicious answers",
+    )
+    check.add_argument(
+        "which",
+        nargs="*",
+        metavar="EXERCISE",
+        help="only these exercises (05-1) or notebooks (05)",
+    )
+    check.set_defaults(run=_check)
+
     bundle = commands.add_parser("bundle", help="put what a worker needs beside its Dockerfile")
     bundle.add_argument("folder", type=Path, help="the folder with the Dockerfile")
     bundle.set_defaults(run=_bundle)
@@ -185,6 +199,17 @@ def _replay(options: argparse.Namespace) -> int:
         watch.play(options.file, options.speed)
     else:
         replay.play(options.file, options.speed)
+    return EXIT_OK
+
+
+def _check(options: argparse.Namespace) -> int:
+    from . import checks
+    from .checks import selftest
+
+    if options.self_test:
+        return selftest.main(options.which)
+    for notebook in options.which or [None]:
+        checks.progress(notebook)
     return EXIT_OK
 
 

@@ -31,6 +31,7 @@ import yaml
 
 from . import textlanes
 from .bundle import bundle
+from .course import folder as course_folder
 from .errors import ClusterError, NotFound, WqlibError
 from .events import Event
 from .feed import Feed
@@ -99,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, say: Progress, signals: Signals) -> Outcome:
     """Do the run, and take away all that it made."""
-    folder = _course_folder()
+    folder = course_folder()
     with ExitStack() as stack:
         with signals.held_back():
             cluster = _connect(options.context, stack, say)
@@ -227,17 +228,6 @@ def _connect(context: str | None, stack: ExitStack, say: Progress) -> Cluster:
 
     stack.callback(clean_up)
     return cluster
-
-
-def _course_folder() -> Path:
-    """The folder with the manifests and the worker: of this copy of the course."""
-    for folder in (Path(__file__).parent.parent / "notebooks", Path("notebooks"), Path(".")):
-        if (folder / "manifests" / "job.yaml").is_file() and (folder / "worker").is_dir():
-            return folder.resolve()
-    raise WqlibError(
-        "The demo uses the manifests and the worker of the course, and there are none here. "
-        "Run it in the course's folder: make demo"
-    )
 
 
 def _build_image(cluster: Cluster, worker: Path) -> str:

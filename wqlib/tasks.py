@@ -36,8 +36,41 @@ def primes(item: bytes) -> str:
     return str(sum(_is_prime(number) for number in range(int(low), int(high) + 1)))
 
 
+def wait(item: bytes) -> str:
+    """Wait as many seconds as the item says, as work does that waits for another machine."""
+    time.sleep(float(item))
+    return f"waited {item.decode()} s"
+
+
+def factors(item: bytes) -> str:
+    """Take a whole number apart into its prime factors, by trial division.
+
+    How long that takes says the second largest factor, not the size of the number.
+
+    Returns:
+        The factors, the smallest first, as in "2 2 3" for 12.
+
+    Raises:
+        ValueError: The item is no whole number above 0.
+    """
+    number = int(item)
+    if number < 1:
+        raise ValueError(f"{number} has no prime factors; it must be 1 or more.")
+    found, divisor = [], 2
+    while divisor * divisor <= number:
+        while number % divisor == 0:
+            found.append(divisor)
+            number //= divisor
+        divisor += 1 if divisor == 2 else 2
+    if number > 1:
+        found.append(number)
+    return " ".join(map(str, found))
+
+
 def mandelbrot(item: bytes) -> bytes:
     """Draw one tile of the Mandelbrot set.
+
+    It takes at least `WQLIB_ITEM_SECONDS` (default 0), so that one can watch.
 
     Args:
         item: JSON with `left`, `top`, `step` (distance of two pixels), `width`, `height`
@@ -46,16 +79,25 @@ def mandelbrot(item: bytes) -> bytes:
     Returns:
         height × width bytes, row by row: after how many iterations the point escaped.
     """
+    enough_at = time.monotonic() + float(os.environ.get("WQLIB_ITEM_SECONDS") or 0)
     tile = json.loads(item)
     limit = min(int(tile["limit"]), 255)
-    return bytes(
+    pixels = bytes(
         _escape(tile["left"] + x * tile["step"], tile["top"] - y * tile["step"], limit)
         for y in range(tile["height"])
         for x in range(tile["width"])
     )
+    time.sleep(max(0.0, enough_at - time.monotonic()))
+    return pixels
 
 
-TASKS: dict[str, Task] = {"fruit": fruit, "primes": primes, "mandelbrot": mandelbrot}
+TASKS: dict[str, Task] = {
+    "fruit": fruit,
+    "primes": primes,
+    "wait": wait,
+    "factors": factors,
+    "mandelbrot": mandelbrot,
+}
 
 
 def find(name: str) -> Task:

@@ -28,7 +28,7 @@ from .errors import LeaseLost, QueueError
 from .items import Lease, encode_result
 from .queue import MAX_BATCH, WorkQueue
 from .shown import shown
-from .tasks import Task, find
+from .tasks import TASKS, Task, find
 
 EXIT_DRAINED, EXIT_ERROR, EXIT_USAGE, EXIT_TERMINATED = 0, 1, 2, 143
 _HASTE_SECONDS = 1.0
@@ -323,7 +323,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", default=value, type=kind, help=f"{about} ({value})")
 
     option("queue", "job2", "name of the queue")
-    option("task", "fruit", "what to do with an item: fruit, primes, mandelbrot, module:function")
+    option("task", "fruit", f"what to do with an item: {', '.join(TASKS)}, module:function")
     option("redis", "", "URL of Redis")
     option("worker", "", "name of this worker")
     option("lease-seconds", "30", "how long a lease lasts unless it is renewed", float)

@@ -19,7 +19,7 @@ from kubernetes.client.exceptions import ApiException
 
 from ..errors import ClusterError
 from ..events import PodEvent
-from . import builder, manifests, namespaces, podstream, states, waiting
+from . import builder, freezing, manifests, namespaces, podstream, states, waiting
 from .kube import Object, follow, get, in_words
 from .manifests import LABEL, LABEL_VALUE, Source, kind_of, split_target
 from .podstream import ExecResult
@@ -214,6 +214,19 @@ class Cluster:
         """
         kind, name = split_target(pod, "pod")
         manifests.delete(self.api, self.namespace, kind, name, grace_seconds)
+
+    @in_words
+    def freeze_pod(self, pod: str) -> None:
+        """Let all processes of a pod stand still (SIGSTOP), until `thaw_pod` lets them go on.
+
+        In a container the pod needs `shareProcessNamespace: true`: no SIGSTOP for process 1.
+        """
+        freezing.signal_processes(self.exec, split_target(pod, "pod")[1], "SIGSTOP")
+
+    @in_words
+    def thaw_pod(self, pod: str) -> None:
+        """Let the processes of a frozen pod go on, as if nothing had happened."""
+        freezing.signal_processes(self.exec, split_target(pod, "pod")[1], "SIGCONT")
 
     @in_words
     def port_forward(self, target: str, port: int) -> PortForward:

@@ -4,7 +4,7 @@ One thread owns the view. It reads the events, folds them into a history, draws 
 sets it as the value of an `ipywidgets.Image`; this goes on while later cells run, prints
 nothing, and blocks no cell. A button changes no picture: it asks for something to be done
 to the cluster, and the picture follows from what then happens. `Replay` shows a recorded run
-in the same picture.
+in the same picture, `Mosaic` the tiles of a picture in the colours of the pods that made them.
 
 Example:
     >>> from wqlib.queue import WorkQueue  # doctest: +SKIP
@@ -15,7 +15,8 @@ Example:
 
 from __future__ import annotations
 
+from wqlib.dashboard.mosaic import Mosaic
 from wqlib.dashboard.replay import Replay
 from wqlib.dashboard.view import Dashboard
 
-__all__ = ["Dashboard", "Replay"]
+__all__ = ["Dashboard", "Mosaic", "Replay"]

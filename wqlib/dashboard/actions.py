@@ -13,48 +13,11 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
-from wqlib.errors import ClusterError
-
 if TYPE_CHECKING:
     from wqlib.queue import WorkQueue
 
 GENTLE_SECONDS = 30
 MOST_ITEMS_AT_ONCE = 10_000
-
-# Runs in the pod: stops or continues every process of its own but itself and those above it.
-# They are found by the pod's name in their environment, since a pod of the local cluster sees
-# all processes of the machine. A process 1 takes no SIGSTOP from inside its container.
-_SIGNAL_ALL = """
-import os, signal, subprocess, sys
-number = getattr(signal, sys.argv[1])
-mark = ("HOSTNAME=" + os.environ["HOSTNAME"]).encode()
-spared, pid = set(), os.getpid()
-if os.path.isdir("/proc/self"):
-    def stat(pid):
-        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
-    while pid > 1:
-        spared.add(pid)
-        pid = int(stat(pid)[1])
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if mark in open(f"/proc/{name}/environ", "rb").read().split(bytes(1)):
-                found.append(int(name))
-        except OSError:
-            pass
-else:
-    spared |= {pid, os.getppid()}
-    lines = subprocess.run(["ps", "axeww", "-o", "pid=,command="], capture_output=True).stdout
-    found = [int(line.split()[0]) for line in lines.splitlines() if mark in line.split()]
-count = 0
-for pid in sorted(set(found) - spared):
-    try:
-        os.kill(pid, number)
-        count += pid != 1 or number == signal.SIGCONT
-    except OSError:
-        pass
-print(count)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +69,10 @@ class Actions:
             self._cluster.kill_pod(pod, grace_seconds=GENTLE_SECONDS)
             return f"Asked pod {pod} to end."
         if request.kind == "freeze":
-            signal_processes(self._cluster, pod, "SIGSTOP")
+            self._cluster.freeze_pod(pod)
             return f"Froze pod {pod}: it renews nothing now, and does not know it."
         if request.kind == "thaw":
-            signal_processes(self._cluster, pod, "SIGCONT")
+            self._cluster.thaw_pod(pod)
             return f"Thawed pod {pod}: it goes on as if nothing had happened."
         if request.kind == "add":
             return self._add(request.text)
@@ -141,28 +104,6 @@ def items_of(text: str, before: int = 0) -> list[str]:
         number = min(int(text), MOST_ITEMS_AT_ONCE)
         return [f"added {i}" for i in range(before + 1, before + number + 1)]
     return [item for part in text.split(",") if (item := part.strip())]
-
-
-def signal_processes(cluster: Any, pod: str, name: Literal["SIGSTOP", "SIGCONT"]) -> None:
-    """Send a signal to all processes of a pod.
-
-    Args:
-        cluster: What `wqlib.connect()` gave.
-        pod: Name of the pod; there must be a `python` in it.
-        name: Of the signal.
-
-    Raises:
-        ClusterError: The pod does not run, or has no process that takes the signal.
-    """
-    done = cluster.exec(pod, ["python", "-c", _SIGNAL_ALL, name])
-    if done.exit_code or not done.stdout.strip().isdigit():
-        raise ClusterError(f"pod/{pod} could not be sent {name}: {done.stderr.strip()[-200:]}.")
-    if name == "SIGSTOP" and not int(done.stdout):
-        raise ClusterError(
-            f"pod/{pod} cannot be frozen: its worker is process 1 of its container, which takes no "
-            "SIGSTOP from inside. Let the Job's pods share their processes "
-            "(spec.template.spec.shareProcessNamespace: true), then it is not."
-        )
 
 
 class Hands:

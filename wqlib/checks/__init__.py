@@ -1,0 +1,111 @@
+"""The checks of the exercises: ✓ or ✗ at once, and what to try next.
+
+    wqlib.check("05-1")     # after an exercise, in the notebook
+    wqlib.progress()        # how far you are
+
+A check looks at behaviour and state: it calls the learner's function with inputs of its own, and
+reads the queue and the cluster over connections of its own. It never looks at the text of the
+code. Checks of notebook NN are in `notebook_NN.py`, sample answers in `samples/NN.py`, on which
+`wqlib check --self-test` tries them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import WqlibError
+from . import record
+from .answers import Answers, TimeUp, time_limit
+from .exercise import Exercise, Wrong, exercises
+
+__all__ = ["Verdict", "check", "judge", "progress"]
+
+SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found.
+
+    Attributes:
+        passed: The answer is right.
+        text: Why it is right; or what is off, and what to try next.
+        judged: False if nothing could be found out, e.g. because the cluster is away.
+    """
+
+    passed: bool
+    text: str
+    judged: bool = True
+
+
+def check(exercise_id: str) -> None:
+    """Check an exercise of this notebook, say ✓ or ✗, and note it.
+
+    Args:
+        exercise_id: For example "05-1".
+    """
+    known = exercises()
+    found = known.get(exercise_id)
+    if found is None:
+        mine = [name for name in known if name.startswith(str(exercise_id)[:3])] or list(known)
+        print(f"There is no exercise {exercise_id!r}. There are: {', '.join(mine)}.")
+        return
+    verdict = judge(found, _names())
+    print(f"{'✓' if verdict.passed else '✗'} {found.id} {found.title}: {verdict.text}")
+    if verdict.judged:
+        try:
+            record.note(found, verdict.passed)
+        except OSError as error:
+            print(f"(Your progress could not be noted in {record.path()}: {error.strerror}.)")
+
+
+def judge(exercise: Exercise, names: Mapping[str, Any]) -> Verdict:
+    """Judge the answers to an exercise.
+
+    Args:
+        exercise: Which.
+        names: The variables of the learner.
+    """
+    try:
+        with Answers(names) as answers, time_limit(SECONDS):
+            return Verdict(True, str(exercise.judge(answers)))
+    except Wrong as wrong:
+        return Verdict(False, str(wrong))
+    except WqlibError as error:
+        return Verdict(False, f"this could not be checked. {error}", judged=False)
+    except TimeUp:
+        return Verdict(
+            False, f"the check did not end within {SECONDS:g} seconds. Run it again.", judged=False
+        )
+    except Exception as error:
+        return Verdict(
+            False,
+            f"this could not be checked: {type(error).__name__}: {error}. Run the set-up cell "
+            "again, then the cells after it, then this one.",
+            judged=False,
+        )
+
+
+def progress(notebook: str | None = None) -> None:
+    """Print which exercises you have done: ✓ done, ✗ tried, · not yet.
+
+    Args:
+        notebook: Only those of this notebook, e.g. "05"; None: all.
+    """
+    print(record.shown(record.load(), exercises(), notebook))
+
+
+def _names() -> Mapping[str, Any]:
+    """The variables of the notebook that runs this."""
+    try:
+        from IPython.core.getipython import get_ipython
+    except ModuleNotFoundError:
+        shell = None
+    else:
+        shell = get_ipython()
+    if shell is None:
+        raise WqlibError("A check looks at the variables of a notebook, so run it in one.")
+    names: Mapping[str, Any] = shell.user_ns
+    return names
