@@ -420,16 +420,22 @@ def test_a_cluster_without_tokens_is_told_in_words(capsys, school, monkeypatch):
 
 def test_the_quota_holds_ten_workers_redis_and_some_more():
     hard = objects.quota(Learner("a", 1), 20)["spec"]["hard"]
-    workers, redis = yaml.safe_load((MANIFESTS / "job.yaml").read_text()), None
-    for one in yaml.safe_load_all((MANIFESTS / "redis.yaml").read_text()):
-        redis = one if one["kind"] == "Pod" else redis
-    worker = workers["spec"]["template"]["spec"]["containers"][0]["resources"]
-    server = redis["spec"]["containers"][0]["resources"]
-    for what, read in (("requests", _milli), ("limits", _milli)):
-        for name in {**worker[what], **server[what]}:
-            needed = 15 * read(worker[what].get(name, "0")) + read(server[what].get(name, "0"))
-            assert needed <= read(hard[f"{what}.{name}"])
-    assert int(server["limits"]["memory"].removesuffix("Mi")) <= objects.LARGEST_MIB
+    worker = next(_resources("job.yaml"))
+    for server in (next(_resources("redis.yaml")), next(_resources("redis-durable.yaml"))):
+        for what in ("requests", "limits"):
+            for name in {**worker[what], **server[what]}:
+                needed = 15 * _milli(worker[what].get(name, "0"))
+                needed += _milli(server[what].get(name, "0"))
+                assert needed <= _milli(hard[f"{what}.{name}"])
+        assert int(server["limits"]["memory"].removesuffix("Mi")) <= objects.LARGEST_MIB
+
+
+def _resources(file: str) -> Iterator[dict]:
+    """What the containers in a manifest of the course ask for."""
+    for one in yaml.safe_load_all((MANIFESTS / file).read_text()):
+        spec = one["spec"].get("template", one).get("spec", {})
+        for container in spec.get("containers", []):
+            yield container["resources"]
 
 
 def _milli(quantity: str) -> int:
@@ -488,13 +494,16 @@ def test_in_a_class_an_image_is_not_built_unless_somebody_says_how(
 def test_progress_is_published_where_the_teacher_sees_it(wqlib_class, a_class, school):
     wqlib_class("create", a_class, "--learners", 2)
     record = {
-        "exercises": {"01-1": {"ok": True, "at": 100.0}, "05-1": {"ok": False, "at": 200.0}},
+        "exercises": {
+            "01-1": {"passed": True, "at": "2026-01-01T00:00:00Z"},
+            "05-1": {"passed": False, "at": "2026-01-02T00:00:00Z"},
+        },
         "of": 27,
     }
     with _cluster(school, a_class) as cluster:
         assert classroom.publish(cluster, record)
     rows = report.read(school, a_class)
-    assert rows[0].progress == progress.Progress(1, 27, "05-1", 200.0)
+    assert rows[0].progress == progress.Progress(1, 27, "05-1", 1767312000.0)
     assert rows[1].progress == progress.Progress()
     code, out, _ = wqlib_class("status", a_class)
     assert code == 0
@@ -514,7 +523,7 @@ def test_without_a_cluster_object_the_named_cluster_gets_it(
 ):
     wqlib_class("create", a_class, "--learners", 1)
     name = f"wq-{a_class}-01"
-    record = {"exercises": {"01-1": {"ok": True, "at": 1.0}}}
+    record = {"exercises": {"01-1": {"passed": True, "at": "2026-01-01T00:00:00Z"}}}
     assert not classroom.publish(None, record)
     monkeypatch.setenv("WQLIB_CONTEXT", name)
     monkeypatch.setenv("KUBECONFIG", str((folder_of(a_class) / f"{name}.kubeconfig").resolve()))
@@ -547,9 +556,9 @@ def test_publishing_to_a_cluster_that_is_away_neither_raises_nor_waits_long(scho
         "null",
         '{"exercises": 5}',
         '{"exercises": {"01-1": 5}}',
-        '{"exercises": {"01-1": {"ok": "yes", "at": "now"}}}',
-        '{"exercises": {"01-1": {"ok": 1, "at": 1e99}}, "of": -3}',
-        '{"exercises": {"01-1": {"ok": 1, "at": NaN}}, "of": Infinity}',
+        '{"exercises": {"01-1": {"passed": "yes", "at": "now"}}}',
+        '{"exercises": {"01-1": {"passed": 1, "at": 1e99}}, "of": -3}',
+        '{"exercises": {"01-1": {"passed": 1, "at": NaN}}, "of": Infinity}',
         "[" * 100_000,
     ],
 )
@@ -561,7 +570,9 @@ def test_whatever_a_learner_writes_there_the_table_is_shown(text):
 
 
 def test_what_a_learner_writes_cannot_move_the_teachers_cursor():
-    text = json.dumps({"exercises": {"\x1b[2J\n\x1b]0;x": {"ok": True, "at": 5}}})
+    text = json.dumps(
+        {"exercises": {"\x1b[2J\n\x1b]0;x": {"passed": True, "at": "2026-01-01T00:00:00Z"}}}
+    )
     row = report.Row(Learner("a", 1), progress.read({"data": {progress.KEY: text}}), 0, 0, ())
     assert all(line.isprintable() for line in report.lines([row], 0.0))
 
