@@ -33,9 +33,10 @@ help: ## this list
 lab: $(WORKSPACE) ## open the course in JupyterLab (prints the URL where there is no browser)
 	$(LAB) lab $(AS_ROOT) --ServerApp.root_dir=. --LabApp.default_url=/lab/workspaces/course $(ARGS)
 
-# Laid out once; then JupyterLab keeps what the learner makes of it.
+# Laid out once; then JupyterLab keeps what the learner makes of it. It asks nobody about news.
 $(WORKSPACE): notebooks/course.jupyterlab-workspace $(READY)
-	@mkdir -p $(@D)
+	@mkdir -p $(@D) .venv/share/jupyter/lab/settings
+	@cp .binder/overrides.json .venv/share/jupyter/lab/settings
 	@$(LAB) lab workspaces import $< >/dev/null
 	@touch $@
 
