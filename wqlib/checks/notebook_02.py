@@ -2,17 +2,149 @@
 
 from __future__ import annotations
 
+import random
+import secrets
+from collections.abc import Iterable
+from math import ceil
+
+import redis
+
 from .answers import Answers
 from .exercise import Wrong, exercise
 
+FRUITS = "apple banana cherry date fig grape lemon melon orange kiwi".split()
+BATCH = 500
+LOGIN = ("host", "port", "password")
+WHY = {
+    "pending": "What is leased has left the list.",
+    "leased": "Two equal items are two items, and one of them was completed.",
+    "done": "Clearing the queue sets its counters back, and one item was completed since.",
+    "drained": "Is an item still lent to somebody?",
+}
+MARK = "item-"  # each item that `fill` gets begins with it, so they can be counted on the wire
 
-@exercise("02-1", "Equal items are different items")
-def equal_items(answers: Answers) -> str:
-    """Two figs were leased, and one of them completed."""
-    stats = answers.queue().stats()
-    if stats.leased != 1 or stats.done != 1:
+
+@exercise("02-1", "The urgent one")
+def urgent_one(answers: Answers) -> str:
+    """The list is mango, the ten fruits as they were, plum."""
+    items = [item.decode(errors="replace") for item in answers.redis().lrange("job2", 0, 99)]
+    for fruit in ("mango", "plum"):
+        if fruit not in items:
+            raise Wrong(f"There is no {fruit} in job2 yet. Push it with client or redis_cli.")
+        if items.count(fruit) > 1:
+            raise Wrong(
+                f"job2 holds {items.count(fruit)} of {fruit}. Perhaps you pushed twice? "
+                "Run the exercise's cell as a whole; it begins with the ten."
+            )
+    others = [item for item in items if item not in ("mango", "plum")]
+    if others != FRUITS:
         raise Wrong(
-            f"{stats.leased} leased and {stats.done} done, and it should be one of each. Clear "
-            "the queue, put two figs, lease both, and complete the first."
+            f"The others are not as they were: {others}. "
+            "Run the exercise's cell as a whole; it begins with the ten."
         )
-    return "one fig is done, the other is still lent. Two equal items are two leases."
+    if items[0] != "mango":
+        raise Wrong(
+            f"The next item that a worker gets is {items[0]}. Workers take from the left: "
+            "push the mango at that end."
+        )
+    if items[-1] != "plum":
+        raise Wrong(
+            f"The last item is {items[-1]}, and the plum is before it. "
+            "New items wait at the right end."
+        )
+    return "the mango is next, the plum is last."
+
+
+@exercise("02-2", "Few trips")
+def few_trips(answers: Answers) -> str:
+    """`fill` pushes lists of many lengths, through a client that counts what it sends."""
+    given = answers.redis()
+    login = {key: given.connection_pool.connection_kwargs[key] for key in LOGIN}
+    trips: list[int] = []
+    pool = redis.ConnectionPool(connection_class=_counting(trips), **login)
+    name = f"check-{secrets.token_hex(4)}"
+    with redis.Redis(connection_pool=pool) as client:
+        client.ping()
+        for length in (3, BATCH, BATCH + 1, random.randint(1_100, 1_400), 0):
+            items = [f"{MARK}{random.randrange(10**6)}" for _ in range(length)]
+            trips.clear()
+            try:
+                answers.call("fill", client, name, list(items), seconds=30)
+                found = [item.decode(errors="replace") for item in given.lrange(name, 0, -1)]
+            finally:
+                given.delete(name)
+            _judge(items, found, trips)
+    pool.disconnect()
+    return f"all there, in order, with one trip for {BATCH}."
+
+
+def _judge(items: list[str], found: list[str], trips: list[int]) -> None:
+    said = f"Of a list of {len(items):,} items"
+    if len(found) != len(items):
+        raise Wrong(
+            f"{said}, {len(found):,} are in Redis. Is the last batch, the shorter one, pushed "
+            "too? Is each pipeline executed?"
+        )
+    if found != items:
+        raise Wrong(f"{said} all are in Redis, but not in their order. Which push keeps it?")
+    if sum(trips) != len(items):
+        raise Wrong(f"{said}, some did not go through the `client` that `fill` was given. Use it.")
+    if max(trips, default=0) > BATCH:
+        raise Wrong(f"{said}, {max(trips):,} were sent at once. Send at most {BATCH} in a batch.")
+    if len(trips) > ceil(len(items) / BATCH):
+        raise Wrong(
+            f"{said}, {len(trips):,} trips were made; {ceil(len(items) / BATCH)} are enough. "
+            f"Push up to {BATCH} items in one command, or execute a pipeline once for each batch."
+        )
+
+
+def _counting(trips: list[int]) -> type[redis.Connection]:
+    """A connection that notes how many of our items each message to Redis carries."""
+
+    class Counting(redis.Connection):
+        def send_packed_command(
+            self, command: str | bytes | Iterable[bytes], check_health: bool = True
+        ) -> None:
+            parts = command if isinstance(command, str | bytes) else b"".join(command)
+            data = parts.encode() if isinstance(parts, str) else parts
+            if count := data.count(MARK.encode()):
+                trips.append(count)
+            super().send_packed_command([data], check_health)
+
+    return Counting
+
+
+@exercise("02-3", "Two apples")
+def two_apples(answers: Answers) -> str:
+    """One apple is done and one is leased; the prediction says so, and why it is not the end."""
+    prediction = answers.value("prediction", dict)
+    queue = answers.queue("job2")
+    stats = queue.stats()
+    seen = f"{stats.pending} pending, {stats.leased} leased, {stats.done} done"
+    total = stats.pending + stats.leased + stats.done
+    if total != 2:
+        raise Wrong(
+            f"The queue knows of {total} items, not of two: {seen}. Run the exercise's cell as a "
+            'whole: clear the queue, then queue.put(["apple", "apple"]).'
+        )
+    if (stats.leased, stats.done) != (1, 1):
+        raise Wrong(
+            f"The queue says: {seen}. Lease both apples first, with other.lease() twice, and "
+            "then complete one of them with other.complete(…)."
+        )
+    truth = {
+        "pending": stats.pending,
+        "leased": stats.leased,
+        "done": stats.done,
+        "drained": stats.drained,
+    }
+    for name, value in truth.items():
+        guess = dict.get(prediction, name)
+        if type(guess) is not type(value):
+            raise Wrong(
+                f"The prediction for {name!r} is missing, or not "
+                f"{'True or False' if name == 'drained' else 'a whole number'}."
+            )
+        if guess != value:
+            raise Wrong(f"The queue says {name} = {value}; you said {guess}. {WHY[name]}")
+    return "two equal items, two leases; while one is lent, the work is not over."
