@@ -25,7 +25,7 @@ LAB := JUPYTERLAB_WORKSPACES_DIR=$(CURDIR)/build/workspaces $(BIN)/jupyter
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint unit browser-test conformance chaos explore notebooks course check-exercises test-cluster bench bench-cluster bench-view site offline-kit offline-test lock clean
+.PHONY: help lab demo test lint unit browser-test conformance chaos explore notebooks course check-exercises test-cluster bench bench-cluster bench-view site slides offline-kit offline-test lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -33,9 +33,10 @@ help: ## this list
 lab: $(WORKSPACE) ## open the course in JupyterLab (prints the URL where there is no browser)
 	$(LAB) lab $(AS_ROOT) --ServerApp.root_dir=. --LabApp.default_url=/lab/workspaces/course $(ARGS)
 
-# Laid out once; then JupyterLab keeps what the learner makes of it.
+# Laid out once; then JupyterLab keeps what the learner makes of it. It asks nobody about news.
 $(WORKSPACE): notebooks/course.jupyterlab-workspace $(READY)
-	@mkdir -p $(@D)
+	@mkdir -p $(@D) .venv/share/jupyter/lab/settings
+	@cp .binder/overrides.json .venv/share/jupyter/lab/settings
 	@$(LAB) lab workspaces import $< >/dev/null
 	@touch $@
 
@@ -74,7 +75,7 @@ check-exercises: $(READY) ## the exercises' checks on right, wrong and malicious
 
 test-cluster: $(READY) ## notebooks, cluster tests, the Kubernetes page on a real cluster (WQLIB_CONTEXT=...)
 	@test -n "$$WQLIB_CONTEXT" || { echo "Name the cluster: WQLIB_CONTEXT=kind-wq make test-cluster"; exit 2; }
-	$(BIN)/pytest tests/test_cluster.py tests/test_kubelet_elsewhere.py tests/test_the_kubernetes_page.py $(ARGS)
+	$(BIN)/pytest tests/test_cluster.py tests/test_kubelet_elsewhere.py tests/test_the_kubernetes_page.py tests/test_class_on_a_cluster.py $(ARGS)
 	$(NBVAL) $(ARGS)
 
 chaos: $(READY) ## break the queue on purpose and judge it (ARGS="--items 20000 --seconds 60 --json")
@@ -92,6 +93,10 @@ bench-view: $(READY) ## what the live view costs: a frame, an event, a core (ARG
 site: $(SITE) ## the course as a web site in build/site, from the outputs that the notebooks hold
 	$(BIN)/sphinx-build -q -W -E --keep-going -j auto -c site -d build/site-cache . build/site
 	$(BIN)/pytest tests/test_site.py -m site $(ARGS)
+
+slides: $(SITE) ## slides from the notebooks in build/slides, for any browser
+	$(BIN)/python .ci/make_slides.py
+	$(BIN)/pytest -q tests/test_slides.py -m site
 
 offline-kit: $(READY) ## all for a room with no network in one archive (ARGS="--platform macos-arm64 --python 3.12")
 	$(BIN)/python .ci/offline_kit.py $(ARGS)
