@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 
 from ..items import Stats
@@ -78,10 +79,10 @@ def alarms(answers: Answers) -> str:
     """Numbers of queues of our own: well, idle, stuck, dying, poisoned, and at random."""
     for number in range(60):
         before, now = _two_moments(number)
-        said = answers.call("alarms", before, now)
+        right = _right(before, now)
+        said = answers.call("alarms", copy.copy(before), copy.copy(now))  # theirs to change
         if type(said) is not list:
             raise Wrong(f"it returned {said!r}, and should return a list.")
-        right = _right(before, now)
         if len(said) != len(set(said)) or set(said) - set(WORDS):
             raise Wrong(f"it returned {said!r}. Use each of {', '.join(map(repr, WORDS))} once.")
         for word in WORDS:

@@ -74,6 +74,13 @@ while lease:
     lease = queue.complete_and_lease(lease)
 
 
+# %% 08-2 wrong: scaled down while items were still waiting
+scale(1)
+while queue.stats().pending > 8:
+    time.sleep(0.02)
+scale(0)
+
+
 # %% 08-2 malicious: a queue of its own that has drained
 class Liar:
     def __getattr__(self, name):

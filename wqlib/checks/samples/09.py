@@ -36,6 +36,12 @@ def pods_for(deadline_seconds, items, item_seconds, start_seconds):
     return -(-items // each)
 
 
+# %% 09-1 wrong: one pod more, to be safe
+def pods_for(deadline_seconds, items, item_seconds, start_seconds):
+    each = (deadline_seconds - start_seconds) // item_seconds
+    return items // each + 1 if each > 0 else 0
+
+
 # %% 09-1 malicious: ends the program
 def pods_for(deadline_seconds, items, item_seconds, start_seconds):
     raise SystemExit(0)
@@ -56,6 +62,11 @@ left_after_power_cut = {"no file": 0, "everysec": 3, "always": 5}
 # %% 09-2 wrong: one left blank
 left_after_kill = {"no file": 0, "everysec": 5, "always": 5}
 left_after_power_cut = {"no file": 0, "everysec": ..., "always": 5}
+
+
+# %% 09-2 wrong: a restart keeps the memory
+left_after_kill = {"no file": 5, "everysec": 5, "always": 5}
+left_after_power_cut = {"no file": 0, "everysec": 3, "always": 5}
 
 
 # %% 09-2 malicious: equal to everything
@@ -129,3 +140,23 @@ class Everything(list):
 
 def alarms(before, now):
     return Everything()
+
+
+# %% 09-3 wrong: divides by zero when nothing was lent
+def alarms(before, now):
+    found = []
+    if (now.expired - before.expired) / (now.leases - before.leases) > 0.1:
+        found.append("expiring")
+    if now.dead:
+        found.append("dead")
+    if now.pending and now.done == before.done:
+        found.append("stuck")
+    return found
+
+
+# %% 09-3 malicious: changes the numbers until all is well
+def alarms(before, now):
+    for name in ("dead", "pending", "expired"):
+        object.__setattr__(now, name, 0)
+        object.__setattr__(before, name, 0)
+    return []
