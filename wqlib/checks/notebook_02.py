@@ -109,7 +109,7 @@ def _counting(trips: list[int]) -> type[redis.Connection]:
             data = parts.encode() if isinstance(parts, str) else parts
             if count := data.count(MARK.encode()):
                 trips.append(count)
-            super().send_packed_command([data], check_health)
+            super().send_packed_command([data], check_health)  # type: ignore[no-untyped-call]
 
     return Counting
 
@@ -124,7 +124,7 @@ def two_apples(answers: Answers) -> str:
     total = stats.pending + stats.leased + stats.done
     if total != 2:
         raise Wrong(
-            f"The queue knows of {total} items, not of two: {seen}. Run the exercise's cell as a "
+            f"The queue should know of two items. It says: {seen}. Run the exercise's cell as a "
             'whole: clear the queue, then queue.put(["apple", "apple"]).'
         )
     if (stats.leased, stats.done) != (1, 1):
