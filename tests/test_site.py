@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import shutil
@@ -61,6 +62,11 @@ class Page(HTMLParser):
             self.in_article = False
 
 
+@functools.cache
+def read(path: Path) -> Page:
+    return Page(path)
+
+
 def test_the_site_has_a_page_for_every_notebook_and_document() -> None:
     names = {page.relative_to(SITE).with_suffix("").as_posix() for page in PAGES}
     sources = [*NOTEBOOKS, *(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
@@ -72,24 +78,24 @@ def test_the_site_has_a_page_for_every_notebook_and_document() -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(SITE).as_posix())
 class TestPages:
     def test_it_loads_nothing_from_elsewhere(self, path: Path) -> None:
-        assert not [x for x in Page(path).loads if urlsplit(x).netloc]
+        assert not [x for x in read(path).loads if urlsplit(x).netloc]
 
     def test_its_links_within_the_site_lead_somewhere(self, path: Path) -> None:
-        for link in Page(path).links:
+        for link in read(path).links:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             assert target.is_file(), f"{link} leads nowhere"
             if parts.fragment and target.suffix == ".html":
-                assert unquote(parts.fragment) in Page(target).ids, f"{link} is not on that page"
+                assert unquote(parts.fragment) in read(target).ids, f"{link} is not on that page"
 
     def test_every_picture_has_words_for_those_who_do_not_see_it(self, path: Path) -> None:
-        for picture in Page(path).pictures:
+        for picture in read(path).pictures:
             assert " " in (picture.get("alt") or ""), picture
 
     def test_headings_nest(self, path: Path) -> None:
-        headings = Page(path).headings
+        headings = read(path).headings
         assert headings.count(1) == 1
         for above, below in itertools.pairwise(headings):
             assert below <= above + 1, headings
