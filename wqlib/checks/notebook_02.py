@@ -109,7 +109,7 @@ def _counting(trips: list[int]) -> type[redis.Connection]:
             data = parts.encode() if isinstance(parts, str) else parts
             if count := data.count(MARK.encode()):
                 trips.append(count)
-            super().send_packed_command([data], check_health)
+            super().send_packed_command([data], check_health)  # type: ignore[no-untyped-call]
 
     return Counting
 
