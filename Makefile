@@ -19,16 +19,26 @@ NBVAL := PYTHONPATH=tests WQLIB_HOME=$(CURDIR)/build/home WQLIB_LINGER_SECONDS=5
 	$(BIN)/pytest -c tests/nbval.ini --rootdir . -n 4 --dist loadfile notebooks
 # Jupyter does not start for root unless told to; in a container one often is.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+# The course's layout of JupyterLab, in a folder of its own: other layouts are left alone.
+WORKSPACE := build/workspaces/.ready
+LAB := JUPYTERLAB_WORKSPACES_DIR=$(CURDIR)/build/workspaces $(BIN)/jupyter
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint unit browser-test conformance chaos explore notebooks course check-exercises test-cluster bench bench-cluster bench-view site offline-kit offline-test lock clean
+.PHONY: help lab demo test lint unit browser-test conformance chaos explore notebooks course check-exercises test-cluster bench bench-cluster bench-view site slides offline-kit offline-test lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
 
-lab: $(READY) ## open the course in JupyterLab (prints the URL where there is no browser)
-	$(BIN)/jupyter lab $(AS_ROOT) $(ARGS) notebooks/00_before_you_begin.ipynb
+lab: $(WORKSPACE) ## open the course in JupyterLab (prints the URL where there is no browser)
+	$(LAB) lab $(AS_ROOT) --ServerApp.root_dir=. --LabApp.default_url=/lab/workspaces/course $(ARGS)
+
+# Laid out once; then JupyterLab keeps what the learner makes of it. It asks nobody about news.
+$(WORKSPACE): notebooks/course.jupyterlab-workspace $(READY)
+	@mkdir -p $(@D) .venv/share/jupyter/lab/settings
+	@cp .binder/overrides.json .venv/share/jupyter/lab/settings
+	@$(LAB) lab workspaces import $< >/dev/null
+	@touch $@
 
 demo: $(READY) ## run a Job in the terminal, kill a pod, lose nothing (ARGS="--json")
 	@$(BIN)/python -m wqlib.demo $(ARGS)
@@ -65,7 +75,7 @@ check-exercises: $(READY) ## the exercises' checks on right, wrong and malicious
 
 test-cluster: $(READY) ## notebooks, cluster tests, the Kubernetes page on a real cluster (WQLIB_CONTEXT=...)
 	@test -n "$$WQLIB_CONTEXT" || { echo "Name the cluster: WQLIB_CONTEXT=kind-wq make test-cluster"; exit 2; }
-	$(BIN)/pytest tests/test_cluster.py tests/test_kubelet_elsewhere.py tests/test_the_kubernetes_page.py $(ARGS)
+	$(BIN)/pytest tests/test_cluster.py tests/test_kubelet_elsewhere.py tests/test_the_kubernetes_page.py tests/test_class_on_a_cluster.py $(ARGS)
 	$(NBVAL) $(ARGS)
 
 chaos: $(READY) ## break the queue on purpose and judge it (ARGS="--items 20000 --seconds 60 --json")
@@ -81,8 +91,12 @@ bench-view: $(READY) ## what the live view costs: a frame, an event, a core (ARG
 	@$(BIN)/python benchmarks/dashboard.py $(ARGS)
 
 site: $(SITE) ## the course as a web site in build/site, from the outputs that the notebooks hold
-	$(BIN)/sphinx-build -q -W --keep-going -j auto -c site -d build/site-cache . build/site
+	$(BIN)/sphinx-build -q -W -E --keep-going -j auto -c site -d build/site-cache . build/site
 	$(BIN)/pytest tests/test_site.py -m site $(ARGS)
+
+slides: $(SITE) ## slides from the notebooks in build/slides, for any browser
+	$(BIN)/python .ci/make_slides.py
+	$(BIN)/pytest -q tests/test_slides.py -m site
 
 offline-kit: $(READY) ## all for a room with no network in one archive (ARGS="--platform macos-arm64 --python 3.12")
 	$(BIN)/python .ci/offline_kit.py $(ARGS)

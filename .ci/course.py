@@ -54,6 +54,8 @@ def learners(source: NotebookNode) -> NotebookNode:
     for cell in made.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+        else:  # links out of the folder: it is one level higher
+            cell.source = cell.source.replace("](../../", "](../")
         if "exercise" in cell.metadata.get("tags", []):
             if answer:
                 raise BadSource(f"No hints with a solution follow this answer:\n{answer}")

@@ -55,6 +55,7 @@ html_theme_options = {
 
 # Where a page of the site stands for a folder, to which a page cannot link.
 FOLDERS = {
+    "notebooks/solutions": "site/files.md#the-solutions",
     "notebooks/manifests": "site/files.md#the-manifests",
     "notebooks/worker": "site/files.md#the-worker",
     "wqlib/lua": "site/files.md#the-queue-s-scripts",

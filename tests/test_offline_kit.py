@@ -25,6 +25,21 @@ assert specification.loader
 kit = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(kit)
 
+# Wait for JupyterLab, tell which layouts it has, end it.
+ASK_LAB = """\
+import time, urllib.request
+def ask(path, method="GET"):
+    headers = {"Authorization": "token secret"}
+    request = urllib.request.Request("http://127.0.0.1:8899" + path, None, headers, method=method)
+    return urllib.request.urlopen(request, timeout=10).read().decode()
+for _ in range(300):
+    try:
+        print(ask("/lab/api/workspaces"))
+        break
+    except OSError:
+        time.sleep(0.5)
+ask("/api/shutdown", "POST")
+"""
 LOCK = """\
 apple==1.0 \\
     --hash=sha256:aa \\
@@ -138,3 +153,10 @@ class TestTheUnpackedKit:
 
     def test_a_notebook_runs_against_its_outputs(self, course: Path) -> None:
         assert " passed" in self.run(course, "make --silent notebooks ARGS='-k 02_fill'")
+
+    def test_jupyterlab_opens_the_course(self, course: Path) -> None:
+        (course.parent / "ask.py").write_text(ASK_LAB)
+        options = "--no-browser --ServerApp.port=8899 --IdentityProvider.token=secret"
+        lab = f"make --silent lab ARGS='{options}' >/dev/null 2>&1"
+        told = self.run(course, f"{{ {lab} & }}; python3 ../ask.py; wait")
+        assert "notebook:notebooks/00_before_you_begin.ipynb" in told

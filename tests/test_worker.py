@@ -364,7 +364,7 @@ class TestTasks:
         assert tasks.wait(b"0.2") == "waited 0.2 s"
         assert time.monotonic() - before >= 0.2
 
-    @pytest.mark.parametrize("number", [*range(1, 200), 600851475143, 99991 * 99989, 2**40])
+    @pytest.mark.parametrize("number", [1, 2, 12, 49, 97, 360, 600851475143, 99991 * 99989, 2**40])
     def test_the_factors_of_a_number_are_primes_whose_product_it_is(self, number: int) -> None:
         found = [int(factor) for factor in tasks.factors(b"%d" % number).split()]
         assert math.prod(found) == number

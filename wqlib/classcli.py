@@ -119,12 +119,11 @@ def _delete(teacher: Teacher, options: argparse.Namespace) -> int:
         raise teachers.no_such_class(teacher, options.name)
     print(
         f"This deletes {len(learners)} namespaces of the cluster of the context "
-        f"{teacher.context!r}, with everything in them, and {len(files)} files in {folder}:"
+        f"{teacher.context!r}, with everything in them:"
     )
     for learner in learners:
-        print(f"    namespace/{learner.namespace}")
-    for path in files:
-        print(f"    {path}")
+        print(f"    {learner.namespace}")
+    print(f"and {len(files)} files in {folder}: kubeconfigs, notes and the list.")
     if not options.yes and not _agreed():
         print("Nothing was deleted.")
         return EXIT_ERROR

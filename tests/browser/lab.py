@@ -164,7 +164,25 @@ class Lab:
         Args:
             notebook: Its path, from the root folder.
         """
-        self.page.goto(f"{self._url}/lab/tree/{notebook}?reset&token={self._token}")
+        self._go_to(f"/lab/tree/{notebook}?reset&token={self._token}")
+
+    def open_layout(self, name: str, layout: str) -> None:
+        """Open a saved layout, and wait until the notebook in front has its kernel.
+
+        Args:
+            name: Its name.
+            layout: What a .jupyterlab-workspace file holds.
+        """
+        reply = self.page.request.put(
+            f"{self._url}/lab/api/workspaces/{name}",
+            data=layout,
+            headers={"Authorization": f"token {self._token}"},
+        )
+        assert reply.ok, reply.text()
+        self._go_to(f"/lab/workspaces/{name}?token={self._token}")
+
+    def _go_to(self, path: str) -> None:
+        self.page.goto(self._url + path)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=START_SECONDS * 1000)
         self.page.wait_for_function(
             """() => {

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .. import classroom
 from ..errors import WqlibError
 from . import record
 from .answers import Answers, TimeUp, time_limit
@@ -56,9 +57,11 @@ def check(exercise_id: str) -> None:
     print(f"{'✓' if verdict.passed else '✗'} {found.id} {found.title}: {verdict.text}")
     if verdict.judged:
         try:
-            record.note(found, verdict.passed)
+            noted = record.note(found, verdict.passed)
         except OSError as error:
             print(f"(Your progress could not be noted in {record.path()}: {error.strerror}.)")
+        else:
+            classroom.publish(None, {"exercises": noted, "of": len(known)})
 
 
 def judge(exercise: Exercise, names: Mapping[str, Any]) -> Verdict:

@@ -199,6 +199,8 @@ def _check_plain(value: Any, what: str) -> None:
             todo += [(part, depth + 1) for part in one]
         elif kind is dict:
             todo += [(part, depth + 1) for pair in one.items() for part in pair]
+        elif kind is EllipsisType:
+            raise Wrong(f"nothing here yet: {what} still has a blank, `...`. Fill it in.")
         elif kind not in _PLAIN:
             raise Wrong(
                 f"{what} is, or holds, {_a(kind.__name__)}. Use plain numbers, texts, lists "

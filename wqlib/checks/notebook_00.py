@@ -33,8 +33,8 @@ def who_failed(answers: Answers) -> str:
             )
         if found != wanted:
             raise Wrong(
-                f"Of {len(checks)} checks these failed: {wanted}. `failing` said {found}. "
-                "Take each check whose `ok` is not true, in the order of the list."
+                f"Of {len(checks)} checks these failed: {wanted or 'none'}. `failing` said "
+                f"{found}. Take each check whose `ok` is not true, in the order of the list."
             )
     return "`failing` finds those that failed, whatever list it gets."
 

@@ -89,8 +89,8 @@ def second_name(answers: Answers) -> str:
         )
     if targets[7000] != 6379:
         raise Wrong(
-            f"The service `store` leads from 7000 to port {targets[7000]} of the pod, where "
-            "nothing listens. Redis listens on 6379: that is the `targetPort`."
+            f"The service `store` leads from 7000 to port {targets[7000]} of the pod. "
+            "Redis listens on 6379: that is the `targetPort`."
         )
     pod = _read(cluster.core.read_namespaced_pod, "redis", cluster.namespace)
     if pod is None:

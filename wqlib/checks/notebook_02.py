@@ -124,7 +124,7 @@ def two_apples(answers: Answers) -> str:
     total = stats.pending + stats.leased + stats.done
     if total != 2:
         raise Wrong(
-            f"The queue knows of {total} items, not of two: {seen}. Run the exercise's cell as a "
+            f"The queue should know of two items. It says: {seen}. Run the exercise's cell as a "
             'whole: clear the queue, then queue.put(["apple", "apple"]).'
         )
     if (stats.leased, stats.done) != (1, 1):

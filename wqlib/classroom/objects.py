@@ -16,11 +16,12 @@ Object = dict[str, Any]
 ACCOUNT = "learner"
 PROGRESS = "wqlib-progress"
 
-# The requests of a worker in notebooks/manifests/job.yaml, and of redis.yaml above that.
+# What a worker asks for in notebooks/manifests/job.yaml, and Redis in redis.yaml.
 CPU_MILLI, MEMORY_MIB, LIMIT_MIB = 50, 32, 128
-REDIS_MEMORY_MIB, REDIS_LIMIT_MIB = 64, 256
-LARGEST_MIB = 512
-JOBS, SMALL_OBJECTS, SERVICES, DISKS = 100, 100, 10, 2
+REDIS_MEMORY_MIB = 64
+# What redis-durable.yaml asks for, the largest that the course has.
+LARGEST_CPU_MILLI, LARGEST_MIB = 250, 768
+JOBS, SMALL_OBJECTS, SERVICES, DISKS, DISK_GIB = 100, 100, 10, 2, 2
 
 _ALL = ["get", "list", "watch", "create", "patch", "delete"]
 _LOOK = ["get", "list", "watch"]
@@ -69,13 +70,14 @@ def quota(learner: Learner, pods: int) -> Object:
     """
     hard = {
         "pods": pods,
-        "requests.cpu": f"{pods * CPU_MILLI}m",
-        "requests.memory": f"{pods * MEMORY_MIB + REDIS_MEMORY_MIB}Mi",
-        "limits.memory": f"{pods * LIMIT_MIB + REDIS_LIMIT_MIB}Mi",
+        "requests.cpu": f"{pods * CPU_MILLI + LARGEST_CPU_MILLI}m",
+        "requests.memory": f"{pods * MEMORY_MIB + LARGEST_MIB}Mi",
+        "limits.memory": f"{pods * LIMIT_MIB + LARGEST_MIB}Mi",
         "services": SERVICES,
         "services.loadbalancers": 0,
         "services.nodeports": 0,
         "persistentvolumeclaims": DISKS,
+        "requests.storage": f"{DISKS * DISK_GIB}Gi",
         "count/jobs.batch": JOBS,
         "count/configmaps": SMALL_OBJECTS,
         "count/secrets": SMALL_OBJECTS,

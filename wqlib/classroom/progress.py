@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def publish(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
         cluster: The cluster that the learner works on; None: the one that WQLIB_CONTEXT names,
             and without that there is no class.
         record: All of the learner's progress, as `read` takes it:
-            `{"exercises": {"05-1": {"ok": True, "at": 1764363600.0}}, "of": 27}`, with the time
-            in seconds since the epoch, and how many exercises there are in all.
+            `{"exercises": {"05-1": {"passed": True, "at": "2026-11-28T21:00:00Z"}}, "of": 27}`,
+            with the time in UTC, and how many exercises there are in all.
 
     Returns:
         True if it is there now; False if the learner is in no class, or the cluster is away.
@@ -97,20 +98,22 @@ def read(config_map: Mapping[str, Any]) -> Progress:
     try:
         record = json.loads((config_map.get("data") or {}).get(KEY) or "{}")
         exercises = {
-            str(name)[:20]: (one.get("ok") is True, _number(one.get("at")))
+            str(name)[:20]: (one.get("passed") is True, _seconds(one.get("at")))
             for name, one in record.get("exercises", {}).items()
         }
         of = int(_number(record.get("of")))
     except (ValueError, TypeError, AttributeError, RecursionError):
         return Progress()
-    last, at = max(
-        ((name, at) for name, (_, at) in exercises.items()), key=_latest, default=("", 0)
-    )
-    return Progress(sum(ok for ok, _ in exercises.values()), of, last, at)
+    at, last = max(((at, name) for name, (_, at) in exercises.items()), default=(0.0, ""))
+    return Progress(sum(passed for passed, _ in exercises.values()), of, last, at)
 
 
-def _latest(tried: tuple[str, float]) -> tuple[float, str]:
-    return tried[1], tried[0]
+def _seconds(at: Any) -> float:
+    """A time in UTC as seconds since the epoch, or 0."""
+    try:
+        return _number(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp())
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _number(value: Any) -> float:

@@ -331,7 +331,8 @@ class Cluster:
             ImageError: If it fails; with the line of the Dockerfile or the tool's last lines.
         """
         if not self.is_local:
-            return builder.build(self.name, tag, folder, provided=self._images_are_there())
+            provided = namespaces.images_are_there(self.api, self.namespace)
+            return builder.build(self.name, tag, folder, provided=provided)
         from .. import localcluster
 
         localcluster.build_image(tag, Path(folder).expanduser())
@@ -345,7 +346,8 @@ class Cluster:
         """
         if self.is_local:
             return "from a Dockerfile"
-        return builder.check(self.name, provided=self._images_are_there())
+        provided = namespaces.images_are_there(self.api, self.namespace)
+        return builder.check(self.name, provided=provided)
 
     @in_words
     def clean_up(self) -> list[str]:
@@ -363,10 +365,6 @@ class Cluster:
         while self._forwards:
             self._forwards.pop().close()
         self.api.close()
-
-    @in_words
-    def _images_are_there(self) -> bool:
-        return namespaces.images_are_there(self.api, self.namespace)
 
     def _raw_pods(self, job: str | None) -> list[Object]:
         name = split_target(job, "job")[1] if job else None

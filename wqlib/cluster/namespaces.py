@@ -14,7 +14,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from ..errors import WaitTimeout
-from .kube import get, namespace_of
+from .kube import get, in_words, namespace_of
 from .manifests import (
     KINDS,
     LABEL,
@@ -75,6 +75,7 @@ def ensure(api: Any, namespace: str) -> None:
     wait_service_account(api, namespace)
 
 
+@in_words
 def images_are_there(api: Any, namespace: str) -> bool:
     """True if somebody else sees to it that pods here find their images, as in a class."""
     try:

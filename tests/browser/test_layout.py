@@ -1,0 +1,32 @@
+"""The course's layout of JupyterLab, in a real JupyterLab and a real Chromium."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from lab import Lab, find_chromium
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(200)
+@pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium on this machine")
+def test_the_course_opens_with_its_first_notebook_and_its_folder(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")  # JupyterLab saves what it has open
+    layout = (ROOT / "notebooks" / "course.jupyterlab-workspace").read_text()
+    with Lab(tmp_path) as lab:
+        lab.open_layout("course", layout)
+        title = lab.page.locator(".jp-NotebookPanel:visible h1").first.inner_text()
+        folder = lab.page.locator(".jp-BreadCrumbs").inner_text()
+        names = lab.page.locator(".jp-DirListing-itemText").all_inner_texts()
+        lab.screenshot(ROOT / "build" / "layout.png")
+    assert "Before you begin" in title
+    assert folder.strip("/ \n") == "notebooks"
+    assert {path.name for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")} <= set(names)
+    assert lab.console_errors == []

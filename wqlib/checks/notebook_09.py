@@ -1,0 +1,141 @@
+"""The checks of notebook 09, To production."""
+
+from __future__ import annotations
+
+import random
+
+from ..items import Stats
+from .answers import Answers
+from .exercise import Wrong, exercise
+
+LEFT = {
+    "left_after_kill": {"no file": 0, "everysec": 5, "always": 5},
+    "left_after_power_cut": {"no file": 0, "everysec": 3, "always": 5},
+}
+WORDS = ("dead", "stuck", "expiring")
+
+
+@exercise("09-1", "Pods for a deadline")
+def pods_for(answers: Answers) -> str:
+    """Plans of our own, some of them impossible, against whole items for each pod."""
+    plans = [(3600, 1000, 30, 10), (100, 7, 40, 20), (60, 5, 60, 5), (60, 5, 60, 0), (10, 4, 3, 20)]
+    for _ in range(30):
+        plans.append(
+            (
+                random.randint(20, 4000),
+                random.randint(1, 3000),
+                random.randint(1, 90),
+                random.randint(0, 60),
+            )
+        )
+    for deadline, items, seconds, start in plans:
+        said = answers.call("pods_for", deadline, items, seconds, start)
+        if type(said) is not int:
+            raise Wrong(f"it returned {said!r}, and should return a whole number of pods.")
+        each = max(0, (deadline - start) // seconds)
+        right = -(-items // each) if each else 0
+        if said != right:
+            about = f"{items} items of {seconds} s in {deadline} s, start {start} s"
+            if not each:
+                raise Wrong(f"{about}: no pod can finish a single item in time, so return 0.")
+            if said < right:
+                raise Wrong(
+                    f"{about}: a pod does {each} whole items, so {said} pods do "
+                    f"{said * each} of {items}. Count whole items, and round the pods up."
+                )
+            raise Wrong(
+                f"{about}: {said} pods are more than are needed. A pod does {each} whole items."
+            )
+    return "in time, with not one pod too many."
+
+
+@exercise("09-2", "What is left?")
+def what_is_left(answers: Answers) -> str:
+    """The predictions for both accidents."""
+    accidents = {"left_after_kill": "a kill", "left_after_power_cut": "a power cut"}
+    for name, right in LEFT.items():
+        said = answers.value(name, dict)
+        if set(said) != set(right):
+            raise Wrong(f"`{name}` should have the keys {', '.join(map(repr, right))}.")
+        for setting, number in right.items():
+            if type(said[setting]) is not int:
+                raise Wrong(f"`{name}[{setting!r}]` should be a whole number from 0 to 5.")
+            if said[setting] != number:
+                why = {
+                    "no file": "Where could Redis read the items from, when it starts again?",
+                    "everysec": "When is it the disk that counts, and when the operating system? "
+                    "And which items were put more than a second before?",
+                    "always": "What does Redis do before it answers?",
+                }[setting]
+                raise Wrong(
+                    f"after {accidents[name]} with {setting!r} it is not {said[setting]}. {why}"
+                )
+    return "now see whether Redis agrees."
+
+
+@exercise("09-3", "When to wake somebody")
+def alarms(answers: Answers) -> str:
+    """Numbers of queues of our own: well, idle, stuck, dying, poisoned, and at random."""
+    for number in range(60):
+        before, now = _two_moments(number)
+        said = answers.call("alarms", before, now)
+        if type(said) is not list:
+            raise Wrong(f"it returned {said!r}, and should return a list.")
+        right = _right(before, now)
+        if len(said) != len(set(said)) or set(said) - set(WORDS):
+            raise Wrong(f"it returned {said!r}. Use each of {', '.join(map(repr, WORDS))} once.")
+        for word in WORDS:
+            if (word in said) != (word in right):
+                raise Wrong(_explain(word, word in right, before, now))
+    return "it wakes you when it should, and lets you sleep when it may."
+
+
+def _two_moments(number: int) -> tuple[Stats, Stats]:
+    """Stats of five minutes ago and of now; the first ones are cases that are easy to miss."""
+    old = {"done": 900, "leases": 1000, "expired": 90, "dead": 0, "pending": 500}
+    grown = [
+        {"done": 100, "leases": 100},  # well
+        {"done": 0, "leases": 0, "pending": -500},  # idle: nothing to do
+        {"done": 0, "leases": 4, "pending": 0},  # stuck
+        {"done": 80, "leases": 100, "expired": 11},  # expiring now, though few on the whole
+        {"done": 100, "leases": 100, "expired": 10},  # a tenth is not more than a tenth
+        {"done": 50, "leases": 50, "dead": 1},
+        {"done": 0, "leases": 20, "expired": 20, "dead": 3},  # all three
+    ]
+    if number < len(grown):
+        change = grown[number]
+    else:
+        leases = random.randint(0, 60)
+        change = {
+            "leases": leases,
+            "done": random.choice([0, leases // 2]),
+            "expired": random.randint(0, leases // 4),
+            "dead": random.choice([0, 0, 1]),
+            "pending": random.choice([-500, 0, 20]),
+        }
+    new = {key: value + change.get(key, 0) for key, value in old.items()}
+    return _stats(old), _stats(new)
+
+
+def _stats(numbers: dict[str, int]) -> Stats:
+    others = {"leased": 2, "put": 2000, "released": 0, "failed": 0}
+    return Stats(**(others | numbers), at=0.0)
+
+
+def _right(before: Stats, now: Stats) -> set[str]:
+    found = {
+        "dead": now.dead > 0,
+        "stuck": now.pending > 0 and now.done == before.done,
+        "expiring": 10 * (now.expired - before.expired) > now.leases - before.leases,
+    }
+    return {word for word, raised in found.items() if raised}
+
+
+def _explain(word: str, wanted: bool, before: Stats, now: Stats) -> str:
+    seen = {
+        "dead": f"{now.dead} items are dead",
+        "stuck": f"{now.pending} items are pending, and {now.done - before.done} were done",
+        "expiring": f"{now.expired - before.expired} leases expired of "
+        f"{now.leases - before.leases} given out since `before`",
+    }[word]
+    return f"{seen}: {word!r} should {'' if wanted else 'not '}be in the list."
