@@ -31,11 +31,13 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from wqlib.checks import record
+
 COURSE = Path(__file__).parent.parent / "notebooks"
 SOLUTIONS = COURSE / "solutions"
 _SOLUTION = re.compile(r"^( *)# solution:\n(?:.*\n)*?\1# :solution(?:\n|\Z)", re.MULTILINE)
 _BLANK = re.compile(r"^( *\w+ = ).*?  # blank: (.*)$", re.MULTILINE)
-_MARKS = re.compile(r"^ *# :?solution:?\n|  # blank: .*$", re.MULTILINE)
+_MARKS = re.compile(r"^ *# :?solution:?(?:\n|\Z)|  # blank: .*$", re.MULTILINE)
 _SUMMARY = "<details><summary>Solution</summary>\n"
 
 
@@ -127,6 +129,7 @@ def make(path: Path) -> None:
     made = learners(source)
     execute(source, SOLUTIONS)
     nbformat.write(source, path)
+    record.path().unlink(missing_ok=True)  # a learner has solved nothing yet
     execute(made, COURSE)
     nbformat.write(made, COURSE / path.name)
 

@@ -73,7 +73,7 @@ def test_answers_are_taken_out_and_shown_below(course: ModuleType) -> None:
         "    # :solution\n"
         "# solution:\n"
         "print(double(2))\n"
-        "# :solution\n"
+        "# :solution"
     )
     made = course.learners(notebook(answer, HINTS))
     assert made.cells[1].source == (

@@ -11,18 +11,18 @@ from kubernetes.client import ApiException
 from .answers import Answers
 from .exercise import Wrong, exercise
 
-COLOURS = ("red", "green", "blue", "white", "black", "grey")
+COLORS = ("red", "green", "blue", "white", "black", "gray")
 
 
 @exercise("01-1", "Who stands behind a service?")
 def who_stands_behind(answers: Answers) -> str:
     """`stands_behind` is tried with made-up selectors and labels."""
-    app, tier, colour, other = random.sample(COLOURS, 4)
+    app, tier, color, other = random.sample(COLORS, 4)
     both = {"app": app, "tier": tier}
     cases: list[tuple[dict[str, str], dict[str, str] | None, bool]] = [
         ({"app": app}, {"app": app}, True),
-        ({"app": app}, {"colour": colour, "app": app, "owner": other}, True),
-        (both, {**both, "colour": colour}, True),
+        ({"app": app}, {"color": color, "app": app, "owner": other}, True),
+        (both, {**both, "color": color}, True),
         (both, {"app": app, "tier": other}, False),
         (both, {"app": other, "tier": tier}, False),
         (both, {"app": app}, False),
@@ -56,7 +56,7 @@ def _manifests(
     selector: dict[str, str], labels: dict[str, str] | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A service and a pod, whose names say nothing about whether they belong together."""
-    names = random.choices(COLOURS, k=2)
+    names = random.choices(COLORS, k=2)
     service = {
         "apiVersion": "v1",
         "kind": "Service",

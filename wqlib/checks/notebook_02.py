@@ -80,6 +80,11 @@ def few_trips(answers: Answers) -> str:
 
 def _judge(items: list[str], found: list[str], trips: list[int]) -> None:
     said = f"Of a list of {len(items):,} items"
+    if items and not found:
+        raise Wrong(
+            f"{said}, none is in Redis. Push them with client.rpush(name, …). If you use a "
+            "pipeline, execute it."
+        )
     if len(found) != len(items):
         raise Wrong(
             f"{said}, {len(found):,} are in Redis. Is the last batch, the shorter one, pushed "
