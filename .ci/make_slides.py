@@ -53,15 +53,14 @@ def lines(cell: NotebookNode) -> float:
 def shown(notebook: NotebookNode) -> Iterator[NotebookNode]:
     """The cells that are on slides, long texts in pieces."""
     for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        if "check" in tags or "wqlib.progress(" in cell.source or "<details>" in cell.source:
-            before = cell.source.partition("<details>")[0].strip()
-            if cell.cell_type == "markdown" and before:
-                yield nbformat.v4.new_markdown_cell(before)
-            continue
         if cell.cell_type == "markdown":
-            for block in [cell.source] if cell.source.startswith("# ") else blocks(cell.source):
-                yield nbformat.v4.new_markdown_cell(block)
+            text = cell.source.partition("<details>")[0].strip()
+            for block in [text] if text.startswith("# ") else blocks(text):
+                if block:
+                    yield nbformat.v4.new_markdown_cell(block)
+            continue
+        tags = cell.metadata.get("tags", [])
+        if "check" in tags or cell.source.startswith("wqlib.progress("):
             continue
         # A widget needs a kernel; the picture after it shows the same.
         cell.outputs = [
