@@ -172,7 +172,7 @@ build_worker(cluster)
 broken = job_manifest(ITEM_SECONDS="0.2")
 broken["spec"]["completions"] = 6
 container = broken["spec"]["template"]["spec"]["containers"][0]
-container["command"] = ["sh", "-c", "python worker.py; test -e /tmp/report"]
+container["command"] = ["sh", "-c", "python worker.py; test -e report.txt"]
 mended = copy.deepcopy(broken)
 container = mended["spec"]["template"]["spec"]["containers"][0]
 # %% 04-3 right
