@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from wqlib import demo, localcluster
+from wqlib import course, demo, localcluster
 from wqlib.cluster import Cluster, connect
 from wqlib.feed import Feed
 from wqlib.history import History
@@ -76,7 +76,7 @@ RUNS: dict[str, tuple[int, int, float, type | None]] = {  # items, pods, seconds
 def record(cluster: Cluster, image: str, name: str) -> None:
     items, pods, seconds, step = RUNS[name]
     act: Step = step() if step else leave_alone
-    folder = demo._course_folder()
+    folder = course.folder()
     options = argparse.Namespace(pods=pods, kills=5, lease_seconds=4.0, item_seconds=seconds)
     with ExitStack() as stack:
         forward = stack.enter_context(cluster.port_forward("service/redis", 6379))
@@ -110,7 +110,7 @@ def main() -> None:
         os.environ["WQLIB_HOME"] = home
         try:
             with connect(namespace="wq-record") as cluster:
-                folder = demo._course_folder()
+                folder = course.folder()
                 image = demo._build_image(cluster, folder / "worker")
                 cluster.secret("redis")
                 cluster.apply(folder / "manifests" / "redis.yaml")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from wqlib import demo, localcluster
+from wqlib import course, demo, localcluster
 from wqlib.cluster import Cluster, connect
 from wqlib.dashboard import Dashboard
 from wqlib.queue import WorkQueue
@@ -40,7 +40,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         try:
             with connect(namespace="wq-test-view") as found:
                 found.secret("redis")
-                found.apply(demo._course_folder() / "manifests" / "redis.yaml")
+                found.apply(course.folder() / "manifests" / "redis.yaml")
                 found.wait("pod/redis", "ready")
                 yield found
         finally:
@@ -50,7 +50,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def view(cluster: Cluster) -> Iterator[Dashboard]:
     """A live view of two pods at work on 60 items; afterwards no thread is left."""
-    folder = demo._course_folder()
+    folder = course.folder()
     options = argparse.Namespace(pods=2, kills=5, lease_seconds=1.5, item_seconds=0.4)
     image = demo._build_image(cluster, folder / "worker")
     with cluster.port_forward("service/redis", 6379) as forward:
