@@ -2,16 +2,21 @@
 
 `WQLIB_REDIS_SERVER` says which server all tests run on. A module with the mark `every_server`
 runs on one server, on a Redis Cluster of three nodes, and on a Valkey when there is one.
+`WQLIB_CONTEXT` names the real cluster that `cluster` is, instead of a local one.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
+import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
+from clusters import REAL
 from servers import RedisCluster, find_valkey, kinds
 
+from wqlib.cluster import Cluster, connect
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
 
@@ -80,3 +85,43 @@ def make_queue(redis_server: RedisServer | RedisCluster) -> Iterator[MakeQueue]:
 def queue(make_queue: MakeQueue) -> WorkQueue:
     """An empty queue."""
     return make_queue()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A local cluster of our own, which ends with this module."""
+    if REAL:
+        yield
+        return
+    before = os.environ.get("WQLIB_HOME")
+    os.environ["WQLIB_HOME"] = str(tmp_path_factory.mktemp("home"))
+    try:
+        yield
+    finally:
+        from wqlib import localcluster
+
+        localcluster.stop()
+        os.environ.pop("WQLIB_HOME")
+        if before is not None:
+            os.environ["WQLIB_HOME"] = before
+
+
+@pytest.fixture(scope="module")
+def cluster(home: None) -> Iterator[Cluster]:
+    """A namespace of our own; nothing of it is left at the end."""
+    with connect(namespace=f"wq-test-{secrets.token_hex(3)}") as cluster:
+        try:
+            yield cluster
+        finally:
+            cluster.clean_up()
+
+
+@pytest.fixture
+def fresh(cluster: Cluster) -> Cluster:
+    """The same, without the pods and Jobs that an earlier test left."""
+    for pod in cluster.pods():
+        if not pod.job and pod.name != "redis":
+            cluster.delete(f"pod/{pod.name}", grace_seconds=0)
+    for job in {pod.job for pod in cluster.pods() if pod.job}:
+        cluster.delete(f"job/{job}", grace_seconds=0)
+    return cluster

@@ -18,6 +18,16 @@ from urllib.parse import urlparse
 import pytest
 import redis
 import yaml
+from clusters import (
+    IMAGE,
+    MANIFESTS,
+    REAL,
+    SLEEP,
+    eventually,
+    job,
+    local_only,
+    pod,
+)
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
@@ -34,51 +44,7 @@ from wqlib.errors import (
 )
 from wqlib.events import PodEvent
 
-REAL = bool(os.environ.get("WQLIB_CONTEXT"))
-MANIFESTS = Path(__file__).parent.parent / "notebooks" / "manifests"
-IMAGE = "python:3.11-slim"
-
-local_only = pytest.mark.skipif(REAL, reason="about the local cluster")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A local cluster of our own, which ends with this module."""
-    if REAL:
-        yield
-        return
-    before = os.environ.get("WQLIB_HOME")
-    os.environ["WQLIB_HOME"] = str(tmp_path_factory.mktemp("home"))
-    try:
-        yield
-    finally:
-        from wqlib import localcluster
-
-        localcluster.stop()
-        os.environ.pop("WQLIB_HOME")
-        if before is not None:
-            os.environ["WQLIB_HOME"] = before
-
-
-@pytest.fixture(scope="module")
-def cluster(home: None) -> Iterator[Cluster]:
-    """A namespace of our own; nothing of it is left at the end."""
-    with connect(namespace=f"wq-test-{secrets.token_hex(3)}") as cluster:
-        try:
-            yield cluster
-        finally:
-            cluster.clean_up()
-
-
-@pytest.fixture
-def fresh(cluster: Cluster) -> Cluster:
-    """The same, without the pods and Jobs that an earlier test left."""
-    for pod in cluster.pods():
-        if not pod.job and pod.name != "redis":
-            cluster.delete(f"pod/{pod.name}", grace_seconds=0)
-    for job in {pod.job for pod in cluster.pods() if pod.job}:
-        cluster.delete(f"job/{job}", grace_seconds=0)
-    return cluster
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture(scope="module")
@@ -89,52 +55,6 @@ def redis_pod(cluster: Cluster) -> Iterator[str]:
     cluster.wait("pod/redis", "ready")
     yield password
     cluster.delete("pod/redis", grace_seconds=0)
-
-
-def pod(name: str, code: str, **spec: object) -> dict:
-    """A pod that runs a line of Python."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {
-            "restartPolicy": "Never",
-            "terminationGracePeriodSeconds": 1,
-            "containers": [
-                {
-                    "name": "main",
-                    "image": IMAGE,
-                    "imagePullPolicy": "IfNotPresent",
-                    "command": ["python", "-u", "-c", code],
-                }
-            ],
-            **spec,
-        },
-    }
-
-
-def job(name: str, code: str, *, parallelism: int = 1, **spec: object) -> dict:
-    """A work-queue Job of such pods."""
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name},
-        "spec": {
-            "parallelism": parallelism,
-            "template": {"spec": pod(name, code)["spec"]},
-            **spec,
-        },
-    }
-
-
-def eventually(true: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
-
-
-SLEEP = "import time; time.sleep(600)"
 
 
 # -- connect

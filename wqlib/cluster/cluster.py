@@ -129,7 +129,11 @@ class Cluster:
     def wait(
         self, target: str, condition: str = "complete", *, timeout_seconds: float = 120
     ) -> None:
-        """Wait until an object is as wanted, by a watch.
+        """Wait until an object is as wanted, by a watch. After 3 s it says what it waits for.
+
+        A pod that crashes once and then runs is waited for; one in CrashLoopBackOff, which
+        begins with the second crash, is not, nor one that has had no image, Secret or node
+        for 3 s. A Job is waited for as long as one of its pods gets on.
 
         Args:
             target: "job/job-wq-2" or "pod/redis"; any kind for "deleted".
@@ -140,7 +144,8 @@ class Cluster:
 
         Raises:
             WaitTimeout: If the time is over; with the last state, and why pods do not run.
-            ClusterError: If it cannot come true any more, e.g. the Job has failed.
+            ClusterError: If it cannot come true any more, e.g. the Job has failed, or its pods
+                cannot start; with the cause, the end of the log and what to do next.
             NotFound: If there is no such object, or it was deleted meanwhile.
         """
         kind, name = split_target(target)
@@ -285,7 +290,7 @@ class Cluster:
             if kind.name == "Job":
                 about.add(("Pod", re.escape(name) + "-[a-z0-9]{5}"))
             found = [one for one in found if _is_about(one, about)]
-        return [states.event_line(one) for one in sorted(found, key=_event_time)]
+        return [states.event_line(one) for one in sorted(found, key=states.event_time)]
 
     @in_words
     def describe(self, target: str) -> str:
@@ -389,11 +394,3 @@ def _is_about(event: Object, about: set[tuple[str, str]]) -> bool:
         who.get("kind") == kind and re.fullmatch(name, who.get("name") or "")
         for kind, name in about
     )
-
-
-def _event_time(event: Object) -> tuple[str, int]:
-    """When an event was; the version tells apart those of one second."""
-    meta = event["metadata"]
-    when = event.get("lastTimestamp") or event.get("eventTime") or meta.get("creationTimestamp")
-    version = str(meta.get("resourceVersion", ""))
-    return str(when or ""), int(version) if version.isdigit() else 0

@@ -231,6 +231,7 @@ def follow(
     *,
     seconds: float | None = None,
     stop: threading.Event | None = None,
+    pulse: int = WATCH_SECONDS,
 ) -> Iterator[dict[str, Object]]:
     """List objects, then watch them: the state after each change.
 
@@ -240,6 +241,7 @@ def follow(
         selector: Which ones: `label_selector` or `field_selector`, or nothing.
         seconds: End after this time (to the second).
         stop: End when this is set. With it, the watch outlives an unreachable server.
+        pulse: Yield at least once in this many seconds, also when nothing has changed.
 
     Yields:
         Name and object of all that there is, as a dict that the caller may keep. The first
@@ -256,7 +258,7 @@ def follow(
                 state = {item["metadata"]["name"]: item for item in listed.get("items") or []}
                 yield dict(state)
             began = time.monotonic()
-            remaining = min(deadline - began, WATCH_SECONDS)
+            remaining = min(deadline - began, pulse)
             if remaining <= 0:
                 return
             for event in _watch(list_call, namespace, version, remaining, stop, selector):
@@ -271,6 +273,8 @@ def follow(
                     state[found["metadata"]["name"]] = found
                 else:
                     continue
+                yield dict(state)
+            if pulse < WATCH_SECONDS:
                 yield dict(state)
             if time.monotonic() - began < 0.1:  # a server that ends it at once is not pestered
                 time.sleep(0.1)

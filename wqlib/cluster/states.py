@@ -222,13 +222,26 @@ def event_line(raw: Object) -> str:
     return f"{raw.get('type', '')} {raw.get('reason', '')} {who}: {text}{times}"
 
 
-def _reason(raw: Object) -> tuple[str, str]:
-    """Why a pod is not simply running, and the message that belongs to it."""
+def event_time(event: Object) -> tuple[str, int]:
+    """When an event was; the version tells apart those of one second."""
+    meta = event["metadata"]
+    when = event.get("lastTimestamp") or event.get("eventTime") or meta.get("creationTimestamp")
+    version = str(meta.get("resourceVersion", ""))
+    return str(when or ""), int(version) if version.isdigit() else 0
+
+
+def containers_of(raw: Object) -> list[Object]:
+    """The statuses of a pod's containers, the init containers first."""
     status = raw.get("status", {})
-    containers = [
+    return [
         *(status.get("initContainerStatuses") or []),
         *(status.get("containerStatuses") or []),
     ]
+
+
+def _reason(raw: Object) -> tuple[str, str]:
+    """Why a pod is not simply running, and the message that belongs to it."""
+    status, containers = raw.get("status", {}), containers_of(raw)
     for one in containers:
         waiting = one.get("state", {}).get("waiting") or {}
         if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):

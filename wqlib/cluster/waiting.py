@@ -6,17 +6,22 @@ what it saw last, and why pods do not run.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kubernetes import client
+from kubernetes.client.exceptions import ApiException
 
 from ..errors import ClusterError, NotFound, WaitTimeout
-from . import states
+from . import states, stuck
 from .kube import Object, Selector, follow, get
 from .manifests import Kind, kind_of, owned_by
+from .notice import Notice
 from .states import JOB_LABEL
+
+LOG_LINES = 8
 
 
 def pods_of(job: str | None) -> Selector:
@@ -44,21 +49,113 @@ def wait_for(
             f"A {kind.noun} has no condition {condition!r} to wait for. "
             f"Use one of these: {', '.join(allowed)}."
         )
+    title = f"{kind.noun}/{name}"
     if kind.name == "Job" and condition in ("running", "ready"):
         progress = _pods_started(api, namespace, name, condition, seconds)
     else:
         progress = _object_reached(api, namespace, kind, name, condition, seconds)
-    now = ""
-    for reached, now in progress:  # noqa: B007 (the last one is told below)
-        if reached:
-            return
-    title = f"{kind.noun}/{name}"
+    hope, now = Hope(api, namespace, kind, name, condition), ""
+    with Notice() as notice:
+        for reached, now in progress:
+            if reached:
+                return
+            notice.tell(f"{title} to be {condition}: {now}")
+            hope.check()
     lines = [f"{title} was not {condition} after {seconds:g} s: {now}."]
     if kind.name == "Job":
         lines += [f"  {states.pod_line(pod)}" for pod in raw_pods(api, namespace, name)]
     if kind.name in ("Job", "Pod"):
         lines.append(f"cluster.describe({title!r}) says more.")
     raise WaitTimeout("\n".join(lines))
+
+
+class Hope:
+    """Whether a wait for a pod or a Job can still end well; asked again and again.
+
+    Args:
+        kind, name, condition: What is waited for.
+    """
+
+    def __init__(self, api: Any, namespace: str, kind: Kind, name: str, condition: str) -> None:
+        self._core = client.CoreV1Api(api)
+        self._batch = client.BatchV1Api(api)
+        self._namespace, self._kind, self._name = namespace, kind.name, name
+        self._condition = condition
+        self._asked_at = self._well_at = time.monotonic()
+
+    def check(self) -> None:
+        """Look at the pods, at most once a second.
+
+        Raises:
+            ClusterError: They have been stuck for long enough that the wait would be in vain.
+        """
+        now = time.monotonic()
+        if self._condition == "deleted" or now - self._asked_at < 1:
+            return
+        self._asked_at = now
+        try:
+            found = self._find()
+        except ApiException as error:
+            if error.status not in (403, 404):  # the watch sees what is gone; we may not look
+                raise
+            return
+        if found is None:
+            self._well_at = now
+        elif now - self._well_at >= stuck.SETTLE_SECONDS:
+            raise ClusterError(self._in_words(found))
+
+    def _find(self) -> stuck.Stuck | None:
+        if self._kind == "Pod":
+            pod = get(self._core.read_namespaced_pod, self._name, self._namespace)
+            return stuck.find(pod, self._events)
+        job = get(self._batch.read_namespaced_job, self._name, self._namespace)
+        if self._condition in ("running", "ready"):
+            states.reached("job", job, "complete")  # one that has failed starts no pod
+        pods = raw_pods(self._core.api_client, self._namespace, self._name)
+        return stuck.find_in_job(job, pods, self._condition, self._events)
+
+    def _events(self, kind: str, name: str) -> list[Object]:
+        about = f"involvedObject.kind={kind},involvedObject.name={name}"
+        listed = get(self._core.list_namespaced_event, self._namespace, field_selector=about)
+        return sorted(listed.get("items") or [], key=states.event_time)
+
+    def _in_words(self, found: stuck.Stuck) -> str:
+        title = f"{self._kind.lower()}/{self._name}"
+        lines = [f"{title} will not be {self._condition}: {found}."]
+        if found.container:
+            lines += last_lines(self._core, self._namespace, found.who, found.container)
+        lines.append(f"{found.advice} cluster.describe({title!r}) says more.")
+        return "\n".join(lines)
+
+
+def _why_failed(api: Any, pods: list[Object]) -> list[str]:
+    """The end of the log of the last pod that failed."""
+    for pod in reversed(pods):
+        for one in states.containers_of(pod):
+            if (one.get("state", {}).get("terminated") or {}).get("exitCode"):
+                where, who = pod["metadata"]["namespace"], f"pod/{pod['metadata']['name']}"
+                return last_lines(client.CoreV1Api(api), where, who, one["name"])
+    return []
+
+
+def last_lines(core: Any, namespace: str, pod: str, container: str) -> list[str]:
+    """The end of a container's log, and of that of its run before; nothing if there is none."""
+    lines: list[str] = []
+    told = set[str]()
+    for previous, title in ((False, "its log ends"), (True, "the log of its run before ends")):
+        with contextlib.suppress(ApiException):
+            text = core.read_namespaced_pod_log(
+                pod.removeprefix("pod/"),
+                namespace,
+                container=container,
+                previous=previous,
+                tail_lines=LOG_LINES,
+                _preload_content=False,
+            ).data.decode("utf-8", "replace")
+            if text.strip() and text not in told:
+                told.add(text)
+                lines += [f"{pod}, {title}:", *(f"  {line}" for line in text.splitlines())]
+    return lines
 
 
 def wait_gone(
@@ -83,13 +180,14 @@ def wait_gone(
     gone = set(uids)
     left: list[str] = []
     seconds = max(1.0, deadline - time.monotonic())
-    for state in follow(kind.method(api, "list"), namespace, selector, seconds=seconds):
-        there = [
-            raw for raw in state.values() if raw["metadata"]["uid"] in gone or owned_by(raw, gone)
-        ]
-        if not there:
-            return
-        left = sorted(f"{kind.noun}/{raw['metadata']['name']}" for raw in there)
+    objects = follow(kind.method(api, "list"), namespace, selector, seconds=seconds, pulse=1)
+    with Notice() as notice:
+        for state in objects:
+            there = [x for x in state.values() if x["metadata"]["uid"] in gone or owned_by(x, gone)]
+            if not there:
+                return
+            left = sorted(f"{kind.noun}/{raw['metadata']['name']}" for raw in there)
+            notice.tell(f"the end of {', '.join(left)}")
     raise WaitTimeout(
         f"Still there when the time was over: {', '.join(left)}. "
         "A pod may take its whole grace period to end: wait a little and try again."
@@ -101,7 +199,8 @@ def _object_reached(
 ) -> Iterator[tuple[bool, str]]:
     known = False
     selector = {"field_selector": f"metadata.name={name}"}
-    for state in follow(kind.method(api, "list"), namespace, selector, seconds=seconds):
+    objects = follow(kind.method(api, "list"), namespace, selector, seconds=seconds, pulse=1)
+    for state in objects:
         raw = state.get(name)
         if condition == "deleted":
             yield raw is None, "it is still there"
@@ -111,7 +210,11 @@ def _object_reached(
         else:
             known = True
             now = states.job_line(raw) if kind.name == "Job" else states.pod_line(raw)
-            yield states.reached(kind.noun, raw, condition), now
+            try:
+                yield states.reached(kind.noun, raw, condition), now
+            except ClusterError as error:  # it has ended otherwise
+                pods = [raw] if kind.name == "Pod" else raw_pods(api, namespace, name)
+                raise ClusterError("\n".join([str(error), *_why_failed(api, pods)])) from None
 
 
 def _pods_started(
@@ -120,6 +223,6 @@ def _pods_started(
     raw = get(kind_of("job").method(api, "read"), job, namespace)
     wanted = raw["spec"].get("parallelism", 1)
     pods = kind_of("pod").method(api, "list")
-    for state in follow(pods, namespace, pods_of(job), seconds=seconds):
+    for state in follow(pods, namespace, pods_of(job), seconds=seconds, pulse=1):
         started = sum(states.has_started(pod, condition) for pod in state.values())
         yield started >= wanted, f"{started} of {wanted} pods are"

@@ -67,7 +67,7 @@ def _containers(obj: Obj) -> Iterator[tuple[str, Obj]]:
 
 
 def check_references(resource: Resource, obj: Obj, store: Store) -> None:
-    """Raise a 403 when a pod names a ServiceAccount or a PriorityClass that is not there."""
+    """Raise a 403 when a pod names what is not there, or is one more than a quota allows."""
     if obj["kind"] != "Pod":
         return
     spec, metadata = obj["spec"], obj["metadata"]
@@ -86,6 +86,16 @@ def check_references(resource: Resource, obj: Obj, store: Store) -> None:
             why = f"no PriorityClass with name {name} was found"
             raise apierrors.forbidden(resource.plural, "", metadata["name"], why)
         spec["priority"] = found.obj["value"]
+    for quota in store.list("resourcequotas", namespace):
+        pods = [pod.obj.get("status", {}).get("phase") for pod in store.list("pods", namespace)]
+        used = sum(phase not in ("Succeeded", "Failed") for phase in pods)
+        limit = (quota.obj["spec"].get("hard") or {}).get("pods")
+        if limit is not None and used >= quantity(limit):
+            why = (
+                f"exceeded quota: {quota.obj['metadata']['name']}, requested: pods=1,"
+                f" used: pods={used}, limited: pods={limit}"
+            )
+            raise apierrors.forbidden(resource.plural, "", metadata["name"], why)
 
 
 def check_rules(resource: Resource, obj: Obj) -> None:

@@ -1,0 +1,96 @@
+"""One line that says what a long wait is for: from the third second on, gone at the end.
+
+In a notebook it is an output that changes, in a terminal a line that is written over, in a log a
+new line now and then. It appears only where somebody reads it: a kernel that runs a notebook as
+a test, or to fill in its outputs, is told that nobody can be asked (`allow_stdin`), and shows none.
+A thread never shows one: its words would land in whichever cell ran last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from typing import Any
+
+QUIET_SECONDS = 3.0
+LOG_SECONDS = 30.0  # in a log, at most one line in this time
+
+
+class Notice:
+    """What is waited for, shown while a `with` block takes long.
+
+    Example:
+        >>> with Notice() as notice:
+        ...     notice.tell("pod/redis to be ready")
+    """
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._shown_at = float("-inf")
+        self._handle: Any = None
+
+    def __enter__(self) -> Notice:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._handle is not None:
+            self._handle.update({"text/plain": ""}, raw=True)
+        elif self._shown_at > 0 and sys.stderr.isatty():
+            self._write("\r\033[K")
+
+    def tell(self, what: str) -> None:
+        """Say what is waited for; call it about once a second.
+
+        Args:
+            what: As it follows "Waiting for": "pod/redis to be ready: Pending".
+        """
+        now = time.monotonic()
+        if now - self._began < QUIET_SECONDS or not _main_thread():
+            return
+        line = f"Waiting for {what} ({now - self._began:.0f} s)"
+        shell = _notebook()
+        if shell is not None:
+            self._display(shell, line)
+        elif sys.stderr.isatty():
+            self._write(f"\r\033[K{line[: _columns() - 1]}")
+        elif now - self._shown_at >= LOG_SECONDS:
+            self._write(f"{line}\n")
+        else:
+            return
+        self._shown_at = now
+
+    def _display(self, shell: Any, line: str) -> None:
+        if not shell.get_parent().get("content", {}).get("allow_stdin"):
+            return
+        if self._handle is None:
+            from IPython.display import display
+
+            show: Any = display  # it has no type hints
+            self._handle = show({"text/plain": line}, raw=True, display_id=True)
+        else:
+            self._handle.update({"text/plain": line}, raw=True)
+
+    @staticmethod
+    def _write(text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+
+def _notebook() -> Any:
+    """The shell of the notebook in which this runs, or None."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell if hasattr(shell, "kernel") else None
+
+
+def _main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _columns() -> int:
+    from ..terminal import size
+
+    return size()[0]
