@@ -8,7 +8,6 @@ runs on one server, on a Redis Cluster of three nodes, and on a Valkey when ther
 from __future__ import annotations
 
 import itertools
-import os
 import secrets
 from collections.abc import Callable, Iterator
 
@@ -93,17 +92,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     if REAL:
         yield
         return
-    before = os.environ.get("WQLIB_HOME")
-    os.environ["WQLIB_HOME"] = str(tmp_path_factory.mktemp("home"))
-    try:
-        yield
-    finally:
-        from wqlib import localcluster
+    from wqlib import localcluster
 
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WQLIB_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
         localcluster.stop()
-        os.environ.pop("WQLIB_HOME")
-        if before is not None:
-            os.environ["WQLIB_HOME"] = before
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +116,6 @@ def fresh(cluster: Cluster) -> Cluster:
     for pod in cluster.pods():
         if not pod.job and pod.name != "redis":
             cluster.delete(f"pod/{pod.name}", grace_seconds=0)
-    for job in {pod.job for pod in cluster.pods() if pod.job}:
-        cluster.delete(f"job/{job}", grace_seconds=0)
+    for job in cluster.batch.list_namespaced_job(cluster.namespace).items:
+        cluster.delete(f"job/{job.metadata.name}", grace_seconds=0)
     return cluster

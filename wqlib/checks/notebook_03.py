@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import re
 import threading
-import time
 from typing import Any
 
 from ..course import job_manifest
+from ..errors import ClusterError, WaitTimeout
 from ..queue import WorkQueue
 from .answers import Answers
 from .exercise import Wrong, exercise
@@ -141,7 +141,7 @@ def the_dockerfile(answers: Answers) -> str:
     try:
         cluster.apply(pod)
         phase, reason = _end_of(answers, name)
-        if reason.startswith(("Err", "ImagePull", "InvalidImage")):
+        if phase == "Pending":
             raise Wrong(
                 "there is no image `squares:1` in the cluster. Run the cell above: it builds it."
             )
@@ -170,12 +170,15 @@ def _words(log: str) -> str:
 
 def _end_of(answers: Answers, name: str) -> tuple[str, str]:
     """Wait until a pod has ended or cannot start; returns its phase and why."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        for pod in answers.cluster.pods():
-            if pod.name == name and (
-                pod.phase in ("Succeeded", "Failed") or pod.reason.startswith(("Err", "Image"))
-            ):
-                return pod.phase, pod.reason
-        time.sleep(0.2)
-    raise Wrong("the pod of your image did not end within a minute. Does its CMD run the worker?")
+    problem = ""
+    try:
+        answers.cluster.wait(f"pod/{name}", "succeeded", timeout_seconds=60)
+    except WaitTimeout:
+        problem = "the pod of your image did not end within a minute. Does its CMD run the worker?"
+    except ClusterError as error:
+        problem = str(error)
+    [(phase, reason)] = [(x.phase, x.reason) for x in answers.cluster.pods() if x.name == name]
+    no_image = phase == "Pending" and "Image" in reason
+    if phase in ("Succeeded", "Failed") or no_image:
+        return phase, reason
+    raise Wrong(problem)

@@ -11,7 +11,7 @@ from typing import Any
 from kubernetes.client.exceptions import ApiException
 
 from ..course import job_manifest
-from ..errors import ClusterError
+from ..errors import ClusterError, WaitTimeout
 from .answers import Answers
 from .exercise import Wrong, exercise
 
@@ -156,20 +156,21 @@ def _completes(answers: Answers, job: dict[str, Any]) -> None:
     queue.clear()
     queue.put([f"item {number}" for number in range(6)])
     _apply(answers, job)
-    deadline = time.monotonic() + 45
-    while True:
-        status = cluster.batch.read_namespaced_job(_NAME, cluster.namespace).status
-        pods = cluster.pods(_NAME)
-        if any(pod.restarts or pod.phase == "Failed" or "exit code" in pod.reason for pod in pods):
-            raise Wrong(
-                "a pod failed, although its worker did all its work. The exit code of a shell "
-                "line is that of its last command. Which command does the container run?"
-            )
-        if any(one.type == "Complete" and one.status == "True" for one in status.conditions or []):
-            break
-        if time.monotonic() > deadline:
-            raise Wrong("the Job was not complete after 45 seconds. What do its pods wait for?")
-        time.sleep(0.2)
+    problem = ""
+    try:
+        cluster.wait(f"job/{_NAME}", "complete", timeout_seconds=45)
+    except WaitTimeout:
+        problem = "the Job was not complete after 45 seconds. What do its pods wait for?"
+    except ClusterError as error:
+        problem = str(error)
+    pods = cluster.pods(_NAME)
+    if any(pod.restarts or pod.phase == "Failed" or "exit code" in pod.reason for pod in pods):
+        raise Wrong(
+            "a pod failed, although its worker did all its work. The exit code of a shell "
+            "line is that of its last command. Which command does the container run?"
+        )
+    if problem:
+        raise Wrong(problem)
     stats = queue.stats()
     if stats.done != 6:
         raise Wrong(
@@ -192,18 +193,19 @@ def _fails_when_the_worker_does(answers: Answers, job: dict[str, Any]) -> None:
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
     answers.cluster.delete(f"pod/{_NAME}", grace_seconds=0)
     _apply(answers, pod)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        [phase] = [one.phase for one in answers.cluster.pods() if one.name == _NAME] or ["Pending"]
-        if phase == "Failed":
-            return
-        if phase == "Succeeded":
+    try:
+        answers.cluster.wait(f"pod/{_NAME}", "failed", timeout_seconds=30)
+    except WaitTimeout:
+        raise Wrong(
+            "the worker was to fail at once, and its pod still runs after 30 seconds."
+        ) from None
+    except ClusterError as error:
+        if [one.phase for one in answers.cluster.pods() if one.name == _NAME] == ["Succeeded"]:
             raise Wrong(
                 "the worker failed on purpose, and its pod said that all is well: the command "
                 "hides the exit code. Let the container run the worker and nothing after it."
-            )
-        time.sleep(0.2)
-    raise Wrong("the worker was to fail at once, and its pod still runs after 30 seconds.")
+            ) from None
+        raise Wrong(str(error)) from None
 
 
 def _apply(answers: Answers, manifest: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ is known for kind, minikube and Docker Desktop; for others `WQLIB_BUILD_COMMAND`
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -13,6 +14,7 @@ import subprocess
 from pathlib import Path
 
 from ..errors import ImageError
+from .notice import Notice
 
 VARIABLE = "WQLIB_BUILD_COMMAND"
 SHOWN_LINES = 15
@@ -90,7 +92,7 @@ def build(context: str, tag: str, folder: str | Path, *, provided: bool = False)
     template = command_for(context)
     command = template.replace("{tag}", shlex.quote(tag))
     command = command.replace("{folder}", shlex.quote(str(folder.resolve())))
-    run = subprocess.run(
+    run = subprocess.Popen(
         command,
         shell=True,  # the command is the learner's own, and may chain two with &&
         stdin=subprocess.DEVNULL,
@@ -99,8 +101,18 @@ def build(context: str, tag: str, folder: str | Path, *, provided: bool = False)
         text=True,
         errors="replace",
     )
+    said = None
+    with run, Notice() as notice:
+        try:
+            while said is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    said = run.communicate(timeout=1)[0]
+                notice.tell(f"the image {tag}: {template}")
+        except BaseException:
+            run.kill()
+            raise
     if run.returncode != 0:
-        last = "\n".join(run.stdout.strip().splitlines()[-SHOWN_LINES:])
+        last = "\n".join(said.strip().splitlines()[-SHOWN_LINES:])
         raise ImageError(
             f"The image {tag} was not built: `{template}` ended with exit code "
             f"{run.returncode}. Its last lines:\n{last}"
