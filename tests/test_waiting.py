@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import SLEEP, job, pod
+from clusters import SLEEP, job, local_only, pod
 
 from wqlib.cluster import stuck
 from wqlib.errors import ClusterError, WaitTimeout
@@ -121,6 +121,41 @@ def test_the_log_of_a_pod_that_failed_is_in_the_error(fresh):
     for target, condition in (("pod/talked", "succeeded"), ("job/talked", "complete")):
         with pytest.raises(ClusterError, match="its log ends:\n  the data is not there"):
             fresh.wait(target, condition)
+
+
+BROKEN = """#!/bin/sh
+if [ "$1" = --version ]; then echo "Redis server v=7.0.15 sha=0"; exit; fi
+echo "no such library"; exit 127
+"""
+WAITERS = {
+    "demo": "from wqlib import demo; demo.main(['--json'])",
+    "doctor": "from wqlib import doctor; print(doctor.run(['exec'])[-1])",
+    "start_redis": (
+        "import wqlib\nfrom wqlib.course import start_redis\nwith wqlib.connect() as cluster:\n"
+        " try: start_redis(cluster)\n except wqlib.WqlibError as error: print(error)\n"
+        " cluster.clean_up()"
+    ),
+}
+
+
+@local_only
+@pytest.mark.parametrize("who", WAITERS)
+def test_whoever_waits_for_a_redis_that_cannot_start_shows_its_log(tmp_path, who):
+    server = tmp_path / "redis-server"
+    server.write_text(BROKEN)
+    server.chmod(0o755)
+    ours = {"WQLIB_REDIS_SERVER": str(server), "WQLIB_HOME": str(tmp_path / "home")}
+    run = subprocess.run(
+        [sys.executable, "-c", WAITERS[who]],
+        env={**os.environ, **ours, "WQLIB_LINGER_SECONDS": "0"},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
+    said = run.stdout + run.stderr
+    assert re.search(r"pod/(doctor-)?redis will not be ready: .*CrashLoopBackOff", said), said
+    assert "its log ends:\n  no such library" in said
+    assert "Correct the command" in said
 
 
 # -- which pods are stuck, and when a Job is: as data
