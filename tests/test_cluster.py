@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import os
 import secrets
 import shutil
@@ -1030,8 +1031,17 @@ def a_platform(cluster: Cluster) -> Iterator[None]:
         api.close()
 
 
-def test_what_a_platform_gives_to_every_namespace_does_not_keep_ours():
+@pytest.fixture
+def name(cluster: Cluster) -> Iterator[str]:
+    """The name of a namespace that is gone in the end."""
     name = f"wq-test-{secrets.token_hex(3)}"
+    yield name
+    with contextlib.suppress(ApiException):
+        cluster.core.delete_namespace(name)
+
+
+def test_what_a_platform_gives_to_every_namespace_does_not_keep_ours(name, monkeypatch):
+    monkeypatch.setattr(namespaces, "SETTLING_SECONDS", 60)  # machines of tests are busy
     with connect(namespace=name) as cluster, a_platform(cluster):
         cluster.secret("mine")
         policies = client.NetworkingV1Api(cluster.api).list_namespaced_network_policy
@@ -1042,8 +1052,7 @@ def test_what_a_platform_gives_to_every_namespace_does_not_keep_ours():
 
 
 @needs_kubectl
-def test_nothing_that_a_person_or_a_program_put_there_on_purpose_is_lost(soon_settled):
-    name = f"wq-test-{secrets.token_hex(3)}"
+def test_nothing_that_a_person_or_a_program_put_there_on_purpose_is_lost(name, soon_settled):
     with connect(namespace=name) as cluster, a_platform(cluster):
         # At once, so that nobody can tell by the time that it is not the platform's.
         by_client = {"metadata": {"name": "by-this-client"}, **SOME}
@@ -1069,32 +1078,30 @@ def test_nothing_that_a_person_or_a_program_put_there_on_purpose_is_lost(soon_se
         kubectl("annotate", "serviceaccount", "default", "note=keep")
         kubectl("patch", "configmap", "mesh-ca", "-p", '{"data": {"mine": "too"}}')
         for how in ("client", "server"):
-            text = f"{{kind: ConfigMap, metadata: {{name: by-{how}-side-apply}}, data: {{a: b}}}}"
-            text = f"{{apiVersion: v1, {text[1:]}"
-            kubectl("apply", f"--server-side={how == 'server'}".lower(), "-f", "-", input=text)
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"by-{how}"}}
+            option = f"--server-side={how == 'server'}".lower()
+            kubectl("apply", option, "-f", "-", input=json.dumps({**body, **SOME}))
         (kept,) = cluster.clean_up()
         for one in (
             "configmap/by-this-client (managed by OpenAPI-Generator)",
             "secret/by-a-program (managed by helm)",
             "configmap/mesh-ca-2 (managed by helm)",
             "serviceaccount/robot",
-            "resourcequota/limit (managed by helm)",
+            "resourcequota/limit (managed by helm",
             "configmap/by-hand (managed by kubectl-create)",
-            "serviceaccount/default (by",
+            "serviceaccount/default (managed by ",
             "configmap/mesh-ca (managed by kubectl-patch and test-platform)",
-            "configmap/by-client-side-apply (managed by kubectl-client-side-apply)",
-            "configmap/by-server-side-apply (managed by kubectl)",
+            "configmap/by-client (managed by kubectl-client-side-apply)",
+            "configmap/by-server (managed by kubectl)",
         ):
             assert one in kept
         assert cluster.core.read_namespaced_secret("its-own", name)
         spaces = [one.metadata.name for one in cluster.core.list_namespace().items]
         assert [one for one in spaces if one.startswith(name)] == [name]
-        cluster.core.delete_namespace(name)
 
 
 @pytest.mark.skipif(not REAL, reason="the local cluster has no RBAC")
-def test_a_namespace_of_which_nobody_can_tell_what_is_in_it_stays(cluster):
-    name = f"wq-test-{secrets.token_hex(3)}"
+def test_a_namespace_of_which_nobody_can_tell_what_is_in_it_stays(name):
     with connect(namespace=name) as owner, connect(namespace=name) as guest:
         user = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "guest"}
         role = {"kind": "ClusterRole", "apiGroup": "rbac.authorization.k8s.io", "name": "admin"}
@@ -1104,7 +1111,6 @@ def test_a_namespace_of_which_nobody_can_tell_what_is_in_it_stays(cluster):
         (said,) = guest.clean_up()
         assert said.startswith(f"The namespace {name} was kept: wqlib may not find out")
         assert "cannot create resource" in said
-        owner.core.delete_namespace(name)
 
 
 def test_a_namespace_that_is_not_ours_stays(cluster):
