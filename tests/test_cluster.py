@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -33,8 +35,9 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
 from proxy import Proxy
 
-from wqlib.cluster import Cluster, builder, connect, kube, manifests
+from wqlib.cluster import Cluster, builder, connect, kube, manifests, namespaces
 from wqlib.cluster import states as pod_states
+from wqlib.cluster.manifests import kind_of
 from wqlib.errors import (
     ClusterError,
     ClusterUnreachable,
@@ -45,6 +48,7 @@ from wqlib.errors import (
 from wqlib.events import PodEvent
 
 pytestmark = pytest.mark.usefixtures("home")
+needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not on PATH")
 
 
 @pytest.fixture(scope="module")
@@ -458,12 +462,31 @@ def test_exec_says_what_went_wrong(redis_pod, cluster):
 
 
 def test_a_websocket_that_is_refused_is_explained(cluster):
-    core = client.CoreV1Api(kube.stream_client(cluster.api))
+    core, name = client.CoreV1Api(kube.stream_client(cluster.api)), "nobody-" + "x" * 240
     with pytest.raises(ApiException) as error:
-        stream(core.connect_get_namespaced_pod_exec, "nobody", cluster.namespace, command=["true"])
+        stream(core.connect_get_namespaced_pod_exec, name, cluster.namespace, command=["true"])
     explained = kube.explain(error.value)
     assert isinstance(explained, NotFound)
-    assert "nobody" in str(explained)
+    assert str(explained) == f'The cluster has no such object: pods "{name}" not found.'
+
+
+@pytest.mark.parametrize("quote", [str, lambda body: str(body.encode())], ids=["text", "bytes"])
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (
+            404,
+            '{"message": "pods \\"o\'x\\" not found"}',
+            'no such object: pods "o\'x" not found.',
+        ),
+        (403, '{"message": "no"}', "does not allow this: no."),
+        (502, "<html>a proxy's page</html>", "refused (502): Handshake status 502 Reason."),
+        (500, "", "refused (500): Handshake status 500 Reason."),
+    ],
+)
+def test_the_answer_in_a_refused_handshake_is_read_in_both_of_its_forms(status, body, words, quote):
+    reason = f"Handshake status {status} Reason -+-+- {{'a': 'b'}} -+-+- {quote(body)}"
+    assert words in str(kube.explain(ApiException(status=0, reason=reason)))
 
 
 def test_exec_in_a_pod_that_has_ended_is_explained(fresh):
@@ -841,14 +864,16 @@ def test_how_images_get_into_well_known_clusters(monkeypatch):
 # -- clean_up
 
 
-def test_clean_up_deletes_what_is_ours_and_nothing_else():
+def test_clean_up_deletes_what_is_ours_and_nothing_else(soon_settled):
     with connect(namespace=f"wq-test-{secrets.token_hex(3)}") as cluster:
         other = {"metadata": {"name": "someone-elses"}, "data": {"a": "b"}}
         cluster.core.create_namespaced_config_map(cluster.namespace, other)
         cluster.secret("mine")
         cluster.apply([job("mine", SLEEP, parallelism=2), pod("mine", SLEEP)])
         cluster.wait("job/mine", "running")
-        assert cluster.clean_up() == ["job/mine", "pod/mine", "secret/mine"]
+        why, *deleted = cluster.clean_up()
+        assert deleted == ["job/mine", "pod/mine", "secret/mine"]
+        assert f"{cluster.namespace} was kept: it also holds configmap/someone-elses" in why
         assert cluster.pods() == []
         assert cluster.core.read_namespaced_config_map("someone-elses", cluster.namespace)
 
@@ -858,6 +883,154 @@ def test_clean_up_deletes_what_is_ours_and_nothing_else():
         cluster.apply(pod("again", ""))  # makes the namespace anew
         cluster.wait("pod/again", "succeeded")
         cluster.clean_up()
+
+
+@pytest.fixture
+def soon_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is waited for that will not come."""
+    monkeypatch.setattr(namespaces, "SETTLING_SECONDS", 1)
+
+
+def client_of(cluster: Cluster, program: str) -> client.ApiClient:
+    """A client of its own for another program, which the API server knows by its name."""
+    api = client.ApiClient(cluster.api.configuration)
+    api.user_agent = f"{program}/1.0 (linux/amd64)"
+    return api
+
+
+SOME = {"data": {"a": "YQ=="}}
+
+
+@contextlib.contextmanager
+def a_platform(cluster: Cluster) -> Iterator[None]:
+    """A controller that gives something to every namespace, old and new, of a test.
+
+    At once a ConfigMap, a ServiceAccount, a Secret of that and a ConfigMap, both with random
+    names; a NetworkPolicy later, as a policy engine, when the namespace is in use already.
+    """
+    api, stop = client_of(cluster, "test-platform"), threading.Event()
+    core, networking = client.CoreV1Api(api), client.NetworkingV1Api(api)
+
+    def give(space: str) -> None:
+        with contextlib.suppress(ApiException):  # the namespace is being deleted
+            body: dict = {"metadata": {"name": "mesh-ca"}, **SOME}
+            core.create_namespaced_config_map(space, body)
+            account = core.create_namespaced_service_account(
+                space, {"metadata": {"name": "builder"}}
+            ).metadata
+            owner = {"apiVersion": "v1", "kind": "ServiceAccount"}
+            owner |= {"name": account.name, "uid": account.uid}
+            end = "".join(secrets.choice("bcdfghjklmnpqrstvwxz2456789") for _ in range(5))
+            metadata = {"name": f"builder-token-{end}", "ownerReferences": [owner]}
+            core.create_namespaced_secret(space, {"metadata": metadata, **SOME})
+            metadata = {"name": f"rights-{end}"}
+            core.create_namespaced_config_map(space, {"metadata": metadata, **SOME})
+            stop.wait(1.5)
+            body = {"metadata": {"name": "deny-by-default"}, "spec": {"podSelector": {}}}
+            networking.create_namespaced_network_policy(space, body)
+
+    def work() -> None:
+        served: set[str] = set()
+        list_call = lambda _, **options: core.list_namespace(**options)  # noqa: E731
+        for state in kube.follow(list_call, "", {}, stop=stop):
+            new = {space for space in state if space.startswith(cluster.namespace)} - served
+            served |= new
+            for space in new:
+                threads.append(threading.Thread(target=give, args=(space,)))
+                threads[-1].start()
+
+    threads = [threading.Thread(target=work)]
+    threads[0].start()
+    try:
+        yield
+    finally:
+        stop.set()
+        threads[0].join()
+        for thread in threads:
+            thread.join()
+        api.close()
+
+
+@pytest.fixture
+def name(cluster: Cluster) -> Iterator[str]:
+    """The name of a namespace that is gone in the end."""
+    name = f"wq-test-{secrets.token_hex(3)}"
+    yield name
+    with contextlib.suppress(ApiException):
+        cluster.core.delete_namespace(name)
+
+
+def test_what_a_platform_gives_to_every_namespace_does_not_keep_ours(name, monkeypatch):
+    monkeypatch.setattr(namespaces, "SETTLING_SECONDS", 60)  # machines of tests are busy
+    with connect(namespace=name) as cluster, a_platform(cluster):
+        cluster.secret("mine")
+        policies = client.NetworkingV1Api(cluster.api).list_namespaced_network_policy
+        eventually(lambda: policies(name).items)
+        assert cluster.clean_up() == [f"namespace/{name}", "secret/mine"]
+        left = [one.metadata.name for one in cluster.core.list_namespace().items]
+        assert not [one for one in left if one.startswith(name)]
+
+
+@needs_kubectl
+def test_nothing_that_a_person_or_a_program_put_there_on_purpose_is_lost(name, soon_settled):
+    with connect(namespace=name) as cluster, a_platform(cluster):
+        # At once, so that nobody can tell by the time that it is not the platform's.
+        by_client = {"metadata": {"name": "by-this-client"}, **SOME}
+        cluster.core.create_namespaced_config_map(name, by_client)
+        helm = client.CoreV1Api(client_of(cluster, "helm"))
+        helm.create_namespaced_secret(name, {"metadata": {"name": "by-a-program"}, **SOME})
+        helm.create_namespaced_config_map(name, {"metadata": {"name": "mesh-ca-2"}, **SOME})
+        robot = {"metadata": {"name": "robot"}}  # with nothing in it, its maker is not recorded
+        robot = helm.create_namespaced_service_account(name, robot).metadata
+        owner = {"apiVersion": "v1", "kind": "ServiceAccount", "name": "robot", "uid": robot.uid}
+        owned = {"metadata": {"name": "its-own", "ownerReferences": [owner]}}
+        helm.create_namespaced_secret(name, owned)
+        quota = {"metadata": {"name": "limit"}, "spec": {"hard": {"pods": "9"}}}
+        helm.create_namespaced_resource_quota(name, quota)
+        helm.api_client.close()
+
+        def kubectl(*arguments: str, **options: str) -> None:
+            command = ["kubectl", *cluster.kubectl_options.split(), *arguments]
+            subprocess.run(command, check=True, capture_output=True, text=True, **options)
+
+        eventually(lambda: manifests.find(cluster.api, name, kind_of("cm"), "mesh-ca"))
+        kubectl("create", "configmap", "by-hand", "--from-literal=a=b")
+        kubectl("annotate", "serviceaccount", "default", "note=keep")
+        kubectl("patch", "configmap", "mesh-ca", "-p", '{"data": {"mine": "too"}}')
+        for how in ("client", "server"):
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"by-{how}"}}
+            option = f"--server-side={how == 'server'}".lower()
+            kubectl("apply", option, "-f", "-", input=json.dumps({**body, **SOME}))
+        (kept,) = cluster.clean_up()
+        for one in (
+            "configmap/by-this-client (managed by OpenAPI-Generator)",
+            "secret/by-a-program (managed by helm)",
+            "configmap/mesh-ca-2 (managed by helm)",
+            "serviceaccount/robot",
+            "resourcequota/limit (managed by helm",
+            "configmap/by-hand (managed by kubectl-create)",
+            "serviceaccount/default (managed by ",
+            "configmap/mesh-ca (managed by kubectl-patch and test-platform)",
+            "configmap/by-client (managed by kubectl-client-side-apply)",
+            "configmap/by-server (managed by kubectl)",
+        ):
+            assert one in kept
+        assert cluster.core.read_namespaced_secret("its-own", name)
+        spaces = [one.metadata.name for one in cluster.core.list_namespace().items]
+        assert [one for one in spaces if one.startswith(name)] == [name]
+
+
+@pytest.mark.skipif(not REAL, reason="the local cluster has no RBAC")
+def test_a_namespace_of_which_nobody_can_tell_what_is_in_it_stays(name):
+    with connect(namespace=name) as owner, connect(namespace=name) as guest:
+        user = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "guest"}
+        role = {"kind": "ClusterRole", "apiGroup": "rbac.authorization.k8s.io", "name": "admin"}
+        body = {"metadata": {"name": "guest"}, "subjects": [user], "roleRef": role}
+        client.RbacAuthorizationV1Api(owner.api).create_namespaced_role_binding(name, body)
+        guest.api.set_default_header("Impersonate-User", "guest")
+        (said,) = guest.clean_up()
+        assert said.startswith(f"The namespace {name} was kept: wqlib may not find out")
+        assert "cannot create resource" in said
 
 
 def test_a_namespace_that_is_not_ours_stays(cluster):

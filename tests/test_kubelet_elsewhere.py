@@ -28,6 +28,7 @@ from kubernetes.client.exceptions import ApiException
 
 from wqlib import localcluster
 from wqlib.bundle import bundle
+from wqlib.localcluster.kubelet import program
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import find, find_cli
 
@@ -99,7 +100,13 @@ def real() -> Iterator[Real]:
 
 
 @pytest.fixture(scope="module")
-def node(real: Real, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def said(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that holds what our kubelet says."""
+    return tmp_path_factory.mktemp("said") / "stderr"
+
+
+@pytest.fixture(scope="module")
+def node(real: Real, said: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Our kubelet has joined; it is the only node that takes new pods."""
     home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("image") / "worker"
     shutil.copytree(NOTEBOOKS / "worker", folder)
@@ -112,12 +119,13 @@ def node(real: Real, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command += ["--home", str(home), "--redis-server", str(server)]
     command += ["--redis-cli", str(cli)] if cli else []
     others = [n.metadata.name for n in real.core.list_node().items if not n.spec.unschedulable]
-    kubelet = subprocess.Popen(command)
+    with said.open("w") as stderr:
+        kubelet = subprocess.Popen(command, stderr=stderr)
     try:
         for name in others:
             real.core.patch_node(name, {"spec": {"unschedulable": True}})
         wait_until(lambda: kubelet.poll() is not None or _ready(real))
-        assert kubelet.poll() is None
+        assert kubelet.poll() is None, said.read_text()
         yield NODE
     finally:
         for name in others:
@@ -171,6 +179,21 @@ def test_the_courses_job_runs_on_our_node(real: Real, node: str, redis_url: str)
     assert all(item in logs for item in ITEMS)
     job_status = real.batch.read_namespaced_job("job-wq-2", real.namespace).status
     assert (job_status.succeeded, job_status.failed or 0) == (2, 0)
+
+
+def test_at_its_start_it_says_that_services_do_not_lead_to_its_pods(
+    real: Real, redis_url: str, said: Path
+) -> None:
+    assert real.core.read_namespaced_service("redis", real.namespace).spec.selector
+    refused = wait_until(
+        lambda: [
+            event.message
+            for event in real.core.list_namespaced_event(real.namespace).items
+            if event.involved_object.name == "redis" and "EndpointSlice" in (event.reason or "")
+        ]
+    )
+    assert "loopback" in refused[0]
+    assert program.NO_SERVICES in said.read_text()
 
 
 def test_the_node_says_what_it_is_and_its_lease_is_renewed(real: Real, node: str) -> None:

@@ -243,8 +243,21 @@ def start_redis(learner: Learner) -> None:
     assert learner.run("kubectl apply -f redis-pod.yaml") == "pod/redis-master created\n"
     assert learner.run("kubectl apply -f redis-service.yaml") == "service/redis created\n"
     # The page leaves this to the time that a reader takes.
+    started = has_started(learner.cluster, "redis-master")
+    assert started, f"{REDIS!r} cannot be pulled here. Name another image: WQLIB_PAGE_REDIS=redis:7"
     ready = "kubectl wait --for=condition=Ready --timeout=90s pod/redis-master"
     assert learner.run(ready) == "pod/redis-master condition met\n"
+
+
+def has_started(cluster: Cluster, name: str, seconds: float = 90) -> bool:
+    """Wait until a pod runs; False at once when its image cannot be had."""
+    deadline = time.monotonic() + seconds
+    while True:
+        pod = next(one for one in cluster.pods() if one.name == name)
+        if pod.phase != "Pending" or pod.reason == "ImagePullBackOff":
+            return pod.phase != "Pending"
+        assert time.monotonic() < deadline, cluster.describe(f"pod/{name}")
+        time.sleep(0.1)
 
 
 def fill_the_queue(learner: Learner) -> None:

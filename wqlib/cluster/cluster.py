@@ -358,10 +358,12 @@ class Cluster:
     def clean_up(self) -> list[str]:
         """Delete what carries our label in our namespace, and wait until it is gone.
 
-        The namespace goes too, if we made it and nothing else is in it.
+        The namespace goes too, if we made it and nobody has put anything else into it. What this
+        platform puts into every namespace does not count.
 
         Returns:
-            What was deleted: "job/job-wq-2", …, sorted.
+            What was deleted: "job/job-wq-2", …, sorted. If our namespace is kept because of
+            something else in it, a sentence that says what comes first.
         """
         return namespaces.clean_up(self.api, self.namespace)
 

@@ -7,6 +7,7 @@ words what to do next, and a watch goes on after a disconnect or an expired vers
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import json
@@ -179,14 +180,14 @@ def explain(error: Exception) -> ClusterError:
 
 def _explain_handshake(error: Any) -> ClusterError:
     """The client puts the answer to a refused WebSocket into one string, status and all."""
-    text = str(error.reason)
-    status = re.search(r"Handshake status (\d+)", text)
+    said, *_, body = str(error.reason).split(" -+-+- ", 2)
+    status = re.match(r"Handshake status (\d+)", said)
     if not status:
         return unreachable(error)
-    body = re.search(r"b'(\{.*\})", text, re.DOTALL)
-    answer = ApiException(status=int(status[1]), reason=text[:300])
-    if body:
-        answer.body = body[1].replace("\\'", "'").replace('\\\\"', '\\"')
+    answer = ApiException(status=int(status[1]), reason=said)
+    with contextlib.suppress(ValueError, SyntaxError):  # up to websocket-client 1.8: b'…'
+        body = ast.literal_eval(body) if body.startswith("b") else body
+    answer.body = body
     return explain(answer)
 
 

@@ -76,6 +76,8 @@ KINDS = (
     Kind("PersistentVolumeClaim", "", "CoreV1Api", ("pvc",)),
     Kind("ConfigMap", "", "CoreV1Api", ("cm",)),
     Kind("Secret", "", "CoreV1Api"),
+    Kind("ResourceQuota", "", "CoreV1Api", ("quota",)),
+    Kind("LimitRange", "", "CoreV1Api", ("limits",)),
     Kind("RoleBinding", "rbac.authorization.k8s.io", "RbacAuthorizationV1Api"),
     Kind("Role", "rbac.authorization.k8s.io", "RbacAuthorizationV1Api"),
     Kind("ServiceAccount", "", "CoreV1Api", ("sa",)),
@@ -290,16 +292,6 @@ def _cannot_change(kind: Kind, name: str, said: str) -> str:
 def is_ours(found: Object) -> bool:
     """True if an object carries our label."""
     return bool((found["metadata"].get("labels") or {}).get(LABEL) == LABEL_VALUE)
-
-
-def belongs_to_kubernetes(kind: Kind, found: Object) -> bool:
-    """True for what every namespace has by itself."""
-    name = found["metadata"]["name"]
-    return (
-        (kind.name == "ServiceAccount" and name == "default")
-        or (kind.name == "ConfigMap" and name == "kube-root-ca.crt")
-        or (kind.name == "Secret" and found.get("type") == "kubernetes.io/service-account-token")
-    )
 
 
 def owned_by(found: Object, uids: Iterable[str]) -> bool:

@@ -1,12 +1,19 @@
 """The namespace that we work in: made when it is missing, taken away when it is ours.
 
+What a namespace has by itself differs from platform to platform. So clean-up makes a second one
+for a moment, the twin: whoever puts something there does so in every new namespace, and what
+the same maker put into ours is no reason to keep it. Anything else is.
 https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import secrets
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +21,13 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from ..errors import WaitTimeout
-from .kube import get, in_words, namespace_of
+from .kube import Object, get, in_words, namespace_of, said_by
 from .manifests import (
     KINDS,
     LABEL,
     LABEL_VALUE,
     OURS,
     Kind,
-    belongs_to_kubernetes,
     delete,
     is_ours,
     kind_of,
@@ -31,6 +37,7 @@ from .manifests import (
 from .waiting import wait_gone
 
 SECONDS = 90  # a namespace takes some seconds to go
+SETTLING_SECONDS = 10  # by then a new namespace has got what every one gets
 USUAL, PREFIX, VARIABLE = "wq-course", "wq-", "WQLIB_NAMESPACE"
 # An annotation: the images are on the nodes, or can be pulled, and need not be built.
 IMAGES, IMAGES_ARE_THERE = "wqlib/images", "provided"
@@ -103,26 +110,107 @@ def clean_up(api: Any, namespace: str) -> list[str]:
     for kind in dict.fromkeys([*deleted, kind_of("pod")] if deleted else ()):
         wait_gone(api, namespace, kind, uids, deadline, {})
     lines = [f"{kind.noun}/{name}" for kind, names in deleted.items() for name in names.values()]
-    if _is_ours_and_empty(api, namespace):
-        core = client.CoreV1Api(api)
-        get(core.delete_namespace, namespace)
-        wait_until_gone(core, namespace, deadline)
-        lines.append(f"namespace/{namespace}")
-    return sorted(lines)
+    return sorted([*lines, *_take_away(api, namespace, deadline)])
 
 
-def _is_ours_and_empty(api: Any, namespace: str) -> bool:
+def _take_away(api: Any, namespace: str, deadline: float) -> list[str]:
+    """Delete the namespace if it is ours and holds nothing else; say so, or why it is kept."""
+    core = client.CoreV1Api(api)
     try:
-        found = get(client.CoreV1Api(api).read_namespace, namespace)
+        found = get(core.read_namespace, namespace)
     except ApiException as error:
         if error.status in (403, 404):
-            return False
+            return []
         raise
-    return is_ours(found) and not any(
-        not belongs_to_kubernetes(kind, one)
-        for kind in KINDS
-        for one in list_all(api, namespace, kind)
-    )
+    if not is_ours(found):
+        return []
+    try:
+        with _twin(core, found["metadata"], deadline) as twin:
+            others = _others(api, namespace, twin)
+            if not others:
+                get(core.delete_namespace, namespace)
+    except ApiException as error:
+        return [
+            f"The namespace {namespace} was kept: wqlib may not find out whether anything else is "
+            f"in it ({said_by(error)}). If not, `kubectl delete namespace {namespace}`."
+        ]
+    if others:
+        return [
+            f"The namespace {namespace} was kept: it also holds {', '.join(others)}. "
+            "If nobody needs that, delete it and clean up again."
+        ]
+    wait_until_gone(core, namespace, deadline)
+    return [f"namespace/{namespace}"]
+
+
+@contextlib.contextmanager
+def _twin(core: Any, ours: Object, deadline: float) -> Iterator[str]:
+    """A new namespace with the labels of ours, for a moment."""
+    name = f"{ours['name'][:50]}-{secrets.token_hex(4)}"
+    labels = {k: v for k, v in ours["labels"].items() if k != "kubernetes.io/metadata.name"}
+    # If we are killed meanwhile, it goes when ours goes.
+    owner = {"apiVersion": "v1", "kind": "Namespace", "name": ours["name"], "uid": ours["uid"]}
+    metadata = {"name": name, "labels": labels, "ownerReferences": [owner]}
+    get(core.create_namespace, {"metadata": metadata})
+    try:
+        yield name
+    finally:
+        with contextlib.suppress(ApiException):
+            get(core.delete_namespace, name)
+        wait_until_gone(core, name, deadline)
+
+
+def _others(api: Any, namespace: str, twin: str) -> list[str]:
+    """What somebody put into this namespace, and does not put into every new one."""
+    kinds: Iterable[Kind] = KINDS
+    seen: set[str] = set()
+    settled = time.monotonic() + SETTLING_SECONDS
+    while True:
+        found = _content(api, namespace, kinds)
+        seen |= {one["metadata"]["uid"] for _, one in found}
+        makers: dict[tuple[str, str], set[str]] = {}
+        for kind, one in _content(api, twin, dict.fromkeys(kind for kind, _ in found)):
+            one["metadata"]["name"] = one["metadata"]["name"].replace(twin, namespace)
+            makers.setdefault(_likeness(kind, one), set()).update(_makers(one))
+        others = []
+        for kind, one in found:
+            theirs = makers.get(_likeness(kind, one))
+            in_both = theirs is not None and _makers(one) <= theirs
+            if not in_both and not owned_by(one, seen):  # what is owned goes with its owner
+                others.append((kind, one))
+        if not others or time.monotonic() > settled:
+            return sorted(_described(kind, one) for kind, one in others)
+        kinds = dict.fromkeys(kind for kind, _ in others)
+        time.sleep(0.2)
+
+
+def _content(api: Any, namespace: str, kinds: Iterable[Kind]) -> list[tuple[Kind, Object]]:
+    """What is in a namespace. Unlike `list_all`, it fails if we may not look."""
+    found = []
+    for kind in kinds:
+        try:
+            listed = get(kind.method(api, "list"), namespace)
+        except ApiException as error:
+            if error.status != 404:  # this cluster has no such kind
+                raise
+        else:
+            found += [(kind, one) for one in listed.get("items") or []]
+    return found
+
+
+def _likeness(kind: Kind, found: Object) -> tuple[str, str]:
+    """What an object and its like in another namespace share: the name up to a random end."""
+    return kind.name, re.sub(r"-[bcdfghjklmnpqrstvwxz2456789]{5}$", "-", found["metadata"]["name"])
+
+
+def _makers(found: Object) -> set[str]:
+    """Who made an object, and who has changed it since; the local cluster itself has no name."""
+    return {str(one.get("manager")) for one in found["metadata"].get("managedFields") or []}
+
+
+def _described(kind: Kind, found: Object) -> str:
+    name, makers = found["metadata"]["name"], " and ".join(sorted(_makers(found)))
+    return f"{kind.noun}/{name} (managed by {makers})" if makers else f"{kind.noun}/{name}"
 
 
 def wait_service_account(api: Any, namespace: str) -> None:

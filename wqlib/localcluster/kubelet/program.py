@@ -36,6 +36,11 @@ from wqlib.localcluster.paths import State
 log = logging.getLogger(__name__)
 
 TAINT = {"key": "wqlib.local/stand-in", "value": "true", "effect": "NoSchedule"}
+NO_SERVICES = (
+    "Services have no endpoints for the pods of this node: these have loopback addresses, which "
+    "Kubernetes refuses in an EndpointSlice. On this machine, reach such a pod at its own address "
+    "(`kubectl get pods -o wide`) or with `kubectl port-forward pod/NAME`."
+)
 _STOP_SECONDS = 2.0
 
 
@@ -149,6 +154,7 @@ async def _run(settings: Settings, state: State) -> None:
     listening, kubelet.node.port = server.listen(kubelet, context, authorize)
     processes.start(state.reaper_lock)
     processes.ready()
+    log.warning(NO_SERVICES)
     running = asyncio.create_task(kubelet.run())
     waiting = asyncio.create_task(stopped.wait())
     try:
