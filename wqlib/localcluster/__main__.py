@@ -78,6 +78,11 @@ def _serve(options: argparse.Namespace) -> int:
 def _kubelet(options: argparse.Namespace) -> int:
     from wqlib.localcluster.kubelet import program
 
+    if options.redis_server is None:
+        from wqlib import redisserver
+
+        options.redis_server = redisserver.find()
+        options.redis_cli = options.redis_cli or redisserver.find_cli(options.redis_server)
     settings = program.Settings(
         options.kubeconfig,
         options.node_name,

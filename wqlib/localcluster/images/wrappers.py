@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
@@ -78,15 +77,17 @@ def write_python(folder: Path, site: Path) -> None:
 
 
 def write_redis(folder: Path, server: Path, cli: Path | None) -> None:
-    """Write the programs of the image `redis`."""
+    """Write the programs of the image `redis`.
+
+    They run what they stand for under the name that it has here, never under that of the file
+    behind a link: many a program decides by its name what it is.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    program = shlex.quote(str(server.resolve() if server.is_symlink() else server.absolute()))
+    program = shlex.quote(str(server.absolute()))
     _write_program(folder / "redis-server", _SERVER.format(program=program))
     if cli is None:
-        beside = server.with_name("redis-cli")
-        found = str(beside) if beside.exists() else shutil.which("redis-cli")
-        cli = Path(found) if found else None
-    if cli is not None:
+        (folder / "redis-cli").unlink(missing_ok=True)
+    else:
         text = _CLI.replace("{program}", shlex.quote(str(cli.absolute())))
         _write_program(folder / "redis-cli", text)
 

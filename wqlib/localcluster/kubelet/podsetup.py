@@ -70,7 +70,7 @@ def _base_environment(
     image, metadata = container.image, worker.pod["metadata"]
     assert image is not None
     env = {
-        **worker.kubelet.base_environment(),
+        **podenv.base_environment(),
         "PATH": imagestore.base_path(image),
         "HOME": str(home),
         "TMPDIR": str(temporary),
