@@ -6,6 +6,7 @@ import contextlib
 import copy
 import os
 import secrets
+import shlex
 import socket
 import subprocess
 import sys
@@ -255,7 +256,7 @@ def test_its_repr_is_the_same_everywhere(cluster):
 def test_kubectl_does_the_same_with_the_options_given(cluster):
     try:
         run = subprocess.run(
-            ["kubectl", *cluster.kubectl_options.split(), "get", "pods"],
+            ["kubectl", *shlex.split(cluster.kubectl_options), "get", "pods"],
             capture_output=True,
             text=True,
             timeout=60,

@@ -262,7 +262,6 @@ class RedisServer:
                 f"bind {self.host}",
                 f"port {port}",
                 f'requirepass "{self.password}"',
-                f'dir "{self._folder}"',
                 "daemonize no",
                 'save ""',
                 f"appendonly {'yes' if self.appendonly else 'no'}",

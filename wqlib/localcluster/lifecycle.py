@@ -110,6 +110,11 @@ def ensure(
         ClusterError: the cluster does not start.
     """
     state = State.of(home)
+    if os.pathsep in str(state.root):
+        raise ClusterError(
+            f"The path {state.root} holds a colon, which is what separates the paths in KUBECONFIG."
+            " Set WQLIB_HOME to a folder without one."
+        )
     try:
         return _ensure(state.create(), redis_server, redis_cli)
     except OSError as error:

@@ -60,6 +60,7 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
         raise ConfigError("no command specified")
     inside = spec.get("workingDir") or image.workdir or "/"
     container.cwd = mapping.path(inside) or _working_folder(worker, root, inside)
+    container.env["PWD"] = str(container.cwd)  # a shell's `pwd` takes this name of the folder
     return [mapping.text(podenv.expand(str(word), env)) for word in argv]
 
 
