@@ -121,8 +121,8 @@ class Images:
         return self.state.images / "site"
 
     def prepare(self, redis_server: Path | None, redis_cli: Path | None) -> None:
-        """Write the small programs that stand for `python` and `redis-server` in pods."""
-        wrappers.write_python(self._bin("python"), self.site)
+        """Write the small programs that stand for `pip` and `redis-server` in pods."""
+        wrappers.write_pip(self._bin("python"), self.site)
         self.give_redis(redis_server, redis_cli)
 
     def give_redis(self, server: Path | None, cli: Path | None) -> None:
@@ -345,7 +345,7 @@ class Mapping:
     def path(self, inside: str) -> Path | None:
         """Return the place of a path of the image, if it has one there."""
         clean = os.path.normpath(inside)
-        if clean in self.programs and not os.path.exists(clean):
+        if clean in self.programs:
             return self.programs[clean]
         for prefix, folder in self.folders:
             base = PurePosixPath(prefix)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.images import imagestore, podsite
+from wqlib.localcluster.images import imagestore, podsite, wrappers
 from wqlib.localcluster.kubelet import impossible, podenv, servicenames, strays
 from wqlib.localcluster.kubelet.containers import Container
 from wqlib.localcluster.kubelet.podenv import ConfigError
@@ -41,12 +41,15 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
     folders.append((last_words, container.last_words_path))
     # The longest come first, for a volume may lie in another.
     folders.sort(key=lambda pair: -len(pair[0]))
+    python = wrappers.private_python(worker.folder / "python" / container.name)
+    own = {f"/usr/local/bin/{name}": program for name, program in python.items()}
     mapping = container.mapping = imagestore.Mapping(
-        [*folders, ("/", mounts.get("/", root))], image.programs
+        [*folders, ("/", mounts.get("/", root))], image.programs | own
     )
     # An image without files of its own has one folder for all that a pod writes.
     home = root if image.root is None else _folder(worker, "home")
     base = _base_environment(worker, container, home, mounts.get("/tmp", home))
+    base["PATH"] = f"{python['python'].parent}:{base['PATH']}"
     container.env = base | {name: mapping.text(value) for name, value in env.items()}
     if "PYTHONPATH" in base and base["PYTHONPATH"] != container.env["PYTHONPATH"]:
         container.env["PYTHONPATH"] = f"{base['PYTHONPATH']}:{container.env['PYTHONPATH']}"
