@@ -15,13 +15,13 @@ INSTALL = $(if $(UV),uv pip install -q --python $(BIN)/python,$(BIN)/python -m p
 WHEELS := $(wildcard wheels/FOR.txt)
 # In local clusters of their own: that of an open JupyterLab is left alone. Most cells wait most
 # of the time, so four run at once.
-NBVAL := PYTHONPATH=tests WQLIB_HOME=$(CURDIR)/build/home WQLIB_LINGER_SECONDS=5 \
+NBVAL := PYTHONPATH=tests WQLIB_HOME="$$PWD/build/home" WQLIB_LINGER_SECONDS=5 \
 	$(BIN)/pytest -c tests/nbval.ini --rootdir . -n 4 --dist loadfile notebooks
 # Jupyter does not start for root unless told to; in a container one often is.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # The course's layout of JupyterLab, in a folder of its own: other layouts are left alone.
 WORKSPACE := build/workspaces/.ready
-LAB := JUPYTERLAB_WORKSPACES_DIR=$(CURDIR)/build/workspaces $(BIN)/jupyter
+LAB := JUPYTERLAB_WORKSPACES_DIR="$$PWD/build/workspaces" $(BIN)/jupyter
 ARGS ?=
 
 .DEFAULT_GOAL := help

@@ -7,6 +7,7 @@ import copy
 import json
 import os
 import secrets
+import shlex
 import shutil
 import socket
 import subprocess
@@ -179,7 +180,7 @@ def test_its_repr_is_the_same_everywhere(cluster):
 def test_kubectl_does_the_same_with_the_options_given(cluster):
     try:
         run = subprocess.run(
-            ["kubectl", *cluster.kubectl_options.split(), "get", "pods"],
+            ["kubectl", *shlex.split(cluster.kubectl_options), "get", "pods"],
             capture_output=True,
             text=True,
             timeout=60,

@@ -58,6 +58,15 @@ def test_a_wrong_variable_is_an_error_and_not_ignored(tmp_path, monkeypatch):
         find()
 
 
+@pytest.mark.parametrize("variable", ["WQLIB_REDIS_SERVER", "PATH"])
+def test_a_relative_name_is_found_from_everywhere(tmp_path, monkeypatch, binary, variable):
+    (tmp_path / "redis-server").symlink_to(binary.resolve())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WQLIB_REDIS_SERVER", raising=False)
+    monkeypatch.setenv(variable, "redis-server" if variable != "PATH" else ".")
+    assert find() == tmp_path / "redis-server"
+
+
 def test_path_comes_before_the_wheels(tmp_path, monkeypatch):
     monkeypatch.delenv("WQLIB_REDIS_SERVER", raising=False)
     path = fake_binary(tmp_path, "Valkey server v=8.0.1 sha=0", "valkey-server")

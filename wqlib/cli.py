@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -176,7 +177,7 @@ def _cluster(options: argparse.Namespace) -> int:
             print("The local cluster does not run.")
         else:
             print(f"The local cluster runs at {found.server}, with {found.pods} pods.")
-            print(f"For kubectl: export KUBECONFIG={found.kubeconfig}")
+            print(f"For kubectl: export KUBECONFIG={shlex.quote(str(found.kubeconfig))}")
     else:
         # Nobody uses it when this command has ended, so it must wait longer than usual.
         os.environ.setdefault("WQLIB_LINGER_SECONDS", str(IDLE_SECONDS))
@@ -188,7 +189,7 @@ def _cluster(options: argparse.Namespace) -> int:
             print("The local cluster was running already, and ends after its last use.")
         print("It stands in for Kubernetes: pods are processes of yours, not containers, and not")
         print("isolated. What else it is not: docs/localcluster.md.")
-        print(f"For kubectl: export KUBECONFIG={path}")
+        print(f"For kubectl: export KUBECONFIG={shlex.quote(str(path))}")
     return EXIT_OK
 
 

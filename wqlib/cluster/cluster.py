@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 import secrets
+import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -61,8 +62,9 @@ class Cluster:
     @property
     def kubectl_options(self) -> str:
         """Options with which kubectl does the same here: `!kubectl {…} get pods`."""
-        context = "" if self.is_local else f" --context {self.name}"
-        return f"--kubeconfig {self.kubeconfig}{context} --namespace {self.namespace}"
+        context = [] if self.is_local else ["--context", self.name]
+        words = ["--kubeconfig", str(self.kubeconfig), *context, "--namespace", self.namespace]
+        return shlex.join(words)
 
     def __repr__(self) -> str:
         return f"Cluster(namespace={self.namespace!r})"

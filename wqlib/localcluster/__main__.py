@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def main() -> int:
         print("not running")
         return 1
     print(f"running: pid {found.pid}, {found.server}, {found.pods} pods, since {found.started_at}")
-    print(f"export KUBECONFIG={found.kubeconfig}")
+    print(f"export KUBECONFIG={shlex.quote(str(found.kubeconfig))}")
     return 0
 
 
@@ -66,7 +67,7 @@ def _serve(options: argparse.Namespace) -> int:
     )
     state = State.of(options.home)
     if options.ready_fd < 0:
-        print(f"serving; export KUBECONFIG={state.kubeconfig}", flush=True)
+        print(f"serving; export KUBECONFIG={shlex.quote(str(state.kubeconfig))}", flush=True)
     try:
         serving.serve(state, settings)
     except BlockingIOError as error:
@@ -78,6 +79,11 @@ def _serve(options: argparse.Namespace) -> int:
 def _kubelet(options: argparse.Namespace) -> int:
     from wqlib.localcluster.kubelet import program
 
+    if options.redis_server is None:
+        from wqlib import redisserver
+
+        options.redis_server = redisserver.find()
+        options.redis_cli = options.redis_cli or redisserver.find_cli(options.redis_server)
     settings = program.Settings(
         options.kubeconfig,
         options.node_name,

@@ -27,7 +27,7 @@ from wqlib.localcluster.kubelet import server as kubelet_server
 from wqlib.localcluster.kubelet.kubelet import Kubelet
 from wqlib.localcluster.kubelet.processes import Processes
 from wqlib.localcluster.locks import lock_file
-from wqlib.localcluster.paths import State
+from wqlib.localcluster.paths import State, plain_link
 from wqlib.localcluster.services import Proxy
 from wqlib.localcluster.serving import Settings
 from wqlib.localcluster.store import Store
@@ -62,7 +62,6 @@ class Daemon:
         self.making = making
         self.stopped = asyncio.Event()
         self.processes = Processes()
-        self.images = Images(state)
         self._tasks: list[asyncio.Task[None]] = []
         self._has_folder = True
 
@@ -72,7 +71,11 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self.stopped.set)
         self._clean()
-        self.processes.start(self.state.reaper_lock)
+        link = plain_link(self.state.root.parent)
+        self.processes.start(self.state.reaper_lock, link)
+        # Under this path pods know their files, and scripts hold it as text.
+        self.plain = State((link or self.state.root.parent) / self.state.root.name)
+        self.images = Images(self.plain)
         try:
             await self._start()
             await self.stopped.wait()
@@ -102,7 +105,7 @@ class Daemon:
         rest.check_schema, rest.complete = checking.check, completing.complete
         dial = inside.dial(application)
         clients = [Client(url, token, dial=dial) for _ in range(3)]
-        self.kubelet = Kubelet(clients[0], state, self.addresses, self.images, self.processes)
+        self.kubelet = Kubelet(clients[0], self.plain, self.addresses, self.images, self.processes)
         secret = secrets.token_urlsafe(32)
         self.kubelet_server, self.kubelet.node.port = kubelet_server.listen(
             self.kubelet, credentials.server_context, access.by_token(secret)

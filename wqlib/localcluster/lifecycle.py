@@ -100,7 +100,7 @@ def ensure(
 
     Args:
         home: where its state lies; default `WQLIB_HOME`, or `~/.wqlib`.
-        redis_server: the program behind the image `redis`; default: the one on PATH.
+        redis_server: the program behind the image `redis`, for a running cluster too.
         redis_cli: the program that pods of that image find as `redis-cli`.
 
     Returns:
@@ -110,6 +110,11 @@ def ensure(
         ClusterError: the cluster does not start.
     """
     state = State.of(home)
+    if os.pathsep in str(state.root):
+        raise ClusterError(
+            f"The path {state.root} holds a colon, which is what separates the paths in KUBECONFIG."
+            " Set WQLIB_HOME to a folder without one."
+        )
     try:
         return _ensure(state.create(), redis_server, redis_cli)
     except OSError as error:
@@ -129,7 +134,10 @@ def _ensure(state: State, redis_server: Path | None, redis_cli: Path | None) -> 
     try:
         _become_owner(state)
         if state.info.exists() and not _is_free(state.daemon_lock):
-            _update_redis(state, redis_server, redis_cli)
+            # Not above: whoever only starts the cluster should not wait for it.
+            from wqlib.localcluster.images.imagestore import Images
+
+            Images(state).give_redis(redis_server, redis_cli)
             return state.kubeconfig
         for path in (state.daemon_lock, state.reaper_lock):
             waiting = _lock(path, seconds=_STOP_SECONDS)
@@ -153,15 +161,6 @@ def _check_room(state: State) -> None:
         probe.write_bytes(bytes(_ROOM_BYTES))
     finally:
         probe.unlink(missing_ok=True)
-
-
-def _update_redis(state: State, server: Path | None, cli: Path | None) -> None:
-    """Give a running cluster the redis-server that it started without."""
-    from wqlib.localcluster.images.imagestore import Images
-
-    images = Images(state)
-    if server is not None and "redis" not in images.names():
-        images.prepare(server, cli)
 
 
 def _start(state: State, redis_server: Path | None, redis_cli: Path | None) -> None:

@@ -3,8 +3,38 @@
 from __future__ import annotations
 
 import os
+import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from wqlib.errors import ClusterError
+
+# What means itself to every shell, and in PATH.
+PLAIN = re.compile(r"[\w./@+-]+", re.ASCII)
+
+
+def plain_link(home: Path) -> Path | None:
+    """Make a link to `home` that scripts can hold as text; None if its own path is plain enough.
+
+    The paths of an image are replaced by their place inside shell scripts, where a blank or a
+    quote would mean something. Who calls this removes the link, and the folder that it is in.
+
+    Raises:
+        ClusterError: there is no place for it.
+    """
+    if PLAIN.fullmatch(str(home)):
+        return None
+    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        if PLAIN.fullmatch(folder) and os.access(folder, os.W_OK | os.X_OK):
+            link = Path(tempfile.mkdtemp(prefix="wqlib-", dir=folder)) / "home"
+            link.symlink_to(home)
+            return link
+    raise ClusterError(
+        f"The path {home} holds a character that shells read as something else, and no temporary"
+        " folder can take a link to it. Set WQLIB_HOME to a folder without blanks and quotes in"
+        " its path."
+    )
 
 
 @dataclass(frozen=True)

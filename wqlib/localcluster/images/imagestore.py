@@ -121,13 +121,14 @@ class Images:
         return self.state.images / "site"
 
     def prepare(self, redis_server: Path | None, redis_cli: Path | None) -> None:
-        """Write the small programs that stand for `python` and `redis-server` in pods."""
-        wrappers.write_python(self._bin("python"), self.site)
-        if redis_server is None:
-            found = shutil.which("redis-server") or shutil.which("valkey-server")
-            redis_server = Path(found) if found else None
-        if redis_server is not None:
-            wrappers.write_redis(self._bin("redis"), redis_server, redis_cli)
+        """Write the small programs that stand for `pip` and `redis-server` in pods."""
+        wrappers.write_pip(self._bin("python"), self.site)
+        self.give_redis(redis_server, redis_cli)
+
+    def give_redis(self, server: Path | None, cli: Path | None) -> None:
+        """Write the programs of the image `redis`, or leave it as it is when there is no server."""
+        if server is not None:
+            wrappers.write_redis(self._bin("redis"), server, cli)
 
     def names(self) -> list[str]:
         """Return the images that pods can use."""
@@ -344,7 +345,7 @@ class Mapping:
     def path(self, inside: str) -> Path | None:
         """Return the place of a path of the image, if it has one there."""
         clean = os.path.normpath(inside)
-        if clean in self.programs and not os.path.exists(clean):
+        if clean in self.programs:
             return self.programs[clean]
         for prefix, folder in self.folders:
             base = PurePosixPath(prefix)

@@ -1,14 +1,27 @@
-"""The small programs that stand for `python`, `redis-server` and `redis-cli` in pods."""
+"""The small programs that stand for `pip`, `redis-server` and `redis-cli` in pods; their Python."""
 
 from __future__ import annotations
 
+import functools
 import secrets
 import shlex
-import shutil
+import site
 import sys
 from pathlib import Path
 
 from wqlib.localcluster.images import podsite
+
+_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+# The interpreter without a global lock has packages of its own.
+_PACKAGES = f"lib/python{_VERSION}{'t' * sys.abiflags.count('t')}/site-packages"
+# Some programs that make environments (uv) put no pip into them.
+_PIP = """\
+python -c 'import pip' 2>/dev/null || python -m ensurepip >/dev/null 2>&1 || {
+    echo "There is no pip in the local cluster's Python. Install it there: uv pip install pip" >&2
+    exit 1
+}
+exec python -m pip "$@"
+"""
 
 # What comes last wins in Redis, so the pod's own address is all that it listens on.
 _SERVER = """\
@@ -67,26 +80,60 @@ exec {program} "$@"
 """
 
 
-def write_python(folder: Path, site: Path) -> None:
-    """Write the programs of Python images, and the folder that comes first on their path."""
+def write_pip(folder: Path, first: Path) -> None:
+    """Write the `pip` of Python images, and what is in the folder `first` on their path."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for name in ("python", "python3", version):
-        _write_program(folder / name, f'exec {shlex.quote(sys.executable)} "$@"\n')
-    site.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(site / "sitecustomize.py", Path(podsite.__file__).read_text(), 0o600)
+    for name in ("pip", "pip3", f"pip{_VERSION}"):
+        _write_program(folder / name, _PIP)
+    first.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write(first / "sitecustomize.py", Path(podsite.__file__).read_text(), 0o600)
+
+
+def private_python(folder: Path) -> dict[str, Path]:
+    """Make the Python of one container, unless it is there; returns its programs.
+
+    It is a virtual environment that sees all that is installed here, too. What the container
+    installs goes into `folder`, comes first, and is gone with it.
+    https://docs.python.org/3/library/venv.html
+    """
+    names = ("python", "python3", f"python{_VERSION}")
+    programs = {name: folder / "bin" / name for name in names}
+    config = folder / "pyvenv.cfg"
+    if config.exists():
+        return programs
+    base = Path(sys._base_executable)  # type: ignore[attr-defined]
+    packages = folder / _PACKAGES
+    for path in (folder / "bin", packages):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for program in programs.values():
+        program.unlink(missing_ok=True)
+        program.symlink_to(base)
+    (packages / "here.pth").write_text(_packages_here())
+    config.write_text(f"home = {base.parent}\ninclude-system-site-packages = false\n", "utf-8")
+    return programs
+
+
+@functools.cache
+def _packages_here() -> str:
+    """Return what makes another environment see the packages of this one."""
+    folders = [*site.getsitepackages(), site.getusersitepackages()]
+    return "".join(
+        f"import site; site.addsitedir({path!a})\n" for path in folders if path in sys.path
+    )
 
 
 def write_redis(folder: Path, server: Path, cli: Path | None) -> None:
-    """Write the programs of the image `redis`."""
+    """Write the programs of the image `redis`.
+
+    They run what they stand for under the name that it has here, never under that of the file
+    behind a link: many a program decides by its name what it is.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    program = shlex.quote(str(server.resolve() if server.is_symlink() else server.absolute()))
+    program = shlex.quote(str(server.absolute()))
     _write_program(folder / "redis-server", _SERVER.format(program=program))
     if cli is None:
-        beside = server.with_name("redis-cli")
-        found = str(beside) if beside.exists() else shutil.which("redis-cli")
-        cli = Path(found) if found else None
-    if cli is not None:
+        (folder / "redis-cli").unlink(missing_ok=True)
+    else:
         text = _CLI.replace("{program}", shlex.quote(str(cli.absolute())))
         _write_program(folder / "redis-cli", text)
 

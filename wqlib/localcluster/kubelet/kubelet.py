@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +28,6 @@ from wqlib.localcluster.kubelet.servicenames import ServiceNames
 from wqlib.localcluster.paths import State
 
 log = logging.getLogger(__name__)
-
-_PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
 
 
 @dataclass
@@ -104,16 +101,6 @@ class Kubelet:
     async def fetch(self, plural: str, namespace: str, name: str) -> Obj:
         """Return a Secret or a ConfigMap."""
         return await self.client.get(f"/api/v1/namespaces/{namespace}/{plural}/{name}")
-
-    def base_environment(self) -> dict[str, str]:
-        """Return what every container gets; of the daemon's own environment nearly nothing."""
-        passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        return {
-            "LANG": "C.UTF-8",
-            **passed,
-            # The image's files are shared by pods and stay as they are.
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
 
     def service_environment(self, pod: Obj) -> dict[str, str]:
         """Return the variables of the Services that are there now."""

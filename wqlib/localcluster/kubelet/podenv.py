@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import os
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from wqlib.localcluster.apimachinery.quantities import quantity
 if TYPE_CHECKING:
     from wqlib.localcluster.kubelet.podworker import PodWorker
 
+_PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
 
 # Gets one object: (plural, namespace, name).
 Fetch = Callable[[str, str, str], Awaitable[Obj]]
@@ -31,6 +33,13 @@ _OLD_NAME = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
 
 class ConfigError(Exception):
     """The container's configuration refers to something that is not there."""
+
+
+def base_environment() -> dict[str, str]:
+    """Return what every container gets; of this process's own environment nearly nothing."""
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # The image's files are shared by pods and stay as they are.
+    return {"LANG": "C.UTF-8", **passed, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def expand(text: str, env: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.images import imagestore, podsite
+from wqlib.localcluster.images import imagestore, podsite, wrappers
 from wqlib.localcluster.kubelet import impossible, podenv, servicenames, strays
 from wqlib.localcluster.kubelet.containers import Container
 from wqlib.localcluster.kubelet.podenv import ConfigError
@@ -41,12 +41,15 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
     folders.append((last_words, container.last_words_path))
     # The longest come first, for a volume may lie in another.
     folders.sort(key=lambda pair: -len(pair[0]))
+    python = wrappers.private_python(worker.folder / "python" / container.name)
+    own = {f"/usr/local/bin/{name}": program for name, program in python.items()}
     mapping = container.mapping = imagestore.Mapping(
-        [*folders, ("/", mounts.get("/", root))], image.programs
+        [*folders, ("/", mounts.get("/", root))], image.programs | own
     )
     # An image without files of its own has one folder for all that a pod writes.
     home = root if image.root is None else _folder(worker, "home")
     base = _base_environment(worker, container, home, mounts.get("/tmp", home))
+    base["PATH"] = f"{python['python'].parent}:{base['PATH']}"
     container.env = base | {name: mapping.text(value) for name, value in env.items()}
     if "PYTHONPATH" in base and base["PYTHONPATH"] != container.env["PYTHONPATH"]:
         container.env["PYTHONPATH"] = f"{base['PYTHONPATH']}:{container.env['PYTHONPATH']}"
@@ -60,6 +63,7 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
         raise ConfigError("no command specified")
     inside = spec.get("workingDir") or image.workdir or "/"
     container.cwd = mapping.path(inside) or _working_folder(worker, root, inside)
+    container.env["PWD"] = str(container.cwd)  # a shell's `pwd` takes this name of the folder
     return [mapping.text(podenv.expand(str(word), env)) for word in argv]
 
 
@@ -70,7 +74,7 @@ def _base_environment(
     image, metadata = container.image, worker.pod["metadata"]
     assert image is not None
     env = {
-        **worker.kubelet.base_environment(),
+        **podenv.base_environment(),
         "PATH": imagestore.base_path(image),
         "HOME": str(home),
         "TMPDIR": str(temporary),

@@ -79,11 +79,16 @@ class Processes:
     _reaper: subprocess.Popen[bytes] | None = None
     _strays: Strays | None = None
 
-    def start(self, lock: Path) -> None:
-        """Start the reaper, which is there when `ready` returns."""
+    def start(self, lock: Path, link: Path | None = None) -> None:
+        """Start the reaper, which is there when `ready` returns.
+
+        Args:
+            link: what it removes at the end, with the folder in which it is.
+        """
         script = Path(__file__).with_name("reaper.py")
+        arguments = [str(script), str(lock), f"{MARK}={self.mark}.", *([str(link)] if link else [])]
         self._reaper = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(script), str(lock), f"{MARK}={self.mark}."],
+            [sys.executable, "-I", "-S", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

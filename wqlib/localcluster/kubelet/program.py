@@ -31,7 +31,7 @@ from wqlib.localcluster.kubelet import access, certificate, server
 from wqlib.localcluster.kubelet.kubelet import Kubelet
 from wqlib.localcluster.kubelet.processes import Processes
 from wqlib.localcluster.locks import lock_file
-from wqlib.localcluster.paths import State
+from wqlib.localcluster.paths import State, plain_link
 
 log = logging.getLogger(__name__)
 
@@ -135,11 +135,18 @@ async def _run(settings: Settings, state: State) -> None:
     for path in list(state.pods.iterdir()):
         remove_tree(path)
     access_ = load(settings.kubeconfig, settings.context)
-    images = Images(State.of(settings.home).create())
-    images.prepare(settings.redis_server, settings.redis_cli)
+    Images(State.of(settings.home).create()).prepare(settings.redis_server, settings.redis_cli)
     processes = Processes()
+    link = plain_link(state.root.parent)
+    processes.start(state.reaper_lock, link)
+    home = link or state.root.parent
     kubelet = Kubelet(
-        access_.client, state, Addresses(str(state.root)), images, processes, settings.node_name
+        access_.client,
+        State(home / state.root.name),
+        Addresses(str(state.root)),
+        Images(State.of(home)),
+        processes,
+        settings.node_name,
     )
     if not settings.schedulable:
         kubelet.node.taints = [TAINT]
@@ -152,7 +159,6 @@ async def _run(settings: Settings, state: State) -> None:
     )
     authorize = access.by_certificate(access_.client, settings.node_name)
     listening, kubelet.node.port = server.listen(kubelet, context, authorize)
-    processes.start(state.reaper_lock)
     processes.ready()
     log.warning(NO_SERVICES)
     running = asyncio.create_task(kubelet.run())

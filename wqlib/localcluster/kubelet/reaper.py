@@ -2,10 +2,12 @@
 
 It runs beside the daemon, reads from a pipe which process groups exist (`+123`, `-123`), and
 when the pipe ends, however the daemon died, kills those that are left; and on Linux whatever
-else has the daemon's mark in its environment, for it may have left its group. Standard library
+else has the daemon's mark in its environment, for it may have left its group. At last it removes
+the link by which pods knew the state folder, if there was one. Standard library
 only, and started with `python -I -S`, so it is small.
 """
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -78,6 +80,10 @@ def main() -> None:
                 groups.discard(group)
     kill(groups)
     kill_marked(sys.argv[2].encode())
+    for link in sys.argv[3:]:
+        with contextlib.suppress(OSError):
+            os.unlink(link)
+            os.rmdir(os.path.dirname(link))
 
 
 if __name__ == "__main__":

@@ -143,8 +143,8 @@ class Volumes:
         sub = mount.get("subPath") or expand(mount.get("subPathExpr") or "", env)
         if not sub:
             return folder
-        place = (folder / sub).resolve()
-        if os.path.isabs(sub) or not place.is_relative_to(folder.resolve()):
+        place = folder / sub
+        if os.path.isabs(sub) or not place.resolve().is_relative_to(folder.resolve()):
             which = f'volumeMount "{mount["name"]}" of container "{container["name"]}"'
             raise ConfigError(f"failed to prepare subPath for {which}")
         if not place.exists():
