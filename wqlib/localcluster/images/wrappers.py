@@ -74,7 +74,7 @@ def write_python(folder: Path, site: Path) -> None:
     for name in ("python", "python3", version):
         _write_program(folder / name, f'exec {shlex.quote(sys.executable)} "$@"\n')
     site.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(site / "sitecustomize.py", Path(podsite.__file__).read_text(), 0o600)
+    _write(site / "sitecustomize.py", Path(podsite.__file__).read_text("utf-8"), 0o600)
 
 
 def write_redis(folder: Path, server: Path, cli: Path | None) -> None:
@@ -97,6 +97,6 @@ def _write_program(path: Path, script: str) -> None:
 
 def _write(path: Path, text: str, mode: int) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    draft.write_text(text)
+    draft.write_text(text, "utf-8")
     draft.chmod(mode)
     draft.replace(path)

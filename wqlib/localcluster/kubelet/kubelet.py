@@ -30,7 +30,7 @@ from wqlib.localcluster.paths import State
 
 log = logging.getLogger(__name__)
 
-_PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
+_PASSED_ON = ("TZ", "LD_LIBRARY_PATH")
 
 
 @dataclass
