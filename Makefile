@@ -23,6 +23,15 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 WORKSPACE := build/workspaces/.ready
 LAB := JUPYTERLAB_WORKSPACES_DIR="$$PWD/build/workspaces" $(BIN)/jupyter
 ARGS ?=
+# A home folder that is missing or read-only: the Jupyter programs would end with a traceback there.
+ifeq ($(shell test -w "$$HOME" && echo yes),)
+$(warning The home folder $(HOME) cannot be written to: build/own-home is used in its place)
+ifneq ($(wildcard $(HOME)/.kube/config),)
+export KUBECONFIG := $(or $(KUBECONFIG),$(HOME)/.kube/config)
+endif
+export HOME := $(CURDIR)/build/own-home
+$(shell mkdir -p "$(HOME)")
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help lab demo test lint unit browser-test conformance chaos explore notebooks course check-exercises test-cluster bench bench-cluster bench-view site slides offline-kit offline-test lock clean

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import io
 import os
 import shlex
 import sys
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows no ✓ gets its number
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if given and given[0] in _OWN_COMMAND_LINE:
             module = importlib.import_module(f".{_OWN_COMMAND_LINE[given[0]]}", __package__)

@@ -110,10 +110,12 @@ class Lab:
         height: Of the window, in pixels.
         python: The Python that runs JupyterLab and its kernels.
         environment: More variables for JupyterLab and its kernels.
+        base_url: Where it serves, as "/user/a/" under JupyterHub and Binder.
 
     Attributes:
         page: The window, a `playwright.sync_api.Page`.
         console_errors: What the page complained about, except for what is harmless.
+        strayed: What the page asked for that is not below the base URL.
     """
 
     def __init__(
@@ -124,13 +126,16 @@ class Lab:
         height: int = 1000,
         python: str = sys.executable,
         environment: dict[str, str] | None = None,
+        base_url: str = "/",
     ) -> None:
         self.folder = Path(folder).resolve()
         self.console_errors: list[str] = []
+        self.strayed: list[str] = []
         self.page: Page
         self._size = (width, height)
         self._python = python
         self._environment = environment or {}
+        self._base_url = base_url
         self._token = secrets.token_urlsafe(24)
         self._stack = contextlib.ExitStack()
         self._url = ""
@@ -145,6 +150,8 @@ class Lab:
             self.page.set_default_timeout(30_000)
             self.page.on("console", self._heard)
             self.page.on("pageerror", lambda error: self.console_errors.append(str(error)))
+            self.page.on("request", self._asked)
+            self.page.on("websocket", self._asked)
         except BaseException:
             self._stack.close()
             raise
@@ -301,6 +308,11 @@ class Lab:
         if message.type == "error" and not HARMLESS.search(f"{message.text} {message.location}"):
             self.console_errors.append(message.text)
 
+    def _asked(self, request: Any) -> None:
+        scheme, _, rest = request.url.partition("://")
+        if scheme in ("http", "https", "ws", "wss") and not rest.startswith(self._place):
+            self.strayed.append(request.url)
+
     def _start_browser(self, playwright: Playwright) -> Browser:
         browser = playwright.chromium.launch(
             executable_path=find_chromium(), args=list(CHROMIUM_FLAGS)
@@ -325,6 +337,7 @@ class Lab:
             *(self._python, "-m", "jupyterlab", "--no-browser", "--expose-app-in-browser"),
             *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
             f"--ServerApp.root_dir={self.folder}",
+            f"--ServerApp.base_url={self._base_url}",
             "--ServerApp.allow_root=True",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         ]
@@ -342,7 +355,8 @@ class Lab:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._url = f"http://127.0.0.1:{port}"
+        self._place = f"127.0.0.1:{port}{self._base_url}"
+        self._url = f"http://{self._place}".rstrip("/")
         self._stack.callback(self._stop_server, process)
         give_up_at = time.monotonic() + START_SECONDS
         while not self._answers("GET", "/api/status"):

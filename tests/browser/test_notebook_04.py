@@ -1,4 +1,8 @@
-"""Notebook 04 as a learner sees it: a real JupyterLab in a real Chromium."""
+"""Notebook 04 as a learner sees it: a real JupyterLab in a real Chromium.
+
+It serves under a base URL, as JupyterHub and Binder do: what works there works at "/" too, where
+no request can leave the base URL.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ def test_the_live_view_moves_while_the_job_runs(tmp_path: Path) -> None:
     course = tmp_path / "notebooks"  # JupyterLab saves what it has open
     shutil.copytree(ROOT / "notebooks", course)
     home = {"WQLIB_HOME": str(tmp_path / "home"), "WQLIB_LINGER_SECONDS": "1"}
-    with Lab(course, environment=home, height=1100) as lab:
+    with Lab(course, environment=home, height=1100, base_url="/user/a/") as lab:
         lab.open("04_run_the_job.ipynb")
         lab.page.evaluate(
             "() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')"
@@ -39,6 +43,13 @@ def test_the_live_view_moves_while_the_job_runs(tmp_path: Path) -> None:
             """() => /[1-5] of 9 items done/.test(
                 document.querySelector('[role="status"]')?.innerText ?? '')""",
             timeout=60_000,
+        )
+        pods = lab.page.locator(f"{BOX} select").first
+        chosen = pods.input_value()
+        lab.page.locator(f"{BOX} button:text-is('Next pod')").click()
+        lab.page.wait_for_function(
+            "([box, chosen]) => document.querySelector(`${box} select`).value !== chosen",
+            arg=[BOX, chosen],
         )
         height = lab.height(VIEW)
         lab.screenshot(ROOT / "build" / "notebook-04-mid-run.png")
@@ -56,6 +67,7 @@ def test_the_live_view_moves_while_the_job_runs(tmp_path: Path) -> None:
 
     assert errors == []
     assert lab.console_errors == []
+    assert lab.strayed == []
     assert "9 of 9 items done" in said
     assert end_height == height
     print(f"frames={sum(frames)} median_per_second={statistics.median(frames)} kernel={KERNEL}")

@@ -84,7 +84,8 @@ def delete_files(group: str, folder: Path) -> list[Path]:
         path.unlink(missing_ok=True)
     ignore = folder / create.IGNORE
     with suppress(OSError):
-        if gone and list(folder.iterdir()) == [ignore] and ignore.read_text() == create.IGNORE_ALL:
+        alone = gone and list(folder.iterdir()) == [ignore]
+        if alone and ignore.read_text("utf-8") == create.IGNORE_ALL:
             ignore.unlink()
         folder.rmdir()  # refused if anything is in it
     return gone

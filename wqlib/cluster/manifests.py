@@ -130,7 +130,8 @@ def read(source: Source) -> list[Object]:
         return [found for item in source for found in read(item)]
     if isinstance(source, str) and "\n" in source:
         return list(_parse(source, "the text"))
-    return [found for path in _files(Path(source)) for found in _parse(path.read_text(), str(path))]
+    files = _files(Path(source))
+    return [found for path in files for found in _parse(path.read_text("utf-8"), str(path))]
 
 
 def _files(path: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wqlib.localcluster.lifecycle import Status, ensure, status, stop
-from wqlib.localcluster.paths import State
+from wqlib.localcluster.paths import State, told_of_disk
 
 if TYPE_CHECKING:
     from wqlib.localcluster.images.imagestore import Image, Images
@@ -39,7 +39,8 @@ def build_image(
     Raises:
         ImageError: a line cannot be honoured; the message names file and line.
     """
-    return _images(home).build(tag, folder, dockerfile)
+    with told_of_disk(State.of(home)):
+        return _images(home).build(tag, folder, dockerfile)
 
 
 def list_images(home: Path | None = None) -> list[str]:

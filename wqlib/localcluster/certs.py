@@ -56,6 +56,10 @@ def load(folder: Path, making: subprocess.Popen[bytes] | None) -> Credentials:
     """Return the credentials, once what `prepare` began is done."""
     if making is not None and making.wait() != 0:
         raise RuntimeError("the certificates could not be made; the lines above say why")
+    return _read(folder)
+
+
+def _read(folder: Path) -> Credentials:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(folder / _SERVER)
@@ -83,8 +87,9 @@ def create() -> None:
 
 def _good(folder: Path) -> bool:
     """Tell whether there are certificates for our names and another week, kept to ourselves."""
-    with contextlib.suppress(OSError, ValueError):
-        ends, *names = (folder / _EXPIRY).read_text().split(" ")
+    with contextlib.suppress(OSError, ValueError, TypeError):  # whatever the files hold
+        _read(folder).client_context()
+        ends, *names = (folder / _EXPIRY).read_text("ascii").split(" ")
         left = datetime.datetime.fromisoformat(ends) - datetime.datetime.now(datetime.UTC)
         closed = all((folder / name).stat().st_mode & 0o077 == 0 for name in (_SERVER, _AUTHORITY))
         return closed and names == list(_NAMES) and left > datetime.timedelta(days=7)

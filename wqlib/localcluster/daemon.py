@@ -26,7 +26,8 @@ from wqlib.localcluster.kubelet import access
 from wqlib.localcluster.kubelet import server as kubelet_server
 from wqlib.localcluster.kubelet.kubelet import Kubelet
 from wqlib.localcluster.kubelet.processes import Processes
-from wqlib.localcluster.locks import lock_file
+from wqlib.localcluster.lifecycle import course
+from wqlib.localcluster.locks import lock_file, owner_alive
 from wqlib.localcluster.paths import State, plain_link
 from wqlib.localcluster.services import Proxy
 from wqlib.localcluster.serving import Settings
@@ -36,19 +37,6 @@ log = logging.getLogger(__name__)
 
 _OWNER_CHECK_SECONDS = 1.0
 _STOP_SECONDS = 2.0
-
-
-def owner_alive(state: State) -> bool:
-    """Tell whether any owner lives; the files of dead ones are removed."""
-    alive = False
-    for path in state.owners.iterdir():
-        descriptor = lock_file(path, wait=False)
-        if descriptor is None:
-            alive = True
-            continue
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
-    return alive
 
 
 class Daemon:
@@ -132,13 +120,13 @@ class Daemon:
         self._tasks.append(asyncio.create_task(self._count_pods(url)))
 
     def _write_info(self, url: str) -> None:
-        info = {"pid": os.getpid(), "server": url, "started_at": now(), "pods": 0}
-        self._info = info
+        about = {"pid": os.getpid(), "server": url, "started_at": now(), "course": course()}
+        self._info = {**about, "pods": 0}
         self._save_info()
 
     def _save_info(self) -> None:
         draft = self.state.info.with_name("daemon.json.new")
-        draft.write_text(json.dumps(self._info))
+        draft.write_text(json.dumps(self._info), "utf-8")
         draft.chmod(0o600)
         draft.replace(self.state.info)
 

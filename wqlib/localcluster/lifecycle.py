@@ -14,12 +14,14 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from wqlib import __version__
 from wqlib.errors import ClusterError
-from wqlib.localcluster.locks import lock_file
-from wqlib.localcluster.paths import State
+from wqlib.localcluster.locks import lock_file, owner_alive
+from wqlib.localcluster.paths import State, told_of_disk
 
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0  # most of it only where the disk is slow
 _STOP_SECONDS = 15.0
 _ROOM_BYTES = 1 << 18
 _PASSED_ON = (
@@ -115,13 +117,8 @@ def ensure(
             f"The path {state.root} holds a colon, which is what separates the paths in KUBECONFIG."
             " Set WQLIB_HOME to a folder without one."
         )
-    try:
+    with told_of_disk(state):
         return _ensure(state.create(), redis_server, redis_cli)
-    except OSError as error:
-        raise ClusterError(
-            f"The local cluster cannot keep its state in {state.root}: {error.strerror or error}."
-            " Make room or change the folder's permissions; or set WQLIB_HOME to another folder."
-        ) from error
 
 
 def _ensure(state: State, redis_server: Path | None, redis_cli: Path | None) -> Path:
@@ -132,6 +129,8 @@ def _ensure(state: State, redis_server: Path | None, redis_cli: Path | None) -> 
             " End it, and try again."
         )
     try:
+        if state.info.exists() and not _is_free(state.daemon_lock):
+            _end_if_foreign(state)
         _become_owner(state)
         if state.info.exists() and not _is_free(state.daemon_lock):
             # Not above: whoever only starts the cluster should not wait for it.
@@ -152,6 +151,37 @@ def _ensure(state: State, redis_server: Path | None, redis_cli: Path | None) -> 
     finally:
         os.close(lock)
     return state.kubeconfig
+
+
+def course() -> dict[str, str]:
+    """Say which copy of the course this is: its pods get its Python and its packages."""
+    return {
+        "version": __version__,
+        "package": str(Path(__file__).resolve().parent.parent),
+        "python": os.path.realpath(os.path.dirname(sys.executable)),
+    }
+
+
+def _end_if_foreign(state: State) -> None:
+    """Stop the running cluster if another copy of the course started it and nobody uses it.
+
+    Raises:
+        ClusterError: it is in use.
+    """
+    other = _info(state).get("course")
+    if other == course() and state.kubeconfig.exists():
+        return
+    if not owner_alive(state):
+        stop(state.root.parent)
+        return
+    whose = "by another version of the course"
+    if isinstance(other, dict) and other.get("version") == __version__:
+        whose = f"from {other.get('package')} with the Python in {other.get('python')}"
+    raise ClusterError(
+        f"The local cluster in {state.root} was started {whose}, and is in use. End what uses it"
+        " there, or stop it: wqlib cluster stop. To have both at a time, set WQLIB_HOME to another"
+        " folder here."
+    )
 
 
 def _check_room(state: State) -> None:
@@ -182,6 +212,7 @@ def _start(state: State, redis_server: Path | None, redis_cli: Path | None) -> N
     env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     # Threads with heaps of their own keep memory that nobody uses.
     env["MALLOC_ARENA_MAX"] = "1"
+    env["PYTHONUTF8"] = "1"
     spec = importlib.util.find_spec("wqlib")
     if spec is not None and spec.submodule_search_locations:
         env["PYTHONPATH"] = str(Path(spec.submodule_search_locations[0]).parent)
@@ -202,13 +233,20 @@ def _start(state: State, redis_server: Path | None, redis_cli: Path | None) -> N
         os.close(descriptor)
     _started.append(daemon)
     try:
-        if select.select([read], [], [], _START_SECONDS)[0] and os.read(read, 1) == b"r":
+        in_time = bool(select.select([read], [], [], _START_SECONDS)[0])
+        if in_time and os.read(read, 1) == b"r":
             return
     finally:
         os.close(read)
     daemon.kill()
     daemon.wait()
-    tail = state.log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+    if not in_time:
+        raise ClusterError(
+            f"The local cluster was not ready after {_START_SECONDS:.0f} s. Either this machine is"
+            f" busy, or the disk of {state.root} is slow. Try again, or set WQLIB_HOME to a folder"
+            " on another disk."
+        )
+    tail = state.log.read_text("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
     raise ClusterError(
         f"The local cluster did not start: {tail[0]}. The whole story is in {state.log}."
     )
@@ -219,11 +257,22 @@ def status(home: Path | None = None) -> Status | None:
     state = State.of(home)
     if not state.root.exists() or _is_free(state.daemon_lock):
         return None
+    info = _info(state)
     try:
-        info = json.loads(state.info.read_text())
-    except (OSError, ValueError):
+        return Status(
+            info["pid"], info["server"], state.kubeconfig, info["started_at"], info["pods"]
+        )
+    except KeyError:
         return None
-    return Status(info["pid"], info["server"], state.kubeconfig, info["started_at"], info["pods"])
+
+
+def _info(state: State) -> dict[str, Any]:
+    """Return what the daemon says about itself; nothing when that cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        info = json.loads(state.info.read_text("utf-8"))
+        if isinstance(info, dict):
+            return info
+    return {}
 
 
 def stop(home: Path | None = None) -> bool:
@@ -261,7 +310,7 @@ def _daemon_pid(state: State) -> int | None:
     """Return the pid of the running daemon, which wrote it into its lock file."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        text = state.daemon_lock.read_text()
+        text = state.daemon_lock.read_text("ascii", "replace")
         if text.strip().isdigit():
             return int(text)
         if _is_free(state.daemon_lock):

@@ -5,6 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wqlib.localcluster.paths import State
 
 
 def lock_file(path: Path, *, wait: bool) -> int | None:
@@ -19,3 +23,16 @@ def lock_file(path: Path, *, wait: bool) -> int | None:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def owner_alive(state: State) -> bool:
+    """Tell whether any owner lives; the files of dead ones are removed."""
+    alive = False
+    for path in state.owners.iterdir():
+        descriptor = lock_file(path, wait=False)
+        if descriptor is None:
+            alive = True
+            continue
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+    return alive

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,8 +97,28 @@ class State:
 
     def create(self) -> State:
         """Make the folders, closed to everybody else."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, exist_ok=True)
         self.root.chmod(0o700)
         for folder in (self.owners, self.pods, self.images):
             folder.mkdir(mode=0o700, exist_ok=True)
         return self
+
+
+@contextlib.contextmanager
+def told_of_disk(state: State) -> Iterator[None]:
+    """Put into words what a disk refuses.
+
+    Raises:
+        ClusterError: the folder cannot be written to, or the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        home = state.root.parent
+        if home.exists() and not Path(error.filename or home).is_relative_to(home):
+            raise  # it is about another file, such as one to copy into an image
+        raise ClusterError(
+            f"The local cluster cannot keep its state in {state.root}: {error.strerror or error}."
+            " Make room or change the folder's permissions; or set WQLIB_HOME to another folder."
+        ) from error

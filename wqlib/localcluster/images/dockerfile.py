@@ -289,7 +289,7 @@ class Builder:
         inside = self._inside(PurePosixPath(self.recipe.workdir or "/") / name)
         if not inside.is_file():
             raise self.error(f"pip's file {name} is not in the image; COPY it before this RUN.")
-        for raw in inside.read_text().splitlines():
+        for raw in inside.read_text("utf-8").splitlines():
             line = re.sub(r"(^|\s)#.*$", "", raw).strip()
             if line and not line.startswith("-"):
                 self._check_requirement(line)
@@ -360,7 +360,7 @@ def load_ignore(context: Path) -> list[tuple[str, bool]]:
     if not path.is_file():
         return []
     patterns = []
-    for raw in path.read_text().splitlines():
+    for raw in path.read_text("utf-8").splitlines():
         line = raw.strip()
         if line and not line.startswith("#"):
             wanted = not line.startswith("!")

@@ -136,7 +136,7 @@ class Images:
         if (self._bin("redis") / "redis-server").exists():
             found.append("redis")
         for path in self._built().glob("*.json"):
-            found.append(str(json.loads(path.read_text())["name"]))
+            found.append(str(json.loads(path.read_text("utf-8"))["name"]))
         return sorted(found)
 
     def resolve(self, name: str) -> Resolved:
@@ -150,7 +150,7 @@ class Images:
         name = normal_name(name)
         record_path = self._record_path(name)
         if record_path.exists():
-            return self._resolve_built(json.loads(record_path.read_text()))
+            return self._resolve_built(json.loads(record_path.read_text("utf-8")))
         kind = _kind(name)
         if kind == "python":
             return Resolved(
@@ -200,7 +200,7 @@ class Images:
         if not file.is_file():
             raise ImageError(f"There is no Dockerfile at {file}. Write one, or name its place.")
         name = normal_name(tag)
-        instructions = docker.parse(file.read_text())
+        instructions = docker.parse(file.read_text("utf-8"))
         base = self._base(file, instructions)
         built = self._built()
         built.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -230,7 +230,7 @@ class Images:
             "folder": target.name,
         }
         draft = target.with_name(target.name + ".new")
-        draft.write_text(json.dumps(record))
+        draft.write_text(json.dumps(record), "utf-8")
         draft.replace(self._record_path(name))
         files = sum(1 for path in target.rglob("*") if path.is_file())
         for path in [target, *target.rglob("*")]:
@@ -238,9 +238,17 @@ class Images:
         return Image(name, base.name, [*entrypoint, *command], recipe.workdir or "/", files)
 
     def forget_replaced(self) -> None:
-        """Remove the files of images whose name was given to a newer one."""
+        """Remove what no image needs: files of one whose name was given to a newer one, and
+        records that cannot be read, or that another version of the course wrote."""
         built = self._built()
-        kept = {json.loads(path.read_text())["folder"] for path in built.glob("*.json")}
+        kept = set()
+        for path in built.glob("*.json"):
+            try:
+                record = json.loads(path.read_text("utf-8"))
+                self._resolve_built(record)
+                kept.add(record["folder"])
+            except (ValueError, LookupError, TypeError, AssertionError):
+                path.unlink()
         for path in built.glob("*"):
             if path.is_dir() and path.name not in kept:
                 remove_tree(path)

@@ -86,7 +86,7 @@ def write_pip(folder: Path, first: Path) -> None:
     for name in ("pip", "pip3", f"pip{_VERSION}"):
         _write_program(folder / name, _PIP)
     first.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(first / "sitecustomize.py", Path(podsite.__file__).read_text(), 0o600)
+    _write(first / "sitecustomize.py", Path(podsite.__file__).read_text("utf-8"), 0o600)
 
 
 def private_python(folder: Path) -> dict[str, Path]:
@@ -144,6 +144,6 @@ def _write_program(path: Path, script: str) -> None:
 
 def _write(path: Path, text: str, mode: int) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    draft.write_text(text)
+    draft.write_text(text, "utf-8")
     draft.chmod(mode)
     draft.replace(path)

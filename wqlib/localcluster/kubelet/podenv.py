@@ -22,7 +22,7 @@ from wqlib.localcluster.apimachinery.quantities import quantity
 if TYPE_CHECKING:
     from wqlib.localcluster.kubelet.podworker import PodWorker
 
-_PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
+_PASSED_ON = ("TZ", "LD_LIBRARY_PATH")
 
 # Gets one object: (plural, namespace, name).
 Fetch = Callable[[str, str, str], Awaitable[Obj]]

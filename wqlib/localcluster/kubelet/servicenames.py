@@ -38,7 +38,7 @@ class ServiceNames:
                 moved = [f"{inside}={real}" for inside, real in sorted(ports(service).items())]
                 lines.append(" ".join([f"{name}.{namespace}", address, *moved]) + "\n")
         draft = self.path.with_name(self.path.name + ".new")
-        draft.write_text("".join(lines))
+        draft.write_text("".join(lines), "utf-8")
         os.replace(draft, self.path)
 
 
