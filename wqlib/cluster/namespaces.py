@@ -14,7 +14,8 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from ..errors import WaitTimeout
-from .kube import get, in_words, namespace_of
+from .kube import get, in_words
+from .kubeconfig import namespace_of
 from .manifests import (
     KINDS,
     LABEL,
