@@ -31,7 +31,8 @@ import time, urllib.request
 def ask(path, method="GET"):
     headers = {"Authorization": "token secret"}
     request = urllib.request.Request("http://127.0.0.1:8899" + path, None, headers, method=method)
-    return urllib.request.urlopen(request, timeout=10).read().decode()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # none to this machine
+    return opener.open(request, timeout=10).read().decode()
 for _ in range(300):
     try:
         print(ask("/lab/api/workspaces"))

@@ -368,8 +368,10 @@ class Lab:
         request = urllib.request.Request(
             self._url + path, method=method, headers={"Authorization": f"token {self._token}"}
         )
+        # No proxy: the environment may name one.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with urllib.request.urlopen(request, timeout=10) as reply:
+            with opener.open(request, timeout=10) as reply:
                 return int(reply.status) < 300
         except OSError:
             return False

@@ -10,12 +10,12 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
+from ..cluster import proxies
 from ..cluster.kube import get
 from ..errors import ClassError
 from . import objects
@@ -152,9 +152,8 @@ def works(teacher: Teacher, learner: Learner, token: Token, patience_seconds: fl
         token: What to try.
         patience_seconds: How long to try again when it does not.
     """
-    settings = client.Configuration()
-    load: Any = config.load_kube_config_from_dict  # it has no type hints
-    load(content(teacher, learner, token, teacher.server), client_configuration=settings)
+    kubeconfig = content(teacher, learner, token, teacher.server)
+    settings = proxies.configured(config.load_kube_config_from_dict, kubeconfig)
     core = client.CoreV1Api(client.ApiClient(settings))
     deadline = time.monotonic() + patience_seconds
     try:

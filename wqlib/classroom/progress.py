@@ -58,7 +58,7 @@ def publish(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
 def _send(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
     from kubernetes import client
 
-    from ..cluster import kube, namespaces
+    from ..cluster import kube, kubeconfig, namespaces
     from .objects import PROGRESS
 
     text = json.dumps(record)
@@ -67,8 +67,8 @@ def _send(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
     if cluster is not None:
         api, namespace = cluster.api, cluster.namespace
     else:
-        files, context = kube.kubeconfig_files(None), os.environ["WQLIB_CONTEXT"]
-        namespace = namespaces.named(kube.find_context(files, context), context)
+        files, context = kubeconfig.kubeconfig_files(None), os.environ["WQLIB_CONTEXT"]
+        namespace = namespaces.named(kubeconfig.find_context(files, context), context)
         api = kube.client_for(files, context)
     patch = client.CoreV1Api(api).patch_namespaced_config_map
     limit = (PATIENCE_SECONDS, PATIENCE_SECONDS)

@@ -21,7 +21,8 @@ from pathlib import Path
 from ..errors import ClusterError
 from . import namespaces
 from .cluster import LOCAL, Cluster
-from .kube import client_for, find_context, in_words, kubeconfig_files
+from .kube import client_for, in_words
+from .kubeconfig import find_context, kubeconfig_files
 from .podstream import ExecResult
 from .portforward import PortForward
 from .states import Pod

@@ -200,8 +200,8 @@ class Cluster:
         """
         if isinstance(command, str):
             raise ClusterError(
-                f"A command is a list of program and arguments, not one text: {command.split()!r}, "
-                f"or with a shell: ['sh', '-c', {command!r}]."
+                "A command is a list of program and arguments, as in ['ls', '-l'], not one text. "
+                "With a shell: ['sh', '-c', '…']."
             )
         name = split_target(pod, "pod")[1]
         return podstream.run(self.api, self.namespace, name, command, timeout_seconds)

@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import urllib3
-import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from ..errors import ClusterError, ClusterUnreachable, NotFound
+from . import proxies
+from .kubeconfig import check_login_program
 
 CONNECT_SECONDS = 4
 READ_SECONDS = 30
@@ -38,53 +39,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def kubeconfig_files(named: str | Path | None) -> list[Path]:
-    """The kubeconfig files to read: the one that was named, KUBECONFIG, or ~/.kube/config."""
-    if named:
-        return [Path(named).expanduser()]
-    listed = os.environ.get("KUBECONFIG", "")
-    paths = [Path(part).expanduser() for part in listed.split(os.pathsep) if part]
-    return paths or [Path.home() / ".kube" / "config"]
-
-
-def find_context(files: list[Path], context: str) -> Path:
-    """The file that holds a context.
-
-    Raises:
-        ClusterError: If none does; the message lists the contexts that there are.
-    """
-    known: list[str] = []
-    for path in files:
-        try:
-            content = yaml.safe_load(path.read_text("utf-8")) or {}
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ClusterError(f"The kubeconfig {path} cannot be read: {error}") from None
-        names = [entry.get("name", "") for entry in content.get("contexts") or []]
-        if context in names:
-            return path
-        known += names
-    where = ", ".join(map(str, files))
-    if not known:
-        raise ClusterError(
-            f"There is no context {context!r}: no kubeconfig with contexts was found at {where}. "
-            "Name the file with kubeconfig=… or the variable KUBECONFIG."
-        )
-    raise ClusterError(
-        f"There is no context {context!r} in {where}. Use one of these: {', '.join(sorted(known))}."
-    )
-
-
-def namespace_of(path: Path, context: str) -> str:
-    """The namespace that a context of a kubeconfig names; "" if it names none."""
-    content = yaml.safe_load(path.read_text("utf-8")) or {}
-    for entry in content.get("contexts") or []:
-        if entry.get("name") == context:
-            return str((entry.get("context") or {}).get("namespace") or "")
-    return ""
-
-
 def client_for(files: list[Path], context: str | None) -> Any:
     """An ApiClient for a context, whose calls end in time.
 
@@ -92,13 +46,21 @@ def client_for(files: list[Path], context: str | None) -> Any:
         files: The kubeconfig files, merged as kubectl does.
         context: Name of the context; the current one if None.
     """
-    settings = client.Configuration()
-    load: Any = config.load_kube_config  # it has no type hints
+    if context:
+        check_login_program(files, context)
+    where = ", ".join(map(str, files))
     try:
-        load(os.pathsep.join(map(str, files)), context=context, client_configuration=settings)
-    except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+        settings = proxies.configured(
+            config.load_kube_config, os.pathsep.join(map(str, files)), context=context
+        )
+    except ClusterError:
+        raise
+    except Exception as error:  # whatever a file that is no kubeconfig may lead to
+        said = str(error)
+        if not said.startswith(("Invalid kube-config", "File does not exist")):
+            said = "it does not have the form of a kubeconfig"
         raise ClusterError(
-            f"The kubeconfig {', '.join(map(str, files))} cannot be used: {error}. "
+            f"The kubeconfig {where} cannot be used: {said}. "
             "Try `kubectl config view` to see what is wrong with it."
         ) from None
     # One more try for a connection that the server had closed meanwhile. The client's
@@ -121,7 +83,7 @@ def stream_client(api: Any) -> Any:
 def _in_time(api: Any) -> Any:
     """Give every request a time limit, if the caller gave none; a watch may stay silent."""
     pool = api.rest_client.pool_manager
-    request = pool.request
+    request, via = pool.request, api.configuration.via
 
     @functools.wraps(request)
     def in_time(method: str, url: str, *args: Any, **kwargs: Any) -> Any:
@@ -129,7 +91,11 @@ def _in_time(api: Any) -> Any:
             endless = "watch=true" in url.lower() or "follow=true" in url.lower()
             read = None if endless else READ_SECONDS
             kwargs["timeout"] = urllib3.Timeout(connect=CONNECT_SECONDS, read=read)
-        return request(method, url, *args, **kwargs)
+        try:
+            return request(method, url, *args, **kwargs)
+        except urllib3.exceptions.HTTPError as error:
+            error.via = via  # type: ignore[attr-defined]
+            raise
 
     pool.request = in_time
     return api
@@ -192,22 +158,43 @@ def _explain_handshake(error: Any) -> ClusterError:
 
 
 def unreachable(error: Exception) -> ClusterUnreachable:
-    """Say why the API server cannot be reached."""
-    text = str(error)
+    """Say why the API server cannot be reached; the error's `via` is the proxy, if there is one."""
+    text = str(getattr(error, "reason", None) or error)  # its text alone names the request too
+    via: proxies.Proxy | None = getattr(error, "via", None)
+    whose = "the proxy's" if via else "its"
     causes = {
-        "refused": "nothing listens at its address",
+        "refused": f"nothing listens at {whose} address",
         "timed out": "it did not answer in time",
         "CERTIFICATE_VERIFY_FAILED": "its certificate is not the one that the kubeconfig expects",
-        "Name or service not known": "its host name is unknown",
-        "nodename nor servname": "its host name is unknown",
-        "name resolution": "its host name is unknown",
-        "getaddrinfo": "its host name is unknown",
-        "unreachable": "there is no route to it",
+        "Name or service not known": f"{whose} host name is unknown",
+        "nodename nor servname": f"{whose} host name is unknown",
+        "name resolution": f"{whose} host name is unknown",
+        "getaddrinfo": f"{whose} host name is unknown",
+        "unreachable": f"there is no route to {'the proxy' if via else 'it'}",
     }
     why = next((words for sign, words in causes.items() if sign in text), text[:200])
+    if not via:
+        return ClusterUnreachable(
+            f"The cluster's API server cannot be reached: {why}. "
+            "Is the cluster running? Run `wqlib doctor`, or `wqlib cluster start` for the local "
+            "one."
+        )
+    if refused := re.search(r"(?:Tunnel connection failed:|via proxy status:) (\d+)", text):
+        why = f"the proxy answers {refused[1]}"
+        if refused[1] == "407":
+            why = (
+                "the proxy refuses its user name and password"
+                if via.login
+                else ("the proxy wants a login, written as http://user:password@host:port")
+            )
+    outside = (
+        ""
+        if via.named_by == proxies.IN_THE_KUBECONFIG
+        else (" If no proxy is needed to reach the cluster, add its host to NO_PROXY.")
+    )
     return ClusterUnreachable(
-        f"The cluster's API server cannot be reached: {why}. "
-        "Is the cluster running? Run `wqlib doctor`, or `wqlib cluster start` for the local one."
+        f"The cluster's API server cannot be reached through the proxy {via.address}, named by "
+        f"{via.named_by}: {why}. Check that setting, and that the cluster is running.{outside}"
     )
 
 

@@ -23,6 +23,7 @@ from kubernetes.client.exceptions import ApiException
 
 from ..errors import ClusterError
 from .kube import Object, get, said_by
+from .kubeconfig import yaml_problem
 
 LABEL, LABEL_VALUE = "app.kubernetes.io/managed-by", "wqlib"
 OURS = f"{LABEL}={LABEL_VALUE}"
@@ -153,12 +154,15 @@ def _parse(text: str, where: str) -> Iterator[Object]:
     try:
         documents = list(yaml.safe_load_all(text))
     except yaml.YAMLError as error:
-        raise ClusterError(f"{where} is not valid YAML: {error}") from None
+        raise ClusterError(f"{where} is not valid YAML, {yaml_problem(error)}.") from None
     for document in documents:
         if document is None:
             continue
         if not isinstance(document, dict):
-            raise ClusterError(f"{where} holds something that is not a manifest: {document!r:.80}")
+            raise ClusterError(
+                f"{where} holds something that is not a manifest: a {type(document).__name__}. "
+                "A manifest has lines such as `kind: Job`."
+            )
         yield from read(document)
 
 
@@ -170,9 +174,11 @@ def ready_to_send(manifest: Object, namespace: str) -> tuple[Kind, str, Object]:
     """
     metadata = manifest.get("metadata") or {}
     name = metadata.get("name") or metadata.get("generateName")
-    if not manifest.get("kind") or not manifest.get("apiVersion") or not name:
+    needed = {"apiVersion": manifest.get("apiVersion"), "kind": manifest.get("kind")}
+    if missing := [what for what, there in {**needed, "metadata.name": name}.items() if not there]:
         raise ClusterError(
-            f"A manifest needs apiVersion, kind and metadata.name: {json.dumps(manifest)[:120]}"
+            "A manifest needs apiVersion, kind and metadata.name; "
+            f"this one lacks {' and '.join(missing)}."
         )
     kind = kind_of(str(manifest["kind"]))
     if metadata.get("namespace", namespace) != namespace:

@@ -21,7 +21,8 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from ..errors import WaitTimeout
-from .kube import Object, get, in_words, namespace_of, said_by
+from .kube import Object, get, in_words, said_by
+from .kubeconfig import namespace_of
 from .manifests import (
     KINDS,
     LABEL,

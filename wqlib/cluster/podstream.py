@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubernetes import client
+from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
 
 from ..errors import ClusterError, WaitTimeout
@@ -39,8 +40,9 @@ class ExecResult:
 def run(api: Any, namespace: str, pod: str, command: list[str], seconds: float) -> ExecResult:
     """Run a command in a pod's first container. See `Cluster.exec`."""
     container = _first_container(api, namespace, pod)
-    channel = stream(
-        client.CoreV1Api(stream_client(api)).connect_get_namespaced_pod_exec,
+    channel = _websocket(
+        api,
+        "connect_get_namespaced_pod_exec",
         pod,
         namespace,
         container=container,
@@ -49,8 +51,6 @@ def run(api: Any, namespace: str, pod: str, command: list[str], seconds: float) 
         stdout=True,
         stderr=True,
         tty=False,
-        binary=True,
-        _preload_content=False,
     )
     deadline = time.monotonic() + seconds
     parts: dict[int, list[bytes]] = {STDOUT: [], STDERR: [], STATUS: []}
@@ -69,7 +69,7 @@ def run(api: Any, namespace: str, pod: str, command: list[str], seconds: float) 
     text = {number: b"".join(got).decode("utf-8", "replace") for number, got in parts.items()}
     if not ended and not text[STATUS]:
         raise WaitTimeout(
-            f"{' '.join(command)!r} in pod/{pod} did not end within {seconds:g} s. "
+            f"{command[0]!r} in pod/{pod} did not end within {seconds:g} s. "
             "Give it more with timeout_seconds=…, or use a command that ends by itself."
         )
     return ExecResult(text[STDOUT], text[STDERR], _exit_code(pod, command, text[STATUS]))
@@ -79,14 +79,18 @@ def run(api: Any, namespace: str, pod: str, command: list[str], seconds: float) 
 def dial(api: Any, namespace: str, kind: Kind, name: str, port: int) -> Any:
     """Open a WebSocket to the port of a pod that is ready to serve a target."""
     pod, number = endpoint(api, namespace, kind, name, port)
-    return stream(
-        client.CoreV1Api(stream_client(api)).connect_get_namespaced_pod_portforward,
-        pod,
-        namespace,
-        ports=str(number),
-        binary=True,
-        _preload_content=False,
-    ).sock
+    call = "connect_get_namespaced_pod_portforward"
+    return _websocket(api, call, pod, namespace, ports=str(number)).sock
+
+
+def _websocket(api: Any, call: str, pod: str, namespace: str, **options: Any) -> Any:
+    """Open one WebSocket by a method of CoreV1Api."""
+    method = getattr(client.CoreV1Api(stream_client(api)), call)
+    try:
+        return stream(method, pod, namespace, binary=True, _preload_content=False, **options)
+    except ApiException as error:
+        error.via = api.configuration.via  # type: ignore[attr-defined]
+        raise
 
 
 def endpoint(api: Any, namespace: str, kind: Kind, name: str, port: int) -> tuple[str, int]:
@@ -158,4 +162,4 @@ def _exit_code(pod: str, command: list[str], status: str) -> int:
         if cause.get("reason") == "ExitCode":
             return int(cause["message"])
     why = str(said.get("message") or "the connection ended before the command did")
-    raise ClusterError(f"{' '.join(command)!r} could not be run in pod/{pod}: {why.strip()}.")
+    raise ClusterError(f"{command[0]!r} could not be run in pod/{pod}: {why.strip()}.")
