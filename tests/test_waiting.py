@@ -232,7 +232,7 @@ WAITS = r"Waiting for pod/redis to be ready \(\d+ s\)"
 SLOW = """
 import time
 from wqlib.cluster import notice
-notice.QUIET_SECONDS = 0.1
+notice.QUIET_SECONDS, notice.PAUSE_SECONDS = 0.1, 0.01
 with notice.Notice() as told:
     for _ in range(4):
         time.sleep(0.06)

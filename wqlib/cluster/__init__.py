@@ -23,6 +23,7 @@ from . import namespaces
 from .cluster import LOCAL, Cluster
 from .kube import client_for, in_words
 from .kubeconfig import find_context, kubeconfig_files
+from .notice import Notice
 from .podstream import ExecResult
 from .portforward import PortForward
 from .states import Pod
@@ -92,5 +93,7 @@ def _start_local() -> Path:
     from .. import localcluster, redisserver
 
     server = redisserver.find()
-    path: Path = localcluster.ensure(redis_server=server, redis_cli=redisserver.find_cli(server))
+    cli = redisserver.find_cli(server)
+    with Notice() as notice:
+        path: Path = localcluster.ensure(redis_server=server, redis_cli=cli, tell=notice.tell)
     return path

@@ -35,9 +35,11 @@ from .manifests import (
     list_all,
     owned_by,
 )
+from .notice import ticks
 from .waiting import wait_gone
 
 SECONDS = 90  # a namespace takes some seconds to go
+ACCOUNT_SECONDS = 10
 SETTLING_SECONDS = 10  # by then a new namespace has got what every one gets
 USUAL, PREFIX, VARIABLE = "wq-course", "wq-", "WQLIB_NAMESPACE"
 # An annotation: the images are on the nodes, or can be pulled, and need not be built.
@@ -165,8 +167,9 @@ def _others(api: Any, namespace: str, twin: str) -> list[str]:
     """What somebody put into this namespace, and does not put into every new one."""
     kinds: Iterable[Kind] = KINDS
     seen: set[str] = set()
-    settled = time.monotonic() + SETTLING_SECONDS
-    while True:
+    others: list[tuple[Kind, Object]] = []
+    what = f"what a new namespace gets, to tell what else is in {namespace}"
+    for _ in ticks(what, time.monotonic() + SETTLING_SECONDS, pause=0.2):
         found = _content(api, namespace, kinds)
         seen |= {one["metadata"]["uid"] for _, one in found}
         makers: dict[tuple[str, str], set[str]] = {}
@@ -179,10 +182,10 @@ def _others(api: Any, namespace: str, twin: str) -> list[str]:
             in_both = theirs is not None and _makers(one) <= theirs
             if not in_both and not owned_by(one, seen):  # what is owned goes with its owner
                 others.append((kind, one))
-        if not others or time.monotonic() > settled:
-            return sorted(_described(kind, one) for kind, one in others)
+        if not others:
+            break
         kinds = dict.fromkeys(kind for kind, _ in others)
-        time.sleep(0.2)
+    return sorted(_described(kind, one) for kind, one in others)
 
 
 def _content(api: Any, namespace: str, kinds: Iterable[Kind]) -> list[tuple[Kind, Object]]:
@@ -222,7 +225,8 @@ def wait_service_account(api: Any, namespace: str) -> None:
     core = client.CoreV1Api(api)
     version = get(client.VersionApi(api).get_code)
     needs_token = version.get("major") == "1" and int(version["minor"].rstrip("+")) < 24
-    for _ in range(100):
+    what = f"the service account of namespace/{namespace}"
+    for _ in ticks(what, time.monotonic() + ACCOUNT_SECONDS):
         try:
             account = get(core.read_namespaced_service_account, "default", namespace)
             if account.get("secrets") or not needs_token:
@@ -230,18 +234,16 @@ def wait_service_account(api: Any, namespace: str) -> None:
         except ApiException as error:
             if error.status != 404 or "default" not in str(error.body):
                 return
-        time.sleep(0.1)
 
 
 def wait_until_gone(core: Any, namespace: str, deadline: float) -> None:
-    while time.monotonic() < deadline:
+    for _ in ticks(f"the end of namespace/{namespace}", deadline):
         try:
             get(core.read_namespace, namespace)
         except ApiException as error:
             if error.status == 404:
                 return
             raise
-        time.sleep(0.1)
     raise WaitTimeout(
         f"The namespace {namespace} is still being deleted. Wait a little and try again, "
         f"or look at `kubectl describe namespace {namespace}`."

@@ -12,9 +12,11 @@ import contextlib
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 QUIET_SECONDS = 3.0
+PAUSE_SECONDS = 1.0
 LOG_SECONDS = 30.0  # in a log, at most one line in this time
 
 
@@ -41,13 +43,15 @@ class Notice:
             self._write("\r\033[K")
 
     def tell(self, what: str) -> None:
-        """Say what is waited for; call it about once a second.
+        """Say what is waited for; call it as often as you like.
 
         Args:
             what: As it follows "Waiting for": "pod/redis to be ready: Pending".
         """
         now = time.monotonic()
-        if now - self._began < QUIET_SECONDS or not _main_thread():
+        if now - self._began < QUIET_SECONDS or now - self._shown_at < PAUSE_SECONDS:
+            return
+        if not _main_thread():
             return
         line = f"Waiting for {what} ({now - self._began:.0f} s)"
         shell = _notebook()
@@ -77,6 +81,15 @@ class Notice:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(text)
             sys.stderr.flush()
+
+
+def ticks(what: str, deadline: float, pause: float = 0.1) -> Iterator[None]:
+    """Yield again and again until `deadline` (of `time.monotonic()`); say what that waits for."""
+    with Notice() as notice:
+        while time.monotonic() < deadline:
+            yield
+            notice.tell(what)
+            time.sleep(pause)
 
 
 def _notebook() -> Any:

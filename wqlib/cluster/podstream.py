@@ -18,6 +18,7 @@ from ..errors import ClusterError, WaitTimeout
 from . import states
 from .kube import Object, get, in_words, stream_client
 from .manifests import Kind
+from .notice import Notice
 
 STDOUT, STDERR, STATUS = 1, 2, 3
 
@@ -56,14 +57,16 @@ def run(api: Any, namespace: str, pod: str, command: list[str], seconds: float) 
     parts: dict[int, list[bytes]] = {STDOUT: [], STDERR: [], STATUS: []}
     try:
         ended = False
-        while not ended and (left := deadline - time.monotonic()) > 0:
-            channel.update(timeout=min(left, 1))
-            # To read a channel may bring more for another one, and the end; so ask first
-            # whether it is the end, and read once more after it.
-            ended = not channel.is_open()
-            for number, got in parts.items():
-                if part := channel.read_channel(number):  # "" if nothing came
-                    got.append(part)
+        with Notice() as notice:
+            while not ended and (left := deadline - time.monotonic()) > 0:
+                notice.tell(f"a command in pod/{pod}")  # not its words: they may hold a password
+                channel.update(timeout=min(left, 1))
+                # To read a channel may bring more for another one, and the end; so ask first
+                # whether it is the end, and read once more after it.
+                ended = not channel.is_open()
+                for number, got in parts.items():
+                    if part := channel.read_channel(number):  # "" if nothing came
+                        got.append(part)
     finally:
         channel.sock.shutdown()  # its close() leaves the socket open
     text = {number: b"".join(got).decode("utf-8", "replace") for number, got in parts.items()}

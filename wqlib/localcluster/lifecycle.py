@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,9 @@ class Status:
     pods: int
 
 
-def _lock(path: Path, *, seconds: float) -> int | None:
+def _lock(
+    path: Path, *, seconds: float, tell: Callable[[str], None] = lambda what: None
+) -> int | None:
     """Return a descriptor that holds the file's lock, or None after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
@@ -59,6 +62,7 @@ def _lock(path: Path, *, seconds: float) -> int | None:
             return descriptor
         if time.monotonic() >= deadline:
             return None
+        tell("another process that starts or ends the local cluster")
         time.sleep(0.01)
 
 
@@ -94,6 +98,7 @@ def ensure(
     *,
     redis_server: Path | None = None,
     redis_cli: Path | None = None,
+    tell: Callable[[str], None] = lambda what: None,
 ) -> Path:
     """Start the local cluster unless it runs, and become one of its owners.
 
@@ -104,6 +109,7 @@ def ensure(
         home: where its state lies; default `WQLIB_HOME`, or `~/.wqlib`.
         redis_server: the program behind the image `redis`, for a running cluster too.
         redis_cli: the program that pods of that image find as `redis-cli`.
+        tell: called again and again with what it waits for.
 
     Returns:
         The path of the kubeconfig.
@@ -118,11 +124,16 @@ def ensure(
             " Set WQLIB_HOME to a folder without one."
         )
     with told_of_disk(state):
-        return _ensure(state.create(), redis_server, redis_cli)
+        return _ensure(state.create(), redis_server, redis_cli, tell)
 
 
-def _ensure(state: State, redis_server: Path | None, redis_cli: Path | None) -> Path:
-    lock = _lock(state.start_lock, seconds=_START_SECONDS)
+def _ensure(
+    state: State,
+    redis_server: Path | None,
+    redis_cli: Path | None,
+    tell: Callable[[str], None],
+) -> Path:
+    lock = _lock(state.start_lock, seconds=_START_SECONDS, tell=tell)
     if lock is None:
         raise ClusterError(
             f"Another process has been starting the local cluster in {state.root} for too long."
@@ -139,7 +150,7 @@ def _ensure(state: State, redis_server: Path | None, redis_cli: Path | None) -> 
             Images(state).give_redis(redis_server, redis_cli)
             return state.kubeconfig
         for path in (state.daemon_lock, state.reaper_lock):
-            waiting = _lock(path, seconds=_STOP_SECONDS)
+            waiting = _lock(path, seconds=_STOP_SECONDS, tell=tell)
             if waiting is None:
                 raise ClusterError(
                     f"The local cluster in {state.root} is ending and does not come to an end."
@@ -147,7 +158,7 @@ def _ensure(state: State, redis_server: Path | None, redis_cli: Path | None) -> 
                 )
             os.close(waiting)
         _check_room(state)
-        _start(state, redis_server, redis_cli)
+        _start(state, redis_server, redis_cli, tell)
     finally:
         os.close(lock)
     return state.kubeconfig
@@ -193,7 +204,12 @@ def _check_room(state: State) -> None:
         probe.unlink(missing_ok=True)
 
 
-def _start(state: State, redis_server: Path | None, redis_cli: Path | None) -> None:
+def _start(
+    state: State,
+    redis_server: Path | None,
+    redis_cli: Path | None,
+    tell: Callable[[str], None],
+) -> None:
     read, write = os.pipe()
     linger = os.environ.get("WQLIB_LINGER_SECONDS", "30")
     command = [
@@ -233,7 +249,10 @@ def _start(state: State, redis_server: Path | None, redis_cli: Path | None) -> N
         os.close(descriptor)
     _started.append(daemon)
     try:
-        in_time = bool(select.select([read], [], [], _START_SECONDS)[0])
+        deadline, in_time = time.monotonic() + _START_SECONDS, False
+        while not in_time and time.monotonic() < deadline:
+            in_time = bool(select.select([read], [], [], 1)[0])
+            tell("the local cluster to start")
         if in_time and os.read(read, 1) == b"r":
             return
     finally:
