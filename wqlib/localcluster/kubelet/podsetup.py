@@ -41,8 +41,8 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
     folders.append((last_words, container.last_words_path))
     # The longest come first, for a volume may lie in another.
     folders.sort(key=lambda pair: -len(pair[0]))
-    private = worker.folder / "python" / container.name
-    python = wrappers.private_python(private)
+    private = worker.folder / f"python.{container.name}"
+    python = wrappers.private_python(private, worker.kubelet.images.site)
     own = {f"/usr/local/bin/{name}": program for name, program in python.items()}
     mapping = container.mapping = imagestore.Mapping(
         [*folders, ("/", mounts.get("/", root))], image.programs | own
