@@ -66,11 +66,11 @@ def test_what_a_container_installs_is_its_own(local: Local, ns: str, tmp_path: P
     assert log("other") == [redis.__version__, "no program"]
     assert _here() == before
     local.core.delete_namespaced_pod("p", ns, grace_period_seconds=0)
-    wait_until(lambda: not list(local.home.glob("cluster/pods/*/python")))
+    wait_until(lambda: not list(local.home.glob("cluster/pods/*/python.*")))
 
 
 def test_a_python_without_pip_gets_one_or_says_where_it_is_missing(tmp_path: Path) -> None:
-    wrappers.write_pip(tmp_path / "bin", tmp_path / "site")
+    wrappers.write_python(tmp_path / "bin", tmp_path / "site")
     (tmp_path / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "bin" / "python").chmod(0o700)
     env = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}

@@ -117,12 +117,12 @@ class Images:
 
     @property
     def site(self) -> Path:
-        """The folder that comes first on the PYTHONPATH of pods: see `podsite`."""
+        """What the Python of all pods shares; comes first on their PYTHONPATH: see `podsite`."""
         return self.state.images / "site"
 
     def prepare(self, redis_server: Path | None, redis_cli: Path | None) -> None:
         """Write the small programs that stand for `pip` and `redis-server` in pods."""
-        wrappers.write_pip(self._bin("python"), self.site)
+        wrappers.write_python(self._bin("python"), self.site)
         self.give_redis(redis_server, redis_cli)
 
     def give_redis(self, server: Path | None, cli: Path | None) -> None:

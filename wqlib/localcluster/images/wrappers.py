@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import os
 import secrets
 import shlex
 import site
@@ -12,8 +13,9 @@ from pathlib import Path
 from wqlib.localcluster.images import podsite
 
 _VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-# The interpreter without a global lock has packages of its own.
-_PACKAGES = f"lib/python{_VERSION}{'t' * sys.abiflags.count('t')}/site-packages"
+# An interpreter without a global lock has packages of its own.
+_LIB = f"python{_VERSION}{'t' * sys.abiflags.count('t')}"
+_BASE: str = sys._base_executable  # type: ignore[attr-defined]
 # Some programs that make environments (uv) put no pip into them.
 _PIP = """\
 python -c 'import pip' 2>/dev/null || python -m ensurepip >/dev/null 2>&1 || {
@@ -80,46 +82,44 @@ exec {program} "$@"
 """
 
 
-def write_pip(folder: Path, first: Path) -> None:
-    """Write the `pip` of Python images, and what is in the folder `first` on their path."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+def write_python(folder: Path, shared: Path) -> None:
+    """Write `pip` for Python images into `folder`, and what all their environments share."""
+    for path in (folder, shared):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in ("pip", "pip3", f"pip{_VERSION}"):
         _write_program(folder / name, _PIP)
-    first.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(first / "sitecustomize.py", Path(podsite.__file__).read_text("utf-8"), 0o600)
+    home = Path(_BASE).parent
+    here = [*site.getsitepackages(), site.getusersitepackages()]
+    files = {
+        "sitecustomize.py": Path(podsite.__file__).read_text("utf-8"),
+        "pyvenv.cfg": f"home = {home}\ninclude-system-site-packages = false\n",
+        "here.pth": "".join(
+            f"import site; site.addsitedir({path!a})\n" for path in here if path in sys.path
+        ),
+    }
+    for name, text in files.items():
+        _write(shared / name, text, 0o600)
 
 
-def private_python(folder: Path) -> dict[str, Path]:
+def private_python(folder: Path, shared: Path) -> dict[str, Path]:
     """Make the Python of one container, unless it is there; returns its programs.
 
     It is a virtual environment that sees all that is installed here, too. What the container
-    installs goes into `folder`, comes first, and is gone with it.
+    installs goes into `folder`, comes first, and is gone with it. Most pods never install
+    anything, so it consists of as little as can be.
     https://docs.python.org/3/library/venv.html
     """
     names = ("python", "python3", f"python{_VERSION}")
-    programs = {name: folder / "bin" / name for name in names}
-    config = folder / "pyvenv.cfg"
-    if config.exists():
-        return programs
-    base = Path(sys._base_executable)  # type: ignore[attr-defined]
-    packages = folder / _PACKAGES
-    for path in (folder / "bin", packages):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for program in programs.values():
-        program.unlink(missing_ok=True)
-        program.symlink_to(base)
-    (packages / "here.pth").write_text(_packages_here())
-    config.write_text(f"home = {base.parent}\ninclude-system-site-packages = false\n", "utf-8")
-    return programs
-
-
-@functools.cache
-def _packages_here() -> str:
-    """Return what makes another environment see the packages of this one."""
-    folders = [*site.getsitepackages(), site.getusersitepackages()]
-    return "".join(
-        f"import site; site.addsitedir({path!a})\n" for path in folders if path in sys.path
-    )
+    if not (folder / "pyvenv.cfg").is_symlink():
+        for inside in ("bin", "lib", f"lib/{_LIB}", f"lib/{_LIB}/site-packages"):
+            os.makedirs(f"{folder}/{inside}", exist_ok=True)
+        links = {f"bin/{name}": _BASE for name in names}
+        for name in (f"lib/{_LIB}/site-packages/here.pth", "pyvenv.cfg"):
+            links[name] = f"{shared}/{os.path.basename(name)}"
+        for name, target in links.items():
+            with contextlib.suppress(FileExistsError):
+                os.symlink(target, f"{folder}/{name}")
+    return {name: folder / "bin" / name for name in names}
 
 
 def write_redis(folder: Path, server: Path, cli: Path | None) -> None:
@@ -144,6 +144,6 @@ def _write_program(path: Path, script: str) -> None:
 
 def _write(path: Path, text: str, mode: int) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    draft.write_text(text, "utf-8")
+    draft.write_bytes(os.fsencode(text))
     draft.chmod(mode)
     draft.replace(path)

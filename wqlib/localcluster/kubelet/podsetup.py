@@ -41,7 +41,8 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
     folders.append((last_words, container.last_words_path))
     # The longest come first, for a volume may lie in another.
     folders.sort(key=lambda pair: -len(pair[0]))
-    python = wrappers.private_python(worker.folder / "python" / container.name)
+    private = worker.folder / f"python.{container.name}"
+    python = wrappers.private_python(private, worker.kubelet.images.site)
     own = {f"/usr/local/bin/{name}": program for name, program in python.items()}
     mapping = container.mapping = imagestore.Mapping(
         [*folders, ("/", mounts.get("/", root))], image.programs | own
@@ -49,7 +50,7 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
     # An image without files of its own has one folder for all that a pod writes.
     home = root if image.root is None else _folder(worker, "home")
     base = _base_environment(worker, container, home, mounts.get("/tmp", home))
-    base["PATH"] = f"{python['python'].parent}:{base['PATH']}"
+    base |= {"VIRTUAL_ENV": str(private), "PATH": f"{private}/bin:{base['PATH']}"}
     container.env = base | {name: mapping.text(value) for name, value in env.items()}
     if "PYTHONPATH" in base and base["PYTHONPATH"] != container.env["PYTHONPATH"]:
         container.env["PYTHONPATH"] = f"{base['PYTHONPATH']}:{container.env['PYTHONPATH']}"
