@@ -1010,7 +1010,7 @@ def test_nothing_that_a_person_or_a_program_put_there_on_purpose_is_lost(name, s
             "serviceaccount/robot",
             "resourcequota/limit (managed by helm",
             "configmap/by-hand (managed by kubectl-create)",
-            "serviceaccount/default (managed by ",
+            "serviceaccount/default",
             "configmap/mesh-ca (managed by kubectl-patch and test-platform)",
             "configmap/by-client (managed by kubectl-client-side-apply)",
             "configmap/by-server (managed by kubectl)",

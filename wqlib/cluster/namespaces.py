@@ -172,14 +172,13 @@ def _others(api: Any, namespace: str, twin: str) -> list[str]:
     for _ in ticks(what, time.monotonic() + SETTLING_SECONDS, pause=0.2):
         found = _content(api, namespace, kinds)
         seen |= {one["metadata"]["uid"] for _, one in found}
-        makers: dict[tuple[str, str], set[str]] = {}
+        in_twin: dict[tuple[str, str], set[str]] = {}
         for kind, one in _content(api, twin, dict.fromkeys(kind for kind, _ in found)):
             one["metadata"]["name"] = one["metadata"]["name"].replace(twin, namespace)
-            makers.setdefault(_likeness(kind, one), set()).update(_makers(one))
+            in_twin.setdefault(_likeness(kind, one), set()).update(_traces(one))
         others = []
         for kind, one in found:
-            theirs = makers.get(_likeness(kind, one))
-            in_both = theirs is not None and _makers(one) <= theirs
+            in_both = _traces(one) <= in_twin.get(_likeness(kind, one), set())
             if not in_both and not owned_by(one, seen):  # what is owned goes with its owner
                 others.append((kind, one))
         if not others:
@@ -208,8 +207,14 @@ def _likeness(kind: Kind, found: Object) -> tuple[str, str]:
 
 
 def _makers(found: Object) -> set[str]:
-    """Who made an object, and who has changed it since; the local cluster itself has no name."""
+    """Who made an object, and who has changed it since; none if that is not recorded."""
     return {str(one.get("manager")) for one in found["metadata"].get("managedFields") or []}
+
+
+def _traces(found: Object) -> set[str]:
+    """Its makers. Of what was made with nothing in it none is ever recorded: then what it has."""
+    marks = [found["metadata"].get(kind) or {} for kind in ("annotations", "labels")]
+    return _makers(found) or {*found, *marks[0], *marks[1]}
 
 
 def _described(kind: Kind, found: Object) -> str:

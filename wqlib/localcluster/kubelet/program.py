@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 
 TAINT = {"key": "wqlib.local/stand-in", "value": "true", "effect": "NoSchedule"}
 NO_SERVICES = (
-    "Services have no endpoints for the pods of this node: these have loopback addresses, which "
-    "Kubernetes refuses in an EndpointSlice. On this machine, reach such a pod at its own address "
+    "Services do not lead to the pods of this node: they have loopback addresses, which "
+    "Kubernetes refuses as endpoints. On this machine, reach such a pod at its own address "
     "(`kubectl get pods -o wide`) or with `kubectl port-forward pod/NAME`."
 )
 _STOP_SECONDS = 2.0
