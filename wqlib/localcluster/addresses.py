@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 # Who holds this port on the last address of a range owns the range.
 _CLAIM_PORT = 61250
+_REDIS_PORT = 6379
 
 
 def single_loopback() -> bool:
@@ -33,6 +34,11 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _is_free(address: str, port: int) -> bool:
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+        return probe.connect_ex((address, port)) != 0
 
 
 @dataclass
@@ -65,6 +71,8 @@ class Addresses:
                 claim.close()
                 continue
             self._claim, self.prefix = claim, f"127.{second}"
+            # A program that listens on every address, as Docker does, has those of pods too.
+            self.single = not _is_free(f"{self.prefix}.255.254", _REDIS_PORT)
             return
         self.single = True
 

@@ -116,7 +116,8 @@ def told_of_disk(state: State) -> Iterator[None]:
         yield
     except OSError as error:
         home = state.root.parent
-        if home.exists() and not Path(error.filename or home).is_relative_to(home):
+        place = Path(error.filename2 or error.filename or home)
+        if home.exists() and not place.is_relative_to(home):
             raise  # it is about another file, such as one to copy into an image
         raise ClusterError(
             f"The local cluster cannot keep its state in {state.root}: {error.strerror or error}."

@@ -230,6 +230,7 @@ class Images:
             "folder": target.name,
         }
         draft = target.with_name(target.name + ".new")
+        draft.touch(0o600)
         draft.write_text(json.dumps(record), "utf-8")
         draft.replace(self._record_path(name))
         files = sum(1 for path in target.rglob("*") if path.is_file())
