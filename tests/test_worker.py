@@ -15,7 +15,8 @@ import pytest
 from conftest import MakeQueue
 from test_queue import soon
 
-from wqlib import tasks, worker
+from wqlib import connection, tasks, worker
+from wqlib.errors import RedisUnreachable
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
 from wqlib.worker import Worker
@@ -103,6 +104,54 @@ def test_an_empty_queue_is_a_drained_one(start: Start) -> None:
     process = start()
     assert "done here: 0" in output(process)
     assert process.returncode == 0
+
+
+def test_a_worker_whose_redis_is_not_there_says_where_it_looks_and_why_it_waits(
+    start: Start,
+) -> None:
+    process = start(WQLIB_REDIS_URL="redis://:hunter2@127.0.0.1:1", WQLIB_PATIENCE_SECONDS="5")
+    first, second, *_, last = output(process).splitlines()
+    assert first.startswith("Worker pod-a on queue test")
+    assert first.endswith(" looks for Redis at 127.0.0.1:1")
+    assert second == "Waiting for Redis at 127.0.0.1:1: nothing listens there"
+    assert "did not answer for 5 s" in last
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize("endless", ["", "1"])
+def test_a_worker_whose_redis_goes_away_says_so_and_when_it_is_back(
+    start: Start, endless: str
+) -> None:
+    with RedisServer(appendonly=True) as server, WorkQueue("q", url=server.url) as queue:
+        if not endless:
+            queue.put(["0.2"])
+        process = start(WQLIB_REDIS_URL=server.url, WQLIB_QUEUE="q", WQLIB_ENDLESS=endless)
+        assert process.stdout
+        assert "pending:" in process.stdout.readline()
+        if not endless:
+            assert "Working" in process.stdout.readline()
+        server.stop()
+        away = process.stdout.readline()
+        server.start()
+        back = process.stdout.readline()
+        process.terminate()
+        rest = output(process)
+    assert away.startswith(f"Waiting for Redis at 127.0.0.1:{server.port}: ")
+    assert back.startswith(f"Redis at 127.0.0.1:{server.port} answers, after ")
+    assert "Waiting" not in rest
+
+
+def test_a_long_wait_is_spoken_of_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(connection, "_EACH_SECONDS", 0.5)
+    lines: list[str] = []
+    queue = WorkQueue("q", host="127.0.0.1", port=1, patience_seconds=3)
+    queue.say_waits(lines.append)
+    with queue, pytest.raises(RedisUnreachable):
+        queue.lease()
+    assert lines[0] == "Waiting for Redis at 127.0.0.1:1: nothing listens there"
+    assert 1 < len(lines) <= 7
+    assert "s now: nothing listens there" in lines[-1]
 
 
 def test_a_worker_that_waits_picks_up_what_a_killed_one_held(

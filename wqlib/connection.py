@@ -19,8 +19,8 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -39,6 +39,8 @@ Argument = bytes | str | int | float
 _INCLUDE = re.compile(rb"^ *--include (\w+)\n", re.MULTILINE)
 _READ_BYTES = 65536
 _TIDY_SECONDS = 60.0
+_QUIET_SECONDS = 1.0  # a shorter wait for Redis is not worth a word
+_EACH_SECONDS = 60.0  # between the words during a long one
 _MORE = object()  # hiredis: the reply is not complete
 
 
@@ -53,6 +55,7 @@ class Address:
         username: User of Redis' ACL, or None for the default user.
         db: Number of the database.
         tls: Speak TLS.
+        login_from: Where the password came from, or may be put if there is none.
     """
 
     host: str = "127.0.0.1"
@@ -61,9 +64,13 @@ class Address:
     username: str | None = None
     db: int = 0
     tls: bool = False
+    login_from: str = field(default="password=...", compare=False)
 
     def __repr__(self) -> str:
-        return f"<Redis at {self.host}:{self.port}>"
+        return f"<Redis at {self}>"
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
 
     @classmethod
     def from_url(cls, url: str) -> Address:
@@ -72,44 +79,68 @@ class Address:
         Raises:
             ValueError: If it is no such URL.
         """
-        parts, default = urlsplit(url), cls()
+        default, why = cls(), "it begins with neither redis:// nor rediss://"
         try:
+            parts = urlsplit(url)
             if parts.scheme not in ("redis", "rediss"):
-                raise ValueError("it begins with neither redis:// nor rediss://")
+                raise ValueError
+            why = "its port is not a number up to 65535"
+            port = parts.port or default.port
+            why = "what follows the port is not the number of a database"
             path = parts.path.strip("/")
+            if "@" in parts.query or parts.fragment or (path and not path.isdecimal()):
+                raise ValueError
             return cls(
                 host=parts.hostname or default.host,
-                port=parts.port or default.port,
+                port=port,
                 password=unquote(parts.password) if parts.password else None,
                 username=unquote(parts.username) if parts.username else None,
-                db=int(path) if path else 0,
+                db=int(path or 0),
                 tls=parts.scheme == "rediss",
+                login_from="the URL",
             )
-        except ValueError as why:
-            # The URL itself may hold a password: it is not repeated here.
+        except ValueError:
+            # URL and error may hold the password, or a part of it: they are not repeated here.
             raise ValueError(
-                f"This is not the URL of a Redis server ({why}). "
-                "Write redis://:password@host:6379/0."
+                f"This is not the URL of a Redis server: {why}. Write "
+                "redis://:password@host:6379/0, with # / ? @ : [ ] % of the password "
+                "percent-encoded: %23 stands for #."
             ) from None
 
     @classmethod
-    def from_environment(cls) -> Address:
+    def from_environment(cls, url: str | None = None) -> Address:
         """Read what a pod is given.
 
-        `WQLIB_REDIS_URL` wins; otherwise `REDIS_SERVICE_HOST` and `REDIS_SERVICE_PORT`, which
-        Kubernetes sets for a Service named `redis`, with `REDIS_USERNAME` and
-        `REDIS_PASSWORD`. Without any of them it is 127.0.0.1:6379. (`REDIS_PORT` is not
-        read: for a Service of that name Kubernetes puts `tcp://...` there.)
+        A URL wins: `url`, or else `WQLIB_REDIS_URL`; otherwise it is `REDIS_SERVICE_HOST` and
+        `REDIS_SERVICE_PORT`, which Kubernetes sets for a Service named `redis`, and without
+        them 127.0.0.1:6379. What has no password gets `REDIS_PASSWORD` and, if it names no user,
+        `REDIS_USERNAME`. (`REDIS_PORT` is not read: for a Service of that name Kubernetes puts
+        `tcp://...` there.)
+
+        Args:
+            url: What a command line names.
+
+        Raises:
+            ValueError: If a variable or the URL makes no sense.
         """
-        url = os.environ.get("WQLIB_REDIS_URL")
-        if url:
-            return cls.from_url(url)
-        default = cls()
-        return cls(
-            host=os.environ.get("REDIS_SERVICE_HOST") or default.host,
-            port=int(os.environ.get("REDIS_SERVICE_PORT") or default.port),
-            password=os.environ.get("REDIS_PASSWORD") or None,
-            username=os.environ.get("REDIS_USERNAME") or None,
+        get, default = os.environ.get, cls()
+        if named := url or get("WQLIB_REDIS_URL"):
+            found = cls.from_url(named)
+            if found.password:
+                return found if url else replace(found, login_from="WQLIB_REDIS_URL")
+        else:
+            port = get("REDIS_SERVICE_PORT") or str(default.port)
+            if not port.isdecimal() or not 0 < int(port) < 65536:
+                raise ValueError(
+                    "The variable REDIS_SERVICE_PORT does not hold the number of a port. Set it to "
+                    "that number alone, as in 6379, or say where Redis is in WQLIB_REDIS_URL."
+                )
+            found = cls(host=get("REDIS_SERVICE_HOST") or default.host, port=int(port))
+        return replace(
+            found,
+            password=get("REDIS_PASSWORD") or None,
+            username=found.username or get("REDIS_USERNAME") or None,
+            login_from="REDIS_PASSWORD",
         )
 
 
@@ -214,6 +245,9 @@ class Link:
         address: Where Redis is.
         patience_seconds: How long a call goes on trying while Redis is away.
         timeout_seconds: How long to wait for one reply, or for a connection.
+
+    Attributes:
+        say: Gets a line when a call waits for Redis, each minute of it, and at the end.
     """
 
     def __init__(
@@ -222,6 +256,7 @@ class Link:
         self.address = address
         self.patience_seconds = patience_seconds
         self.timeout_seconds = timeout_seconds
+        self.say: Callable[[str], None] = lambda line: None
         self._lock = threading.Lock()
         self._wire: Wire | None = None
         self._host, self._port = address.host, address.port  # of the node that has our slot
@@ -314,31 +349,34 @@ class Link:
 
     def _insist(self, packed: Sequence[bytes], script: Script | None = None) -> list[Any]:
         """Send commands until they are answered, or patience ends."""
-        started, pause = time.monotonic(), 0.02
+        started, pause, waited = time.monotonic(), 0.02, 0.0
+        next_word = _QUIET_SECONDS
         while True:
+            where, moved = f"{self._host}:{self._port}", None
             try:
-                return self._attempt(packed, script)
+                replies = self._attempt(packed, script)
+                if next_word > _QUIET_SECONDS:
+                    self.say(f"Redis at {where} answers, after {waited:.0f} s")
+                return replies
             except Refusal as refusal:
                 moved = _MOVED.match(str(refusal))
+                waited, why = time.monotonic() - started, _said(str(refusal))
                 is_passing = moved or _PASSING.search(str(refusal))
-                if not is_passing or time.monotonic() - started >= self.patience_seconds:
+                if not is_passing or waited >= self.patience_seconds:
+                    if _LOGIN.match(str(refusal)):
+                        raise self._login_refused(why) from None
                     raise translated(refusal) from None
-                self._start_over()
-                if moved:
-                    self._host, self._port = moved[1] or self._host, int(moved[2])
             except redis.exceptions.AuthenticationError as error:
-                raise RedisRefused(
-                    f"Redis at {self._host}:{self._port} refused the login ({error}). Give the "
-                    "right password: password=..., or REDIS_PASSWORD in the environment."
-                ) from None
+                raise self._login_refused(_said(str(error))) from None
             except (
                 redis.exceptions.ConnectionError,
                 redis.exceptions.TimeoutError,
                 OSError,
-            ) as why:
-                where = f"{self._host}:{self._port}"
-                self._start_over()
-                if time.monotonic() - started + pause >= self.patience_seconds:
+                UnicodeError,  # a host name that cannot be one
+            ) as error:
+                waited, why = time.monotonic() - started, _why_away(error)
+                if waited + pause >= self.patience_seconds:
+                    self._start_over()
                     raise RedisUnreachable(
                         f"Redis at {where} did not answer for {self.patience_seconds:g} s ({why}). "
                         "Is it running, and are host and port right?"
@@ -346,8 +384,33 @@ class Link:
             except BaseException:
                 self.close()
                 raise
+            self._start_over()
+            if moved:
+                self._host, self._port = moved[1] or self._host, int(moved[2])
+            elif waited >= next_word:
+                since = "" if next_word == _QUIET_SECONDS else f", for {waited:.0f} s now"
+                self.say(f"Waiting for Redis at {where}{since}: {why}")
+                next_word = (waited // _EACH_SECONDS + 1) * _EACH_SECONDS
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, 1.0)
+
+    def _login_refused(self, said: str) -> RedisRefused:
+        """Redis wants another login: say which one it got."""
+        where, source = f"{self._host}:{self._port}", self.address.login_from
+        if not self.address.password:
+            form = ", as in redis://:password@host:6379/0" if "URL" in source else ""
+            return RedisRefused(
+                f"Redis at {where} wants a password, and none was given. Give it by {source}{form}."
+            )
+        if "without any password" in said or "no password is set" in said:
+            return RedisRefused(
+                f"Redis at {where} has no password, but one was given, by {source}. Take it away "
+                "there, or give Redis one."
+            )
+        return RedisRefused(
+            f"Redis at {where} refused the login ({said.rstrip('.')}). The password came from "
+            f"{source}: put the right one there."
+        )
 
     def _attempt(self, packed: Sequence[bytes], script: Script | None) -> list[Any]:
         try:
@@ -452,6 +515,14 @@ class Doorbell:
         self._blocked.clear()
 
 
+_LOGIN = re.compile(r"NOAUTH|WRONGPASS")
+_CAUSES = (
+    ("refused", "nothing listens there"),
+    ("not known|nodename|resolution|getaddrinfo|No address|idna", "its host name is unknown"),
+    ("[Tt]imed? ?out|no reply in time", "it does not answer"),
+    ("reset|[Cc]onnection closed|broke|Broken pipe", "the connection broke"),
+    ("unreachable|No route", "there is no route to it"),
+)
 _MOVED = re.compile(r"MOVED \d+ (.*):(\d+)$")
 
 # Redis only says "not now": it starts, fails over, or is busy; or the script was flushed again,
@@ -463,9 +534,20 @@ _PASSING = re.compile(
 
 def translated(refusal: Exception) -> QueueError:
     """What Redis refused, as an error in our words."""
-    told = _in_words(str(refusal))
+    told = _in_words(_said(str(refusal)))
     told.answers = getattr(refusal, "answers", ())
     return told
+
+
+def _said(text: str) -> str:
+    """What Redis said, without the arguments that it repeats: one may be a password."""
+    return re.sub(r",? with args beginning with:.*", "", text, flags=re.DOTALL)
+
+
+def _why_away(error: Exception) -> str:
+    """Why Redis cannot be reached, in words."""
+    text = str(error)
+    return next((words for signs, words in _CAUSES if re.search(signs, text)), text)
 
 
 def _in_words(text: str) -> QueueError:
@@ -481,11 +563,6 @@ def _in_words(text: str) -> QueueError:
         )
     if "NOPERM" in text:
         return RedisRefused(f"This user of Redis lacks a permission that the queue needs: {text}")
-    if "NOAUTH" in text or "WRONGPASS" in text:
-        return RedisRefused(
-            f"Redis wants another login ({text}). Give the right password: password=..., "
-            "or REDIS_PASSWORD in the environment."
-        )
     if "unknown command" in text.lower() or "wrong number of arguments" in text.lower():
         return QueueError(f"The queue needs Redis 6.2 or newer, or Valkey. Redis said: {text}")
     return QueueError(f"Redis refused the call: {text}")

@@ -29,6 +29,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from .connection import Address
 from .errors import QueueError, RedisUnreachable, WqlibError
 from .items import Stats
 from .queue import WorkQueue
@@ -122,8 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
+        address = Address.from_environment(options.redis)
         queues = [
-            WorkQueue(name, url=options.redis, patience_seconds=_PATIENCE_SECONDS).copy(
+            WorkQueue(name, url=address, patience_seconds=_PATIENCE_SECONDS).copy(
                 timeout_seconds=_REPLY_SECONDS
             )
             for name in dict.fromkeys(options.names)  # each once
@@ -171,7 +173,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="wqlib metrics",
         description="Serve the numbers of queues to Prometheus. Each scrape asks Redis anew.",
         epilog="Redis is found by --redis, or as a worker finds it: WQLIB_REDIS_URL, or a "
-        "Service named redis with REDIS_PASSWORD, or else 127.0.0.1:6379. In a pod, "
+        "Service named redis, or else 127.0.0.1:6379; without a password in the URL, with that "
+        "of REDIS_PASSWORD. In a pod, "
         "--address 0.0.0.0 lets Prometheus in.",
     )
     parser.add_argument("names", nargs="+", metavar="NAME", help="name of a queue, such as job2")

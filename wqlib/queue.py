@@ -40,7 +40,8 @@ class WorkQueue(StoredQueue):
         name: Name of the Redis list. Without `{` and `}`, which Redis Cluster gives a meaning.
         host, port, password, username: Where Redis is; what is not given is taken from the
             environment, see `Address.from_environment`.
-        url: All of that as `redis://:password@host:port/db`.
+        url: All of that as `redis://:password@host:port/db`, and nothing is taken from the
+            environment; or an `Address`.
         worker: Who leases: the name of the pod (`HOSTNAME`), or of this machine.
         lease_seconds: How long a lease lasts unless it is renewed.
         max_attempts: Failed or expired attempts after which an item is dead; None: never.

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, TextIO
 import redis
 
 from . import export
+from .connection import Address
 from .errors import QueueError, WqlibError
 from .export import BadQueueFile, Contents, Entry
 from .items import DeadItem, Lease, Stats
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        queue = WorkQueue(options.name, url=options.redis)
+        queue = WorkQueue(options.name, url=Address.from_environment(options.redis))
     except ValueError as error:
         print(f"wqlib queue: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -328,7 +329,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="wqlib queue",
         description="Look at a queue, and mend it.",
         epilog="Redis is found by --redis, or as a worker finds it: WQLIB_REDIS_URL, or a "
-        "Service named redis with REDIS_PASSWORD, or else 127.0.0.1:6379. "
+        "Service named redis, or else 127.0.0.1:6379; without a password in the URL, with that "
+        "of REDIS_PASSWORD. "
         "Example: wqlib queue stats job2 --redis redis://:password@127.0.0.1:6379/0",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -27,13 +27,14 @@ https://kubernetes.io/docs/tasks/job/fine-parallel-processing-work-queue/
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 import uuid
 import warnings
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .connection import Address
 from .errors import LeaseLost, QueueError
@@ -44,6 +45,7 @@ from .shown import shown
 __all__ = ["LateWarning", "RedisWQ"]
 
 _PATIENCE_SECONDS = 30.0
+_LOG = logging.getLogger("wqlib.rediswq")  # to standard error, unless the program says otherwise
 _LONGEST_LEASE_SECONDS = 7 * 86400
 
 
@@ -63,8 +65,9 @@ class RedisWQ:
     Raises:
         ValueError: If the name is not good for a queue.
 
-    Every method but `sessionID` may raise a `QueueError`, after Redis was away for 30 s. An item
-    whose attempts came to no end five times is put aside as dead; see `wqlib queue dead`.
+    Every method but `sessionID` may raise a `QueueError`, after Redis was away for 30 s; a line
+    on standard error says soon that it is waited for. An item whose attempts came to no end five
+    times is put aside as dead; see `wqlib queue dead`.
 
     Example:
         >>> q = RedisWQ(name="job2", host="redis")
@@ -87,16 +90,16 @@ class RedisWQ:
         ssl: bool | None = None,
     ) -> None:
         env = Address.from_environment()
-        db, ssl = env.db if db is None else db, env.tls if ssl is None else ssl
         self._queue = WorkQueue(
             name,
-            url=f"redis{'s' * ssl}://redis/{db}",
-            host=host or env.host,
-            port=port or env.port,
-            username=username or env.username,
-            password=password or env.password,
+            url=replace(env, db=env.db if db is None else db, tls=env.tls if ssl is None else ssl),
+            host=host or None,
+            port=port or None,
+            username=username or None,
+            password=password or None,
             patience_seconds=_PATIENCE_SECONDS,
         )
+        self._queue.say_waits(_LOG.warning)
         self._session = f"{self._queue.worker}-{uuid.uuid4().hex[:8]}"
         self._begin()
 

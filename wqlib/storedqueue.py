@@ -54,7 +54,7 @@ class StoredQueue:
         port: int | None = None,
         password: str | None = None,
         username: str | None = None,
-        url: str | None = None,
+        url: str | Address | None = None,
         worker: str | None = None,
         lease_seconds: float = 30.0,
         max_attempts: int | None = 5,
@@ -64,12 +64,14 @@ class StoredQueue:
         check_lease_seconds(lease_seconds)
         if max_attempts is not None and max_attempts < 1:
             raise ValueError(f"max_attempts is {max_attempts}; it must be 1 or more, or None.")
-        address = Address.from_url(url) if url else Address.from_environment()
+        address = Address.from_url(url) if isinstance(url, str) and url else url
+        address = address or Address.from_environment()
         given: dict[str, Any] = {
             "host": host,
             "port": port,
             "password": password,
             "username": username,
+            "login_from": "password=..." if password is not None else None,
         }
         self.address = replace(address, **{k: v for k, v in given.items() if v is not None})
         self.name = name
@@ -109,6 +111,10 @@ class StoredQueue:
     @patience_seconds.setter
     def patience_seconds(self, seconds: float) -> None:
         self._patience_seconds = self._link.patience_seconds = seconds
+
+    def say_waits(self, say: Callable[[str], None]) -> None:
+        """Let `say` have a line when a call waits for Redis, each minute of it, and at the end."""
+        self._link.say = say
 
     def copy(self, worker: str | None = None, *, timeout_seconds: float | None = None) -> Self:
         """The same queue over a connection of its own, for another thread or worker.

@@ -15,6 +15,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from . import replay, textlanes
+from .connection import Address
 from .feed import Feed
 from .history import History
 from .queue import WorkQueue
@@ -148,7 +149,8 @@ def _connect(options: argparse.Namespace, stack: ExitStack) -> tuple[WorkQueue, 
                 "To follow the pods of a Job, a cluster is needed: let the local one run, "
                 "name one with --context, and leave out --redis."
             )
-        return stack.enter_context(WorkQueue(options.name, url=options.redis)), None
+        address = Address.from_environment(options.redis)
+        return stack.enter_context(WorkQueue(options.name, url=address)), None
     stack.enter_context(cluster)
     forward = stack.enter_context(cluster.port_forward("service/redis", 6379))
     queue = WorkQueue(

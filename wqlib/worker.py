@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
+from .connection import Address
 from .errors import LeaseLost, QueueError
 from .items import Lease, encode_result
 from .queue import MAX_BATCH, WorkQueue
@@ -88,10 +89,11 @@ class Worker:
         handlers = self._take_signals()
         renewer = threading.Thread(target=self._keep_renewing, name="wqlib-renew", daemon=True)
         renewer.start()
+        self.queue.say_waits(self._say_at_first)
         try:
             pending = self.queue.stats().pending
-            who, where = shown(self.queue.worker), shown(self.queue.name)
-            _log(f"Worker {who} on queue {where}, pending: {pending}")
+            self.queue.say_waits(_log)
+            _log(f"{self._title()}, pending: {pending}")
             return self._loop()
         finally:
             self._ended.set()
@@ -100,6 +102,15 @@ class Worker:
                 signal.signal(number, handler)
             renewer.join(1.0)
             self.queue.patience_seconds = patience
+
+    def _title(self) -> str:
+        return f"Worker {shown(self.queue.worker)} on queue {shown(self.queue.name)}"
+
+    def _say_at_first(self, line: str) -> None:
+        """Redis has not answered yet: so the log begins with who looks for it, and where."""
+        _log(f"{self._title()} looks for Redis at {self.queue.address}")
+        self.queue.say_waits(_log)
+        _log(line)
 
     def _loop(self) -> int:
         done: list[tuple[Lease, bytes | str | None]] = []
@@ -285,7 +296,7 @@ def _work(options: argparse.Namespace, process: Task) -> int:
     try:
         queue = WorkQueue(
             options.queue,
-            url=options.redis or None,
+            url=Address.from_environment(options.redis),
             worker=options.worker or None,
             lease_seconds=options.lease_seconds,
             max_attempts=options.max_attempts or None,
@@ -314,13 +325,15 @@ def _parser() -> argparse.ArgumentParser:
         prog="wqlib.worker",
         description="Lease items of a queue and work on them until the queue has drained.",
         epilog="Each option may be set in the environment: --lease-seconds as "
-        "WQLIB_LEASE_SECONDS. Redis is found by --redis, or as a Service named redis.",
+        "WQLIB_LEASE_SECONDS. Redis is found by --redis, or as a Service named redis; "
+        "a URL without a password gets that of REDIS_PASSWORD.",
     )
 
     def option(name: str, default: str, about: str, kind: type = str) -> None:
         # argparse converts a default that is text just like text from the command line.
         value = os.environ.get("WQLIB_" + name.upper().replace("-", "_")) or default
-        parser.add_argument(f"--{name}", default=value, type=kind, help=f"{about} ({value})")
+        now = "" if name == "redis" else f" ({value})".replace("%", "%%")  # no password in a help
+        parser.add_argument(f"--{name}", default=value, type=kind, help=about + now)
 
     option("queue", "job2", "name of the queue")
     option("task", "fruit", f"what to do with an item: {', '.join(TASKS)}, module:function")

@@ -89,7 +89,8 @@ def check_login_program(files: list[Path], context: str) -> None:
     chosen = next((x[context] for x in (_named(f, "context") for f in files) if context in x), {})
     for path in files:
         if user := _named(path, "user").get(str(chosen.get("user"))):
-            plugin = user.get("exec") or {}
+            plugin = user.get("exec")
+            plugin = plugin if isinstance(plugin, dict) else {}
             program = str(plugin.get("command") or "")
             found = path.parent / program if "/" in program else program
             if program and not shutil.which(found):

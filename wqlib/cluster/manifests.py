@@ -160,7 +160,8 @@ def _parse(text: str, where: str) -> Iterator[Object]:
             continue
         if not isinstance(document, dict):
             raise ClusterError(
-                f"{where} holds something that is not a manifest: a {type(document).__name__}. "
+                f"{where} holds something that is not a manifest: a "
+                f"{'list' if isinstance(document, list) else 'single value'}. "
                 "A manifest has lines such as `kind: Job`."
             )
         yield from read(document)
