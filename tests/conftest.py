@@ -16,6 +16,7 @@ from clusters import REAL
 from servers import RedisCluster, find_valkey, kinds
 
 from wqlib.cluster import Cluster, connect
+from wqlib.items import Lease
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
 
@@ -78,6 +79,13 @@ def make_queue(redis_server: RedisServer | RedisCluster) -> Iterator[MakeQueue]:
         if queue._link.command("TYPE", shared) in (b"list", b"none"):
             queue.clear()
         queue._link.command("DEL", shared)
+
+
+def run_out(queue: WorkQueue, *leases: Lease) -> None:
+    """Let leases run out now, so that a test need not be faster than a short lease."""
+    queue.stats()  # leads to the node of a Redis Cluster that has the queue
+    for lease in leases:
+        queue._link.command("ZADD", f"{{{queue.name}}}:leases", "XX", 1, lease.id)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ class Report:
     Attributes:
         states: How many different states were reached.
         transitions: How many steps were tried.
-        unexplored: How many states were left when the time was up.
+        unexplored: How many states were left when it ended.
     """
 
     states: int = 0
@@ -111,8 +111,8 @@ class Explorer:
         self.world = World(url, workers, max_attempts=max_attempts)
         self._save_and_go_back = self.world.client.register_script(_SAVE_AND_GO_BACK)
 
-    def explore(self, seconds: float = float("inf")) -> Report:
-        """Go everywhere, or as far as the time allows.
+    def explore(self, seconds: float = float("inf"), states: float = float("inf")) -> Report:
+        """Go everywhere, or until the time is up or that many states are found.
 
         Raises:
             Violation: A promise is broken.
@@ -123,7 +123,7 @@ class Explorer:
         todo = deque([self._arrive(None, None)])
         known[canonical(todo[0])] = 0
         report.states = 1
-        while todo and time.monotonic() < give_up_at:
+        while todo and report.states < states and time.monotonic() < give_up_at:
             state = todo.popleft()
             self._go_to(state)
             self._look(state)

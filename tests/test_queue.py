@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import pytest
 import redis
-from conftest import MakeQueue
+from conftest import MakeQueue, run_out
 from proxy import Proxy
 
 from wqlib.errors import (
@@ -198,17 +198,14 @@ class TestNothingIsLost:
         assert queue.peek() == [b"apple", b"banana"]
 
     def test_a_renewed_lease_does_not_run_out(self, make_queue: MakeQueue) -> None:
-        queue, other = make_queue(lease_seconds=0.3), make_queue("other")
+        queue, other = make_queue(lease_seconds=1), make_queue("other")
         queue.put("apple")
         lease = queue.lease()
         assert lease
-        for _ in range(4):
-            time.sleep(0.1)
-            renewed = queue.renew(lease)
-            assert renewed.deadline > lease.deadline
-            lease = renewed
-            assert other.lease() is None
-        queue.complete(lease)
+        renewed = queue.renew(lease, 600)
+        soon(lambda: queue.stats().at > lease.deadline)
+        assert other.lease() is None
+        queue.complete(renewed)
         assert queue.stats().expired == 0
 
     def test_a_lease_call_whose_reply_was_cut_off_strands_nothing(
@@ -505,11 +502,12 @@ class TestWaiting:
     def test_a_lease_that_runs_out_wakes_it(self, make_queue: MakeQueue) -> None:
         dies, idle = make_queue("dies", lease_seconds=0.5), make_queue("idle")
         dies.put("apple")
-        assert dies.lease()
-        answers, thread = self.wait_in_thread(idle)
-        thread.join(10)
-        assert answers[0]
-        assert answers[0].item == b"apple"
+        lost = dies.lease()
+        assert lost
+        lease = idle.lease(wait_seconds=60)
+        assert lease
+        assert (lease.item, lease.attempt) == (b"apple", 2)
+        assert lease.deadline - idle.lease_seconds - lost.deadline < 30
 
     def test_it_asks_the_server_a_few_times_only(self, make_queue: MakeQueue) -> None:
         busy, idle = make_queue("busy", lease_seconds=600), make_queue("idle")
@@ -597,12 +595,12 @@ class TestPoison:
     def test_nothing_that_a_call_does_besides_is_left_out_of_the_events(
         self, make_queue: MakeQueue
     ) -> None:
-        queue, dies = make_queue("lives", max_attempts=1), make_queue("dies", lease_seconds=0.02)
+        queue, dies = make_queue("lives", max_attempts=1), make_queue("dies")
         queue.put(["poison", "apple", "banana"])
-        assert dies.lease()
-        lease = queue.lease()
+        poison, lease = dies.lease(), queue.lease()
+        assert poison
         assert lease
-        time.sleep(0.03)
+        run_out(queue, poison)
         assert queue.complete_and_lease(lease)  # in the same call the poison's lease runs out
         kinds = [event.kind for event in queue.events()]
         assert kinds == ["put", "lease", "lease", "expire", "dead", "complete", "lease"]
@@ -668,12 +666,12 @@ class TestRoundTrips:
     def test_a_batch_is_leased_completed_and_fenced_item_by_item(
         self, make_queue: MakeQueue
     ) -> None:
-        queue, other = make_queue(lease_seconds=0.3), make_queue("other")
+        queue, other = make_queue(), make_queue("other")
         queue.put(f"item {i}" for i in range(100))
         batch = queue.exchange((), 16)
         assert len(batch) == 16
-        kept = queue.renew_all(batch[:8], 60)
-        time.sleep(0.31)
+        kept = queue.renew_all(batch[:8], 600)
+        run_out(queue, *batch[8:])
         with pytest.raises(LeaseLost) as caught:
             queue.exchange([(lease, None) for lease in [*kept, *batch[8:]]], 16)
         assert [lease.id for lease in caught.value.lost] == [lease.id for lease in batch[8:]]
@@ -759,14 +757,14 @@ class TestSnapshot:
             queue.snapshot(-1)
 
     def test_the_numbers_add_up(self, make_queue: MakeQueue) -> None:
-        queue = make_queue(lease_seconds=0.05, max_attempts=2)
+        queue = make_queue(max_attempts=2)
         for round_ in range(2):
             queue.put(["a", "b", "c", "d", "e"])
             leases = queue.exchange((), 5)
             queue.complete(leases[0])
             queue.release(leases[1])
             queue.fail(leases[2])
-            time.sleep(0.06)
+            run_out(queue, *leases[3:])
             again = queue.exchange((), 3)
             assert len(again) == 3
             stats = queue.stats()

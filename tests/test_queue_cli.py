@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from conftest import MakeQueue
+from conftest import MakeQueue, run_out
 from hypothesis import given
 from hypothesis import strategies as st
 from test_queue import soon
@@ -294,11 +294,12 @@ def test_dead_tells_why(story: WorkQueue, run: Run) -> None:
 
 
 def test_dead_with_its_history(make_queue: MakeQueue, run: Run) -> None:
-    queue = make_queue("pod-a", max_attempts=2, lease_seconds=0.01)
+    queue = make_queue("pod-a", max_attempts=2)
     queue.put("bad")
     queue.fail(queue.lease(), "no luck")
-    queue.lease()
-    soon(lambda: queue.lease() is None and queue.stats().dead == 1)
+    run_out(queue, queue.lease())
+    assert queue.lease() is None
+    assert queue.stats().dead == 1
     lines = run("dead", queue.name, "--history").lines
     assert len(lines) == 4
     assert lines[1].split()[1] == "2"

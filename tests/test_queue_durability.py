@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from conftest import run_out
 from proxy import Proxy
 
 from wqlib.errors import LeaseLost
@@ -114,15 +115,15 @@ class TestEverySecond:
             assert late.results() == {1: b"sweet", 2: b"yellow"}
 
     def test_an_item_whose_completion_was_forgotten_is_done_again(self, disk: Disk) -> None:
-        with queue_on(disk, "first", lease_seconds=1) as first, queue_on(disk, "second") as second:
+        with queue_on(disk, "first") as first, queue_on(disk, "second") as second:
             first.put("apple")
             lease = leased(first)
             kept = disk.sync()
             first.complete(lease)
             assert first.drained()
             disk.power_cut(kept)
-            again = second.lease(wait_seconds=30)
-            assert again
+            run_out(second, lease)
+            again = leased(second)
             assert (again.item, again.token) == (b"apple", (1, 2))
             with pytest.raises(LeaseLost):
                 first.complete(lease)

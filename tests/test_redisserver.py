@@ -177,6 +177,7 @@ import sys, time
 from wqlib.redisserver import RedisServer
 server = RedisServer()
 print(server.pid, server._folder, flush=True)
+sys.stdin.readline()
 {then}
 """
 
@@ -194,6 +195,7 @@ print(server.pid, server._folder, flush=True)
 def test_it_ends_with_the_program(then, send):
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM.format(then=then)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -203,8 +205,7 @@ def test_it_ends_with_the_program(then, send):
     assert Path(folder).is_dir()
     if send:
         program.send_signal(send)
-    program.wait(30)
-    program.stdout.close()
+    program.communicate("\n", timeout=30)
     assert wait_until_gone(int(pid))
     end = time.monotonic() + 10
     while Path(folder).exists():

@@ -68,8 +68,7 @@ def view(cluster: Cluster) -> Iterator[Dashboard]:
             finally:
                 dashboard.stop()
                 cluster.delete(f"job/{demo.JOB}", grace_seconds=0)
-    ours = [t.name for t in threading.enumerate() if t.name.startswith("wqlib-dash")]
-    assert not ours
+    eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("wqlib-dash")])
 
 
 def handed_over(dashboard: Dashboard, pod: str) -> bool:

@@ -73,6 +73,16 @@ def test_a_command_that_is_not_there(kubectl: Run, running: str) -> None:
     assert done.returncode == 1
 
 
+def test_commands_that_end_at_once_are_told_in_full(kubectl: Run, running: str) -> None:
+    ends = {"true": 0, "false": 1, "no-such-command": 1, "pwd": 0}
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda name: (name, kubectl("exec", "p", "--", name)), [*ends] * 6))
+    for name, answer in done:
+        assert answer.returncode == ends[name], answer.stderr
+        assert bool(answer.stdout) == (name == "pwd")
+        assert bool(answer.stderr) == (ends[name] != 0)
+
+
 def test_copies_go_both_ways(kubectl: Run, running: str, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()

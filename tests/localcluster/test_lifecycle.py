@@ -174,7 +174,7 @@ def test_after_a_crash_the_next_start_cleans_up(home: Path) -> None:
     first = localcluster.status(home)
     assert first is not None
     os.kill(first.pid, signal.SIGKILL)
-    wait_until(lambda: not alive(first.pid))
+    wait_until(lambda: localcluster.status(home) is None)  # its threads end one by one
     cluster = Local(home, localcluster.ensure(home))
     second = localcluster.status(home)
     assert second is not None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import websocket
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import portforward, stream
 
@@ -74,6 +75,20 @@ def test_exec_of_a_program_that_is_not_there(local: Local, running: str) -> None
     connection = _exec(local, running, "nosuch", _preload_content=False)
     connection.run_forever(timeout=10)
     assert "executable file not found in $PATH" in str(connection.read_channel(3))
+
+
+def test_exec_sends_nothing_before_the_client_has_answered(local: Local, running: str) -> None:
+    slow = _exec(local, running, "nosuch", _preload_content=False).sock
+    # Takes as long as the first one would have taken to answer.
+    _exec(local, running, "nosuch", _preload_content=False).run_forever(timeout=10)
+    seen = []
+    while not seen or seen[-1] != websocket.ABNF.OPCODE_CLOSE:
+        frame = slow.recv_frame()
+        seen.append(frame.opcode)
+        if frame.opcode == websocket.ABNF.OPCODE_PING:
+            slow.pong(frame.data)
+    ping, binary, close = (websocket.ABNF.OPCODE_PING, websocket.ABNF.OPCODE_BINARY, seen[-1])
+    assert seen == [ping, ping, ping, binary, close]
 
 
 def test_exec_needs_a_running_pod(local: Local, ns: str) -> None:

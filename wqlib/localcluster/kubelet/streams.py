@@ -24,6 +24,8 @@ STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 _NAMES = {STDIN: "stdin", STDOUT: "stdout", STDERR: "stderr", ERROR: "error", RESIZE: "resize"}
 _SUCCESS: Obj = {"metadata": {}, "status": "Success"}
 _STREAMS_SECONDS = 30.0
+_GREETING_SECONDS = 5.0
+_ROUND_TRIPS = 3
 _GOODBYE_SECONDS = 5.0
 _MAX_SIZE_BYTES = 1024
 
@@ -82,12 +84,34 @@ class WebSocketSession(Session):
     def __init__(self, stream: IOStream) -> None:
         super().__init__()
         self._socket = websocket.WebSocket(stream)
+        self._listening = asyncio.Event()
 
     async def receive(self) -> None:
         """Take in what comes until the client has gone."""
+        greeting = asyncio.get_running_loop().create_task(self._greet())
+        try:
+            await self._receive()
+        finally:
+            await cancel(greeting)
+            self._listening.set()
+
+    async def _greet(self) -> None:
+        """Find out when the client is able to take in something.
+
+        Before version 1.34, kubectl starts to read first and makes its streams then, and drops what
+        it reads in between. Round trips take long just when that does: on a busy machine.
+        """
+        with contextlib.suppress(TimeoutError, StreamClosedError):
+            async with asyncio.timeout(_GREETING_SECONDS):
+                for _ in range(_ROUND_TRIPS):
+                    await self._socket.round_trip()
+        self._listening.set()
+
+    async def _receive(self) -> None:
         channel, small = -1, b""
         async for begins, data in self._socket.pieces():
             if begins:
+                self._listening.set()
                 channel, data, small = data[0], data[1:], b""
             if channel == STDIN:
                 await self.stdin.put(data, self._socket.ping)
@@ -102,6 +126,7 @@ class WebSocketSession(Session):
             self.stdin.end()
 
     async def send(self, channel: int, data: bytes) -> None:
+        await self._listening.wait()
         with contextlib.suppress(StreamClosedError):
             await self._socket.send(bytes([channel]), data)
 

@@ -47,6 +47,7 @@ class WebSocket:
 
     def __init__(self, stream: IOStream) -> None:
         self.stream = stream
+        self._answered = asyncio.Event()
 
     async def pieces(self) -> AsyncIterator[tuple[bool, bytes]]:
         """Yield what comes in: whether a message begins here, and a piece of it."""
@@ -85,6 +86,8 @@ class WebSocket:
             return False
         if opcode == _PING:
             await self._send(_PONG, data)
+        elif opcode == _PONG:
+            self._answered.set()
         return True
 
     async def send(self, *parts: bytes) -> None:
@@ -94,6 +97,12 @@ class WebSocket:
     async def ping(self) -> None:
         """Send something to which only a client that is gone does not listen."""
         await self._send(_PING)
+
+    async def round_trip(self) -> None:
+        """Wait until the client has answered a ping: somebody must read what comes meanwhile."""
+        self._answered.clear()
+        await self.ping()
+        await self._answered.wait()
 
     async def close(self) -> None:
         """Say goodbye."""
