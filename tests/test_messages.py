@@ -15,6 +15,7 @@ import pytest
 import redis
 import yaml
 
+from wqlib import metrics, queuecli, watch, worker
 from wqlib.cluster import connect, manifests
 from wqlib.errors import ClusterError, QueueError, RedisRefused
 from wqlib.queue import WorkQueue
@@ -165,8 +166,6 @@ REDIS_URLS = [
 def test_no_error_repeats_a_secret_of_a_redis_url(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], url: str
 ) -> None:
-    from wqlib import queuecli, worker
-
     with pytest.raises((ValueError, QueueError)) as caught:
         WorkQueue("q", url=url, patience_seconds=0.01).stats()
     assert MARK not in all_of(caught.value)
@@ -179,6 +178,18 @@ def test_no_error_repeats_a_secret_of_a_redis_url(
     with pytest.raises(SystemExit):
         worker.main(["--help"])
     told = capfd.readouterr()
+    assert MARK not in told.out + told.err
+
+
+@pytest.mark.parametrize("main", [worker.main, queuecli.main, metrics.main, watch.main])
+def test_a_mistyped_command_line_repeats_no_login(
+    capfd: pytest.CaptureFixture[str], main: Callable[[list[str]], int]
+) -> None:
+    words = ["stats"] * (main is queuecli.main) + ["q"] * (main is not worker.main)
+    with pytest.raises(SystemExit):
+        main([*words, "--redus", f"redis://me:{MARK}/{MARK}@127.0.0.1:1"])
+    told = capfd.readouterr()
+    assert "unrecognized arguments: --redus redis://...@127.0.0.1:1" in told.err
     assert MARK not in told.out + told.err
 
 

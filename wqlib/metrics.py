@@ -33,7 +33,7 @@ from .connection import Address
 from .errors import QueueError, RedisUnreachable, WqlibError
 from .items import Stats
 from .queue import WorkQueue
-from .shown import shown
+from .shown import Parser, shown
 
 EXIT_OK, EXIT_USAGE = 0, 2
 PORT = 9121
@@ -169,7 +169,7 @@ def serve(queues: Sequence[WorkQueue], address: str, port: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="wqlib metrics",
         description="Serve the numbers of queues to Prometheus. Each scrape asks Redis anew.",
         epilog="Redis is found by --redis, or as a worker finds it: WQLIB_REDIS_URL, or a "

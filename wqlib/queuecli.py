@@ -29,7 +29,7 @@ from .errors import QueueError, WqlibError
 from .export import BadQueueFile, Contents, Entry
 from .items import DeadItem, Lease, Stats
 from .queue import WorkQueue
-from .shown import shown, table
+from .shown import Parser, shown, table
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE = 0, 1, 2
 _MOVES, _REPLY_SECONDS = 5, 60.0
@@ -325,7 +325,7 @@ def _remark(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="wqlib queue",
         description="Look at a queue, and mend it.",
         epilog="Redis is found by --redis, or as a worker finds it: WQLIB_REDIS_URL, or a "

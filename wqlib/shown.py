@@ -5,7 +5,10 @@ This module is pure: it does no I/O.
 
 from __future__ import annotations
 
+import argparse
+import re
 from collections.abc import Sequence
+from typing import NoReturn
 
 LONGEST_LINE = 200
 
@@ -24,6 +27,13 @@ def shown(text: bytes | str, longest: int = LONGEST_LINE) -> str:
     if not start.isprintable():
         line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in start)
     return line + " ..." if len(text) > longest else line
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors repeat a wrong word, but no login of a URL in it."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(re.sub(r"//\S*@", "//...@", message))
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

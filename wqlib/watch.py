@@ -19,6 +19,7 @@ from .connection import Address
 from .feed import Feed
 from .history import History
 from .queue import WorkQueue
+from .shown import Parser
 from .terminal import Block, Signals, Stopped, can_colour, size
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _cluster(options: argparse.Namespace) -> Cluster | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="wqlib watch",
         description="Watch each lease of each pod in the terminal. Ctrl-C ends it.",
         epilog="Without --redis, the queue is looked for in the cluster (service/redis): the one "

@@ -28,7 +28,7 @@ from .connection import Address
 from .errors import LeaseLost, QueueError
 from .items import Lease, encode_result
 from .queue import MAX_BATCH, WorkQueue
-from .shown import shown
+from .shown import Parser, shown
 from .tasks import TASKS, Task, find
 
 EXIT_DRAINED, EXIT_ERROR, EXIT_USAGE, EXIT_TERMINATED = 0, 1, 2, 143
@@ -321,7 +321,7 @@ def _work(options: argparse.Namespace, process: Task) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="wqlib.worker",
         description="Lease items of a queue and work on them until the queue has drained.",
         epilog="Each option may be set in the environment: --lease-seconds as "

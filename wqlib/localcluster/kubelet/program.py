@@ -87,6 +87,8 @@ def load(kubeconfig: Path, context: str | None = None) -> Access:
         )
     except (ConfigException, OSError) as error:
         raise ClusterError(f"The kubeconfig {kubeconfig} cannot be used: {error}") from None
+    except Exception:  # its words may quote a key from the file
+        raise ClusterError(f"{kubeconfig} does not have the form of a kubeconfig.") from None
     if not found.ssl_ca_cert or not found.host.startswith("https://"):
         raise ClusterError(
             f"The kubeconfig {kubeconfig} names no CA or no https server. A kubelet needs both,"
