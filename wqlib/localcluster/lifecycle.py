@@ -19,7 +19,7 @@ from wqlib.errors import ClusterError
 from wqlib.localcluster.locks import lock_file
 from wqlib.localcluster.paths import State
 
-_START_SECONDS = 30.0
+_START_SECONDS = 90.0  # a start that fails is known at once; this is for a busy machine
 _STOP_SECONDS = 15.0
 _ROOM_BYTES = 1 << 18
 _PASSED_ON = (
