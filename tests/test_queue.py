@@ -45,7 +45,7 @@ def drain(queue: WorkQueue) -> list[Lease]:
     return leases
 
 
-def soon(condition: object, seconds: float = 10.0) -> None:
+def soon(condition: object, seconds: float = 30.0) -> None:
     """Wait until `condition()` holds."""
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]

@@ -118,15 +118,26 @@ def test_the_job_is_scaled_and_items_are_added(view: Dashboard) -> None:
 
 def test_the_terminal_shows_the_same_pods_until_all_is_done(view: Dashboard) -> None:
     command = ["watch", "demo", "--namespace", "wq-test-view", "--job", demo.JOB]
-    process = subprocess.run(
-        [sys.executable, "-m", "wqlib.cli", *command, "--until-drained"],
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
-    assert (process.returncode, process.stderr) == (0, "")
-    assert "0 pods running. 60 of 60 items done" in process.stdout
-    for pod, lane in view.history.lanes.items():
-        (line,) = [x for x in process.stdout.splitlines() if x.startswith(pod.rpartition("-")[2])]
+    with view._queue.copy("held") as queue:
+        queue.lease_seconds = 600
+        queue.put(["one more"])
+        held = queue.lease()  # so that there is something left to do when it knows the pods
+        assert held
+        process = subprocess.Popen(
+            [sys.executable, "-m", "wqlib.cli", *command, "--until-drained"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout
+        while "pods running" not in process.stdout.readline():
+            assert process.poll() is None
+        queue.complete(held)
+    out, err = process.communicate(timeout=90)
+    assert (process.returncode, err) == (0, "")
+    assert "0 pods running. 61 of 61 items done" in out
+    for pod in view.history.lanes.keys() - {"held"}:
+        lane = view.history.lanes[pod]
+        (line,) = [x for x in out.splitlines() if x.startswith(pod.rpartition("-")[2])]
         assert "[" in line
         assert line.split()[-1] == str(lane.done)

@@ -95,7 +95,9 @@ def test_run_exec_and_delete(kubectl: Kubectl) -> None:
     failed = kubectl("exec", "box", "--", "sh", "-c", "exit 3", check=False)
     assert failed.returncode == 3
     assert "command terminated with exit code 3" in failed.stderr
-    assert kubectl("delete", "pod", "box").stdout.startswith('pod "box" deleted')
+    assert kubectl("delete", "pod", "box", "--grace-period=1").stdout.startswith(
+        'pod "box" deleted'
+    )
     missing = kubectl("get", "pod", "box", check=False)
     assert missing.stderr == 'Error from server (NotFound): pods "box" not found\n'
 

@@ -108,9 +108,7 @@ def test_fifty_clients_that_connect_half_and_leave(
         if i % 5:
             assert each.answer() == (200 if i % 5 == 1 else 101)
     wait_until(lambda: len(_commands()) == 10)
-    begin = time.monotonic()
     assert local.request("GET", path).code == 200
-    assert time.monotonic() - begin < 5
     for each in raw:
         each.close()
     wait_until(lambda: not _commands())

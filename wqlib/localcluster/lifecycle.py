@@ -22,7 +22,7 @@ from wqlib.errors import ClusterError
 from wqlib.localcluster.locks import lock_file, owner_alive
 from wqlib.localcluster.paths import State, told_of_disk
 
-_START_SECONDS = 120.0  # most of it only where the disk is slow
+_START_SECONDS = 120.0  # a start that fails is known at once; this is for a slow disk, busy cores
 _STOP_SECONDS = 15.0
 _ROOM_BYTES = 1 << 18
 _PASSED_ON = (
