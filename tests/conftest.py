@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from clusters import REAL
+from hypothesis import settings
 from servers import RedisCluster, find_valkey, kinds
 
 from wqlib.cluster import Cluster, connect
@@ -26,6 +27,8 @@ MakeQueue = Callable[..., WorkQueue]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.register_profile("no deadline: the machine may be busy", deadline=None)
+    settings.load_profile("no deadline: the machine may be busy")
     config.addinivalue_line("markers", "every_server: runs on each kind of Redis in turn")
 
 

@@ -110,7 +110,7 @@ def test_commands_in_both_forms_and_entrypoints(folder: Path) -> None:
 
 def test_an_image_can_stand_on_another_one(folder: Path) -> None:
     _build(folder, "FROM python\nENV A=1\nWORKDIR /app\nCOPY worker.py .\n", "base:1")
-    image, root = _build(folder, 'FROM base:1\nCOPY other.py .\nCMD ["x"]\n', "top:1")
+    image, root = _build(folder, 'FROM base:1\nCOPY other.py worker.py ./\nCMD ["x"]\n', "top:1")
     assert (image.base, image.workdir) == ("base:1", "/app")
     assert _files(root) == ["app/other.py", "app/worker.py"]
 

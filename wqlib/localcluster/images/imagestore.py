@@ -210,6 +210,8 @@ class Images:
             recipe = docker.Recipe(base.name, base.workdir, dict(base.env))
             if base.root:
                 shutil.copytree(base.root, target, dirs_exist_ok=True)
+                for path in [target, *target.rglob("*")]:
+                    path.chmod(path.stat().st_mode | 0o200)
             builder = docker.Builder(file, folder, target, recipe)
             builder.run(instructions[1:])
         except BaseException:
