@@ -181,12 +181,13 @@ class RedisServer:
             if self._launch(port):
                 self.port = port
                 return
-            if "in use" not in self._printed():  # then somebody was faster and took the port
+            printed = (self._folder / "redis.log").read_text("utf-8", "replace")
+            if "in use" not in printed:  # then somebody was faster and took the port
                 break
             time.sleep(0.1 if self.port else 0)
-        printed = " / ".join(line.strip() for line in self._printed().strip().splitlines()[-3:])
+        words = " / ".join(line.strip() for line in printed.strip().splitlines()[-3:])
         raise WqlibError(
-            f"{self.binary} did not start as a Redis server; it printed: {printed or 'nothing'}. "
+            f"{self.binary} did not start as a Redis server; it printed: {words or 'nothing'}. "
             "Name another one in WQLIB_REDIS_SERVER."
         )
 
@@ -269,11 +270,6 @@ class RedisServer:
                 "",
             ]
         )
-
-    def _printed(self) -> str:
-        with contextlib.suppress(OSError):
-            return (self._folder / "redis.log").read_text("utf-8", "replace")
-        return ""
 
 
 def _candidates() -> Iterator[Path]:
