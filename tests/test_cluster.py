@@ -886,6 +886,18 @@ def test_clean_up_deletes_what_is_ours_and_nothing_else(soon_settled):
         cluster.clean_up()
 
 
+def test_the_pods_of_a_deployment_are_waited_for_before_the_namespace_is_judged(name, soon_settled):
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    template = {"metadata": {"labels": {"app": "d"}}, "spec": pod("d", stubborn)["spec"]}
+    template["spec"] |= {"restartPolicy": "Always", "terminationGracePeriodSeconds": 5}
+    spec = {"selector": {"matchLabels": {"app": "d"}}, "template": template}
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec}
+    with connect(namespace=name) as cluster:
+        cluster.apply(body)
+        eventually(lambda: [one for one in cluster.pods() if one.ready])
+        assert cluster.clean_up() == ["deployment/d", f"namespace/{name}"]
+
+
 @pytest.fixture
 def soon_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for that will not come."""

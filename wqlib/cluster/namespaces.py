@@ -41,6 +41,7 @@ from .waiting import wait_gone
 SECONDS = 90  # a namespace takes some seconds to go
 ACCOUNT_SECONDS = 10
 SETTLING_SECONDS = 10  # by then a new namespace has got what every one gets
+BETWEEN = (kind_of("job"), kind_of("replicaset"))
 USUAL, PREFIX, VARIABLE = "wq-course", "wq-", "WQLIB_NAMESPACE"
 # An annotation: the images are on the nodes, or can be pulled, and need not be built.
 IMAGES, IMAGES_ARE_THERE = "wqlib/images", "provided"
@@ -101,15 +102,15 @@ def clean_up(api: Any, namespace: str) -> list[str]:
     """Delete what carries our label, and the namespace if it is ours. See `Cluster.clean_up`."""
     deadline = time.monotonic() + SECONDS
     deleted: dict[Kind, dict[str, str]] = {}
+    # Owners of pods that are owned by what we delete; they are gone before their pods are.
+    between = [one for kind in BETWEEN for one in list_all(api, namespace, kind)]
     for kind in KINDS:
         for found in list_all(api, namespace, kind, OURS):
             name = found["metadata"]["name"]
             deleted.setdefault(kind, {})[found["metadata"]["uid"]] = name
             delete(api, namespace, kind, name)
     uids = {uid for names in deleted.values() for uid in names}
-    # A pod may be owned by a ReplicaSet, which is owned by what we deleted.
-    sets = list_all(api, namespace, kind_of("replicaset")) if deleted else []
-    uids |= {one["metadata"]["uid"] for one in sets if owned_by(one, uids)}
+    uids |= {one["metadata"]["uid"] for one in between if owned_by(one, uids)}
     for kind in dict.fromkeys([*deleted, kind_of("pod")] if deleted else ()):
         wait_gone(api, namespace, kind, uids, deadline, {})
     lines = [f"{kind.noun}/{name}" for kind, names in deleted.items() for name in names.values()]
