@@ -49,10 +49,8 @@ class Cluster:
         self.core: Any = client.CoreV1Api(api)
         self.batch: Any = client.BatchV1Api(api)
         self._forwards: list[PortForward] = []
-        # Short, so that a learner is told within five seconds; the local one runs, however slowly.
-        version = client.VersionApi(api).get_code(
-            _request_timeout=(4, 20 if name == LOCAL else 2.4)
-        )
+        limit = 20 if name == LOCAL else 2.4  # elsewhere a learner is told within five seconds
+        version = client.VersionApi(api).get_code(_request_timeout=(4, limit))
         self.version = str(version.git_version)
         namespaces.ensure(self.api, self.namespace)
 
