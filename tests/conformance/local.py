@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wqlib import localcluster
+from wqlib import localcluster, redisserver
 
 from .cluster import Cluster
 
@@ -24,7 +24,7 @@ def local_cluster() -> Iterator[Cluster]:
     try:
         with _environment():
             kubeconfig = localcluster.ensure(
-                home, redis_server=_program("redis-server"), redis_cli=_program("redis-cli")
+                home, redis_server=redisserver.find(), redis_cli=redis_cli()
             )
         try:
             yield Cluster(kubeconfig, home, patience=30.0)
@@ -48,7 +48,9 @@ def _environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-def _program(name: str) -> Path | None:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    found = shutil.which(name, path=path)
+def redis_cli() -> Path | None:
+    """The redis-cli beside the redis-server, beside this interpreter or on PATH, if any."""
+    folders = [redisserver.find().parent, Path(sys.executable).parent]
+    path = os.pathsep.join([*map(str, folders), os.environ.get("PATH", "")])
+    found = shutil.which("redis-cli", path=path)
     return Path(found) if found else None

@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from kubernetes import client, config
 
-from wqlib import localcluster
+from wqlib import localcluster, redisserver
 
 VENV_BIN = Path(sys.executable).parent
 # The exit code of a program that does not handle SIGTERM when its container is stopped.
@@ -115,9 +115,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
         patch.setenv("WQLIB_LINGER_SECONDS", "10")
         patch.setenv("WQLIB_JOB_BACKOFF_SECONDS", "1")
         patch.delenv("WQLIB_LOOPBACK", raising=False)
-        redis = find_program("redis-server", "valkey-server")
         kubeconfig = localcluster.ensure(
-            home, redis_server=redis, redis_cli=find_program("redis-cli", "valkey-cli")
+            home, redis_server=redisserver.find(), redis_cli=find_program("redis-cli", "valkey-cli")
         )
         yield Local(home, kubeconfig)
         assert localcluster.stop(home)
@@ -156,10 +155,7 @@ def kubectl(local: Local, ns: str) -> Callable[..., subprocess.CompletedProcess[
 
 @pytest.fixture(scope="session")
 def redis_server() -> Path:
-    found = find_program("redis-server", "valkey-server")
-    if found is None:
-        pytest.skip("no redis-server is installed")
-    return found
+    return redisserver.find()
 
 
 def pod(name: str, *command: str, image: str = "python:3.11", **spec: Any) -> dict[str, Any]:
