@@ -73,7 +73,7 @@ def find() -> Path:
     )
 
 
-def find_cli(server: Path) -> Path | None:
+def find_cli(server: Path) -> Path:
     """Find the redis-cli (or valkey-cli) that belongs to a server.
 
     Args:
@@ -81,14 +81,14 @@ def find_cli(server: Path) -> Path | None:
 
     Returns:
         Path of the client beside the server, or beside the file that it is a link to, otherwise
-        of one beside Python or on PATH, otherwise None.
+        of one beside Python or on PATH, otherwise of the small one in `wqlib.rediscli`.
     """
     for folder in (server.parent, server.resolve().parent, Path(sys.executable).parent):
         for name in CLI_NAMES:
             if _executable(folder / name):
                 return folder / name
     on_path = [found for name in CLI_NAMES if (found := shutil.which(name))]
-    return Path(on_path[0]).absolute() if on_path else None
+    return Path(on_path[0]).absolute() if on_path else Path(__file__).with_name("rediscli.py")
 
 
 def version(server: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +22,9 @@ def local_cluster() -> Iterator[Cluster]:
     home = Path(tempfile.mkdtemp(prefix="wqlib-"))
     try:
         with _environment():
-            kubeconfig = localcluster.ensure(
-                home, redis_server=redisserver.find(), redis_cli=redis_cli()
-            )
+            server = redisserver.find()
+            cli = redisserver.find_cli(server)
+            kubeconfig = localcluster.ensure(home, redis_server=server, redis_cli=cli)
         try:
             yield Cluster(kubeconfig, home, patience=30.0)
         finally:
@@ -46,11 +45,3 @@ def _environment() -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def redis_cli() -> Path | None:
-    """The redis-cli beside the redis-server, beside this interpreter or on PATH, if any."""
-    folders = [redisserver.find().parent, Path(sys.executable).parent]
-    path = os.pathsep.join([*map(str, folders), os.environ.get("PATH", "")])
-    found = shutil.which("redis-cli", path=path)
-    return Path(found) if found else None

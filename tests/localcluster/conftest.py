@@ -29,13 +29,6 @@ ENDED_DEAF = 137 if sys.platform == "linux" else 143
 _numbers = itertools.count(1)
 
 
-def find_program(*names: str) -> Path | None:
-    """Return the first of these programs, beside this interpreter or on PATH."""
-    path = os.pathsep.join([str(VENV_BIN), os.environ.get("PATH", "")])
-    found = next((p for name in names if (p := shutil.which(name, path=path))), None)
-    return Path(found) if found else None
-
-
 def wait_until(condition: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:
     """Wait for a condition to hold, and return its value."""
     deadline = time.monotonic() + seconds
@@ -115,9 +108,9 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
         patch.setenv("WQLIB_LINGER_SECONDS", "10")
         patch.setenv("WQLIB_JOB_BACKOFF_SECONDS", "1")
         patch.delenv("WQLIB_LOOPBACK", raising=False)
-        kubeconfig = localcluster.ensure(
-            home, redis_server=redisserver.find(), redis_cli=find_program("redis-cli", "valkey-cli")
-        )
+        server = redisserver.find()
+        cli = redisserver.find_cli(server)
+        kubeconfig = localcluster.ensure(home, redis_server=server, redis_cli=cli)
         yield Local(home, kubeconfig)
         assert localcluster.stop(home)
 

@@ -12,8 +12,9 @@ import pytest
 
 from wqlib import localcluster
 from wqlib.localcluster.images import podsite, wrappers
+from wqlib.redisserver import find_cli
 
-from .conftest import Local, find_program, pod, wait_until
+from .conftest import Local, pod, wait_until
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -139,8 +140,6 @@ def test_a_program_that_needs_no_socket_does_not_import_it(local: Local, ns: str
 
 
 def test_redis_cli_knows_the_names(local: Local, ns: str, server: str) -> None:
-    if find_program("redis-cli", "valkey-cli") is None:
-        pytest.skip("no redis-cli is installed")
     script = (
         "redis-cli -h redis.names ping; redis-cli -h redis.names.svc.cluster.local -p 6379 ping;"
         f" redis-cli -h {server} ping; redis-cli -r 2 --raw -h redis.names echo 'a  -h b';"
@@ -154,8 +153,6 @@ def test_redis_cli_knows_the_names(local: Local, ns: str, server: str) -> None:
 def test_redis_cli_without_a_host_means_the_pod_itself(
     local: Local, server: str, kubectl: Kubectl
 ) -> None:
-    if find_program("redis-cli", "valkey-cli") is None:
-        pytest.skip("no redis-cli is installed")
     for arguments in ([], ["-h", "localhost"], ["-p", "6379"], ["-h", "redis"]):
         done = kubectl("-n", "names", "exec", "redis", "--", "redis-cli", *arguments, "ping")
         assert done.stdout == "PONG\n"
@@ -166,7 +163,7 @@ def test_where_all_share_one_address_the_port_is_the_true_one(
 ) -> None:
     monkeypatch.setenv("WQLIB_LOOPBACK", "single")
     home = tmp_path / "home"
-    cli = find_program("redis-cli", "valkey-cli")
+    cli = find_cli(redis_server)
     kubeconfig = localcluster.ensure(home, redis_server=redis_server, redis_cli=cli)
     try:
         single = Local(home, kubeconfig)

@@ -117,13 +117,20 @@ def with_a_module(root: Path) -> Path:
     return root / "bin"
 
 
+def without_a_cli(root: Path) -> Path:
+    folder = beside(root / "bin")
+    (folder / "redis-cli").unlink(missing_ok=True)
+    return folder
+
+
 def blanks_and_quotes(root: Path) -> Path:
     return beside(root / 'it\'s a "$HOME" {for} rédis' / "bin")
 
 
 LAYOUTS = [
     debian, multi_call, valkey, valkey_with_the_names_of_redis, redis_with_the_names_of_valkey,
-    conda, brew, only_the_server_is_linked, wrapper_script, with_a_module, blanks_and_quotes,
+    conda, brew, only_the_server_is_linked, wrapper_script, with_a_module, without_a_cli,
+    blanks_and_quotes,
 ]  # fmt: skip
 
 

@@ -134,7 +134,10 @@ def write_redis(folder: Path, server: Path, cli: Path | None) -> None:
     if cli is None:
         (folder / "redis-cli").unlink(missing_ok=True)
     else:
-        text = _CLI.replace("{program}", shlex.quote(str(cli.absolute())))
+        program = shlex.quote(str(cli.absolute()))
+        if cli.suffix == ".py":  # -P: what lies beside the script is none of its modules
+            program = f"python3 -P {program}"
+        text = _CLI.replace("{program}", program)
         _write_program(folder / "redis-cli", text)
 
 
