@@ -182,7 +182,7 @@ class RedisServer:
                 self.port = port
                 return
             printed = (self._folder / "redis.log").read_text("utf-8", "replace")
-            if "in use" not in printed:  # then somebody was faster and took the port
+            if "in use" not in printed and "too high" not in printed:  # the port: try another
                 break
             time.sleep(0.1 if self.port else 0)
         words = " / ".join(line.strip() for line in printed.strip().splitlines()[-3:])

@@ -146,7 +146,8 @@ def explain(error: Exception) -> ClusterError:
 
 def _explain_handshake(error: Any) -> ClusterError:
     """The client puts the answer to a refused WebSocket into one string, status and all."""
-    said, *_, body = str(error.reason).split(" -+-+- ", 2)
+    said, *more = str(error.reason).split(" -+-+- ", 2)  # the status, the headers, the body
+    body = more[-1] if more else ""
     status = re.match(r"Handshake status (\d+)", said)
     if not status:
         return unreachable(error)

@@ -251,7 +251,7 @@ def _start(
     try:
         deadline, in_time = time.monotonic() + _START_SECONDS, False
         while not in_time and time.monotonic() < deadline:
-            in_time = bool(select.select([read], [], [], 1)[0])
+            in_time = bool(select.select([read], [], [], min(1, _START_SECONDS))[0])
             tell("the local cluster to start")
         if in_time and os.read(read, 1) == b"r":
             return
