@@ -85,7 +85,7 @@ check-exercises: $(READY) ## the exercises' checks on right, wrong and malicious
 
 test-cluster: $(READY) ## notebooks, cluster tests, the Kubernetes page on a real cluster (WQLIB_CONTEXT=...)
 	@test -n "$$WQLIB_CONTEXT" || { echo "Name the cluster: WQLIB_CONTEXT=kind-wq make test-cluster"; exit 2; }
-	@$(BIN)/pytest tests/test_cluster.py tests/test_kubelet_elsewhere.py tests/test_the_kubernetes_page.py tests/test_class_on_a_cluster.py $(ARGS); tests=$$?; \
+	@$(BIN)/pytest tests/test_cluster.py tests/test_waiting.py tests/test_kubelet_elsewhere.py tests/test_the_kubernetes_page.py tests/test_class_on_a_cluster.py $(ARGS); tests=$$?; \
 	$(NBVAL) $(ARGS); notebooks=$$?; \
 	echo "exit status: tests $$tests, notebooks $$notebooks"; [ $$tests$$notebooks = 00 ]
 

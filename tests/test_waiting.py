@@ -10,11 +10,12 @@ import secrets
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import SLEEP, job, local_only, pod
+from clusters import REAL, SLEEP, eventually, job, local_only, pod
 
 from wqlib.cluster import stuck
 from wqlib.errors import ClusterError, WaitTimeout
@@ -84,6 +85,8 @@ def test_a_wait_for_a_job_whose_pods_are_refused_says_by_whom(fresh, by, conditi
     else:
         quota = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "0"}}}
         core.create_namespaced_resource_quota(fresh.namespace, quota)
+        read = partial(core.read_namespaced_resource_quota, "few", fresh.namespace)
+        eventually(lambda: not REAL or read().status.hard)  # it does not count before
     try:
         fresh.apply(manifest)
         said = r"FailedCreate .*(service account .*nobody|exceeded quota: few)"
@@ -106,8 +109,11 @@ def test_a_pod_that_crashes_once_and_then_runs_is_waited_for(fresh):
     assert [found.restarts for found in fresh.pods() if found.name == "second"] == [1]
 
 
-def test_a_secret_that_is_made_a_moment_later_is_waited_for(fresh):
+@pytest.mark.parametrize("there", ["nothing", "the Secret without the key"])
+def test_a_secret_that_is_made_a_moment_later_is_waited_for(fresh, there):
     name = f"late-{secrets.token_hex(2)}"
+    if there != "nothing":
+        fresh.secret(name, "other")
     later = {"secretKeyRef": {"name": name, "key": "password"}}
     fresh.apply(changed(pod("late", SLEEP), {"env": [{"name": "PASSWORD", "valueFrom": later}]}))
     timer = threading.Timer(1.5, fresh.secret, [name])

@@ -134,6 +134,15 @@ def find_in_job(
     return refused if refused or condition == "failed" else _failures(job, pods)
 
 
+def missing(found: Stuck) -> tuple[str, str, str] | None:
+    """What a pod lacks: "secret" or "configmap", its name, and the key in it or ""."""
+    if thing := re.search(r'(secret|configmap) "([^"]+)" not found', found.message):
+        return thing[1], thing[2], ""
+    if key := re.search(r"find key (\S+) in (Secret|ConfigMap) [^/ ]+/(\S+)", found.message):
+        return key[2].lower(), key[3], key[1]
+    return None
+
+
 def _failures(job: Object, pods: list[Object]) -> Stuck | None:
     """Pods of a Job that each ended as soon as they started: one more than may run at once."""
     brief = [

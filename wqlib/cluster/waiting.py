@@ -17,7 +17,7 @@ from kubernetes.client.exceptions import ApiException
 from ..errors import ClusterError, NotFound, WaitTimeout
 from . import states, stuck
 from .kube import Object, Selector, follow, get
-from .manifests import Kind, kind_of, owned_by
+from .manifests import Kind, find, kind_of, owned_by
 from .notice import Notice
 from .states import JOB_LABEL
 
@@ -95,11 +95,12 @@ class Hope:
         self._asked_at = now
         try:
             found = self._find()
+            well = found is None or self._is_there_now(found)
         except ApiException as error:
             if error.status not in (403, 404):  # the watch sees what is gone; we may not look
                 raise
             return
-        if found is None:
+        if found is None or well:
             self._well_at = now
         elif now - self._well_at >= stuck.SETTLE_SECONDS:
             raise ClusterError(self._in_words(found))
@@ -113,6 +114,15 @@ class Hope:
             states.reached("job", job, "complete")  # one that has failed starts no pod
         pods = raw_pods(self._core.api_client, self._namespace, self._name)
         return stuck.find_in_job(job, pods, self._condition, self._events)
+
+    def _is_there_now(self, found: stuck.Stuck) -> bool:
+        """Was what is missing made meanwhile? The kubelet tries again only now and then."""
+        wanted = stuck.missing(found)
+        if wanted is None:
+            return False
+        noun, name, key = wanted
+        live = find(self._core.api_client, self._namespace, kind_of(noun), name)
+        return live is not None and (not key or key in (live.get("data") or {}))
 
     def _events(self, kind: str, name: str) -> list[Object]:
         about = f"involvedObject.kind={kind},involvedObject.name={name}"
