@@ -32,7 +32,6 @@ from pathlib import Path
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from wqlib import localcluster
 from wqlib.bundle import bundle
 from wqlib.cluster import Cluster, builder, connect
 from wqlib.errors import ImageError
@@ -190,22 +189,10 @@ class Learner:
             terminal.close()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A local cluster of our own, which ends with this module."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not on PATH")
-    if CONTEXT:
-        yield
-        return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WQLIB_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
-        localcluster.stop()
-
-
 @pytest.fixture(scope="module")
 def learner(home: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Learner]:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not on PATH")
     if CONTEXT:
         try:
             builder.command_for(CONTEXT)

@@ -164,7 +164,7 @@ def _doctor(options: argparse.Namespace) -> int:
         localcluster.stop()
     failed = sum(not check.ok for check in checks)
     if failed:
-        print(f"{failed} of {len(checks)} checks failed. Mend the first, then run this again.")
+        print(f"{failed} of {len(checks)} checks failed. Fix the first, then run this again.")
     return EXIT_ERROR if failed else EXIT_OK
 
 

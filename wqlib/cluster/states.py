@@ -108,7 +108,7 @@ def pod_line(raw: Object) -> str:
         text += f" ({reason}: {_shortened(message)})"
     elif pod.reason:
         text += f" ({pod.reason})"
-    return text + (f", {pod.restarts} restarts" if pod.restarts else "")
+    return text + (f", {pod.restarts} restart{'s' * (pod.restarts > 1)}" if pod.restarts else "")
 
 
 def job_line(raw: Object) -> str:

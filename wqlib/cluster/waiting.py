@@ -131,7 +131,8 @@ class Hope:
 
     def _in_words(self, found: stuck.Stuck) -> str:
         title = f"{self._kind.lower()}/{self._name}"
-        lines = [f"{title} will not be {self._condition}: {found}."]
+        why = str(found).removeprefix(f"{title} ")
+        lines = [f"{title} will not be {self._condition}: {why}."]
         if found.container:
             lines += last_lines(self._core, self._namespace, found.who, found.container)
         lines.append(f"{found.advice} cluster.describe({title!r}) says more.")
