@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -29,6 +30,8 @@ MakeQueue = Callable[..., WorkQueue]
 def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("no deadline: the machine may be busy", deadline=None)
     settings.load_profile("no deadline: the machine may be busy")
+    # In the background of a shell SIGINT is ignored, also by all that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "every_server: runs on each kind of Redis in turn")
 
 
