@@ -27,7 +27,10 @@ CHOSEN_EXIT_CODES = range(129)  # above are signals: a worker that an item kille
 _IMAGE = "Correct the image's name in the manifest, or build it first: cluster.build_image(…)."
 _CONFIG = "Make the Secret or ConfigMap that it names, with that key, or correct its name."
 _COMMAND = "Correct the command, or what it needs to run; then delete the pod and apply it again."
-_ROOM = "Ask for less in resources.requests, or for no node that the cluster does not have."
+_ROOM = (
+    "Ask for less in resources.requests, or for no node that the cluster does not have; where "
+    "nodes are added on demand, wait once more."
+)
 _QUOTA = "Take away what you no longer need, ask for less, or change what the message names."
 _ADVICE = {
     "ErrImagePull": _IMAGE,
