@@ -14,6 +14,7 @@ from wqlib import connect, doctor, localcluster, redisserver
 
 SERVER = redisserver.find()
 CLI = redisserver.find_cli(SERVER)
+NAMES = ["redis-server"] if CLI.suffix == ".py" else ["redis-server", "redis-cli"]
 
 # As a Redis module needs it: the first thing in a context is where it finds the API.
 MODULE = """
@@ -39,7 +40,7 @@ def beside(folder: Path, server: str = "redis-server", cli: str = "redis-cli") -
     """Copies of both programs, under the names given."""
     folder.mkdir(parents=True)
     shutil.copy(SERVER.resolve(), folder / server)
-    if CLI:
+    if "redis-cli" in NAMES:
         shutil.copy(CLI.resolve(), folder / cli)
     return folder
 
@@ -54,7 +55,7 @@ def multi_call(root: Path) -> Path:
     beside(root / "lib")
     words = f"case ${{0##*/}} in redis-server|redis-cli) exec '{root}/lib/'${{0##*/}} \"$@\";; esac"
     script(root / "bin" / "redis", f'{words}\necho "no such applet: $0"; exit 127')
-    for name in ("redis-server", "redis-cli"):
+    for name in NAMES:
         (root / "bin" / name).symlink_to("redis")
     return root / "bin"
 
@@ -85,7 +86,7 @@ def conda(root: Path) -> Path:
 def brew(root: Path) -> Path:
     beside(root / "Cellar" / "redis" / "8.0.1" / "bin")
     (root / "bin").mkdir()
-    for name in ("redis-server", "redis-cli"):
+    for name in NAMES:
         (root / "bin" / name).symlink_to(f"../Cellar/redis/8.0.1/bin/{name}")
     return root / "bin"
 
@@ -98,7 +99,7 @@ def only_the_server_is_linked(root: Path) -> Path:
 
 def wrapper_script(root: Path) -> Path:
     folder = beside(root / "lib")
-    for name in ("redis-server", "redis-cli"):
+    for name in NAMES:
         script(root / "bin" / name, f"exec '{folder}/{name}' \"$@\"")
     return root / "bin"
 
@@ -113,7 +114,8 @@ def with_a_module(root: Path) -> Path:
     folder = beside(root / "lib")
     words = f"exec '{folder}/redis-server' \"$@\" --loadmodule '{module}'"
     script(root / "bin" / "redis-server", words)
-    script(root / "bin" / "redis-cli", f"exec '{folder}/redis-cli' \"$@\"")
+    if "redis-cli" in NAMES:
+        script(root / "bin" / "redis-cli", f"exec '{folder}/redis-cli' \"$@\"")
     return root / "bin"
 
 
@@ -177,9 +179,8 @@ def test_a_pod_runs_the_server_that_was_found(
                 modules = [module[b"name"] for module in client.module_list()]
                 client.close()
             assert (b"tiny" in modules) == (request.node.callspec.id == "with_a_module")
-            if CLI:
-                ping = ["sh", "-c", 'REDISCLI_AUTH="$PASSWORD" redis-cli ping']
-                assert cluster.exec(doctor.REDIS, ping).stdout == "PONG\n"
+            ping = ["sh", "-c", 'REDISCLI_AUTH="$PASSWORD" redis-cli ping']
+            assert cluster.exec(doctor.REDIS, ping).stdout == "PONG\n"
         finally:
             cluster.delete(f"pod/{doctor.REDIS}", grace_seconds=0)
 

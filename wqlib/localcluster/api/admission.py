@@ -89,8 +89,8 @@ def check_references(resource: Resource, obj: Obj, store: Store) -> None:
     for quota in store.list("resourcequotas", namespace):
         pods = [pod.obj.get("status", {}).get("phase") for pod in store.list("pods", namespace)]
         used = sum(phase not in ("Succeeded", "Failed") for phase in pods)
-        limit = (quota.obj["spec"].get("hard") or {}).get("pods")
-        if limit is not None and used >= quantity(limit):
+        limit = ((quota.obj.get("spec") or {}).get("hard") or {}).get("pods")
+        if is_readable(limit) and used >= quantity(limit):
             why = (
                 f"exceeded quota: {quota.obj['metadata']['name']}, requested: pods=1,"
                 f" used: pods={used}, limited: pods={limit}"

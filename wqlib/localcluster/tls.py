@@ -1,0 +1,46 @@
+"""TLS for many connections in one thread: the end of one is not taken for that of another.
+
+Python asks OpenSSL what went wrong without emptying the thread's list of errors first
+(https://github.com/python/cpython/issues/148594). From OpenSSL 3.4 on, a client that hangs up
+leaves an error there, and from Python 3.13 on it stays: every connection that merely has to wait
+is told "Broken pipe". So a connection that is told so empties the list, and asks once more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+_NOTHING = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class Socket(ssl.SSLSocket):
+    """A socket that asks twice before it believes that its connection is broken."""
+
+    def read(self, *args: Any, **kwargs: Any) -> Any:
+        return _asked(super().read, *args, **kwargs)
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        return int(_asked(super().send, *args, **kwargs))
+
+    def do_handshake(self, *args: Any, **kwargs: Any) -> None:
+        _asked(super().do_handshake, *args, **kwargs)
+
+
+def patient(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Let a context make such sockets; returns it."""
+    context.sslsocket_class = Socket
+    return context
+
+
+def _asked(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return call(*args, **kwargs)
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        raise
+    except OSError:
+        with contextlib.suppress(ssl.SSLError):
+            _NOTHING.set_ciphers("none")  # there is no such cipher: to say so empties the list
+        return call(*args, **kwargs)
