@@ -39,7 +39,7 @@ class Credentials:
 
     def client_context(self) -> ssl.SSLContext:
         """Return a TLS context that trusts this cluster only."""
-        return tls.patient(ssl.create_default_context(cadata=self.ca_pem.decode()))
+        return tls.tidy(ssl.create_default_context(cadata=self.ca_pem.decode()))
 
 
 def prepare(folder: Path) -> subprocess.Popen[bytes] | None:
@@ -61,7 +61,7 @@ def load(folder: Path, making: subprocess.Popen[bytes] | None) -> Credentials:
 
 
 def _read(folder: Path) -> Credentials:
-    context = tls.patient(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    context = tls.tidy(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(folder / _SERVER)
     return Credentials((folder / _AUTHORITY).read_bytes(), secrets.token_urlsafe(32), context)

@@ -44,7 +44,7 @@ async def serving_context(
     """
     key = ec.generate_private_key(ec.SECP256R1())
     chain = await _signed(client, node, _request(key, node, address))
-    context = tls.patient(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    context = tls.tidy(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(client_ca)
     # Who shows no certificate is answered 401, and who shows a wrong one nothing at all.
