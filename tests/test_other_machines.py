@@ -289,7 +289,7 @@ def test_a_cluster_of_another_copy_is_replaced_unless_it_is_in_use(
     words = [str(copy / "wqlib"), "WQLIB_HOME", "wqlib cluster stop"]
     if about != "another copy":
         words[0] = "another version"
-        info.write_text(json.dumps({**json.loads(info.read_text()), "course": None}))
+        info.write_text(json.dumps({**json.loads(info.read_text()), "copy": None}))
     if about == "a word":
         info.write_text('"running"')
     with pytest.raises(ClusterError) as refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import re
 import tomllib
@@ -101,3 +102,25 @@ def test_versions_agree() -> None:
 
     assert project()["version"] == wqlib.__version__
     assert f"## {wqlib.__version__} " in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("package", "allowed"),
+    [
+        ("localcluster", {"__version__", "errors"}),
+        ("cluster", {"errors", "events", "localcluster", "redisserver"}),
+    ],
+)
+def test_a_package_imports_no_more_of_wqlib_than_it_may(package: str, allowed: set[str]) -> None:
+    found = set[str]()
+    for path in (ROOT / "wqlib" / package).rglob("*.py"):
+        levels = len(path.relative_to(ROOT / "wqlib").parts)
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            module = node.module or ""
+            if (node.level == levels and not module) or module == "wqlib":
+                found |= {one.name for one in node.names}
+            elif node.level == levels or module.startswith("wqlib."):
+                found.add(module.removeprefix("wqlib.").partition(".")[0])
+    assert found - {package} <= allowed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -35,9 +36,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     kubelet.add_argument("--home", type=Path, help="default: WQLIB_HOME, or ~/.wqlib")
     for command in (serve, kubelet):
-        command.add_argument("--redis-server", type=Path, help="the program behind the image redis")
-        command.add_argument("--redis-cli", type=Path, help="the redis-cli of that image")
+        command.add_argument(
+            "--redis-server", type=Path, help="behind the image redis; default: the one on PATH"
+        )
+        command.add_argument("--redis-cli", type=Path, help="of that image; default: on PATH")
     return parser
+
+
+def _look_on_path(options: argparse.Namespace) -> None:
+    """For who starts it by hand: other programs say what the image redis stands for, or nothing."""
+    for name in ("server", "cli"):
+        found = shutil.which(f"redis-{name}") or shutil.which(f"valkey-{name}")
+        if found and getattr(options, f"redis_{name}") is None:
+            setattr(options, f"redis_{name}", Path(found))
 
 
 def main() -> int:
@@ -62,6 +73,8 @@ def main() -> int:
 def _serve(options: argparse.Namespace) -> int:
     from wqlib.localcluster import serving
 
+    if options.ready_fd < 0:
+        _look_on_path(options)
     settings = serving.Settings(
         options.linger, options.ready_fd, options.redis_server, options.redis_cli
     )
@@ -79,11 +92,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _kubelet(options: argparse.Namespace) -> int:
     from wqlib.localcluster.kubelet import program
 
-    if options.redis_server is None:
-        from wqlib import redisserver
-
-        options.redis_server = redisserver.find()
-        options.redis_cli = options.redis_cli or redisserver.find_cli(options.redis_server)
+    _look_on_path(options)
     settings = program.Settings(
         options.kubeconfig,
         options.node_name,

@@ -26,7 +26,7 @@ from wqlib.localcluster.kubelet import access
 from wqlib.localcluster.kubelet import server as kubelet_server
 from wqlib.localcluster.kubelet.kubelet import Kubelet
 from wqlib.localcluster.kubelet.processes import Processes
-from wqlib.localcluster.lifecycle import course
+from wqlib.localcluster.lifecycle import this_copy
 from wqlib.localcluster.locks import lock_file, owner_alive
 from wqlib.localcluster.paths import State, plain_link
 from wqlib.localcluster.services import Proxy
@@ -120,7 +120,7 @@ class Daemon:
         self._tasks.append(asyncio.create_task(self._count_pods(url)))
 
     def _write_info(self, url: str) -> None:
-        about = {"pid": os.getpid(), "server": url, "started_at": now(), "course": course()}
+        about = {"pid": os.getpid(), "server": url, "started_at": now(), "copy": this_copy()}
         self._info = {**about, "pods": 0}
         self._save_info()
 

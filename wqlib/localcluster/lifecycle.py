@@ -107,7 +107,8 @@ def ensure(
 
     Args:
         home: where its state lies; default `WQLIB_HOME`, or `~/.wqlib`.
-        redis_server: the program behind the image `redis`, for a running cluster too.
+        redis_server: the program behind the image `redis`, for a running cluster too; None: there
+            is no such image, or the one that it has stays.
         redis_cli: the program that pods of that image find as `redis-cli`.
         tell: called again and again with what it waits for.
 
@@ -164,8 +165,8 @@ def _ensure(
     return state.kubeconfig
 
 
-def course() -> dict[str, str]:
-    """Say which copy of the course this is: its pods get its Python and its packages."""
+def this_copy() -> dict[str, str]:
+    """Say which copy of the program this is: its pods get its Python and its packages."""
     return {
         "version": __version__,
         "package": str(Path(__file__).resolve().parent.parent),
@@ -174,13 +175,13 @@ def course() -> dict[str, str]:
 
 
 def _end_if_foreign(state: State) -> None:
-    """Stop the running cluster if another copy of the course started it and nobody uses it.
+    """Stop the running cluster if another copy of the program started it and nobody uses it.
 
     Raises:
         ClusterError: it is in use.
     """
-    other = _info(state).get("course")
-    if other == course() and state.kubeconfig.exists():
+    other = _info(state).get("copy")
+    if other == this_copy() and state.kubeconfig.exists():
         return
     if not owner_alive(state):
         stop(state.root.parent)
