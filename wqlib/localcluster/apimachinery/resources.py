@@ -82,11 +82,7 @@ _TODAY = [
         idle="run",
     ),
     Resource(
-        "resourcequotas",
-        "ResourceQuota",
-        short=("quota",),
-        status=True,
-        idle="enforce (but for the number of pods)",
+        "resourcequotas", "ResourceQuota", short=("quota",), status=True, idle="enforce all of"
     ),
     Resource("secrets", "Secret"),
     Resource("serviceaccounts", "ServiceAccount", short=("sa",)),
