@@ -183,16 +183,12 @@ def unreachable(error: Exception) -> ClusterUnreachable:
     if refused := re.search(r"(?:Tunnel connection failed:|via proxy status:) (\d+)", text):
         why = f"the proxy answers {refused[1]}"
         if refused[1] == "407":
-            why = (
-                "the proxy refuses its user name and password"
-                if via.login
-                else ("the proxy wants a login, written as http://user:password@host:port")
-            )
-    outside = (
-        ""
-        if via.named_by == proxies.IN_THE_KUBECONFIG
-        else (" If no proxy is needed to reach the cluster, add its host to NO_PROXY.")
-    )
+            why = "the proxy wants a login, written as http://user:password@host:port"
+            if via.login:
+                why = "the proxy refuses its user name and password"
+    outside = " If no proxy is needed to reach the cluster, add its host to NO_PROXY."
+    if via.named_by == proxies.IN_THE_KUBECONFIG:
+        outside = ""
     return ClusterUnreachable(
         f"The cluster's API server cannot be reached through the proxy {via.address}, named by "
         f"{via.named_by}: {why}. Check that setting, and that the cluster is running.{outside}"
@@ -263,7 +259,7 @@ def follow(
                 else:
                     continue
                 yield dict(state)
-            if pulse < WATCH_SECONDS:
+            if version:  # else it is listed at once
                 yield dict(state)
             if time.monotonic() - began < 0.1:  # a server that ends it at once is not pestered
                 time.sleep(0.1)

@@ -9,14 +9,15 @@ A thread never shows one: its words would land in whichever cell ran last.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
-QUIET_SECONDS = 3.0
-PAUSE_SECONDS = 1.0
+QUIET_SECONDS = 3.0  # what takes less says nothing
+PAUSE_SECONDS = 1.0  # at least, between two changes of the line
 LOG_SECONDS = 30.0  # in a log, at most one line in this time
 
 
@@ -51,14 +52,15 @@ class Notice:
         now = time.monotonic()
         if now - self._began < QUIET_SECONDS or now - self._shown_at < PAUSE_SECONDS:
             return
-        if not _main_thread():
+        if threading.current_thread() is not threading.main_thread():
             return
         line = f"Waiting for {what} ({now - self._began:.0f} s)"
         shell = _notebook()
         if shell is not None:
             self._display(shell, line)
         elif sys.stderr.isatty():
-            self._write(f"\r\033[K{line[: _columns() - 1]}")
+            columns = shutil.get_terminal_size().columns
+            self._write(f"\r\033[K{line[: columns - 1]}")
         elif now - self._shown_at >= LOG_SECONDS:
             self._write(f"{line}\n")
         else:
@@ -97,13 +99,3 @@ def _notebook() -> Any:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell if hasattr(shell, "kernel") else None
-
-
-def _main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
-
-
-def _columns() -> int:
-    from ..terminal import size
-
-    return size()[0]

@@ -54,13 +54,13 @@ def wait_for(
         progress = _pods_started(api, namespace, name, condition, seconds)
     else:
         progress = _object_reached(api, namespace, kind, name, condition, seconds)
-    hope, now = Hope(api, namespace, kind, name, condition), ""
+    watchdog, now = Watchdog(api, namespace, kind, name, condition), ""
     with Notice() as notice:
         for reached, now in progress:
             if reached:
                 return
             notice.tell(f"{title} to be {condition}: {now}")
-            hope.check()
+            watchdog.check()
     lines = [f"{title} was not {condition} after {seconds:g} s: {now}."]
     if kind.name == "Job":
         lines += [f"  {states.pod_line(pod)}" for pod in raw_pods(api, namespace, name)]
@@ -69,8 +69,8 @@ def wait_for(
     raise WaitTimeout("\n".join(lines))
 
 
-class Hope:
-    """Whether a wait for a pod or a Job can still end well; asked again and again.
+class Watchdog:
+    """Ends a wait for a pod or a Job that cannot end well any more.
 
     Args:
         kind, name, condition: What is waited for.
@@ -95,12 +95,13 @@ class Hope:
         self._asked_at = now
         try:
             found = self._find()
-            well = found is None or self._is_there_now(found)
+            if found and self._is_there_now(found):
+                found = None
         except ApiException as error:
             if error.status not in (403, 404):  # the watch sees what is gone; we may not look
                 raise
             return
-        if found is None or well:
+        if found is None:
             self._well_at = now
         elif now - self._well_at >= stuck.SETTLE_SECONDS:
             raise ClusterError(self._in_words(found))
