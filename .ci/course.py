@@ -31,7 +31,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from wqlib.checks import record
+from wqlib.course.checks import record
 
 COURSE = Path(__file__).parent.parent / "notebooks"
 SOLUTIONS = COURSE / "solutions"
@@ -146,7 +146,7 @@ def main() -> int:
         return 1 if drifted() else 0
     # In a local cluster and with a record of their own: those of an open JupyterLab stay.
     with tempfile.TemporaryDirectory(prefix="wqlib-course-") as home:
-        os.environ |= {"WQLIB_HOME": home, "WQLIB_LINGER_SECONDS": "5"}
+        os.environ |= {"WQLIB_HOME": home, "LOCALCLUSTER_LINGER_SECONDS": "5"}
         for path in sorted(SOLUTIONS.glob("*.ipynb")):
             if not options.numbers or path.name[:2] in options.numbers:
                 print(path.name, flush=True)

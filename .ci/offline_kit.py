@@ -145,7 +145,7 @@ def save_images(folder: Path) -> str:
     folder.mkdir()
     with tempfile.TemporaryDirectory() as copy:
         context = shutil.copytree(ROOT / "notebooks/worker", Path(copy) / "worker")
-        run(sys.executable, "-m", "wqlib.cli", "bundle", str(context))
+        run(sys.executable, "-m", "wqlib.commands.cli", "bundle", str(context))
         for image in (redis[1], base[1]):
             if not answers(tool, "image", "inspect", image):
                 run(tool, "pull", "-q", image)

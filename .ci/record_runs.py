@@ -2,7 +2,7 @@
 
     python .ci/record_runs.py [clean] [killed] [scaled]
 
-Each is a real run of the course's own Job; the recordings replace those in wqlib/recordings/.
+Each is a real run of the course's own Job; the recordings replace those in notebooks/recordings/.
 Look at them afterwards: `wqlib replay killed`.
 """
 
@@ -15,15 +15,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 
-from wqlib import course, demo, localcluster
+import localcluster
+from wqlib import course
 from wqlib.cluster import Cluster, connect
-from wqlib.feed import Feed
+from wqlib.commands import demo
 from wqlib.history import History
+from wqlib.history.feed import Feed
 from wqlib.queue import WorkQueue
 
-FOLDER = Path(demo.__file__).parent / "recordings"
+FOLDER = course.folder() / "recordings"
 FRUITS = (
     "apple banana cherry date elderberry fig grape honeydew kiwi lemon mango nectarine orange "
     "papaya quince raspberry strawberry tangerine"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from wqlib import Lease, WorkQueue
+from wqlib.queue import Lease, WorkQueue
 from wqlib.redisserver import RedisServer
 
 from .lab import ContenderFailed, Process

@@ -28,6 +28,7 @@ root_doc = "README"
 include_patterns = [
     "*.md",
     "docs/*.md",
+    "localcluster/docs/*.md",
     "notebooks/[0-9]*.ipynb",
     "notebooks/*.md",
     "site/*.md",
@@ -58,7 +59,7 @@ FOLDERS = {
     "notebooks/solutions": "site/files.md#the-solutions",
     "notebooks/manifests": "site/files.md#the-manifests",
     "notebooks/worker": "site/files.md#the-worker",
-    "wqlib/lua": "site/files.md#the-queue-s-scripts",
+    "wqlib/queue/lua": "site/files.md#the-queue-s-scripts",
 }
 LANGUAGES = {"": "docker", ".lua": "lua", ".py": "python", ".yaml": "yaml"}
 TOCTREES = """
@@ -78,6 +79,7 @@ site/files
 
 docs/queue
 docs/*
+localcluster/docs/*
 ```
 
 ```{toctree}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import signal
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -18,8 +19,8 @@ from hypothesis import settings
 from servers import RedisCluster, find_valkey, kinds
 
 from wqlib.cluster import Cluster, connect
-from wqlib.items import Lease
 from wqlib.queue import WorkQueue
+from wqlib.queue.items import Lease
 from wqlib.redisserver import RedisServer
 
 _numbers = itertools.count(1)
@@ -94,6 +95,14 @@ def run_out(queue: WorkQueue, *leases: Lease) -> None:
         queue._link.command("ZADD", f"{{{queue.name}}}:leases", "XX", 1, lease.id)
 
 
+def soon(condition: object, seconds: float = 30.0) -> None:
+    """Wait until `condition()` holds."""
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.005)
+
+
 @pytest.fixture
 def queue(make_queue: MakeQueue) -> WorkQueue:
     """An empty queue."""
@@ -106,12 +115,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     if REAL:
         yield
         return
-    from wqlib import localcluster
+    from wqlib.cluster import local
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WQLIB_HOME", str(tmp_path_factory.mktemp("home")))
         yield
-        localcluster.stop()
+        local.stop()
 
 
 @pytest.fixture(scope="module")

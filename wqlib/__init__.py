@@ -1,7 +1,8 @@
 """Process work in parallel on Kubernetes with a lease queue on Redis.
 
-`wqlib.queue` and `wqlib.worker` need redis-py only, so a pod's image stays small. The rest
-(the cluster, the live view, the pictures) is loaded when it is first used.
+These are the names that one needs most. The others are in `wqlib.worker`, `wqlib.tasks`,
+`wqlib.errors` and, for the notebooks, `wqlib.course`. The queue and the worker need redis-py
+only, so a pod's image stays small; the rest is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -12,47 +13,47 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .checks import check as check
-    from .checks import progress as progress
-    from .cluster import Cluster as Cluster
     from .cluster import connect as connect
+    from .course.checks import check as check
+    from .course.checks import progress as progress
     from .dashboard import Dashboard as Dashboard
+    from .dashboard import Mosaic as Mosaic
     from .dashboard import Replay as Replay
     from .errors import LeaseLost as LeaseLost
-    from .errors import WaitTimeout as WaitTimeout
-    from .errors import WqlibError as WqlibError
     from .history import History as History
-    from .items import Lease as Lease
+    from .plots import speedup as speedup
+    from .plots import timeline as timeline
     from .queue import WorkQueue as WorkQueue
+    from .rediswq import RedisWQ as RedisWQ
 
 _HOME = {
-    "Cluster": "cluster",
-    "check": "checks",
+    "check": "course.checks",
     "connect": "cluster",
     "Dashboard": "dashboard",
     "History": "history",
-    "Lease": "items",
     "LeaseLost": "errors",
-    "progress": "checks",
+    "Mosaic": "dashboard",
+    "progress": "course.checks",
+    "RedisWQ": "rediswq",
     "Replay": "dashboard",
-    "WaitTimeout": "errors",
+    "speedup": "plots",
+    "timeline": "plots",
     "WorkQueue": "queue",
-    "WqlibError": "errors",
 }
 
 __all__ = [
-    "Cluster",
     "Dashboard",
     "History",
-    "Lease",
     "LeaseLost",
+    "Mosaic",
+    "RedisWQ",
     "Replay",
-    "WaitTimeout",
     "WorkQueue",
-    "WqlibError",
     "check",
     "connect",
     "progress",
+    "speedup",
+    "timeline",
 ]
 
 

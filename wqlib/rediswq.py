@@ -36,11 +36,11 @@ import warnings
 import weakref
 from dataclasses import dataclass, replace
 
-from .connection import Address
 from .errors import LeaseLost, QueueError
-from .items import Item, Lease, encode
 from .queue import WorkQueue
-from .shown import shown
+from .queue.connection import Address
+from .queue.items import Item, Lease, encode
+from .queue.shown import shown
 
 __all__ = ["LateWarning", "RedisWQ"]
 

@@ -24,11 +24,12 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
-from .connection import Address
 from .errors import LeaseLost, QueueError
-from .items import Lease, encode_result
-from .queue import MAX_BATCH, WorkQueue
-from .shown import Parser, shown
+from .queue import WorkQueue
+from .queue.connection import Address
+from .queue.items import Lease, encode_result
+from .queue.shown import Parser, shown
+from .queue.workqueue import MAX_BATCH
 from .tasks import TASKS, Task, find
 
 EXIT_DRAINED, EXIT_ERROR, EXIT_USAGE, EXIT_TERMINATED = 0, 1, 2, 143

@@ -16,7 +16,7 @@ from typing import Any
 
 from protocol import Stopwatch, Talk, say_the_end, serve, warm_up
 
-from wqlib import Lease, WorkQueue
+from wqlib.queue import Lease, WorkQueue
 from wqlib.worker import Worker
 
 NAME = "bench"

@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from wqlib import localcluster
+import localcluster
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMESPACE = "wq-course"
+NAMESPACE = "default"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 CONFIGMAPS = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
@@ -34,7 +34,7 @@ import sys, time
 began = time.perf_counter()
 import base64, http.client, json, ssl
 from urllib.parse import urlsplit
-from wqlib.localcluster import ensure
+from localcluster import ensure
 loaded = json.loads(ensure().read_text())
 cluster = loaded["clusters"][0]["cluster"]
 usable = time.perf_counter()
@@ -150,7 +150,7 @@ class Cluster:
     """A local cluster in a folder of its own, as a `with` block."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="wqlib-bench-")
+        self._folder = tempfile.TemporaryDirectory(prefix="localcluster-")
         self.home = Path(self._folder.name)
         self.kubeconfig = self.home / "cluster" / "kubeconfig"
 
@@ -166,8 +166,8 @@ class Cluster:
         return {
             **os.environ,
             "PYTHONPATH": path,
-            "WQLIB_HOME": str(self.home),
-            "WQLIB_LINGER_SECONDS": "5",
+            "LOCALCLUSTER_HOME": str(self.home),
+            "LOCALCLUSTER_LINGER_SECONDS": "5",
         }
 
     def boot(self) -> dict[str, float]:

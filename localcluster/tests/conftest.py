@@ -21,11 +21,15 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from kubernetes import client, config
 
-from wqlib import localcluster, redisserver
+import localcluster
+
+from .redisimage import find_redis, redis_image
 
 VENV_BIN = Path(sys.executable).parent
 # The exit code of a program that does not handle SIGTERM when its container is stopped.
 ENDED_DEAF = 137 if sys.platform == "linux" else 143
+REDIS = find_redis()
+IMAGES = {"redis": redis_image(REDIS)} if REDIS else {}
 _numbers = itertools.count(1)
 
 
@@ -103,14 +107,12 @@ class Local:
 
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    home = tmp_path_factory.mktemp("wqlib-home")
+    home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WQLIB_LINGER_SECONDS", "10")
-        patch.setenv("WQLIB_JOB_BACKOFF_SECONDS", "1")
-        patch.delenv("WQLIB_LOOPBACK", raising=False)
-        server = redisserver.find()
-        cli = redisserver.find_cli(server)
-        kubeconfig = localcluster.ensure(home, redis_server=server, redis_cli=cli)
+        patch.setenv("LOCALCLUSTER_LINGER_SECONDS", "10")
+        patch.setenv("LOCALCLUSTER_JOB_BACKOFF_SECONDS", "1")
+        patch.delenv("LOCALCLUSTER_LOOPBACK", raising=False)
+        kubeconfig = localcluster.ensure(home, images=IMAGES)
         yield Local(home, kubeconfig)
         assert localcluster.stop(home)
 
@@ -148,7 +150,9 @@ def kubectl(local: Local, ns: str) -> Callable[..., subprocess.CompletedProcess[
 
 @pytest.fixture(scope="session")
 def redis_server() -> Path:
-    return redisserver.find()
+    if REDIS is None:
+        pytest.skip("there is no redis-server on PATH")
+    return REDIS
 
 
 def pod(name: str, *command: str, image: str = "python:3.11", **spec: Any) -> dict[str, Any]:

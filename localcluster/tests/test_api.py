@@ -66,7 +66,7 @@ def test_random_bytes_and_half_open_connections_do_not_stop_the_others(local: Lo
 def test_version_says_what_it_is(local: Local) -> None:
     version = local.request("GET", "/version").json
     assert (version["major"], version["minor"]) == ("1", "33")
-    assert version["gitVersion"].endswith("+wqlib")
+    assert version["gitVersion"].endswith("+localcluster")
 
 
 def test_discovery_lists_groups_and_resources(local: Local) -> None:
@@ -450,7 +450,7 @@ def test_deleting_a_namespace_deletes_what_is_in_it(local: Local) -> None:
 
 def test_the_node_says_that_it_is_a_stand_in(local: Local) -> None:
     (node,) = local.core.list_node().items
-    assert node.metadata.labels["wqlib.local/stand-in"] == "true"
+    assert node.metadata.labels["localcluster/stand-in"] == "true"
     assert node.status.node_info.container_runtime_version.startswith("process://")
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from wqlib.localcluster.api import fieldsets, managedfields
-from wqlib.localcluster.apimachinery.apierrors import ApiError
+from localcluster.api import fieldsets, managedfields
+from localcluster.apimachinery.apierrors import ApiError
 
 from .conftest import Local
 

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,10 +58,10 @@ def _log(local: Local, ns: str) -> str:
 
 @BOTH_WAYS
 def test_the_temporary_shell_of_the_kubernetes_page(
-    local: Local, ns: str, terminal: Open, redis_server: Path, websockets: str
+    local: Local, ns: str, terminal: Open, websockets: str
 ) -> None:
     shell = terminal(
-        *("run", "-i", "--tty", "temp", "--image", "redis", "--command", "/bin/sh"),
+        *("run", "-i", "--tty", "temp", "--image", "python", "--command", "/bin/sh"),
         websockets=websockets,
         size=(31, 97),
     )

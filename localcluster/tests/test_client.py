@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import tornado.web
 
-from wqlib.localcluster.api import inside
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.informer import Informer
+from localcluster.api import inside
+from localcluster.apimachinery.apierrors import ApiError
+from localcluster.apimachinery.client import Client
+from localcluster.apimachinery.informer import Informer
 
 from .conftest import Local
 

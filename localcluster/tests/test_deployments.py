@@ -9,7 +9,7 @@ import pytest
 from kubernetes import client, config
 from kubernetes.client import ApiException
 
-from wqlib.localcluster.controllers import deploymentrules as rules
+from localcluster.controllers import deploymentrules as rules
 
 from .conftest import Local, wait_until
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from wqlib import localcluster
-from wqlib.errors import ImageError
-from wqlib.localcluster.images.dockerfile import parse
-from wqlib.localcluster.images.imagestore import ImageMissing, Images, Mapping
-from wqlib.localcluster.paths import State
+import localcluster
+from localcluster.errors import ImageError
+from localcluster.images.dockerfile import parse
+from localcluster.images.imagestore import ImageMissing, Images, Mapping
+from localcluster.paths import State
 
 from .conftest import Local, pod, wait_until
 

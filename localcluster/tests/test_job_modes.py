@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiException
 
-from wqlib.localcluster.controllers import jobindexes, jobpolicy
+from localcluster.controllers import jobindexes, jobpolicy
 
 from .conftest import Local, job, wait_until
 

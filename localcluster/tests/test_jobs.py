@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wqlib.localcluster.controllers.jobrules import wanted_pods
+from localcluster.controllers.jobrules import wanted_pods
 
 from .conftest import Local, job, wait_until
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from wqlib.localcluster.addresses import free_port
+from localcluster.addresses import free_port
 
 from .conftest import Local, pod, wait_until
 
@@ -145,7 +145,7 @@ class Echo(socketserver.StreamRequestHandler):
             self.wfile.write(data)
         self.wfile.write(b"over")
 socketserver.ThreadingTCPServer.request_queue_size = 50
-address = os.environ["WQLIB_POD_IP"], int(os.environ.get("WQLIB_PORT_7000", "7000"))
+address = os.environ["LOCALCLUSTER_POD_IP"], int(os.environ.get("LOCALCLUSTER_PORT_7000", "7000"))
 socketserver.ThreadingTCPServer(address, Echo).serve_forever()
 """
 

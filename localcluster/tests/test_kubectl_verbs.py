@@ -42,7 +42,7 @@ def test_auth_says_that_everything_is_allowed(local: Local, kubectl: Kubectl) ->
     assert kubectl("auth", "can-i", "create", "pods").stdout == "yes\n"
     listed = kubectl("auth", "can-i", "--list").stdout
     assert re.search(r"^\*\.\* +\[\] +\[\] +\[\*\]$", listed, re.MULTILINE)
-    assert re.search(r"^Username +wqlib$", kubectl("auth", "whoami").stdout, re.MULTILINE)
+    assert re.search(r"^Username +localcluster$", kubectl("auth", "whoami").stdout, re.MULTILINE)
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     answer = local.request("POST", path, {"spec": {"resourceAttributes": {"verb": "get"}}}).json
     assert answer["status"]["allowed"]
@@ -72,11 +72,11 @@ def test_drain_evicts_and_uncordon_lets_pods_come_back(
     dry = local.request("POST", f"{path}/eviction", eviction, dryRun="All")
     assert dry.code == 201
     assert "deletionTimestamp" not in local.request("GET", path).json["metadata"]
-    drained = kubectl("drain", "wqlib-local", "--pod-selector=app=stay", "--force")
+    drained = kubectl("drain", "localcluster", "--pod-selector=app=stay", "--force")
     assert f"evicting pod {ns}/stay" in drained.stderr + drained.stdout
-    assert "node/wqlib-local drained" in drained.stdout
+    assert "node/localcluster drained" in drained.stdout
     assert "Ready,SchedulingDisabled" in kubectl("get", "nodes").stdout
-    kubectl("uncordon", "wqlib-local")
+    kubectl("uncordon", "localcluster")
     assert local.request("GET", path).code == 404
 
 
@@ -180,7 +180,7 @@ def test_raw_paths_and_what_the_server_is(kubectl: Kubectl) -> None:
         *resources
     }
     assert "control plane" in kubectl("cluster-info").stdout
-    assert "+wqlib" in kubectl("version").stdout
+    assert "+localcluster" in kubectl("version").stdout
 
 
 def test_every_namespace_and_the_default_one_have_what_they_have(kubectl: Kubectl) -> None:
@@ -212,7 +212,7 @@ def test_describe_tells_of_services_and_nodes(kubectl: Kubectl, running: str) ->
     kubectl("wait", "--for=jsonpath={.endpoints}", "endpointslice/stay", "--timeout=20s")
     service = kubectl("describe", "service", "stay").stdout
     assert re.search(r"^Endpoints: +127\.\d+\.\d+\.\d+:80$", service, re.MULTILINE)
-    node = kubectl("describe", "node", "wqlib-local").stdout
+    node = kubectl("describe", "node", "localcluster").stdout
     assert re.search(r"Container Runtime Version: +process://", node)
 
 

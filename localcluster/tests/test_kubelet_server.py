@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-import wqlib.localcluster
+import localcluster
 
 from .conftest import Local, pod, wait_until
 
-PARTS = Path(wqlib.localcluster.__file__).parent
+PARTS = Path(localcluster.__file__).parent
 
 
 def _kubelet(local: Local) -> tuple[str, int]:
-    node = local.core.read_node("wqlib-local")
+    node = local.core.read_node("localcluster")
     address = next(a.address for a in node.status.addresses if a.type == "InternalIP")
     return address, node.status.daemon_endpoints.kubelet_endpoint.port
 
@@ -55,9 +55,9 @@ def test_it_listens_on_this_machine_only_and_shows_the_clusters_certificate(loca
 
 
 def test_the_node_has_a_lease_that_is_renewed(local: Local) -> None:
-    path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/wqlib-local"
+    path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/localcluster"
     lease = wait_until(lambda: (r := local.request("GET", path)).code == 200 and r.json)
-    assert lease["spec"]["holderIdentity"] == "wqlib-local"
+    assert lease["spec"]["holderIdentity"] == "localcluster"
     assert lease["spec"]["leaseDurationSeconds"] == 40
     assert lease["metadata"]["ownerReferences"][0]["kind"] == "Node"
 
@@ -99,7 +99,7 @@ def test_a_kubelet_that_cannot_join_says_why(
 ) -> None:
     words = [word.format(local=local.kubeconfig) for word in arguments]
     done = subprocess.run(
-        [sys.executable, "-m", "wqlib.localcluster", "kubelet", "--home", str(tmp_path), *words],
+        [sys.executable, "-m", "localcluster", "kubelet", "--home", str(tmp_path), *words],
         capture_output=True,
         text=True,
         timeout=60,
@@ -117,7 +117,7 @@ def _imports(folder: Path) -> set[str]:
                 found |= {f"{part.module}.{alias.name}" for alias in part.names}
             elif isinstance(part, ast.Import):
                 found |= {alias.name for alias in part.names}
-    return {name.removeprefix("wqlib.localcluster.") for name in found}
+    return {name.removeprefix("localcluster.") for name in found}
 
 
 def test_kubelet_and_controllers_know_the_api_only_from_outside() -> None:

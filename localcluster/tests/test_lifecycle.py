@@ -14,21 +14,21 @@ from pathlib import Path
 
 import pytest
 
-from wqlib import localcluster
-from wqlib.localcluster.locks import lock_file
+import localcluster
+from localcluster.locks import lock_file
 
 from .conftest import Local, job, pod, wait_until
 from .test_pods import alive
 
 ENSURE = (
-    "import sys; from pathlib import Path; from wqlib import localcluster\n"
+    "import sys; from pathlib import Path; import localcluster\n"
     "print(localcluster.ensure(Path(sys.argv[1])), flush=True)\n"
 )
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("WQLIB_LINGER_SECONDS", "10")
+    monkeypatch.setenv("LOCALCLUSTER_LINGER_SECONDS", "10")
     yield tmp_path / "home"
     localcluster.stop(tmp_path / "home")
 
@@ -52,12 +52,12 @@ def _start_pods(cluster: Local, count: int = 3) -> list[int]:
     )
     names = [f"p{i}" for i in range(count)]
     for name in names:
-        cluster.core.create_namespaced_pod("wq-course", pod(name, "sh", "-c", script))
+        cluster.core.create_namespaced_pod("default", pod(name, "sh", "-c", script))
 
     def pids() -> list[int]:
         found = []
         for name in names:
-            reply = cluster.request("GET", f"/api/v1/namespaces/wq-course/pods/{name}/log")
+            reply = cluster.request("GET", f"/api/v1/namespaces/default/pods/{name}/log")
             found += [int(word) for word in reply.body.split()] if reply.code == 200 else []
         return found if len(found) == 3 * count else []
 
@@ -79,10 +79,10 @@ def test_ensure_starts_a_cluster_once_and_says_where_it_is(home: Path) -> None:
 
 def test_the_kubeconfig_names_context_and_namespace(home: Path) -> None:
     loaded = json.loads(localcluster.ensure(home).read_text())
-    assert loaded["current-context"] == "wqlib-local"
-    assert loaded["contexts"][0]["context"]["namespace"] == "wq-course"
+    assert loaded["current-context"] == "localcluster"
+    assert loaded["contexts"][0]["context"]["namespace"] == "default"
     cluster = Local(home, home / "cluster" / "kubeconfig")
-    assert cluster.core.read_namespace("wq-course").status.phase == "Active"
+    assert cluster.core.read_namespace("default").status.phase == "Active"
 
 
 def test_nobody_else_can_read_the_state(home: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_daemon_killed_while_it_starts_pods_leaves_none_behind(home: Path) -> 
     assert daemon is not None
     marker = f"30{os.getpid()}"
     many = job("j", "sleep", marker, parallelism=30)
-    cluster.batch.create_namespaced_job("wq-course", many)
+    cluster.batch.create_namespaced_job("default", many)
 
     def sleepers() -> list[str]:
         listed = subprocess.run(["ps", "-axwwo", "stat=,args="], capture_output=True, text=True)
@@ -206,7 +206,7 @@ def test_two_starts_at_once_make_one_cluster(home: Path) -> None:
 def test_a_second_daemon_on_the_same_state_refuses(home: Path) -> None:
     localcluster.ensure(home)
     done = subprocess.run(
-        [sys.executable, "-m", "wqlib.localcluster", "serve", "--home", str(home)],
+        [sys.executable, "-m", "localcluster", "serve", "--home", str(home)],
         capture_output=True,
         text=True,
         timeout=30,
@@ -218,7 +218,7 @@ def test_a_second_daemon_on_the_same_state_refuses(home: Path) -> None:
 def test_the_cluster_ends_when_its_last_owner_is_gone(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WQLIB_LINGER_SECONDS", "0.5")
+    monkeypatch.setenv("LOCALCLUSTER_LINGER_SECONDS", "0.5")
     owner = subprocess.Popen(
         [sys.executable, "-c", ENSURE + "sys.stdin.read()", str(home)],
         stdin=subprocess.PIPE,
@@ -237,7 +237,7 @@ def test_the_cluster_ends_when_its_last_owner_is_gone(
 
 
 def test_a_new_owner_keeps_the_cluster_alive(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WQLIB_LINGER_SECONDS", "2")
+    monkeypatch.setenv("LOCALCLUSTER_LINGER_SECONDS", "2")
     command = [sys.executable, "-c", ENSURE, str(home)]
     subprocess.run(command, check=True, capture_output=True, timeout=30)
     first = localcluster.status(home)
@@ -265,12 +265,12 @@ def test_owners_that_died_are_forgotten(home: Path) -> None:
 
 def test_the_command_line(home: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "wqlib.localcluster", *arguments, "--home", str(home)]
+        command = [sys.executable, "-m", "localcluster", *arguments, "--home", str(home)]
         return subprocess.run(command, capture_output=True, text=True, timeout=30)
 
     assert (run("status").returncode, run("status").stdout) == (1, "not running\n")
     server = subprocess.Popen(
-        [sys.executable, "-m", "wqlib.localcluster", "serve", "--home", str(home)],
+        [sys.executable, "-m", "localcluster", "serve", "--home", str(home)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -289,10 +289,10 @@ def test_two_homes_are_two_clusters(home: Path, tmp_path: Path) -> None:
     try:
         clusters = [Local(h, localcluster.ensure(h)) for h in (home, other)]
         for cluster in clusters:
-            cluster.core.create_namespaced_pod("wq-course", pod("p", "sleep", "60"))
+            cluster.core.create_namespaced_pod("default", pod("p", "sleep", "60"))
 
         def address(cluster: Local) -> str | None:
-            found = cluster.core.read_namespaced_pod("p", "wq-course").status.pod_ip
+            found = cluster.core.read_namespaced_pod("p", "default").status.pod_ip
             return str(found) if found else None
 
         addresses = [wait_until(lambda c=c: address(c)) for c in clusters]

@@ -1,4 +1,4 @@
-"""Names of Services inside pods, without DNS: Python programs, redis-cli."""
+"""Names of Services inside pods of Python images, without DNS."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from wqlib import localcluster
-from wqlib.localcluster.images import podsite, wrappers
-from wqlib.redisserver import find_cli
+import localcluster
 
-from .conftest import Local, pod, wait_until
+from .conftest import IMAGES, Local, pod, wait_until
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -108,14 +106,14 @@ def test_names_that_are_no_services_are_left_to_the_system(local: Local, ns: str
 def test_an_annotation_leaves_all_names_to_the_system(local: Local, server: str) -> None:
     script = "import socket\ntry: socket.getaddrinfo('redis', 1)\nexcept OSError: print('unknown')"
     manifest = pod("r", "python", "-c", script)
-    manifest["metadata"]["annotations"] = {"wqlib.local/service-names": "false"}
+    manifest["metadata"]["annotations"] = {"localcluster/service-names": "false"}
     assert _run(local, "names", manifest) == "unknown\n"
 
 
 def test_a_pod_knows_its_own_name(local: Local, ns: str) -> None:
     script = (
         "import os, socket; me = socket.gethostname()\n"
-        "print(me, socket.gethostbyname(me) == os.environ['WQLIB_POD_IP'])"
+        "print(me, socket.gethostbyname(me) == os.environ['LOCALCLUSTER_POD_IP'])"
     )
     assert _run(local, ns, pod("p", "python", "-c", script, hostname="worker-0")) == (
         "worker-0 True\n"
@@ -139,78 +137,18 @@ def test_a_program_that_needs_no_socket_does_not_import_it(local: Local, ns: str
     assert _run(local, ns, pod("p", "python", "-c", script)) == "False\n"
 
 
-def test_redis_cli_knows_the_names(local: Local, ns: str, server: str) -> None:
-    script = (
-        "redis-cli -h redis.names ping; redis-cli -h redis.names.svc.cluster.local -p 6379 ping;"
-        f" redis-cli -h {server} ping; redis-cli -r 2 --raw -h redis.names echo 'a  -h b';"
-        " redis-cli -h redis.names rpush fruit -h localhost; redis-cli -h redis.names lrange"
-        " fruit 0 -1; echo 'llen fruit' | redis-cli -h redis.names"
-    )
-    printed = _run(local, ns, pod("p", "sh", "-c", script, image="redis"))
-    assert printed == "PONG\n" * 3 + "a  -h b\n" * 2 + "2\n-h\nlocalhost\n2\n"
-
-
-def test_redis_cli_without_a_host_means_the_pod_itself(
-    local: Local, server: str, kubectl: Kubectl
-) -> None:
-    for arguments in ([], ["-h", "localhost"], ["-p", "6379"], ["-h", "redis"]):
-        done = kubectl("-n", "names", "exec", "redis", "--", "redis-cli", *arguments, "ping")
-        assert done.stdout == "PONG\n"
-
-
 def test_where_all_share_one_address_the_port_is_the_true_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis_server: Path
 ) -> None:
-    monkeypatch.setenv("WQLIB_LOOPBACK", "single")
+    monkeypatch.setenv("LOCALCLUSTER_LOOPBACK", "single")
     home = tmp_path / "home"
-    cli = find_cli(redis_server)
-    kubeconfig = localcluster.ensure(home, redis_server=redis_server, redis_cli=cli)
+    kubeconfig = localcluster.ensure(home, images=IMAGES)
     try:
         single = Local(home, kubeconfig)
         serving = _serve(single, "names")
         next(serving)
         script = "import redis; print(redis.Redis(host='redis', port=6379).ping())"
         assert _run(single, "names", pod("p", "python", "-c", script)) == "True\n"
-        if cli is not None:
-            script = "redis-cli -h redis ping; redis-cli -h redis -p 6379 ping"
-            printed = _run(single, "names", pod("q", "sh", "-c", script, image="redis"))
-            assert printed == "PONG\nPONG\n"
         next(serving, None)
     finally:
         localcluster.stop(home)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "added", "command"),
-    [
-        ("-h redis", "-h 127.9.128.1 -p 7001", "ping"),
-        ("-h redis.here.svc -p 80", "-h 127.9.128.1 -p 7002", "x"),
-        ("-h x.y -p 1", "-h 127.9.128.9 -p 1", "x -p 2"),
-        ("-h other", "", "get a"),
-        ("-h 10.0.0.1 -p 7", "", "set -h redis"),
-        ("-u redis://redis:6379", "", "ping"),
-        ("-s /tmp/socket", "", "ping"),
-        ("-a -h --raw", "-h 127.9.0.1 -p 6379", "ping"),
-        ("", "-h 127.9.0.1 -p 6379", "keys *"),
-    ],
-)
-def test_redis_cli_gets_all_arguments_as_they_were(
-    tmp_path: Path, arguments: str, added: str, command: str
-) -> None:
-    show = tmp_path / "redis-cli-itself"
-    show.write_text("#!/bin/sh\nfor word do printf '%s\\n' \"$word\"; done\n")
-    show.chmod(0o700)
-    wrappers.write_redis(tmp_path / "bin", tmp_path / "redis-server", show)
-    names = tmp_path / "names"
-    names.write_text("x.y 127.9.128.9\nredis.here 127.9.128.1 6379=7001 80=7002\n")
-    env = {
-        "PATH": "/usr/bin:/bin", podsite.NAMES: str(names), podsite.NAMESPACE: "here",
-        "WQLIB_POD_IP": "127.9.0.1",
-    }  # fmt: skip
-    done = subprocess.run(
-        [tmp_path / "bin" / "redis-cli", *arguments.split(), *command.split(), "a  b"],
-        env=env, capture_output=True, text=True, check=True, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.stdout.splitlines() == [
-        *arguments.split(), *added.split(), *command.split(), "a  b",
-    ]  # fmt: skip

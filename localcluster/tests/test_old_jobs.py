@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from wqlib import localcluster
+import localcluster
 
 from .conftest import Local, job, wait_until
 
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    home = tmp_path_factory.mktemp("wqlib-old")
+    home = tmp_path_factory.mktemp("old")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WQLIB_PROFILE", "1.20")
-        patch.setenv("WQLIB_LINGER_SECONDS", "10")
-        patch.setenv("WQLIB_JOB_BACKOFF_SECONDS", "1")
-        patch.delenv("WQLIB_LOOPBACK", raising=False)
+        patch.setenv("LOCALCLUSTER_PROFILE", "1.20")
+        patch.setenv("LOCALCLUSTER_LINGER_SECONDS", "10")
+        patch.setenv("LOCALCLUSTER_JOB_BACKOFF_SECONDS", "1")
+        patch.delenv("LOCALCLUSTER_LOOPBACK", raising=False)
         yield Local(home, localcluster.ensure(home))
         assert localcluster.stop(home)
 

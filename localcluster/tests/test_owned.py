@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wqlib.localcluster.controllers.owned import OwnedObjects
+from localcluster.controllers.owned import OwnedObjects
 
 
 def _pod(name: str, *owners: str, controller: str = "") -> dict[str, Any]:

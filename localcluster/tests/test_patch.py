@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wqlib.localcluster.api.patch import json_patch, merge_patch, strategic_merge_patch
-from wqlib.localcluster.apimachinery.apierrors import ApiError
+from localcluster.api.patch import json_patch, merge_patch, strategic_merge_patch
+from localcluster.apimachinery.apierrors import ApiError
 
 POD = {
     "spec": {

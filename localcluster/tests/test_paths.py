@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from wqlib import localcluster
-from wqlib.cluster import connect
-from wqlib.errors import ClusterError
-from wqlib.localcluster import paths
+import localcluster
+from localcluster import paths
+from localcluster.errors import ClusterError
 
 from .conftest import Local, pod, wait_until
 
@@ -45,12 +45,12 @@ def tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def cluster(
     tmp_path: Path, tmpdir: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[Local]:
-    monkeypatch.setenv("WQLIB_LINGER_SECONDS", "10")
+    monkeypatch.setenv("LOCALCLUSTER_LINGER_SECONDS", "10")
     home = tmp_path / request.param / "home"
-    monkeypatch.setenv("WQLIB_HOME", str(home))
+    monkeypatch.setenv("LOCALCLUSTER_HOME", str(home))
     yield Local(home, localcluster.ensure(home))
     localcluster.stop(home)
-    assert not list(tmpdir.glob("wqlib-*"))
+    assert not list(tmpdir.glob("localcluster-*"))
 
 
 def _names(folder: Path) -> list[str]:
@@ -74,7 +74,7 @@ def test_a_script_reads_and_writes_only_what_it_names(
     core, image = cluster.core, _image(cluster)
     before = _names(tmp_path)
     body = {"metadata": {"name": "c"}, "data": {"key": "value"}}
-    core.create_namespaced_config_map("wq-course", body)
+    core.create_namespaced_config_map("default", body)
     volumes = [{"name": name, "emptyDir": {}} for name in ("w", "h")]
     volumes.append({"name": "c", "configMap": {"name": "c"}})
     container = {
@@ -91,21 +91,20 @@ def test_a_script_reads_and_writes_only_what_it_names(
         },
     }
     manifest = pod("p", "sh", "-c", SCRIPT, image=image, container=container, volumes=volumes)
-    core.create_namespaced_pod("wq-course", manifest)
+    core.create_namespaced_pod("default", manifest)
 
     def status() -> Any:
-        found = core.read_namespaced_pod("p", "wq-course").status
-        log = core.read_namespaced_pod_log("p", "wq-course") if found.phase == "Failed" else ""
+        found = core.read_namespaced_pod("p", "default").status
+        log = core.read_namespaced_pod_log("p", "default") if found.phase == "Failed" else ""
         assert found.phase != "Failed", log
         return found.container_statuses[0] if found.container_statuses else None
 
     wait_until(lambda: (found := status()) and found.ready)
-    lines = core.read_namespaced_pod_log("p", "wq-course").splitlines()
+    lines = core.read_namespaced_pod_log("p", "default").splitlines()
     assert lines == ["x", "value", "value", "y", "y", "y", "x", "f", "x", "", "hook"]
     if shutil.which("kubectl"):
         copied = tmpdir / "copied"
-        with connect(namespace="wq-course") as wq:
-            kubectl = f"kubectl {wq.kubectl_options}"
+        kubectl = f"kubectl --kubeconfig {shlex.quote(str(cluster.kubeconfig))}"
         command = f"{kubectl} cp p:/work/f {copied} && {kubectl} exec p -- ls /work"
         done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
         assert (copied.read_text(), done.stdout) == ("x\n", "done\nf\n")
@@ -120,15 +119,15 @@ def test_a_script_reads_and_writes_only_what_it_names(
 def test_the_link_goes_with_a_daemon_that_is_killed(
     tmp_path: Path, tmpdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WQLIB_LINGER_SECONDS", "10")
+    monkeypatch.setenv("LOCALCLUSTER_LINGER_SECONDS", "10")
     home = tmp_path / "ho me"
     localcluster.ensure(home)
-    assert list(tmpdir.glob("wqlib-*"))
+    assert list(tmpdir.glob("localcluster-*"))
     found = localcluster.status(home)
     assert found is not None
     os.kill(found.pid, signal.SIGKILL)
     localcluster.stop(home)
-    assert not list(tmpdir.glob("wqlib-*"))
+    assert not list(tmpdir.glob("localcluster-*"))
 
 
 def test_the_start_refuses_a_path_that_it_cannot_make_plain(
@@ -136,7 +135,7 @@ def test_the_start_refuses_a_path_that_it_cannot_make_plain(
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert paths.plain_link(tmp_path) is None
-    with pytest.raises(ClusterError, match="Set WQLIB_HOME to a folder without blanks"):
+    with pytest.raises(ClusterError, match="Set LOCALCLUSTER_HOME to a folder without blanks"):
         paths.plain_link(tmp_path / "ho me")
-    with pytest.raises(ClusterError, match="Set WQLIB_HOME to a folder without one"):
+    with pytest.raises(ClusterError, match="Set LOCALCLUSTER_HOME to a folder without one"):
         localcluster.ensure(tmp_path / "a:b")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from wqlib.localcluster.images import wrappers
+from localcluster.images import wrappers
 
 from .conftest import Local, pod, wait_until
 
@@ -37,7 +37,7 @@ def _here() -> list[str]:
 def test_what_a_container_installs_is_its_own(local: Local, ns: str, tmp_path: Path) -> None:
     tiny, old = _wheel(tmp_path, "tinypackage", "1.5"), _wheel(tmp_path, "redis", "0.1")
     before = _here()
-    show = "python -c 'import redis, hiredis, wqlib; print(redis.__version__)'"
+    show = "python -c 'import redis, hiredis, localcluster; print(redis.__version__)'"
     scripts = {
         "shadowing": f"""set -e; pip install -q --no-index {tiny} {old} 2>/dev/null; {show}
             tinypackage-program; pip uninstall -y hiredis | grep -c 'outside environment'

@@ -8,16 +8,11 @@ from typing import Any
 
 import pytest
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.profile import Profile
-from wqlib.localcluster.apimachinery.quantities import quantity
-from wqlib.localcluster.kubelet import podenv
-from wqlib.localcluster.kubelet.podenv import (
-    ConfigError,
-    Resolver,
-    expand,
-    service_environment,
-)
+from localcluster.apimachinery.apierrors import ApiError
+from localcluster.apimachinery.profile import Profile
+from localcluster.apimachinery.quantities import quantity
+from localcluster.kubelet import podenv
+from localcluster.kubelet.podenv import ConfigError, Resolver, expand, service_environment
 
 POD = {
     "metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": {"app": "x"}},

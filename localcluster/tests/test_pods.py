@@ -107,7 +107,7 @@ def test_a_pod_that_ends_well_has_succeeded(local: Local, ns: str) -> None:
     assert (ended.exit_code, ended.reason, status.ready) == (0, "Completed", False)
     assert ended.started_at <= ended.finished_at
     assert found.status.pod_ip
-    assert found.spec.node_name == "wqlib-local"
+    assert found.spec.node_name == "localcluster"
     assert _log(local, ns) == "hello\n"
 
 
@@ -205,7 +205,7 @@ def test_a_program_without_a_handler_is_deaf_as_process_1(
     command = f"import signal, sys, time; {script or 'pass'}; {ready}; time.sleep(60)"
     grace = 1 if code == 137 else 30
     manifest = pod("p", "python", "-c", command, terminationGracePeriodSeconds=grace)
-    manifest["metadata"]["finalizers"] = ["test.wqlib/kept"]
+    manifest["metadata"]["finalizers"] = ["test.example/kept"]
     _create(local, ns, manifest)
     wait_until(lambda: (tmp_path / "ready").exists())
     local.core.delete_namespaced_pod("p", ns)
@@ -316,7 +316,7 @@ def test_what_a_program_says_at_its_end_is_in_the_status(local: Local, ns: str) 
 
 def test_a_pod_that_is_evicted_keeps_the_condition_that_says_so(local: Local, ns: str) -> None:
     manifest = pod("p", "sleep", "60")
-    manifest["metadata"]["finalizers"] = ["test.wqlib/kept"]
+    manifest["metadata"]["finalizers"] = ["test.example/kept"]
     _create(local, ns, manifest)
     _phase(local, ns, "Running")
     why = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
@@ -338,7 +338,7 @@ def _conditions(local: Local, ns: str) -> list[dict[str, Any]]:
 
 def test_a_pod_that_waits_for_its_image_leaves_a_trace_when_deleted(local: Local, ns: str) -> None:
     manifest = pod("p", "true", image="nosuch:1")
-    manifest["metadata"]["finalizers"] = ["test.wqlib/kept"]
+    manifest["metadata"]["finalizers"] = ["test.example/kept"]
     _create(local, ns, manifest)
     _waiting(local, ns, "ErrImagePull")
     local.core.delete_namespaced_pod("p", ns)
@@ -463,7 +463,7 @@ def test_the_environment_is_what_the_manifest_says_and_little_else(
     assert (shown["A"], shown["B"], shown["ME"], shown["HOSTNAME"]) == ("1", "12", "p", "p")
     assert shown["_argv"][1:] == ["12", "$(NONE)"]
     assert local.token not in str(shown)
-    assert not {"KUBECONFIG", "USER", "SSH_AUTH_SOCK", "WQLIB_HOME"} & set(shown)
+    assert not {"KUBECONFIG", "USER", "SSH_AUTH_SOCK", "LOCALCLUSTER_HOME"} & set(shown)
     assert str(local.home) in shown["HOME"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wqlib.localcluster.kubelet.probes import Count
+from localcluster.kubelet.probes import Count
 
 from .conftest import ENDED_DEAF, Local, pod, wait_until
 from .test_pods import _create, _gone, _log, _phase, _pid, _read, _restarts, _waiting, alive
@@ -22,7 +22,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *args):
         print(self.headers.get('User-Agent'), flush=True)
-http.server.HTTPServer((os.environ['WQLIB_POD_IP'], 8080), Handler).serve_forever()
+http.server.HTTPServer((os.environ['LOCALCLUSTER_POD_IP'], 8080), Handler).serve_forever()
 """
 
 
@@ -181,7 +181,7 @@ def test_pre_stop_comes_before_the_program_is_asked_to_end(local: Local, ns: str
     )
     hook = {"preStop": {"exec": {"command": ["sh", "-c", "touch stop; sleep 0.5"]}}}
     manifest = pod("p", "sh", "-c", script, container={"lifecycle": hook})
-    manifest["metadata"]["finalizers"] = ["test.wqlib/kept"]
+    manifest["metadata"]["finalizers"] = ["test.example/kept"]
     _create(local, ns, manifest)
     _pid(local, ns)
     local.core.delete_namespaced_pod("p", ns)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from wqlib.localcluster.api.protobuf import CONTENT_TYPE, decode
-from wqlib.localcluster.apimachinery.apierrors import ApiError
+from localcluster.api.protobuf import CONTENT_TYPE, decode
+from localcluster.apimachinery.apierrors import ApiError
 
 from .conftest import Local
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.localcluster.conftest import Local, pod
-from wqlib.localcluster.apimachinery.quantities import canonical
+from localcluster.apimachinery.quantities import canonical
+
+from .conftest import Local, pod
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from wqlib import localcluster
+import localcluster
 
 from .conftest import Local, pod, wait_until
 
-PODS = "/api/v1/namespaces/wq-course/pods"
+PODS = "/api/v1/namespaces/default/pods"
 PATHS = (
     "/",
     "/api/v1/namespaces",
@@ -38,11 +38,11 @@ KUBELET_PATHS = (
     "/",
     "/healthz",
     "/pods",
-    "/containerLogs/wq-course/p/main",
-    "/exec/wq-course/p/main?command=id&output=1",
-    "/run/wq-course/p/main?cmd=id",
-    "/attach/wq-course/p/main",
-    "/portForward/wq-course/p?port=1",
+    "/containerLogs/default/p/main",
+    "/exec/default/p/main?command=id&output=1",
+    "/run/default/p/main?cmd=id",
+    "/attach/default/p/main",
+    "/portForward/default/p?port=1",
 )
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "MKCOL")
 UPGRADE = {
@@ -184,7 +184,7 @@ def test_a_pod_cannot_read_the_token_from_environments(local: Local, ns: str) ->
     wait_until(lambda: local.core.read_namespaced_pod("p", ns).status.phase == "Succeeded")
     text = local.core.read_namespaced_pod_log("p", ns)
     assert text.endswith("end\n")
-    assert "wqlib" in text
+    assert "localcluster" in text
     assert local.token not in text
 
 
@@ -192,7 +192,7 @@ def test_pods_do_not_inherit_the_environment_of_whoever_started_the_cluster(
     tmp_path: Path,
 ) -> None:
     code = (
-        "import sys; from pathlib import Path; from wqlib import localcluster;"
+        "import sys; from pathlib import Path; import localcluster;"
         " localcluster.ensure(Path(sys.argv[1])); sys.stdin.read()"
     )
     leaked = {"API_KEY": "leaked", "AWS_SECRET_ACCESS_KEY": "leaked", "JPY_API_TOKEN": "leaked"}
@@ -205,10 +205,10 @@ def test_pods_do_not_inherit_the_environment_of_whoever_started_the_cluster(
     try:
         wait_until(lambda: localcluster.status(home))
         cluster = Local(home, home / "cluster" / "kubeconfig")
-        cluster.core.create_namespaced_pod("wq-course", pod("p", "env"))
+        cluster.core.create_namespaced_pod("default", pod("p", "env"))
         read = cluster.core.read_namespaced_pod
-        wait_until(lambda: read("p", "wq-course").status.phase == "Succeeded")
-        shown = cluster.core.read_namespaced_pod_log("p", "wq-course")
+        wait_until(lambda: read("p", "default").status.phase == "Succeeded")
+        shown = cluster.core.read_namespaced_pod_log("p", "default")
         assert "HOSTNAME=p" in shown
         assert "leaked" not in shown
     finally:

@@ -21,19 +21,19 @@ from pathlib import Path
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from wqlib import localcluster
-from wqlib.errors import ClusterError
+import localcluster
+from localcluster.errors import ClusterError
 
 from .conftest import Local, job, pod, wait_until
 from .test_lifecycle import _processes
 from .test_pods import alive
 
-NS = "wq-course"
+NS = "default"
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("WQLIB_LINGER_SECONDS", "10")
+    monkeypatch.setenv("LOCALCLUSTER_LINGER_SECONDS", "10")
     yield tmp_path / "home"
     localcluster.stop(tmp_path / "home")
 
@@ -117,7 +117,7 @@ def test_killed_at_any_moment_it_starts_anew(home: Path) -> None:
 
 def test_stop_in_the_middle_of_a_start(home: Path) -> None:
     dice = random.Random("starts")
-    code = "import sys; from pathlib import Path; from wqlib import localcluster as l\n"
+    code = "import sys; from pathlib import Path; import localcluster as l\n"
     code += "l.ensure(Path(sys.argv[1]))"
     for _ in range(3):
         starter = subprocess.Popen(
@@ -171,13 +171,13 @@ def test_a_home_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         localcluster.ensure(tmp_path / "file" / "home")
     assert "cannot keep its state in" in str(raised.value)
     assert "Not a directory" in str(raised.value)
-    assert "WQLIB_HOME" in str(raised.value)
+    assert "LOCALCLUSTER_HOME" in str(raised.value)
 
 
 @pytest.mark.parametrize("size", [0, 100_000])
 def test_a_disk_without_room_is_told(home: Path, size: int) -> None:
     """Files may grow to `size` bytes only, as on a disk that is full."""
-    code = "import sys; from pathlib import Path; from wqlib import localcluster as l\n"
+    code = "import sys; from pathlib import Path; import localcluster as l\n"
     code += "l.ensure(Path(sys.argv[1]))"
 
     def limit() -> None:
@@ -193,6 +193,8 @@ def test_a_disk_without_room_is_told(home: Path, size: int) -> None:
     )
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("wqlib.errors.ClusterError: The local cluster cannot keep its state in")
+    assert last.startswith(
+        "localcluster.errors.ClusterError: The local cluster cannot keep its state in"
+    )
     assert "File too large" in last
     assert _processes(home) == []

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wqlib.localcluster.api import schema
-from wqlib.localcluster.apimachinery import resources
-from wqlib.localcluster.apimachinery.resources import Resource
+from localcluster.api import schema
+from localcluster.apimachinery import resources
+from localcluster.apimachinery.resources import Resource
 
 from .conftest import Local
 from .test_safety import unharmed

@@ -19,7 +19,7 @@ from .test_safety import UPGRADE, unharmed
 
 __all__ = ["unharmed"]
 
-PODS = "/api/v1/namespaces/wq-course/pods"
+PODS = "/api/v1/namespaces/default/pods"
 
 
 def plain(local: Local) -> socket.socket:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wqlib.localcluster.controllers import fitting
+from localcluster.controllers import fitting
 
 from .conftest import Local, pod, wait_until
 from .test_pods import _create, _phase, _read
@@ -49,9 +49,9 @@ def _refusal(local: Local, ns: str, name: str = "p") -> str:
 
 @pytest.fixture
 def cordoned(local: Local, kubectl: Kubectl) -> Iterator[None]:
-    kubectl("cordon", "wqlib-local")
+    kubectl("cordon", "localcluster")
     yield
-    kubectl("uncordon", "wqlib-local")
+    kubectl("uncordon", "localcluster")
 
 
 @pytest.mark.parametrize(
@@ -151,10 +151,10 @@ def test_a_cordoned_node_takes_only_pods_that_tolerate_it(
     tolerant = pod("q", "sleep", "60", tolerations=[{"key": key, "operator": "Exists"}])
     _create(local, ns, tolerant)
     _phase(local, ns, "Running", "q")
-    assert [t.key for t in local.core.read_node("wqlib-local").spec.taints] == [key]
-    kubectl("uncordon", "wqlib-local")
+    assert [t.key for t in local.core.read_node("localcluster").spec.taints] == [key]
+    kubectl("uncordon", "localcluster")
     _phase(local, ns, "Running")
-    wait_until(lambda: not local.core.read_node("wqlib-local").spec.taints)
+    wait_until(lambda: not local.core.read_node("localcluster").spec.taints)
 
 
 def test_a_pod_for_another_scheduler_is_left_alone(local: Local, ns: str) -> None:

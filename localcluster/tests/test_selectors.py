@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.selectors import field_selector, label_selector
+from localcluster.apimachinery.apierrors import ApiError
+from localcluster.apimachinery.selectors import field_selector, label_selector
 
 LABELS = {"app": "redis", "tier": "back", "size": "10"}
 OBJ = {

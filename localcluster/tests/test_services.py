@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,14 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from wqlib import localcluster
-from wqlib.localcluster.addresses import Addresses
+import localcluster
+from localcluster.addresses import Addresses
 
 from .conftest import Local, pod, wait_until
 
 SERVE = (
     "import os, socket\n"
-    "s = socket.create_server((os.environ['WQLIB_POD_IP'], 8080))\n"
+    "s = socket.create_server((os.environ['LOCALCLUSTER_POD_IP'], 8080))\n"
     "while True:\n    c, _ = s.accept(); c.sendall(os.environ['HOSTNAME'].encode()); c.close()"
 )
 
@@ -224,15 +224,24 @@ def test_redis_runs_without_a_command_or_with_arguments(
     assert client.ping()
 
 
+def test_a_program_on_all_addresses_leaves_pods_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOCALCLUSTER_LOOPBACK", raising=False)
+    with closing(socket.create_server(("0.0.0.0", 0))) as other:
+        port = other.getsockname()[1]
+        with closing(Addresses("one", [port])) as found:
+            assert found.port(port) != port
+
+
 SINGLE = """
 import json, os, sys, time
 from pathlib import Path
 from kubernetes import client, config
-from wqlib import localcluster
+import localcluster
+from tests.redisimage import redis_image
 home = Path(sys.argv[1])
-path = localcluster.ensure(home, redis_server=Path(sys.argv[2]))
+path = localcluster.ensure(home, images={"redis": redis_image(Path(sys.argv[2]))})
 core = client.CoreV1Api(config.new_client_from_config(str(path)))
-ns = "wq-course"
+ns = "default"
 service = {"metadata": {"name": "redis"}, "spec": {"selector": {"app": "redis"},
            "ports": [{"port": 6379}]}}
 core.create_namespaced_service(ns, service)
@@ -268,7 +277,8 @@ def test_where_all_share_one_address_the_variables_tell_the_true_port(
         capture_output=True,
         text=True,
         timeout=60,
-        env={**os.environ, "WQLIB_LOOPBACK": "single"},
+        env={**os.environ, "LOCALCLUSTER_LOOPBACK": "single"},
+        cwd=Path(__file__).parents[1],
     )
     assert done.returncode == 0, done.stderr
     words = done.stdout.split()
@@ -277,20 +287,37 @@ def test_where_all_share_one_address_the_variables_tell_the_true_port(
     assert words[3] == "6379"
 
 
-def test_without_redis_on_the_machine_the_image_says_so(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    path = localcluster.ensure(home)
+def test_an_image_stands_for_a_program_of_the_machine_as_the_caller_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, program = tmp_path / "home", tmp_path / "it's mine" / "greet"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$0 says $*"')
+    program.chmod(0o700)
+    cluster = Local(home, localcluster.ensure(home))
     try:
-        cluster = Local(home, path)
-        assert "redis" not in localcluster.list_images(home)
-        cluster.core.create_namespaced_pod("wq-course", pod("p", image="redis"))
-        time.sleep(0.1)
+        assert localcluster.list_images(home) == ["python"]
+        cluster.core.create_namespaced_pod("default", pod("p", image="shop/greet:1.2"))
 
-        def message() -> str:
-            statuses = cluster.core.read_namespaced_pod("p", "wq-course").status.container_statuses
-            waiting = statuses[0].state.waiting if statuses else None
-            return (waiting.message or "") if waiting else ""
+        def status(name: str) -> Any:
+            return cluster.core.read_namespaced_pod(name, "default").status
 
-        wait_until(lambda: "install Redis" in message())
+        def is_missing() -> bool:
+            waiting = [one.state.waiting for one in status("p").container_statuses or []]
+            return bool(waiting and waiting[0] and "has no image" in (waiting[0].message or ""))
+
+        wait_until(is_missing)
+        # For a running cluster, too.
+        images = {"shop/greet": localcluster.ProgramImage.of(program)}
+        assert localcluster.ensure(home, images=images) == cluster.kubeconfig
+        assert localcluster.list_images(home) == ["python", "shop/greet"]
+        again = pod(
+            "q", image="shop/greet:latest", container={"command": ["greet", "a  b"], "args": ["c"]}
+        )
+        cluster.core.create_namespaced_pod("default", again)
+        wait_until(lambda: status("p").phase == status("q").phase == "Succeeded")
+        for name, words in (("p", ""), ("q", "a  b c")):
+            log = cluster.core.read_namespaced_pod_log(name, "default")
+            assert log == f"{program} says {words}\n"
     finally:
         localcluster.stop(home)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 
-from wqlib.localcluster.api import watching
-from wqlib.localcluster.apimachinery import resources
-from wqlib.localcluster.store import Change, Store
+from localcluster.api import watching
+from localcluster.apimachinery import resources
+from localcluster.store import Change, Store
 
 
 def _object(name: str) -> dict[str, object]:

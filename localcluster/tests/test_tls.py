@@ -10,7 +10,7 @@ import threading
 import pytest
 import trustme
 
-from wqlib.localcluster import tls
+from localcluster import tls
 
 
 def connection(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSLSocket, ...]:

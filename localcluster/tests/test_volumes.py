@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wqlib.localcluster.kubelet.volumes import write
+from localcluster.kubelet.volumes import write
 
 from .conftest import Local, pod, wait_until
 from .test_pods import _create, _log, _phase, _read, _waiting, _words

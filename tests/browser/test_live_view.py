@@ -38,7 +38,7 @@ from pathlib import Path
 import ipykernel, yaml
 import wqlib
 from wqlib import Dashboard, Replay, WorkQueue
-from wqlib.bundle import bundle
+from wqlib.course import bundle
 
 cluster = wqlib.connect()
 password = cluster.secret("redis")
@@ -99,7 +99,7 @@ def test_the_live_view_its_buttons_and_the_replay(kernel: str, tmp_path: Path) -
     except NotInstalled as reason:
         pytest.skip(f"ipykernel {kernel} cannot be installed here (no network?): {reason}")
     home = tmp_path / "home"
-    variables |= {"WQLIB_HOME": str(home), "WQLIB_LINGER_SECONDS": "1"}
+    variables |= {"WQLIB_HOME": str(home), "LOCALCLUSTER_LINGER_SECONDS": "1"}
     with Lab(make_course(tmp_path), environment=variables, height=1300) as lab:
         lab.open(NAME)
         visit = Visit(lab, kernel)

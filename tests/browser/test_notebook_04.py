@@ -29,7 +29,7 @@ KERNEL = version("ipykernel")
 def test_the_live_view_moves_while_the_job_runs(tmp_path: Path) -> None:
     course = tmp_path / "notebooks"  # JupyterLab saves what it has open
     shutil.copytree(ROOT / "notebooks", course)
-    home = {"WQLIB_HOME": str(tmp_path / "home"), "WQLIB_LINGER_SECONDS": "1"}
+    home = {"WQLIB_HOME": str(tmp_path / "home"), "LOCALCLUSTER_LINGER_SECONDS": "1"}
     with Lab(course, environment=home, height=1100, base_url="/user/a/") as lab:
         lab.open("04_run_the_job.ipynb")
         lab.page.evaluate(

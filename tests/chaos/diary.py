@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wqlib.errors import LeaseLost, QueueError, RedisRefused, RedisUnreachable
-from wqlib.items import Lease
+from wqlib.queue.items import Lease
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wqlib import connection
+from wqlib.queue import connection
 
 from .plan import Plan
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from chaos import checker, records
 from chaos.checker import KINDS, judge, summary
 from chaos.plan import Plan
@@ -22,10 +23,9 @@ from chaos.planted import PLANTED, plan_for, spoilt
 from chaos.records import Final, History
 from chaos.run import Report, run
 from chaos.servers import until
+from wqlib.queue.connection import _source
 
-from wqlib.connection import _source
-
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 START_MS = 1_700_000_000_000
 
 

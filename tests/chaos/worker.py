@@ -6,8 +6,8 @@ import random
 import time
 from pathlib import Path
 
-from wqlib.items import Lease
 from wqlib.queue import WorkQueue
+from wqlib.queue.items import Lease
 
 from .diary import Diary
 from .plan import Plan

@@ -39,13 +39,7 @@ from proxy import Proxy
 from wqlib.cluster import Cluster, builder, connect, kube, manifests, namespaces
 from wqlib.cluster import states as pod_states
 from wqlib.cluster.manifests import kind_of
-from wqlib.errors import (
-    ClusterError,
-    ClusterUnreachable,
-    ImageError,
-    NotFound,
-    WaitTimeout,
-)
+from wqlib.errors import ClusterError, ClusterUnreachable, ImageError, NotFound, WaitTimeout
 from wqlib.events import PodEvent
 
 pytestmark = pytest.mark.usefixtures("home")

@@ -26,15 +26,15 @@ import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from wqlib import localcluster
-from wqlib.bundle import bundle
-from wqlib.localcluster.kubelet import program
+import localcluster
+from localcluster.kubelet import program
+from wqlib.course.bundle import bundle
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import find, find_cli
 
 CONTEXT = os.environ.get("WQLIB_CONTEXT")
 KUBECONFIG = Path(os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
-NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NODE = f"wq-test-{secrets.token_hex(3)}"
 ITEMS = ["apple", "banana", "cherry", "date", "fig", "grape"]
 
@@ -114,7 +114,7 @@ def node(real: Real, said: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     localcluster.build_image("job-wq-2:1", folder, home=home)
     server = find()
     cli = find_cli(server)
-    command = [sys.executable, "-m", "wqlib.localcluster", "kubelet", "--schedulable"]
+    command = [sys.executable, "-m", "localcluster", "kubelet", "--schedulable"]
     command += ["--kubeconfig", str(KUBECONFIG), "--context", str(CONTEXT), "--node-name", NODE]
     command += ["--home", str(home), "--redis-server", str(server)]
     command += ["--redis-cli", str(cli)] if cli else []

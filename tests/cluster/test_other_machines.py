@@ -10,35 +10,35 @@ import json
 import os
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from wqlib import localcluster
+import localcluster
+from localcluster import lifecycle
+from wqlib.cluster import local
 from wqlib.errors import ClusterError
-from wqlib.localcluster import addresses, lifecycle
 
-ROOT = Path(__file__).parent.parent
-ENSURE = "from wqlib import localcluster; localcluster.ensure(); "
+ROOT = Path(__file__).parents[2]
+PACKAGE = Path(localcluster.__file__).parent
+ENSURE = "from wqlib.cluster import local; local.start('wq-course'); "
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("WQLIB_LINGER_SECONDS", "1")
+    monkeypatch.setenv("LOCALCLUSTER_LINGER_SECONDS", "1")
     monkeypatch.setenv("WQLIB_HOME", str(tmp_path / "home"))
     yield tmp_path / "home"
-    localcluster.stop()
+    local.stop()
 
 
 @pytest.fixture
@@ -91,27 +91,27 @@ def test_a_disk_that_fills_up_is_told_and_disturbs_nothing_that_runs(
     mounted: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = mounted("size=4m")
-    monkeypatch.setenv("WQLIB_LINGER_SECONDS", "1")
+    monkeypatch.setenv("LOCALCLUSTER_LINGER_SECONDS", "1")
     monkeypatch.setenv("WQLIB_HOME", str(disk))
     folder = make_folder(tmp_path / "image")
-    localcluster.ensure()
+    local.start("wq-course")
     with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
         while True:  # the cluster writes too, so what is free now says nothing
             filler.write(bytes(512))
     with pytest.raises(ClusterError, match=r"No space left on device\. .* WQLIB_HOME"):
-        localcluster.build_image("mine:1", folder)
-    localcluster.ensure()
-    assert localcluster.status() is not None
-    localcluster.stop()
+        local.Images().build("mine:1", folder)
+    local.start("wq-course")
+    assert local.status() is not None
+    local.stop()
     with pytest.raises(ClusterError, match=r"No space left on device\. .* WQLIB_HOME"):
-        localcluster.ensure()
+        local.start("wq-course")
 
 
 def test_a_disk_that_is_too_slow_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "_START_SECONDS", 0.01)
     with pytest.raises(ClusterError, match=r"not ready after .* slow\. .* WQLIB_HOME"):
-        localcluster.ensure()
-    assert localcluster.status() is None
+        local.start("wq-course")
+    assert local.status() is None
 
 
 @pytest.mark.parametrize("kind", ["missing", "read-only"])
@@ -145,7 +145,7 @@ def test_nobody_else_reads_the_state_whatever_the_umask_is(
     mask: int, home: Path, tmp_path: Path
 ) -> None:
     folder = make_folder(tmp_path / "image")
-    build = ENSURE + f"localcluster.build_image('mine:1', {str(folder)!r})"
+    build = ENSURE + f"local.Images().build('mine:1', {str(folder)!r})"
     done = python(build, preexec_fn=lambda: os.umask(mask))
     assert done.returncode == 0, done.stderr
     for path in [home, *home.rglob("*")]:
@@ -159,7 +159,7 @@ def test_a_terminal_that_knows_ascii_only_is_enough(home: Path, tmp_path: Path) 
     (tmp_path / "pod.yaml").write_text(json.dumps(pod, ensure_ascii=False), "utf-8")
     make_folder(tmp_path / "image")
     done = python(
-        "import wqlib\nfrom wqlib import cli\n"
+        "import wqlib\nfrom wqlib.commands import cli\n"
         "cluster = wqlib.connect()\n"
         "cluster.build_image('mine:1', 'image')\n"
         "cluster.apply('pod.yaml')\n"
@@ -188,7 +188,7 @@ def test_a_user_who_is_not_root(tmp_path: Path) -> None:
         except (PermissionError, subprocess.CalledProcessError):
             pytest.skip("other users cannot read this Python")
         variables = {"HOME": str(base), "WQLIB_HOME": "", "TMPDIR": str(base)}
-        code = "import sys; from wqlib import cli; sys.exit(cli.main(['doctor']))"
+        code = "import sys; from wqlib.commands import cli; sys.exit(cli.main(['doctor']))"
         done = python(code, variables, **options)
         assert done.returncode == 0, done.stdout + done.stderr
     finally:
@@ -198,22 +198,13 @@ def test_a_user_who_is_not_root(tmp_path: Path) -> None:
 # -- addresses
 
 
-def test_a_program_on_all_addresses_leaves_pods_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WQLIB_LOOPBACK", raising=False)
-    with closing(socket.create_server(("0.0.0.0", 0))) as other:
-        port = other.getsockname()[1]
-        monkeypatch.setattr(addresses, "_REDIS_PORT", port)
-        with closing(addresses.Addresses("one")) as found:
-            assert found.port(port) != port
-
-
 @needs_root
 def test_the_doctor_is_content_without_ipv6_and_beside_another_redis(home: Path) -> None:
     if not shutil.which("ip") or subprocess.run(["unshare", "-n", "true"]).returncode:
         pytest.skip("no network of its own can be had here")
     script = 'ip link set lo up; echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; exec "$@"'
     code = (
-        "import socket, sys; from wqlib import cli\n"
+        "import socket, sys; from wqlib.commands import cli\n"
         "taken = socket.create_server(('0.0.0.0', 6379))\n"
         "sys.exit(cli.main(['doctor', 'queue']))"
     )
@@ -257,14 +248,14 @@ def spoil(home: Path, what: str) -> None:
     "what", ["locks", "certificates", "authority", "expiry", "daemon.json", "images", "home"]
 )
 def test_what_an_older_version_left_does_no_harm(what: str, home: Path) -> None:
-    localcluster.ensure()
-    localcluster.stop()
+    local.start("wq-course")
+    local.stop()
     spoil(home, what)
     for path in (home / "cluster").glob("*.pem"):
         path.chmod(0o600)
-    localcluster.ensure()
-    assert localcluster.status() is not None
-    assert not [name for name in localcluster.list_images() if "old" in name]
+    local.start("wq-course")
+    assert local.status() is not None
+    assert not [name for name in localcluster.list_images(local.home()) if "old" in name]
     assert stat.S_IMODE((home / "cluster").stat().st_mode) == 0o700
 
 
@@ -273,31 +264,31 @@ def test_a_cluster_of_another_copy_is_replaced_unless_it_is_in_use(
     about: str, home: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
-    shutil.copytree(ROOT / "wqlib", copy / "wqlib", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE, copy / "localcluster", ignore=shutil.ignore_patterns("__pycache__"))
     owner = subprocess.Popen(
         [sys.executable, "-c", ENSURE + "print(flush=True); input()"],
-        env={**os.environ, "PYTHONPATH": str(copy), "WQLIB_LINGER_SECONDS": "60"},
+        env={**os.environ, "PYTHONPATH": str(copy), "LOCALCLUSTER_LINGER_SECONDS": "60"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=copy,
     )
     assert owner.stdout is not None
     assert owner.stdout.readline()
-    first = localcluster.status()
+    first = local.status()
     assert first is not None
     info = home / "cluster" / "daemon.json"
-    words = [str(copy / "wqlib"), "WQLIB_HOME", "wqlib cluster stop"]
+    words = [str(copy / "localcluster"), "WQLIB_HOME", "wqlib cluster stop"]
     if about != "another copy":
         words[0] = "another version"
         info.write_text(json.dumps({**json.loads(info.read_text()), "copy": None}))
     if about == "a word":
         info.write_text('"running"')
     with pytest.raises(ClusterError) as refused:
-        localcluster.ensure()
+        local.start("wq-course")
     assert all(word in str(refused.value) for word in words), refused.value
     owner.communicate(b"\n")
-    localcluster.ensure()
-    second = localcluster.status()
+    local.start("wq-course")
+    second = local.status()
     assert second is not None
     assert second.pid != first.pid
 
@@ -319,7 +310,7 @@ def family(home: Path, client: int) -> list[int]:
 
 
 def test_a_machine_that_slept_in_the_middle_of_a_job_loses_nothing(home: Path) -> None:
-    command = [sys.executable, "-m", "wqlib.demo", "--items", "30", "--lease-seconds", "1"]
+    command = [sys.executable, "-m", "wqlib.commands.demo", "--items", "30", "--lease-seconds", "1"]
     client = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert client.stdout is not None
     for line in client.stdout:

@@ -20,8 +20,7 @@ import redis
 import yaml
 from kubernetes import client
 
-from wqlib import localcluster
-from wqlib.cluster import Cluster, connect, proxies
+from wqlib.cluster import Cluster, connect, local, proxies
 from wqlib.cluster.kube import client_for, get, in_words
 from wqlib.cluster.podstream import _websocket
 from wqlib.errors import ClusterError, ClusterUnreachable
@@ -31,7 +30,7 @@ SECRET = "mark/er?#@~"
 UPPER = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 NAMES = (*UPPER, *(name.lower() for name in UPPER))
 EVERYWHERE = {name: DEAD for name in NAMES if name.lower() != "no_proxy"}
-MANIFESTS = Path(__file__).parent.parent / "notebooks" / "manifests"
+MANIFESTS = Path(__file__).parents[2] / "notebooks" / "manifests"
 
 
 class ConnectProxy:
@@ -106,7 +105,7 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 cluster.wait("pod/redis", "ready")
                 yield cluster.kubeconfig
         finally:
-            localcluster.stop()
+            local.stop()
 
 
 @pytest.fixture
@@ -156,7 +155,7 @@ def test_no_proxy_comes_between_us_and_this_machine(
 
 def test_the_doctor_finds_nothing_wrong_beside_a_dead_proxy(kubeconfig: Path) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "wqlib.cli", "doctor", "port", "exec", "port-forward"],
+        [sys.executable, "-m", "wqlib.commands.cli", "doctor", "port", "exec", "port-forward"],
         env={**os.environ, **EVERYWHERE},
         capture_output=True,
         text=True,

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from wqlib import connect, doctor, localcluster, redisserver
+import localcluster
+from wqlib import connect, redisserver
+from wqlib.course import doctor
 
 SERVER = redisserver.find()
 CLI = redisserver.find_cli(SERVER)
@@ -152,7 +154,7 @@ def found(
     make: Callable[[Path], Path] = request.param
     folder = make(tmp_path)
     monkeypatch.setenv("WQLIB_HOME", str(home))
-    monkeypatch.setenv("WQLIB_LINGER_SECONDS", "10")
+    monkeypatch.setenv("LOCALCLUSTER_LINGER_SECONDS", "10")
     monkeypatch.delenv("WQLIB_CONTEXT", raising=False)
     monkeypatch.delenv("WQLIB_REDIS_SERVER", raising=False)
     monkeypatch.setenv("PATH", str(folder))

@@ -32,8 +32,8 @@ from pathlib import Path
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from wqlib.bundle import bundle
 from wqlib.cluster import Cluster, builder, connect
+from wqlib.course.bundle import bundle
 from wqlib.errors import ImageError
 
 CONTEXT = os.environ.get("WQLIB_CONTEXT")
@@ -157,7 +157,7 @@ class Learner:
             "KUBECONFIG": str(folder / "kubeconfig"),
             "TERM": "xterm",
         }
-        context = [] if cluster.is_local else ["--context", cluster.name]
+        context = ["--context", cluster.name] if cluster.name != "local" else []
         view = ["kubectl", "--kubeconfig", str(cluster.kubeconfig), *context]
         view += ["config", "view", "--raw", "--minify", "--flatten"]
         (folder / "kubeconfig").touch(0o600)
@@ -272,7 +272,7 @@ def fill_the_queue(learner: Learner) -> None:
 
 def create_the_image(learner: Learner) -> None:
     folder = learner.folder
-    worker = Path(__file__).with_name("page_worker.txt").read_text()
+    worker = (Path(__file__).parents[1] / "page_worker.txt").read_text()
     assert worker.count("time.sleep(10)") == 1
     (folder / "worker.py").write_text(worker.replace("time.sleep(10)", "time.sleep(1)"))
     (folder / "rediswq.py").write_text("from wqlib.rediswq import *\n")

@@ -134,11 +134,11 @@ if [ "$1" = --version ]; then echo "Redis server v=7.0.15 sha=0"; exit; fi
 echo "no such library"; exit 127
 """
 WAITERS = {
-    "demo": "from wqlib import demo; demo.main(['--json'])",
-    "doctor": "from wqlib import doctor; print(doctor.run(['exec'])[-1])",
+    "demo": "from wqlib.commands import demo; demo.main(['--json'])",
+    "doctor": "from wqlib.course import doctor; print(doctor.run(['exec'])[-1])",
     "start_redis": (
         "import wqlib\nfrom wqlib.course import start_redis\nwith wqlib.connect() as cluster:\n"
-        " try: start_redis(cluster)\n except wqlib.WqlibError as error: print(error)\n"
+        " try: start_redis(cluster)\n except wqlib.errors.WqlibError as error: print(error)\n"
         " cluster.clean_up()"
     ),
 }
@@ -153,8 +153,8 @@ def test_whoever_waits_for_a_redis_that_cannot_start_shows_its_log(tmp_path, who
     ours = {"WQLIB_REDIS_SERVER": str(server), "WQLIB_HOME": str(tmp_path / "home")}
     run = subprocess.run(
         [sys.executable, "-c", WAITERS[who]],
-        env={**os.environ, **ours, "WQLIB_LINGER_SECONDS": "0"},
-        cwd=Path(__file__).parent.parent,
+        env={**os.environ, **ours, "LOCALCLUSTER_LINGER_SECONDS": "0"},
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
     )

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import localcluster
 import wqlib
-from wqlib import cli, doctor, localcluster
+from wqlib.cluster import local
+from wqlib.commands import cli
+from wqlib.course import doctor
 from wqlib.events import Event, PodEvent
 from wqlib.history import History
 from wqlib.queue import WorkQueue
@@ -31,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def wqlib_command(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "wqlib.cli", *arguments],
+        [sys.executable, "-m", "wqlib.commands.cli", *arguments],
         capture_output=True,
         text=True,
         timeout=100,
@@ -84,14 +87,14 @@ def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch,
 
 
 def test_a_reader_that_goes_away_is_no_error():
-    command = f"{sys.executable} -m wqlib.cli doctor python port disk packages | true"
+    command = f"{sys.executable} -m wqlib.commands.cli doctor python port disk packages | true"
     run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
     assert run.stderr == ""
 
 
 def test_the_worker_starts_without_the_kubernetes_client():
     program = (
-        "import sys; from wqlib import cli\n"
+        "import sys; from wqlib.commands import cli\n"
         "try: cli.main(['worker', '--help'])\n"
         "except SystemExit: pass\n"
         "assert 'kubernetes' not in sys.modules"
@@ -138,7 +141,7 @@ def test_doctor_tries_everything_and_leaves_nothing_behind(home):
     lines = run.stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [["ok", name] for name in doctor.NAMES]
     assert run.stderr == ""
-    assert localcluster.status() is None  # it did not run before
+    assert local.status() is None  # it did not run before
     with wqlib.connect(namespace="wq-test-doctor") as cluster:
         names = [one.metadata.name for one in cluster.core.list_namespace().items]
         cluster.clean_up()
@@ -146,9 +149,9 @@ def test_doctor_tries_everything_and_leaves_nothing_behind(home):
 
 
 def test_doctor_does_not_end_a_local_cluster_that_ran_before(home):
-    localcluster.ensure()
+    local.start("wq-course")
     assert wqlib_command("doctor", "cluster").returncode == 0
-    assert localcluster.status() is not None
+    assert local.status() is not None
 
 
 def test_doctor_gives_its_checks_to_a_notebook():
@@ -186,7 +189,7 @@ def test_doctor_refuses_a_check_that_does_not_exist(capsys):
 
 def test_doctor_redis_needs_no_kubernetes_client():
     program = (
-        "import sys; from wqlib import cli; cli.main(['doctor', 'redis'])\n"
+        "import sys; from wqlib.commands import cli; cli.main(['doctor', 'redis'])\n"
         "assert 'kubernetes' not in sys.modules"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from wqlib import localcluster
-from wqlib.demo import judge
+import localcluster
+from wqlib.cluster import local
+from wqlib.commands.demo import judge
+from wqlib.commands.terminal import Signals, Stopped
 from wqlib.events import Event
-from wqlib.terminal import Signals, Stopped
 
 REAL = bool(os.environ.get("WQLIB_CONTEXT"))
 SMALL = ["--items", "30", "--pods", "3", "--item-seconds", "0.2", "--lease-seconds", "1"]
@@ -33,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def demo(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "wqlib.demo", *arguments],
+        [sys.executable, "-m", "wqlib.commands.demo", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -119,13 +120,12 @@ def test_a_run_interrupted_while_it_starts_leaves_nothing(home, seconds):
 
 @pytest.mark.skipif(REAL, reason="about the local cluster")
 def test_a_local_cluster_that_ran_before_runs_on(home):
-    from wqlib import redisserver
 
-    localcluster.ensure(redis_server=redisserver.find())
-    before = localcluster.status()
+    local.start("wq-course")
+    before = local.status()
     process = demo("--items", "3", "--item-seconds", "0.1", "--kills", "0", "--json")
     process.communicate(timeout=110)
-    after = localcluster.status()
+    after = local.status()
     assert before is not None
     assert after is not None
     assert (process.returncode, after.pid) == (0, before.pid)

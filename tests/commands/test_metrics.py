@@ -13,11 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
-from conftest import MakeQueue
+from conftest import MakeQueue, soon
 from prometheus_client.parser import text_string_to_metric_families
-from test_queue import soon
 
-from wqlib import cli
+from wqlib.commands import cli
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
 
@@ -30,7 +29,7 @@ class Exporter:
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "wqlib.cli", "metrics", *arguments],
+            [sys.executable, "-m", "wqlib.commands.cli", "metrics", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -241,7 +240,7 @@ def test_a_bad_command_line_is_refused(arguments: list[str], complaint: str, cap
 def test_a_missing_package_is_named_with_the_command_that_brings_it() -> None:
     program = (
         "import sys; sys.modules['prometheus_client'] = None\n"
-        "from wqlib import cli; sys.exit(cli.main(['metrics', 'job2']))"
+        "from wqlib.commands import cli; sys.exit(cli.main(['metrics', 'job2']))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.returncode == 1

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 import redis
-from conftest import MakeQueue, run_out
+from conftest import MakeQueue, run_out, soon
 from hypothesis import given
 from hypothesis import strategies as st
-from test_queue import soon
 
-from wqlib import cli, export, queuecli
-from wqlib.export import BadQueueFile, Contents, Entry
-from wqlib.items import MAX_ITEM_BYTES, DeadItem, Lease, Stats
-from wqlib.queue import WorkQueue
+from wqlib.commands import cli
+from wqlib.commands import queue as queuecli
+from wqlib.queue import WorkQueue, export
+from wqlib.queue.export import BadQueueFile, Contents, Entry
+from wqlib.queue.items import MAX_ITEM_BYTES, DeadItem, Lease, Stats
+from wqlib.queue.shown import shown, table
 from wqlib.redisserver import RedisServer
-from wqlib.shown import shown, table
 
 NASTY = b"\x1b[2J\x1b]0;owned\x07\r\n\x00\xe2\x80\xae\xff" + b"A" * 2**20
 STATS = Stats(
@@ -56,7 +56,7 @@ def run(redis_server: RedisServer, capsys) -> Run:
 
 def process(*arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "wqlib.cli", "queue", *arguments],
+        [sys.executable, "-m", "wqlib.commands.cli", "queue", *arguments],
         capture_output=True,
         timeout=100,
         **options,  # type: ignore[call-overload]
@@ -432,7 +432,7 @@ def test_an_import_that_broke_off_goes_on(
     file.write_text("".join(f"item {number}\n" for number in range(total)))
     command = ["import", queue.name, str(file), "--lines", "--once"]
     victim = subprocess.Popen(
-        [sys.executable, "-m", "wqlib.cli", "queue", *command, "--redis", redis_server.url]
+        [sys.executable, "-m", "wqlib.commands.cli", "queue", *command, "--redis", redis_server.url]
     )
     soon(lambda: queue.stats().pending > 0, 30)
     victim.kill()
@@ -567,7 +567,7 @@ def test_a_reader_that_goes_away_is_no_error(
     reader, writer = os.pipe()
     os.close(reader)
     run = subprocess.run(
-        [sys.executable, "-m", "wqlib.cli", "queue", *command, queue.name],
+        [sys.executable, "-m", "wqlib.commands.cli", "queue", *command, queue.name],
         env={**os.environ, "WQLIB_REDIS_URL": redis_server.url}
         | {"PYTHONUNBUFFERED": "" if buffered else "1"},
         stdout=writer,
@@ -589,8 +589,8 @@ def test_a_terminal_that_knows_few_characters_is_no_error(
 
 def test_it_needs_neither_kubernetes_nor_jupyter() -> None:
     program = (
-        "import sys, wqlib.cli, wqlib.queuecli; print(sorted({m.split('.')[0] for m in "
-        "sys.modules}))"
+        "import sys, wqlib.commands.cli, wqlib.commands.queue;"
+        " print(sorted({m.split('.')[0] for m in sys.modules}))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert "'redis'" in run.stdout

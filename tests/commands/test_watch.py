@@ -17,7 +17,7 @@ import pytest
 from conftest import MakeQueue
 from stories import T0, Story, lost_and_found
 
-from wqlib import textlanes
+from wqlib.commands import textlanes
 from wqlib.history import History
 from wqlib.redisserver import RedisServer
 
@@ -98,7 +98,7 @@ def test_colours_change_no_letter_and_items_cannot_send_escapes() -> None:
 
 def test_it_needs_neither_matplotlib_nor_jupyter() -> None:
     code = (
-        "import sys, wqlib.watch; "
+        "import sys, wqlib.commands.watch; "
         "bad = {'matplotlib', 'numpy', 'IPython', 'ipywidgets', 'kubernetes'}; "
         "print(sorted(bad & set(sys.modules)))"
     )
@@ -110,7 +110,7 @@ def test_it_needs_neither_matplotlib_nor_jupyter() -> None:
 
 
 def wqlib(*arguments: str, **options: Any) -> subprocess.Popen[Any]:
-    return subprocess.Popen([sys.executable, "-m", "wqlib.cli", *arguments], **options)
+    return subprocess.Popen([sys.executable, "-m", "wqlib.commands.cli", *arguments], **options)
 
 
 class Terminal:

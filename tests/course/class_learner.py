@@ -12,8 +12,7 @@ import time
 
 from IPython.core.interactiveshell import InteractiveShell
 from kubernetes.client.exceptions import ApiException
-
-from wqlib.checks.selftest import samples
+from selftest import samples
 
 SAMPLE = next(one for one in samples(["02-1"]) if one.kind == "right")
 CELLS = (

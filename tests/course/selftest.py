@@ -18,6 +18,7 @@ import io
 import multiprocessing
 import os
 import re
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -26,8 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import WqlibError
-from .exercise import exercises
+from wqlib.course.checks.exercise import exercises
+from wqlib.errors import WqlibError
 
 SAMPLES = Path(__file__).parent / "samples"
 SECONDS = 120.0
@@ -116,14 +117,14 @@ def run(
         which: Of these notebooks or exercises; none: all.
         report: Called with each outcome as it is known.
     """
-    from .. import course
+    from wqlib import course
 
     chosen, outcomes = samples(which), []
     folder = course.folder()
     context = multiprocessing.get_context("forkserver")
     # The client imports its APIs only when they are used: over a second for each answer.
     apis = [f"kubernetes.client.api.{name}_api" for name in _APIS]
-    context.set_forkserver_preload(["wqlib.checks.selftest", *apis, "redis"])
+    context.set_forkserver_preload(["selftest", *apis, "redis"])
     with _a_cluster_of_our_own():
         for sample in chosen:
             outcomes.append(_try(context, sample, folder))
@@ -132,7 +133,7 @@ def run(
 
 
 def main(which: Sequence[str] = ()) -> int:
-    """What `wqlib check --self-test` does.
+    """What `make check-exercises` does.
 
     Returns:
         The exit code: 1 if a check misjudged an answer.
@@ -178,16 +179,20 @@ def _read(path: Path) -> Iterable[Sample]:
 @contextlib.contextmanager
 def _a_cluster_of_our_own() -> Iterator[None]:
     """A local cluster in a folder that goes away, whatever the environment names."""
-    from .. import localcluster
+    from wqlib.cluster import local
 
-    ours = {"WQLIB_LINGER_SECONDS": "60", "WQLIB_CONTEXT": "local", "WQLIB_NAMESPACE": "wq-checks"}
+    ours = {
+        "LOCALCLUSTER_LINGER_SECONDS": "60",
+        "WQLIB_CONTEXT": "local",
+        "WQLIB_NAMESPACE": "wq-checks",
+    }
     with tempfile.TemporaryDirectory(prefix="wqlib-checks-") as home:
         before = dict(os.environ)
         os.environ |= ours | {"WQLIB_HOME": home}
         try:
             yield
         finally:
-            localcluster.stop()
+            local.stop()
             os.environ.clear()
             os.environ.update(before)
 
@@ -229,8 +234,7 @@ def _child(pipe: Any, sample: Sample, folder: str, environment: dict[str, str]) 
 
 def _judge(sample: Sample) -> str:
     import wqlib
-
-    from . import judge
+    from wqlib.course.checks import judge
 
     cluster = wqlib.connect()
     names = _prepare(cluster)
@@ -247,8 +251,7 @@ def _prepare(cluster: Any) -> dict[str, Any]:
     import redis
 
     import wqlib
-
-    from .. import course
+    from wqlib import course
 
     for job in cluster.batch.list_namespaced_job(cluster.namespace).items:
         cluster.delete(f"job/{job.metadata.name}", grace_seconds=0)
@@ -287,3 +290,7 @@ def _login(cluster: Any) -> dict[str, Any]:
     cluster.wait("pod/redis", "ready")
     forward = cluster.port_forward("service/redis", 6379)
     return {"host": "127.0.0.1", "port": forward.port, "password": cluster.secret("redis")}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -36,7 +36,7 @@ def test_a_changed_output_is_found(tmp_path: Path, position: int) -> None:
         | {
             "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
             "WQLIB_HOME": str(tmp_path / "home"),
-            "WQLIB_LINGER_SECONDS": "1",
+            "LOCALCLUSTER_LINGER_SECONDS": "1",
         },
         capture_output=True,
         text=True,

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import selftest
 
-from wqlib import checks
-from wqlib.checks import record, selftest
-from wqlib.checks.answers import Answers, TimeUp, time_limit
-from wqlib.checks.exercise import Exercise, Wrong, exercises
+from wqlib.course import checks
+from wqlib.course.checks import record
+from wqlib.course.checks.answers import Answers, TimeUp, time_limit
+from wqlib.course.checks.exercise import Exercise, Wrong, exercises
 from wqlib.errors import WqlibError
 
 

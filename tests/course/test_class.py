@@ -23,13 +23,16 @@ import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from wqlib import classroom, cli, connect, localcluster
-from wqlib.classroom import create, kubeconfigs, names, objects, progress, report, teacher
-from wqlib.classroom.names import Learner
+from wqlib import connect
+from wqlib.cluster import local as localcluster
 from wqlib.cluster.kube import client_for, get
+from wqlib.commands import cli
+from wqlib.course import classroom
+from wqlib.course.classroom import create, kubeconfigs, names, objects, progress, report, teacher
+from wqlib.course.classroom.names import Learner
 from wqlib.errors import ClassError
 
-MANIFESTS = Path(__file__).parent.parent / "notebooks" / "manifests"
+MANIFESTS = Path(__file__).parents[2] / "notebooks" / "manifests"
 CONTEXT = "school"
 ALL = ["namespace", "limits", "quota", "account", "role", "role_binding", "progress"]
 
@@ -39,7 +42,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict]:
     """The kubeconfig of a local cluster of our own, with a context by which it is named."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WQLIB_HOME", str(tmp_path_factory.mktemp("home")))
-        content = yaml.safe_load(localcluster.ensure().read_text())
+        content = yaml.safe_load(localcluster.start("wq-course").read_text())
         content["contexts"][0]["name"] = content["current-context"] = CONTEXT
         content["contexts"][0]["context"]["namespace"] = "default"
         try:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from wqlib import cli, course
-from wqlib.bundle import bundle
-from wqlib.classroom import objects, teacher
+from wqlib import course
 from wqlib.cluster import connect
+from wqlib.commands import cli
+from wqlib.course.bundle import bundle
+from wqlib.course.classroom import objects, teacher
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("WQLIB_CONTEXT"), reason="needs a real cluster"),
@@ -114,7 +115,7 @@ def test_the_learners_of_a_class_may_not_make_one(a_class, school, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     run = subprocess.run(
-        [sys.executable, "-m", "wqlib.cli", "class", "create", "mine", "--learners", "2"],
+        [sys.executable, "-m", "wqlib.commands.cli", "class", "create", "mine", "--learners", "2"],
         env=environment(folder, f"wq-{name}-01", home),
         cwd=tmp_path,
         capture_output=True,

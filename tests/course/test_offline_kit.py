@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 KIT = ROOT / "build" / "wqlib-course-offline.tar.gz"
 # As root, as a user in a namespace of his own, and where CI may become root.
 CUTS = (("unshare", "-n"), ("unshare", "-rn"), ("sudo", "-n", "-E", "unshare", "-n"))
@@ -119,7 +119,7 @@ class TestTheUnpackedKit:
             "HOME": str(home),
             "PIP_CONFIG_FILE": os.devnull,
             "WQLIB_HOME": str(home / "wqlib"),
-            "WQLIB_LINGER_SECONDS": "1",
+            "LOCALCLUSTER_LINGER_SECONDS": "1",
         }
         script = f"ip link set lo up && {command}"
         settings = [f"{name}={value}" for name, value in variables.items()]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import selftest
 
-from wqlib.checks import selftest
-from wqlib.checks.exercise import exercises
+from wqlib.course.checks.exercise import exercises
 
 
 @pytest.mark.timeout(300)

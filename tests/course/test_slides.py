@@ -10,7 +10,7 @@ from types import ModuleType
 import nbformat
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 pytestmark = pytest.mark.site
 

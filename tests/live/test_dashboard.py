@@ -24,8 +24,8 @@ from wqlib.dashboard.actions import Request, items_of
 from wqlib.dashboard.controls import Controls
 from wqlib.errors import ClusterError, WaitTimeout
 from wqlib.events import PodEvent
-from wqlib.feed import Feed
 from wqlib.history import Reading
+from wqlib.history.feed import Feed
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
 
@@ -229,7 +229,7 @@ def test_pods_stand_on_the_clock_of_redis(
 def test_a_broken_pod_watch_is_said_and_tried_again(
     make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wqlib.feed.POD_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("wqlib.history.feed.POD_RETRY_SECONDS", 0.05)
     feed = Feed(make_queue(), cluster := FakeCluster())
     cluster.pods.put(ClusterError("no API server <here>"))
     eventually(lambda: feed.poll() or feed.trouble)

@@ -13,8 +13,8 @@ from test_history import cut, state_of
 
 from wqlib.errors import LeaseLost
 from wqlib.events import Event
-from wqlib.items import Lease
 from wqlib.queue import WorkQueue
+from wqlib.queue.items import Lease
 
 COUNTED = ("put", "done", "pending", "leased", "dead", "expired", "released", "failed")
 STEPS = (

@@ -13,11 +13,11 @@ import pytest
 from stories import T0, Story, lost_and_found
 from test_history import state_of
 
-from wqlib import replay
+from wqlib.commands import replay
 from wqlib.dashboard import Replay
 from wqlib.events import Event, EventKind, PodEvent, PodKind
 from wqlib.history import BadHistoryFile, History, Reading
-from wqlib.replay import RECORDINGS, Tape
+from wqlib.history.tape import Tape, find
 
 SHIPPED = ("clean", "killed", "scaled")
 
@@ -48,12 +48,12 @@ def show() -> Iterator[Callable[..., Replay]]:
 
 
 def test_three_real_runs_are_shipped() -> None:
-    assert sorted(path.stem for path in RECORDINGS.glob("*.jsonl")) == sorted(SHIPPED)
+    assert sorted(path.stem for path in find("clean").parent.glob("*.jsonl")) == sorted(SHIPPED)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_run_loses_nothing(name: str) -> None:
-    history = History.load(replay.find(name))
+    history = History.load(find(name))
     counts = history.counts
     assert counts.done == counts.put > 40
     assert (counts.pending, counts.leased, counts.dead) == (0, 0, 0)
@@ -62,7 +62,7 @@ def test_a_shipped_run_loses_nothing(name: str) -> None:
 
 
 def test_the_shipped_runs_show_what_their_names_say() -> None:
-    clean, killed, scaled = (History.load(replay.find(name)) for name in SHIPPED)
+    clean, killed, scaled = (History.load(find(name)) for name in SHIPPED)
     assert not clean.handovers
     assert killed.counts.expired == killed.counts.relent == 2
     for lost, found in killed.handovers:
@@ -212,7 +212,7 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_document_names_every_field_and_its_example_can_be_read(tmp_path: Path) -> None:
-    text = (Path(__file__).parent.parent / "docs" / "recording.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "recording.md").read_text(encoding="utf-8")
     for cls in (Event, PodEvent, Reading):
         for field in dataclasses.fields(cls):
             if field.name != "kind":

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from wqlib import course, demo, localcluster
+import localcluster
+from wqlib import course
 from wqlib.cluster import Cluster, connect
+from wqlib.commands import demo
 from wqlib.dashboard import Dashboard
 from wqlib.queue import WorkQueue
 
@@ -124,7 +126,7 @@ def test_the_terminal_shows_the_same_pods_until_all_is_done(view: Dashboard) -> 
         held = queue.lease()  # so that there is something left to do when it knows the pods
         assert held
         process = subprocess.Popen(
-            [sys.executable, "-m", "wqlib.cli", *command, "--until-drained"],
+            [sys.executable, "-m", "wqlib.commands.cli", *command, "--until-drained"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

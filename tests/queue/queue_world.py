@@ -17,8 +17,8 @@ from queue_model import Disagreement, Model
 from scripts import Clock
 
 from wqlib.errors import LeaseLost
-from wqlib.items import DeadItem, Lease
 from wqlib.queue import WorkQueue
+from wqlib.queue.items import DeadItem, Lease
 
 NAME = "world"
 LEASE_MS = 10_000

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import redis
 
-from wqlib import connection
+from wqlib.queue import connection
 
 _CLOCK = "the clock of the tests"
 

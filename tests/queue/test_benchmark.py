@@ -16,7 +16,7 @@ import psutil
 import pytest
 import redis
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import chart, costs, install, report, roster, waits  # noqa: E402

@@ -15,13 +15,15 @@ import pytest
 import redis
 import yaml
 
-from wqlib import metrics, queuecli, watch, worker
+from wqlib import worker
 from wqlib.cluster import connect, manifests
+from wqlib.commands import metrics, watch
+from wqlib.commands import queue as queuecli
 from wqlib.errors import ClusterError, QueueError, RedisRefused
 from wqlib.queue import WorkQueue
+from wqlib.queue.storedqueue import StoredQueue
 from wqlib.redisserver import RedisServer, find
 from wqlib.rediswq import RedisWQ
-from wqlib.storedqueue import StoredQueue
 
 MARK = "hunter2"
 
@@ -42,7 +44,7 @@ def by_command_line(url: str, **environment: str) -> subprocess.CompletedProcess
         [
             sys.executable,
             "-m",
-            "wqlib.cli",
+            "wqlib.commands.cli",
             "queue",
             "stats",
             "q",

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import pytest
 import redis
-from conftest import MakeQueue, run_out
+from conftest import MakeQueue, run_out, soon
 from proxy import Proxy
 
 from wqlib.errors import (
@@ -26,8 +26,8 @@ from wqlib.errors import (
     WrongKeyType,
     WrongVersion,
 )
-from wqlib.items import MAX_ITEM_BYTES, MAX_RESULT_BYTES, Lease
 from wqlib.queue import WorkQueue
+from wqlib.queue.items import MAX_ITEM_BYTES, MAX_RESULT_BYTES, Lease
 from wqlib.redisserver import RedisServer
 
 pytestmark = pytest.mark.every_server
@@ -43,14 +43,6 @@ def drain(queue: WorkQueue) -> list[Lease]:
         leases.append(lease)
         lease = queue.complete_and_lease(lease)
     return leases
-
-
-def soon(condition: object, seconds: float = 30.0) -> None:
-    """Wait until `condition()` holds."""
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.005)
 
 
 def someone_waits(queue: WorkQueue) -> bool:

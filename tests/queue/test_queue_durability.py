@@ -20,8 +20,8 @@ from conftest import run_out
 from proxy import Proxy
 
 from wqlib.errors import LeaseLost
-from wqlib.items import Lease
 from wqlib.queue import WorkQueue
+from wqlib.queue.items import Lease
 from wqlib.redisserver import RedisServer
 
 

@@ -17,8 +17,8 @@ from typing import Any
 from conftest import MakeQueue
 
 from wqlib.errors import LeaseLost, WqlibError
-from wqlib.items import Lease
 from wqlib.queue import WorkQueue
+from wqlib.queue.items import Lease
 
 DOCUMENTED = (WqlibError, ValueError, TypeError)
 CALLS = 10_000

@@ -9,8 +9,8 @@ import redis
 from conftest import MakeQueue
 
 from wqlib.errors import ItemTooLarge, WrongKeyType
-from wqlib.items import Lease
 from wqlib.queue import WorkQueue
+from wqlib.queue.items import Lease
 from wqlib.redisserver import RedisServer
 from wqlib.worker import Worker
 

@@ -22,7 +22,7 @@ from queue_world import LEASE_MS, Call, World, rewound
 from scripts import VIRTUAL_TIME, Change, changed
 
 from wqlib.errors import QueueError
-from wqlib.items import Lease
+from wqlib.queue.items import Lease
 from wqlib.redisserver import RedisServer
 
 WORKERS = "ABCD"

@@ -17,9 +17,9 @@ from redis.crc import key_slot
 from servers import RedisCluster, find_valkey
 
 from wqlib import redisserver
-from wqlib.export import read
+from wqlib.commands.queue import main
 from wqlib.queue import WorkQueue
-from wqlib.queuecli import main
+from wqlib.queue.export import read
 
 NAMES = ["job2", "job3", "a queue", "z"]
 

@@ -13,7 +13,7 @@ import pytest
 
 from wqlib.redisserver import RedisServer, find, find_cli
 
-OURS = [sys.executable, "-m", "wqlib.rediscli"]
+OURS = [sys.executable, "-m", "wqlib.redisserver.rediscli"]
 REAL = find_cli(find())
 CALLS = [
     ["ping"],

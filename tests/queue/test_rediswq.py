@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from test_queue import soon
+from conftest import soon
 
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
@@ -45,7 +45,7 @@ def pod(tmp_path: Path, redis_server: RedisServer) -> Iterator[Callable[[str], s
     """Starts the page's program as its image has it: two files in a folder."""
     (tmp_path / "rediswq.py").write_text("from wqlib.rediswq import *\n")
     (tmp_path / "sitecustomize.py").write_text(AROUND)
-    shutil.copy(Path(__file__).with_name("page_worker.txt"), tmp_path / "worker.py")
+    shutil.copy(Path(__file__).parents[1] / "page_worker.txt", tmp_path / "worker.py")
     processes: list[subprocess.Popen] = []
 
     def begin(name: str) -> subprocess.Popen:
@@ -54,7 +54,7 @@ def pod(tmp_path: Path, redis_server: RedisServer) -> Iterator[Callable[[str], s
             cwd=tmp_path,
             env={
                 "PATH": os.environ["PATH"],
-                "PYTHONPATH": f"{tmp_path}:{Path(__file__).parent.parent}",
+                "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}",
                 "HOSTNAME": name,
                 "REDIS_SERVICE_PORT": str(redis_server.port),
                 "REDIS_PASSWORD": redis_server.password,
@@ -321,7 +321,7 @@ def test_it_needs_neither_kubernetes_nor_jupyter() -> None:
 
 
 def test_it_travels_in_the_bundle(tmp_path: Path) -> None:
-    from wqlib.bundle import bundle
+    from wqlib.course.bundle import bundle
 
     bundle(tmp_path)
     (tmp_path / "rediswq.py").write_text("from wqlib.rediswq import *\n")

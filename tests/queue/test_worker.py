@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MakeQueue
-from test_queue import soon
+from conftest import MakeQueue, soon
 
-from wqlib import connection, tasks, worker
+from wqlib import tasks, worker
 from wqlib.errors import RedisUnreachable
-from wqlib.queue import WorkQueue
+from wqlib.queue import WorkQueue, connection
 from wqlib.redisserver import RedisServer
 from wqlib.worker import Worker
 

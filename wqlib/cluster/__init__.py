@@ -19,14 +19,16 @@ import os
 from pathlib import Path
 
 from ..errors import ClusterError
-from . import namespaces
-from .cluster import LOCAL, Cluster
+from . import builder, namespaces
+from .cluster import Cluster
 from .kube import client_for, in_words
 from .kubeconfig import find_context, kubeconfig_files
 from .notice import Notice
 from .podstream import ExecResult
 from .portforward import PortForward
 from .states import Pod
+
+LOCAL = "local"  # the name by which `context` and WQLIB_CONTEXT mean the local cluster
 
 __all__ = ["Cluster", "ExecResult", "Pod", "PortForward", "connect", "named_namespace"]
 
@@ -65,13 +67,14 @@ def connect(
                 "A kubeconfig was named, but no context. Name the context too, as in "
                 "connect('kind-wq', kubeconfig=…); without one, connect() uses the local cluster."
             )
-        path = _start_local()
         namespace = namespace or namespaces.named() or namespaces.USUAL
-        return Cluster(LOCAL, namespace, path, client_for([path], None))
+        return _connect_local(namespace)
     files = kubeconfig_files(kubeconfig)
     path = find_context(files, str(context))
     namespace = namespace or namespaces.named(path, str(context)) or namespaces.USUAL
-    return Cluster(str(context), namespace, path, client_for(files, context))
+    api = client_for(files, context)
+    images = builder.Images(api, namespace, str(context))
+    return Cluster(str(context), namespace, path, api, images, context=str(context))
 
 
 def named_namespace(context: str | None = None) -> str:
@@ -89,11 +92,10 @@ def named_namespace(context: str | None = None) -> str:
     return namespaces.named(find_context(kubeconfig_files(None), context), context)
 
 
-def _start_local() -> Path:
-    from .. import localcluster, redisserver
+def _connect_local(namespace: str) -> Cluster:
+    from . import local
 
-    server = redisserver.find()
-    cli = redisserver.find_cli(server)
     with Notice() as notice:
-        path: Path = localcluster.ensure(redis_server=server, redis_cli=cli, tell=notice.tell)
-    return path
+        path = local.start(namespaces.USUAL, tell=notice.tell)
+    api = client_for([path], None)
+    return Cluster(LOCAL, namespace, path, api, local.Images(), answer_seconds=20)

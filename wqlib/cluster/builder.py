@@ -11,13 +11,36 @@ import os
 import shlex
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import ImageError
+from . import namespaces
 from .notice import Notice
 
 VARIABLE = "WQLIB_BUILD_COMMAND"
 SHOWN_LINES = 15
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images for the pods of a real cluster, in one of its namespaces."""
+
+    api: Any
+    namespace: str
+    context: str
+
+    def build(self, tag: str, folder: Path) -> None:
+        """Build an image, unless somebody else provides those of the namespace; see `build`."""
+        build(self.context, tag, folder, provided=self._are_provided())
+
+    def how(self) -> str:
+        """Say how images are built; see `check`."""
+        return check(self.context, provided=self._are_provided())
+
+    def _are_provided(self) -> bool:
+        return namespaces.images_are_there(self.api, self.namespace)
 
 
 def command_for(context: str) -> str:

@@ -13,21 +13,29 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from ..errors import ClusterError
 from ..events import PodEvent
-from . import builder, freezing, manifests, namespaces, podstream, states, waiting
+from . import freezing, manifests, namespaces, podstream, states, waiting
 from .kube import Object, follow, get, in_words
 from .manifests import LABEL, LABEL_VALUE, Source, kind_of, split_target
 from .podstream import ExecResult
 from .portforward import PortForward
 from .states import Pod
 
-LOCAL = "local"
+
+class Images(Protocol):
+    """How images get into a cluster."""
+
+    def build(self, tag: str, folder: Path) -> None:
+        """Build an image from the Dockerfile in a folder; raise ImageError if that fails."""
+
+    def how(self) -> str:
+        """Say how, in a few words; raise ImageError if it cannot work."""
 
 
 class Cluster:
@@ -41,30 +49,35 @@ class Cluster:
         api, core, batch: The official client: ApiClient, CoreV1Api, BatchV1Api.
     """
 
-    def __init__(self, name: str, namespace: str, kubeconfig: Path, api: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        namespace: str,
+        kubeconfig: Path,
+        api: Any,
+        images: Images,
+        *,
+        context: str = "",
+        answer_seconds: float = 2.4,  # a learner is told within five that it does not answer
+    ) -> None:
         self.name = name
         self.namespace = namespace
         self.kubeconfig = kubeconfig
         self.api = api
         self.core: Any = client.CoreV1Api(api)
         self.batch: Any = client.BatchV1Api(api)
+        self._images = images
+        self._context = context
         self._forwards: list[PortForward] = []
-        limit = 20 if name == LOCAL else 2.4  # elsewhere a learner is told within five seconds
-        version = client.VersionApi(api).get_code(_request_timeout=(4, limit))
+        version = client.VersionApi(api).get_code(_request_timeout=(4, answer_seconds))
         self.version = str(version.git_version)
         namespaces.ensure(self.api, self.namespace)
 
     @property
-    def is_local(self) -> bool:
-        """It is the local cluster. For those who started it; notebooks need not ask."""
-        return self.name == LOCAL
-
-    @property
     def kubectl_options(self) -> str:
         """Options with which kubectl does the same here: `!kubectl {…} get pods`."""
-        context = [] if self.is_local else ["--context", self.name]
-        words = ["--kubeconfig", str(self.kubeconfig), *context, "--namespace", self.namespace]
-        return shlex.join(words)
+        where = ["--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace]
+        return shlex.join([*where, *(["--context", self._context] if self._context else [])])
 
     def __repr__(self) -> str:
         return f"Cluster(namespace={self.namespace!r})"
@@ -337,24 +350,16 @@ class Cluster:
         Raises:
             ImageError: If it fails; with the line of the Dockerfile or the tool's last lines.
         """
-        if not self.is_local:
-            provided = namespaces.images_are_there(self.api, self.namespace)
-            return builder.build(self.name, tag, folder, provided=provided)
-        from .. import localcluster
-
-        localcluster.build_image(tag, Path(folder).expanduser())
+        self._images.build(tag, Path(folder).expanduser())
         return tag
 
     def how_images_are_built(self) -> str:
-        """How `build_image` works here, in a few words.
+        """Say how `build_image` works here, in a few words.
 
         Raises:
             ImageError: If it cannot work; with what to do.
         """
-        if self.is_local:
-            return "from a Dockerfile"
-        provided = namespaces.images_are_there(self.api, self.namespace)
-        return builder.check(self.name, provided=provided)
+        return self._images.how()
 
     @in_words
     def clean_up(self) -> list[str]:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .classroom import create, names, remove, report
-from .classroom import teacher as teachers
-from .classroom.teacher import Teacher
-from .cluster.kube import in_words
-from .errors import ClusterUnreachable
+from ..cluster.kube import in_words
+from ..course.classroom import create, names, remove, report
+from ..course.classroom import teacher as teachers
+from ..course.classroom.teacher import Teacher
+from ..errors import ClusterUnreachable
 from .terminal import Block, size
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130

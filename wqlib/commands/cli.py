@@ -16,19 +16,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__
-from .errors import WqlibError
+from .. import __version__
+from ..errors import WqlibError
 
 EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 130
 IDLE_SECONDS = 8 * 3600
 # Commands with a command line of their own, and the module that holds it.
 _OWN_COMMAND_LINE = {
-    "demo": "demo",
-    "worker": "worker",
-    "queue": "queuecli",
-    "metrics": "metrics",
-    "watch": "watch",
-    "class": "classcli",
+    "demo": ".demo",
+    "worker": "..worker",
+    "queue": ".queue",
+    "metrics": ".metrics",
+    "watch": ".watch",
+    "class": ".classroom",
 }
 
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if given and given[0] in _OWN_COMMAND_LINE:
-            module = importlib.import_module(f".{_OWN_COMMAND_LINE[given[0]]}", __package__)
+            module = importlib.import_module(_OWN_COMMAND_LINE[given[0]], __package__)
             return int(module.main(given[1:]))
         options = _parser().parse_args(given)
         return int(options.run(options))
@@ -125,11 +125,6 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="see how far you are in the course")
     check.add_argument(
-        "--self-test",
-        action="store_true",
-        help="try the checks of the exercises on right, wrong and malicious answers",
-    )
-    check.add_argument(
         "which",
         nargs="*",
         metavar="EXERCISE",
@@ -152,16 +147,14 @@ def _add_context(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from . import doctor, localcluster
+    from ..course import doctor
 
-    ran_before = localcluster.status() is not None
     checks = doctor.run(
         options.checks or None,
         context=options.context,
         report=lambda check: print(check, flush=True),
+        leave_as_found=True,
     )
-    if not ran_before:
-        localcluster.stop()
     failed = sum(not check.ok for check in checks)
     if failed:
         print(f"{failed} of {len(checks)} checks failed. Fix the first, then run this again.")
@@ -169,11 +162,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _cluster(options: argparse.Namespace) -> int:
-    from . import localcluster, redisserver
+    from ..cluster import LOCAL, connect, local
 
-    found = localcluster.status()
+    found = local.status()
     if options.action == "stop":
-        stopped = localcluster.stop()
+        stopped = local.stop()
         print("The local cluster has ended." if stopped else "The local cluster did not run.")
     elif options.action == "status":
         if found is None:
@@ -183,15 +176,15 @@ def _cluster(options: argparse.Namespace) -> int:
             print(f"For kubectl: export KUBECONFIG={shlex.quote(str(found.kubeconfig))}")
     else:
         # Nobody uses it when this command has ended, so it must wait longer than usual.
-        os.environ.setdefault("WQLIB_LINGER_SECONDS", str(IDLE_SECONDS))
-        server = redisserver.find()
-        path = localcluster.ensure(redis_server=server, redis_cli=redisserver.find_cli(server))
+        os.environ.setdefault("LOCALCLUSTER_LINGER_SECONDS", str(IDLE_SECONDS))
+        with connect(LOCAL) as cluster:
+            path = cluster.kubeconfig
         if found is None:
             print("The local cluster runs, until `wqlib cluster stop` or 8 hours without use.")
         else:
             print("The local cluster was running already, and ends after its last use.")
         print("It stands in for Kubernetes: pods are processes of yours, not containers, and not")
-        print("isolated. What else it is not: docs/localcluster.md.")
+        print("isolated. What else it is not: localcluster/docs/localcluster.md.")
         print(f"For kubectl: export KUBECONFIG={shlex.quote(str(path))}")
     return EXIT_OK
 
@@ -207,18 +200,15 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from . import checks
-    from .checks import selftest
+    from ..course import checks
 
-    if options.self_test:
-        return selftest.main(options.which)
     for notebook in options.which or [None]:
         checks.progress(notebook)
     return EXIT_OK
 
 
 def _bundle(options: argparse.Namespace) -> int:
-    from .bundle import bundle
+    from ..course.bundle import bundle
 
     names = bundle(options.folder)
     print(f"{options.folder / 'wqlib'}: {', '.join(names)}")

@@ -29,17 +29,17 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ..course import folder as course_folder
+from ..course.bundle import bundle
+from ..errors import ClusterError, NotFound, WqlibError
+from ..events import Event
+from ..history.feed import Feed
+from ..queue import WorkQueue
 from . import textlanes
-from .bundle import bundle
-from .course import folder as course_folder
-from .errors import ClusterError, NotFound, WqlibError
-from .events import Event
-from .feed import Feed
-from .queue import WorkQueue
 from .terminal import Progress, Signals, Stopped, can_colour, size
 
 if TYPE_CHECKING:
-    from .cluster import Cluster
+    from ..cluster import Cluster
 
 QUEUE, JOB = "demo", "job-wq-2"
 JOB_SECONDS = 600
@@ -210,13 +210,10 @@ class Killer:
 
 def _connect(context: str | None, stack: ExitStack, say: Progress) -> Cluster:
     """Connect, and see to it that nothing is left in the end."""
-    from . import localcluster
-    from .cluster import connect
+    from ..cluster import connect, local
 
-    ran_before = localcluster.status() is not None
+    stack.enter_context(local.left_as_found())
     cluster = connect(context, namespace=f"wq-demo-{secrets.token_hex(2)}")
-    if cluster.is_local and not ran_before:
-        stack.callback(localcluster.stop)
 
     def clean_up() -> None:
         say.line("Cleaning up")

@@ -29,11 +29,11 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from .connection import Address
-from .errors import QueueError, RedisUnreachable, WqlibError
-from .items import Stats
-from .queue import WorkQueue
-from .shown import Parser, shown
+from ..errors import QueueError, RedisUnreachable, WqlibError
+from ..queue import WorkQueue
+from ..queue.connection import Address
+from ..queue.items import Stats
+from ..queue.shown import Parser, shown
 
 EXIT_OK, EXIT_USAGE = 0, 2
 PORT = 9121

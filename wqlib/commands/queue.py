@@ -23,13 +23,12 @@ from typing import Any, BinaryIO, TextIO
 
 import redis
 
-from . import export
-from .connection import Address
-from .errors import QueueError, WqlibError
-from .export import BadQueueFile, Contents, Entry
-from .items import DeadItem, Lease, Stats
-from .queue import WorkQueue
-from .shown import Parser, shown, table
+from ..errors import QueueError, WqlibError
+from ..queue import WorkQueue, export
+from ..queue.connection import Address
+from ..queue.export import BadQueueFile, Contents, Entry
+from ..queue.items import DeadItem, Lease, Stats
+from ..queue.shown import Parser, shown, table
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE = 0, 1, 2
 _MOVES, _REPLY_SECONDS = 5, 60.0

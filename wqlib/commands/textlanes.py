@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wqlib.history import History, words
-from wqlib.history.spans import Lane, Span, fates
-from wqlib.history.timeaxis import TimeAxis, clock, ticks, time_axis
+from ..history import History, words
+from ..history.spans import Lane, Span, fates
+from ..history.timeaxis import TimeAxis, clock, ticks, time_axis
 
 NAME_COLUMNS = 14
 NUMBER_COLUMNS = 13

@@ -14,16 +14,17 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from . import replay, textlanes
-from .connection import Address
-from .feed import Feed
-from .history import History
-from .queue import WorkQueue
-from .shown import Parser
+from ..history import History
+from ..history.feed import Feed
+from ..history.tape import Tape
+from ..queue import WorkQueue
+from ..queue.connection import Address
+from ..queue.shown import Parser
+from . import textlanes
 from .terminal import Block, Signals, Stopped, can_colour, size
 
 if TYPE_CHECKING:
-    from .cluster import Cluster
+    from ..cluster import Cluster
 
 FRAMES_A_SECOND = 4.0
 WORDS_SECONDS = 5.0  # between two lines where nothing can be changed in place
@@ -133,7 +134,7 @@ def play(run: str, speed: float) -> None:
         run: A file that `History.save` wrote, or the name of a run that the library ships.
         speed: How many times as fast as it was; 0: only how it ended.
     """
-    tape, picture = replay.Tape.of(run), Picture()
+    tape, picture = Tape.of(run), Picture()
     began = time.monotonic()
     while speed > 0 and (at := (time.monotonic() - began) * speed) < tape.seconds:
         picture.show(tape.until(at), tape.began_at + at)
@@ -164,14 +165,14 @@ def _cluster(options: argparse.Namespace) -> Cluster | None:
     """The cluster that is named, or else the local one if it runs and nothing else is meant."""
     if not options.context and not os.environ.get("WQLIB_CONTEXT"):
         try:
-            from . import localcluster
+            from ..cluster import local
 
-            runs = localcluster.status() is not None
+            runs = local.status() is not None
         except ImportError:  # a worker's image has no cluster in it
             runs = False
         if not runs or os.environ.get("WQLIB_REDIS_URL"):
             return None
-    from .cluster import connect
+    from ..cluster import connect
 
     return connect(options.context, namespace=options.namespace)
 

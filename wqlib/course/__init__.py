@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from .bundle import bundle
-from .errors import WqlibError
+from ..errors import WqlibError
+from ..redisserver import RedisServer as RedisServer
+from .bundle import bundle as bundle
+from .sizing import Plan as Plan
+from .sizing import forecast as forecast
 
 if TYPE_CHECKING:
-    from .cluster import Cluster
-    from .queue import WorkQueue
+    from ..cluster import Cluster
+    from ..queue import WorkQueue
 
 IMAGE = "job-wq-2:1"
 TITLES = {
@@ -49,7 +52,7 @@ def folder() -> Path:
     Raises:
         WqlibError: There is none.
     """
-    for place in (Path("."), Path("notebooks"), Path(__file__).parent.parent / "notebooks"):
+    for place in (Path("."), Path("notebooks"), Path(__file__).parents[2] / "notebooks"):
         if (place / "manifests" / "job.yaml").is_file() and (place / "worker").is_dir():
             return place.resolve()
     raise WqlibError(

@@ -1,4 +1,4 @@
-"""Put the few files of the library that a worker needs beside its Dockerfile."""
+"""Put what a worker needs of the library beside its Dockerfile: `queue/`, and the plain modules."""
 
 from __future__ import annotations
 
@@ -10,23 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import ImageError
+from ..errors import ImageError
 
 _CACHES = shutil.ignore_patterns("__pycache__")
-FILES = (
-    "__init__.py",
-    "connection.py",
-    "errors.py",
-    "events.py",
-    "items.py",
-    "lua",
-    "queue.py",
-    "rediswq.py",
-    "shown.py",
-    "storedqueue.py",
-    "tasks.py",
-    "worker.py",
-)
 
 
 def bundle(folder: str | Path) -> list[str]:
@@ -41,23 +27,22 @@ def bundle(folder: str | Path) -> list[str]:
     Raises:
         ImageError: There is no such folder.
     """
-    target, source = Path(folder), Path(__file__).parent
+    target, source = Path(folder), Path(__file__).parents[1]
     if not target.is_dir():
         raise ImageError(f"There is no folder {folder}. Name the one that holds the Dockerfile.")
     # Made aside and then renamed: somebody may build the image at the same time.
     with _alone(target), tempfile.TemporaryDirectory(prefix=".wqlib-", dir=target) as aside:
         fresh, stale = Path(aside, "fresh"), Path(aside, "stale")
         fresh.mkdir()
-        for name in FILES:
-            if (source / name).is_dir():
-                shutil.copytree(source / name, fresh / name, ignore=_CACHES)
-            else:
-                shutil.copyfile(source / name, fresh / name)
+        shutil.copytree(source / "queue", fresh / "queue", ignore=_CACHES)
+        for module in source.glob("*.py"):
+            shutil.copyfile(module, fresh / module.name)
+        names = sorted(path.name for path in fresh.iterdir())
         if _content(fresh) != _content(target / "wqlib"):
             if (target / "wqlib").exists():
                 (target / "wqlib").rename(stale)
             fresh.rename(target / "wqlib")
-    return sorted(FILES)
+    return names
 
 
 @contextlib.contextmanager

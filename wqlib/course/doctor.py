@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import WqlibError
+from ..errors import WqlibError
 
 if TYPE_CHECKING:
-    from .cluster import Cluster
+    from ..cluster import Cluster
 
 NAMESPACE = "wq-doctor"
 OLDEST_PYTHON, TOO_NEW_PYTHON = (3, 11), (3, 15)
@@ -111,6 +111,7 @@ def run(
     *,
     context: str | None = None,
     report: Callable[[Check], None] | None = None,
+    leave_as_found: bool = False,
 ) -> list[Check]:
     """Try each part once.
 
@@ -118,6 +119,7 @@ def run(
         names: Only these parts, of `NAMES`; all if None. What they need is tried as well.
         context: Which cluster, as in `connect`.
         report: Called with each check as soon as it is done.
+        leave_as_found: Stop the local cluster at the end, unless it ran before.
 
     Returns:
         The checks in the order of `NAMES`.
@@ -128,7 +130,7 @@ def run(
     """
     chosen = list(NAMES) if names is None else _with_needs(names)
     done: dict[str, Check] = {}
-    with Visit(context) as visit:
+    with Visit(context, leave_as_found) as visit:
         for name in chosen:
             done[name] = check = _try(visit, name, done)
             if report:
@@ -151,8 +153,9 @@ def _try(visit: Visit, name: str, done: dict[str, Check]) -> Check:
 class Visit:
     """What the checks have opened so far, and its end."""
 
-    def __init__(self, context: str | None) -> None:
+    def __init__(self, context: str | None, leave_as_found: bool) -> None:
         self.context = context
+        self.leave_as_found = leave_as_found
         self.stack = ExitStack()
         self.password = ""
         self._cluster: Cluster | None = None
@@ -167,8 +170,10 @@ class Visit:
     def cluster(self) -> Cluster:
         """The cluster; connecting to it is the first use of it."""
         if self._cluster is None:
-            from .cluster import connect, named_namespace
+            from ..cluster import connect, local, named_namespace
 
+            if self.leave_as_found:
+                self.stack.enter_context(local.left_as_found())
             named = named_namespace(self.context)  # a learner of a class may use no other
             namespace = named or f"{NAMESPACE}-{secrets.token_hex(2)}"  # others may do the same now
             self._cluster = cluster = connect(self.context, namespace=namespace)
@@ -246,19 +251,16 @@ def _numbers(version: str) -> list[int]:
 
 
 def _redis(visit: Visit) -> str:
-    from . import redisserver
-    from .localcluster.images import imagestore
-    from .localcluster.kubelet import podenv
-    from .localcluster.paths import State
+    from .. import redisserver
+    from ..redisserver import image
 
     binary = redisserver.find()
+    script = image.scripts(binary, redisserver.find_cli(binary))[image.COMMAND]
     with tempfile.TemporaryDirectory() as folder:
-        images = imagestore.Images(State(Path(folder)))
-        images.give_redis(binary, redisserver.find_cli(binary))
-        image = images.resolve("redis")
-        entry = image.path[0] / image.command[0]  # what a pod runs, in a pod's environment
-        path = imagestore.base_path(image)
-        env = {**podenv.base_environment(), "PATH": path, "HOME": folder, "TMPDIR": folder}
+        entry = Path(folder, image.COMMAND)  # what a pod runs, with as little as a pod has
+        entry.write_text(f"#!/bin/sh\n{script}")
+        entry.chmod(0o700)
+        env = {"PATH": f"{folder}:{os.defpath}", "HOME": folder, "TMPDIR": folder}
         try:
             redisserver.RedisServer(binary=entry, env=env).close()  # it has answered PING
         except WqlibError as error:
@@ -346,7 +348,7 @@ def _port_forward(visit: Visit) -> str:
 
 
 def _queue(visit: Visit) -> str:
-    from .queue import WorkQueue
+    from ..queue import WorkQueue
 
     with (
         visit.cluster.port_forward(f"pod/{REDIS}", 6379) as forward,

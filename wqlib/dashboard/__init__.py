@@ -15,8 +15,8 @@ Example:
 
 from __future__ import annotations
 
-from wqlib.dashboard.mosaic import Mosaic
-from wqlib.dashboard.replay import Replay
-from wqlib.dashboard.view import Dashboard
+from .mosaic import Mosaic
+from .replay import Replay
+from .view import Dashboard
 
 __all__ = ["Dashboard", "Mosaic", "Replay"]

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from wqlib.queue import WorkQueue
+    from ..queue import WorkQueue
 
 GENTLE_SECONDS = 30
 MOST_ITEMS_AT_ONCE = 10_000

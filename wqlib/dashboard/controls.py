@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import ipywidgets as widgets
 
-from wqlib.dashboard.actions import GENTLE_SECONDS, Request
+from .actions import GENTLE_SECONDS, Request
 
 MOST_PODS = 1000
 _PodAction = Literal["kill", "end", "freeze", "thaw"]

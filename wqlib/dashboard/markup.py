@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from wqlib.history import PodRow
-from wqlib.history.words import item_seconds
+from ..history import PodRow
+from ..history.words import item_seconds
 
 _FONT = (
     "font-family: var(--jp-ui-font-family, system-ui, sans-serif); font-size: 13px; "

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from wqlib.dashboard import markup
-from wqlib.dashboard.stage import ALOUD_SECONDS, FINAL_SCALE, give_up, take_over
-from wqlib.errors import QueueError
-from wqlib.feed import Feed
-from wqlib.history import History
-from wqlib.plots.mosaic import MosaicPicture, tiles_of
-from wqlib.plots.theme import ThemeName
+from ..errors import QueueError
+from ..history import History
+from ..history.feed import Feed
+from ..plots.mosaic import MosaicPicture, tiles_of
+from ..plots.theme import ThemeName
+from . import markup
+from .stage import ALOUD_SECONDS, FINAL_SCALE, give_up, take_over
 
 if TYPE_CHECKING:
-    from wqlib.queue import WorkQueue
+    from ..queue import WorkQueue
 
 _JOIN_SECONDS = 10.0
 

@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 import ipywidgets as widgets
 
-from wqlib.dashboard.controls import stay_reachable
-from wqlib.dashboard.stage import Stage, give_up, take_over
-from wqlib.history import History
-from wqlib.plots import ThemeName
-from wqlib.replay import Tape, find
+from ..history import History
+from ..history.tape import Tape, find
+from ..plots import ThemeName
+from .controls import stay_reachable
+from .stage import Stage, give_up, take_over
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0)
 WORDS_SECONDS = 0.5

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import ipywidgets as widgets
 
-from wqlib.dashboard import markup
-from wqlib.history import History
-from wqlib.plots import RunPicture, ThemeName
+from ..history import History
+from ..plots import RunPicture, ThemeName
+from . import markup
 
 FINAL_SCALE = 2.0
 ALOUD_SECONDS = 2.0  # between two changes of the header, which a screen reader reads out

@@ -9,17 +9,17 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from wqlib.dashboard import markup
-from wqlib.dashboard.actions import Actions, Hands, Request
-from wqlib.dashboard.controls import Controls
-from wqlib.dashboard.stage import Stage, give_up, take_over
-from wqlib.errors import WaitTimeout
-from wqlib.feed import Feed
-from wqlib.history import History
-from wqlib.plots import ThemeName
+from ..errors import WaitTimeout
+from ..history import History
+from ..history.feed import Feed
+from ..plots import ThemeName
+from . import markup
+from .actions import Actions, Hands, Request
+from .controls import Controls
+from .stage import Stage, give_up, take_over
 
 if TYPE_CHECKING:
-    from wqlib.queue import WorkQueue
+    from ..queue import WorkQueue
 
 WORDS_SECONDS = 1.0  # between two changes of the table: nobody reads faster
 _JOIN_SECONDS = 10.0

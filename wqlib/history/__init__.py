@@ -12,9 +12,9 @@ so the end of a lease that nobody saw begin is counted, but not drawn.
 
 from __future__ import annotations
 
-from wqlib.history.fold import History
-from wqlib.history.recording import BadHistoryFile, Reading
-from wqlib.history.spans import Counts, Handover, Lane, Level, Outcome, PodRow, Span
+from .fold import History
+from .recording import BadHistoryFile, Reading
+from .spans import Counts, Handover, Lane, Level, Outcome, PodRow, Span
 
 __all__ = [
     "BadHistoryFile",

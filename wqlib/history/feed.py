@@ -14,12 +14,12 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from wqlib.errors import QueueError
-from wqlib.events import Event, PodEvent
-from wqlib.history import History, Reading
+from ..errors import QueueError
+from ..events import Event, PodEvent
+from . import History, Reading
 
 if TYPE_CHECKING:
-    from wqlib.queue import WorkQueue
+    from ..queue import WorkQueue
 
 READ_ENTRIES = 10_000
 MOST_READS = 5  # in one poll, so that a picture is drawn now and then while catching up

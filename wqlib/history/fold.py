@@ -9,22 +9,11 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from wqlib.events import Event, PodEvent
-from wqlib.history import recording, words
-from wqlib.history.recording import Reading, Recorded
-from wqlib.history.series import Levels, Pace
-from wqlib.history.spans import (
-    ALIVE,
-    MAX_SLOTS,
-    Counts,
-    Handover,
-    Lane,
-    Level,
-    Outcome,
-    PodRow,
-    Span,
-    thinned,
-)
+from ..events import Event, PodEvent
+from . import recording, words
+from .recording import Reading, Recorded
+from .series import Levels, Pace
+from .spans import ALIVE, MAX_SLOTS, Counts, Handover, Lane, Level, Outcome, PodRow, Span, thinned
 
 MAX_SPANS = 24_000
 MAX_HANDOVERS = 2_000

@@ -32,8 +32,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from wqlib.errors import WqlibError
-from wqlib.events import Event, PodEvent
+from ..errors import WqlibError
+from ..events import Event, PodEvent
 
 FORMAT = "wqlib history"
 VERSION = 1

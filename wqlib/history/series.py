@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from wqlib.history.spans import Counts, Level
+from .spans import Counts, Level
 
 MAX_LEVELS = 2_048
 FIRST_STEP_SECONDS = 0.05

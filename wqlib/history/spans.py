@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from wqlib.events import PodEvent, PodKind
+from ..events import PodEvent, PodKind
 
 Outcome = Literal["running", "complete", "release", "fail", "expire", "dead"]
 

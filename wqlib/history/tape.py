@@ -1,30 +1,28 @@
-"""A recorded run again: as a tape that can be wound, or line by line in the terminal."""
+"""A recorded run as a tape that can be wound."""
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_right
-from collections.abc import Iterator
 from itertools import accumulate
 from os import PathLike
 from pathlib import Path
 
-from .events import Event, PodEvent
-from .history import History
-from .history.recording import Recorded, read
+from .fold import History
+from .recording import Recorded, read
 
-RECORDINGS = Path(__file__).parent / "recordings"
-TOLD = ("lease", "complete", "release", "fail", "expire", "dead", "requeue", "drained", "clear")
+# Where the course's own recordings are, seen from its folders, and in this copy of it.
+_COURSE = (Path("recordings"), Path("notebooks/recordings"))
+PLACES = (*_COURSE, Path(__file__).parents[2] / _COURSE[1])
 
 
 def find(run: str | PathLike[str]) -> Path:
     """The file of a recording.
 
     Args:
-        run: A file, or the name of a run that the library ships: "clean", "killed", "scaled".
+        run: A file, or the name of a run of the course's: "clean", "killed", "scaled".
     """
-    shipped = RECORDINGS / f"{run}.jsonl"
-    return shipped if shipped.is_file() and not Path(run).exists() else Path(run)
+    files = [Path(run), *(place / f"{run}.jsonl" for place in PLACES)]
+    return next((file for file in files if file.exists()), Path(run))
 
 
 class Tape:
@@ -49,7 +47,7 @@ class Tape:
 
     @classmethod
     def of(cls, run: str | PathLike[str] | History) -> Tape:
-        """The tape of a file, of a run that the library ships, or of a history.
+        """The tape of a file, of a run of the course's, or of a history.
 
         Raises:
             BadHistoryFile: If the file is not a recording.
@@ -65,44 +63,3 @@ class Tape:
         self._history.add(self._events[self._folded : upto])
         self._folded = upto
         return self._history
-
-
-def play(path: str | PathLike[str], speed: float = 0.0) -> None:
-    """Print what happened in a run, then how it ended.
-
-    Args:
-        path: A file that `History.save` wrote, or the name of a run that the library ships.
-        speed: How many times as fast as it was; 0 for no pauses.
-
-    Raises:
-        BadHistoryFile: If it is not a recording.
-    """
-    history = History()
-    began: float | None = None
-    started = time.monotonic()
-    for recorded in read(find(path)):
-        history.add([recorded])
-        began = recorded.at if began is None else began
-        seconds = recorded.at - began
-        for text in _told(recorded):
-            if speed > 0:
-                time.sleep(max(0.0, started + seconds / speed - time.monotonic()))
-            print(f"{seconds:8.3f} s  {text.rstrip()}", flush=True)
-    print(history.summary(history.last_at))
-    for row in history.table(history.last_at):
-        print(f"  {row.pod}: {row.state}, {row.done} done, {row.lost} lost")
-
-
-def _told(recorded: Recorded) -> Iterator[str]:
-    if isinstance(recorded, PodEvent):
-        yield f"{'pod':9} {recorded.pod} is {recorded.kind}" + _why(recorded.reason)
-    elif isinstance(recorded, Event):
-        if recorded.kind in ("put", "requeue"):
-            yield f"{recorded.kind:9} {recorded.count} items"
-        elif recorded.kind in TOLD:
-            item = f" {recorded.item}" if recorded.item else ""
-            yield f"{recorded.kind:9} {recorded.lease_id}{item}" + _why(recorded.reason)
-
-
-def _why(reason: str) -> str:
-    return f" ({reason})" if reason else ""

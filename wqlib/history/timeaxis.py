@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wqlib.history.fold import History
+    from .fold import History
 
 NOW_SHARE = 0.84  # where "now" stands in a live view: right of it is the future
 LEAST_SECONDS = 15.0  # that a live view spans before now

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wqlib.history.spans import Lane, PodRow, Span
+from .spans import Lane, PodRow, Span
 
 if TYPE_CHECKING:
-    from wqlib.history.fold import History
+    from .fold import History
 
 
 def summary(history: History, now: float, job: str = "") -> str:

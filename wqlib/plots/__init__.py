@@ -13,11 +13,11 @@ Example:
 
 from __future__ import annotations
 
-from wqlib.plots.canvas import Picture
-from wqlib.plots.charts import lease_histogram
-from wqlib.plots.pictures import RunPicture, queue_depth, throughput, timeline
-from wqlib.plots.scaling import speedup
-from wqlib.plots.theme import THEMES, Theme, ThemeName
+from .canvas import Picture
+from .charts import lease_histogram
+from .pictures import RunPicture, queue_depth, throughput, timeline
+from .scaling import speedup
+from .theme import THEMES, Theme, ThemeName
 
 __all__ = [
     "THEMES",

@@ -13,8 +13,8 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from wqlib.history.spans import Lane, Span
-from wqlib.history.timeaxis import TimeAxis
+from ..history.spans import Lane, Span
+from ..history.timeaxis import TimeAxis
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]

@@ -27,10 +27,10 @@ from matplotlib.path import Path
 from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
-from wqlib.plots.bars import Floats
-from wqlib.plots.lanes import TEXT_SIZE, Role, Text
-from wqlib.plots.lettering import PAD, PIXELS_PER_INCH, bitmap, font_of, printable, weight_of
-from wqlib.plots.theme import Fill, Theme
+from .bars import Floats
+from .lanes import TEXT_SIZE, Role, Text
+from .lettering import PAD, PIXELS_PER_INCH, bitmap, font_of, printable, weight_of
+from .theme import Fill, Theme
 
 _SHIFT = {"left": 0.0, "center": 0.5, "right": 1.0}
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from wqlib.history import History
-from wqlib.history.words import item_seconds
-from wqlib.plots.bars import Floats
-from wqlib.plots.canvas import Picture, Shapes, TextLayer, lines, rectangles
-from wqlib.plots.lanes import Text
-from wqlib.plots.theme import MEANING, THEMES, ThemeName
+from ..history import History
+from ..history.words import item_seconds
+from .bars import Floats
+from .canvas import Picture, Shapes, TextLayer, lines, rectangles
+from .lanes import Text
+from .theme import MEANING, THEMES, ThemeName
 
 MOST_BINS = 40
 LEFT, RIGHT, TOP, BOTTOM = 72.0, 150.0, 16.0, 44.0

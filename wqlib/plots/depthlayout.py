@@ -7,9 +7,9 @@ from itertools import chain
 
 import numpy as np
 
-from wqlib.history import History
-from wqlib.history.timeaxis import TimeAxis
-from wqlib.plots.layout import Floats
+from ..history import History
+from ..history.timeaxis import TimeAxis
+from .layout import Floats
 
 BANDS = ("done", "leased", "pending", "dead")
 _COLUMN = {"pending": 1, "leased": 2, "done": 3, "dead": 4}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from wqlib.history.spans import Lane
+from ..history.spans import Lane
 
 LEFT = 128.0  # room for the names of the lanes
 RIGHT = 120.0  # room for the numbers

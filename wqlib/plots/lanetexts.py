@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from wqlib.history import words
-from wqlib.history.spans import Lane, Span
-from wqlib.history.timeaxis import TimeAxis
-from wqlib.plots.lanes import BAND, LEFT, LaneBox, Measure, Role, Text, clip
+from ..history import words
+from ..history.spans import Lane, Span
+from ..history.timeaxis import TimeAxis
+from .lanes import BAND, LEFT, LaneBox, Measure, Role, Text, clip
 
 DONE_COLUMN = 46.0  # right edges of the numbers, from where the time axis ends
 LEASE_COLUMN = 108.0

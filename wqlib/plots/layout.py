@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from wqlib.history import History
-from wqlib.history.spans import ENDS, MAX_SLOTS, Lane, Span, fates
-from wqlib.history.timeaxis import TimeAxis
-from wqlib.plots import lanetexts
-from wqlib.plots.bars import BAR_KINDS, CODE, Ended, Floats, joined
-from wqlib.plots.lanes import (
+from ..history import History
+from ..history.spans import ENDS, MAX_SLOTS, Lane, Span, fates
+from ..history.timeaxis import TimeAxis
+from . import lanetexts
+from .bars import BAR_KINDS, CODE, Ended, Floats, joined
+from .lanes import (
     BAND,
     LEFT,
     PITCH,

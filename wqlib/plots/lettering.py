@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 
-from wqlib.plots.lanes import TEXT_SIZE, Role
+from .lanes import TEXT_SIZE, Role
 
 PIXELS_PER_INCH = 100  # of the layout; a figure may have more dots than that
 PAD = 2

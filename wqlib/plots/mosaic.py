@@ -10,21 +10,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from wqlib.history import History
-from wqlib.plots.bars import Floats
-from wqlib.plots.canvas import Picture, Shapes, TextLayer, lines, rectangles
-from wqlib.plots.lanes import Text
-from wqlib.plots.theme import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    SKY,
-    THEMES,
-    VERMILLION,
-    Fill,
-    ThemeName,
-)
+from ..history import History
+from .bars import Floats
+from .canvas import Picture, Shapes, TextLayer, lines, rectangles
+from .lanes import Text
+from .theme import BLUE, GREEN, ORANGE, PURPLE, SKY, THEMES, VERMILLION, Fill, ThemeName
 
 # Okabe and Ito's colours, and a grey; then they begin again, and the numbers tell pods apart.
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, "#b5a900", "#7a7a7a")

@@ -11,22 +11,14 @@ from typing import Any
 import numpy as np
 from matplotlib.path import Path
 
-from wqlib.history import History, words
-from wqlib.history.timeaxis import TimeAxis, ticks
-from wqlib.plots import depthlayout, layout
-from wqlib.plots.bars import Ended
-from wqlib.plots.canvas import (
-    Picture,
-    Shapes,
-    TextLayer,
-    curves,
-    lines,
-    polygons,
-    rectangles,
-)
-from wqlib.plots.layout import LEFT, RIGHT, Floats, Text
-from wqlib.plots.lettering import text_width
-from wqlib.plots.theme import MEANING, Fill, Theme
+from ..history import History, words
+from ..history.timeaxis import TimeAxis, ticks
+from . import depthlayout, layout
+from .bars import Ended
+from .canvas import Picture, Shapes, TextLayer, curves, lines, polygons, rectangles
+from .layout import LEFT, RIGHT, Floats, Text
+from .lettering import text_width
+from .theme import MEANING, Fill, Theme
 
 LEGEND = 46.0
 _DOTS = (0, (1.2, 1))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from wqlib.history import History
-from wqlib.history.timeaxis import TimeAxis, time_axis
-from wqlib.plots import layout
-from wqlib.plots.canvas import Picture
-from wqlib.plots.layout import LEFT, PITCH, RIGHT
-from wqlib.plots.panels import LEGEND, RULER, Depth, Lanes, Legend, Ruler, Throughput
-from wqlib.plots.theme import THEMES, ThemeName
+from ..history import History
+from ..history.timeaxis import TimeAxis, time_axis
+from . import layout
+from .canvas import Picture
+from .layout import LEFT, PITCH, RIGHT
+from .panels import LEGEND, RULER, Depth, Lanes, Legend, Ruler, Throughput
+from .theme import THEMES, ThemeName
 
 WIDTH = 900.0
 TOP = 6.0

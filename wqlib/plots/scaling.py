@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.path import Path
 
-from wqlib.history import History
-from wqlib.plots.bars import Floats
-from wqlib.plots.canvas import Picture, Shapes, lines, polygons
-from wqlib.plots.charts import LEFT, TOP, Chart
-from wqlib.plots.lanes import Text
-from wqlib.plots.theme import THEMES, VERMILLION, Fill, ThemeName
+from ..history import History
+from .bars import Floats
+from .canvas import Picture, Shapes, lines, polygons
+from .charts import LEFT, TOP, Chart
+from .lanes import Text
+from .theme import THEMES, VERMILLION, Fill, ThemeName
 
 Runs = Mapping[int, History | Sequence[History]]
 

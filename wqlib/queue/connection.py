@@ -32,7 +32,7 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection
 from redis.retry import Retry
 
-from .errors import QueueError, RedisRefused, RedisUnreachable, WrongKeyType
+from ..errors import QueueError, RedisRefused, RedisUnreachable, WrongKeyType
 
 Argument = bytes | str | int | float
 

@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
 
-from .errors import QueueError
+from ..errors import QueueError
 from .items import MAX_ITEM_BYTES, DeadItem, Lease
 
 FORMAT, VERSION = "wqlib queue", 1

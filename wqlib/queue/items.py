@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
-from .errors import ItemTooLarge
-from .events import split_lease_id
+from ..errors import ItemTooLarge
+from ..events import split_lease_id
 
 MAX_ITEM_BYTES = 16 * 2**20
 MAX_RESULT_BYTES = 2**20

@@ -17,9 +17,9 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
+from ..errors import ItemTooLarge, QueueError, RedisRefused, WrongKeyType, WrongVersion
+from ..events import Event, decode
 from .connection import Address, Argument, Doorbell, Link, Script
-from .errors import ItemTooLarge, QueueError, RedisRefused, WrongKeyType, WrongVersion
-from .events import Event, decode
 from .items import CHUNK_ITEMS, DeadItem, Item, Lease, Snapshot, Stats, windows
 
 MAX_SHOWN = 5000

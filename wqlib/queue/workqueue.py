@@ -22,8 +22,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from ..errors import LeaseLost
 from .connection import Argument
-from .errors import LeaseLost
 from .items import Lease, encode_result, lease_id
 from .storedqueue import StoredQueue, check_lease_seconds
 

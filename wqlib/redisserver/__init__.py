@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from wqlib.errors import RedisServerMissing, WqlibError
+from ..errors import RedisServerMissing, WqlibError
 
 NAMES = ("redis-server", "valkey-server")
 CLI_NAMES = ("redis-cli", "valkey-cli")

@@ -16,13 +16,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wqlib.localcluster.lifecycle import Status, ensure, status, stop
-from wqlib.localcluster.paths import State, told_of_disk
+from .errors import ClusterError, ImageError
+from .images.programs import ProgramImage
+from .lifecycle import VERSION as __version__
+from .lifecycle import Status, ensure, status, stop
+from .paths import State, told_of_disk
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.images.imagestore import Image, Images
+    from .images.imagestore import Image, Images
 
-__all__ = ["Image", "Status", "build_image", "ensure", "list_images", "status", "stop"]
+__all__ = [
+    "ClusterError",
+    "Image",
+    "ImageError",
+    "ProgramImage",
+    "Status",
+    "__version__",
+    "build_image",
+    "ensure",
+    "list_images",
+    "status",
+    "stop",
+]
 
 
 def build_image(
@@ -34,7 +49,7 @@ def build_image(
         tag: the image's name, for example `job-wq-2:1`.
         folder: where COPY takes its files from.
         dockerfile: default `Dockerfile` in that folder.
-        home: whose cluster gets the image; default `WQLIB_HOME`, or `~/.wqlib`.
+        home: whose cluster gets the image; default `LOCALCLUSTER_HOME`, or `~/.localcluster`.
 
     Raises:
         ImageError: a line cannot be honoured; the message names file and line.
@@ -50,14 +65,14 @@ def list_images(home: Path | None = None) -> list[str]:
 
 def _images(home: Path | None) -> Images:
     # Not above: whoever only starts the cluster should not wait for it.
-    from wqlib.localcluster.images.imagestore import Images
+    from .images.imagestore import Images
 
     return Images(State.of(home).create())
 
 
 def __getattr__(name: str) -> Any:
     if name == "Image":
-        from wqlib.localcluster.images.imagestore import Image
+        from .images.imagestore import Image
 
         return Image
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,7 @@
 On Linux all of 127.0.0.0/8 is the machine itself, so each cluster takes one 127.x.0.0/16: pods
 get an address of their own from its lower half, Services from the upper half, and every port
 number keeps its meaning. Elsewhere only 127.0.0.1 exists: all share it, and ports are handed
-out instead. `WQLIB_LOOPBACK=single` chooses that on Linux too.
+out instead. `LOCALCLUSTER_LOOPBACK=single` chooses that on Linux too.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import hashlib
 import os
 import socket
 import sys
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass, field
 
 # Who holds this port on the last address of a range owns the range.
 _CLAIM_PORT = 61250
-_REDIS_PORT = 6379
 
 
 def single_loopback() -> bool:
     """Tell whether pods and Services have to share 127.0.0.1."""
-    wanted = os.environ.get("WQLIB_LOOPBACK", "")
+    wanted = os.environ.get("LOCALCLUSTER_LOOPBACK", "")
     if wanted:
         return wanted == "single"
     return sys.platform != "linux"
@@ -47,9 +47,11 @@ class Addresses:
 
     Args:
         seed: makes the range the same at each start of the same cluster, if it is free.
+        ports: those that pods are sure to listen on.
     """
 
     seed: str
+    ports: Collection[int] = ()
     single: bool = field(default_factory=single_loopback)
     prefix: str = ""
     _claim: socket.socket | None = None
@@ -72,7 +74,8 @@ class Addresses:
                 continue
             self._claim, self.prefix = claim, f"127.{second}"
             # A program that listens on every address, as Docker does, has those of pods too.
-            self.single = not _is_free(f"{self.prefix}.255.254", _REDIS_PORT)
+            last = f"{self.prefix}.255.254"
+            self.single = not all(_is_free(last, port) for port in self.ports)
             return
         self.single = True
 

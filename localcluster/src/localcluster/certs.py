@@ -19,11 +19,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from wqlib.localcluster import tls
-from wqlib.localcluster.locks import lock_file
+from . import tls
+from .locks import lock_file
 
-CONTEXT = "wqlib-local"
-NAMESPACE = "wq-course"
+CONTEXT = "localcluster"
 _AUTHORITY, _SERVER, _EXPIRY = "ca.pem", "server.pem", "certificates-until"
 _NAMES = ("127.0.0.1", "localhost", "kubernetes", "::1")
 _DAYS = 90
@@ -77,7 +76,7 @@ def create() -> None:
     if _good(folder):
         return
     ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=_DAYS)
-    authority = trustme.CA(organization_name="wqlib local cluster")
+    authority = trustme.CA(organization_name="localcluster")
     certificate = authority.issue_cert(*_NAMES, not_after=ends)
     (folder / _EXPIRY).unlink(missing_ok=True)
     _write(folder / _AUTHORITY, authority.cert_pem.bytes())
@@ -107,7 +106,7 @@ def _write(path: Path, data: bytes) -> None:
     draft.replace(path)
 
 
-def write_kubeconfig(path: Path, server: str, credentials: Credentials) -> None:
+def write_kubeconfig(path: Path, server: str, credentials: Credentials, namespace: str) -> None:
     """Write the kubeconfig for the owner's eyes only, all at once."""
     ca = base64.b64encode(credentials.ca_pem).decode()
     config = {
@@ -121,7 +120,7 @@ def write_kubeconfig(path: Path, server: str, credentials: Credentials) -> None:
         "contexts": [
             {
                 "name": CONTEXT,
-                "context": {"cluster": CONTEXT, "user": CONTEXT, "namespace": NAMESPACE},
+                "context": {"cluster": CONTEXT, "user": CONTEXT, "namespace": namespace},
             }
         ],
     }

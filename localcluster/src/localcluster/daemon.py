@@ -11,27 +11,28 @@ import secrets
 import signal
 import subprocess
 
-from wqlib.localcluster import certs
-from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import checking, completing, firstobjects, guard, inside, proxy
-from wqlib.localcluster.api import server as api
-from wqlib.localcluster.api.openapi import OpenApi
-from wqlib.localcluster.api.rest import Rest
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.jsontypes import now
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.controllers.manager import Controllers
-from wqlib.localcluster.images.imagestore import Images, remove_tree
-from wqlib.localcluster.kubelet import access
-from wqlib.localcluster.kubelet import server as kubelet_server
-from wqlib.localcluster.kubelet.kubelet import Kubelet
-from wqlib.localcluster.kubelet.processes import Processes
-from wqlib.localcluster.lifecycle import this_copy
-from wqlib.localcluster.locks import lock_file, owner_alive
-from wqlib.localcluster.paths import State, plain_link
-from wqlib.localcluster.services import Proxy
-from wqlib.localcluster.serving import Settings
-from wqlib.localcluster.store import Store
+from . import certs
+from .addresses import Addresses
+from .api import checking, completing, firstobjects, guard, inside, proxy
+from .api import server as api
+from .api.openapi import OpenApi
+from .api.rest import Rest
+from .apimachinery.client import Client
+from .apimachinery.conventions import NODE
+from .apimachinery.jsontypes import now
+from .apimachinery.profile import profile
+from .controllers.manager import Controllers
+from .images.imagestore import Images, remove_tree
+from .kubelet import access
+from .kubelet import server as kubelet_server
+from .kubelet.kubelet import Kubelet
+from .kubelet.processes import Processes
+from .lifecycle import this_copy
+from .locks import lock_file, owner_alive
+from .paths import State, plain_link
+from .services import Proxy
+from .serving import Settings
+from .store import Store
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +80,9 @@ class Daemon:
 
     async def _start(self) -> None:
         state, settings = self.state, self.settings
-        self.images.prepare(settings.redis_server, settings.redis_cli)
+        self.images.prepare()
         self.images.forget_replaced()
-        self.addresses = Addresses(str(state.root))
+        self.addresses = Addresses(str(state.root), self.images.ports())
         store = Store()
         rest = Rest(store, self.addresses)
         credentials = certs.load(state.root, self.making)
@@ -110,9 +111,9 @@ class Daemon:
         self._tasks.append(asyncio.create_task(self._watch_folder()))
         if settings.linger is not None:
             self._tasks.append(asyncio.create_task(self._watch_owners(settings.linger)))
-        while store.get("nodes", ("", "wqlib-local")) is None:
+        while store.get("nodes", ("", NODE)) is None:
             await asyncio.sleep(0.002)
-        certs.write_kubeconfig(state.kubeconfig, url, credentials)
+        certs.write_kubeconfig(state.kubeconfig, url, credentials, settings.namespace)
         self._write_info(url)
         if settings.ready_fd >= 0:
             os.write(settings.ready_fd, b"r")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import importlib.util
 import json
 import os
 import select
@@ -12,22 +11,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wqlib import __version__
-from wqlib.errors import ClusterError
-from wqlib.localcluster.locks import lock_file, owner_alive
-from wqlib.localcluster.paths import State, told_of_disk
+from .errors import ClusterError
+from .images import programs
+from .images.programs import ProgramImage
+from .locks import lock_file, owner_alive
+from .paths import State, told_of_disk
 
+VERSION = "0.1.0"
 _START_SECONDS = 120.0  # a start that fails is known at once; this is for a slow disk, busy cores
 _STOP_SECONDS = 15.0
 _ROOM_BYTES = 1 << 18
 _PASSED_ON = (
     "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
-    "WQLIB_LOOPBACK", "WQLIB_JOB_BACKOFF_SECONDS", "WQLIB_PROFILE",
+    "LOCALCLUSTER_LOOPBACK", "LOCALCLUSTER_JOB_BACKOFF_SECONDS", "LOCALCLUSTER_PROFILE",
 )  # fmt: skip
 
 _owned: dict[Path, tuple[Path, int]] = {}
@@ -96,20 +97,23 @@ def _become_owner(state: State) -> None:
 def ensure(
     home: Path | None = None,
     *,
-    redis_server: Path | None = None,
-    redis_cli: Path | None = None,
+    namespace: str = "default",
+    images: Mapping[str, ProgramImage] | None = None,
+    linger_seconds: float | None = None,
     tell: Callable[[str], None] = lambda what: None,
 ) -> Path:
     """Start the local cluster unless it runs, and become one of its owners.
 
-    The cluster lives as long as any of its owners, and a little longer
-    (`WQLIB_LINGER_SECONDS`, default 30).
+    The cluster lives as long as any of its owners, and a little longer.
 
     Args:
-        home: where its state lies; default `WQLIB_HOME`, or `~/.wqlib`.
-        redis_server: the program behind the image `redis`, for a running cluster too; None: there
-            is no such image, or the one that it has stays.
-        redis_cli: the program that pods of that image find as `redis-cli`.
+        home: where its state lies; default `LOCALCLUSTER_HOME`, or `~/.localcluster`.
+        namespace: the one that the kubeconfig names, for a cluster that starts now. Except for
+            Kubernetes' own, it is made by whoever needs it.
+        images: what pods find under these names, with whatever tag: programs of this machine.
+            For a running cluster too; those that it has stay.
+        linger_seconds: how long a cluster that starts now outlives its last owner; default
+            `LOCALCLUSTER_LINGER_SECONDS`, or 30.
         tell: called again and again with what it waits for.
 
     Returns:
@@ -122,18 +126,23 @@ def ensure(
     if os.pathsep in str(state.root):
         raise ClusterError(
             f"The path {state.root} holds a colon, which is what separates the paths in KUBECONFIG."
-            " Set WQLIB_HOME to a folder without one."
+            " Set LOCALCLUSTER_HOME to a folder without one."
         )
     with told_of_disk(state):
-        return _ensure(state.create(), redis_server, redis_cli, tell)
+        state.create()
+        if linger_seconds is None:
+            linger_seconds = float(os.environ.get("LOCALCLUSTER_LINGER_SECONDS") or 30)
+        options = ["--namespace", namespace, "--linger", str(linger_seconds)]
+        _ensure(state, images or {}, options, tell)
+    return state.kubeconfig
 
 
 def _ensure(
     state: State,
-    redis_server: Path | None,
-    redis_cli: Path | None,
+    images: Mapping[str, ProgramImage],
+    options: list[str],
     tell: Callable[[str], None],
-) -> Path:
+) -> None:
     lock = _lock(state.start_lock, seconds=_START_SECONDS, tell=tell)
     if lock is None:
         raise ClusterError(
@@ -144,32 +153,28 @@ def _ensure(
         if state.info.exists() and not _is_free(state.daemon_lock):
             _end_if_foreign(state)
         _become_owner(state)
+        programs.provide(state, images)
         if state.info.exists() and not _is_free(state.daemon_lock):
-            # Not above: whoever only starts the cluster should not wait for it.
-            from wqlib.localcluster.images.imagestore import Images
-
-            Images(state).give_redis(redis_server, redis_cli)
-            return state.kubeconfig
+            return
         for path in (state.daemon_lock, state.reaper_lock):
             waiting = _lock(path, seconds=_STOP_SECONDS, tell=tell)
             if waiting is None:
                 raise ClusterError(
                     f"The local cluster in {state.root} is ending and does not come to an end."
-                    " Stop it: python -m wqlib.localcluster stop"
+                    " Stop it: python -m localcluster stop"
                 )
             os.close(waiting)
         _check_room(state)
-        _start(state, redis_server, redis_cli, tell)
+        _start(state, options, tell)
     finally:
         os.close(lock)
-    return state.kubeconfig
 
 
 def this_copy() -> dict[str, str]:
     """Say which copy of the program this is: its pods get its Python and its packages."""
     return {
-        "version": __version__,
-        "package": str(Path(__file__).resolve().parent.parent),
+        "version": VERSION,
+        "package": str(Path(__file__).resolve().parent),
         "python": os.path.realpath(os.path.dirname(sys.executable)),
     }
 
@@ -186,13 +191,13 @@ def _end_if_foreign(state: State) -> None:
     if not owner_alive(state):
         stop(state.root.parent)
         return
-    whose = "by another version of the course"
-    if isinstance(other, dict) and other.get("version") == __version__:
+    whose = "by another version of it"
+    if isinstance(other, dict) and other.get("version") == VERSION:
         whose = f"from {other.get('package')} with the Python in {other.get('python')}"
     raise ClusterError(
         f"The local cluster in {state.root} was started {whose}, and is in use. End what uses it"
-        " there, or stop it: wqlib cluster stop. To have both at a time, set WQLIB_HOME to another"
-        " folder here."
+        " there, or stop it: python -m localcluster stop. To have both at a time, set"
+        " LOCALCLUSTER_HOME to another folder here."
     )
 
 
@@ -205,34 +210,22 @@ def _check_room(state: State) -> None:
         probe.unlink(missing_ok=True)
 
 
-def _start(
-    state: State,
-    redis_server: Path | None,
-    redis_cli: Path | None,
-    tell: Callable[[str], None],
-) -> None:
+def _start(state: State, options: list[str], tell: Callable[[str], None]) -> None:
     read, write = os.pipe()
-    linger = os.environ.get("WQLIB_LINGER_SECONDS", "30")
     command = [
         sys.executable,
         "-m",
-        "wqlib.localcluster",
+        "localcluster",
         "serve",
         "--home",
         str(state.root.parent),
     ]
-    command += ["--linger", linger, "--ready-fd", str(write)]
-    if redis_server is not None:
-        command += ["--redis-server", str(Path(redis_server).absolute())]
-    if redis_cli is not None:
-        command += ["--redis-cli", str(Path(redis_cli).absolute())]
+    command += [*options, "--ready-fd", str(write)]
     env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     # Threads with heaps of their own keep memory that nobody uses.
     env["MALLOC_ARENA_MAX"] = "1"
     env["PYTHONUTF8"] = "1"
-    spec = importlib.util.find_spec("wqlib")
-    if spec is not None and spec.submodule_search_locations:
-        env["PYTHONPATH"] = str(Path(spec.submodule_search_locations[0]).parent)
+    env["PYTHONPATH"] = str(Path(__file__).parent.parent)
     descriptor = os.open(state.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         daemon = subprocess.Popen(
@@ -263,8 +256,8 @@ def _start(
     if not in_time:
         raise ClusterError(
             f"The local cluster was not ready after {_START_SECONDS:.0f} s. Either this machine is"
-            f" busy, or the disk of {state.root} is slow. Try again, or set WQLIB_HOME to a folder"
-            " on another disk."
+            f" busy, or the disk of {state.root} is slow. Try again, or set LOCALCLUSTER_HOME to a"
+            " folder on another disk."
         )
     tail = state.log.read_text("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
     raise ClusterError(

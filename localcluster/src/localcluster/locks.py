@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.paths import State
+    from .paths import State
 
 
 def lock_file(path: Path, *, wait: bool) -> int | None:

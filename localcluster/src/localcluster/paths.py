@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wqlib.errors import ClusterError
+from .errors import ClusterError
 
 # What means itself to every shell, and in PATH.
 PLAIN = re.compile(r"[\w./@+-]+", re.ASCII)
@@ -29,13 +29,13 @@ def plain_link(home: Path) -> Path | None:
         return None
     for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
         if PLAIN.fullmatch(folder) and os.access(folder, os.W_OK | os.X_OK):
-            link = Path(tempfile.mkdtemp(prefix="wqlib-", dir=folder)) / "home"
+            link = Path(tempfile.mkdtemp(prefix="localcluster-", dir=folder)) / "home"
             link.symlink_to(home)
             return link
     raise ClusterError(
         f"The path {home} holds a character that shells read as something else, and no temporary"
-        " folder can take a link to it. Set WQLIB_HOME to a folder without blanks and quotes in"
-        " its path."
+        " folder can take a link to it. Set LOCALCLUSTER_HOME to a folder without blanks and"
+        " quotes in its path."
     )
 
 
@@ -47,9 +47,9 @@ class State:
 
     @classmethod
     def of(cls, home: Path | None = None) -> State:
-        """Return the state of `home`, of `WQLIB_HOME`, or of `~/.wqlib`."""
+        """Return the state of `home`, of `LOCALCLUSTER_HOME`, or of `~/.localcluster`."""
         if home is None:
-            home = Path(os.environ.get("WQLIB_HOME") or "~/.wqlib")
+            home = Path(os.environ.get("LOCALCLUSTER_HOME") or "~/.localcluster")
         return cls(Path(os.path.abspath(home.expanduser())) / "cluster")
 
     @property
@@ -92,7 +92,7 @@ class State:
 
     @property
     def images(self) -> Path:
-        """The images that were built, and what the redis image consists of."""
+        """The images that were built, and those that stand for programs of this machine."""
         return self.root / "images"
 
     def create(self) -> State:
@@ -121,5 +121,6 @@ def told_of_disk(state: State) -> Iterator[None]:
             raise  # it is about another file, such as one to copy into an image
         raise ClusterError(
             f"The local cluster cannot keep its state in {state.root}: {error.strerror or error}."
-            " Make room or change the folder's permissions; or set WQLIB_HOME to another folder."
+            " Make room or change the folder's permissions; or set LOCALCLUSTER_HOME to another"
+            " folder."
         ) from error

@@ -11,11 +11,11 @@ import itertools
 import logging
 from dataclasses import dataclass, field
 
-from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.conventions import PORTS_ANNOTATION, real_ports
-from wqlib.localcluster.apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from .addresses import Addresses
+from .apimachinery.client import Client
+from .apimachinery.conventions import PORTS_ANNOTATION, real_ports
+from .apimachinery.informer import Informer, Key, Recorder, WorkQueue
+from .apimachinery.jsontypes import Obj
 
 log = logging.getLogger(__name__)
 

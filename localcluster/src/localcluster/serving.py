@@ -14,11 +14,10 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from wqlib.localcluster import certs
-from wqlib.localcluster.locks import lock_file
-from wqlib.localcluster.paths import State
+from . import certs
+from .locks import lock_file
+from .paths import State
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,12 @@ class Settings:
     Args:
         linger: how many seconds it stays without an owner; None stays for ever.
         ready_fd: gets a byte once the cluster can be used.
+        namespace: the one that the kubeconfig's context names.
     """
 
     linger: float | None = None
     ready_fd: int = -1
-    redis_server: Path | None = None
-    redis_cli: Path | None = None
+    namespace: str = "default"
 
 
 def serve(state: State, settings: Settings) -> None:
@@ -53,7 +52,7 @@ def serve(state: State, settings: Settings) -> None:
     with _without_public_authorities():
         import asyncio
 
-        from wqlib.localcluster import daemon
+        from . import daemon
 
     _raise_file_limit()
     logging.basicConfig(

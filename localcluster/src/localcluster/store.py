@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from .apimachinery.jsontypes import Obj
 
 Key = tuple[str, str]
 

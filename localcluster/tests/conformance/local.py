@@ -9,22 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wqlib import localcluster, redisserver
+import localcluster
 
+from ..redisimage import find_redis, redis_image
 from .cluster import Cluster
 
-_SETTINGS = {"WQLIB_PROFILE": "1.20", "WQLIB_LINGER_SECONDS": "10"}
+_SETTINGS = {"LOCALCLUSTER_PROFILE": "1.20", "LOCALCLUSTER_LINGER_SECONDS": "10"}
 
 
 @contextmanager
 def local_cluster() -> Iterator[Cluster]:
     """Start one with a folder of its own, and stop it afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="wqlib-"))
+    home = Path(tempfile.mkdtemp(prefix="localcluster-"))
     try:
         with _environment():
-            server = redisserver.find()
-            cli = redisserver.find_cli(server)
-            kubeconfig = localcluster.ensure(home, redis_server=server, redis_cli=cli)
+            redis = find_redis()
+            images = {"redis": redis_image(redis)} if redis else {}
+            kubeconfig = localcluster.ensure(home, images=images)
         try:
             yield Cluster(kubeconfig, home, patience=30.0)
         finally:
@@ -37,7 +38,7 @@ def local_cluster() -> Iterator[Cluster]:
 def _environment() -> Iterator[None]:
     """The daemon takes its settings from the environment that it starts in."""
     before = dict(os.environ)
-    for name in ("WQLIB_LOOPBACK", "WQLIB_JOB_BACKOFF_SECONDS"):
+    for name in ("LOCALCLUSTER_LOOPBACK", "LOCALCLUSTER_JOB_BACKOFF_SECONDS"):
         os.environ.pop(name, None)
     os.environ.update(_SETTINGS)
     try:

@@ -125,7 +125,7 @@ def work(queue, process):
 import tempfile
 from pathlib import Path
 
-from wqlib.bundle import bundle
+from wqlib.course import bundle
 
 folder = Path(tempfile.mkdtemp(prefix="squares-"))
 files = bundle(folder)

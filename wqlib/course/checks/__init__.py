@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...errors import WqlibError
 from .. import classroom
-from ..errors import WqlibError
 from . import record
 from .answers import Answers, TimeUp, time_limit
 from .exercise import Exercise, Wrong, exercises

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from types import EllipsisType, FrameType
 from typing import Any
 
-from ..cluster import Cluster, connect
-from ..queue import WorkQueue
+from ...cluster import Cluster, connect
+from ...queue import WorkQueue
 from .exercise import Wrong
 
 _PLAIN = (int, float, str, bytes, bool, type(None))

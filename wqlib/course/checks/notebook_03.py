@@ -7,9 +7,9 @@ import re
 import threading
 from typing import Any
 
-from ..course import job_manifest
-from ..errors import ClusterError, WaitTimeout
-from ..queue import WorkQueue
+from ...errors import ClusterError, WaitTimeout
+from ...queue import WorkQueue
+from .. import job_manifest
 from .answers import Answers
 from .exercise import Wrong, exercise
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 
-from ..course import job_manifest
-from ..errors import ClusterError, WaitTimeout
+from ...errors import ClusterError, WaitTimeout
+from .. import job_manifest
 from .answers import Answers
 from .exercise import Wrong, exercise
 

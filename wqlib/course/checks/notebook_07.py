@@ -6,7 +6,7 @@ import math
 import random
 from typing import Any
 
-from ..events import Event, EventKind
+from ...events import Event, EventKind
 from .answers import Answers
 from .exercise import Wrong, exercise
 

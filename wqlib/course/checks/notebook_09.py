@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 
-from ..items import Stats
+from ...queue.items import Stats
 from .answers import Answers
 from .exercise import Wrong, exercise
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..course import TITLES
+from .. import TITLES
 from .exercise import Exercise
 
 VERSION = 1

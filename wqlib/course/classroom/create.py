@@ -13,9 +13,9 @@ from typing import Any
 from kubernetes.client.exceptions import ApiException
 from kubernetes.utils.quantity import parse_quantity
 
-from ..cluster import namespaces
-from ..cluster.kube import get
-from ..errors import ClassError
+from ...cluster import namespaces
+from ...cluster.kube import get
+from ...errors import ClassError
 from . import kubeconfigs, names, objects
 from .handout import handout, list_for_teacher
 from .names import CLASS_LABEL, Learner

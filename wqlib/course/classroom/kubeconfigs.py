@@ -15,9 +15,9 @@ import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from ..cluster import proxies
-from ..cluster.kube import get
-from ..errors import ClassError
+from ...cluster import proxies
+from ...cluster.kube import get
+from ...errors import ClassError
 from . import objects
 from .names import Learner
 from .teacher import Object, Teacher, ensure

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..cluster.namespaces import PREFIX
-from ..errors import ClassError
+from ...cluster.namespaces import PREFIX
+from ...errors import ClassError
 
 CLASS_LABEL, LEARNER_LABEL = "wqlib/class", "wqlib/learner"
 MOST_LEARNERS, LONGEST_NAME = 200, 40

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..cluster.namespaces import IMAGES, IMAGES_ARE_THERE
+from ...cluster.namespaces import IMAGES, IMAGES_ARE_THERE
 from .names import Learner
 
 Object = dict[str, Any]

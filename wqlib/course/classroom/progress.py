@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..cluster import Cluster
+    from ...cluster import Cluster
 
 PATIENCE_SECONDS = 2.0
 LARGEST_BYTES = 200_000
@@ -38,8 +38,6 @@ def publish(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
     Returns:
         True if it is there now; False if the learner is in no class, or the cluster is away.
     """
-    if cluster is not None and cluster.is_local:
-        return False
     if cluster is None and os.environ.get("WQLIB_CONTEXT") in (None, "", "local"):
         return False
     done = threading.Event()
@@ -58,7 +56,7 @@ def publish(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
 def _send(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
     from kubernetes import client
 
-    from ..cluster import kube, kubeconfig, namespaces
+    from ...cluster import kube, kubeconfig, namespaces
     from .objects import PROGRESS
 
     text = json.dumps(record)

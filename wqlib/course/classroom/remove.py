@@ -9,8 +9,8 @@ from pathlib import Path
 
 from kubernetes.client.exceptions import ApiException
 
-from ..cluster.kube import get
-from ..errors import WaitTimeout
+from ...cluster.kube import get
+from ...errors import WaitTimeout
 from . import create
 from .names import Learner, learner_of
 from .teacher import Object, Teacher

@@ -10,10 +10,10 @@ from typing import Any
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from ..cluster.cluster import LOCAL
-from ..cluster.kube import client_for, get, said_by
-from ..cluster.kubeconfig import find_context, kubeconfig_files
-from ..errors import ClassError
+from ...cluster import LOCAL
+from ...cluster.kube import client_for, get, said_by
+from ...cluster.kubeconfig import find_context, kubeconfig_files
+from ...errors import ClassError
 from . import objects
 from .names import CLASS_LABEL, Learner, learner_of
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from wqlib.localcluster.api.rest import Options, Rest
-from wqlib.localcluster.apimachinery import apierrors, resources
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now
+from ..apimachinery import apierrors, resources
+from ..apimachinery.jsontypes import Obj, now
+from .rest import Options, Rest
 
 
 def _pods() -> resources.Resource:

@@ -11,13 +11,13 @@ import binascii
 import re
 from collections.abc import Callable, Iterator
 
-from wqlib.localcluster.api.causes import Causes
-from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.apimachinery.quantities import is_readable, quantity
-from wqlib.localcluster.apimachinery.resources import Resource
-from wqlib.localcluster.store import Store
+from ..apimachinery import apierrors
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from ..apimachinery.quantities import is_readable, quantity
+from ..apimachinery.resources import Resource
+from ..store import Store
+from .causes import Causes
 
 _QUANTITY_RULE = (
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"

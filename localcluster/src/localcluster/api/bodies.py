@@ -7,11 +7,11 @@ from typing import Any
 
 import tornado.web
 
-from wqlib.localcluster.api import checking, protobuf, reading
-from wqlib.localcluster.api.rest import Options
-from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj, whole_number
-from wqlib.localcluster.apimachinery.profile import profile
+from ..apimachinery import apierrors
+from ..apimachinery.jsontypes import Obj, whole_number
+from ..apimachinery.profile import profile
+from . import checking, protobuf, reading
+from .rest import Options
 
 _FORMS = ["application/json", "application/yaml", protobuf.CONTENT_TYPE]
 PATCHES = {

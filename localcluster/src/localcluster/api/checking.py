@@ -7,20 +7,12 @@ import json
 import re
 from typing import Any
 
-from wqlib.localcluster.api.completing import PLAIN, zero
-from wqlib.localcluster.api.rest import Options
-from wqlib.localcluster.api.schema import (
-    STRING,
-    Type,
-    is_quantity,
-    model,
-    model_of,
-    struct_name,
-    type_of,
-)
-from wqlib.localcluster.apimachinery.apierrors import WrongType, bad_request
-from wqlib.localcluster.apimachinery.jsontypes import Obj, parse_time
-from wqlib.localcluster.apimachinery.quantities import canonical
+from ..apimachinery.apierrors import WrongType, bad_request
+from ..apimachinery.jsontypes import Obj, parse_time
+from ..apimachinery.quantities import canonical
+from .completing import PLAIN, zero
+from .rest import Options
+from .schema import STRING, Type, is_quantity, model, model_of, struct_name, type_of
 
 # Times are shown even when they are null.
 _TIMES = ("Time", "Timestamp")

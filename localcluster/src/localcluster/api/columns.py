@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from wqlib.localcluster.api.cells import AGE, NAME, Layout, Row, age, column
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from .cells import AGE, NAME, Layout, Row, age, column
 
 
 def _pod_reason(pod: Obj) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from wqlib.localcluster.api.schema import Type, model, model_of, required
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from ..apimachinery.jsontypes import Obj
+from .schema import Type, model, model_of, required
 
 PLAIN: dict[str, Any] = {"str": "", "int": 0, "float": 0, "bool": False, "any": None}
 

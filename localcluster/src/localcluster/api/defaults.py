@@ -9,11 +9,11 @@ import base64
 import json
 from collections.abc import Callable
 
-from wqlib.localcluster.api import workloaddefaults
-from wqlib.localcluster.api.serviceports import OUTSIDE
-from wqlib.localcluster.apimachinery.apierrors import bad_request
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
+from ..apimachinery.apierrors import bad_request
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from . import workloaddefaults
+from .serviceports import OUTSIDE
 
 _TOLERATIONS = [
     {

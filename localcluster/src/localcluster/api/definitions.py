@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from wqlib.localcluster.api import descriptions, patch, schema
-from wqlib.localcluster.apimachinery import resources
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from ..apimachinery import resources
+from ..apimachinery.jsontypes import Obj
+from . import descriptions, patch, schema
 
 _META = {
     "ObjectMeta", "OwnerReference", "ManagedFieldsEntry", "LabelSelector",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 
-from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj, format_time, parse_time
-from wqlib.localcluster.apimachinery.resources import Resource
+from ..apimachinery import apierrors
+from ..apimachinery.jsontypes import Obj, format_time, parse_time
+from ..apimachinery.resources import Resource
 
 # Years; what is longer would lead beyond the times that can be told.
 _LONGEST_GRACE = 10**9

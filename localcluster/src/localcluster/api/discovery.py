@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 
-from wqlib.localcluster.api import reviews
-from wqlib.localcluster.apimachinery import resources
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
+from ..apimachinery import resources
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from . import reviews
 
 
 def version() -> Obj:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from wqlib.localcluster import certs
-from wqlib.localcluster.api.rest import SYSTEM_NAMESPACES, Rest
-from wqlib.localcluster.apimachinery import resources
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
+from ..apimachinery import resources
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from .rest import SYSTEM_NAMESPACES, Rest
 
 
 def create(rest: Rest, port: int) -> None:
     """Create the first objects; `port` is where the API listens on 127.0.0.1."""
     for name in SYSTEM_NAMESPACES:
         _put(rest, "", "v1", "namespaces", "", {"metadata": {"name": name}})
-    # With the label that `wqlib.connect()` gives it, so that cleaning up takes it away too.
-    labels = {"app.kubernetes.io/managed-by": "wqlib"}
-    course = {"metadata": {"name": certs.NAMESPACE, "labels": labels}}
-    _put(rest, "", "v1", "namespaces", "", course)
     _service(rest, port)
     for name, (value, what) in _CRITICAL.items():
         about = f"Used for system critical pods that must {what}"

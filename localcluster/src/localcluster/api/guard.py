@@ -17,7 +17,7 @@ import tornado.httputil
 import tornado.netutil
 import tornado.web
 
-from wqlib.localcluster.apimachinery import apierrors
+from ..apimachinery import apierrors
 
 # As the real server: an object cannot be larger than this.
 MAX_BODY_BYTES = 3 * 1024 * 1024

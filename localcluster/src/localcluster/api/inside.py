@@ -14,7 +14,7 @@ import tornado.httputil
 import tornado.iostream
 import tornado.web
 
-from wqlib.localcluster.apimachinery.wire import Connection, Pipe
+from ..apimachinery.wire import Connection, Pipe
 
 
 def dial(application: tornado.web.Application) -> Callable[[Connection], None]:

@@ -9,10 +9,10 @@ import itertools
 import re
 from typing import Any
 
-from wqlib.localcluster.api.causes import Causes, shown_selector
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.apimachinery.selectors import match_labels
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from ..apimachinery.selectors import match_labels
+from .causes import Causes, shown_selector
 
 _NUMBERS = (
     "parallelism",

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import tornado.web
 
-from wqlib.localcluster.api import bodies
-from wqlib.localcluster.api.routing import Target
-from wqlib.localcluster.apimachinery import apierrors, selectors
-from wqlib.localcluster.apimachinery.jsontypes import Obj, whole_number
-from wqlib.localcluster.store import Entry, Store
+from ..apimachinery import apierrors, selectors
+from ..apimachinery.jsontypes import Obj, whole_number
+from ..store import Entry, Store
+from . import bodies
+from .routing import Target
 
 _TOKEN_VERSION = "meta.k8s.io/v1"
 

@@ -9,8 +9,8 @@ import re
 
 import tornado.web
 
-from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj, parse_time
+from ..apimachinery import apierrors
+from ..apimachinery.jsontypes import Obj, parse_time
 
 _FLAGS = ("follow", "previous", "timestamps")
 _LEAST = {"tailLines": 0, "sinceSeconds": 1, "limitBytes": 1}

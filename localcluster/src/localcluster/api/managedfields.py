@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from wqlib.localcluster.api import fieldsets
-from wqlib.localcluster.api.fieldsets import Path
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.jsontypes import Obj, now
+from . import fieldsets
+from .fieldsets import Path
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 

@@ -11,12 +11,12 @@ import hashlib
 import json
 import re
 
-from wqlib.localcluster.api import openapiv2
-from wqlib.localcluster.api.definitions import definitions, name_of
-from wqlib.localcluster.apimachinery import resources
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.apimachinery.resources import Resource
+from ..apimachinery import resources
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from ..apimachinery.resources import Resource
+from . import openapiv2
+from .definitions import definitions, name_of
 
 
 def _query(name: str) -> Obj:

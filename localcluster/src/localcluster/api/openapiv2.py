@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from wqlib.localcluster.api.definitions import definitions
-from wqlib.localcluster.apimachinery import resources
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
+from ..apimachinery import resources
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from .definitions import definitions
 
 # What the real server says, because the true name is no legal media type.
 CONTENT_TYPE = "application/octet-stream"

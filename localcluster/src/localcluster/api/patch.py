@@ -11,8 +11,8 @@ import json
 import re
 from typing import Any
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError, bad_request, too_large
-from wqlib.localcluster.apimachinery.jsontypes import Obj, copied
+from ..apimachinery.apierrors import ApiError, bad_request, too_large
+from ..apimachinery.jsontypes import Obj, copied
 
 # The lists that a strategic merge merges, and the field that tells their elements apart.
 _MERGE_KEYS: dict[str, tuple[str, ...]] = {

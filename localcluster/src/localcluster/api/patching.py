@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from wqlib.localcluster.api import managedfields, patch
-from wqlib.localcluster.api.rest import Options, Rest
-from wqlib.localcluster.api.scale import scale_of, scaled
-from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj, copied
-from wqlib.localcluster.apimachinery.resources import Resource
-from wqlib.localcluster.store import Key
+from ..apimachinery import apierrors
+from ..apimachinery.jsontypes import Obj, copied
+from ..apimachinery.resources import Resource
+from ..store import Key
+from . import managedfields, patch
+from .rest import Options, Rest
+from .scale import scale_of, scaled
 
 _WAYS = {
     "merge": patch.merge_patch,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from wqlib.localcluster.api.causes import Causes
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from .causes import Causes
 
 _DNS = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]
 _OLD_DNS = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]

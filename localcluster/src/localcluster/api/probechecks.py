@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from wqlib.localcluster.api.causes import Causes
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from ..apimachinery.jsontypes import Obj
+from .causes import Causes
 
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 _COUNTS = (

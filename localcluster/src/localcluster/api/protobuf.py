@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError, bad_request
-from wqlib.localcluster.apimachinery.jsontypes import Obj, format_time
+from ..apimachinery.apierrors import ApiError, bad_request
+from ..apimachinery.jsontypes import Obj, format_time
 
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\x00"

@@ -19,11 +19,11 @@ from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.tcpclient import TCPClient
 
-from wqlib.localcluster.api import logoptions
-from wqlib.localcluster.api.rest import dumps
-from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj, whole_number
-from wqlib.localcluster.store import Store
+from ..apimachinery import apierrors
+from ..apimachinery.jsontypes import Obj, whole_number
+from ..store import Store
+from . import logoptions
+from .rest import dumps
 
 _PIECE = 64 * 1024
 _BUFFER = 1024 * 1024

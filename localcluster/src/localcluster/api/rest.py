@@ -7,28 +7,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api import (
-    admission,
-    defaults,
-    deletion,
-    managedfields,
-    serviceports,
-    storeddefaults,
-    validation,
-)
-from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import (
-    Obj,
-    copied,
-    key_of,
-    now,
-    random_suffix,
-    whole_number,
-)
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.apimachinery.resources import Resource
-from wqlib.localcluster.store import Entry, Key, Store
+from ..addresses import Addresses
+from ..apimachinery import apierrors
+from ..apimachinery.jsontypes import Obj, copied, key_of, now, random_suffix, whole_number
+from ..apimachinery.profile import profile
+from ..apimachinery.resources import Resource
+from ..store import Entry, Key, Store
+from . import admission, defaults, deletion, managedfields, serviceports, storeddefaults, validation
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _FIXED_METADATA = (

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from wqlib.localcluster.api import checking
-from wqlib.localcluster.api.rest import Options
-from wqlib.localcluster.apimachinery.apierrors import no_object, no_such_path
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now
-from wqlib.localcluster.apimachinery.profile import profile
+from ..apimachinery.apierrors import no_object, no_such_path
+from ..apimachinery.jsontypes import Obj, now
+from ..apimachinery.profile import profile
+from . import checking
+from .rest import Options
 
-USER = {"username": "wqlib", "groups": ["system:masters", "system:authenticated"]}
+USER = {"username": "localcluster", "groups": ["system:masters", "system:authenticated"]}
 _WHY = "the local cluster has no RBAC: whoever holds its token may do everything"
 _AUTHORIZATION, _AUTHENTICATION = "authorization.k8s.io", "authentication.k8s.io"
 

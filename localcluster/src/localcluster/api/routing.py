@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from wqlib.localcluster.apimachinery import resources
-from wqlib.localcluster.apimachinery.resources import Resource
+from ..apimachinery import resources
+from ..apimachinery.resources import Resource
 
 
 @dataclass(frozen=True)

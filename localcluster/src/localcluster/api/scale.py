@@ -5,10 +5,10 @@ https://kubernetes.io/docs/reference/kubernetes-api/autoscaling-resources/
 
 from __future__ import annotations
 
-from wqlib.localcluster.api.causes import Causes
-from wqlib.localcluster.apimachinery.apierrors import bad_request, invalid
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.selectors import selector_text
+from ..apimachinery.apierrors import bad_request, invalid
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.selectors import selector_text
+from .causes import Causes
 
 _KEPT = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 

@@ -15,25 +15,16 @@ from typing import Any
 import tornado.iostream
 import tornado.web
 
-from wqlib.localcluster.api import (
-    actions,
-    bodies,
-    discovery,
-    listing,
-    patching,
-    reviews,
-    table,
-    watching,
-)
-from wqlib.localcluster.api.openapi import OpenApi
-from wqlib.localcluster.api.rest import Options, Rest, dumps
-from wqlib.localcluster.api.routing import Target, parse_path
-from wqlib.localcluster.api.scale import scale_of
-from wqlib.localcluster.apimachinery import apierrors, resources
-from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.apimachinery.resources import Resource
-from wqlib.localcluster.store import Entry
+from ..apimachinery import apierrors, resources
+from ..apimachinery.jsontypes import Obj, key_of
+from ..apimachinery.profile import profile
+from ..apimachinery.resources import Resource
+from ..store import Entry
+from . import actions, bodies, discovery, listing, patching, reviews, table, watching
+from .openapi import OpenApi
+from .rest import Options, Rest, dumps
+from .routing import Target, parse_path
+from .scale import scale_of
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.api.causes import Causes
-from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from ..addresses import Addresses
+from ..apimachinery import apierrors
+from ..apimachinery.jsontypes import Obj
+from .causes import Causes
 
 _RANGE = range(30000, 32768)
 OUTSIDE = ("LoadBalancer", "NodePort")

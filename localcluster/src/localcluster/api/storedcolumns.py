@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wqlib.localcluster.api.cells import AGE, NAME, Layout, Row, age, column
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.apimachinery.selectors import selector_text
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from ..apimachinery.selectors import selector_text
+from .cells import AGE, NAME, Layout, Row, age, column
 
 
 def _created(obj: Obj) -> Row:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wqlib.localcluster.api.defaults import pod_spec
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from ..apimachinery.jsontypes import Obj
+from .defaults import pod_spec
 
 _RBAC = "rbac.authorization.k8s.io"
 

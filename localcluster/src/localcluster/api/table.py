@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 
-from wqlib.localcluster.api import storedcolumns
-from wqlib.localcluster.api.columns import LAYOUTS, PLAIN
-from wqlib.localcluster.api.workloadcolumns import WORKLOADS
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.resources import Resource
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.resources import Resource
+from . import storedcolumns
+from .columns import LAYOUTS, PLAIN
+from .workloadcolumns import WORKLOADS
 
 _ENDED = {
     "Succeeded": "completed successfully.",

@@ -7,20 +7,15 @@ import binascii
 import re
 from collections.abc import Callable
 
-from wqlib.localcluster.api import podchecks, probechecks, volumerules
-from wqlib.localcluster.api.causes import Causes, go_texts, shown_role, shown_texts
-from wqlib.localcluster.api.jobchecks import check_job, check_job_change
-from wqlib.localcluster.api.workloadchecks import check_set, check_set_change
-from wqlib.localcluster.apimachinery.apierrors import invalid
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.apimachinery.resources import Resource
-from wqlib.localcluster.apimachinery.selectors import (
-    NAME_RULE,
-    VALUE_RULE,
-    valid_key,
-    valid_value,
-)
+from ..apimachinery.apierrors import invalid
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from ..apimachinery.resources import Resource
+from ..apimachinery.selectors import NAME_RULE, VALUE_RULE, valid_key, valid_value
+from . import podchecks, probechecks, volumerules
+from .causes import Causes, go_texts, shown_role, shown_texts
+from .jobchecks import check_job, check_job_change
+from .workloadchecks import check_set, check_set_change
 
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _LABEL_1035 = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from ..apimachinery.jsontypes import Obj
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.api.causes import Causes
+    from .causes import Causes
 
 _FIELDS = [f"metadata.{n}" for n in ("annotations", "labels", "name", "namespace", "uid")]
 _RESOURCES = [

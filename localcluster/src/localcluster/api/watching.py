@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery import apierrors
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.resources import Resource
-from wqlib.localcluster.apimachinery.selectors import Match
-from wqlib.localcluster.store import Change, Entry, Store
+from ..apimachinery import apierrors
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.resources import Resource
+from ..apimachinery.selectors import Match
+from ..store import Change, Entry, Store
 
 # A reader this far behind has to start again.
 _MAX_BEHIND = 20_000

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
 
 PodSpec = Callable[[Obj], None]
 

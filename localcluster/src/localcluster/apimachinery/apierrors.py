@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.apimachinery.resources import Resource
+from .jsontypes import Obj
+from .profile import profile
+from .resources import Resource
 
 
 class ApiError(Exception):

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.wire import Connection, Reply
+from .apierrors import ApiError
+from .jsontypes import Obj
+from .wire import Connection, Reply
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from .jsontypes import Obj
 
-NODE = "wqlib-local"
-PORTS_ANNOTATION = "wqlib.local/ports"
+NODE = "localcluster"
+PORTS_ANNOTATION = "localcluster/ports"
 
 
 def real_ports(obj: Obj) -> dict[str, int]:

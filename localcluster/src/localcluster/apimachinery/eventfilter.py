@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from .jsontypes import Obj
 
 Key = tuple[str, ...]
 

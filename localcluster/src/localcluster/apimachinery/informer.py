@@ -13,11 +13,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.eventfilter import EventFilter
-from wqlib.localcluster.apimachinery.jsontypes import Obj, key_of, now, now_micro
-from wqlib.localcluster.apimachinery.profile import profile
+from .apierrors import ApiError
+from .client import Client
+from .eventfilter import EventFilter
+from .jsontypes import Obj, key_of, now, now_micro
+from .profile import profile
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Which Kubernetes the cluster behaves like: today's, or 1.20 for those who still run it.
 
-`WQLIB_PROFILE=1.20` chooses the old one. They differ in few things, all of them versions of the
-API's own history: when a failed pod is replaced, which labels and status fields a Job has.
+`LOCALCLUSTER_PROFILE=1.20` chooses the old one. They differ in few things, all of them versions
+of the API's own history: when a failed pod is replaced, which labels and status fields a Job has.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import functools
 import os
 from dataclasses import dataclass
 
-from wqlib.errors import ClusterError
+from ..errors import ClusterError
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Profile:
     @property
     def git_version(self) -> str:
         """The version that the API names; the suffix says that it is not the real one."""
-        return f"v1.{self.minor}.0+wqlib"
+        return f"v1.{self.minor}.0+localcluster"
 
     @property
     def modern(self) -> bool:
@@ -45,14 +45,14 @@ def profile() -> Profile:
     """Return the profile of this process.
 
     Raises:
-        ClusterError: `WQLIB_PROFILE` names none.
+        ClusterError: `LOCALCLUSTER_PROFILE` names none.
     """
-    name = os.environ.get("WQLIB_PROFILE") or "1.33"
+    name = os.environ.get("LOCALCLUSTER_PROFILE") or "1.33"
     if name not in _PROFILES:
         raise ClusterError(
-            f"WQLIB_PROFILE={name} is no version that the local cluster can behave like."
+            f"LOCALCLUSTER_PROFILE={name} is no version that the local cluster can behave like."
             f" Use one of: {', '.join(_PROFILES)}."
         )
     found = _PROFILES[name]
-    backoff = os.environ.get("WQLIB_JOB_BACKOFF_SECONDS")
+    backoff = os.environ.get("LOCALCLUSTER_JOB_BACKOFF_SECONDS")
     return Profile(found.minor, float(backoff)) if backoff else found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from wqlib.localcluster.apimachinery.profile import profile
+from .profile import profile
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError, bad_request
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
+from .apierrors import ApiError, bad_request
+from .jsontypes import Obj
+from .profile import profile
 
 Match = Callable[[Obj], bool]
 

@@ -9,7 +9,7 @@ import copy
 import json
 import math
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now, seconds_since, whole_number
+from ..apimachinery.jsontypes import Obj, now, seconds_since, whole_number
 
 HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"

@@ -8,15 +8,15 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj, controller_of
-from wqlib.localcluster.apimachinery.selectors import labels, match_labels
-from wqlib.localcluster.controllers import deploymentrules as rules
-from wqlib.localcluster.controllers.owned import OwnedObjects
-from wqlib.localcluster.controllers.podstate import has_ended
-from wqlib.localcluster.controllers.replicasetcontrol import SetControl, own_notes
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import Client
+from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
+from ..apimachinery.jsontypes import Obj, controller_of
+from ..apimachinery.selectors import labels, match_labels
+from . import deploymentrules as rules
+from .owned import OwnedObjects
+from .podstate import has_ended
+from .replicasetcontrol import SetControl, own_notes
 
 
 @dataclass

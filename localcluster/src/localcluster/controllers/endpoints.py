@@ -6,13 +6,13 @@ import json
 import re
 from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.conventions import real_ports
-from wqlib.localcluster.apimachinery.informer import Informer, Key, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj, owner_reference
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.apimachinery.selectors import labels
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import Client
+from ..apimachinery.conventions import real_ports
+from ..apimachinery.informer import Informer, Key, WorkQueue
+from ..apimachinery.jsontypes import Obj, owner_reference
+from ..apimachinery.profile import profile
+from ..apimachinery.selectors import labels
 
 _TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 _SLICES = "/apis/discovery.k8s.io/v1"

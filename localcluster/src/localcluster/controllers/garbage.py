@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery import resources
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.informer import Informer, Key, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.resources import path_of
-from wqlib.localcluster.controllers.owned import OwnedObjects
+from ..apimachinery import resources
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import Client
+from ..apimachinery.informer import Informer, Key, WorkQueue
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.resources import path_of
+from .owned import OwnedObjects
 
 
 @dataclass

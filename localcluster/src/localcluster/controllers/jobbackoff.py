@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj, seconds_since
-from wqlib.localcluster.controllers import jobindexes
-from wqlib.localcluster.controllers.joblook import Look
-from wqlib.localcluster.controllers.podstate import end_of
+from ..apimachinery.jsontypes import Obj, seconds_since
+from . import jobindexes
+from .joblook import Look
+from .podstate import end_of
 
 _LONGEST_SECONDS = 600.0
 

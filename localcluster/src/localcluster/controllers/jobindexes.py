@@ -8,8 +8,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj, whole_number
-from wqlib.localcluster.controllers.podstate import is_active, phase
+from ..apimachinery.jsontypes import Obj, whole_number
+from .podstate import is_active, phase
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 FAILURES = "batch.kubernetes.io/job-index-failure-count"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.controllers import jobindexes, jobpolicy
-from wqlib.localcluster.controllers.jobrules import (
+from ..apimachinery.jsontypes import Obj
+from . import jobindexes, jobpolicy
+from .jobrules import (
     TOO_LATE,
     TOO_MANY_FAILURES,
     has_condition,
@@ -18,7 +18,7 @@ from wqlib.localcluster.controllers.jobrules import (
     restarted_too_often,
     seconds_left,
 )
-from wqlib.localcluster.controllers.podstate import is_active, phase
+from .podstate import is_active, phase
 
 _TOO_MANY_INDEXES = "Job has exceeded the specified maximal number of failed indexes"
 

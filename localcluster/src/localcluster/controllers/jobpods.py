@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj, owner_reference
-from wqlib.localcluster.apimachinery.selectors import labels, match_labels
-from wqlib.localcluster.controllers import jobindexes, jobpolicy
-from wqlib.localcluster.controllers.jobrules import FINALIZER, has_finalizer
-from wqlib.localcluster.controllers.podcontrol import PodControl
+from ..apimachinery.jsontypes import Obj, owner_reference
+from ..apimachinery.selectors import labels, match_labels
+from . import jobindexes, jobpolicy
+from .jobrules import FINALIZER, has_finalizer
+from .podcontrol import PodControl
 
 
 @dataclass

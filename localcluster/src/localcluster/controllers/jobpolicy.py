@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.controllers import jobindexes
+from ..apimachinery.jsontypes import Obj
+from . import jobindexes
 
 
 @dataclass(frozen=True)

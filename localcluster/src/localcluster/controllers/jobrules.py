@@ -5,9 +5,9 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/
 
 from __future__ import annotations
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now, seconds_since
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.controllers.podstate import has_ended, phase, restarts
+from ..apimachinery.jsontypes import Obj, now, seconds_since
+from ..apimachinery.profile import profile
+from .podstate import has_ended, phase, restarts
 
 FINALIZER = "batch.kubernetes.io/job-tracking"
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj, controller_of, copied, now
-from wqlib.localcluster.controllers import jobindexes
-from wqlib.localcluster.controllers.jobbackoff import Backoff
-from wqlib.localcluster.controllers.joblook import Look
-from wqlib.localcluster.controllers.jobpods import JobPods, indexed_template, plain_template
-from wqlib.localcluster.controllers.jobrules import (
+from ..apimachinery.client import Client
+from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
+from ..apimachinery.jsontypes import Obj, controller_of, copied, now
+from . import jobindexes
+from .jobbackoff import Backoff
+from .joblook import Look
+from .jobpods import JobPods, indexed_template, plain_template
+from .jobrules import (
     has_condition,
     has_finalizer,
     in_order,
@@ -27,14 +27,8 @@ from wqlib.localcluster.controllers.jobrules import (
     waits_for_the_end,
     wanted_pods,
 )
-from wqlib.localcluster.controllers.podcontrol import PodControl
-from wqlib.localcluster.controllers.podstate import (
-    is_ready,
-    is_terminating,
-    phase,
-    restarts,
-    worth,
-)
+from .podcontrol import PodControl
+from .podstate import is_ready, is_terminating, phase, restarts, worth
 
 _COMPLETED = ("CompletionsReached", "Reached expected number of succeeded pods")
 

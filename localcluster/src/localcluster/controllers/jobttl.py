@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.informer import Informer, Key, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj, seconds_since
-from wqlib.localcluster.controllers.jobrules import has_condition
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import Client
+from ..apimachinery.informer import Informer, Key, WorkQueue
+from ..apimachinery.jsontypes import Obj, seconds_since
+from .jobrules import has_condition
 
 
 @dataclass

@@ -8,22 +8,22 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from wqlib.localcluster.apimachinery import resources
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.informer import Informer, OnChange, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.apimachinery.resources import path_of
-from wqlib.localcluster.controllers.deployments import DeploymentController
-from wqlib.localcluster.controllers.endpoints import Endpoints
-from wqlib.localcluster.controllers.garbage import Garbage
-from wqlib.localcluster.controllers.jobs import JobController
-from wqlib.localcluster.controllers.jobttl import JobLifetimes
-from wqlib.localcluster.controllers.namespaces import Namespaces
-from wqlib.localcluster.controllers.oldjobs import OldJobController
-from wqlib.localcluster.controllers.owned import OwnedObjects
-from wqlib.localcluster.controllers.replicasets import ReplicaSetController
-from wqlib.localcluster.controllers.scheduler import Scheduler
+from ..apimachinery import resources
+from ..apimachinery.client import Client
+from ..apimachinery.informer import Informer, OnChange, WorkQueue
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from ..apimachinery.resources import path_of
+from .deployments import DeploymentController
+from .endpoints import Endpoints
+from .garbage import Garbage
+from .jobs import JobController
+from .jobttl import JobLifetimes
+from .namespaces import Namespaces
+from .oldjobs import OldJobController
+from .owned import OwnedObjects
+from .replicasets import ReplicaSetController
+from .scheduler import Scheduler
 
 
 @dataclass

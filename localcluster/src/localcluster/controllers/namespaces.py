@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery import resources
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.informer import Informer, Key, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now
-from wqlib.localcluster.apimachinery.resources import Resource, path_of
+from ..apimachinery import resources
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import Client
+from ..apimachinery.informer import Informer, Key, WorkQueue
+from ..apimachinery.jsontypes import Obj, now
+from ..apimachinery.resources import Resource, path_of
 
 # What a namespace that is being emptied says, unless something goes wrong.
 _ALL_WELL = [

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wqlib.localcluster.apimachinery.informer import Key
-from wqlib.localcluster.apimachinery.jsontypes import Obj, controller_of, now
-from wqlib.localcluster.controllers.jobpods import plain_template
-from wqlib.localcluster.controllers.jobrules import (
+from ..apimachinery.informer import Key
+from ..apimachinery.jsontypes import Obj, controller_of, now
+from .jobpods import plain_template
+from .jobrules import (
     TOO_LATE,
     TOO_MANY_FAILURES,
     has_condition,
@@ -24,8 +24,8 @@ from wqlib.localcluster.controllers.jobrules import (
     set_count,
     wanted_pods,
 )
-from wqlib.localcluster.controllers.jobs import JobController, key_of_job
-from wqlib.localcluster.controllers.podstate import is_active, phase, worth
+from .jobs import JobController, key_of_job
+from .podstate import is_active, phase, worth
 
 _LONGEST_BACKOFF = 360.0
 

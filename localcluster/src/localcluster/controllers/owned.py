@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from wqlib.localcluster.apimachinery.informer import Key
-from wqlib.localcluster.apimachinery.jsontypes import Obj, controller_of
+from ..apimachinery.informer import Key
+from ..apimachinery.jsontypes import Obj, controller_of
 
 
 class OwnedObjects(dict[Key, Obj]):

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import STRATEGIC, Client, pod_path
-from wqlib.localcluster.apimachinery.informer import Informer, Recorder
-from wqlib.localcluster.apimachinery.jsontypes import Obj, owner_reference, random_suffix
-from wqlib.localcluster.controllers.owned import OwnedObjects
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import STRATEGIC, Client, pod_path
+from ..apimachinery.informer import Informer, Recorder
+from ..apimachinery.jsontypes import Obj, owner_reference, random_suffix
+from .owned import OwnedObjects
 
 # The longest start of a generated name: with its five characters it is a label's 63.
 _LONGEST_PREFIX = 58

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now, parse_time
+from ..apimachinery.jsontypes import Obj, now, parse_time
 
 
 def phase(pod: Obj) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import STRATEGIC, Client
-from wqlib.localcluster.apimachinery.informer import Informer, Recorder
-from wqlib.localcluster.apimachinery.jsontypes import Obj, owner_reference
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.apimachinery.selectors import labels, match_labels
-from wqlib.localcluster.controllers import deploymentrules as rules
-from wqlib.localcluster.controllers.owned import OwnedObjects
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import STRATEGIC, Client
+from ..apimachinery.informer import Informer, Recorder
+from ..apimachinery.jsontypes import Obj, owner_reference
+from ..apimachinery.profile import profile
+from ..apimachinery.selectors import labels, match_labels
+from . import deploymentrules as rules
+from .owned import OwnedObjects
 
 
 @dataclass

@@ -8,19 +8,13 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import (
-    Obj,
-    controller_of,
-    now,
-    owner_reference,
-    whole_number,
-)
-from wqlib.localcluster.apimachinery.selectors import labels, match_labels
-from wqlib.localcluster.controllers.podcontrol import PodControl
-from wqlib.localcluster.controllers.podstate import is_active, is_available, is_ready, worth
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import Client
+from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
+from ..apimachinery.jsontypes import Obj, controller_of, now, owner_reference, whole_number
+from ..apimachinery.selectors import labels, match_labels
+from .podcontrol import PodControl
+from .podstate import is_active, is_available, is_ready, worth
 
 _COST = "controller.kubernetes.io/pod-deletion-cost"
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import MERGE, Client, pod_path
-from wqlib.localcluster.apimachinery.conventions import NODE
-from wqlib.localcluster.apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.controllers import fitting
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import MERGE, Client, pod_path
+from ..apimachinery.conventions import NODE
+from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
+from ..apimachinery.jsontypes import Obj, now
+from ..apimachinery.profile import profile
+from . import fitting
 
 _CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 

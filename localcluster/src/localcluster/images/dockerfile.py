@@ -15,7 +15,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from wqlib.errors import ImageError
+from ..errors import ImageError
 
 _UNDERSTOOD = "FROM, COPY, WORKDIR, ENV, CMD, ENTRYPOINT and a RUN that installs packages"
 

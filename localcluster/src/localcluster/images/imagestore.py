@@ -1,7 +1,8 @@
 """Images without containers: a name, a folder of files, a command, an environment.
 
-`python` is this very interpreter with what is installed in it; `redis` is the machine's
-redis-server. Others are built from a Dockerfile, and live as folders in the state folder.
+`python` is this very interpreter with what is installed in it. Some stand for programs of the
+machine, as the caller wants it: see `programs`. Others are built from a Dockerfile, and live as
+folders in the state folder.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import secrets
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-from wqlib.errors import ImageError
-from wqlib.localcluster.images import dockerfile as docker
-from wqlib.localcluster.images import wrappers
-from wqlib.localcluster.paths import State
+from ..errors import ImageError
+from ..paths import State
+from . import dockerfile as docker
+from . import programs, wrappers
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
@@ -30,8 +31,7 @@ _NAME = re.compile(rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?",
 # As Docker: longer ones are no names.
 _MAX_NAME = 255
 _MAX_FILE_NAME = 200
-_PYTHON = {"python"}
-_REDIS = {"redis", "valkey/valkey", "bitnami/redis"}
+_PYTHON = "python"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -58,6 +58,7 @@ class Resolved:
     """All that the kubelet needs to know of an image.
 
     Attributes:
+        kind: `python`, or the program image that it stands on.
         root: the folder with the image's files, or None when it has none of its own.
         path: folders that come first on PATH.
         programs: absolute paths inside the image that stand for programs of this machine.
@@ -65,6 +66,7 @@ class Resolved:
 
     name: str
     digest: str
+    kind: str
     entrypoint: list[str]
     command: list[str]
     workdir: str
@@ -88,6 +90,10 @@ def normal_name(name: str) -> str:
     return name
 
 
+def _bare(name: str) -> str:
+    return normal_name(name).rpartition(":")[0]
+
+
 def _is_name(text: str) -> bool:
     return len(text) <= _MAX_NAME and bool(_NAME.fullmatch(text))
 
@@ -98,15 +104,6 @@ def _file_name(name: str) -> str:
     if len(quoted) <= _MAX_FILE_NAME:
         return quoted
     return f"{quoted[:100]}%{hashlib.sha256(name.encode()).hexdigest()}"
-
-
-def _kind(name: str) -> str | None:
-    bare = normal_name(name).rpartition(":")[0]
-    if bare in _PYTHON:
-        return "python"
-    if bare in _REDIS:
-        return "redis"
-    return None
 
 
 @dataclass
@@ -120,24 +117,24 @@ class Images:
         """What the Python of all pods shares; comes first on their PYTHONPATH: see `podsite`."""
         return self.state.images / "site"
 
-    def prepare(self, redis_server: Path | None, redis_cli: Path | None) -> None:
-        """Write the small programs that stand for `pip` and `redis-server` in pods."""
-        wrappers.write_python(self._bin("python"), self.site)
-        self.give_redis(redis_server, redis_cli)
-
-    def give_redis(self, server: Path | None, cli: Path | None) -> None:
-        """Write the programs of the image `redis`, or leave it as it is when there is no server."""
-        if server is not None:
-            wrappers.write_redis(self._bin("redis"), server, cli)
+    def prepare(self) -> None:
+        """Write the small programs that stand for `pip` in pods."""
+        wrappers.write_python(self._bin(_PYTHON), self.site)
 
     def names(self) -> list[str]:
         """Return the images that pods can use."""
-        found = ["python"]
-        if (self._bin("redis") / "redis-server").exists():
-            found.append("redis")
-        for path in self._built().glob("*.json"):
-            found.append(str(json.loads(path.read_text("utf-8"))["name"]))
-        return sorted(found)
+        built = (
+            json.loads(path.read_text("utf-8"))["name"] for path in self._built().glob("*.json")
+        )
+        return sorted([_PYTHON, *programs.names(self.state), *map(str, built)])
+
+    def ports(self, name: str | None = None) -> list[int]:
+        """Return the ports on which a program image listens by itself; None: all of them do."""
+        bare = programs.names(self.state)
+        if name is not None:
+            bare = [_bare(name)] if _is_name(name) else []
+        found = (programs.load(self.state, one) for one in bare)
+        return sorted({port for image in found if image for port in image.ports})
 
     def resolve(self, name: str) -> Resolved:
         """Return the image of that name.
@@ -151,36 +148,12 @@ class Images:
         record_path = self._record_path(name)
         if record_path.exists():
             return self._resolve_built(json.loads(record_path.read_text("utf-8")))
-        kind = _kind(name)
-        if kind == "python":
-            return Resolved(
-                name,
-                "process-python",
-                [],
-                ["python3"],
-                "/",
-                {},
-                None,
-                [self._bin("python")],
-                self._programs("python"),
-            )
-        if kind == "redis":
-            if not (self._bin("redis") / "redis-server").exists():
-                raise ImageMissing(
-                    f'the image "{name}" stands for this machine\'s redis-server, and there is'
-                    " none: install Redis, then start the cluster again"
-                )
-            return Resolved(
-                name,
-                "process-redis",
-                [],
-                ["redis-server"],
-                "/data",
-                {},
-                None,
-                [self._bin("redis"), self._bin("python")],
-                self._programs("redis"),
-            )
+        bare = _bare(name)
+        if bare == _PYTHON:
+            return self._resolved(name, "process-python", bare, ["python3"], "/")
+        if image := programs.load(self.state, bare):
+            digest = f"process-{bare.replace('/', '-')}"
+            return self._resolved(name, digest, bare, image.command, image.workdir)
         raise ImageMissing(
             f'the local cluster has no image "{name}" and pulls from no registry; it has'
             f" {', '.join(self.names())}, and what you build"
@@ -224,7 +197,7 @@ class Images:
         record = {
             "name": name,
             "base": base.name,
-            "kind": "redis" if base.path[0] == self._bin("redis") else "python",
+            "kind": base.kind,
             "entrypoint": entrypoint,
             "command": command,
             "workdir": recipe.workdir or "/",
@@ -271,10 +244,6 @@ class Images:
         try:
             return self.resolve(name)
         except ImageMissing:
-            if _kind(name) == "redis":
-                return Resolved(
-                    name, "", [], ["redis-server"], "/data", {}, None, [self._bin("redis")]
-                )
             raise ImageError(
                 f"{file}, line {first.line}: the local cluster has no image {name} to build on."
                 f" It has {', '.join(self.names())}: begin with one of them."
@@ -286,20 +255,18 @@ class Images:
         assert isinstance(env, dict)
         assert isinstance(entrypoint, list)
         assert isinstance(command, list)
-        path = [self._bin("python")]
-        if kind == "redis":
-            path.insert(0, self._bin("redis"))
         folder = str(record["folder"])
+        plain = self._resolved(
+            str(record["name"]), folder.rpartition(".")[2], kind, command, str(record["workdir"])
+        )
+        return replace(plain, entrypoint=entrypoint, env=env, root=self._built() / folder)
+
+    def _resolved(
+        self, name: str, digest: str, kind: str, command: list[str], workdir: str
+    ) -> Resolved:
+        path = [self._bin(folder) for folder in dict.fromkeys((kind, _PYTHON))]
         return Resolved(
-            str(record["name"]),
-            folder.rpartition(".")[2],
-            entrypoint,
-            command,
-            str(record["workdir"]),
-            env,
-            self._built() / folder,
-            path,
-            self._programs(kind),
+            name, digest, kind, [], command, workdir, {}, None, path, self._programs(kind)
         )
 
     def _built(self) -> Path:
@@ -309,7 +276,7 @@ class Images:
         return self._built() / f"{_file_name(name)}.json"
 
     def _bin(self, kind: str) -> Path:
-        return self.state.images / "bin" / kind
+        return programs.programs_folder(self.state, kind)
 
     def _programs(self, kind: str) -> dict[str, Path]:
         folders = tuple(self._bin(folder) for folder in {kind, "python"})

@@ -3,7 +3,8 @@
 There is no DNS for pods that are plain processes. Pods of Python images therefore find this file,
 as `sitecustomize`, on their PYTHONPATH. It answers for the names that the cluster knows, from a
 file that the kubelet keeps (one line for each Service: name, address, which port stands for
-which), and leaves every other name to the system. It stands alone: nothing of wqlib is imported.
+which), and leaves every other name to the system. It stands alone
+and imports nothing of this package.
 https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
 """
 
@@ -16,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # To import it would make each program start later.
     from typing import Any
 
-NAMES, NAMESPACE = "WQLIB_NAMES", "WQLIB_NAMESPACE"
+NAMES, NAMESPACE = "LOCALCLUSTER_NAMES", "LOCALCLUSTER_NAMESPACE"
 DOMAIN = ".svc.cluster.local"
 
 
@@ -37,7 +38,7 @@ def look_up(host: object) -> tuple[str, dict[str, str]] | None:
     if not isinstance(host, str) or not host or ":" in host:
         return None
     if host == os.environ.get("HOSTNAME"):
-        return os.environ.get("WQLIB_POD_IP", "127.0.0.1"), {}
+        return os.environ.get("LOCALCLUSTER_POD_IP", "127.0.0.1"), {}
     wanted = full_name(host, os.environ.get(NAMESPACE, "default"))
     try:
         with open(os.environ[NAMES], encoding="ascii") as file:

@@ -10,9 +10,9 @@ import time
 
 from tornado.httputil import HTTPServerRequest
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.kubelet.server import Authorize
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import Client
+from .server import Authorize
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _REMEMBERED_SECONDS = 60.0

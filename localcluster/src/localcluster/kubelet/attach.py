@@ -8,10 +8,10 @@ import os
 from collections.abc import Awaitable
 from typing import Any
 
-from wqlib.localcluster.kubelet import fds
-from wqlib.localcluster.kubelet.console import Console
-from wqlib.localcluster.kubelet.inbox import Inbox
-from wqlib.localcluster.kubelet.streams import STDERR, STDOUT, Session, Wanted, either, success
+from . import fds
+from .console import Console
+from .inbox import Inbox
+from .streams import STDERR, STDOUT, Session, Wanted, either, success
 
 
 async def run(session: Session, console: Console, wanted: Wanted) -> None:

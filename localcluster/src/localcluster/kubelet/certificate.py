@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from wqlib.errors import ClusterError
-from wqlib.localcluster import tls
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now, random_suffix
+from .. import tls
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import Client
+from ..apimachinery.jsontypes import Obj, now, random_suffix
+from ..errors import ClusterError
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import os
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.kubelet.inbox import Inbox
-from wqlib.localcluster.kubelet.podlogs import LogWriter
+from ..apimachinery.jsontypes import Obj
+from .inbox import Inbox
+from .podlogs import LogWriter
 
 _READ_BYTES = 64 * 1024
 _DRAIN_SECONDS = 0.5

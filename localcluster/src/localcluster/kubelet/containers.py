@@ -10,12 +10,12 @@ import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.images.imagestore import Mapping, Resolved
-from wqlib.localcluster.kubelet.console import Console
-from wqlib.localcluster.kubelet.podlogs import LogWriter, parse
-from wqlib.localcluster.kubelet.processes import Process, Processes
+from ..apimachinery.jsontypes import Obj, now
+from ..apimachinery.profile import profile
+from ..images.imagestore import Mapping, Resolved
+from .console import Console
+from .podlogs import LogWriter, parse
+from .processes import Process, Processes
 
 # As the kubelet cuts what a container leaves behind.
 _LAST_WORDS_BYTES = 4096

@@ -12,19 +12,10 @@ import signal
 import sys
 from pathlib import Path
 
-from wqlib.localcluster.kubelet import fds
-from wqlib.localcluster.kubelet.containers import Container, StartError
-from wqlib.localcluster.kubelet.processes import Process, Processes
-from wqlib.localcluster.kubelet.streams import (
-    STDERR,
-    STDOUT,
-    Session,
-    Wanted,
-    cancel,
-    either,
-    exit_status,
-    internal_error,
-)
+from . import fds
+from .containers import Container, StartError
+from .processes import Process, Processes
+from .streams import STDERR, STDOUT, Session, Wanted, cancel, either, exit_status, internal_error
 
 
 async def run(

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.informer import Informer
+from ..apimachinery.client import Client
+from ..apimachinery.informer import Informer
 
 Reference = tuple[str, str, str]
 Changed = Callable[[], None]

@@ -9,14 +9,14 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.kubelet import probes
-from wqlib.localcluster.kubelet.containers import Container, StartError
-from wqlib.localcluster.kubelet.processes import Process
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from . import probes
+from .containers import Container, StartError
+from .processes import Process
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.kubelet.podworker import PodWorker
+    from .podworker import PodWorker
 
 # The shortest time that a program gets after a hook that used up the whole grace period.
 LEAST_GRACE = 2.0

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from wqlib.localcluster.kubelet.podenv import ConfigError
+from .podenv import ConfigError
 
 
 def is_told(

@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.conventions import NODE, real_ports
-from wqlib.localcluster.apimachinery.informer import Informer, Recorder
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.images.imagestore import Images, remove_tree
-from wqlib.localcluster.kubelet import podenv
-from wqlib.localcluster.kubelet.following import Follower
-from wqlib.localcluster.kubelet.node import Node, room
-from wqlib.localcluster.kubelet.podworker import PodWorker
-from wqlib.localcluster.kubelet.processes import Processes
-from wqlib.localcluster.kubelet.servicenames import ServiceNames
-from wqlib.localcluster.paths import State
+from ..addresses import Addresses
+from ..apimachinery.client import Client
+from ..apimachinery.conventions import NODE, real_ports
+from ..apimachinery.informer import Informer, Recorder
+from ..apimachinery.jsontypes import Obj
+from ..images.imagestore import Images, remove_tree
+from ..paths import State
+from . import podenv
+from .following import Follower
+from .node import Node, room
+from .podworker import PodWorker
+from .processes import Processes
+from .servicenames import ServiceNames
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from wqlib.localcluster.apimachinery.jsontypes import parse_time
-from wqlib.localcluster.kubelet import podlogs
-from wqlib.localcluster.kubelet.containers import Container
+from ..apimachinery.jsontypes import parse_time
+from . import podlogs
+from .containers import Container
 
 _BLOCK = 64 * 1024
 

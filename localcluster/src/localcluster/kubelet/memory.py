@@ -6,7 +6,7 @@ memory that belongs to the processes alone counts, not the files and libraries t
 
 Between two measurements a process cannot run away: RLIMIT_DATA stops it at some way above the
 limit. RLIMIT_AS would be wrong for that: it counts address space that nobody uses, of which
-Python's threads and Redis' allocator reserve much.
+Python's threads and many an allocator reserve much.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wqlib.localcluster.apimachinery.quantities import quantity
-from wqlib.localcluster.kubelet.containers import Container
-from wqlib.localcluster.kubelet.processes import Process
+from ..apimachinery.quantities import quantity
+from .containers import Container
+from .processes import Process
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.kubelet.podworker import PodWorker
+    from .podworker import PodWorker
 
 _ENFORCED = sys.platform == "linux"
 _RELAXED_SECONDS, _WATCHFUL_SECONDS = 1.0, 0.1

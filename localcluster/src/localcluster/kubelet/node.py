@@ -12,15 +12,15 @@ import platform
 import shutil
 from pathlib import Path
 
-from wqlib.errors import ClusterError
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now, now_micro
-from wqlib.localcluster.apimachinery.profile import profile
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import Client
+from ..apimachinery.jsontypes import Obj, now, now_micro
+from ..apimachinery.profile import profile
+from ..errors import ClusterError
 
 log = logging.getLogger(__name__)
 
-_LABEL = "wqlib.local/stand-in"
+_LABEL = "localcluster/stand-in"
 _LEASE_SECONDS = 40
 _RENEW_SECONDS = 10.0
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
@@ -156,7 +156,7 @@ class Node:
                 "kubeletVersion": profile().git_version,
                 "machineID": "",
                 "operatingSystem": platform.system().lower(),
-                "osImage": "wqlib local stand-in: pods are processes",
+                "osImage": "local stand-in: pods are processes",
                 "systemUUID": "",
             },
         }
@@ -213,7 +213,7 @@ def _node(name: str) -> Obj:
                 _LABEL: "true",
             },
             "annotations": {
-                "wqlib.local/what-this-is": (
+                "localcluster/what-this-is": (
                     "a stand-in for one machine: pods are plain processes, without isolation,"
                     " limits or a network of their own"
                 )

@@ -14,13 +14,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.apimachinery.quantities import quantity
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from ..apimachinery.quantities import quantity
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.kubelet.podworker import PodWorker
+    from .podworker import PodWorker
 
 _PASSED_ON = ("TZ", "LD_LIBRARY_PATH")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wqlib.localcluster.images import imagestore
-from wqlib.localcluster.kubelet import podsetup
-from wqlib.localcluster.kubelet.containers import Container
-from wqlib.localcluster.kubelet.podenv import ConfigError
+from ..images import imagestore
+from . import podsetup
+from .containers import Container
+from .podenv import ConfigError
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.kubelet.podworker import PodWorker
+    from .podworker import PodWorker
 
 _FIRST_DELAY = 10.0
 _LONGEST_DELAY = 300.0

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.kubelet import hooks, probes
-from wqlib.localcluster.kubelet.containers import Container
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from . import hooks, probes
+from .containers import Container
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.kubelet.podworker import PodWorker
+    from .podworker import PodWorker
 
 # A container that is not ready yet is asked more often than its manifest says, for life is faster
 # here. What such a question finds wrong is not yet worth an event.

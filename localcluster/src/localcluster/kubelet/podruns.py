@@ -9,13 +9,13 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.kubelet import hooks, memory, podimages, podprobes
-from wqlib.localcluster.kubelet.containers import Container, StartError
-from wqlib.localcluster.kubelet.processes import Process
+from ..apimachinery.profile import profile
+from . import hooks, memory, podimages, podprobes
+from .containers import Container, StartError
+from .processes import Process
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.kubelet.podworker import PodWorker
+    from .podworker import PodWorker
 
 FIRST_BACKOFF = 10.0
 LONGEST_BACKOFF = 300.0

@@ -11,14 +11,14 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.images import imagestore, podsite, wrappers
-from wqlib.localcluster.kubelet import impossible, podenv, servicenames, strays
-from wqlib.localcluster.kubelet.containers import Container
-from wqlib.localcluster.kubelet.podenv import ConfigError
+from ..apimachinery.jsontypes import Obj
+from ..images import imagestore, podsite, wrappers
+from . import impossible, podenv, servicenames, strays
+from .containers import Container
+from .podenv import ConfigError
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.kubelet.podworker import PodWorker
+    from .podworker import PodWorker
 
 _LAST_WORDS = "/dev/termination-log"
 
@@ -80,8 +80,8 @@ def _base_environment(
         "HOME": str(home),
         "TMPDIR": str(temporary),
         "HOSTNAME": host_name(worker.pod),
-        "WQLIB_POD_IP": worker.address,
-        **{f"WQLIB_PORT_{inside}": str(real) for inside, real in worker.ports.items()},
+        "LOCALCLUSTER_POD_IP": worker.address,
+        **{f"LOCALCLUSTER_PORT_{inside}": str(real) for inside, real in worker.ports.items()},
         **{name: container.mapping.text(value) for name, value in image.env.items()},
         strays.MARK: worker.mark(container),
     }

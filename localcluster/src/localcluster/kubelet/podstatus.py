@@ -8,12 +8,12 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now
-from wqlib.localcluster.apimachinery.profile import profile
+from ..apimachinery.jsontypes import Obj, now
+from ..apimachinery.profile import profile
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.kubelet.containers import Container
-    from wqlib.localcluster.kubelet.podworker import PodWorker
+    from .containers import Container
+    from .podworker import PodWorker
 
 # The conditions that the kubelet itself sets; it leaves those of others as they are.
 OWN_CONDITIONS = (

@@ -15,18 +15,17 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import pod_path
-from wqlib.localcluster.apimachinery.conventions import PORTS_ANNOTATION
-from wqlib.localcluster.apimachinery.jsontypes import Obj, now, whole_number
-from wqlib.localcluster.images import imagestore
-from wqlib.localcluster.kubelet import hooks, podruns
-from wqlib.localcluster.kubelet.containers import Container
-from wqlib.localcluster.kubelet.podstatus import OWN_CONDITIONS, pod_status
-from wqlib.localcluster.kubelet.volumes import Volumes
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import pod_path
+from ..apimachinery.conventions import PORTS_ANNOTATION
+from ..apimachinery.jsontypes import Obj, now, whole_number
+from . import hooks, podruns
+from .containers import Container
+from .podstatus import OWN_CONDITIONS, pod_status
+from .volumes import Volumes
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.kubelet.kubelet import Kubelet
+    from .kubelet import Kubelet
 
 log = logging.getLogger(__name__)
 
@@ -325,10 +324,10 @@ class PodWorker:
             for port in container.spec.get("ports") or []
         ]
         for container in self.main:
-            image = imagestore.normal_name(container.spec["image"]).rpartition(":")[0]
-            if image in ("redis", "valkey/valkey") and 6379 not in declared:
-                declared.append(6379)
-        self.ports = {str(port): self.kubelet.addresses.port(port) for port in declared}
+            declared += self.kubelet.images.ports(container.spec["image"])
+        self.ports = {
+            str(port): self.kubelet.addresses.port(port) for port in dict.fromkeys(declared)
+        }
         if self.ports:
             text = ",".join(f"{inside}={real}" for inside, real in self.ports.items())
             metadata = self.pod["metadata"]

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 from tornado.iostream import IOStream, StreamClosedError
 
-from wqlib.localcluster.apimachinery.jsontypes import whole_number
-from wqlib.localcluster.kubelet import spdy, websocket
-from wqlib.localcluster.kubelet.inbox import Inbox
-from wqlib.localcluster.kubelet.streams import either
+from ..apimachinery.jsontypes import whole_number
+from . import spdy, websocket
+from .inbox import Inbox
+from .streams import either
 
 TUNNEL = "SPDY/3.1+portforward.k8s.io"
 _READ_BYTES = 32 * 1024

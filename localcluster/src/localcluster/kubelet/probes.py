@@ -12,9 +12,9 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.apimachinery.profile import profile
-from wqlib.localcluster.kubelet.containers import StartError
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.profile import profile
+from .containers import StartError
 
 RunCommand = Callable[[list[str], float], Awaitable[tuple[int, str]]]
 FindPort = Callable[[int | str], int]

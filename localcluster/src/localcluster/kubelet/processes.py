@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wqlib.localcluster.kubelet.strays import MARK, Strays, adopt
+from .strays import MARK, Strays, adopt
 
 _HANDLED = re.compile(r"^Sig(?:Blk|Cgt):\s*([0-9a-f]+)$", re.MULTILINE)
 _GATE = "read -r go || exit 125; "

@@ -1,6 +1,6 @@
 """The kubelet as a program of its own: it joins a control plane that a kubeconfig names.
 
-    python -m wqlib.localcluster kubelet --kubeconfig admin.conf --node-name laptop
+    python -m localcluster kubelet --kubeconfig admin.conf --node-name laptop
 
 The control plane has to run on this machine, for the node announces itself at 127.0.0.1: its
 scheduler then gives pods to this node, and they run here as processes.
@@ -22,20 +22,20 @@ from kubernetes import client as official
 from kubernetes import config
 from kubernetes.config import ConfigException
 
-from wqlib.errors import ClusterError
-from wqlib.localcluster.addresses import Addresses
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.client import Client
-from wqlib.localcluster.images.imagestore import Images, remove_tree
-from wqlib.localcluster.kubelet import access, certificate, server
-from wqlib.localcluster.kubelet.kubelet import Kubelet
-from wqlib.localcluster.kubelet.processes import Processes
-from wqlib.localcluster.locks import lock_file
-from wqlib.localcluster.paths import State, plain_link
+from ..addresses import Addresses
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.client import Client
+from ..errors import ClusterError
+from ..images.imagestore import Images, remove_tree
+from ..locks import lock_file
+from ..paths import State, plain_link
+from . import access, certificate, server
+from .kubelet import Kubelet
+from .processes import Processes
 
 log = logging.getLogger(__name__)
 
-TAINT = {"key": "wqlib.local/stand-in", "value": "true", "effect": "NoSchedule"}
+TAINT = {"key": "localcluster/stand-in", "value": "true", "effect": "NoSchedule"}
 NO_SERVICES = (
     "Services do not lead to the pods of this node: they have loopback addresses, which "
     "Kubernetes refuses as endpoints. On this machine, reach such a pod at its own address "
@@ -62,8 +62,6 @@ class Settings:
     home: Path | None = None
     client_ca: Path | None = None
     schedulable: bool = False
-    redis_server: Path | None = None
-    redis_cli: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -137,16 +135,17 @@ async def _run(settings: Settings, state: State) -> None:
     for path in list(state.pods.iterdir()):
         remove_tree(path)
     access_ = load(settings.kubeconfig, settings.context)
-    Images(State.of(settings.home).create()).prepare(settings.redis_server, settings.redis_cli)
+    Images(State.of(settings.home).create()).prepare()
     processes = Processes()
     link = plain_link(state.root.parent)
     processes.start(state.reaper_lock, link)
     home = link or state.root.parent
+    images = Images(State.of(home))
     kubelet = Kubelet(
         access_.client,
         State(home / state.root.name),
-        Addresses(str(state.root)),
-        Images(State.of(home)),
+        Addresses(str(state.root), images.ports()),
+        images,
         processes,
         settings.node_name,
     )

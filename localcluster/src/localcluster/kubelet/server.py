@@ -20,15 +20,15 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 from tornado.iostream import IOStream, StreamClosedError
 
-from wqlib.localcluster.apimachinery.jsontypes import parse_time, whole_number
-from wqlib.localcluster.kubelet import attach, logs, portforward, websocket
-from wqlib.localcluster.kubelet import exec as execution
-from wqlib.localcluster.kubelet.containers import Container
-from wqlib.localcluster.kubelet.streams import Wanted, either, session
+from ..apimachinery.jsontypes import parse_time, whole_number
+from . import attach, logs, portforward, websocket
+from . import exec as execution
+from .containers import Container
+from .streams import Wanted, either, session
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.kubelet.kubelet import Kubelet
-    from wqlib.localcluster.kubelet.podworker import PodWorker
+    from .kubelet import Kubelet
+    from .podworker import PodWorker
 
 # Tells whether a request may be served: 200, 401 or 403.
 Authorize = Callable[[HTTPServerRequest], Awaitable[int]]

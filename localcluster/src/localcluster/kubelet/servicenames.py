@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
+from ..apimachinery.jsontypes import Obj
 
-ANNOTATION = "wqlib.local/service-names"
+ANNOTATION = "localcluster/service-names"
 
 
 @dataclass

@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Awaitable, Callable
 
-from wqlib.localcluster.kubelet.inbox import Inbox
+from .inbox import Inbox
 
 _SYN_STREAM, _SYN_REPLY, _RST_STREAM, _PING, _GOAWAY, _HEADERS = 1, 2, 3, 6, 7, 8
 _FIN = 1

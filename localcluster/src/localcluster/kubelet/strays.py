@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-MARK = "WQLIB_MARK"
+MARK = "LOCALCLUSTER_MARK"
 _PR_SET_CHILD_SUBREAPER = 36
 _SUSPICIOUS_SECONDS = 1.0
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from tornado.iostream import IOStream, StreamClosedError
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.kubelet import spdy, websocket
-from wqlib.localcluster.kubelet.inbox import Inbox
+from ..apimachinery.jsontypes import Obj
+from . import spdy, websocket
+from .inbox import Inbox
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 _NAMES = {STDIN: "stdin", STDOUT: "stdout", STDERR: "stderr", ERROR: "error", RESIZE: "resize"}

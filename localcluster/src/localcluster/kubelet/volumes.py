@@ -18,13 +18,13 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.kubelet import volumesources
-from wqlib.localcluster.kubelet.podenv import ConfigError, expand
-from wqlib.localcluster.kubelet.volumesources import MountError, Payload
+from ..apimachinery.jsontypes import Obj
+from . import volumesources
+from .podenv import ConfigError, expand
+from .volumesources import MountError, Payload
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.kubelet.podworker import PodWorker
+    from .podworker import PodWorker
 
 # The service account's token, which every pod of a real cluster has and none has here.
 _TOKENS = ("kube-api-access-", "default-token-")

@@ -9,12 +9,12 @@ import base64
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from wqlib.localcluster.apimachinery.apierrors import ApiError
-from wqlib.localcluster.apimachinery.jsontypes import Obj
-from wqlib.localcluster.kubelet.podenv import ConfigError, Resolver
+from ..apimachinery.apierrors import ApiError
+from ..apimachinery.jsontypes import Obj
+from .podenv import ConfigError, Resolver
 
 if TYPE_CHECKING:
-    from wqlib.localcluster.kubelet.podworker import PodWorker
+    from .podworker import PodWorker
 
 # The content of each file, and its mode.
 Payload = dict[str, tuple[bytes, int]]

@@ -1,0 +1,1 @@
+"""How fast the local cluster is, and what it costs."""
