@@ -28,6 +28,7 @@ root_doc = "README"
 include_patterns = [
     "*.md",
     "docs/*.md",
+    "localcluster/*.md",
     "localcluster/docs/*.md",
     "notebooks/[0-9]*.ipynb",
     "notebooks/*.md",
@@ -79,6 +80,14 @@ site/files
 
 docs/queue
 docs/*
+```
+
+```{toctree}
+:hidden:
+:glob:
+:caption: The local cluster
+
+localcluster/README
 localcluster/docs/*
 ```
 

@@ -117,8 +117,9 @@ def test_a_link_that_leads_nowhere_stops_the_build(tmp_path: Path, link: str, st
     shutil.copytree(ROOT / "site", tmp_path / "site")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     pages = "docs/queue.md docs/more.md notebooks/0.md site/files.md CHANGELOG.md"
+    pages += " localcluster/README.md localcluster/docs/more.md"
     for name in pages.split():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text("# Page\n")
     (tmp_path / "README.md").write_text(f"# Start\n\n{link}\n")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", "site", ".", "out"]
