@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wqlib.course.checks.exercise import exercises
+from wqlib.course.checks import exercises
 from wqlib.errors import WqlibError
 
 SAMPLES = Path(__file__).parent / "samples"

@@ -5,23 +5,24 @@
 
 A check looks at behaviour and state: it calls the learner's function with inputs of its own, and
 reads the queue and the cluster over connections of its own. It never looks at the text of the
-code. Checks of notebook NN are in `notebook_NN.py`, sample answers in `samples/NN.py`, on which
-`wqlib check --self-test` tries them.
+code. The checks of notebook NN are in `notebook_NN.py`.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import WqlibError
-from .. import classroom
+from ..classroom.progress import publish
 from . import record
-from .answers import Answers, TimeUp, time_limit
-from .exercise import Exercise, Wrong, exercises
+from .answers import Answers, TimeUp, Wrong, time_limit
+from .exercise import Exercise, registered
 
-__all__ = ["Verdict", "check", "judge", "progress"]
+__all__ = ["Verdict", "check", "exercises", "judge", "progress"]
 
 SECONDS = 90.0
 
@@ -39,6 +40,14 @@ class Verdict:
     passed: bool
     text: str
     judged: bool = True
+
+
+def exercises() -> dict[str, Exercise]:
+    """Return all exercises by id, in the order of the course."""
+    for module in pkgutil.iter_modules(__path__):
+        if module.name.startswith("notebook_"):
+            importlib.import_module(f".{module.name}", __name__)
+    return dict(sorted(registered.items()))
 
 
 def check(exercise_id: str) -> None:
@@ -61,7 +70,7 @@ def check(exercise_id: str) -> None:
         except OSError as error:
             print(f"(Your progress could not be noted in {record.path()}: {error.strerror}.)")
         else:
-            classroom.publish(None, {"exercises": noted, "of": len(known)})
+            publish({"exercises": noted, "of": len(known)})
 
 
 def judge(exercise: Exercise, names: Mapping[str, Any]) -> Verdict:

@@ -18,10 +18,13 @@ from typing import Any
 
 from ...cluster import Cluster, connect
 from ...queue import WorkQueue
-from .exercise import Wrong
 
 _PLAIN = (int, float, str, bytes, bool, type(None))
 _MOST_VALUES, _DEEPEST = 200_000, 20
+
+
+class Wrong(Exception):
+    """An answer is not right yet. The message says what is seen, and what to try next."""
 
 
 class TimeUp(BaseException):

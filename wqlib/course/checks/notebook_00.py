@@ -7,8 +7,8 @@ import random
 from kubernetes.client import ApiException
 
 from ..doctor import NAMES, Check
-from .answers import Answers
-from .exercise import Wrong, exercise
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 
 @exercise("00-1", "Who failed?")

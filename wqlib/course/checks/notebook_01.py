@@ -8,8 +8,8 @@ from typing import Any
 import redis
 from kubernetes.client import ApiException
 
-from .answers import Answers
-from .exercise import Wrong, exercise
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 COLORS = ("red", "green", "blue", "white", "black", "gray")
 

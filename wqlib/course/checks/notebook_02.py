@@ -9,8 +9,8 @@ from math import ceil
 
 import redis
 
-from .answers import Answers
-from .exercise import Wrong, exercise
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 FRUITS = "apple banana cherry date fig grape lemon melon orange kiwi".split()
 BATCH = 500

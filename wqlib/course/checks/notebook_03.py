@@ -9,9 +9,9 @@ from typing import Any
 
 from ...errors import ClusterError, WaitTimeout
 from ...queue import WorkQueue
-from .. import job_manifest
-from .answers import Answers
-from .exercise import Wrong, exercise
+from ..verbs import job_manifest
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 _QUEUE = "check-03"
 

@@ -11,9 +11,9 @@ from typing import Any
 from kubernetes.client.exceptions import ApiException
 
 from ...errors import ClusterError, WaitTimeout
-from .. import job_manifest
-from .answers import Answers
-from .exercise import Wrong, exercise
+from ..verbs import job_manifest
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 _QUEUE, _NAME = "check-04", "check-04-3"
 _LEASE = "WQLIB_LEASE_SECONDS"

@@ -8,8 +8,8 @@ from typing import Any
 
 import redis
 
-from .answers import Answers
-from .exercise import Wrong, exercise
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 
 class _Died(Exception):

@@ -8,8 +8,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from .answers import Answers
-from .exercise import Wrong, exercise
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 MOST_BATCH = 500
 _OVERHEAD = 0.1

@@ -7,8 +7,8 @@ import random
 from typing import Any
 
 from ...events import Event, EventKind
-from .answers import Answers
-from .exercise import Wrong, exercise
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 # Two of the primes between 10^5 and 10^6 each: too much for who tries every number below.
 _LARGE_PRIMES = (104_729, 224_737, 350_377, 479_909, 611_953)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import random
 
-from .answers import Answers
-from .exercise import Wrong, exercise
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 ITEMS = 12
 

@@ -6,8 +6,8 @@ import copy
 import random
 
 from ...queue.items import Stats
-from .answers import Answers
-from .exercise import Wrong, exercise
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 LEFT = {
     "left_after_kill": {"no file": 0, "everysec": 5, "always": 5},

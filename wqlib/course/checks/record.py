@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .. import TITLES
-from .exercise import Exercise
+from .exercise import TITLES, Exercise
 
 VERSION = 1
 Record = dict[str, dict[str, Any]]

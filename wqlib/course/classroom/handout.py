@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from .names import Learner
 
@@ -24,34 +26,42 @@ built here. Your teacher sees which exercises you have done.
 ENDS = "Your key works until {ends}; after that, ask your teacher for a new one.\n"
 
 
-def handout(learner: Learner, file: str, pods: int, ends: str | None) -> str:
-    """The note for one learner, with the two commands to type.
+def handout(learner: Learner, pods: int, ends_at: float) -> str:
+    """Return the note for one learner, with the two commands to type.
 
     Args:
         learner: For whom.
-        file: Name of the kubeconfig.
         pods: How many pods the learner may run at once.
-        ends: Until when the kubeconfig works; None: without end.
+        ends_at: When the kubeconfig stops working, in seconds since the epoch.
     """
     return HANDOUT.format(
         name=learner.name,
         group=learner.group,
-        file=file,
+        file=learner.kubeconfig,
         namespace=learner.namespace,
         pods=pods,
-        end=ENDS.format(ends=ends) if ends else "",
+        end=ENDS.format(ends=when(ends_at)) if ends_at < math.inf else "",
     )
 
 
-def list_for_teacher(rows: Sequence[tuple[Learner, str, str]]) -> str:
-    """The class as CSV.
+def list_for_teacher(ends_at: Mapping[Learner, float]) -> str:
+    """Return the class as CSV.
 
     Args:
-        rows: Learner, name of the kubeconfig, and until when it works.
+        ends_at: Everybody, and when the kubeconfig stops working, in seconds since the epoch.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["learner", "namespace", "kubeconfig", "works_until"])
-    for learner, file, ends in rows:
-        table.writerow([learner.name, learner.namespace, file, ends])
+    for learner, at in ends_at.items():
+        table.writerow([learner.name, learner.namespace, learner.kubeconfig, when(at)])
     return text.getvalue()
+
+
+def when(at: float) -> str:
+    """Return a time as a teacher reads it."""
+    return (
+        "never"
+        if at == math.inf
+        else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    )

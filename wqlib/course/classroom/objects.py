@@ -1,6 +1,6 @@
 """The objects of one learner: namespace, quota, limits, rights, and where the progress goes. Pure.
 
-Nothing here carries the label by which `Cluster.clean_up` finds what it takes away, so the
+Nothing here carries the label by which `Cluster.clean_up` finds what it deletes, so the
 learner's own reset cells leave it all alone.
 """
 
@@ -26,8 +26,8 @@ JOBS, SMALL_OBJECTS, SERVICES, DISKS, DISK_GIB = 100, 100, 10, 2, 2
 _ALL = ["get", "list", "watch", "create", "patch", "delete"]
 _LOOK = ["get", "list", "watch"]
 
-# What the notebooks and `wqlib.cluster` do, and no more. Not among it: rights (Roles,
-# ServiceAccounts and their tokens), other namespaces, anything of the whole cluster.
+# What the notebooks and `wqlib.cluster` do, and no more. Not included: rights (Roles,
+# ServiceAccounts and their tokens), other namespaces, anything that is cluster-wide.
 RULES: list[Object] = [
     {
         "apiGroups": [""],
@@ -64,9 +64,9 @@ def namespace(learner: Learner) -> Object:
 
 
 def quota(learner: Learner, pods: int) -> Object:
-    """How much the learner may use at once: so many pods like the worker's, and Redis.
+    """How much the learner may use at once: that many pods like the worker's, and Redis.
 
-    Load balancers and node ports, which cost money or open doors, are not among it.
+    Load balancers and node ports, which cost money or open doors, are excluded.
     """
     hard = {
         "pods": pods,
@@ -97,12 +97,12 @@ def limits(learner: Learner) -> Object:
 
 
 def account(learner: Learner) -> Object:
-    """Whom the learner's kubeconfig logs in as. Pods get none of it by themselves."""
+    """The account that the learner's kubeconfig logs in with. Pods do not get its token."""
     return _named(learner, ACCOUNT, automountServiceAccountToken=False)
 
 
 def role(learner: Learner) -> Object:
-    """The rights of the learner, all of them in the own namespace."""
+    """The rights of the learner, all of them in the learner's own namespace."""
     own = {
         "apiGroups": [""],
         "resources": ["namespaces"],
@@ -113,7 +113,7 @@ def role(learner: Learner) -> Object:
 
 
 def role_binding(learner: Learner) -> Object:
-    """Gives the learner these rights."""
+    """What gives the learner these rights."""
     subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": learner.namespace}
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT}
     return _named(learner, ACCOUNT, subjects=[subject], roleRef=reference)
@@ -125,7 +125,7 @@ def progress(learner: Learner) -> Object:
 
 
 def lasting_token(learner: Learner) -> Object:
-    """A Secret for which old clusters make a token, without an end."""
+    """A Secret that old clusters fill with a token that never ends."""
     annotations = {"kubernetes.io/service-account.name": ACCOUNT}
     secret = _named(learner, f"{ACCOUNT}-token", type="kubernetes.io/service-account-token")
     secret["metadata"]["annotations"] = annotations
