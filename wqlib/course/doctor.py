@@ -6,6 +6,7 @@ in a namespace of its own, and gone at the end.
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import shutil
@@ -138,40 +139,31 @@ def _try(visit: Visit, name: str, done: dict[str, Check]) -> Check:
         return Check(name, False, f"{type(error).__name__}: {error}")
 
 
-class Visit:
-    """What the checks have opened so far, and its end."""
+class Visit(ExitStack):
+    """What the checks have opened so far; it is closed and deleted at the block's end."""
 
     def __init__(self, context: str | None, leave_as_found: bool) -> None:
+        super().__init__()
         self.context = context
         self.leave_as_found = leave_as_found
-        self.stack = ExitStack()
         self.password = ""
-        self._cluster: Cluster | None = None
 
-    def __enter__(self) -> Visit:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.stack.close()
-
-    @property
+    @functools.cached_property
     def cluster(self) -> Cluster:
-        """The cluster; connecting to it is the first use of it."""
-        if self._cluster is None:
-            from ..cluster import connect, local, named_namespace
+        """The cluster; the first use connects to it."""
+        from ..cluster import connect, local, named_namespace
 
-            if self.leave_as_found:
-                self.stack.enter_context(local.left_as_found())
-            named = named_namespace(self.context)  # a learner of a class may use no other
-            namespace = named or f"{NAMESPACE}-{secrets.token_hex(2)}"  # others may do the same now
-            self._cluster = cluster = connect(self.context, namespace=namespace)
-            self.stack.callback(cluster.close)
-            if not named:
-                self.stack.callback(cluster.clean_up)
-            # Nothing is in this Redis, so it need not end in good order, which takes longer.
-            for made in (f"secret/{REDIS}", f"pod/{HELLO}", f"pod/{REDIS}"):
-                self.stack.callback(cluster.delete, made, grace_seconds=0)
-        return self._cluster
+        if self.leave_as_found:
+            self.enter_context(local.left_as_found())
+        named = named_namespace(self.context)  # a learner of a class may use no other
+        namespace = named or f"{NAMESPACE}-{secrets.token_hex(2)}"  # others may do the same now
+        cluster = self.enter_context(connect(self.context, namespace=namespace))
+        if not named:
+            self.callback(cluster.clean_up)
+        # Nothing is in this Redis, so it need not shut down cleanly, which takes longer.
+        for made in (f"secret/{REDIS}", f"pod/{HELLO}", f"pod/{REDIS}"):
+            self.callback(cluster.delete, made, grace_seconds=0)
+        return cluster
 
 
 def _python(visit: Visit) -> str:

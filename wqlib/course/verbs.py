@@ -55,12 +55,17 @@ def start_redis(cluster: Cluster) -> dict[str, Any]:
         `host`, `port` and `password`, as `WorkQueue` and `redis.Redis` take them. The port is
         forwarded until the cluster is closed.
     """
-    password = cluster.secret("redis")
+    cluster.secret("redis")
     cluster.delete("pod/redis", grace_seconds=0)
     cluster.apply(folder() / "manifests" / "redis.yaml")
     cluster.wait("pod/redis", "ready")
+    return reach_redis(cluster)
+
+
+def reach_redis(cluster: Cluster) -> dict[str, Any]:
+    """Forward a port to the cluster's Redis, and return what `start_redis` does."""
     forward = cluster.port_forward("service/redis", 6379)
-    return {"host": "127.0.0.1", "port": forward.port, "password": password}
+    return {"host": forward.host, "port": forward.port, "password": cluster.secret("redis")}
 
 
 def build_worker(cluster: Cluster) -> str:

@@ -14,7 +14,6 @@ from .exercise import exercise
 
 FRUITS = "apple banana cherry date fig grape lemon melon orange kiwi".split()
 BATCH = 500
-LOGIN = ("host", "port", "password")
 WHY = {
     "pending": "What is leased has left the list.",
     "leased": "Two equal items are two items, and one of them was completed.",
@@ -59,9 +58,8 @@ def urgent_one(answers: Answers) -> str:
 def few_trips(answers: Answers) -> str:
     """`fill` pushes lists of many lengths, through a client that counts what it sends."""
     given = answers.redis()
-    login = {key: given.connection_pool.connection_kwargs[key] for key in LOGIN}
     trips: list[int] = []
-    pool = redis.ConnectionPool(connection_class=_counting(trips), **login)
+    pool = redis.ConnectionPool(connection_class=_counting(trips), **answers.login)
     name = f"check-{secrets.token_hex(4)}"
     with redis.Redis(connection_pool=pool) as client:
         client.ping()
@@ -104,7 +102,7 @@ def _judge(items: list[str], found: list[str], trips: list[int]) -> None:
 
 
 def _counting(trips: list[int]) -> type[redis.Connection]:
-    """A connection that notes how many of our items each message to Redis carries."""
+    """Return a class of connections that note how many of our items each message carries."""
 
     class Counting(redis.Connection):
         def send_packed_command(
@@ -137,19 +135,13 @@ def two_apples(answers: Answers) -> str:
             f"The queue says: {seen}. Lease both apples first, with other.lease() twice, and "
             "then complete one of them with other.complete(…)."
         )
-    truth = {
-        "pending": stats.pending,
-        "leased": stats.leased,
-        "done": stats.done,
-        "drained": stats.drained,
-    }
-    for name, value in truth.items():
-        guess = dict.get(prediction, name)
+    for name, why in WHY.items():
+        value, guess = getattr(stats, name), dict.get(prediction, name)
         if type(guess) is not type(value):
             raise Wrong(
                 f"The prediction for {name!r} is missing, or not "
                 f"{'True or False' if name == 'drained' else 'a whole number'}."
             )
         if guess != value:
-            raise Wrong(f"The queue says {name} = {value}; you said {guess}. {WHY[name]}")
+            raise Wrong(f"The queue says {name} = {value}; you said {guess}. {why}")
     return "two equal items, two leases; while one is lent, the work is not over."

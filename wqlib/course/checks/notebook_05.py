@@ -31,15 +31,14 @@ class _Mortal(redis.Redis):
 
     def pipeline(self, *args: Any, **options: Any) -> Any:
         pipe = super().pipeline(*args, **options)
-        pipe.execute = self._counted(pipe.execute)  # type: ignore[method-assign]
-        return pipe
+        execute = pipe.execute
 
-    def _counted(self, execute: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*args: Any, **options: Any) -> Any:
             self._live()
             return execute(*args, **options)
 
-        return counted
+        pipe.execute = counted  # type: ignore[method-assign]
+        return pipe
 
     def _live(self) -> None:
         if self.left is not None:
@@ -52,7 +51,7 @@ class _Mortal(redis.Redis):
 def idempotent(answers: Answers) -> str:
     """The total is right whatever ran twice, in whatever order, and wherever a worker died."""
     store, _ = answers.function("store"), answers.function("total")
-    client = _Mortal(**answers.login)
+    client = answers.enter_context(_Mortal(**answers.login))
     try:
         for _ in range(2):  # the second time, nobody may remember the first
             _forget(client)
@@ -61,9 +60,7 @@ def idempotent(answers: Answers) -> str:
             _forget(client)
             _die_after(answers, client, store, commands)
     finally:
-        client.left = None
         _forget(client)
-        client.close()
     return "each item counts once, however often it ran and wherever its worker died."
 
 

@@ -21,11 +21,10 @@ def amdahl(answers: Answers) -> str:
     cases = [(0.0, 8), (1.0, 8), (0.25, 1)]
     cases += [(round(random.uniform(0.01, 0.9), 3), random.randint(2, 500)) for _ in range(20)]
     for share, pods in cases:
-        found = _number(answers.call("times_as_fast", share, pods), "times_as_fast", share, pods)
+        found = _number(answers, "times_as_fast", share, pods)
         right = 1 / (share + (1 - share) / pods)
-        if math.isclose(found, right, rel_tol=1e-6):
-            continue
-        raise Wrong(_why_not_amdahl(found, right, share, pods))
+        if not math.isclose(found, right, rel_tol=1e-6):
+            raise Wrong(_why_not_amdahl(found, right, share, pods))
     return "with a twentieth not divided, 8 pods are 5.9 times as fast, and 1000 not even 20."
 
 
@@ -48,16 +47,15 @@ def makespan(answers: Answers) -> str:
         items = [random.randint(1, 30) for _ in range(random.randint(2, 40))]
         cases.append((items, random.randint(1, 9)))
     for items, pods in cases:
-        found = _number(answers.call("makespan", list(items), pods), "makespan", items, pods)
+        found = _number(answers, "makespan", list(items), pods)
         right = run_seconds(items, pods)
-        if math.isclose(found, right, rel_tol=1e-6):
-            continue
-        raise Wrong(_why_not_makespan(found, right, items, pods))
+        if not math.isclose(found, right, rel_tol=1e-6):
+            raise Wrong(_why_not_makespan(found, right, items, pods))
     return "as a scheduler that was simulated item by item says."
 
 
 def run_seconds(items: Sequence[float], pods: int) -> float:
-    """How long a run takes: whoever is free takes the next item."""
+    """Return how long a run takes, in which whoever is free takes the next item."""
     free_at = [0.0] * pods
     for seconds in items:
         heapq.heapreplace(free_at, free_at[0] + seconds)
@@ -108,7 +106,8 @@ def batch(answers: Answers) -> str:
     return "no larger than it needs to be: long items get 1, the shortest get many."
 
 
-def _number(found: Any, name: str, *args: Any) -> float:
+def _number(answers: Answers, name: str, *args: Any) -> float:
+    found = answers.call(name, *args)
     if type(found) not in (int, float) or not math.isfinite(found):
         text = ", ".join(map(str, args))
         raise Wrong(

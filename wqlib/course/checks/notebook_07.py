@@ -14,6 +14,13 @@ from .exercise import exercise
 _LARGE_PRIMES = (104_729, 224_737, 350_377, 479_909, 611_953)
 
 
+HINTS = {
+    "done": "Count each item once, and only `complete` events: `event.item_id` tells the item.",
+    "lost": "An item whose lease ran out is not lost, if another worker completed it later.",
+    "twice": "Count the `complete` events of each item. A second lease alone does no harm.",
+}
+
+
 @exercise("07-1", "Write the task")
 def factorise(answers: Answers) -> str:
     """A task: from the digits of a number, as bytes, to its prime factors, as text."""
@@ -113,26 +120,17 @@ def audit(answers: Answers) -> str:
                 f"`audit(events, put)` gave {found!r:.60}, and should return three whole numbers: "
                 "done, lost, twice."
             )
-        for name, mine, true in zip(("done", "lost", "twice"), found, right, strict=True):
+        for name, mine, true in zip(HINTS, found, right, strict=True):
             if mine != true:
-                raise Wrong(_why_not_audit(name, mine, true, put, events))
+                raise Wrong(
+                    f"in a made-up run of {put} items and {len(events)} events, {name} is {true}, "
+                    f"and your `audit` says {mine}. {HINTS[name]}"
+                )
     return "it tells a queue that loses items, or records them twice, from one that does not."
 
 
-def _why_not_audit(name: str, mine: int, true: int, put: int, events: list[Event]) -> str:
-    tries = {
-        "done": "Count each item once, and only `complete` events: `event.item_id` tells the item.",
-        "lost": "An item whose lease ran out is not lost, if another worker completed it later.",
-        "twice": "Count the `complete` events of each item. A second lease alone does no harm.",
-    }
-    return (
-        f"in a made-up run of {put} items and {len(events)} events, {name} is {true}, and your "
-        f"`audit` says {mine}. {tries[name]}"
-    )
-
-
 def _story(*, faults: bool) -> tuple[list[Event], int, tuple[int, int, int]]:
-    """A run of some worse queue: its events, the number of items, and done, lost, twice."""
+    """Return a run of some worse queue: events, the number of items, and done, lost, twice."""
     put, start = random.randint(6, 30), random.randint(1, 900)
     events = [Event("put", 1.0, count=put)]
     done = lost = twice = 0

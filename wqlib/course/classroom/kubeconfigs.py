@@ -19,7 +19,8 @@ from ...cluster.kube import get
 from ...errors import ClassError
 from . import objects
 from .names import Learner
-from .teacher import Object, Teacher, ensure
+from .objects import Object
+from .teacher import Teacher, ensure
 
 LASTING_SECONDS = 15  # how long an old cluster may take to fill a Secret with a token
 RIGHTS_SECONDS = 15  # how long new rights may take to come into force

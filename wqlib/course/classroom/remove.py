@@ -13,7 +13,8 @@ from ...cluster.kube import get
 from ...errors import WaitTimeout
 from . import create
 from .names import Learner, learner_of, list_name
-from .teacher import Object, Teacher
+from .objects import Object
+from .teacher import Teacher
 
 SECONDS = 300  # a namespace takes some seconds; thirty full ones take longer
 

@@ -15,8 +15,9 @@ from ...cluster.kube import get
 from ...queue.shown import shown, table
 from . import names, objects, progress
 from .names import Learner
+from .objects import Object
 from .progress import Progress
-from .teacher import Object, Teacher, no_such_class
+from .teacher import Teacher, no_such_class
 
 AT_ONCE = 8
 LONGEST_TROUBLE = 70

@@ -16,8 +16,7 @@ from ...cluster.kubeconfig import find_context, kubeconfig_files
 from ...errors import ClassError
 from . import objects
 from .names import CLASS_LABEL, Learner, learner_of
-
-Object = dict[str, Any]
+from .objects import Object
 
 _NEEDED = [  # verbs, group, resource, subresource
     ("list create patch delete", "", "namespaces", ""),
