@@ -296,7 +296,7 @@ def test_broken_off_at_any_step_it_is_mended_by_the_same_command(
     while broke:
         at += 1
         name = f"b{at}{'b' if before else 'a'}"
-        plan = create.Plan(name, 1, folder_of(name))
+        plan = create.ClassPlan(name, 1, folder_of(name))
         with pytest.MonkeyPatch.context() as patch:
             faults = Faults(school, patch, at, before=before)
             try:

@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _create(teacher: Teacher, options: argparse.Namespace) -> int:
     folder = options.output or Path(f"wq-{options.name}")
-    plan = create.Plan(
+    plan = create.ClassPlan(
         options.name, options.learners, folder, options.days, options.pods, options.server or ""
     )
     learners = create.create(teacher, plan, lambda line: print(line, flush=True))

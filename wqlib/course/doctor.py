@@ -128,11 +128,12 @@ def run(
 
 
 def _try(visit: Visit, name: str, done: dict[str, Check]) -> Check:
-    for need in NEEDS.get(name, ()):
+    action, needs = _PARTS[name]
+    for need in needs:
         if not done[need].ok:
             return Check(name, False, f"not tried, because {need!r} failed")
     try:
-        return Check(name, True, _ACTIONS[name](visit))
+        return Check(name, True, action(visit))
     except (Failed, WqlibError) as error:
         return Check(name, False, str(error))
     except Exception as error:  # a part that breaks in a new way must not hide the others
@@ -325,28 +326,20 @@ def _queue(visit: Visit) -> str:
     return "an item was put, leased and completed"
 
 
-_ACTIONS: dict[str, Callable[[Visit], str]] = {
-    "python": _python,
-    "packages": _packages,
-    "redis": _redis,
-    "disk": _disk,
-    "port": _port,
-    "cluster": _connect,
-    "image": _image,
-    "pod": _pod,
-    "exec": _exec,
-    "port-forward": _port_forward,
-    "queue": _queue,
+_PARTS: dict[str, tuple[Callable[[Visit], str], tuple[str, ...]]] = {  # and what each needs
+    "python": (_python, ()),
+    "packages": (_packages, ()),
+    "redis": (_redis, ()),
+    "disk": (_disk, ()),
+    "port": (_port, ()),
+    "cluster": (_connect, ("packages", "port")),
+    "image": (_image, ("cluster",)),
+    "pod": (_pod, ("cluster",)),
+    "exec": (_exec, ("cluster",)),
+    "port-forward": (_port_forward, ("exec",)),
+    "queue": (_queue, ("port-forward",)),
 }
-NAMES = tuple(_ACTIONS)
-NEEDS = {
-    "cluster": ("packages", "port"),
-    "image": ("cluster",),
-    "pod": ("cluster",),
-    "exec": ("cluster",),
-    "port-forward": ("exec",),
-    "queue": ("port-forward",),
-}
+NAMES = tuple(_PARTS)
 
 
 def _with_needs(names: Iterable[str]) -> list[str]:
@@ -355,5 +348,5 @@ def _with_needs(names: Iterable[str]) -> list[str]:
         raise WqlibError(f"There is no check {name!r}. There are: {', '.join(NAMES)}.")
     for name in reversed(NAMES):  # what a check needs comes before it
         if name in wanted:
-            wanted.update(NEEDS.get(name, ()))
+            wanted.update(_PARTS[name][1])
     return [name for name in NAMES if name in wanted]

@@ -157,14 +157,9 @@ def forecast(plan: Plan, runs: int = 200, seed: int = 0) -> Forecast:
     outcomes = [simulate(plan, seed + number) for number in range(runs)]
     makespans = sorted(outcome.makespan_seconds for outcome in outcomes)
     cuts = quantiles(makespans, n=20, method="inclusive")
+    means = {one.name: fmean(getattr(x, one.name) for x in outcomes) for one in fields(Outcome)}
     return Forecast(
-        makespan_seconds=fmean(makespans),
-        deaths=fmean(outcome.deaths for outcome in outcomes),
-        repeats=fmean(outcome.repeats for outcome in outcomes),
-        wasted_seconds=fmean(outcome.wasted_seconds for outcome in outcomes),
-        fastest_seconds=cuts[0],
-        slowest_seconds=cuts[-1],
-        makespans=tuple(makespans),
+        **means, fastest_seconds=cuts[0], slowest_seconds=cuts[-1], makespans=tuple(makespans)
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -111,13 +112,9 @@ def progress(notebook: str | None = None) -> None:
 
 def _names() -> Mapping[str, Any]:
     """The variables of the notebook that runs this."""
-    try:
-        from IPython.core.getipython import get_ipython
-    except ModuleNotFoundError:
-        shell = None
-    else:
-        shell = get_ipython()
-    if shell is None:
+    getting = sys.modules.get("IPython.core.getipython")  # there is no notebook without it
+    shell = getting and getting.get_ipython()
+    if not shell:
         raise WqlibError("A check looks at the variables of a notebook, so run it in one.")
     names: Mapping[str, Any] = shell.user_ns
     return names

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
+from collections import Counter
 from typing import Any
 
 from ...events import Event, EventKind
@@ -78,7 +80,7 @@ def _check_tiles(found: Any, said: str, width: int, height: int, size: int) -> N
             f"{said} should give a list of (x, y, width, height), all whole numbers, and gave "
             f"{found!r:.80}."
         )
-    covered = [[0] * width for _ in range(height)]
+    covered = Counter[tuple[int, int]]()
     for tile in found:
         x, y, wide, high = tile
         if not (x >= 0 and y >= 0 and wide > 0 and high > 0):
@@ -90,16 +92,14 @@ def _check_tiles(found: Any, said: str, width: int, height: int, size: int) -> N
             )
         if wide > size or high > size:
             raise Wrong(f"{said} has a tile {tile}, which is larger than {size} × {size}.")
-        for row in covered[y : y + high]:
-            for column in range(x, x + wide):
-                row[column] += 1
-    missing = sum(row.count(0) for row in covered)
+        covered.update(itertools.product(range(x, x + wide), range(y, y + high)))
+    missing = width * height - len(covered)
     if missing:
         raise Wrong(
             f"{said} leaves out {missing} of {width * height} pixels. What is left over at the "
             "edges needs tiles too, smaller ones."
         )
-    double = sum(times > 1 for row in covered for times in row)
+    double = sum(times > 1 for times in covered.values())
     if double:
         raise Wrong(f"{said} covers {double} pixels more than once. Step by the tile's size.")
     fewest = math.ceil(width / size) * math.ceil(height / size)

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,9 @@ def load() -> Record:
 
 def note(exercise: Exercise, passed: bool) -> Record:
     """Note a try, and return everything that is noted now."""
-    with _locked():
+    path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path().with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one notebook at a time
         noted = load()
         one = noted.setdefault(exercise.id, {"passed": False, "tries": 0, "at": ""})
         if not one["passed"]:
@@ -81,12 +83,3 @@ def _mark(noted: Record, exercise: Exercise) -> str:
     if exercise.id not in noted:
         return "·"
     return "✓" if noted[exercise.id]["passed"] else "✗"
-
-
-@contextlib.contextmanager
-def _locked() -> Iterator[None]:
-    """Let one notebook at a time write."""
-    path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with path().with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -27,7 +27,7 @@ BUSY_PODS = 11  # ten workers and Redis: what the largest notebook runs at once
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ClassPlan:
     """What to make.
 
     Attributes:
@@ -47,7 +47,7 @@ class Plan:
     server: str = ""
 
 
-def create(teacher: Teacher, plan: Plan, say: Callable[[str], None]) -> int:
+def create(teacher: Teacher, plan: ClassPlan, say: Callable[[str], None]) -> int:
     """Make the class, or what is missing of it.
 
     Args:
@@ -99,7 +99,7 @@ def _check_namespaces(teacher: Teacher, learners: list[Learner]) -> None:
             )
 
 
-def _check_files(plan: Plan, learners: list[Learner], server: str) -> None:
+def _check_files(plan: ClassPlan, learners: list[Learner], server: str) -> None:
     """Check that no keys of another cluster would be overwritten."""
     for learner in learners:
         path = plan.folder / learner.kubeconfig
@@ -129,7 +129,9 @@ def _in_the_cluster(teacher: Teacher, learner: Learner, pods: int) -> bool:
     return any(made)
 
 
-def _on_paper(teacher: Teacher, learner: Learner, plan: Plan, server: str) -> tuple[float, bool]:
+def _on_paper(
+    teacher: Teacher, learner: Learner, plan: ClassPlan, server: str
+) -> tuple[float, bool]:
     """Write kubeconfig and hand-out, and keep a kubeconfig that works long enough.
 
     Returns:

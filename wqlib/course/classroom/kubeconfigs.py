@@ -67,8 +67,7 @@ def fresh_token(teacher: Teacher, learner: Learner, seconds: int) -> Token:
     body = {"spec": {"expirationSeconds": seconds}}
     make = teacher.core.create_namespaced_service_account_token
     try:
-        answer = get(make, objects.ACCOUNT, learner.namespace, body)
-        return token_of(answer["status"]["token"])
+        return token_of(get(make, objects.ACCOUNT, learner.namespace, body)["status"]["token"])
     except ApiException as error:
         if error.status not in _NO_SUCH_CALL:
             raise
@@ -145,12 +144,12 @@ def works(teacher: Teacher, learner: Learner, token: Token, patience_seconds: fl
     """
     kubeconfig = content(teacher, learner, token, teacher.server)
     settings = proxies.configured(config.load_kube_config_from_dict, kubeconfig)
-    core = client.CoreV1Api(client.ApiClient(settings))
     deadline = time.monotonic() + patience_seconds
-    try:
+    with client.ApiClient(settings) as api:
+        look = client.CoreV1Api(api).list_namespaced_pod
         while True:
             try:
-                get(core.list_namespaced_pod, learner.namespace, limit=1, _request_timeout=(4, 10))
+                get(look, learner.namespace, limit=1, _request_timeout=(4, 10))
                 return True
             except ApiException as error:
                 if error.status not in (401, 403):
@@ -158,8 +157,6 @@ def works(teacher: Teacher, learner: Learner, token: Token, patience_seconds: fl
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.2)
-    finally:
-        core.api_client.close()
 
 
 def private_folder(path: Path) -> None:

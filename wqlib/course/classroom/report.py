@@ -8,9 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kubernetes.client.exceptions import ApiException
-
-from ...cluster import states
+from ...cluster import manifests, states
 from ...cluster.kube import get
 from ...queue.shown import shown, table
 from . import names, objects, progress
@@ -70,12 +68,8 @@ def read(teacher: Teacher, group: str) -> list[Row]:
 
 def _row(teacher: Teacher, learner: Learner) -> Row:
     where = learner.namespace
-    try:
-        published = get(teacher.core.read_namespaced_config_map, objects.PROGRESS, where)
-    except ApiException as error:
-        if error.status != 404:
-            raise
-        published = {}
+    kind = manifests.kind_of("configmap")
+    published = manifests.find(teacher.api, where, kind, objects.PROGRESS) or {}
     pods = _items(teacher.core.list_namespaced_pod, where)
     jobs = _items(teacher.batch.list_namespaced_job, where)
     refused = "reason=FailedCreate"

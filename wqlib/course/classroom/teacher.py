@@ -62,14 +62,6 @@ class Teacher:
         learners = {learner_of(group, one["metadata"]["name"]): one for one in found}
         return {learner: learners[learner] for learner in sorted(filter(None, learners))}
 
-    def classes(self) -> dict[str, int]:
-        """Return the classes that there are, and how many learners each has."""
-        found = get(self.core.list_namespace, label_selector=CLASS_LABEL).get("items") or []
-        pairs = [(one["metadata"]["labels"][CLASS_LABEL], one["metadata"]["name"]) for one in found]
-        return dict(
-            sorted(Counter(group for group, name in pairs if learner_of(group, name)).items())
-        )
-
 
 def connect(context: str | None) -> Teacher:
     """Connect to the cluster that is named, and change nothing in it.
@@ -105,7 +97,10 @@ def connect(context: str | None) -> Teacher:
 
 def no_such_class(teacher: Teacher, group: str) -> ClassError:
     """Return the error that there is no class of this name, with those that there are."""
-    there = ", ".join(f"{name} ({count} learners)" for name, count in teacher.classes().items())
+    found = get(teacher.core.list_namespace, label_selector=CLASS_LABEL).get("items") or []
+    pairs = [(one["metadata"]["labels"][CLASS_LABEL], one["metadata"]["name"]) for one in found]
+    classes = Counter(group for group, name in pairs if learner_of(group, name))
+    there = ", ".join(f"{name} ({count} learners)" for name, count in sorted(classes.items()))
     return ClassError(
         f"There is no class {group!r} in the cluster of the context {teacher.context!r}. "
         f"There are: {there or 'none'}. `wqlib class create` makes one."
@@ -137,7 +132,7 @@ def check_rights(teacher: Teacher, learner: Learner) -> None:
 
 
 def _refusal_of_role(teacher: Teacher, learner: Learner) -> str:
-    """Nobody can grant what they may not do themselves: try it, without keeping it."""
+    """Try by a dry run, as nobody can grant rights that they do not have; return why not."""
     role = objects.role(learner)
     role["metadata"]["name"] = f"wqlib-trial-{learner.group}"
     try:
