@@ -52,7 +52,7 @@ def exercises() -> dict[str, Exercise]:
 
 
 def check(exercise_id: str) -> None:
-    """Check an exercise of this notebook, say ✓ or ✗, and note it.
+    """Check an exercise of this notebook, print ✓ or ✗, and note it.
 
     Args:
         exercise_id: For example "05-1".
@@ -87,18 +87,15 @@ def judge(exercise: Exercise, names: Mapping[str, Any]) -> Verdict:
     except Wrong as wrong:
         return Verdict(False, str(wrong))
     except WqlibError as error:
-        return Verdict(False, f"this could not be checked. {error}", judged=False)
+        why = f"this could not be checked. {error}"
     except TimeUp:
-        return Verdict(
-            False, f"the check did not end within {SECONDS:g} seconds. Run it again.", judged=False
-        )
+        why = f"the check did not end within {SECONDS:g} seconds. Run it again."
     except Exception as error:
-        return Verdict(
-            False,
+        why = (
             f"this could not be checked: {type(error).__name__}: {error}. Run the set-up cell "
-            "again, then the cells after it, then this one.",
-            judged=False,
+            "again, then the cells after it, then this one."
         )
+    return Verdict(False, why, judged=False)
 
 
 def progress(notebook: str | None = None) -> None:
@@ -111,7 +108,7 @@ def progress(notebook: str | None = None) -> None:
 
 
 def _names() -> Mapping[str, Any]:
-    """The variables of the notebook that runs this."""
+    """Return the variables of the notebook that runs this."""
     getting = sys.modules.get("IPython.core.getipython")  # there is no notebook without it
     shell = getting and getting.get_ipython()
     if not shell:

@@ -145,9 +145,10 @@ class Answers(contextlib.ExitStack):
         queue = WorkQueue(name, worker="check", patience_seconds=5, **self.login)
         return self.enter_context(queue)
 
-    def redis(self) -> Any:
-        """Return a client of that Redis."""
-        return self.enter_context(redis.Redis(**self.login))
+    def redis(self, on_send: Callable[[bytes], None] = lambda message: None) -> Any:
+        """Return a client of that Redis; `on_send` gets each message to it before it is sent."""
+        pool = redis.ConnectionPool(connection_class=_Watched, on_send=on_send, **self.login)
+        return self.enter_context(redis.Redis.from_pool(pool))
 
     def find(self, target: str) -> dict[str, Any] | None:
         """Return an object of the cluster, such as "pod/redis", or None if there is none."""
@@ -167,6 +168,20 @@ class Answers(contextlib.ExitStack):
         except ClusterError as error:
             return str(error)
         return ""
+
+
+class _Watched(redis.Connection):
+    """A connection that shows each message before it sends it."""
+
+    def __init__(self, on_send: Callable[[bytes], None], **settings: Any) -> None:
+        super().__init__(**settings)  # type: ignore[no-untyped-call]
+        self._on_send = on_send
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        parts = [command] if isinstance(command, str | bytes) else command
+        message = b"".join(x.encode() if isinstance(x, str) else bytes(x) for x in parts)
+        self._on_send(message)
+        super().send_packed_command([message], check_health)  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager

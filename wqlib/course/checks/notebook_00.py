@@ -40,7 +40,7 @@ def who_failed(answers: Answers) -> str:
 
 @exercise("00-2", "A pod of your own")
 def own_pod(answers: Answers) -> str:
-    """The pod `mine` has succeeded, and `said` is what its log says."""
+    """Check that the pod `mine` has succeeded, and that `said` is what its log says."""
     pod = answers.find("pod/mine")
     if pod is None:
         raise Wrong(

@@ -16,7 +16,7 @@ COLORS = ("red", "green", "blue", "white", "black", "gray")
 
 @exercise("01-1", "Who stands behind a service?")
 def who_stands_behind(answers: Answers) -> str:
-    """`stands_behind` is tried with made-up selectors and labels."""
+    """Try `stands_behind` with made-up selectors and labels."""
     app, tier, color, other = random.sample(COLORS, 4)
     both = {"app": app, "tier": tier}
     cases: list[tuple[dict[str, str], dict[str, str] | None, bool]] = [
@@ -70,7 +70,7 @@ def _manifests(
 
 @exercise("01-2", "A second name")
 def second_name(answers: Answers) -> str:
-    """The service `store` leads from port 7000 to Redis, and Redis answers there."""
+    """Check that the service `store` leads from port 7000 to Redis, which answers there."""
     cluster, store = answers.cluster, answers.find("service/store")
     if store is None:
         raise Wrong(
@@ -115,7 +115,7 @@ def second_name(answers: Answers) -> str:
 
 @exercise("01-3", "Lose it")
 def lose_it(answers: Answers) -> str:
-    """The predictions hold, and the Redis that runs is a new one that is ready."""
+    """Check the predictions, and that the Redis that runs is a new one that is ready."""
     service_stays = answers.value("service_stays", bool)
     word_stays = answers.value("word_stays", bool)
     pod = answers.find("pod/redis")

@@ -17,7 +17,7 @@ _QUEUE = "check-03"
 
 @exercise("03-1", "A loop that bears a bad item")
 def the_loop(answers: Answers) -> str:
-    """Items are done, bad ones are failed, others' leases are waited for, and 0 means drained."""
+    """Try `work` with bad items, with a worker that dies, and with an end before the end."""
     answers.function("work")
     _bad_items(answers)
     _a_worker_that_dies(answers)
@@ -125,7 +125,7 @@ def _square(item: bytes) -> str:
 
 @exercise("03-2", "Mend the Dockerfile")
 def the_dockerfile(answers: Answers) -> str:
-    """A pod of the image squares numbers."""
+    """Check that a pod of the image squares numbers."""
     cluster, queue, name = answers.cluster, answers.queue(_QUEUE), "check-03-2"
     numbers = random.sample(range(10, 1000), 3)
     queue.clear()

@@ -21,7 +21,7 @@ _LEASE = "WQLIB_LEASE_SECONDS"
 
 @exercise("04-1", "Change the manifest")
 def the_manifest(answers: Answers) -> str:
-    """The copy has the new parallelism and lease time, and Kubernetes would take it."""
+    """Check that the copy has the new parallelism and lease time, and is a valid manifest."""
     given, pods, seconds = job_manifest(), random.randint(3, 9), random.randint(7, 60)
     before = copy.deepcopy(given)
     new = answers.call("changed", given, pods, seconds)
@@ -76,7 +76,7 @@ def _rest(job: dict[str, Any]) -> dict[str, Any]:
 
 @exercise("04-2", "Who did what?")
 def who_did_what(answers: Answers) -> str:
-    """Completions, not leases, with the items' names, for each worker."""
+    """Try `who_did_what`: completions, not leases, with the items' names, for each worker."""
     queue = answers.queue(_QUEUE)
     queue.clear()
     fruits = ["apple", "banana", "cherry", "fig", "fig", "lemon", "melon", "pear", "plum"]
@@ -114,7 +114,7 @@ def who_did_what(answers: Answers) -> str:
 
 @exercise("04-3", "Mend a Job")
 def mended_job(answers: Answers) -> str:
-    """The Job completes with two pods, and its pods fail when the worker does."""
+    """Check that the Job completes with two pods, and that they fail when the worker does."""
     job = copy.deepcopy(answers.value("mended", dict))
     try:
         job["metadata"] = {"name": _NAME, "labels": dict(job["metadata"].get("labels") or {})}

@@ -17,7 +17,7 @@ _OVERHEAD = 0.1
 
 @exercise("06-1", "Amdahl's law")
 def amdahl(answers: Answers) -> str:
-    """A function of the share that is not divided and the pods: how many times as fast."""
+    """Try `times_as_fast`, a function of the share that is not divided and the pods."""
     cases = [(0.0, 8), (1.0, 8), (0.25, 1)]
     cases += [(round(random.uniform(0.01, 0.9), 3), random.randint(2, 500)) for _ in range(20)]
     for share, pods in cases:
@@ -41,7 +41,7 @@ def _why_not_amdahl(found: float, right: float, share: float, pods: int) -> str:
 
 @exercise("06-2", "Predict the time of a run")
 def makespan(answers: Answers) -> str:
-    """A function of the items' lengths, in the order of the queue, and the pods: the time."""
+    """Try `makespan`, a function of the items' lengths, in the queue's order, and the pods."""
     cases = [([], 3), ([5], 4), ([1] * 8 + [8], 4), ([8] + [1] * 8, 4)]
     for _ in range(20):
         items = [random.randint(1, 30) for _ in range(random.randint(2, 40))]
@@ -81,7 +81,7 @@ def _why_not_makespan(found: float, right: float, items: list[int], pods: int) -
 
 @exercise("06-3", "Choose a batch")
 def batch(answers: Answers) -> str:
-    """A function of the times of an item and a round trip: the smallest batch that is enough."""
+    """Try `batch_for`: the smallest batch that is enough for an item and a round trip."""
     cases = [(1.0, 0.001), (0.0001, 0.1)]
     for _ in range(30):
         cases.append((10 ** random.uniform(-5, 0), 10 ** random.uniform(-4.5, -1.5)))

@@ -25,7 +25,7 @@ HINTS = {
 
 @exercise("07-1", "Write the task")
 def factorise(answers: Answers) -> str:
-    """A task: from the digits of a number, as bytes, to its prime factors, as text."""
+    """Try `factors`: from the digits of a number, as bytes, to its prime factors, as text."""
     numbers = [12, 97, 2**20, 49, 2 * 3 * 5 * 7 * 11, 3 * 104_729]
     numbers += [random.randint(2, 5000) for _ in range(30)]
     numbers.append(math.prod(random.sample(_LARGE_PRIMES, 2)))
@@ -60,7 +60,7 @@ def _is_prime(number: int) -> bool:
 
 @exercise("07-2", "Cut the work into items")
 def tiles(answers: Answers) -> str:
-    """A function of the picture's size and the tiles': a list of x, y, width, height."""
+    """Try `tiles`: from the picture's size and the tiles' to a list of x, y, width, height."""
     cases = [(6, 4, 2), (7, 5, 3), (3, 3, 10)]
     cases += [
         (random.randint(1, 70), random.randint(1, 70), random.randint(1, 25)) for _ in range(20)
@@ -111,7 +111,7 @@ def _check_tiles(found: Any, said: str, width: int, height: int, size: int) -> N
 
 @exercise("07-3", "Prove it from the events")
 def audit(answers: Answers) -> str:
-    """A function of events and the number of items put: how many done, lost, done twice."""
+    """Try `audit`: from events and the number of items put to done, lost and done twice."""
     for number in range(12):
         events, put, right = _story(faults=number > 0)
         found = answers.call("audit", events, put)

@@ -13,7 +13,7 @@ ITEMS = 12
 
 @exercise("08-1", "When is a pod for each item worth it?")
 def smallest_item(answers: Answers) -> str:
-    """Starts and shares of our own, against the formula."""
+    """Compare `smallest_item_seconds` with the formula, for starts and shares of our own."""
     for _ in range(20):
         start, waste = random.uniform(0.5, 20), random.uniform(0.02, 0.6)
         said = answers.call("smallest_item_seconds", start, waste)
@@ -31,7 +31,7 @@ def smallest_item(answers: Answers) -> str:
 
 @exercise("08-2", "Be the autoscaler")
 def autoscaler(answers: Answers) -> str:
-    """All twelve items were done by the Deployment's workers, and it has no replicas now."""
+    """Check that the Deployment's workers did all twelve items, and that it has no replicas."""
     deployment = answers.find("deployment/endless")
     if deployment is None:
         raise Wrong(

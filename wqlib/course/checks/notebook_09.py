@@ -18,7 +18,7 @@ WORDS = ("dead", "stuck", "expiring")
 
 @exercise("09-1", "Pods for a deadline")
 def pods_for(answers: Answers) -> str:
-    """Plans of our own, some of them impossible, against whole items for each pod."""
+    """Try `pods_for` with plans of our own, some of them impossible."""
     plans = [(3600, 1000, 30, 10), (100, 7, 40, 20), (60, 5, 60, 5), (60, 5, 60, 0), (10, 4, 3, 20)]
     ranges = ((20, 4000), (1, 3000), (1, 90), (0, 60))
     for _ in range(30):
@@ -47,7 +47,7 @@ def pods_for(answers: Answers) -> str:
 
 @exercise("09-2", "What is left?")
 def what_is_left(answers: Answers) -> str:
-    """The predictions for both accidents."""
+    """Check the predictions for both accidents."""
     accidents = {"left_after_kill": "a kill", "left_after_power_cut": "a power cut"}
     for name, right in LEFT.items():
         said = answers.value(name, dict)
@@ -71,7 +71,7 @@ def what_is_left(answers: Answers) -> str:
 
 @exercise("09-3", "When to wake somebody")
 def alarms(answers: Answers) -> str:
-    """Numbers of queues of our own: well, idle, stuck, dying, poisoned, and at random."""
+    """Try `alarms` with queues of our own: well, idle, stuck, dying, poisoned, and at random."""
     for number in range(60):
         before, now = _two_moments(number)
         said = answers.call("alarms", copy.copy(before), copy.copy(now))  # theirs to change
