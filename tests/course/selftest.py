@@ -133,7 +133,7 @@ def run(
     context = multiprocessing.get_context("forkserver")
     # The client imports its APIs only when they are used: over a second for each answer.
     apis = [f"kubernetes.client.api.{name}_api" for name in _APIS]
-    context.set_forkserver_preload(["selftest", "wqlib.course.checks", *apis])
+    context.set_forkserver_preload(["selftest", *apis])
     with _a_cluster_of_our_own():
         for sample in chosen:
             outcomes.append(_try(context, sample, folder))

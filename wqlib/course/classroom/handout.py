@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from .names import Learner
 
 HANDOUT = """\
-You are learner {name} of the class {group}.
+You are learner {learner.name} of the class {learner.group}.
 
-Put the file {file}, which came with this note, into the folder of the course.
+Put the file {learner.kubeconfig}, which came with this note, into the folder of the course.
 It is your key to the cluster: keep it to yourself. Then type, in a terminal:
 
     cd FOLDER-OF-THE-COURSE
-    KUBECONFIG=$PWD/{file} WQLIB_CONTEXT={namespace} make lab
+    KUBECONFIG=$PWD/{learner.kubeconfig} WQLIB_CONTEXT={namespace} make lab
 
 Your pods run in the namespace {namespace}, up to {pods} at once, on a cluster that you share
 with the class. The worker's image is on it already: where a notebook builds one, nothing is
@@ -32,14 +32,8 @@ def handout(learner: Learner, pods: int, ends_at: float) -> str:
         pods: How many pods the learner may run at once.
         ends_at: When the kubeconfig stops working, in seconds since the epoch.
     """
-    return HANDOUT.format(
-        name=learner.name,
-        group=learner.group,
-        file=learner.kubeconfig,
-        namespace=learner.namespace,
-        pods=pods,
-        end=ENDS.format(ends=when(ends_at)) if ends_at < math.inf else "",
-    )
+    end = ENDS.format(ends=when(ends_at)) if ends_at < math.inf else ""
+    return HANDOUT.format(learner=learner, namespace=learner.namespace, pods=pods, end=end)
 
 
 def list_for_teacher(ends_at: Mapping[Learner, float]) -> str:
@@ -55,8 +49,6 @@ def list_for_teacher(ends_at: Mapping[Learner, float]) -> str:
 
 def when(at: float) -> str:
     """Return a time as a teacher reads it."""
-    return (
-        "never"
-        if at == math.inf
-        else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    )
+    if at == math.inf:
+        return "never"
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
