@@ -12,10 +12,8 @@ from ...events import Event, EventKind
 from .answers import Answers, Wrong
 from .exercise import exercise
 
-# Two of the primes between 10^5 and 10^6 each: too much for who tries every number below.
+# The product of any two is too large for a loop that tries every number below it.
 _LARGE_PRIMES = (104_729, 224_737, 350_377, 479_909, 611_953)
-
-
 HINTS = {
     "done": "Count each item once, and only `complete` events: `event.item_id` tells the item.",
     "lost": "An item whose lease ran out is not lost, if another worker completed it later.",

@@ -57,7 +57,7 @@ def read(teacher: Teacher, group: str) -> list[Row]:
     """Look at everybody in a class, in the order of their numbers.
 
     Raises:
-        ClassError: If there is no such class.
+        ClassError: There is no such class.
     """
     learners = list(teacher.namespaces(names.checked(group)))
     if not learners:
