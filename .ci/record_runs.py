@@ -1,4 +1,4 @@
-"""Record the three runs that the library ships, on a local cluster that ends afterwards.
+"""Record the three runs that the course ships, on a local cluster that ends afterwards.
 
     python .ci/record_runs.py [clean] [killed] [scaled]
 
@@ -8,7 +8,6 @@ Look at them afterwards: `wqlib replay killed`.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -16,10 +15,10 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import localcluster
 from wqlib import course
-from wqlib.cluster import Cluster, connect
+from wqlib.cluster import Cluster, connect, local
 from wqlib.commands import demo
+from wqlib.course.verbs import reach_redis
 from wqlib.history import History
 from wqlib.history.feed import Feed
 from wqlib.queue import WorkQueue
@@ -74,18 +73,21 @@ RUNS: dict[str, tuple[int, int, float, type | None]] = {  # items, pods, seconds
 }
 
 
-def record(cluster: Cluster, image: str, name: str) -> None:
+def record(cluster: Cluster, name: str) -> None:
     items, pods, seconds, step = RUNS[name]
     act: Step = step() if step else leave_alone
-    folder = course.folder()
-    options = argparse.Namespace(pods=pods, kills=5, lease_seconds=4.0, item_seconds=seconds)
+    job = course.job_manifest(
+        parallelism=pods,
+        WQLIB_QUEUE=demo.QUEUE,
+        WQLIB_LEASE_SECONDS="4.0",
+        ITEM_SECONDS=str(seconds),
+    )
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    container["command"] = ["sh", "-c", demo.SUDDEN_DEATH]
     with ExitStack() as stack:
-        forward = stack.enter_context(cluster.port_forward("service/redis", 6379))
-        where = {"host": forward.host, "port": forward.port, "password": cluster.secret("redis")}
-        queue = stack.enter_context(WorkQueue(demo.QUEUE, **where))
+        queue = stack.enter_context(WorkQueue(demo.QUEUE, **reach_redis(cluster)))
         queue.clear()
         queue.put([FRUITS[i % len(FRUITS)] for i in range(items)])
-        job = demo._job(folder / "manifests" / "job.yaml", image, options)
         cluster.apply(job)
         feed = Feed(queue, cluster, demo.JOB)
         stack.callback(feed.close)
@@ -111,15 +113,12 @@ def main() -> None:
         os.environ["WQLIB_HOME"] = home
         try:
             with connect(namespace="wq-record") as cluster:
-                folder = course.folder()
-                image = demo._build_image(cluster, folder / "worker")
-                cluster.secret("redis")
-                cluster.apply(folder / "manifests" / "redis.yaml")
-                cluster.wait("pod/redis", "ready")
+                course.build_worker(cluster)
+                course.start_redis(cluster)
                 for name in names:
-                    record(cluster, image, name)
+                    record(cluster, name)
         finally:
-            localcluster.stop()
+            local.stop()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One learner of a class, in a process of its own: `python class_learner.py EXERCISE_FILE`.
+"""One learner of a class, in a process of its own: `python class_learner.py NEIGHBOUR`.
 
 It runs cells as a notebook would: Redis, a queue, a Job to its end, an exercise and its check.
 Then it tries what it must not do. It says what came of it as one line of JSON.

@@ -1,5 +1,7 @@
 """Try the checks on sample answers: right ones must pass, wrong and malicious ones must not.
 
+    make check-exercises [ARGS="05-1"]
+
 The samples of notebook NN are the cells of `samples/NN.py`, each with a line above it::
 
     # %% 05-1 given                          what the notebook has at that point
@@ -27,7 +29,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wqlib.course.checks.exercise import exercises
+import redis
+from kubernetes import client
+
+import wqlib
+from wqlib import course
+from wqlib.cluster import local
+from wqlib.course import checks
+from wqlib.course.checks import exercises
+from wqlib.course.verbs import reach_redis
 from wqlib.errors import WqlibError
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -79,7 +89,7 @@ class Outcome:
 
 
 def samples(which: Sequence[str] = ()) -> list[Sample]:
-    """The sample answers.
+    """Return the sample answers.
 
     Args:
         which: Of these notebooks ("05") or exercises ("05-1"); none: all.
@@ -90,7 +100,8 @@ def samples(which: Sequence[str] = ()) -> list[Sample]:
     known = exercises()
     for name in which:
         if not any(name in (one.id, one.notebook) for one in known.values()):
-            raise WqlibError(f"There is no exercise or notebook {name!r}. There are: {_list()}.")
+            there = ", ".join(known)
+            raise WqlibError(f"There is no exercise or notebook {name!r}. There are: {there}.")
     found = [one for path in sorted(SAMPLES.glob("*.py")) for one in _read(path)]
     for one in found:
         if one.exercise not in known:
@@ -102,7 +113,7 @@ def samples(which: Sequence[str] = ()) -> list[Sample]:
             if kinds[kind] < least:
                 raise WqlibError(
                     f"Exercise {exercise.id} has {kinds[kind]} {kind} sample answers, and needs "
-                    f"{least}: add them to {SAMPLES.name}/{exercise.notebook}.py."
+                    f"{least}: add them to {SAMPLES}/{exercise.notebook}.py."
                 )
     ids = {one.id for one in wanted}
     return [one for one in found if one.exercise in ids]
@@ -117,14 +128,12 @@ def run(
         which: Of these notebooks or exercises; none: all.
         report: Called with each outcome as it is known.
     """
-    from wqlib import course
-
     chosen, outcomes = samples(which), []
     folder = course.folder()
     context = multiprocessing.get_context("forkserver")
     # The client imports its APIs only when they are used: over a second for each answer.
     apis = [f"kubernetes.client.api.{name}_api" for name in _APIS]
-    context.set_forkserver_preload(["selftest", *apis, "redis"])
+    context.set_forkserver_preload(["selftest", *apis])
     with _a_cluster_of_our_own():
         for sample in chosen:
             outcomes.append(_try(context, sample, folder))
@@ -133,7 +142,7 @@ def run(
 
 
 def main(which: Sequence[str] = ()) -> int:
-    """What `make check-exercises` does.
+    """Do what `make check-exercises` does.
 
     Returns:
         The exit code: 1 if a check misjudged an answer.
@@ -157,10 +166,6 @@ def main(which: Sequence[str] = ()) -> int:
     return 1 if misjudged else 0
 
 
-def _list() -> str:
-    return ", ".join(exercises())
-
-
 def _read(path: Path) -> Iterable[Sample]:
     given: dict[str, str] = {}
     pieces = re.split(r"^(?=# %% )", path.read_text("utf-8"), flags=re.MULTILINE)
@@ -178,9 +183,7 @@ def _read(path: Path) -> Iterable[Sample]:
 
 @contextlib.contextmanager
 def _a_cluster_of_our_own() -> Iterator[None]:
-    """A local cluster in a folder that goes away, whatever the environment names."""
-    from wqlib.cluster import local
-
+    """Use a local cluster in a folder that goes away, whatever the environment names."""
     ours = {
         "LOCALCLUSTER_LINGER_SECONDS": "60",
         "WQLIB_CONTEXT": "local",
@@ -233,29 +236,21 @@ def _child(pipe: Any, sample: Sample, folder: str, environment: dict[str, str]) 
 
 
 def _judge(sample: Sample) -> str:
-    import wqlib
-    from wqlib.course.checks import judge
-
     cluster = wqlib.connect()
     names = _prepare(cluster)
     exec(compile(sample.given, "given", "exec"), names)
     with contextlib.suppress(Exception):  # a cell may end in an error; the check comes after it
         exec(compile(sample.code, "answer", "exec"), names)
-    verdict = judge(exercises()[sample.exercise], names)
+    verdict = checks.judge(exercises()[sample.exercise], names)
     mark = ("passed" if verdict.passed else "not") if verdict.judged else "fault"
     return f"{mark} {verdict.text}"
 
 
 def _prepare(cluster: Any) -> dict[str, Any]:
-    """What the set-up cells of the notebooks leave: Redis, an empty queue, no Jobs."""
-    import redis
-
-    import wqlib
-    from wqlib import course
-
+    """Set up what the notebooks' first cells do: Redis, an empty queue, no Jobs."""
     for job in cluster.batch.list_namespaced_job(cluster.namespace).items:
         cluster.delete(f"job/{job.metadata.name}", grace_seconds=0)
-    apps = _apps(cluster)
+    apps = client.AppsV1Api(cluster.api)
     for deployment in apps.list_namespaced_deployment(cluster.namespace).items:
         cluster.delete(f"deployment/{deployment.metadata.name}", grace_seconds=0)
     pods = [pod.name for pod in cluster.pods()]
@@ -263,34 +258,25 @@ def _prepare(cluster: Any) -> dict[str, Any]:
         if pod != "redis":
             cluster.delete(f"pod/{pod}", grace_seconds=0)
     if "redis" in pods:
-        login = _login(cluster)
+        cluster.wait("pod/redis", "ready")
+        login = reach_redis(cluster)
         redis.Redis(**login).flushall()
     else:
         login = course.start_redis(cluster)
     queue = wqlib.WorkQueue("job2", worker="notebook", **login)
-    client = redis.Redis(**login)
     return {
         "__name__": "__main__",
         "wqlib": wqlib,
         "cluster": cluster,
         "login": login,
-        "client": client,
+        "client": redis.Redis(**login),
         "queue": queue,
         "time": time,
     }
 
 
-def _apps(cluster: Any) -> Any:
-    from kubernetes import client
-
-    return client.AppsV1Api(cluster.api)
-
-
-def _login(cluster: Any) -> dict[str, Any]:
-    cluster.wait("pod/redis", "ready")
-    forward = cluster.port_forward("service/redis", 6379)
-    return {"host": "127.0.0.1", "port": forward.port, "password": cluster.secret("redis")}
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except WqlibError as error:
+        sys.exit(str(error))

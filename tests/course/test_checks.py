@@ -15,9 +15,9 @@ import pytest
 import selftest
 
 from wqlib.course import checks
-from wqlib.course.checks import record
-from wqlib.course.checks.answers import Answers, TimeUp, time_limit
-from wqlib.course.checks.exercise import Exercise, Wrong, exercises
+from wqlib.course.checks import exercises, record
+from wqlib.course.checks.answers import Answers, TimeUp, Wrong, time_limit
+from wqlib.course.checks.exercise import Exercise
 from wqlib.errors import WqlibError
 
 

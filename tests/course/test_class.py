@@ -8,8 +8,10 @@ rights and quotas, is in test_class_on_a_cluster.py.
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
 import json
+import math
 import os
 import re
 import stat
@@ -27,7 +29,6 @@ from wqlib import connect
 from wqlib.cluster import local as localcluster
 from wqlib.cluster.kube import client_for, get
 from wqlib.commands import cli
-from wqlib.course import classroom
 from wqlib.course.classroom import create, kubeconfigs, names, objects, progress, report, teacher
 from wqlib.course.classroom.names import Learner
 from wqlib.errors import ClassError
@@ -246,7 +247,9 @@ def test_a_kubeconfig_that_no_longer_works_or_ends_soon_is_renewed(wqlib_class, 
 def test_what_learners_made_is_left_alone(wqlib_class, a_class, school):
     wqlib_class("create", a_class, "--learners", 1)
     school.core.create_namespaced_config_map(f"wq-{a_class}-01", {"metadata": {"name": "mine"}})
-    classroom.progress._send(_cluster(school, a_class), {"exercises": {}})
+    school.core.patch_namespaced_config_map(
+        "wqlib-progress", f"wq-{a_class}-01", {"data": {progress.KEY: '{"exercises": {}}'}}
+    )
     wqlib_class("create", a_class, "--learners", 1)
     assert school.core.read_namespaced_config_map("mine", f"wq-{a_class}-01")
     kept = school.core.read_namespaced_config_map("wqlib-progress", f"wq-{a_class}-01")
@@ -293,7 +296,7 @@ def test_broken_off_at_any_step_it_is_mended_by_the_same_command(
     while broke:
         at += 1
         name = f"b{at}{'b' if before else 'a'}"
-        plan = create.Plan(name, 1, folder_of(name))
+        plan = create.ClassPlan(name, 1, folder_of(name))
         with pytest.MonkeyPatch.context() as patch:
             faults = Faults(school, patch, at, before=before)
             try:
@@ -401,7 +404,7 @@ def test_the_keys_of_another_cluster_and_other_files_are_not_overwritten(
     folder_of(a_class).mkdir(mode=0o700)
     path = folder_of(a_class) / f"wq-{a_class}-01.kubeconfig"
     other = kubeconfigs.content(
-        school, Learner(a_class, 1), kubeconfigs.Token("t", None), "https://x"
+        school, Learner(a_class, 1), kubeconfigs.Token("t", math.inf), "https://x"
     )
     for text, words in ((yaml.safe_dump(other), "for the cluster at https://x"), ("?", "not a")):
         path.write_text(text)
@@ -494,6 +497,16 @@ def test_in_a_class_an_image_is_not_built_unless_somebody_says_how(
 # -- progress
 
 
+@contextlib.contextmanager
+def as_learner(a_class: str) -> Iterator[None]:
+    """Sets what the note tells learner 01 to set."""
+    name = f"wq-{a_class}-01"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WQLIB_CONTEXT", name)
+        patch.setenv("KUBECONFIG", str((folder_of(a_class) / f"{name}.kubeconfig").resolve()))
+        yield
+
+
 def test_progress_is_published_where_the_teacher_sees_it(wqlib_class, a_class, school):
     wqlib_class("create", a_class, "--learners", 2)
     record = {
@@ -503,8 +516,9 @@ def test_progress_is_published_where_the_teacher_sees_it(wqlib_class, a_class, s
         },
         "of": 27,
     }
-    with _cluster(school, a_class) as cluster:
-        assert classroom.publish(cluster, record)
+    assert not progress.publish(record)  # nobody has named a cluster
+    with as_learner(a_class):
+        assert progress.publish(record)
     rows = report.read(school, a_class)
     assert rows[0].progress == progress.Progress(1, 27, "05-1", 1767312000.0)
     assert rows[1].progress == progress.Progress()
@@ -521,33 +535,29 @@ def test_progress_is_published_where_the_teacher_sees_it(wqlib_class, a_class, s
     ]
 
 
-def test_without_a_cluster_object_the_named_cluster_gets_it(
-    wqlib_class, a_class, school, monkeypatch
-):
-    wqlib_class("create", a_class, "--learners", 1)
-    name = f"wq-{a_class}-01"
-    record = {"exercises": {"01-1": {"passed": True, "at": "2026-01-01T00:00:00Z"}}}
-    assert not classroom.publish(None, record)
-    monkeypatch.setenv("WQLIB_CONTEXT", name)
-    monkeypatch.setenv("KUBECONFIG", str((folder_of(a_class) / f"{name}.kubeconfig").resolve()))
-    assert classroom.publish(None, record)
-    assert report.read(school, a_class)[0].progress.done == 1
-
-
-def test_publishing_outside_of_a_class_makes_nothing(school):
+def test_publishing_outside_of_a_class_makes_nothing(monkeypatch):
+    monkeypatch.setenv("WQLIB_CONTEXT", CONTEXT)
     with connect(CONTEXT, namespace="wq-test-alone") as cluster:
-        assert not classroom.publish(cluster, {"exercises": {}})
+        for namespace in ("", "wq-test-alone"):
+            monkeypatch.setenv("WQLIB_NAMESPACE", namespace)
+            assert not progress.publish({"exercises": {}})
         assert cluster.clean_up() == ["namespace/wq-test-alone"]
 
 
-def test_publishing_to_a_cluster_that_is_away_neither_raises_nor_waits_long(school):
-    with connect(CONTEXT, namespace="wq-test-away") as cluster:
-        cluster.clean_up()
-        cluster.api.configuration.host = "https://10.255.255.1:6443"  # nobody ever answers there
-        began = time.monotonic()
-        assert not classroom.publish(cluster, {"exercises": {}})
-        assert time.monotonic() - began < 4 * progress.PATIENCE_SECONDS
-    assert not classroom.publish(None, {"exercises": {object(): 1}})
+def test_publishing_to_a_cluster_that_is_away_neither_raises_nor_waits_long(
+    local, here, monkeypatch
+):
+    away = {"name": "away", "cluster": {"server": "https://10.255.255.1:6443"}}  # nobody answers
+    context = {"name": CONTEXT, "context": {**local["contexts"][0]["context"], "cluster": "away"}}
+    (here / "kubeconfig").write_text(
+        yaml.safe_dump({**local, "clusters": [away], "contexts": [context]})
+    )
+    monkeypatch.setenv("WQLIB_CONTEXT", CONTEXT)
+    monkeypatch.setenv("WQLIB_NAMESPACE", "wq-test-away")
+    began = time.monotonic()
+    assert not progress.publish({"exercises": {}})
+    assert time.monotonic() - began < 4 * progress.PATIENCE_SECONDS
+    assert not progress.publish({"exercises": {object(): 1}})
 
 
 @pytest.mark.parametrize(
@@ -622,8 +632,8 @@ def test_a_job_that_may_have_no_more_pods_is_stuck_until_it_ends():
 
 def test_a_table_is_cut_to_the_terminal_and_keeps_its_sum():
     text = [f"line {number}" for number in range(10)]
-    assert report.fitting(text, 80, 10) == text
-    cut = report.fitting(text, 7, 5)
+    assert report.cut_to_fit(text, 80, 10) == text
+    cut = report.cut_to_fit(text, 7, 5)
     assert cut == ["line 0", "line 1", "line 2", "... 6 more: make the window higher", "line 9"]
 
 

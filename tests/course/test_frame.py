@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from reading import ALL, COURSE, LEARNERS, SOURCES, cells, headings, images, name, prose, words
 
-from wqlib.course import TITLES
-from wqlib.course.checks.exercise import exercises
+from wqlib.course.checks import exercises
+from wqlib.course.checks.exercise import TITLES
 
 MOST_IGNORED = 7
 

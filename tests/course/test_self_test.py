@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import selftest
 
-from wqlib.course.checks.exercise import exercises
+from wqlib.course.checks import exercises
 
 
 @pytest.mark.timeout(300)

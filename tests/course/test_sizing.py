@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wqlib.course.sizing import Outcome, Plan, estimate, forecast, simulate
+from wqlib.course.sizing import Outcome, Plan, forecast, simulate
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
 
+HOUR = 3600.0
 PLANS = st.builds(
     Plan,
     items=st.integers(1, 60),
@@ -36,6 +37,40 @@ PLANS = st.builds(
 def near(value: float, wanted: float, within: float) -> bool:
     """Is it, within a share of what is wanted?"""
     return abs(value - wanted) <= within * wanted
+
+
+def estimate(plan: Plan) -> Outcome:
+    """The same by formulas: Daly, "A higher order estimate of the optimum checkpoint interval
+    for restart dumps" (2006), has the one for work that must begin again after each failure.
+
+    With deaths at the rate d, an item of s seconds is run exp(d s) times on average, and
+    (exp(d s) - 1) / d seconds of work go into it. A pod is there for the share
+    1 / (1 + d (replace + start)) of the time. To that comes the end of the run: if the pod of
+    one of the last items dies, all wait for its lease to run out.
+    """
+    seconds, lease = plan.item_seconds, plan.lease_seconds
+    deaths, pauses = plan.deaths_per_pod_hour / HOUR, plan.pauses_per_pod_hour / HOUR
+    # A pause costs the lease if it is longer than what is left: half of the lease to all of it.
+    share_lost = min(1.0, max(0.0, (plan.pause_seconds - lease / 2) / (lease / 2)))
+    chance_lost = 1 - math.exp(-pauses * share_lost * seconds)
+    runs = math.exp(deaths * seconds) / (1 - chance_lost)
+    work = seconds * inflation(deaths * seconds) / (1 - chance_lost)
+    standing = work * pauses * plan.pause_seconds
+    there = 1 / (1 + deaths * (plan.replace_seconds + plan.start_seconds))
+    rounds = math.ceil(plan.items / plan.pods)
+    last = min(plan.pods, plan.items)
+    tail = (1 - math.exp(-last * deaths * seconds)) * (0.75 * lease + seconds)
+    return Outcome(
+        makespan_seconds=plan.start_seconds + rounds * (work + standing) / there + tail,
+        deaths=plan.items * work * deaths,
+        repeats=plan.items * (runs - 1),
+        wasted_seconds=plan.items * (work - seconds),
+    )
+
+
+def inflation(hazard: float) -> float:
+    """Work per item in relation to its length, if each death means to begin again."""
+    return math.expm1(hazard) / hazard if hazard else 1.0
 
 
 class TestWithoutFailures:

@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _create(teacher: Teacher, options: argparse.Namespace) -> int:
     folder = options.output or Path(f"wq-{options.name}")
-    plan = create.Plan(
+    plan = create.ClassPlan(
         options.name, options.learners, folder, options.days, options.pods, options.server or ""
     )
     learners = create.create(teacher, plan, lambda line: print(line, flush=True))
@@ -75,7 +75,7 @@ def _create(teacher: Teacher, options: argparse.Namespace) -> int:
         NEXT.format(
             learners=learners,
             folder=folder,
-            list=create.list_name(options.name),
+            list=names.list_name(options.name),
             name=options.name,
             context=teacher.context,
             output=output,
@@ -103,7 +103,7 @@ def _status(teacher: Teacher, options: argparse.Namespace) -> int:
             text = report.lines(rows, time.time())
             if options.watch is not None and live:
                 columns, height = size()
-                block.show(report.fitting(text, columns, height - 1))
+                block.show(report.cut_to_fit(text, columns, height - 1))
             else:
                 print("\n".join(text), flush=True)
         if options.watch is None:

@@ -1,123 +1,27 @@
-"""What every notebook of the course needs: its parts in a line each, once they were shown.
+"""What the notebooks of the course take from wqlib beside its own names.
 
-Notebooks 01 to 03 do all of this in the open; the later ones start with these verbs::
-
-    cluster = wqlib.connect()
-    login = start_redis(cluster)
-    queue = WorkQueue("job2", **login)
-    image = build_worker(cluster)
-    cluster.apply(job_manifest(parallelism=2, ITEM_SECONDS="0.5"))
-    cluster.wait("job/job-wq-2", "complete")
-    reset(cluster, queue)
+The set-up verbs, a line each where earlier notebooks did the same in the open; the worker's
+bundle; the doctor; and the model of how long a run takes.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from ..redisserver import RedisServer
+from . import doctor
+from .bundle import bundle
+from .sizing import Plan, forecast
+from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
 
-import yaml
-
-from ..errors import WqlibError
-from ..redisserver import RedisServer as RedisServer
-from .bundle import bundle as bundle
-from .sizing import Plan as Plan
-from .sizing import forecast as forecast
-
-if TYPE_CHECKING:
-    from ..cluster import Cluster
-    from ..queue import WorkQueue
-
-IMAGE = "job-wq-2:1"
-TITLES = {
-    "00": "Before you begin",
-    "01": "Start Redis",
-    "02": "Fill the queue",
-    "03": "The worker and its image",
-    "04": "Run the Job",
-    "05": "When pods die",
-    "06": "Scale out",
-    "07": "Real work",
-    "08": "Choose your pattern",
-    "09": "To production",
-}
-
-
-def folder() -> Path:
-    """The folder with the course's manifests and worker.
-
-    Returns:
-        The current folder if it has them, or else that of this copy of the course.
-
-    Raises:
-        WqlibError: There is none.
-    """
-    for place in (Path("."), Path("notebooks"), Path(__file__).parents[2] / "notebooks"):
-        if (place / "manifests" / "job.yaml").is_file() and (place / "worker").is_dir():
-            return place.resolve()
-    raise WqlibError(
-        "The manifests and the worker of the course are needed, and there are none here. "
-        "Go to the course's folder first, the one with the README."
-    )
-
-
-def start_redis(cluster: Cluster) -> dict[str, Any]:
-    """Start Redis with an empty memory, and reach it from here.
-
-    Args:
-        cluster: Where; a Redis of an earlier run is replaced.
-
-    Returns:
-        `host`, `port` and `password`, as `WorkQueue` and `redis.Redis` take them. The port is
-        forwarded until the cluster is closed.
-    """
-    password = cluster.secret("redis")
-    cluster.delete("pod/redis", grace_seconds=0)
-    cluster.apply(folder() / "manifests" / "redis.yaml")
-    cluster.wait("pod/redis", "ready")
-    forward = cluster.port_forward("service/redis", 6379)
-    return {"host": "127.0.0.1", "port": forward.port, "password": password}
-
-
-def build_worker(cluster: Cluster) -> str:
-    """Build the image of the course's worker.
-
-    Returns:
-        Its tag.
-    """
-    worker = folder() / "worker"
-    bundle(worker)
-    return cluster.build_image(IMAGE, worker)
-
-
-def job_manifest(*, parallelism: int = 2, **environment: str) -> dict[str, Any]:
-    """The Job of `manifests/job.yaml`, with some changes.
-
-    Args:
-        parallelism: How many pods work at a time.
-        environment: Variables of the worker, e.g. `ITEM_SECONDS="0.5"`.
-
-    Returns:
-        The manifest, for `cluster.apply`.
-    """
-    job: dict[str, Any] = yaml.safe_load((folder() / "manifests" / "job.yaml").read_text("utf-8"))
-    job["spec"]["parallelism"] = parallelism
-    container = job["spec"]["template"]["spec"]["containers"][0]
-    others = [one for one in container["env"] if one["name"] not in environment]
-    container["env"] = others + [{"name": n, "value": str(v)} for n, v in environment.items()]
-    return job
-
-
-def reset(cluster: Cluster, *queues: WorkQueue) -> None:
-    """Take away what a notebook made, say what that was, and let go of the cluster.
-
-    Args:
-        cluster: The cluster; it is closed.
-        queues: The queues to clear and close first.
-    """
-    for queue in queues:
-        queue.clear()
-        queue.close()
-    gone = [name for name in cluster.clean_up() if not name.startswith("pod/job")]
-    print(*sorted(gone), sep="\n")
-    cluster.close()
+__all__ = [
+    "IMAGE",
+    "Plan",
+    "RedisServer",
+    "build_worker",
+    "bundle",
+    "doctor",
+    "folder",
+    "forecast",
+    "job_manifest",
+    "reset",
+    "start_redis",
+]

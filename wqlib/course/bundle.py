@@ -1,4 +1,4 @@
-"""Put what a worker needs of the library beside its Dockerfile: `queue/`, and the plain modules."""
+"""Put what a worker needs of wqlib beside its Dockerfile: `queue/`, and the plain modules."""
 
 from __future__ import annotations
 
@@ -56,10 +56,6 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _content(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in files
-        if "__pycache__" not in path.parts
-    }
+def _content(folder: Path) -> dict[Path, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {x.relative_to(folder): x.read_bytes() for x in files if "__pycache__" not in x.parts}

@@ -1,26 +1,27 @@
 """Find out whether everything works here, by using each part once for real.
 
-`run()` gives one `Check` a part: `ok`, or what to do next. What it makes in the cluster is
+`run()` gives one `Check` for each part: `ok`, or what to do next. What it makes in the cluster is
 in a namespace of its own, and gone at the end.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
+import functools
 import os
-import re
 import secrets
 import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import redisserver
 from ..errors import WqlibError
+from ..redisserver import image
 
 if TYPE_CHECKING:
     from ..cluster import Cluster
@@ -32,65 +33,53 @@ POD_SECONDS = 120  # a real cluster may have to pull an image first
 
 # Not the names of the notebooks: in a class, both are in one namespace.
 HELLO, REDIS = "doctor-hello", "doctor-redis"
-
-POD = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": HELLO},
-    "spec": {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "containers": [
-            {
-                "name": "hello",
-                "image": "python:3.11-slim",
-                "imagePullPolicy": "IfNotPresent",
-                "command": ["python", "-c", "print('hello from a pod')"],
-            }
-        ],
-    },
-}
-
-REDIS_COMMAND = """exec redis-server - <<END
-requirepass $PASSWORD
-save ""
-END
+HELLO_POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: doctor-hello}
+spec:
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  containers:
+  - name: hello
+    image: python:3.11-slim
+    imagePullPolicy: IfNotPresent
+    command: [python, -c, "print('hello from a pod')"]
 """
-REDIS_POD = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": REDIS},
-    "spec": {
-        "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": 2,
-        "containers": [
-            {
-                "name": "redis",
-                "image": "redis:7",
-                "imagePullPolicy": "IfNotPresent",
-                # By standard input, so the password is in no process list.
-                "command": ["sh", "-c", REDIS_COMMAND],
-                "env": [
-                    {
-                        "name": "PASSWORD",
-                        "valueFrom": {"secretKeyRef": {"name": REDIS, "key": "password"}},
-                    }
-                ],
-                "ports": [{"containerPort": 6379}],
-                "readinessProbe": {"tcpSocket": {"port": 6379}, "periodSeconds": 1},
-            }
-        ],
-    },
-}
+REDIS_POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: doctor-redis}
+spec:
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 2
+  containers:
+  - name: redis
+    image: redis:7
+    imagePullPolicy: IfNotPresent
+    command:  # by standard input, so the password is in no process list
+    - sh
+    - -c
+    - |
+      exec redis-server - <<END
+      requirepass $PASSWORD
+      save ""
+      END
+    env:
+    - name: PASSWORD
+      valueFrom: {secretKeyRef: {name: doctor-redis, key: password}}
+    ports: [{containerPort: 6379}]
+    readinessProbe: {tcpSocket: {port: 6379}, periodSeconds: 1}
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What came of trying one part.
+    """The outcome of trying one part.
 
     Attributes:
         name: Which part, e.g. "port-forward".
-        ok: It works.
+        ok: Whether it works.
         detail: What was found; if it does not work, why, and what to do next.
     """
 
@@ -139,51 +128,43 @@ def run(
 
 
 def _try(visit: Visit, name: str, done: dict[str, Check]) -> Check:
-    for need in NEEDS.get(name, ()):
+    action, needs = _PARTS[name]
+    for need in needs:
         if not done[need].ok:
             return Check(name, False, f"not tried, because {need!r} failed")
     try:
-        return Check(name, True, _ACTIONS[name](visit))
+        return Check(name, True, action(visit))
     except (Failed, WqlibError) as error:
         return Check(name, False, str(error))
     except Exception as error:  # a part that breaks in a new way must not hide the others
         return Check(name, False, f"{type(error).__name__}: {error}")
 
 
-class Visit:
-    """What the checks have opened so far, and its end."""
+class Visit(ExitStack):
+    """What the checks have opened so far; it is closed and deleted at the block's end."""
 
     def __init__(self, context: str | None, leave_as_found: bool) -> None:
+        super().__init__()
         self.context = context
         self.leave_as_found = leave_as_found
-        self.stack = ExitStack()
         self.password = ""
-        self._cluster: Cluster | None = None
 
-    def __enter__(self) -> Visit:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.stack.close()
-
-    @property
+    @functools.cached_property
     def cluster(self) -> Cluster:
-        """The cluster; connecting to it is the first use of it."""
-        if self._cluster is None:
-            from ..cluster import connect, local, named_namespace
+        """The cluster; the first use connects to it."""
+        from ..cluster import connect, local, named_namespace
 
-            if self.leave_as_found:
-                self.stack.enter_context(local.left_as_found())
-            named = named_namespace(self.context)  # a learner of a class may use no other
-            namespace = named or f"{NAMESPACE}-{secrets.token_hex(2)}"  # others may do the same now
-            self._cluster = cluster = connect(self.context, namespace=namespace)
-            self.stack.callback(cluster.close)
-            if not named:
-                self.stack.callback(cluster.clean_up)
-            # Nothing is in this Redis, so it need not end in good order, which takes longer.
-            for made in (f"secret/{REDIS}", f"pod/{HELLO}", f"pod/{REDIS}"):
-                self.stack.callback(cluster.delete, made, grace_seconds=0)
-        return self._cluster
+        if self.leave_as_found:
+            self.enter_context(local.left_as_found())
+        named = named_namespace(self.context)  # a learner of a class may use no other
+        namespace = named or f"{NAMESPACE}-{secrets.token_hex(2)}"  # others may do the same now
+        cluster = self.enter_context(connect(self.context, namespace=namespace))
+        if not named:
+            self.callback(cluster.clean_up)
+        # Nothing is in this Redis, so it need not shut down cleanly, which takes longer.
+        for made in (f"secret/{REDIS}", f"pod/{HELLO}", f"pod/{REDIS}"):
+            self.callback(cluster.delete, made, grace_seconds=0)
+        return cluster
 
 
 def _python(visit: Visit) -> str:
@@ -197,63 +178,38 @@ def _python(visit: Visit) -> str:
 
 
 def _packages(visit: Visit) -> str:
-    missing = []
-    needed = list(_requirements())
-    for name, bounds in needed:
-        try:
-            found = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            missing.append(f"{name} is not installed")
-            continue
-        if not _within(found, bounds):
-            missing.append(f"{name} is {found}, wanted {bounds}")
-    if missing:
-        raise Failed(
-            f"{'; '.join(missing)}. Install what the course needs: "
-            f"{sys.executable} -m pip install 'wqlib[course]' (or `make lab` in its folder)."
-        )
-    return f"all {len(needed)} packages are there"
+    import importlib.metadata
 
-
-def _requirements() -> Iterator[tuple[str, str]]:
-    """Name and bounds of what the course needs, from our own metadata."""
+    install = f"{sys.executable} -m pip install 'wqlib[course]' (or `make lab` in its folder)."
     try:
-        lines = importlib.metadata.requires("wqlib") or []
+        from packaging.requirements import Requirement
+    except ModuleNotFoundError:
+        raise Failed(
+            f"packaging is not installed. Install what the course needs: {install}"
+        ) from None
+    try:
+        needed = [Requirement(line) for line in importlib.metadata.requires("wqlib") or []]
     except importlib.metadata.PackageNotFoundError:
         raise Failed(
             "wqlib itself is not installed, only its files are found. "
             f"In its folder: {sys.executable} -m pip install -e '.[course]' (or `make lab`)."
         ) from None
-    for line in lines:
-        requirement, _, marker = line.partition(";")
-        found = re.match(r"\s*([A-Za-z0-9._-]+)\s*(.*?)\s*$", requirement)
-        if found and ("extra" not in marker or "course" in marker):
-            yield found[1], found[2]
-
-
-def _within(version: str, bounds: str) -> bool:
-    """Whether a version lies within bounds such as ">=6.4,<9"."""
-    numbers = _numbers(version)
-    for bound in filter(None, bounds.replace(" ", "").split(",")):
-        limit = _numbers(bound)
-        if bound.startswith(">=") and numbers < limit:
-            return False
-        if bound.startswith("<") and not bound.startswith("<=") and numbers >= limit:
-            return False
-    return True
-
-
-def _numbers(version: str) -> list[int]:
-    found = [int(part) for part in re.findall(r"\d+", version)]
-    while found and found[-1] == 0:  # 6.0 is 6
-        found.pop()
-    return found
+    needed = [one for one in needed if not one.marker or one.marker.evaluate({"extra": "course"})]
+    missing = []
+    for one in needed:
+        try:
+            found = importlib.metadata.version(one.name)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(f"{one.name} is not installed")
+            continue
+        if not one.specifier.contains(found, prereleases=True):
+            missing.append(f"{one.name} is {found}, wanted {one.specifier}")
+    if missing:
+        raise Failed(f"{'; '.join(missing)}. Install what the course needs: {install}")
+    return f"all {len(needed)} packages are there"
 
 
 def _redis(visit: Visit) -> str:
-    from .. import redisserver
-    from ..redisserver import image
-
     binary = redisserver.find()
     script = image.scripts(binary, redisserver.find_cli(binary))[image.COMMAND]
     with tempfile.TemporaryDirectory() as folder:
@@ -306,7 +262,7 @@ def _image(visit: Visit) -> str:
 
 
 def _pod(visit: Visit) -> str:
-    visit.cluster.apply(POD)
+    visit.cluster.apply(HELLO_POD)
     visit.cluster.wait(f"pod/{HELLO}", "succeeded", timeout_seconds=POD_SECONDS)
     if visit.cluster.logs(f"pod/{HELLO}") != "hello from a pod\n":
         raise Failed(
@@ -370,37 +326,27 @@ def _queue(visit: Visit) -> str:
     return "an item was put, leased and completed"
 
 
-_ACTIONS: dict[str, Callable[[Visit], str]] = {
-    "python": _python,
-    "packages": _packages,
-    "redis": _redis,
-    "disk": _disk,
-    "port": _port,
-    "cluster": _connect,
-    "image": _image,
-    "pod": _pod,
-    "exec": _exec,
-    "port-forward": _port_forward,
-    "queue": _queue,
+_PARTS: dict[str, tuple[Callable[[Visit], str], tuple[str, ...]]] = {  # and what each needs
+    "python": (_python, ()),
+    "packages": (_packages, ()),
+    "redis": (_redis, ()),
+    "disk": (_disk, ()),
+    "port": (_port, ()),
+    "cluster": (_connect, ("packages", "port")),
+    "image": (_image, ("cluster",)),
+    "pod": (_pod, ("cluster",)),
+    "exec": (_exec, ("cluster",)),
+    "port-forward": (_port_forward, ("exec",)),
+    "queue": (_queue, ("port-forward",)),
 }
-NAMES = tuple(_ACTIONS)
-NEEDS = {
-    "cluster": ("packages", "port"),
-    "image": ("cluster",),
-    "pod": ("cluster",),
-    "exec": ("cluster",),
-    "port-forward": ("exec",),
-    "queue": ("port-forward",),
-}
+NAMES = tuple(_PARTS)
 
 
 def _with_needs(names: Iterable[str]) -> list[str]:
-    wanted: set[str] = set()
-    left = list(names)
-    while left:
-        name = left.pop()
-        if name not in _ACTIONS:
-            raise WqlibError(f"There is no check {name!r}. There are: {', '.join(NAMES)}.")
-        wanted.add(name)
-        left += NEEDS.get(name, ())
+    wanted = set(names)
+    for name in wanted - set(NAMES):
+        raise WqlibError(f"There is no check {name!r}. There are: {', '.join(NAMES)}.")
+    for name in reversed(NAMES):  # what a check needs comes before it
+        if name in wanted:
+            wanted.update(_PARTS[name][1])
     return [name for name in NAMES if name in wanted]

@@ -1,11 +1,8 @@
 """How long will it take, and what do failures cost? A model of a queue with workers.
 
-A `Plan` says what there is to do and with how many pods. Three answers, from the quick to the
-thorough:
-
-- `estimate(plan)`: formulas, for a first guess;
-- `simulate(plan, seed)`: one run, played through with made-up deaths and pauses;
-- `forecast(plan)`: many such runs, and how far they differ.
+A `Plan` says what there is to do and with how many pods. `simulate(plan, seed)` plays one run
+through, with made-up deaths and pauses; `forecast(plan)` does so many times, and says how far
+the runs differ.
 
     >>> plan = Plan(items=1000, item_seconds=10, pods=20, deaths_per_pod_hour=2)
     >>> round(forecast(plan).makespan_seconds / 60)
@@ -16,9 +13,7 @@ lent; a lease that lasts `lease_seconds` is renewed when it is between a quarter
 old; a worker that outlived its lease goes on to the end of its item, in vain. What it leaves out:
 items of different length, round trips to Redis, `max_attempts`, and deaths of pods that have
 nothing to do. Deaths and pauses come at random and independently of each other, at a constant
-rate (a Poisson process), as is usual for failures of machines: Daly, "A higher order estimate of
-the optimum checkpoint interval for restart dumps" (2006), which has the formula for work that
-must begin again after each failure.
+rate (a Poisson process), as is usual for failures of machines.
 
 This module is pure: it needs neither Redis nor a cluster.
 """
@@ -37,15 +32,15 @@ _HOUR = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What there is to do, and what with.
+    """What there is to do, and with what.
 
     Attributes:
         items: How many items there are.
         item_seconds: How long the work on one item takes, in seconds.
         pods: How many pods work at once.
-        start_seconds: From the wish for a pod to its first lease, in seconds.
+        start_seconds: From the request for a pod to its first lease, in seconds.
         lease_seconds: How long a lease lasts unless it is renewed, in seconds.
-        deaths_per_pod_hour: How often a working pod dies, without a goodbye.
+        deaths_per_pod_hour: How often a working pod dies without warning.
         replace_seconds: From a pod's death until Kubernetes wants the next one, in seconds
             (a Job of Kubernetes 1.27 or later: 10 after the first failure).
         pauses_per_pod_hour: How often a working pod stands still (a frozen machine, a slow disk).
@@ -86,12 +81,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run went, or goes on average.
+    """How a run went, or how runs go on average.
 
     Attributes:
         makespan_seconds: From the start of the Job until the last item is done.
         deaths: Pods that died while they worked.
-        repeats: Runs of items that came to nothing, so that the item had to be run again.
+        repeats: Runs of items that were in vain, so that the item had to be run again.
         wasted_seconds: Work that went into those runs, in pod-seconds.
     """
 
@@ -114,34 +109,6 @@ class Forecast(Outcome):
     fastest_seconds: float
     slowest_seconds: float
     makespans: tuple[float, ...]
-
-
-def estimate(plan: Plan) -> Outcome:
-    """A first guess by formulas.
-
-    With deaths at the rate d, an item of s seconds is run exp(d s) times on average, and
-    (exp(d s) - 1) / d seconds of work go into it. A pod is there for the share
-    1 / (1 + d (replace + start)) of the time. To that comes the end of the run: if the pod of
-    one of the last items dies, all wait for its lease to run out.
-    """
-    seconds, lease = plan.item_seconds, plan.lease_seconds
-    deaths, pauses = plan.deaths_per_pod_hour / _HOUR, plan.pauses_per_pod_hour / _HOUR
-    # A pause costs the lease if it is longer than what is left: half of the lease to all of it.
-    share_lost = min(1.0, max(0.0, (plan.pause_seconds - lease / 2) / (lease / 2)))
-    chance_lost = 1 - math.exp(-pauses * share_lost * seconds)
-    runs = math.exp(deaths * seconds) / (1 - chance_lost)
-    work = seconds * _inflation(deaths * seconds) / (1 - chance_lost)
-    standing = work * pauses * plan.pause_seconds
-    there = 1 / (1 + deaths * (plan.replace_seconds + plan.start_seconds))
-    rounds = math.ceil(plan.items / plan.pods)
-    last = min(plan.pods, plan.items)
-    tail = (1 - math.exp(-last * deaths * seconds)) * (0.75 * lease + seconds)
-    return Outcome(
-        makespan_seconds=plan.start_seconds + rounds * (work + standing) / there + tail,
-        deaths=plan.items * work * deaths,
-        repeats=plan.items * (runs - 1),
-        wasted_seconds=plan.items * (work - seconds),
-    )
 
 
 def simulate(plan: Plan, seed: int = 0) -> Outcome:
@@ -190,20 +157,15 @@ def forecast(plan: Plan, runs: int = 200, seed: int = 0) -> Forecast:
     outcomes = [simulate(plan, seed + number) for number in range(runs)]
     makespans = sorted(outcome.makespan_seconds for outcome in outcomes)
     cuts = quantiles(makespans, n=20, method="inclusive")
+    means = {one.name: fmean(getattr(x, one.name) for x in outcomes) for one in fields(Outcome)}
     return Forecast(
-        makespan_seconds=fmean(makespans),
-        deaths=fmean(outcome.deaths for outcome in outcomes),
-        repeats=fmean(outcome.repeats for outcome in outcomes),
-        wasted_seconds=fmean(outcome.wasted_seconds for outcome in outcomes),
-        fastest_seconds=cuts[0],
-        slowest_seconds=cuts[-1],
-        makespans=tuple(makespans),
+        **means, fastest_seconds=cuts[0], slowest_seconds=cuts[-1], makespans=tuple(makespans)
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What became of one lease: how long the pod was busy, and when the lease ran out, if so."""
+    """The outcome of one lease: how long the pod was busy, and when the lease was lost, if so."""
 
     seconds: float
     worked_seconds: float
@@ -212,7 +174,7 @@ class _Run:
 
 
 def _run(plan: Plan, dice: random.Random) -> _Run:
-    """A pod works on one item, with what comes in between. Times count from the lease."""
+    """Let a pod work on one item, with deaths and pauses. Times count from the lease."""
     death = _wait(dice, plan.deaths_per_pod_hour)
     now = worked = 0.0
     lost: float | None = None
@@ -234,15 +196,10 @@ def _run(plan: Plan, dice: random.Random) -> _Run:
 
 
 def _left(plan: Plan, dice: random.Random, now: float) -> float:
-    """What a lease still has, `now` seconds after the item was lent."""
+    """Return what is left of a lease, in seconds, `now` seconds after the item was lent."""
     return plan.lease_seconds - min(now, dice.random() * plan.lease_seconds / 2)
 
 
 def _wait(dice: random.Random, per_hour: float) -> float:
     rate = per_hour / _HOUR
     return dice.expovariate(rate) if rate else math.inf
-
-
-def _inflation(hazard: float) -> float:
-    """Work per item in relation to its length, if each death means to begin again."""
-    return math.expm1(hazard) / hazard if hazard else 1.0

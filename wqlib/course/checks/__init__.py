@@ -5,23 +5,25 @@
 
 A check looks at behaviour and state: it calls the learner's function with inputs of its own, and
 reads the queue and the cluster over connections of its own. It never looks at the text of the
-code. Checks of notebook NN are in `notebook_NN.py`, sample answers in `samples/NN.py`, on which
-`wqlib check --self-test` tries them.
+code. The checks of notebook NN are in `notebook_NN.py`.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import WqlibError
-from .. import classroom
+from ..classroom.progress import publish
 from . import record
-from .answers import Answers, TimeUp, time_limit
-from .exercise import Exercise, Wrong, exercises
+from .answers import Answers, TimeUp, Wrong, time_limit
+from .exercise import Exercise, registered
 
-__all__ = ["Verdict", "check", "judge", "progress"]
+__all__ = ["Verdict", "check", "exercises", "judge", "progress"]
 
 SECONDS = 90.0
 
@@ -41,8 +43,16 @@ class Verdict:
     judged: bool = True
 
 
+def exercises() -> dict[str, Exercise]:
+    """Return all exercises by id, in the order of the course."""
+    for module in pkgutil.iter_modules(__path__):
+        if module.name.startswith("notebook_"):
+            importlib.import_module(f".{module.name}", __name__)
+    return dict(sorted(registered.items()))
+
+
 def check(exercise_id: str) -> None:
-    """Check an exercise of this notebook, say ✓ or ✗, and note it.
+    """Check an exercise of this notebook, print ✓ or ✗, and note it.
 
     Args:
         exercise_id: For example "05-1".
@@ -61,7 +71,7 @@ def check(exercise_id: str) -> None:
         except OSError as error:
             print(f"(Your progress could not be noted in {record.path()}: {error.strerror}.)")
         else:
-            classroom.publish(None, {"exercises": noted, "of": len(known)})
+            publish({"exercises": noted, "of": len(known)})
 
 
 def judge(exercise: Exercise, names: Mapping[str, Any]) -> Verdict:
@@ -77,18 +87,15 @@ def judge(exercise: Exercise, names: Mapping[str, Any]) -> Verdict:
     except Wrong as wrong:
         return Verdict(False, str(wrong))
     except WqlibError as error:
-        return Verdict(False, f"this could not be checked. {error}", judged=False)
+        why = f"this could not be checked. {error}"
     except TimeUp:
-        return Verdict(
-            False, f"the check did not end within {SECONDS:g} seconds. Run it again.", judged=False
-        )
+        why = f"the check did not end within {SECONDS:g} seconds. Run it again."
     except Exception as error:
-        return Verdict(
-            False,
+        why = (
             f"this could not be checked: {type(error).__name__}: {error}. Run the set-up cell "
-            "again, then the cells after it, then this one.",
-            judged=False,
+            "again, then the cells after it, then this one."
         )
+    return Verdict(False, why, judged=False)
 
 
 def progress(notebook: str | None = None) -> None:
@@ -101,14 +108,10 @@ def progress(notebook: str | None = None) -> None:
 
 
 def _names() -> Mapping[str, Any]:
-    """The variables of the notebook that runs this."""
-    try:
-        from IPython.core.getipython import get_ipython
-    except ModuleNotFoundError:
-        shell = None
-    else:
-        shell = get_ipython()
-    if shell is None:
+    """Return the variables of the notebook that runs this."""
+    getting = sys.modules.get("IPython.core.getipython")  # there is no notebook without it
+    shell = getting and getting.get_ipython()
+    if not shell:
         raise WqlibError("A check looks at the variables of a notebook, so run it in one.")
     names: Mapping[str, Any] = shell.user_ns
     return names

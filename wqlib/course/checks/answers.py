@@ -9,6 +9,7 @@ learner's own Python, which may change whatever it likes.
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import threading
 import time
@@ -16,41 +17,40 @@ from collections.abc import Callable, Iterator, Mapping
 from types import EllipsisType, FrameType
 from typing import Any
 
-from ...cluster import Cluster, connect
+import redis
+
+from ...cluster import Cluster, connect, manifests
+from ...errors import ClusterError, WaitTimeout
 from ...queue import WorkQueue
-from .exercise import Wrong
+from ..verbs import reach_redis
 
 _PLAIN = (int, float, str, bytes, bool, type(None))
 _MOST_VALUES, _DEEPEST = 200_000, 20
+
+
+class Wrong(Exception):
+    """An answer is not right yet. The message says what is seen, and what to try next."""
 
 
 class TimeUp(BaseException):
     """Not an Exception, so that a learner's `except Exception` lets it through."""
 
 
-class Answers:
-    """The learner's answers to one exercise.
+class Answers(contextlib.ExitStack):
+    """The learner's answers to one exercise; what a check opens is closed at the block's end.
 
     Args:
         names: The variables of the notebook.
     """
 
     def __init__(self, names: Mapping[str, Any]) -> None:
+        super().__init__()
         self._names = names
-        self._open = contextlib.ExitStack()
-        self._cluster: Cluster | None = None
-        self._login: dict[str, Any] | None = None
-
-    def __enter__(self) -> Answers:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._open.close()
 
     # -- names
 
     def value(self, name: str, *types: type) -> Any:
-        """The value of a variable.
+        """Return the value of a variable.
 
         Args:
             name: Its name.
@@ -76,7 +76,7 @@ class Answers:
         return found
 
     def function(self, name: str) -> Callable[..., Any]:
-        """A function of the learner's.
+        """Return a function of the learner's.
 
         Raises:
             Wrong: It is missing, still blank, or cannot be called.
@@ -122,51 +122,71 @@ class Answers:
 
     # -- state
 
-    @property
+    @functools.cached_property
     def cluster(self) -> Cluster:
         """The cluster and namespace of the notebook, over a connection of our own."""
-        if self._cluster is None:
-            theirs = self._names.get("cluster")
-            if type(theirs) is Cluster:
-                context, namespace = theirs.name, theirs.namespace
-                self._cluster = connect(context, namespace=namespace)
-            else:
-                self._cluster = connect()
-            self._open.callback(self._cluster.close)
-        return self._cluster
+        theirs, where = self._names.get("cluster"), dict[str, Any]()
+        if type(theirs) is Cluster:
+            where = {"context": theirs.name, "namespace": theirs.namespace}
+        return self.enter_context(connect(**where))
 
-    @property
+    @functools.cached_property
     def login(self) -> dict[str, Any]:
         """Host, port and password of the Redis in the cluster."""
-        if self._login is None:
-            if not any(pod.name == "redis" for pod in self.cluster.pods()):
-                raise Wrong(
-                    "Redis does not run in the cluster. Run the set-up cell of this notebook "
-                    "again, then the cells after it."
-                )
-            forward = self.cluster.port_forward("service/redis", 6379)
-            password = self.cluster.secret("redis")
-            self._login = {"host": "127.0.0.1", "port": forward.port, "password": password}
-        return self._login
+        if self.find("pod/redis") is None:
+            raise Wrong(
+                "Redis does not run in the cluster. Run the set-up cell of this notebook "
+                "again, then the cells after it."
+            )
+        return reach_redis(self.cluster)
 
     def queue(self, name: str = "job2") -> WorkQueue:
-        """A queue in that Redis, as it really is."""
+        """Return a queue in that Redis, as it really is."""
         queue = WorkQueue(name, worker="check", patience_seconds=5, **self.login)
-        self._open.callback(queue.close)
-        return queue
+        return self.enter_context(queue)
 
-    def redis(self) -> Any:
-        """A client of that Redis."""
-        import redis
+    def redis(self, on_send: Callable[[bytes], None] = lambda message: None) -> Any:
+        """Return a client of that Redis; `on_send` gets each message to it before it is sent."""
+        pool = redis.ConnectionPool(connection_class=_Watched, on_send=on_send, **self.login)
+        return self.enter_context(redis.Redis.from_pool(pool))
 
-        client = redis.Redis(**self.login)
-        self._open.callback(client.close)
-        return client
+    def find(self, target: str) -> dict[str, Any] | None:
+        """Return an object of the cluster, such as "pod/redis", or None if there is none."""
+        kind, name = manifests.split_target(target)
+        return manifests.find(self.cluster.api, self.cluster.namespace, kind, name)
+
+    def wait(self, target: str, condition: str, seconds: float, late: str) -> str:
+        """Wait for an object of the cluster, as `Cluster.wait` does.
+
+        Returns:
+            What is wrong: `late` if it takes longer, or why it cannot come true; "" if it has.
+        """
+        try:
+            self.cluster.wait(target, condition, timeout_seconds=seconds)
+        except WaitTimeout:
+            return late
+        except ClusterError as error:
+            return str(error)
+        return ""
+
+
+class _Watched(redis.Connection):
+    """A connection that shows each message before it sends it."""
+
+    def __init__(self, on_send: Callable[[bytes], None], **settings: Any) -> None:
+        super().__init__(**settings)  # type: ignore[no-untyped-call]
+        self._on_send = on_send
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        parts = [command] if isinstance(command, str | bytes) else command
+        message = b"".join(x.encode() if isinstance(x, str) else bytes(x) for x in parts)
+        self._on_send(message)
+        super().send_packed_command([message], check_health)  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """End what is done inside after some time; off the main thread there is no limit."""
+    """Raise TimeUp in the block after some time; off the main thread there is no limit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

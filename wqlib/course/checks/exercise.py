@@ -1,25 +1,30 @@
-"""What an exercise is, and the list of them all.
+"""What an exercise is, and the decorator that makes a function the judge of one.
 
-The judge of an exercise is a function that looks at the learner's answers. It returns a few
-words of why they are right, or raises `Wrong` with what is off and what to try next.
+A judge looks at the learner's answers. It returns a few words on why they are right, or raises
+`Wrong` with what is off and what to try next.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .answers import Answers
+from .answers import Answers
 
-Judge = Callable[["Answers"], str]
+Judge = Callable[[Answers], str]
 
-
-class Wrong(Exception):
-    """An answer is not right yet. The message says what is seen, and what to try next."""
+TITLES = {
+    "00": "Before you begin",
+    "01": "Start Redis",
+    "02": "Fill the queue",
+    "03": "The worker and its image",
+    "04": "Run the Job",
+    "05": "When pods die",
+    "06": "Scale out",
+    "07": "Real work",
+    "08": "Choose your pattern",
+    "09": "To production",
+}
 
 
 @dataclass(frozen=True)
@@ -42,25 +47,16 @@ class Exercise:
         return self.id.partition("-")[0]
 
 
-_known: dict[str, Exercise] = {}
+registered: dict[str, Exercise] = {}
 
 
 def exercise(exercise_id: str, title: str) -> Callable[[Judge], Judge]:
-    """Decorator: the function judges this exercise."""
+    """Make the decorated function the judge of an exercise."""
 
     def register(judge: Judge) -> Judge:
-        if exercise_id in _known:
+        if exercise_id in registered:
             raise ValueError(f"There are two exercises {exercise_id}.")
-        _known[exercise_id] = Exercise(exercise_id, title, judge)
+        registered[exercise_id] = Exercise(exercise_id, title, judge)
         return judge
 
     return register
-
-
-def exercises() -> dict[str, Exercise]:
-    """All exercises by id, in the order of the course."""
-    package = importlib.import_module(__package__)
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name.startswith("notebook_"):
-            importlib.import_module(f"{__package__}.{module.name}")
-    return dict(sorted(_known.items()))

@@ -6,17 +6,17 @@ import random
 from typing import Any
 
 import redis
-from kubernetes.client import ApiException
 
-from .answers import Answers
-from .exercise import Wrong, exercise
+from ...cluster.states import has_condition
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 COLORS = ("red", "green", "blue", "white", "black", "gray")
 
 
 @exercise("01-1", "Who stands behind a service?")
 def who_stands_behind(answers: Answers) -> str:
-    """`stands_behind` is tried with made-up selectors and labels."""
+    """Try `stands_behind` with made-up selectors and labels."""
     app, tier, color, other = random.sample(COLORS, 4)
     both = {"app": app, "tier": tier}
     cases: list[tuple[dict[str, str], dict[str, str] | None, bool]] = [
@@ -33,10 +33,11 @@ def who_stands_behind(answers: Answers) -> str:
     random.shuffle(cases)
     for selector, labels, wanted in cases:
         service, pod = _manifests(selector, labels)
-        found = answers.call("stands_behind", service, pod, seconds=5)
+        found = answers.call("stands_behind", service, pod)
         if type(found) is not bool:
+            kind = f"something of type {type(found).__name__}"
             raise Wrong(
-                f"`stands_behind` returned {_kind(found)}. "
+                f"`stands_behind` returned {'nothing (`None`)' if found is None else kind}. "
                 "Return True or False; is there a `return` on each way through?"
             )
         if found is not wanted:
@@ -55,7 +56,7 @@ def who_stands_behind(answers: Answers) -> str:
 def _manifests(
     selector: dict[str, str], labels: dict[str, str] | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A service and a pod, whose names say nothing about whether they belong together."""
+    """Return a service and a pod whose names say nothing about whether they belong together."""
     names = random.choices(COLORS, k=2)
     service = {
         "apiVersion": "v1",
@@ -67,24 +68,20 @@ def _manifests(
     return service, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
 
 
-def _kind(found: object) -> str:
-    return "nothing (`None`)" if found is None else f"something of type {type(found).__name__}"
-
-
 @exercise("01-2", "A second name")
 def second_name(answers: Answers) -> str:
-    """The service `store` leads from port 7000 to Redis, and Redis answers there."""
-    cluster = answers.cluster
-    store = _read(cluster.core.read_namespaced_service, "store", cluster.namespace)
+    """Check that the service `store` leads from port 7000 to Redis, which answers there."""
+    cluster, store = answers.cluster, answers.find("service/store")
     if store is None:
         raise Wrong(
             "There is no service `store` yet. Change the name in the copy, "
             "then cluster.apply(store)."
         )
-    targets = {port.port: port.target_port for port in store.spec.ports or []}
+    targets = {port["port"]: port.get("targetPort") for port in store["spec"].get("ports") or []}
     if 7000 not in targets:
+        ports = " and ".join(map(str, sorted(targets))) or "no port"
         raise Wrong(
-            f"The service `store` listens on {_ports(targets)}, not on 7000. "
+            f"The service `store` listens on {ports}, not on 7000. "
             "Change `port`, and apply it again."
         )
     if targets[7000] != 6379:
@@ -92,10 +89,11 @@ def second_name(answers: Answers) -> str:
             f"The service `store` leads from 7000 to port {targets[7000]} of the pod. "
             "Redis listens on 6379: that is the `targetPort`."
         )
-    pod = _read(cluster.core.read_namespaced_pod, "redis", cluster.namespace)
+    pod = answers.find("pod/redis")
     if pod is None:
         raise Wrong("The pod `redis` is gone. Run the notebook from its top.")
-    selector, labels = store.spec.selector or {}, pod.metadata.labels or {}
+    selector = store["spec"].get("selector") or {}
+    labels = pod["metadata"].get("labels") or {}
     if not selector or not selector.items() <= labels.items():
         raise Wrong(
             f"The service `store` looks for pods with the labels {selector}, and the pod "
@@ -115,36 +113,18 @@ def second_name(answers: Answers) -> str:
     return "two names, one Redis."
 
 
-def _ports(targets: dict[int, Any]) -> str:
-    return " and ".join(map(str, sorted(targets))) or "no port"
-
-
-def _read(call: Any, name: str, namespace: str) -> Any:
-    """An object of the cluster, or None if there is none."""
-    try:
-        return call(name, namespace)
-    except ApiException as error:
-        if error.status == 404:
-            return None
-        raise
-
-
 @exercise("01-3", "Lose it")
 def lose_it(answers: Answers) -> str:
-    """The predictions hold, and the Redis that runs is a new one that is ready."""
+    """Check the predictions, and that the Redis that runs is a new one that is ready."""
     service_stays = answers.value("service_stays", bool)
     word_stays = answers.value("word_stays", bool)
-    cluster = answers.cluster
-    pod = _read(cluster.core.read_namespaced_pod, "redis", cluster.namespace)
+    pod = answers.find("pod/redis")
     if pod is None:
         raise Wrong(
             "The pod `redis` is gone, and nobody brings it back. Do it yourself: "
             'cluster.apply("manifests/redis.yaml").'
         )
-    conditions = pod.status.conditions or []
-    if pod.metadata.deletion_timestamp or not any(
-        condition.type == "Ready" and condition.status == "True" for condition in conditions
-    ):
+    if pod["metadata"].get("deletionTimestamp") or not has_condition(pod, "Ready"):
         raise Wrong('The pod `redis` is not ready yet: cluster.wait("pod/redis", "ready").')
     client = answers.redis()
     if client.exists("word") or "cmdstat_set" in client.info("commandstats"):

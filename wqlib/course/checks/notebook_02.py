@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Iterable
 from math import ceil
 
-import redis
-
-from .answers import Answers
-from .exercise import Wrong, exercise
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 FRUITS = "apple banana cherry date fig grape lemon melon orange kiwi".split()
 BATCH = 500
-LOGIN = ("host", "port", "password")
 WHY = {
     "pending": "What is leased has left the list.",
     "leased": "Two equal items are two items, and one of them was completed.",
     "done": "Clearing the queue sets its counters back, and one item was completed since.",
     "drained": "Is an item still lent to somebody?",
 }
-MARK = "item-"  # each item that `fill` gets begins with it, so they can be counted on the wire
+MARK = b"item-"  # each item that `fill` gets begins with it, so they can be counted on the wire
 
 
 @exercise("02-1", "The urgent one")
 def urgent_one(answers: Answers) -> str:
-    """The list is mango, the ten fruits as they were, plum."""
+    """Check that the list is mango, the ten fruits as they were, plum."""
     items = [item.decode(errors="replace") for item in answers.redis().lrange("job2", 0, 99)]
     for fruit in ("mango", "plum"):
         if fruit not in items:
@@ -57,24 +53,19 @@ def urgent_one(answers: Answers) -> str:
 
 @exercise("02-2", "Few trips")
 def few_trips(answers: Answers) -> str:
-    """`fill` pushes lists of many lengths, through a client that counts what it sends."""
-    given = answers.redis()
-    login = {key: given.connection_pool.connection_kwargs[key] for key in LOGIN}
-    trips: list[int] = []
-    pool = redis.ConnectionPool(connection_class=_counting(trips), **login)
-    name = f"check-{secrets.token_hex(4)}"
-    with redis.Redis(connection_pool=pool) as client:
-        client.ping()
-        for length in (3, BATCH, BATCH + 1, random.randint(1_100, 1_400), 0):
-            items = [f"{MARK}{random.randrange(10**6)}" for _ in range(length)]
-            trips.clear()
-            try:
-                answers.call("fill", client, name, list(items), seconds=30)
-                found = [item.decode(errors="replace") for item in given.lrange(name, 0, -1)]
-            finally:
-                given.delete(name)
-            _judge(items, found, trips)
-    pool.disconnect()
+    """Let `fill` push lists of many lengths, through a client that counts what it sends."""
+    name, given = f"check-{secrets.token_hex(4)}", answers.redis()
+    carried: list[int] = []  # how many of our items each message to Redis carries
+    client = answers.redis(lambda message: carried.append(message.count(MARK)))
+    for length in (3, BATCH, BATCH + 1, random.randint(1_100, 1_400), 0):
+        items = [f"{MARK.decode()}{random.randrange(10**6)}" for _ in range(length)]
+        carried.clear()
+        try:
+            answers.call("fill", client, name, list(items), seconds=30)
+            found = [item.decode(errors="replace") for item in given.lrange(name, 0, -1)]
+        finally:
+            given.delete(name)
+        _judge(items, found, [count for count in carried if count])
     return f"all there, in order, with one trip for {BATCH}."
 
 
@@ -103,25 +94,9 @@ def _judge(items: list[str], found: list[str], trips: list[int]) -> None:
         )
 
 
-def _counting(trips: list[int]) -> type[redis.Connection]:
-    """A connection that notes how many of our items each message to Redis carries."""
-
-    class Counting(redis.Connection):
-        def send_packed_command(
-            self, command: str | bytes | Iterable[bytes], check_health: bool = True
-        ) -> None:
-            parts = command if isinstance(command, str | bytes) else b"".join(command)
-            data = parts.encode() if isinstance(parts, str) else parts
-            if count := data.count(MARK.encode()):
-                trips.append(count)
-            super().send_packed_command([data], check_health)  # type: ignore[no-untyped-call]
-
-    return Counting
-
-
 @exercise("02-3", "Two apples")
 def two_apples(answers: Answers) -> str:
-    """One apple is done and one is leased; the prediction says so, and why it is not the end."""
+    """Check that one apple is done and one is leased, and that the prediction says so."""
     prediction = answers.value("prediction", dict)
     queue = answers.queue("job2")
     stats = queue.stats()
@@ -137,19 +112,13 @@ def two_apples(answers: Answers) -> str:
             f"The queue says: {seen}. Lease both apples first, with other.lease() twice, and "
             "then complete one of them with other.complete(…)."
         )
-    truth = {
-        "pending": stats.pending,
-        "leased": stats.leased,
-        "done": stats.done,
-        "drained": stats.drained,
-    }
-    for name, value in truth.items():
-        guess = dict.get(prediction, name)
+    for name, why in WHY.items():
+        value, guess = getattr(stats, name), dict.get(prediction, name)
         if type(guess) is not type(value):
             raise Wrong(
                 f"The prediction for {name!r} is missing, or not "
                 f"{'True or False' if name == 'drained' else 'a whole number'}."
             )
         if guess != value:
-            raise Wrong(f"The queue says {name} = {value}; you said {guess}. {WHY[name]}")
+            raise Wrong(f"The queue says {name} = {value}; you said {guess}. {why}")
     return "two equal items, two leases; while one is lent, the work is not over."

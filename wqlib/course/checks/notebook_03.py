@@ -7,18 +7,17 @@ import re
 import threading
 from typing import Any
 
-from ...errors import ClusterError, WaitTimeout
 from ...queue import WorkQueue
-from .. import job_manifest
-from .answers import Answers
-from .exercise import Wrong, exercise
+from ..verbs import job_manifest
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 _QUEUE = "check-03"
 
 
 @exercise("03-1", "A loop that bears a bad item")
 def the_loop(answers: Answers) -> str:
-    """Items are done, bad ones are failed, others' leases are waited for, and 0 means drained."""
+    """Try `work` with bad items, with a worker that dies, and with an end before the end."""
     answers.function("work")
     _bad_items(answers)
     _a_worker_that_dies(answers)
@@ -50,7 +49,7 @@ def _bad_items(answers: Answers) -> None:
             f"{stats.dead} dead, {stats.pending} wait and {stats.leased} are lent. "
             "Every lease must end in `fail` or in a completion, and the loop goes on after `fail`."
         )
-    if len(results) != len(wanted) or sorted(results) != sorted(wanted):
+    if results != wanted:
         raise Wrong(
             "the results kept are not what `process` returned. Pass its result on: "
             "`queue.complete_and_lease(lease, result, …)`."
@@ -82,7 +81,7 @@ def _an_end_before_the_end(answers: Answers) -> None:
     seen.lease_seconds = 60
     held = seen.lease()
     assert held is not None
-    friend = seen.copy()
+    friend = answers.enter_context(seen.copy())
     timers = [
         threading.Timer(0.4, theirs.interrupt),  # as if the time were up
         threading.Timer(1.5, lambda: friend.complete(held)),
@@ -96,7 +95,6 @@ def _an_end_before_the_end(answers: Answers) -> None:
         for timer in timers:
             timer.cancel()
             timer.join()
-        friend.close()
     if drained:
         _is_code(code, 0, "the queue had drained")
     else:
@@ -112,7 +110,7 @@ def _is_code(code: Any, wanted: int, when: str) -> None:
 
 
 def _queues(answers: Answers, *items: str) -> tuple[WorkQueue, WorkQueue]:
-    """A queue with items: one for us to look at, one for the learner's function."""
+    """Return a queue with items twice: for us to look at, and for the learner's function."""
     seen = answers.queue(_QUEUE)
     seen.clear()
     seen.put(list(items))
@@ -127,7 +125,7 @@ def _square(item: bytes) -> str:
 
 @exercise("03-2", "Mend the Dockerfile")
 def the_dockerfile(answers: Answers) -> str:
-    """A pod of the image squares numbers."""
+    """Check that a pod of the image squares numbers."""
     cluster, queue, name = answers.cluster, answers.queue(_QUEUE), "check-03-2"
     numbers = random.sample(range(10, 1000), 3)
     queue.clear()
@@ -140,11 +138,15 @@ def the_dockerfile(answers: Answers) -> str:
     cluster.delete(f"pod/{name}", grace_seconds=0)
     try:
         cluster.apply(pod)
-        phase, reason = _end_of(answers, name)
-        if phase == "Pending":
+        late = "the pod of your image did not end within a minute. Does its CMD run the worker?"
+        problem = answers.wait(f"pod/{name}", "succeeded", 60, late)
+        [(phase, reason)] = [(x.phase, x.reason) for x in cluster.pods() if x.name == name]
+        if phase == "Pending" and "Image" in reason:
             raise Wrong(
                 "there is no image `squares:1` in the cluster. Run the cell above: it builds it."
             )
+        if phase not in ("Succeeded", "Failed"):
+            raise Wrong(problem)
         log = cluster.logs(f"pod/{name}", tail=1).strip()
         results = sorted(int(result) for result in queue.results().values() if result.isdigit())
         if results == sorted(number**2 for number in numbers):
@@ -163,22 +165,6 @@ def the_dockerfile(answers: Answers) -> str:
 
 
 def _words(log: str) -> str:
-    """The last words of a program, without the folders, which differ from cluster to cluster."""
+    """Return what a program said last, without folders, which differ from cluster to cluster."""
     _, found, rest = log.partition("can't open file ")
     return found + re.sub(r"[^\s']*/", "", rest) if found else log[-200:]
-
-
-def _end_of(answers: Answers, name: str) -> tuple[str, str]:
-    """Wait until a pod has ended or cannot start; returns its phase and why."""
-    problem = ""
-    try:
-        answers.cluster.wait(f"pod/{name}", "succeeded", timeout_seconds=60)
-    except WaitTimeout:
-        problem = "the pod of your image did not end within a minute. Does its CMD run the worker?"
-    except ClusterError as error:
-        problem = str(error)
-    [(phase, reason)] = [(x.phase, x.reason) for x in answers.cluster.pods() if x.name == name]
-    no_image = phase == "Pending" and "Image" in reason
-    if phase in ("Succeeded", "Failed") or no_image:
-        return phase, reason
-    raise Wrong(problem)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import copy
-import json
 import random
 import time
 from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 
-from ...errors import ClusterError, WaitTimeout
-from .. import job_manifest
-from .answers import Answers
-from .exercise import Wrong, exercise
+from ...cluster.kube import said_by
+from ...errors import ClusterError
+from ..verbs import job_manifest
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 _QUEUE, _NAME = "check-04", "check-04-3"
 _LEASE = "WQLIB_LEASE_SECONDS"
@@ -21,7 +21,7 @@ _LEASE = "WQLIB_LEASE_SECONDS"
 
 @exercise("04-1", "Change the manifest")
 def the_manifest(answers: Answers) -> str:
-    """The copy has the new parallelism and lease time, and Kubernetes would take it."""
+    """Check that the copy has the new parallelism and lease time, and is a valid manifest."""
     given, pods, seconds = job_manifest(), random.randint(3, 9), random.randint(7, 60)
     before = copy.deepcopy(given)
     new = answers.call("changed", given, pods, seconds)
@@ -37,8 +37,9 @@ def the_manifest(answers: Answers) -> str:
             answers.cluster.namespace, _named(new), dry_run="All"
         )
     except (ApiException, ValueError) as error:  # ValueError: what the client itself refuses
+        said = said_by(error) if isinstance(error, ApiException) else " ".join(str(error).split())
         raise Wrong(
-            f"Kubernetes would not take your manifest: {_said(error)} "
+            f"Kubernetes would not take your manifest: {said[:300]} "
             "(The value of an environment variable is text.)"
         ) from None
     parallelism = new["spec"].get("parallelism")
@@ -53,7 +54,7 @@ def the_manifest(answers: Answers) -> str:
 
 
 def _named(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A manifest with a name that no Job has."""
+    """Return a manifest with a name that no Job has."""
     metadata = manifest.get("metadata")
     extra = {"name": f"check-{random.randrange(10**6)}"}
     return manifest | {"metadata": (metadata if type(metadata) is dict else {}) | extra}
@@ -65,7 +66,7 @@ def _environment(job: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _rest(job: dict[str, Any]) -> dict[str, Any]:
-    """A manifest without what was to be changed."""
+    """Return a manifest without what was to be changed."""
     rest = copy.deepcopy(job)
     rest["spec"].pop("parallelism", None)
     left = [one for one in _environment(rest) if one["name"] != _LEASE]
@@ -73,26 +74,17 @@ def _rest(job: dict[str, Any]) -> dict[str, Any]:
     return rest
 
 
-def _said(error: ApiException | ValueError) -> str:
-    if not isinstance(error, ApiException):
-        return " ".join(str(error).split())[:200]
-    try:
-        return str(json.loads(error.body or "")["message"])[:300]
-    except (TypeError, ValueError, KeyError):
-        return str(error.reason)
-
-
 @exercise("04-2", "Who did what?")
 def who_did_what(answers: Answers) -> str:
-    """Completions, not leases, with the items' names, for each worker."""
+    """Try `who_did_what`: completions, not leases, with the items' names, for each worker."""
     queue = answers.queue(_QUEUE)
     queue.clear()
     fruits = ["apple", "banana", "cherry", "fig", "fig", "lemon", "melon", "pear", "plum"]
     names = [f"pod-{number}" for number in random.sample(range(100, 1000), 3)]
     random.shuffle(fruits)
     queue.put(fruits)
-    workers = {name: queue.copy(name) for name in names}
-    dies = queue.copy("pod-that-dies")
+    workers = {name: answers.enter_context(queue.copy(name)) for name in names}
+    dies = answers.enter_context(queue.copy("pod-that-dies"))
     dies.lease_seconds = 0.05
     dies.lease()
     failed, wanted = workers[names[0]].lease(), dict[str, list[str]]()
@@ -103,8 +95,6 @@ def who_did_what(answers: Answers) -> str:
         worker.complete(lease)
         wanted.setdefault(worker.worker, []).append(lease.text)
     events = queue.events()
-    for one in (dies, *workers.values()):
-        one.close()
     queue.clear()
     found = answers.call("who_did_what", events)
     if type(found) is not dict:
@@ -124,15 +114,13 @@ def who_did_what(answers: Answers) -> str:
 
 @exercise("04-3", "Mend a Job")
 def mended_job(answers: Answers) -> str:
-    """The Job completes with two pods, and its pods fail when the worker does."""
+    """Check that the Job completes with two pods, and that they fail when the worker does."""
     job = copy.deepcopy(answers.value("mended", dict))
     try:
         job["metadata"] = {"name": _NAME, "labels": dict(job["metadata"].get("labels") or {})}
-        job["spec"]["template"]["spec"]["containers"][0]["env"].append(
-            {"name": "WQLIB_QUEUE", "value": _QUEUE}
-        )
+        _environment(job).append({"name": "WQLIB_QUEUE", "value": _QUEUE})
         env = {one["name"]: one for one in _environment(job)}  # the last of a name counts
-        job["spec"]["template"]["spec"]["containers"][0]["env"] = list(env.values())
+        _environment(job)[:] = env.values()
         if job["spec"].get("parallelism") != 2:
             raise Wrong("the colleague wants two pods at a time. Leave `parallelism` at 2.")
     except (KeyError, TypeError, AttributeError, IndexError):
@@ -156,13 +144,8 @@ def _completes(answers: Answers, job: dict[str, Any]) -> None:
     queue.clear()
     queue.put([f"item {number}" for number in range(6)])
     _apply(answers, job)
-    problem = ""
-    try:
-        cluster.wait(f"job/{_NAME}", "complete", timeout_seconds=45)
-    except WaitTimeout:
-        problem = "the Job was not complete after 45 seconds. What do its pods wait for?"
-    except ClusterError as error:
-        problem = str(error)
+    late = "the Job was not complete after 45 seconds. What do its pods wait for?"
+    problem = answers.wait(f"job/{_NAME}", "complete", 45, late)
     pods = cluster.pods(_NAME)
     if any(pod.restarts or pod.phase == "Failed" or "exit code" in pod.reason for pod in pods):
         raise Wrong(
@@ -184,28 +167,24 @@ def _completes(answers: Answers, job: dict[str, Any]) -> None:
 
 
 def _fails_when_the_worker_does(answers: Answers, job: dict[str, Any]) -> None:
-    """A lease time that is no number: the worker says so and exits with 2."""
-    template = copy.deepcopy(job["spec"]["template"])
-    env = [one for one in _environment(job) if one["name"] != _LEASE]
-    template["spec"]["containers"][0]["env"] = [*env, {"name": _LEASE, "value": "no number"}]
+    """Give the worker a lease time that is no number: it says so and exits with 2."""
+    job = _rest(job)
+    _environment(job).append({"name": _LEASE, "value": "no number"})
+    template = job["spec"]["template"]
     template["spec"]["restartPolicy"] = "Never"
     metadata = {"name": _NAME, "labels": (template.get("metadata") or {}).get("labels") or {}}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
     answers.cluster.delete(f"pod/{_NAME}", grace_seconds=0)
     _apply(answers, pod)
-    try:
-        answers.cluster.wait(f"pod/{_NAME}", "failed", timeout_seconds=30)
-    except WaitTimeout:
+    late = "the worker was to fail at once, and its pod still runs after 30 seconds."
+    problem = answers.wait(f"pod/{_NAME}", "failed", 30, late)
+    if [one.phase for one in answers.cluster.pods() if one.name == _NAME] == ["Succeeded"]:
         raise Wrong(
-            "the worker was to fail at once, and its pod still runs after 30 seconds."
-        ) from None
-    except ClusterError as error:
-        if [one.phase for one in answers.cluster.pods() if one.name == _NAME] == ["Succeeded"]:
-            raise Wrong(
-                "the worker failed on purpose, and its pod said that all is well: the command "
-                "hides the exit code. Let the container run the worker and nothing after it."
-            ) from None
-        raise Wrong(str(error)) from None
+            "the worker failed on purpose, and its pod said that all is well: the command "
+            "hides the exit code. Let the container run the worker and nothing after it."
+        )
+    if problem:
+        raise Wrong(problem)
 
 
 def _apply(answers: Answers, manifest: dict[str, Any]) -> None:

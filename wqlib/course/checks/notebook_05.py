@@ -6,18 +6,16 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import redis
-
-from .answers import Answers
-from .exercise import Wrong, exercise
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 
 class _Died(Exception):
     """The worker dies here, in the check."""
 
 
-class _Mortal(redis.Redis):
-    """A client of a worker that dies after some commands, having carried them out.
+class _Fuse:
+    """Lets a worker die after some commands to Redis, having sent them.
 
     Attributes:
         left: How many commands it has left; None: it does not die.
@@ -25,23 +23,7 @@ class _Mortal(redis.Redis):
 
     left: int | None = None
 
-    def execute_command(self, *args: Any, **options: Any) -> Any:
-        self._live()
-        return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-
-    def pipeline(self, *args: Any, **options: Any) -> Any:
-        pipe = super().pipeline(*args, **options)
-        pipe.execute = self._counted(pipe.execute)  # type: ignore[method-assign]
-        return pipe
-
-    def _counted(self, execute: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*args: Any, **options: Any) -> Any:
-            self._live()
-            return execute(*args, **options)
-
-        return counted
-
-    def _live(self) -> None:
+    def __call__(self, message: bytes) -> None:
         if self.left is not None:
             if self.left == 0:
                 raise _Died
@@ -50,24 +32,22 @@ class _Mortal(redis.Redis):
 
 @exercise("05-1", "A task that bears a second run")
 def idempotent(answers: Answers) -> str:
-    """The total is right whatever ran twice, in whatever order, and wherever a worker died."""
-    store, _ = answers.function("store"), answers.function("total")
-    client = _Mortal(**answers.login)
+    """Check that the total is right whatever ran twice, and wherever a worker died."""
+    store, _, fuse = answers.function("store"), answers.function("total"), _Fuse()
+    client = answers.redis(fuse)
     try:
         for _ in range(2):  # the second time, nobody may remember the first
             _forget(client)
             _run_twice(answers, client)
         for commands in range(6):
             _forget(client)
-            _die_after(answers, client, store, commands)
+            _die_after(answers, client, store, fuse, commands)
     finally:
-        client.left = None
         _forget(client)
-        client.close()
     return "each item counts once, however often it ran and wherever its worker died."
 
 
-def _run_twice(answers: Answers, client: _Mortal) -> None:
+def _run_twice(answers: Answers, client: Any) -> None:
     numbers = {item: random.randrange(1, 50) for item in random.sample(range(1, 500), 5)}
     numbers |= {501: 7, 502: 7}  # different items of one number
     once = list(numbers)
@@ -80,10 +60,12 @@ def _run_twice(answers: Answers, client: _Mortal) -> None:
     _is_total(answers, client, numbers, "some items ran more than once")
 
 
-def _die_after(answers: Answers, client: _Mortal, store: Callable[..., Any], commands: int) -> None:
+def _die_after(
+    answers: Answers, client: Any, store: Callable[..., Any], fuse: _Fuse, commands: int
+) -> None:
     numbers = {1: random.randrange(1, 50), 2: random.randrange(50, 99)}
     answers.call("store", client, 1, numbers[1])
-    client.left = commands
+    fuse.left = commands
     try:
         store(client, 2, numbers[2])
     except _Died:
@@ -91,13 +73,13 @@ def _die_after(answers: Answers, client: _Mortal, store: Callable[..., Any], com
     except BaseException as error:
         raise Wrong(f"`store` raised {type(error).__name__}: {error}") from None
     finally:
-        client.left = None
+        fuse.left = None
     answers.call("store", client, 2, numbers[2])  # another worker
     when = f"a worker died in `store` after {commands} of its commands, and another ran the item"
     _is_total(answers, client, numbers, when)
 
 
-def _is_total(answers: Answers, client: _Mortal, numbers: dict[int, int], when: str) -> None:
+def _is_total(answers: Answers, client: Any, numbers: dict[int, int], when: str) -> None:
     found, wanted = answers.call("total", client), sum(numbers.values())
     if type(found) is not int:
         raise Wrong(f"`total` returned {found!r}, and should return an int.")
@@ -109,15 +91,14 @@ def _is_total(answers: Answers, client: _Mortal, numbers: dict[int, int], when: 
         )
 
 
-def _forget(client: _Mortal) -> None:
-    client.left = None
+def _forget(client: Any) -> None:
     for key in list(client.scan_iter("sold*", count=1000)):
         client.delete(key)
 
 
 @exercise("05-2", "Choose a lease time")
 def lease_time(answers: Answers) -> str:
-    """Half of the lease outlasts each pause, and the whole lease is not too long."""
+    """Check that half of the lease outlasts each pause, and that the whole is not too long."""
     answers.function("choose_lease")
     _judge_lease(answers, [0.5, 12.0, 3.0], 60.0)
     for trial in range(12):
@@ -155,7 +136,7 @@ def _judge_lease(answers: Answers, pauses: list[float], most: float) -> None:
 
 @exercise("05-3", "Bring the dead item back")
 def recovered(answers: Answers) -> str:
-    """The dead item was put back and done, by a task that reads both ways of writing a price."""
+    """Check that the dead item was put back and done, by a task that reads both price formats."""
     queue = answers.queue()
     stats, events = queue.stats(), queue.events()
     if not any(event.kind == "dead" for event in events):

@@ -8,8 +8,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from .answers import Answers
-from .exercise import Wrong, exercise
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 MOST_BATCH = 500
 _OVERHEAD = 0.1
@@ -17,15 +17,14 @@ _OVERHEAD = 0.1
 
 @exercise("06-1", "Amdahl's law")
 def amdahl(answers: Answers) -> str:
-    """A function of the share that is not divided and the pods: how many times as fast."""
+    """Try `times_as_fast`, a function of the share that is not divided and the pods."""
     cases = [(0.0, 8), (1.0, 8), (0.25, 1)]
     cases += [(round(random.uniform(0.01, 0.9), 3), random.randint(2, 500)) for _ in range(20)]
     for share, pods in cases:
-        found = _number(answers.call("times_as_fast", share, pods), "times_as_fast", share, pods)
+        found = _number(answers, "times_as_fast", share, pods)
         right = 1 / (share + (1 - share) / pods)
-        if math.isclose(found, right, rel_tol=1e-6):
-            continue
-        raise Wrong(_why_not_amdahl(found, right, share, pods))
+        if not math.isclose(found, right, rel_tol=1e-6):
+            raise Wrong(_why_not_amdahl(found, right, share, pods))
     return "with a twentieth not divided, 8 pods are 5.9 times as fast, and 1000 not even 20."
 
 
@@ -42,22 +41,21 @@ def _why_not_amdahl(found: float, right: float, share: float, pods: int) -> str:
 
 @exercise("06-2", "Predict the time of a run")
 def makespan(answers: Answers) -> str:
-    """A function of the items' lengths, in the order of the queue, and the pods: the time."""
+    """Try `makespan`, a function of the items' lengths, in the queue's order, and the pods."""
     cases = [([], 3), ([5], 4), ([1] * 8 + [8], 4), ([8] + [1] * 8, 4)]
     for _ in range(20):
         items = [random.randint(1, 30) for _ in range(random.randint(2, 40))]
         cases.append((items, random.randint(1, 9)))
     for items, pods in cases:
-        found = _number(answers.call("makespan", list(items), pods), "makespan", items, pods)
+        found = _number(answers, "makespan", list(items), pods)
         right = run_seconds(items, pods)
-        if math.isclose(found, right, rel_tol=1e-6):
-            continue
-        raise Wrong(_why_not_makespan(found, right, items, pods))
+        if not math.isclose(found, right, rel_tol=1e-6):
+            raise Wrong(_why_not_makespan(found, right, items, pods))
     return "as a scheduler that was simulated item by item says."
 
 
 def run_seconds(items: Sequence[float], pods: int) -> float:
-    """How long a run takes: whoever is free takes the next item."""
+    """Return how long a run takes, in which whoever is free takes the next item."""
     free_at = [0.0] * pods
     for seconds in items:
         heapq.heapreplace(free_at, free_at[0] + seconds)
@@ -83,7 +81,7 @@ def _why_not_makespan(found: float, right: float, items: list[int], pods: int) -
 
 @exercise("06-3", "Choose a batch")
 def batch(answers: Answers) -> str:
-    """A function of the times of an item and a round trip: the smallest batch that is enough."""
+    """Try `batch_for`: the smallest batch that is enough for an item and a round trip."""
     cases = [(1.0, 0.001), (0.0001, 0.1)]
     for _ in range(30):
         cases.append((10 ** random.uniform(-5, 0), 10 ** random.uniform(-4.5, -1.5)))
@@ -108,7 +106,8 @@ def batch(answers: Answers) -> str:
     return "no larger than it needs to be: long items get 1, the shortest get many."
 
 
-def _number(found: Any, name: str, *args: Any) -> float:
+def _number(answers: Answers, name: str, *args: Any) -> float:
+    found = answers.call(name, *args)
     if type(found) not in (int, float) or not math.isfinite(found):
         text = ", ".join(map(str, args))
         raise Wrong(

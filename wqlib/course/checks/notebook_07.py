@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
+from collections import Counter
 from typing import Any
 
 from ...events import Event, EventKind
-from .answers import Answers
-from .exercise import Wrong, exercise
+from .answers import Answers, Wrong
+from .exercise import exercise
 
-# Two of the primes between 10^5 and 10^6 each: too much for who tries every number below.
+# The product of any two is too large for a loop that tries every number below it.
 _LARGE_PRIMES = (104_729, 224_737, 350_377, 479_909, 611_953)
+HINTS = {
+    "done": "Count each item once, and only `complete` events: `event.item_id` tells the item.",
+    "lost": "An item whose lease ran out is not lost, if another worker completed it later.",
+    "twice": "Count the `complete` events of each item. A second lease alone does no harm.",
+}
 
 
 @exercise("07-1", "Write the task")
 def factorise(answers: Answers) -> str:
-    """A task: from the digits of a number, as bytes, to its prime factors, as text."""
+    """Try `factors`: from the digits of a number, as bytes, to its prime factors, as text."""
     numbers = [12, 97, 2**20, 49, 2 * 3 * 5 * 7 * 11, 3 * 104_729]
     numbers += [random.randint(2, 5000) for _ in range(30)]
     numbers.append(math.prod(random.sample(_LARGE_PRIMES, 2)))
@@ -51,7 +58,7 @@ def _is_prime(number: int) -> bool:
 
 @exercise("07-2", "Cut the work into items")
 def tiles(answers: Answers) -> str:
-    """A function of the picture's size and the tiles': a list of x, y, width, height."""
+    """Try `tiles`: from the picture's size and the tiles' to a list of x, y, width, height."""
     cases = [(6, 4, 2), (7, 5, 3), (3, 3, 10)]
     cases += [
         (random.randint(1, 70), random.randint(1, 70), random.randint(1, 25)) for _ in range(20)
@@ -71,7 +78,7 @@ def _check_tiles(found: Any, said: str, width: int, height: int, size: int) -> N
             f"{said} should give a list of (x, y, width, height), all whole numbers, and gave "
             f"{found!r:.80}."
         )
-    covered = [[0] * width for _ in range(height)]
+    covered = Counter[tuple[int, int]]()
     for tile in found:
         x, y, wide, high = tile
         if not (x >= 0 and y >= 0 and wide > 0 and high > 0):
@@ -83,16 +90,14 @@ def _check_tiles(found: Any, said: str, width: int, height: int, size: int) -> N
             )
         if wide > size or high > size:
             raise Wrong(f"{said} has a tile {tile}, which is larger than {size} × {size}.")
-        for row in covered[y : y + high]:
-            for column in range(x, x + wide):
-                row[column] += 1
-    missing = sum(row.count(0) for row in covered)
+        covered.update(itertools.product(range(x, x + wide), range(y, y + high)))
+    missing = width * height - len(covered)
     if missing:
         raise Wrong(
             f"{said} leaves out {missing} of {width * height} pixels. What is left over at the "
             "edges needs tiles too, smaller ones."
         )
-    double = sum(times > 1 for row in covered for times in row)
+    double = sum(times > 1 for times in covered.values())
     if double:
         raise Wrong(f"{said} covers {double} pixels more than once. Step by the tile's size.")
     fewest = math.ceil(width / size) * math.ceil(height / size)
@@ -104,7 +109,7 @@ def _check_tiles(found: Any, said: str, width: int, height: int, size: int) -> N
 
 @exercise("07-3", "Prove it from the events")
 def audit(answers: Answers) -> str:
-    """A function of events and the number of items put: how many done, lost, done twice."""
+    """Try `audit`: from events and the number of items put to done, lost and done twice."""
     for number in range(12):
         events, put, right = _story(faults=number > 0)
         found = answers.call("audit", events, put)
@@ -113,26 +118,17 @@ def audit(answers: Answers) -> str:
                 f"`audit(events, put)` gave {found!r:.60}, and should return three whole numbers: "
                 "done, lost, twice."
             )
-        for name, mine, true in zip(("done", "lost", "twice"), found, right, strict=True):
+        for name, mine, true in zip(HINTS, found, right, strict=True):
             if mine != true:
-                raise Wrong(_why_not_audit(name, mine, true, put, events))
+                raise Wrong(
+                    f"in a made-up run of {put} items and {len(events)} events, {name} is {true}, "
+                    f"and your `audit` says {mine}. {HINTS[name]}"
+                )
     return "it tells a queue that loses items, or records them twice, from one that does not."
 
 
-def _why_not_audit(name: str, mine: int, true: int, put: int, events: list[Event]) -> str:
-    tries = {
-        "done": "Count each item once, and only `complete` events: `event.item_id` tells the item.",
-        "lost": "An item whose lease ran out is not lost, if another worker completed it later.",
-        "twice": "Count the `complete` events of each item. A second lease alone does no harm.",
-    }
-    return (
-        f"in a made-up run of {put} items and {len(events)} events, {name} is {true}, and your "
-        f"`audit` says {mine}. {tries[name]}"
-    )
-
-
 def _story(*, faults: bool) -> tuple[list[Event], int, tuple[int, int, int]]:
-    """A run of some worse queue: its events, the number of items, and done, lost, twice."""
+    """Return a run of some worse queue: events, the number of items, and done, lost, twice."""
     put, start = random.randint(6, 30), random.randint(1, 900)
     events = [Event("put", 1.0, count=put)]
     done = lost = twice = 0

@@ -6,8 +6,8 @@ import copy
 import random
 
 from ...queue.items import Stats
-from .answers import Answers
-from .exercise import Wrong, exercise
+from .answers import Answers, Wrong
+from .exercise import exercise
 
 LEFT = {
     "left_after_kill": {"no file": 0, "everysec": 5, "always": 5},
@@ -18,17 +18,12 @@ WORDS = ("dead", "stuck", "expiring")
 
 @exercise("09-1", "Pods for a deadline")
 def pods_for(answers: Answers) -> str:
-    """Plans of our own, some of them impossible, against whole items for each pod."""
+    """Try `pods_for` with plans of our own, some of them impossible."""
     plans = [(3600, 1000, 30, 10), (100, 7, 40, 20), (60, 5, 60, 5), (60, 5, 60, 0), (10, 4, 3, 20)]
+    ranges = ((20, 4000), (1, 3000), (1, 90), (0, 60))
     for _ in range(30):
-        plans.append(
-            (
-                random.randint(20, 4000),
-                random.randint(1, 3000),
-                random.randint(1, 90),
-                random.randint(0, 60),
-            )
-        )
+        deadline, items, seconds, start = (random.randint(*ends) for ends in ranges)
+        plans.append((deadline, items, seconds, start))
     for deadline, items, seconds, start in plans:
         said = answers.call("pods_for", deadline, items, seconds, start)
         if type(said) is not int:
@@ -52,7 +47,7 @@ def pods_for(answers: Answers) -> str:
 
 @exercise("09-2", "What is left?")
 def what_is_left(answers: Answers) -> str:
-    """The predictions for both accidents."""
+    """Check the predictions for both accidents."""
     accidents = {"left_after_kill": "a kill", "left_after_power_cut": "a power cut"}
     for name, right in LEFT.items():
         said = answers.value(name, dict)
@@ -76,24 +71,25 @@ def what_is_left(answers: Answers) -> str:
 
 @exercise("09-3", "When to wake somebody")
 def alarms(answers: Answers) -> str:
-    """Numbers of queues of our own: well, idle, stuck, dying, poisoned, and at random."""
+    """Try `alarms` with queues of our own: well, idle, stuck, dying, poisoned, and at random."""
     for number in range(60):
         before, now = _two_moments(number)
-        right = _right(before, now)
         said = answers.call("alarms", copy.copy(before), copy.copy(now))  # theirs to change
         if type(said) is not list:
             raise Wrong(f"it returned {said!r}, and should return a list.")
         if len(said) != len(set(said)) or set(said) - set(WORDS):
             raise Wrong(f"it returned {said!r}. Use each of {', '.join(map(repr, WORDS))} once.")
-        for word in WORDS:
-            if (word in said) != (word in right):
-                raise Wrong(_explain(word, word in right, before, now))
+        for word, (wanted, seen) in _right(before, now).items():
+            if (word in said) != wanted:
+                verb = "should be" if wanted else "should not be"
+                raise Wrong(f"{seen}: {word!r} {verb} in the list.")
     return "it wakes you when it should, and lets you sleep when it may."
 
 
 def _two_moments(number: int) -> tuple[Stats, Stats]:
-    """Stats of five minutes ago and of now; the first ones are cases that are easy to miss."""
-    old = {"done": 900, "leases": 1000, "expired": 90, "dead": 0, "pending": 500}
+    """Return stats of five minutes ago and of now; the first are cases that are easy to miss."""
+    old = {"put": 2000, "pending": 500, "leased": 2, "leases": 1000, "done": 900, "dead": 0}
+    old |= {"expired": 90, "released": 0, "failed": 0}
     grown = [
         {"done": 100, "leases": 100},  # well
         {"done": 0, "leases": 0, "pending": -500},  # idle: nothing to do
@@ -115,28 +111,21 @@ def _two_moments(number: int) -> tuple[Stats, Stats]:
             "pending": random.choice([-500, 0, 20]),
         }
     new = {key: value + change.get(key, 0) for key, value in old.items()}
-    return _stats(old), _stats(new)
+    return Stats(**old, at=0.0), Stats(**new, at=0.0)
 
 
-def _stats(numbers: dict[str, int]) -> Stats:
-    others = {"leased": 2, "put": 2000, "released": 0, "failed": 0}
-    return Stats(**(others | numbers), at=0.0)
-
-
-def _right(before: Stats, now: Stats) -> set[str]:
-    found = {
-        "dead": now.dead > 0,
-        "stuck": now.pending > 0 and now.done == before.done,
-        "expiring": 10 * (now.expired - before.expired) > now.leases - before.leases,
+def _right(before: Stats, now: Stats) -> dict[str, tuple[bool, str]]:
+    """Return for each word whether it should be in the list, and what shows that."""
+    done, leases = now.done - before.done, now.leases - before.leases
+    expired = now.expired - before.expired
+    return {
+        "dead": (now.dead > 0, f"{now.dead} items are dead"),
+        "stuck": (
+            now.pending > 0 and not done,
+            f"{now.pending} items are pending, and {done} were done",
+        ),
+        "expiring": (
+            10 * expired > leases,
+            f"{expired} leases expired of {leases} given out since `before`",
+        ),
     }
-    return {word for word, raised in found.items() if raised}
-
-
-def _explain(word: str, wanted: bool, before: Stats, now: Stats) -> str:
-    seen = {
-        "dead": f"{now.dead} items are dead",
-        "stuck": f"{now.pending} items are pending, and {now.done - before.done} were done",
-        "expiring": f"{now.expired - before.expired} leases expired of "
-        f"{now.leases - before.leases} given out since `before`",
-    }[word]
-    return f"{seen}: {word!r} should {'' if wanted else 'not '}be in the list."

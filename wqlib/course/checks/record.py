@@ -1,4 +1,4 @@
-"""Which exercises were done: a file, kept through any crash, and what is shown of it."""
+"""Which exercises were done: a file that no crash damages, and what is shown of it."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .. import TITLES
-from .exercise import Exercise
+from .exercise import TITLES, Exercise
 
 VERSION = 1
 Record = dict[str, dict[str, Any]]
 
 
 def path() -> Path:
-    """The file: `progress.json` in `WQLIB_HOME`, or in `~/.wqlib`."""
+    """Return the file: `progress.json` in `WQLIB_HOME`, or in `~/.wqlib`."""
     return Path(os.environ.get("WQLIB_HOME") or "~/.wqlib").expanduser() / "progress.json"
 
 
 def load() -> Record:
-    """What was done so far.
+    """Read what was done so far.
 
     Returns:
         By exercise: `passed` (once right, always right), `tries`, and `at`, the time of the
@@ -36,40 +34,39 @@ def load() -> Record:
         content = json.loads(path().read_text("utf-8"))
         if content["version"] != VERSION:
             raise ValueError
+        kinds = {"passed": bool, "tries": int, "at": str}
         return {
-            str(name): {
-                "passed": bool(one["passed"]),
-                "tries": int(one["tries"]),
-                "at": str(one["at"]),
-            }
+            str(name): {key: kind(one[key]) for key, kind in kinds.items()}
             for name, one in content["exercises"].items()
         }
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError):
         with contextlib.suppress(OSError):
-            os.replace(path(), path().with_name(path().name + ".broken"))
+            path().replace(path().with_name(path().name + ".broken"))
         return {}
 
 
 def note(exercise: Exercise, passed: bool) -> Record:
-    """Note a try.
-
-    Returns:
-        All that is noted now.
-    """
-    with _locked():
+    """Note a try, and return everything that is noted now."""
+    path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path().with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one notebook at a time
         noted = load()
         one = noted.setdefault(exercise.id, {"passed": False, "tries": 0, "at": ""})
         if not one["passed"]:
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             one |= {"passed": passed, "tries": one["tries"] + 1, "at": now}
-            _write(noted)
+            # Written aside and renamed, so that a crash leaves the old file or the new one.
+            text = json.dumps({"version": VERSION, "exercises": noted}, indent=1, sort_keys=True)
+            draft = path().with_suffix(".new")
+            draft.write_text(text, "utf-8")
+            draft.replace(path())
         return noted
 
 
 def shown(noted: Record, known: Mapping[str, Exercise], notebook: str | None = None) -> str:
-    """Progress as text: of one notebook, or of the whole course."""
+    """Return progress as text: of one notebook, or of the whole course."""
     if notebook is not None:
         mine = [one for one in known.values() if one.notebook == notebook]
         return "\n".join(f"{_mark(noted, one)} {one.id}  {one.title}" for one in mine)
@@ -86,25 +83,3 @@ def _mark(noted: Record, exercise: Exercise) -> str:
     if exercise.id not in noted:
         return "·"
     return "✓" if noted[exercise.id]["passed"] else "✗"
-
-
-@contextlib.contextmanager
-def _locked() -> Iterator[None]:
-    """Let one notebook at a time write."""
-    path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with path().with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _write(noted: Record) -> None:
-    """Write the file aside and rename it, so that a crash leaves the old one or the new one."""
-    text = json.dumps({"version": VERSION, "exercises": noted}, indent=1, sort_keys=True)
-    handle, name = tempfile.mkstemp(prefix=".progress-", dir=path().parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(name, path())
-    except BaseException:
-        os.unlink(name)
-        raise

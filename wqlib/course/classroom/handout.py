@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from .names import Learner
 
 HANDOUT = """\
-You are learner {name} of the class {group}.
+You are learner {learner.name} of the class {learner.group}.
 
-Put the file {file}, which came with this note, into the folder of the course.
+Put the file {learner.kubeconfig}, which came with this note, into the folder of the course.
 It is your key to the cluster: keep it to yourself. Then type, in a terminal:
 
     cd FOLDER-OF-THE-COURSE
-    KUBECONFIG=$PWD/{file} WQLIB_CONTEXT={namespace} make lab
+    KUBECONFIG=$PWD/{learner.kubeconfig} WQLIB_CONTEXT={namespace} make lab
 
 Your pods run in the namespace {namespace}, up to {pods} at once, on a cluster that you share
 with the class. The worker's image is on it already: where a notebook builds one, nothing is
@@ -24,34 +24,31 @@ built here. Your teacher sees which exercises you have done.
 ENDS = "Your key works until {ends}; after that, ask your teacher for a new one.\n"
 
 
-def handout(learner: Learner, file: str, pods: int, ends: str | None) -> str:
-    """The note for one learner, with the two commands to type.
+def handout(learner: Learner, pods: int, ends_at: float) -> str:
+    """Return the note for one learner, with the two commands to type.
 
     Args:
         learner: For whom.
-        file: Name of the kubeconfig.
         pods: How many pods the learner may run at once.
-        ends: Until when the kubeconfig works; None: without end.
+        ends_at: When the kubeconfig stops working, in seconds since the epoch.
     """
-    return HANDOUT.format(
-        name=learner.name,
-        group=learner.group,
-        file=file,
-        namespace=learner.namespace,
-        pods=pods,
-        end=ENDS.format(ends=ends) if ends else "",
-    )
+    end = ENDS.format(ends=when(ends_at)) if ends_at < math.inf else ""
+    return HANDOUT.format(learner=learner, namespace=learner.namespace, pods=pods, end=end)
 
 
-def list_for_teacher(rows: Sequence[tuple[Learner, str, str]]) -> str:
-    """The class as CSV.
+def list_for_teacher(ends_at: Mapping[Learner, float]) -> str:
+    """Return the class as CSV.
 
     Args:
-        rows: Learner, name of the kubeconfig, and until when it works.
+        ends_at: Everybody, and when the kubeconfig stops working, in seconds since the epoch.
     """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["learner", "namespace", "kubeconfig", "works_until"])
-    for learner, file, ends in rows:
-        table.writerow([learner.name, learner.namespace, file, ends])
-    return text.getvalue()
+    rows = ["learner,namespace,kubeconfig,works_until"]  # nothing in them needs quotes
+    rows += [f"{x.name},{x.namespace},{x.kubeconfig},{when(at)}" for x, at in ends_at.items()]
+    return "\n".join([*rows, ""])
+
+
+def when(at: float) -> str:
+    """Return a time as a teacher reads it."""
+    if at == math.inf:
+        return "never"
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,4 +1,4 @@
-"""A kubeconfig for a learner: made, tried, and kept where nobody else reads it."""
+"""A kubeconfig for a learner: made, tried, and kept where nobody else can read it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import math
 import os
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
@@ -20,10 +19,11 @@ from ...cluster.kube import get
 from ...errors import ClassError
 from . import objects
 from .names import Learner
-from .teacher import Object, Teacher, ensure
+from .objects import Object
+from .teacher import Teacher, ensure
 
 LASTING_SECONDS = 15  # how long an old cluster may take to fill a Secret with a token
-RIGHTS_SECONDS = 15  # how long new rights may take to count
+RIGHTS_SECONDS = 15  # how long new rights may take to come into force
 _NO_SUCH_CALL = (404, 405, 501)
 
 
@@ -33,19 +33,15 @@ class Token:
 
     Attributes:
         text: The token itself.
-        ends_at: When it stops to work, in seconds since the epoch; None: never.
+        ends_at: When it stops working, in seconds since the epoch; `math.inf`: never.
     """
 
     text: str
-    ends_at: float | None
-
-    def seconds_left(self) -> float:
-        """How long it works from now on, if it is not taken back."""
-        return math.inf if self.ends_at is None else self.ends_at - time.time()
+    ends_at: float
 
 
 def token_of(text: str) -> Token:
-    """A token, and when it ends: it says so itself, as the middle part of a JWT.
+    """Return a token, and when it ends: it says so itself, in the middle part of a JWT.
 
     https://datatracker.ietf.org/doc/html/rfc7519#section-4.1.4
     """
@@ -54,25 +50,24 @@ def token_of(text: str) -> Token:
         claims = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
         return Token(text, float(claims["exp"]))
     except (IndexError, ValueError, KeyError, TypeError):
-        return Token(text, None)
+        return Token(text, math.inf)
 
 
 def fresh_token(teacher: Teacher, learner: Learner, seconds: int) -> Token:
     """Let the cluster make a token for the learner's account.
 
     Args:
-        teacher: Who asks.
+        teacher: The connection to the cluster.
         learner: For whom.
-        seconds: How long it is to work. A cluster may shorten that.
+        seconds: How long it should work. A cluster may shorten that.
 
     Raises:
-        ClassError: If the cluster makes none.
+        ClassError: The cluster makes none.
     """
     body = {"spec": {"expirationSeconds": seconds}}
     make = teacher.core.create_namespaced_service_account_token
     try:
-        answer = get(make, objects.ACCOUNT, learner.namespace, body)
-        return token_of(answer["status"]["token"])
+        return token_of(get(make, objects.ACCOUNT, learner.namespace, body)["status"]["token"])
     except ApiException as error:
         if error.status not in _NO_SUCH_CALL:
             raise
@@ -80,13 +75,13 @@ def fresh_token(teacher: Teacher, learner: Learner, seconds: int) -> Token:
 
 
 def _lasting_token(teacher: Teacher, learner: Learner) -> Token:
-    """The way of old clusters: a Secret, which they fill with a token that does not end."""
-    core, body = teacher.core, objects.lasting_token(learner)
-    name, where = body["metadata"]["name"], learner.namespace
-    ensure(core.create_namespaced_secret, core.patch_namespaced_secret, where, body=body)
+    """Get a token as old clusters make it: a Secret, which they fill with one that never ends."""
+    body, where = objects.lasting_token(learner), learner.namespace
+    ensure(teacher.core, "secret", body, where)
     deadline = time.monotonic() + LASTING_SECONDS
     while time.monotonic() < deadline:
-        data = get(core.read_namespaced_secret, name, where).get("data") or {}
+        found = get(teacher.core.read_namespaced_secret, body["metadata"]["name"], where)
+        data = found.get("data") or {}
         if data.get("token"):
             return token_of(base64.b64decode(data["token"]).decode())
         time.sleep(0.1)
@@ -98,7 +93,7 @@ def _lasting_token(teacher: Teacher, learner: Learner) -> Token:
 
 
 def content(teacher: Teacher, learner: Learner, token: Token, server: str) -> Object:
-    """The kubeconfig, with one context, which is named as the learner's namespace is."""
+    """Return the kubeconfig, whose one context has the name of the learner's namespace."""
     settings, name = teacher.api.configuration, learner.namespace
     cluster: Object = {"server": server}
     if not settings.verify_ssl:
@@ -119,16 +114,11 @@ def content(teacher: Teacher, learner: Learner, token: Token, server: str) -> Ob
     }
 
 
-def as_text(content: Object) -> str:
-    """A kubeconfig as the text of a file."""
-    return yaml.safe_dump(content, sort_keys=False)
-
-
 def server_and_token(path: Path) -> tuple[str, Token] | None:
-    """What is in a kubeconfig that `content` made; None if there is no such file.
+    """Return what is in a kubeconfig that `content` made; None if there is no such file.
 
     Raises:
-        ClassError: If it is another file.
+        ClassError: It is another file.
     """
     try:
         found = yaml.safe_load(path.read_text("utf-8"))
@@ -144,22 +134,22 @@ def server_and_token(path: Path) -> tuple[str, Token] | None:
 
 
 def works(teacher: Teacher, learner: Learner, token: Token, patience_seconds: float = 0.0) -> bool:
-    """Try a token: whether its owner may list the own pods.
+    """Return whether the owner of a token may list the pods of the learner's namespace.
 
     Args:
-        teacher: Where the cluster is.
+        teacher: The connection to the cluster.
         learner: Whose token it is.
         token: What to try.
-        patience_seconds: How long to try again when it does not.
+        patience_seconds: How long to try again while it does not.
     """
     kubeconfig = content(teacher, learner, token, teacher.server)
     settings = proxies.configured(config.load_kube_config_from_dict, kubeconfig)
-    core = client.CoreV1Api(client.ApiClient(settings))
     deadline = time.monotonic() + patience_seconds
-    try:
+    with client.ApiClient(settings) as api:
+        look = client.CoreV1Api(api).list_namespaced_pod
         while True:
             try:
-                get(core.list_namespaced_pod, learner.namespace, limit=1, _request_timeout=(4, 10))
+                get(look, learner.namespace, limit=1, _request_timeout=(4, 10))
                 return True
             except ApiException as error:
                 if error.status not in (401, 403):
@@ -167,15 +157,13 @@ def works(teacher: Teacher, learner: Learner, token: Token, patience_seconds: fl
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.2)
-    finally:
-        core.api_client.close()
 
 
 def private_folder(path: Path) -> None:
-    """Make a folder that only its owner may read, or see that this is one.
+    """Make a folder that only its owner may read, or check that this is one.
 
     Raises:
-        ClassError: If it is none.
+        ClassError: It is none.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -200,8 +188,3 @@ def write(path: Path, text: str) -> None:
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     draft.replace(path)
-
-
-def when(at: float | None) -> str:
-    """A time as a teacher reads it."""
-    return "never" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -32,17 +32,32 @@ class Learner:
 
     @property
     def namespace(self) -> str:
-        """The learner's namespace, "wq-NAME-01"; the context is called the same."""
+        """The learner's namespace, "wq-NAME-01"; the context has the same name."""
         return f"{PREFIX}{self.group}-{self.name}"
 
     @property
+    def kubeconfig(self) -> str:
+        """Name of the file with the learner's key."""
+        return f"{self.namespace}.kubeconfig"
+
+    @property
+    def note(self) -> str:
+        """Name of the file with the learner's hand-out."""
+        return f"{self.namespace}.txt"
+
+    @property
     def labels(self) -> dict[str, str]:
-        """What all that is made for this learner carries."""
+        """The labels of everything that is made for this learner."""
         return {CLASS_LABEL: self.group, LEARNER_LABEL: self.name}
 
 
+def list_name(group: str) -> str:
+    """Return the name of the file with the teacher's list of a class."""
+    return f"wq-{group}-learners.csv"
+
+
 def learner_of(group: str, namespace: str) -> Learner | None:
-    """The learner of a class whose namespace this is by its name, or None."""
+    """Return the learner of a class whose namespace this is by its name, or None."""
     number = namespace.removeprefix(f"{PREFIX}{group}-")
     if number == namespace or not re.fullmatch(r"[0-9]{2,3}", number):
         return None
@@ -51,10 +66,10 @@ def learner_of(group: str, namespace: str) -> Learner | None:
 
 
 def checked(group: str) -> str:
-    """The name of a class, if it can be one.
+    """Return the name of a class, if it can be one.
 
     Raises:
-        ClassError: If it cannot; with what it may look like.
+        ClassError: It cannot; with what it may look like.
     """
     if len(group) > LONGEST_NAME or not _NAME.fullmatch(group):
         raise ClassError(
@@ -65,10 +80,10 @@ def checked(group: str) -> str:
 
 
 def checked_number(learners: int) -> int:
-    """The number of learners, if it can be one.
+    """Return the number of learners, if a class can have that many.
 
     Raises:
-        ClassError: If it cannot.
+        ClassError: It cannot.
     """
     if not 1 <= learners <= MOST_LEARNERS:
         raise ClassError(

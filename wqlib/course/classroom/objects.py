@@ -1,6 +1,6 @@
 """The objects of one learner: namespace, quota, limits, rights, and where the progress goes. Pure.
 
-Nothing here carries the label by which `Cluster.clean_up` finds what it takes away, so the
+Nothing here carries the label by which `Cluster.clean_up` finds what it deletes, so the
 learner's own reset cells leave it all alone.
 """
 
@@ -23,38 +23,31 @@ REDIS_MEMORY_MIB = 64
 LARGEST_CPU_MILLI, LARGEST_MIB = 250, 768
 JOBS, SMALL_OBJECTS, SERVICES, DISKS, DISK_GIB = 100, 100, 10, 2, 2
 
-_ALL = ["get", "list", "watch", "create", "patch", "delete"]
-_LOOK = ["get", "list", "watch"]
+_ALL, _LOOK = "get list watch create patch delete", "get list watch"
 
-# What the notebooks and `wqlib.cluster` do, and no more. Not among it: rights (Roles,
-# ServiceAccounts and their tokens), other namespaces, anything of the whole cluster.
-RULES: list[Object] = [
-    {
-        "apiGroups": [""],
-        "resources": ["pods", "services", "configmaps", "secrets", "persistentvolumeclaims"],
-        "verbs": _ALL,
-    },
-    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+
+def _rule(group: str, resources: str, verbs: str, **only: list[str]) -> Object:
+    what = {"apiGroups": [group], "resources": resources.split(), "verbs": verbs.split()}
+    return what | only
+
+
+# What the notebooks and `wqlib.cluster` do, and no more. Not included: rights (Roles,
+# ServiceAccounts and their tokens), other namespaces, anything that is cluster-wide.
+RULES = [
+    _rule("", "pods services configmaps secrets persistentvolumeclaims", _ALL),
+    _rule("", "pods/log", "get"),
     # A WebSocket begins with GET, and SPDY, which older kubectls speak, with POST.
-    {"apiGroups": [""], "resources": ["pods/exec", "pods/portforward"], "verbs": ["get", "create"]},
-    {"apiGroups": [""], "resources": ["events", "resourcequotas", "limitranges"], "verbs": _LOOK},
-    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": _ALL},
-    {
-        "apiGroups": ["apps"],
-        "resources": ["deployments", "replicasets", "statefulsets"],
-        "verbs": _ALL,
-    },
-    {
-        "apiGroups": ["apps"],
-        "resources": ["deployments/scale", "replicasets/scale", "statefulsets/scale"],
-        "verbs": ["get", "patch"],
-    },
-    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": _ALL},
+    _rule("", "pods/exec pods/portforward", "get create"),
+    _rule("", "events resourcequotas limitranges", _LOOK),
+    _rule("batch", "jobs", _ALL),
+    _rule("apps", "deployments replicasets statefulsets", _ALL),
+    _rule("apps", "deployments/scale replicasets/scale statefulsets/scale", "get patch"),
+    _rule("networking.k8s.io", "networkpolicies", _ALL),
 ]
 
 
 def namespace(learner: Learner) -> Object:
-    """The namespace. `baseline` lets no pod reach for the node that it runs on.
+    """Return the namespace. `baseline` lets no pod reach for the node that it runs on.
 
     https://kubernetes.io/docs/concepts/security/pod-security-standards/
     """
@@ -64,9 +57,9 @@ def namespace(learner: Learner) -> Object:
 
 
 def quota(learner: Learner, pods: int) -> Object:
-    """How much the learner may use at once: so many pods like the worker's, and Redis.
+    """Return how much the learner may use at once: that many pods like the worker's, and Redis.
 
-    Load balancers and node ports, which cost money or open doors, are not among it.
+    Load balancers and node ports, which cost money or open doors, are excluded.
     """
     hard = {
         "pods": pods,
@@ -86,7 +79,7 @@ def quota(learner: Learner, pods: int) -> Object:
 
 
 def limits(learner: Learner) -> Object:
-    """What a container gets that does not say, and the most that one may ask for."""
+    """Return what a container gets that does not say, and the most that one may ask for."""
     container = {
         "type": "Container",
         "default": {"memory": f"{LIMIT_MIB}Mi"},
@@ -97,35 +90,30 @@ def limits(learner: Learner) -> Object:
 
 
 def account(learner: Learner) -> Object:
-    """Whom the learner's kubeconfig logs in as. Pods get none of it by themselves."""
+    """Return the account that the learner's kubeconfig logs in with. Pods do not get its token."""
     return _named(learner, ACCOUNT, automountServiceAccountToken=False)
 
 
 def role(learner: Learner) -> Object:
-    """The rights of the learner, all of them in the own namespace."""
-    own = {
-        "apiGroups": [""],
-        "resources": ["namespaces"],
-        "resourceNames": [learner.namespace],
-        "verbs": ["get"],
-    }
+    """Return the rights of the learner, all of them in the learner's own namespace."""
+    own = _rule("", "namespaces", "get", resourceNames=[learner.namespace])
     return _named(learner, ACCOUNT, rules=[*RULES, own])
 
 
 def role_binding(learner: Learner) -> Object:
-    """Gives the learner these rights."""
+    """Return what gives the learner these rights."""
     subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": learner.namespace}
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT}
     return _named(learner, ACCOUNT, subjects=[subject], roleRef=reference)
 
 
 def progress(learner: Learner) -> Object:
-    """Where the learner's progress is published; see `progress.py`."""
+    """Return where the learner's progress is published; see `progress.py`."""
     return _named(learner, PROGRESS)
 
 
 def lasting_token(learner: Learner) -> Object:
-    """A Secret for which old clusters make a token, without an end."""
+    """Return a Secret that old clusters fill with a token that never ends."""
     annotations = {"kubernetes.io/service-account.name": ACCOUNT}
     secret = _named(learner, f"{ACCOUNT}-token", type="kubernetes.io/service-account-token")
     secret["metadata"]["annotations"] = annotations
@@ -133,7 +121,7 @@ def lasting_token(learner: Learner) -> Object:
 
 
 def greedy_pod() -> Object:
-    """A pod that owns its node, which a safe cluster refuses."""
+    """Return a pod that would own its node, which a safe cluster refuses."""
     container = {"name": "c", "image": "none", "securityContext": {"privileged": True}}
     return {"metadata": {"name": "wqlib-trial"}, "spec": {"containers": [container]}}
 

@@ -1,4 +1,4 @@
-"""A learner's progress, published where the teacher sees it: a ConfigMap of the own namespace.
+"""A learner's progress, where the teacher sees it: a ConfigMap of the learner's namespace.
 
 `wqlib class create` makes it; where there is none, nobody is in a class and nothing happens.
 """
@@ -12,25 +12,21 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ...cluster import Cluster
+from typing import Any
 
 PATIENCE_SECONDS = 2.0
 LARGEST_BYTES = 200_000
 KEY = "progress.json"
 
 
-def publish(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
+def publish(record: Mapping[str, Any]) -> bool:
     """Put the learner's progress where the teacher sees it. It never raises.
 
-    It takes two seconds at most, also when the cluster is away; the next call sends everything
-    anew, so nothing is lost by that.
+    The cluster is the one that WQLIB_CONTEXT names; without that there is no class. It takes two
+    seconds at most, even if the cluster is away; the next call sends everything again, so
+    nothing is lost by that.
 
     Args:
-        cluster: The cluster that the learner works on; None: the one that WQLIB_CONTEXT names,
-            and without that there is no class.
         record: All of the learner's progress, as `read` takes it:
             `{"exercises": {"05-1": {"passed": True, "at": "2026-11-28T21:00:00Z"}}, "of": 27}`,
             with the time in UTC, and how many exercises there are in all.
@@ -38,13 +34,14 @@ def publish(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
     Returns:
         True if it is there now; False if the learner is in no class, or the cluster is away.
     """
-    if cluster is None and os.environ.get("WQLIB_CONTEXT") in (None, "", "local"):
+    context = os.environ.get("WQLIB_CONTEXT")
+    if context in (None, "", "local"):
         return False
     done = threading.Event()
 
     def send() -> None:
         with contextlib.suppress(Exception):
-            if _send(cluster, record):
+            if _send(context, record):
                 done.set()
 
     thread = threading.Thread(target=send, name="wqlib-publish", daemon=True)
@@ -53,24 +50,19 @@ def publish(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
     return done.is_set()
 
 
-def _send(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
+def _send(context: str, record: Mapping[str, Any]) -> bool:
     from kubernetes import client
 
-    from ...cluster import kube, kubeconfig, namespaces
+    from ...cluster import kube, kubeconfig, named_namespace
     from .objects import PROGRESS
 
     text = json.dumps(record)
     if len(text) > LARGEST_BYTES:
         return False
-    if cluster is not None:
-        api, namespace = cluster.api, cluster.namespace
-    else:
-        files, context = kubeconfig.kubeconfig_files(None), os.environ["WQLIB_CONTEXT"]
-        namespace = namespaces.named(kubeconfig.find_context(files, context), context)
-        api = kube.client_for(files, context)
+    api = kube.client_for(kubeconfig.kubeconfig_files(None), context)
     patch = client.CoreV1Api(api).patch_namespaced_config_map
-    limit = (PATIENCE_SECONDS, PATIENCE_SECONDS)
-    kube.get(patch, PROGRESS, namespace, {"data": {KEY: text}}, _request_timeout=limit)
+    limit, data = (PATIENCE_SECONDS, PATIENCE_SECONDS), {"data": {KEY: text}}
+    kube.get(patch, PROGRESS, named_namespace(context), data, _request_timeout=limit)
     return True
 
 
@@ -79,7 +71,7 @@ class Progress:
     """How far a learner is, as the learner's own record says.
 
     Attributes:
-        done: How many exercises were answered rightly.
+        done: How many exercises were answered correctly.
         of: How many there are; 0: not known.
         last: The exercise that was tried last, or "".
         at: When that was, in seconds since the epoch; 0: not known.
@@ -92,7 +84,7 @@ class Progress:
 
 
 def read(config_map: Mapping[str, Any]) -> Progress:
-    """Read what `publish` wrote. A learner may write anything there, so nothing is trusted."""
+    """Read what `publish` wrote. A learner may write anything there, so trust nothing."""
     try:
         record = json.loads((config_map.get("data") or {}).get(KEY) or "{}")
         exercises = {
@@ -107,7 +99,7 @@ def read(config_map: Mapping[str, Any]) -> Progress:
 
 
 def _seconds(at: Any) -> float:
-    """A time in UTC as seconds since the epoch, or 0."""
+    """Return a time in UTC as seconds since the epoch, or 0."""
     try:
         return _number(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp())
     except (ValueError, TypeError, OverflowError):
@@ -115,7 +107,7 @@ def _seconds(at: Any) -> float:
 
 
 def _number(value: Any) -> float:
-    """A number in the range of times and counts, or 0."""
+    """Return a number in the range of times and counts, or 0."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e11:
         return float(value)
     return 0.0

@@ -1,4 +1,4 @@
-"""Take a class away: its namespaces with all that is in them, and the files that were written."""
+"""Delete a class: its namespaces with everything in them, and the files that were written."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from kubernetes.client.exceptions import ApiException
 from ...cluster.kube import get
 from ...errors import WaitTimeout
 from . import create
-from .names import Learner, learner_of
-from .teacher import Object, Teacher
+from .names import Learner, learner_of, list_name
+from .objects import Object
+from .teacher import Teacher
 
 SECONDS = 300  # a namespace takes some seconds; thirty full ones take longer
 
 
 def files(group: str, folder: Path) -> list[Path]:
-    """The files that `wqlib class create` wrote for a class into a folder."""
+    """Return the files that `wqlib class create` wrote for a class into a folder."""
     if not folder.is_dir():
         return []
     found = []
     for path in sorted(folder.iterdir()):
         name = path.name
-        if name.startswith(".") and name.endswith(".new"):  # of a run that was broken off
+        if name.startswith(".") and name.endswith(".new"):  # of a run that was interrupted
             name = name[1:].removesuffix(".new")
         stem, _, kind = name.rpartition(".")
         of_a_learner = kind in ("kubeconfig", "txt") and learner_of(group, stem)
-        if of_a_learner or name == create.list_name(group):
+        if of_a_learner or name == list_name(group):
             found.append(path)
     return found
 
@@ -39,19 +40,17 @@ def delete(
     group: str,
     learners: Mapping[Learner, Object],
     say: Callable[[int], None],
-    timeout_seconds: float = SECONDS,
 ) -> None:
     """Delete the namespaces of these learners, and wait until they are gone.
 
     Args:
-        teacher: The line to the cluster.
+        teacher: The connection to the cluster.
         group: Name of the class.
         learners: Whose, with the namespaces as `Teacher.namespaces` found them.
         say: Called with the number of those that are left, each time that it changes.
-        timeout_seconds: How long to wait.
 
     Raises:
-        WaitTimeout: If some are left then.
+        WaitTimeout: Some are left after `SECONDS`.
     """
     for learner, found in learners.items():
         same = {"preconditions": {"uid": found["metadata"]["uid"]}}
@@ -60,14 +59,14 @@ def delete(
         except ApiException as error:
             if error.status not in (404, 409):  # it is gone, or on its way
                 raise
-    deadline, before = time.monotonic() + timeout_seconds, -1
+    deadline, before = time.monotonic() + SECONDS, -1
     while left := teacher.namespaces(group):
         if len(left) != before:
             say(before := len(left))
         if time.monotonic() > deadline:
             names = [learner.namespace for learner in left]
             raise WaitTimeout(
-                f"Still being deleted after {timeout_seconds:g} s: {', '.join(names)}. Run the "
+                f"Still being deleted after {SECONDS} s: {', '.join(names)}. Run the "
                 f"same command again, or see what holds them: kubectl describe namespace {names[0]}"
             )
         time.sleep(0.5)
@@ -77,7 +76,7 @@ def delete_files(group: str, folder: Path) -> list[Path]:
     """Delete the files of a class, and the folder if it is empty then.
 
     Returns:
-        What was deleted.
+        The files that were deleted.
     """
     gone = files(group, folder)
     for path in gone:

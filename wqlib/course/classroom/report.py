@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kubernetes.client.exceptions import ApiException
-
-from ...cluster import states
+from ...cluster import manifests, states
 from ...cluster.kube import get
 from ...queue.shown import shown, table
 from . import names, objects, progress
 from .names import Learner
+from .objects import Object
 from .progress import Progress
-from .teacher import Object, Teacher, no_such_class
+from .teacher import Teacher, no_such_class
 
 AT_ONCE = 8
 LONGEST_TROUBLE = 70
-# A pod that is in one of these does not get any further by itself.
+# A pod with one of these reasons makes no progress by itself.
 _STUCK = (
     "CrashLoopBackOff",
     "CreateContainerConfigError",
@@ -42,8 +42,8 @@ class Row:
         learner: Who.
         progress: How far.
         running: How many pods run.
-        waiting: How many pods are to run and do not.
-        stuck: What does not get any further, and why; one line each.
+        waiting: How many pods should run and do not.
+        stuck: What makes no progress, and why; one line each.
     """
 
     learner: Learner
@@ -57,7 +57,7 @@ def read(teacher: Teacher, group: str) -> list[Row]:
     """Look at everybody in a class, in the order of their numbers.
 
     Raises:
-        ClassError: If there is no such class.
+        ClassError: There is no such class.
     """
     learners = list(teacher.namespaces(names.checked(group)))
     if not learners:
@@ -68,12 +68,8 @@ def read(teacher: Teacher, group: str) -> list[Row]:
 
 def _row(teacher: Teacher, learner: Learner) -> Row:
     where = learner.namespace
-    try:
-        published = get(teacher.core.read_namespaced_config_map, objects.PROGRESS, where)
-    except ApiException as error:
-        if error.status != 404:
-            raise
-        published = {}
+    kind = manifests.kind_of("configmap")
+    published = manifests.find(teacher.api, where, kind, objects.PROGRESS) or {}
     pods = _items(teacher.core.list_namespaced_pod, where)
     jobs = _items(teacher.batch.list_namespaced_job, where)
     refused = "reason=FailedCreate"
@@ -93,21 +89,17 @@ def _items(call: Any, where: str, **selector: str) -> list[Object]:
 
 
 def stuck_pods(pods: Sequence[Object]) -> list[str]:
-    """The pods that do not get any further, and why. Pods with the same trouble are one line."""
-    found: dict[tuple[str, str], int] = {}
-    for raw in pods:
-        pod = states.pod_from(raw)
-        if pod.reason in _STUCK and pod.phase in ("Pending", "Running"):
-            whose = f"job/{pod.job}" if pod.job else f"pod/{pod.name}"
-            found[whose, pod.reason] = found.get((whose, pod.reason), 0) + 1
-    return [
-        f"{whose}: {reason}" + (f" ({count} pods)" if count > 1 else "")
-        for (whose, reason), count in found.items()
-    ]
+    """List the pods that are stuck, and why. Pods with the same trouble share a line."""
+    found = Counter(
+        f"job/{pod.job}: {pod.reason}" if pod.job else f"pod/{pod.name}: {pod.reason}"
+        for pod in map(states.pod_from, pods)
+        if pod.reason in _STUCK and pod.phase in ("Pending", "Running")
+    )
+    return [f"{one} ({count} pods)" if count > 1 else one for one, count in found.items()]
 
 
 def stuck_jobs(jobs: Sequence[Object], events: Sequence[Object]) -> list[str]:
-    """The Jobs that want more pods than they may have, and what the cluster said last."""
+    """List the Jobs that want more pods than they may have, and what the cluster said last."""
     said = {
         str((event.get("involvedObject") or {}).get("uid")): str(event.get("message") or "")
         for event in sorted(events, key=lambda event: str(event.get("lastTimestamp") or ""))
@@ -126,7 +118,7 @@ def stuck_jobs(jobs: Sequence[Object], events: Sequence[Object]) -> list[str]:
 
 
 def lines(rows: Sequence[Row], now: float) -> list[str]:
-    """A class as a table.
+    """Return a class as a table.
 
     Args:
         rows: Everybody.
@@ -151,8 +143,8 @@ def lines(rows: Sequence[Row], now: float) -> list[str]:
     return [*(line.rstrip() for line in table(cells)), total]
 
 
-def fitting(text: Sequence[str], columns: int, height: int) -> list[str]:
-    """As much of a table as a terminal can show; the last line stays."""
+def cut_to_fit(text: Sequence[str], columns: int, height: int) -> list[str]:
+    """Return as much of a table as a terminal can show; the last line stays."""
     cut = [line[: columns - 1] for line in text]
     left_out = len(cut) - height
     if left_out <= 0:
@@ -161,7 +153,7 @@ def fitting(text: Sequence[str], columns: int, height: int) -> list[str]:
 
 
 def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """A class as data: one object a learner."""
+    """Return a class as data: one object per learner."""
     return [
         {
             "learner": row.learner.name,
@@ -176,9 +168,7 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _ago(seconds: float) -> str:
-    if seconds < 60:
-        return "just now"
     for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= unit:
             return f"{int(seconds // unit)} {name} ago"
-    return ""
+    return "just now"

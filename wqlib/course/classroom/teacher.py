@@ -1,9 +1,9 @@
-"""The teacher's own line to the cluster, and whether it may do what a class needs."""
+"""The teacher's own connection to the cluster, and whether it may do what a class needs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,7 @@ from ...cluster.kubeconfig import find_context, kubeconfig_files
 from ...errors import ClassError
 from . import objects
 from .names import CLASS_LABEL, Learner, learner_of
-
-Object = dict[str, Any]
+from .objects import Object
 
 _NEEDED = [  # verbs, group, resource, subresource
     ("list create patch delete", "", "namespaces", ""),
@@ -36,7 +35,7 @@ _NEEDED = [  # verbs, group, resource, subresource
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """A context of the teacher's kubeconfig, open.
+    """An open connection by a context of the teacher's kubeconfig.
 
     Attributes:
         context: Its name.
@@ -57,28 +56,18 @@ class Teacher:
         return str(self.api.configuration.host)
 
     def namespaces(self, group: str) -> dict[Learner, Object]:
-        """The namespaces of a class: those that carry its label, and its name."""
+        """Return the namespaces of a class: those that carry its label and its name."""
         selector = f"{CLASS_LABEL}={group}"
         found = get(self.core.list_namespace, label_selector=selector).get("items") or []
         learners = {learner_of(group, one["metadata"]["name"]): one for one in found}
         return {learner: learners[learner] for learner in sorted(filter(None, learners))}
-
-    def classes(self) -> dict[str, int]:
-        """The classes that there are, and how many learners each has."""
-        found = get(self.core.list_namespace, label_selector=CLASS_LABEL).get("items") or []
-        count: dict[str, int] = {}
-        for one in found:
-            group = one["metadata"]["labels"][CLASS_LABEL]
-            if learner_of(group, one["metadata"]["name"]):
-                count[group] = count.get(group, 0) + 1
-        return dict(sorted(count.items()))
 
 
 def connect(context: str | None) -> Teacher:
     """Connect to the cluster that is named, and change nothing in it.
 
     Raises:
-        ClassError: If none is named, or the local one: nobody else reaches that.
+        ClassError: None is named, or the local one, which nobody else can reach.
         ClusterError, ClusterUnreachable: As `wqlib.connect`.
     """
     context = context or os.environ.get("WQLIB_CONTEXT") or None
@@ -107,8 +96,11 @@ def connect(context: str | None) -> Teacher:
 
 
 def no_such_class(teacher: Teacher, group: str) -> ClassError:
-    """There is no class of this name; with those that there are."""
-    there = ", ".join(f"{name} ({count} learners)" for name, count in teacher.classes().items())
+    """Return the error that there is no class of this name, with those that there are."""
+    found = get(teacher.core.list_namespace, label_selector=CLASS_LABEL).get("items") or []
+    pairs = [(one["metadata"]["labels"][CLASS_LABEL], one["metadata"]["name"]) for one in found]
+    classes = Counter(group for group, name in pairs if learner_of(group, name))
+    there = ", ".join(f"{name} ({count} learners)" for name, count in sorted(classes.items()))
     return ClassError(
         f"There is no class {group!r} in the cluster of the context {teacher.context!r}. "
         f"There are: {there or 'none'}. `wqlib class create` makes one."
@@ -116,10 +108,10 @@ def no_such_class(teacher: Teacher, group: str) -> ClassError:
 
 
 def check_rights(teacher: Teacher, learner: Learner) -> None:
-    """See whether a class can be made, before anything is changed.
+    """Check that a class can be made, before anything is changed.
 
     Raises:
-        ClassError: With what is not allowed.
+        ClassError: It cannot; with what is not allowed.
     """
     missing = []
     review = client.AuthorizationV1Api(teacher.api).create_self_subject_access_review
@@ -140,7 +132,7 @@ def check_rights(teacher: Teacher, learner: Learner) -> None:
 
 
 def _refusal_of_role(teacher: Teacher, learner: Learner) -> str:
-    """Nobody can grant what they may not do themselves: try it, without keeping it."""
+    """Try by a dry run, as nobody can grant rights that they do not have; return why not."""
     role = objects.role(learner)
     role["metadata"]["name"] = f"wqlib-trial-{learner.group}"
     try:
@@ -152,24 +144,24 @@ def _refusal_of_role(teacher: Teacher, learner: Learner) -> str:
     return ""
 
 
-def ensure(
-    create: Callable[..., Any], patch: Callable[..., Any], *where: str, body: Object
-) -> bool:
+def ensure(api: Any, kind: str, body: Object, *namespace: str) -> bool:
     """Make an object, or set it to what it should be.
 
     Args:
-        create, patch: The client's methods.
-        where: The namespace, for what is in one.
+        api: The part of the client that knows the kind.
+        kind: As its methods are called, e.g. "resource_quota".
         body: The object.
+        namespace: Where, for what is in one.
 
     Returns:
         True if it was not there.
     """
+    noun = f"namespaced_{kind}" if namespace else kind
     try:
-        get(create, *where, body)
+        get(getattr(api, f"create_{noun}"), *namespace, body)
     except ApiException as error:
         if error.status != 409:
             raise
-        get(patch, body["metadata"]["name"], *where, body)
+        get(getattr(api, f"patch_{noun}"), body["metadata"]["name"], *namespace, body)
         return False
     return True
