@@ -13,33 +13,22 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from . import certs
 from .locks import lock_file
 from .paths import State
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the daemon runs.
-
-    Args:
-        linger: how many seconds it stays without an owner; None stays for ever.
-        ready_fd: gets a byte once the cluster can be used.
-        namespace: the one that the kubeconfig's context names.
-    """
-
-    linger: float | None = None
-    ready_fd: int = -1
-    namespace: str = "default"
-
-
-def serve(state: State, settings: Settings) -> None:
+def serve(state: State, namespace: str, linger: float | None, ready_fd: int) -> None:
     """Run the daemon in this process until it ends.
 
+    Args:
+        namespace: The one that the kubeconfig's context names.
+        linger: How many seconds it stays without an owner; None stays for ever.
+        ready_fd: Gets a byte once the cluster can be used; none if negative.
+
     Raises:
-        BlockingIOError: another daemon runs on the same state folder.
+        BlockingIOError: Another daemon runs on the same state folder.
     """
     state.create()
     lock = _only_daemon(state)
@@ -65,7 +54,7 @@ def serve(state: State, settings: Settings) -> None:
     # What was imported stays; looking through it again and again would take a tenth of the time.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    asyncio.run(daemon.run(state, settings, making))
+    asyncio.run(daemon.Daemon(state, namespace, linger, ready_fd).run(making))
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Container:
     Attributes:
         state: one of `waiting`, `running`, `terminated`, as in the status.
         env, cwd, mapping: what the last start used; `exec` and probes use them too.
-        beside: processes that `exec`, probes and hooks started.
+        exec_processes: processes that `exec`, probes and hooks started.
         init: whether it is an init container.
         ending: whether it is to start no more.
         up: set from the moment at which it counts as started.
@@ -58,7 +59,7 @@ class Container:
     env: dict[str, str] = field(default_factory=dict)
     cwd: Path = Path("/")
     mapping: Mapping = field(default_factory=lambda: Mapping([], {}))
-    beside: set[Process] = field(default_factory=set)
+    exec_processes: set[Process] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -153,7 +154,7 @@ class Container:
     async def wait(self, process: Process) -> int:
         """Wait for the end of what `launch` started; the state is `terminated` then."""
         code = await asyncio.shield(process.done)
-        for other in list(self.beside):
+        for other in list(self.exec_processes):
             other.signal(signal.SIGKILL)
         if self.console:
             await self.console.drain()
@@ -163,6 +164,45 @@ class Container:
         reason = "OOMKilled" if self.out_of_memory else "Completed" if code == 0 else "Error"
         self.ended(code, reason, self._last_words(code))
         return code
+
+    def add_exec(self, process: Process) -> None:
+        """Note that a process belongs to the container, and ends with it."""
+        self.exec_processes.add(process)
+        process.done.add_done_callback(lambda _: self.exec_processes.discard(process))
+
+    async def run_command(
+        self, processes: Processes, command: list[str], seconds: float
+    ) -> tuple[int, str]:
+        """Run a command beside the container's program; return its exit code and output.
+
+        Raises:
+            TimeoutError: It took longer than that, and was killed.
+            StartError: There is no such program.
+        """
+        command = [self.mapping.text(word) for word in command]
+        self.check(command)
+        read, write = os.pipe()
+        try:
+            process = processes.spawn(
+                command, self.env, self.cwd, stdout=write, stderr=subprocess.STDOUT
+            )
+        except BaseException:
+            os.close(read)
+            raise
+        finally:
+            os.close(write)
+        self.add_exec(process)
+        os.set_blocking(read, False)
+        try:
+            code = await asyncio.wait_for(asyncio.shield(process.done), seconds)
+            try:
+                output = os.read(read, 10_240)
+            except BlockingIOError:
+                output = b""
+            return code, output.decode(errors="replace")
+        finally:
+            process.signal(signal.SIGKILL)
+            os.close(read)
 
     def _last_words(self, code: int) -> str:
         """Return what the program left as its termination message."""

@@ -35,7 +35,7 @@ async def run(
     running = _Terminal if wanted.tty else _Pipes
     program = running(session, processes, container, argv, wanted)
     process = program.process
-    container.beside.add(process)
+    container.add_exec(process)
     try:
         await either(asyncio.shield(process.done), session.gone.wait())
         if not process.done.done():
@@ -46,7 +46,6 @@ async def run(
         await session.finish(exit_status(code))
     finally:
         process.signal(signal.SIGKILL)
-        container.beside.discard(process)
         await program.close()
 
 

@@ -132,7 +132,7 @@ class Node:
         }
 
     def _status(self) -> Obj:
-        found = room(self.folder)
+        found = capacity(self.folder)
         conditions = [
             _condition(f"{kind}Pressure", False, reason, message)
             for kind, (reason, message) in _NO_PRESSURE.items()
@@ -174,7 +174,7 @@ def _condition(kind: str, holds: bool, reason: str, message: str) -> Obj:
     }
 
 
-def room(folder: Path) -> Obj:
+def capacity(folder: Path) -> Obj:
     """Return how much this machine has for pods, whose files lie in `folder`."""
     return {
         "cpu": str(os.cpu_count() or 1),

@@ -12,15 +12,11 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.profile import profile
 from ..apimachinery.quantities import quantity
-
-if TYPE_CHECKING:
-    from .podworker import PodWorker
 
 _PASSED_ON = ("TZ", "LD_LIBRARY_PATH")
 
@@ -99,13 +95,6 @@ class Resolver:
     fetch: Fetch
     allocatable: Obj = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, worker: PodWorker) -> Resolver:
-        """Return the resolver of a pod."""
-        kubelet = worker.kubelet
-        room = kubelet.room()
-        return cls(worker.pod, worker.address, kubelet.addresses.node, kubelet.fetch, room)
 
     async def resolve(self, container: Obj, base: dict[str, str]) -> dict[str, str]:
         """Return `base` with the container's own variables.

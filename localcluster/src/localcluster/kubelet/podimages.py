@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..images import imagestore
-from . import podsetup
+from . import podsetup, podstatus
 from .containers import Container
+from .pod import Pod
 from .podenv import ConfigError
-
-if TYPE_CHECKING:
-    from .podworker import PodWorker
 
 _FIRST_DELAY = 10.0
 _LONGEST_DELAY = 300.0
 
 
-async def prepare(worker: PodWorker, container: Container) -> list[str] | None:
+async def prepare(pod: Pod, container: Container) -> list[str] | None:
     """Find the image and the environment; returns the command, or None when to end."""
     delay = _FIRST_DELAY
-    while not worker.stopping.is_set():
+    while not pod.stopping.is_set():
         try:
-            container.image = worker.kubelet.images.resolve(container.spec["image"])
+            container.image = pod.host.images.resolve(container.spec["image"])
             name = container.spec["image"]
             text = f'Container image "{name}" already present on machine'
-            worker.event("Pulled", text, container)
-            return await podsetup.configure(worker, container)
+            pod.event("Pulled", text, container)
+            return await podsetup.configure(pod, container)
         except imagestore.ImageMissing as error:
-            delay, ended = await _without_image(worker, container, str(error), delay)
+            delay, ended = await _without_image(pod, container, str(error), delay)
             if ended:
                 return None
         except ConfigError as error:
             container.wait_for("CreateContainerConfigError", str(error))
-            worker.event("Failed", f"Error: {error}", container, kind="Warning")
-            worker.publish()
-            if await worker.pause(1.0):
+            pod.event("Failed", f"Error: {error}", container, kind="Warning")
+            podstatus.publish(pod)
+            if await pod.pause(1.0):
                 return None
     return None
 
 
 async def _without_image(
-    worker: PodWorker, container: Container, why: str, delay: float
+    pod: Pod, container: Container, why: str, delay: float
 ) -> tuple[float, bool]:
     name = container.spec["image"]
     invalid = "invalid reference format" in why
@@ -50,35 +46,35 @@ async def _without_image(
     elif container.spec.get("imagePullPolicy") == "Never":
         text = f'Container image "{name}" is not present with pull policy of Never'
         container.wait_for("ErrImageNeverPull", text)
-        worker.event("ErrImageNeverPull", text, container, kind="Warning")
+        pod.event("ErrImageNeverPull", text, container, kind="Warning")
         why = f"Error: ErrImageNeverPull: {why}"
     else:
-        worker.event("Pulling", f'Pulling image "{name}"', container)
+        pod.event("Pulling", f'Pulling image "{name}"', container)
         why = f'Failed to pull image "{name}": {why}'
         container.wait_for("ErrImagePull", why)
-    worker.event("Failed", why, container, kind="Warning")
+    pod.event("Failed", why, container, kind="Warning")
     if container.state["waiting"]["reason"] == "ErrImagePull":
-        worker.event("Failed", "Error: ErrImagePull", container, kind="Warning")
-    worker.publish()
-    if await worker.pause(2.0):
+        pod.event("Failed", "Error: ErrImagePull", container, kind="Warning")
+    podstatus.publish(pod)
+    if await pod.pause(2.0):
         return delay, True
     if not invalid and container.spec.get("imagePullPolicy") != "Never":
         container.wait_for("ImagePullBackOff", f'Back-off pulling image "{name}": {why}')
-        worker.event("BackOff", f'Back-off pulling image "{name}"', container)
-        worker.event("Failed", "Error: ImagePullBackOff", container, kind="Warning")
-        worker.publish()
+        pod.event("BackOff", f'Back-off pulling image "{name}"', container)
+        pod.event("Failed", "Error: ImagePullBackOff", container, kind="Warning")
+        podstatus.publish(pod)
     # An image that was built meanwhile is seen soon, not only after the whole back-off.
     for _ in range(int(delay)):
-        if await worker.pause(1.0):
+        if await pod.pause(1.0):
             return delay, True
-        if _has_image(worker, name):
+        if _has_image(pod, name):
             break
     return min(delay * 2, _LONGEST_DELAY), False
 
 
-def _has_image(worker: PodWorker, name: str) -> bool:
+def _has_image(pod: Pod, name: str) -> bool:
     try:
-        worker.kubelet.images.resolve(name)
+        pod.host.images.resolve(name)
     except imagestore.ImageMissing:
         return False
     return True

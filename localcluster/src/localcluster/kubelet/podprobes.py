@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.profile import profile
-from . import hooks, probes
+from . import hooks, podstatus, probes
 from .containers import Container
-
-if TYPE_CHECKING:
-    from .podworker import PodWorker
+from .pod import Pod
 
 # A container that is not ready yet is asked more often than its manifest says, for life is faster
 # here. What such a question finds wrong is not yet worth an event.
@@ -20,75 +18,75 @@ _EAGER_SECONDS = 0.1
 _QUIET_SECONDS = 1.0
 
 
-def start(worker: PodWorker, container: Container) -> list[asyncio.Task[Any]]:
+def start(pod: Pod, container: Container) -> list[asyncio.Task[Any]]:
     """Start asking a container that runs; returns the tasks that ask."""
     if container.spec.get("startupProbe"):
-        return [worker.background(_startup(worker, container))]
+        return [pod.background(_startup(pod, container))]
     container.start_counts()
-    return _others(worker, container)
+    return _others(pod, container)
 
 
-def _others(worker: PodWorker, container: Container) -> list[asyncio.Task[Any]]:
+def _others(pod: Pod, container: Container) -> list[asyncio.Task[Any]]:
     found = []
     if container.spec.get("readinessProbe"):
-        found.append(worker.background(_readiness(worker, container)))
+        found.append(pod.background(_readiness(pod, container)))
     if container.spec.get("livenessProbe"):
-        found.append(worker.background(_liveness(worker, container)))
+        found.append(pod.background(_liveness(pod, container)))
     return found
 
 
-async def _startup(worker: PodWorker, container: Container) -> None:
+async def _startup(pod: Pod, container: Container) -> None:
     others: list[asyncio.Task[Any]] = []
 
     def verdict(well: bool) -> bool:
         if not well:
-            _kill(worker, container, "startup")
+            _kill(pod, container, "startup")
             return True
         container.start_counts()
-        others.extend(_others(worker, container))
-        worker.publish()
+        others.extend(_others(pod, container))
+        podstatus.publish(pod)
         return True
 
     try:
-        await _watch(worker, container, "startup", verdict, eager=True)
+        await _watch(pod, container, "startup", verdict, eager=True)
         await asyncio.gather(*others)
     finally:
         for task in others:
             task.cancel()
 
 
-async def _readiness(worker: PodWorker, container: Container) -> None:
+async def _readiness(pod: Pod, container: Container) -> None:
     def verdict(well: bool) -> bool:
         if container.ready != well:
             container.ready = well
-            worker.publish()
+            podstatus.publish(pod)
         return False
 
-    await _watch(worker, container, "readiness", verdict, eager=True)
+    await _watch(pod, container, "readiness", verdict, eager=True)
 
 
-async def _liveness(worker: PodWorker, container: Container) -> None:
+async def _liveness(pod: Pod, container: Container) -> None:
     def verdict(well: bool) -> bool:
         if not well:
-            _kill(worker, container, "liveness")
+            _kill(pod, container, "liveness")
         return not well
 
-    await _watch(worker, container, "liveness", verdict, eager=False)
+    await _watch(pod, container, "liveness", verdict, eager=False)
 
 
-def _kill(worker: PodWorker, container: Container, kind: str) -> None:
+def _kill(pod: Pod, container: Container, kind: str) -> None:
     """End a container that is not well; its restart policy says what comes next."""
     why = f"Container {container.name} failed {kind} probe"
-    if worker.policy(container) != "Never":
+    if pod.restart_policy(container) != "Never":
         why += ", will be restarted"
-    elif len(worker.main) == 1:
+    elif len(pod.main) == 1:
         why = ""
     grace = (container.spec.get(f"{kind}Probe") or {}).get("terminationGracePeriodSeconds", -1)
-    worker.background(hooks.end(worker, container, why, float(grace)))
+    pod.background(hooks.end(pod, container, why, float(grace)))
 
 
 async def _watch(
-    worker: PodWorker,
+    pod: Pod,
     container: Container,
     kind: str,
     verdict: Callable[[bool], bool],
@@ -108,16 +106,16 @@ async def _watch(
     told = loop.time() + min(_QUIET_SECONDS, period) - period
 
     async def run(command: list[str], seconds: float) -> tuple[int, str]:
-        return await worker.run_command(container, command, seconds)
+        return await container.run_command(pod.host.processes, command, seconds)
 
     while True:
-        answer = await probes.ask(probe, worker.address, worker.real_port, run)
+        answer = await probes.ask(probe, pod.address, pod.real_port, run)
         eager = eager and not answer.well
         # Between two questions of its own period an eager one counts only when it is answered well.
         due = not eager or loop.time() - told >= period
         if due and not answer.well:
             told = loop.time()
-            _complain(worker, container, kind, answer)
+            _complain(pod, container, kind, answer)
         if answer.known and (due or answer.well):
             found = count.take(answer.well)
             if found is not None and verdict(found):
@@ -125,9 +123,9 @@ async def _watch(
         await asyncio.sleep(min(period, _EAGER_SECONDS) if eager else period)
 
 
-def _complain(worker: PodWorker, container: Container, kind: str, answer: probes.Answer) -> None:
+def _complain(pod: Pod, container: Container, kind: str, answer: probes.Answer) -> None:
     failed = "failed"
     if not answer.known:
         failed = "errored and resulted in unknown state" if profile().modern else "errored"
     text = f"{kind.capitalize()} probe {failed}: {answer.why}"
-    worker.event("Unhealthy", text, container, kind="Warning")
+    pod.event("Unhealthy", text, container, kind="Warning")

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING
 
 from ..apimachinery.profile import profile
-from . import hooks, memory, podimages, podprobes
+from . import hooks, memory, podimages, podprobes, podstatus
 from .containers import Container, StartError
+from .pod import Pod
 from .processes import Process
-
-if TYPE_CHECKING:
-    from .podworker import PodWorker
 
 FIRST_BACKOFF = 10.0
 LONGEST_BACKOFF = 300.0
@@ -23,22 +20,22 @@ LONGEST_BACKOFF = 300.0
 _RESET_AFTER = 600.0
 
 
-async def keep(worker: PodWorker, container: Container) -> bool:
+async def keep(pod: Pod, container: Container) -> bool:
     """Run a container as often as its restart policy says; returns whether it ended well."""
-    policy = worker.policy(container)
+    policy = pod.restart_policy(container)
     loop, delay = asyncio.get_running_loop(), 0.0
-    while not _over(worker, container):
-        argv = await podimages.prepare(worker, container)
+    while not _over(pod, container):
+        argv = await podimages.prepare(pod, container)
         if argv is None:
             break
         began = loop.time()
-        code = await _one_run(worker, container, argv)
-        worker.publish()
-        if _over(worker, container) or policy == "Never" or (policy == "OnFailure" and code == 0):
+        code = await _one_run(pod, container, argv)
+        podstatus.publish(pod)
+        if _over(pod, container) or policy == "Never" or (policy == "OnFailure" and code == 0):
             return code == 0
         if loop.time() - began > _RESET_AFTER:
             delay = 0.0
-        if delay and await _back_off(worker, container, delay):
+        if delay and await _back_off(pod, container, delay):
             break
         delay = min(max(delay * 2, FIRST_BACKOFF), LONGEST_BACKOFF)
         if "terminated" in container.state:
@@ -47,12 +44,12 @@ async def keep(worker: PodWorker, container: Container) -> bool:
     return False
 
 
-def _over(worker: PodWorker, container: Container) -> bool:
-    return worker.stopping.is_set() or container.ending
+def _over(pod: Pod, container: Container) -> bool:
+    return pod.stopping.is_set() or container.ending
 
 
-async def _back_off(worker: PodWorker, container: Container, delay: float) -> bool:
-    which = worker.full_name
+async def _back_off(pod: Pod, container: Container, delay: float) -> bool:
+    which = pod.full_name
     text = f"restarting failed container={container.name} pod={which}"
     if "terminated" in container.state:
         container.last_state = container.state
@@ -60,30 +57,30 @@ async def _back_off(worker: PodWorker, container: Container, delay: float) -> bo
     text = "Back-off restarting failed container"
     if profile().modern:
         text += f" {container.name} in pod {which}"
-    worker.event("BackOff", text, container, kind="Warning")
-    worker.publish()
-    return await worker.pause(delay)
+    pod.event("BackOff", text, container, kind="Warning")
+    podstatus.publish(pod)
+    return await pod.pause(delay)
 
 
-async def _one_run(worker: PodWorker, container: Container, argv: list[str]) -> int:
+async def _one_run(pod: Pod, container: Container, argv: list[str]) -> int:
     colon = ":" if profile().modern else ""
-    worker.event("Created", f"Created container{colon} {container.name}", container)
+    pod.event("Created", f"Created container{colon} {container.name}", container)
     try:
-        process = container.launch(worker.kubelet.processes, argv)
+        process = container.launch(pod.host.processes, argv)
     except StartError as error:
         text = f"failed to start container {container.name!r}: {error}"
         container.ended(128, "StartError", text)
-        worker.event("Failed", f"Error: {text}", container, kind="Warning")
+        pod.event("Failed", f"Error: {text}", container, kind="Warning")
         return 128
-    if worker.deadline is not None:
+    if pod.deadline is not None:
         process.signal(signal.SIGKILL)
-    worker.event("Started", f"Started container {container.name}", container)
-    asking = memory.enforce(worker, container, process)
-    problem = await hooks.after_start(worker, container)
+    pod.event("Started", f"Started container {container.name}", container)
+    asking = memory.enforce(pod, container, process)
+    problem = await hooks.after_start(pod, container)
     if problem is not None:
         return await _not_started(container, process, problem)
-    asking += podprobes.start(worker, container)
-    worker.publish()
+    asking += podprobes.start(pod, container)
+    podstatus.publish(pod)
     try:
         return await container.wait(process)
     finally:

@@ -29,7 +29,7 @@ Send = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Pod:
+class Target:
     """Where the ports of a pod are.
 
     Args:
@@ -41,15 +41,15 @@ class Pod:
     real_port: Callable[[int], int]
 
 
-async def _relay(pod: Pod, port: int, inbox: Inbox, send: Send, fail: Send) -> None:
+async def _relay(target: Target, port: int, inbox: Inbox, send: Send, fail: Send) -> None:
     """Connect to a port of the pod, and carry bytes both ways until one side has had enough."""
-    real = pod.real_port(port)
+    real = target.real_port(port)
     try:
-        reader, writer = await asyncio.open_connection(pod.address, real, limit=_READ_BYTES)
+        reader, writer = await asyncio.open_connection(target.address, real, limit=_READ_BYTES)
     except OSError as error:
         why = os.strerror(error.errno).lower() if error.errno else str(error)
         text = (
-            f"error forwarding port {port} to pod {pod.name}: dial tcp4 {pod.address}:{real}:"
+            f"error forwarding port {port} to pod {target.name}: dial tcp4 {target.address}:{real}:"
             f" connect: {why}"
         )
         inbox.abandon()
@@ -80,7 +80,7 @@ async def _quietly(work: Awaitable[None]) -> None:
         await work
 
 
-async def by_websocket(stream: IOStream, pod: Pod, ports: list[int]) -> None:
+async def by_websocket(stream: IOStream, target: Target, ports: list[int]) -> None:
     """Forward by channels: 0 and 1 for the first port, 2 and 3 for the next, and so on."""
     socket = websocket.WebSocket(stream)
     inboxes = {2 * i: Inbox() for i in range(len(ports))}
@@ -102,7 +102,7 @@ async def by_websocket(stream: IOStream, pod: Pod, ports: list[int]) -> None:
                 await sender(channel)(struct.pack("<H", port))
         await asyncio.gather(
             *(
-                _relay(pod, port, inboxes[2 * i], sender(2 * i), sender(2 * i + 1))
+                _relay(target, port, inboxes[2 * i], sender(2 * i), sender(2 * i + 1))
                 for i, port in enumerate(ports)
             )
         )
@@ -116,7 +116,7 @@ async def by_websocket(stream: IOStream, pod: Pod, ports: list[int]) -> None:
 class _Forwards:
     """The connections of one SPDY client, each a pair of streams."""
 
-    pod: Pod
+    target: Target
     waiting: dict[str, spdy.Stream] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -144,7 +144,7 @@ class _Forwards:
 
     async def _forward(self, port: int, data: spdy.Stream, error: spdy.Stream) -> None:
         error.inbox.abandon()
-        await _relay(self.pod, port, data.inbox, data.send, error.send)
+        await _relay(self.target, port, data.inbox, data.send, error.send)
         for stream in (error, data):
             await stream.end()
             stream.connection.streams.pop(stream.number, None)
@@ -155,14 +155,14 @@ class _Forwards:
         task.add_done_callback(self.tasks.discard)
 
 
-async def by_spdy(stream: IOStream, pod: Pod, *, tunnel: bool) -> None:
+async def by_spdy(stream: IOStream, target: Target, *, tunnel: bool) -> None:
     """Forward by SPDY, as many connections as the client opens.
 
     Args:
         tunnel: the stream is a WebSocket that carries SPDY.
     """
     read, write = _tunnelled(stream) if tunnel else _plain(stream)
-    forwards = _Forwards(pod)
+    forwards = _Forwards(target)
     try:
         await spdy.Connection(read, write, forwards.opened).run()
     except (StreamClosedError, spdy.ProtocolError, websocket.ProtocolError):
