@@ -109,7 +109,7 @@ def _serve(options: argparse.Namespace) -> int:
     from . import serving
 
     state = State.of(options.home)
-    programs.provide(state.create(), dict(options.image))
+    programs.register(state.create(), dict(options.image))
     if options.ready_fd < 0:
         print(f"serving; export KUBECONFIG={shlex.quote(str(state.kubeconfig))}", flush=True)
     try:
@@ -121,11 +121,11 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _kubelet(options: argparse.Namespace) -> int:
-    from .kubelet import program
+    from .kubelet import standalone
 
-    programs.provide(State.of(options.home).create(), dict(options.image))
-    program.run(
-        program.Settings(
+    programs.register(State.of(options.home).create(), dict(options.image))
+    standalone.run(
+        standalone.Settings(
             options.kubeconfig,
             options.node_name,
             options.context,

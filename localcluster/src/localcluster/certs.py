@@ -42,7 +42,7 @@ class Credentials:
 
 
 def prepare(folder: Path) -> subprocess.Popen[bytes] | None:
-    """Begin to make the certificates, unless there are good ones; returns what to wait for."""
+    """Begin to make the certificates, unless there are good ones; return what to wait for."""
     if _good(folder):
         return None
     # Started with the daemon's own search path, wherever the package lies.

@@ -23,14 +23,14 @@ from .apimachinery.jsontypes import now
 from .apimachinery.profile import profile
 from .controllers.manager import Controllers
 from .images.imagestore import Images, remove_tree
-from .kubelet import access
+from .kubelet import authorization
 from .kubelet import server as kubelet_server
 from .kubelet.kubelet import Kubelet
 from .kubelet.processes import Processes
-from .lifecycle import this_copy
+from .kubeproxy import KubeProxy
+from .lifecycle import installation
 from .locks import lock_file, owner_alive
 from .paths import State, plain_link
-from .services import Proxy
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Daemon:
     async def _start(self, making: subprocess.Popen[bytes] | None) -> None:
         state = self.state
         self.images.prepare()
-        self.images.forget_replaced()
+        self.images.prune()
         self.addresses = Addresses(str(state.root), self.images.ports())
         store = Store()
         rest = Rest(store, self.addresses)
@@ -105,11 +105,11 @@ class Daemon:
         self.kubelet = Kubelet(clients[0], self.plain, self.addresses, self.images, self.processes)
         secret = secrets.token_urlsafe(32)
         self.kubelet_server, self.kubelet.node.port = kubelet_server.listen(
-            self.kubelet, credentials.server_context, access.by_token(secret)
+            self.kubelet, credentials.server_context, authorization.by_token(secret)
         )
         authority = credentials.ca_pem.decode()
         self.controllers = Controllers(clients[1], profile().first_backoff, authority)
-        self.proxy = Proxy(clients[2], self.addresses)
+        self.proxy = KubeProxy(clients[2], self.addresses)
         routes = proxy.routes(store, proxy.Kubelets(secret, credentials.client_context()))
         shared = {"rest": rest, "openapi": OpenApi()}
         application.add_handlers(r".*", [*routes, (r".*", api.Handler, shared)])
@@ -129,7 +129,7 @@ class Daemon:
         self._tasks.append(asyncio.create_task(self._count_pods(url)))
 
     def _write_info(self, url: str) -> None:
-        about = {"pid": os.getpid(), "server": url, "started_at": now(), "copy": this_copy()}
+        about = {"pid": os.getpid(), "server": url, "started_at": now(), "copy": installation()}
         self._info = {**about, "pods": 0}
         self._save_info()
 
@@ -142,7 +142,7 @@ class Daemon:
     async def _count_pods(self, url: str) -> None:
         """Keep the number of running pods where `status` finds it."""
         while True:
-            running = self.processes.pods()
+            running = self.processes.running_pods()
             if running != self._info["pods"]:
                 self._info["pods"] = running
                 with contextlib.suppress(OSError):  # The next second may find room on the disk.

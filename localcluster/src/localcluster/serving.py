@@ -59,7 +59,7 @@ def serve(state: State, namespace: str, linger: float | None, ready_fd: int) -> 
 
 @contextlib.contextmanager
 def _without_public_authorities() -> Iterator[None]:
-    """Tornado reads the system's list of authorities when it is imported; nobody here needs it."""
+    """Spare Tornado the system's list of authorities, which it reads when it is imported."""
     names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, os.devnull))
@@ -84,7 +84,7 @@ def _only_daemon(state: State) -> int | None:
 
 
 def _raise_file_limit() -> None:
-    """Each pod needs a few descriptors; macOS gives 256 by default."""
+    """Allow more open files: each pod needs a few, and macOS gives 256 by default."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 8192 if most == resource.RLIM_INFINITY else min(8192, most)
     with contextlib.suppress(ValueError, OSError):

@@ -13,8 +13,8 @@ from ..apimachinery.jsontypes import Obj
 from ..images.imagestore import Images
 from ..paths import State
 from . import podenv
-from .following import Follower
 from .node import capacity
+from .objectwatch import ObjectWatches
 from .processes import Processes
 from .servicenames import ServiceNames
 
@@ -30,12 +30,12 @@ class Host:
     processes: Processes
     recorder: Recorder
     services: Informer = field(init=False)
-    follower: Follower = field(init=False)
+    watches: ObjectWatches = field(init=False)
     names: ServiceNames = field(init=False)
 
     def __post_init__(self) -> None:
         self.services = Informer(self.client, "/api/v1/services", self._service_changed)
-        self.follower = Follower(self.client)
+        self.watches = ObjectWatches(self.client)
         self.names = ServiceNames(self.state.root / "service-names")
 
     async def fetch(self, plural: str, namespace: str, name: str) -> Obj:
@@ -66,4 +66,4 @@ class Host:
         return api | podenv.service_environment(services, real_ports)
 
     def _service_changed(self, old: Obj | None, new: Obj | None) -> None:
-        self.names.changed(self.services.objects, real_ports)
+        self.names.update(self.services.objects, real_ports)

@@ -59,13 +59,14 @@ class Kubelet:
 
     async def run(self) -> None:
         """Register the node, then follow its pods for ever."""
+        host = self.host
         await self.node.register()
         others = [
             asyncio.create_task(work)
-            for work in (self.host.services.run(), self.host.recorder.run(), self.node.renew())
+            for work in (host.services.run(), host.recorder.run(), self.node.renew_lease())
         ]
         try:
-            await self.host.services.synced.wait()
+            await host.services.synced.wait()
             await self.pods.run()
         finally:
             for task in others:

@@ -32,7 +32,7 @@ _MARGIN_BYTES = 256 << 20
 _PAGE = resource.getpagesize()
 
 
-def enforce(pod: Pod, container: Container, process: Process) -> list[asyncio.Task[Any]]:
+def enforce_limits(pod: Pod, container: Container, process: Process) -> list[asyncio.Task[Any]]:
     """Keep a container that was just started within its limits, as far as that can be."""
     limits = (container.spec.get("resources") or {}).get("limits") or {}
     ignored = sorted(name for name in limits if not (_ENFORCED and name == "memory"))
@@ -51,7 +51,7 @@ def enforce(pod: Pod, container: Container, process: Process) -> list[asyncio.Ta
 
 async def _watch(container: Container, process: Process, limit: int) -> None:
     while not process.done.done():
-        held = memory_of(process.pid)
+        held = memory_usage(process.pid)
         if held > limit:
             container.out_of_memory = True
             process.signal(signal.SIGKILL)
@@ -59,7 +59,7 @@ async def _watch(container: Container, process: Process, limit: int) -> None:
         await asyncio.sleep(_RELAXED_SECONDS if held < limit // 2 else _WATCHFUL_SECONDS)
 
 
-def memory_of(pid: int) -> int:
+def memory_usage(pid: int) -> int:
     """Return how many bytes a process and its children have for themselves."""
     total = 0
     waiting = [pid]

@@ -17,16 +17,16 @@ class Pod:
     """A pod's manifest, its containers, and how far it has come.
 
     Attributes:
-        manifest: the pod as the API has it now.
-        ports: which ports of the machine stand for its own, where pods share an address.
-        sandbox: whether its volumes are there and it has its address.
-        initialized: whether its init containers have done their part.
-        stopping: set when its processes are to end; `deadline` says when at the latest.
-        finished: whether nothing of it runs any more.
-        conditions: those that the kubelet set last; `foreign_conditions` are set by others.
-        failure: the reason and the message of a pod that failed as a whole.
-        rejected: whether nothing of the pod was begun, since it asks for what there is not.
-        statuses: what the API is to be told, the latest last; None at the end.
+        manifest: The pod as the API has it now.
+        ports: Which ports of the machine stand for its own, where pods share an address.
+        sandbox_ready: Whether its volumes are there and it has its address.
+        initialized: Whether its init containers have done their part.
+        stopping: Set when its processes are to end; `deadline` says when at the latest.
+        finished: Whether nothing of it runs any more.
+        conditions: Those that the kubelet set last; `foreign_conditions` are set by others.
+        failure: The reason and the message of a pod that failed as a whole.
+        rejected: Whether nothing of the pod was begun, since it asks for what there is not.
+        statuses: What the API is to be told, the latest last; None at the end.
     """
 
     def __init__(self, host: Host, manifest: Obj) -> None:
@@ -39,10 +39,10 @@ class Pod:
         self.init = [Container(c, self.folder, init=True) for c in spec.get("initContainers") or []]
         self.main = [Container(c, self.folder) for c in spec["containers"]]
         for container in self.containers if self.init else []:
-            container.wait_for("PodInitializing")
+            container.set_waiting("PodInitializing")
         self.stopping = asyncio.Event()
         self.deadline: float | None = None
-        self.finished = self.sandbox = self.initialized = self.rejected = False
+        self.finished = self.sandbox_ready = self.initialized = self.rejected = False
         self.failure: tuple[str, str] | None = None
         self.started_at = now()
         self.conditions: dict[str, Obj] = {}

@@ -85,8 +85,8 @@ class Resolver:
     """Finds the values that a container's `env` and `envFrom` name.
 
     Attributes:
-        allocatable: what the node has for pods: a container without a limit may use it all.
-        skipped: after `resolve`, what was left out of the environment, in the kubelet's words.
+        allocatable: What the node has for pods: a container without a limit may use it all.
+        skipped: After `resolve`, what was left out of the environment, in the kubelet's words.
     """
 
     pod: Obj
@@ -100,7 +100,7 @@ class Resolver:
         """Return `base` with the container's own variables.
 
         Raises:
-            ConfigError: a Secret, ConfigMap or key is missing.
+            ConfigError: A Secret, ConfigMap or key is missing.
         """
         env = dict(base)
         for source in container.get("envFrom") or []:

@@ -68,7 +68,7 @@ def _conditions(pod: Pod, pod_phase: str) -> list[Obj]:
     modern = profile().modern
     own = [_initialized(pod, pod_phase), *_readiness(pod, pod_phase)]
     if modern:
-        up = pod.sandbox and pod_phase not in ("Succeeded", "Failed")
+        up = pod.sandbox_ready and pod_phase not in ("Succeeded", "Failed")
         own.insert(0, _condition(pod, "PodReadyToStartContainers", up, "", ""))
     known = (pod.manifest.get("status") or {}).get("conditions") or []
     scheduled = {
@@ -145,7 +145,7 @@ def pod_status(pod: Pod) -> Obj:
         "conditions": _conditions(pod, pod_phase),
         "hostIP": address,
         **({"hostIPs": [{"ip": address}]} if modern else {}),
-        **(_addresses(pod) if pod.sandbox else {}),
+        **(_addresses(pod) if pod.sandbox_ready else {}),
         "startTime": pod.started_at,
         "containerStatuses": sorted((c.status() for c in pod.main), key=itemgetter("name")),
         "qosClass": (pod.manifest.get("status") or {}).get("qosClass", "BestEffort"),

@@ -15,7 +15,7 @@ from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import pod_path
 from ..apimachinery.conventions import PORTS_ANNOTATION
 from ..apimachinery.jsontypes import Obj
-from . import hooks, podruns
+from . import lifecyclehooks, restarts
 from .containers import Container
 from .host import Host
 from .pod import Pod
@@ -100,8 +100,8 @@ class PodWorker:
         elif first:
             for container in pod.containers:
                 if not container.sidecar:
-                    pod.background(hooks.end(pod, container, grace=grace))
-        loop.call_later(grace + hooks.LEAST_GRACE, pod.signal, signal.SIGKILL)
+                    pod.background(lifecyclehooks.stop_container(pod, container, grace=grace))
+        loop.call_later(grace + lifecyclehooks.MIN_GRACE_SECONDS, pod.signal, signal.SIGKILL)
         if not first:
             loop.call_later(max(grace, 0), pod.signal, signal.SIGKILL)
         pod.stopping.set()
@@ -116,9 +116,9 @@ class PodWorker:
             self._deadline_timer.cancel()
         if seconds is not None:
             loop = asyncio.get_running_loop()
-            self._deadline_timer = loop.call_at(self._began + float(seconds), self._too_long)
+            self._deadline_timer = loop.call_at(self._began + float(seconds), self._exceed_deadline)
 
-    def _too_long(self) -> None:
+    def _exceed_deadline(self) -> None:
         pod = self.pod
         if pod.finished or pod.deadline is not None:
             return
@@ -132,7 +132,7 @@ class PodWorker:
         sender = asyncio.get_running_loop().create_task(self._send())
         self._set_deadline_timer()
         try:
-            await self._live()
+            await self._run_containers()
         except Exception:
             log.exception("pod %s", pod.metadata["name"])
             pod.failure = ("KubeletError", "the local cluster failed; see its daemon.log")
@@ -144,11 +144,11 @@ class PodWorker:
             if self._deadline_timer is not None:
                 self._deadline_timer.cancel()
         for container in pod.containers:
-            container.forget_start()
+            container.drop_configuration()
         for container in pod.main:
             begun = pod.initialized or not pod.init
             if begun and pod.stopping.is_set() and "waiting" in container.state:
-                container.lost()
+                container.set_lost()
         publish(pod)
         pod.statuses.put_nowait(None)
         await sender
@@ -157,7 +157,7 @@ class PodWorker:
         if pod.metadata.get("deletionTimestamp") or self.silent:
             self._forget(self)
 
-    async def _live(self) -> None:
+    async def _run_containers(self) -> None:
         pod = self.pod
         problem = self.volumes.unsupported()
         if problem:
@@ -170,33 +170,33 @@ class PodWorker:
         publish(pod)
         if not await self.volumes.mount():
             return
-        pod.sandbox = True
+        pod.sandbox_ready = True
         sidecars: list[tuple[Container, asyncio.Task[bool]]] = []
         try:
-            await self._run_all(sidecars)
+            await self._run_in_order(sidecars)
         finally:
             await self._end_sidecars(sidecars)
 
-    async def _run_all(self, sidecars: list[tuple[Container, asyncio.Task[bool]]]) -> None:
+    async def _run_in_order(self, sidecars: list[tuple[Container, asyncio.Task[bool]]]) -> None:
         """Run the init containers one after the other, then the others together."""
         pod = self.pod
         for container in pod.init:
             if container.sidecar:
-                task = pod.background(podruns.keep(pod, container))
+                task = pod.background(restarts.run_container(pod, container))
                 sidecars.append((container, task))
-                if not await self._is_up(container):
+                if not await self._wait_started(container):
                     return
-            elif not await podruns.keep(pod, container):
+            elif not await restarts.run_container(pod, container):
                 return
             publish(pod)
         pod.initialized = True
-        await asyncio.gather(*[pod.background(podruns.keep(pod, c)) for c in pod.main])
+        await asyncio.gather(*[pod.background(restarts.run_container(pod, c)) for c in pod.main])
 
-    async def _is_up(self, container: Container) -> bool:
-        up = asyncio.ensure_future(container.up.wait())
+    async def _wait_started(self, container: Container) -> bool:
+        started = asyncio.ensure_future(container.started_event.wait())
         ending = asyncio.ensure_future(self.pod.stopping.wait())
-        await asyncio.wait({up, ending}, return_when=asyncio.FIRST_COMPLETED)
-        up.cancel()
+        await asyncio.wait({started, ending}, return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
         ending.cancel()
         return not self.pod.stopping.is_set()
 
@@ -207,13 +207,13 @@ class PodWorker:
             container.ending = True
             deadline = self.pod.deadline
             grace = -1.0 if deadline is None else max(deadline - loop.time(), 0.1)
-            await hooks.end(self.pod, container, grace=grace)
+            await lifecyclehooks.stop_container(self.pod, container, grace=grace)
             if container.process is None:
                 task.cancel()
             await asyncio.wait({task})
 
     async def _finish(self) -> None:
-        """When the pod was deleted, tell the API that its processes have ended."""
+        """Tell the API, once the pod is deleted, that its processes have ended."""
         await self.deleted.wait()
         metadata = self.pod.metadata
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
@@ -252,7 +252,7 @@ class PodWorker:
         return status
 
     async def _publish_ports(self) -> None:
-        """Where pods share one address, say which port stands for which."""
+        """Say which port stands for which, where pods share one address."""
         pod, addresses = self.pod, self.host.addresses
         if not addresses.single:
             return

@@ -26,7 +26,7 @@ from . import exec as execution
 from .containers import Container
 from .kubelet import Kubelet
 from .pod import Pod
-from .streams import Wanted, either, session
+from .remotecommand import StreamOptions, either, session
 
 # Tells whether a request may be served: 200, 401 or 403.
 Authorize = Callable[[HTTPServerRequest], Awaitable[int]]
@@ -166,9 +166,9 @@ class _Upgraded(_Handler):
             raise Refused(404, "pod does not exist")
         return pod
 
-    def wanted(self) -> Wanted:
+    def stream_options(self) -> StreamOptions:
         """Read which channels the client asks for."""
-        found = Wanted(
+        found = StreamOptions(
             self.flag("input"), self.flag("output"), self.flag("error"), self.flag("tty")
         )
         if not (found.stdin or found.stdout or found.stderr):
@@ -178,10 +178,10 @@ class _Upgraded(_Handler):
     async def upgrade(
         self, by_websocket: tuple[str, ...], by_spdy: tuple[str, ...]
     ) -> tuple[IOStream, str]:
-        """Agree on a protocol; returns the raw connection and `websocket:` or `spdy:` and it.
+        """Agree on a protocol; return the raw connection, and `websocket:` or `spdy:` with it.
 
         Raises:
-            Refused: the client speaks none that we do.
+            Refused: The client speaks none that we do.
         """
         headers = self.request.headers
         kind = headers.get("Upgrade", "").lower()
@@ -220,16 +220,16 @@ class _Exec(_Upgraded):
 
     async def serve(self, *parts: str) -> None:
         namespace, name, container_name = parts
-        wanted = self.wanted()
+        options = self.stream_options()
         container = self.pod(namespace, name).find(container_name)
         if container is None or container.process is None:
             raise Refused(500, f'container not found ("{container_name}")')
         command = self.get_query_arguments("command")
         stream, kind = await self.upgrade(_CHANNELS, _REMOTE_COMMAND)
         with contextlib.suppress(TimeoutError):
-            async with session(stream, kind.partition(":")[0], wanted) as client:
+            async with session(stream, kind.partition(":")[0], options) as client:
                 processes = self.kubelet.processes
-                await execution.run(client, processes, container, command, wanted)
+                await execution.run(client, processes, container, command, options)
 
 
 class _Attach(_Upgraded):
@@ -237,7 +237,7 @@ class _Attach(_Upgraded):
 
     async def serve(self, *parts: str) -> None:
         namespace, name, container_name = parts
-        wanted = self.wanted()
+        options = self.stream_options()
         container: Container | None = self.pod(namespace, name).find(container_name)
         if container is None or container.console is None or container.process is None:
             text = f"container {container_name} not found in pod {name}_{namespace}"
@@ -245,8 +245,8 @@ class _Attach(_Upgraded):
         console = container.console
         stream, kind = await self.upgrade(_CHANNELS, _REMOTE_COMMAND)
         with contextlib.suppress(TimeoutError):
-            async with session(stream, kind.partition(":")[0], wanted) as client:
-                await attach.run(client, console, wanted)
+            async with session(stream, kind.partition(":")[0], options) as client:
+                await attach.run(client, console, options)
 
 
 class _PortForward(_Upgraded):
@@ -298,7 +298,7 @@ class _Application(tornado.web.Application):
 def listen(
     kubelet: Kubelet, context: ssl.SSLContext, authorize: Authorize, port: int = 0
 ) -> tuple[tornado.httpserver.HTTPServer, int]:
-    """Serve on 127.0.0.1; returns the server and its port."""
+    """Serve on 127.0.0.1; return the server and its port."""
     shared: dict[str, Any] = {"kubelet": kubelet, "authorize": authorize}
     name = "([^/]+)"
     application = _Application(

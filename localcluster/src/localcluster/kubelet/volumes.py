@@ -35,7 +35,7 @@ class Volumes:
         self.pod = pod
         self.folder = _folder(pod)
         self._written: dict[str, Payload] = {}
-        self._followed: list[tuple[str, str, str]] = []
+        self._watched: list[tuple[str, str, str]] = []
         self._turn = asyncio.Lock()
 
     @property
@@ -63,14 +63,14 @@ class Volumes:
         return ""
 
     async def mount(self) -> bool:
-        """Make all volumes, and wait for what they need; returns False when the pod is to end."""
+        """Make all volumes, and wait for what they need; return False when the pod is to end."""
         for volume in self._all:
             delay = _FIRST_DELAY
             while not await self._try(volume):
                 if await self.pod.pause(delay):
                     return False
                 delay = min(delay * 2, _LONGEST_DELAY)
-        self._follow()
+        self._watch()
         return True
 
     async def _try(self, volume: Obj) -> bool:
@@ -94,23 +94,23 @@ class Volumes:
             files = await volumesources.payload(self.pod, volume)
             if self._written.get(volume["name"]) != files:
                 try:
-                    write(self.folder / volume["name"], files)
+                    write_atomically(self.folder / volume["name"], files)
                 except (OSError, ValueError) as error:
                     why = getattr(error, "strerror", None) or error
                     raise MountError(f"its files cannot be written: {why}") from None
                 self._written[volume["name"]] = files
 
-    def _follow(self) -> None:
+    def _watch(self) -> None:
         namespace = self.pod.metadata["namespace"]
         names = {ref for volume in self._all for ref in volumesources.references(volume)}
         for plural, name in sorted(names):
-            self._followed.append((plural, namespace, name))
-            self.pod.host.follower.add((plural, namespace, name), self.refresh)
+            self._watched.append((plural, namespace, name))
+            self.pod.host.watches.add((plural, namespace, name), self.refresh)
 
     def close(self) -> None:
-        """Follow nothing any more."""
-        while self._followed:
-            self.pod.host.follower.remove(self._followed.pop(), self.refresh)
+        """Watch nothing any more."""
+        while self._watched:
+            self.pod.host.watches.remove(self._watched.pop(), self.refresh)
 
     def refresh(self) -> None:
         """Bring the volumes up to date, soon."""
@@ -176,7 +176,7 @@ def _fill(folder: Path, files: Payload) -> None:
         path.chmod(mode)
 
 
-def write(folder: Path, files: Payload) -> None:
+def write_atomically(folder: Path, files: Payload) -> None:
     """Replace the files of a volume, all in one step."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("..%Y_%m_%d_%H_%M_%S.")
     fresh = folder / f"{stamp}{secrets.randbelow(10**10)}"

@@ -27,7 +27,7 @@ async def payload(pod: Pod, volume: Obj) -> Payload:
     """Return the files of a volume.
 
     Raises:
-        MountError: an object or a key that it needs is not there.
+        MountError: An object or a key that it needs is not there.
     """
     for kind in DATA_KINDS[:3]:
         if kind in volume:

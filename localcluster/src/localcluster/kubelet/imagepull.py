@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..images import imagestore
-from . import podsetup, podstatus
+from . import containerconfig, podstatus
 from .containers import Container
 from .pod import Pod
 from .podenv import ConfigError
@@ -13,7 +13,7 @@ _LONGEST_DELAY = 300.0
 
 
 async def prepare(pod: Pod, container: Container) -> list[str] | None:
-    """Find the image and the environment; returns the command, or None when to end."""
+    """Find the image and the environment; return the command, or None when to end."""
     delay = _FIRST_DELAY
     while not pod.stopping.is_set():
         try:
@@ -21,13 +21,13 @@ async def prepare(pod: Pod, container: Container) -> list[str] | None:
             name = container.spec["image"]
             text = f'Container image "{name}" already present on machine'
             pod.event("Pulled", text, container)
-            return await podsetup.configure(pod, container)
-        except imagestore.ImageMissing as error:
-            delay, ended = await _without_image(pod, container, str(error), delay)
+            return await containerconfig.configure(pod, container)
+        except imagestore.ImageNotFound as error:
+            delay, ended = await _image_missing(pod, container, str(error), delay)
             if ended:
                 return None
         except ConfigError as error:
-            container.wait_for("CreateContainerConfigError", str(error))
+            container.set_waiting("CreateContainerConfigError", str(error))
             pod.event("Failed", f"Error: {error}", container, kind="Warning")
             podstatus.publish(pod)
             if await pod.pause(1.0):
@@ -35,23 +35,23 @@ async def prepare(pod: Pod, container: Container) -> list[str] | None:
     return None
 
 
-async def _without_image(
+async def _image_missing(
     pod: Pod, container: Container, why: str, delay: float
 ) -> tuple[float, bool]:
     name = container.spec["image"]
     invalid = "invalid reference format" in why
     if invalid:
         why = f'Failed to apply default image tag "{name}": {why}'
-        container.wait_for("InvalidImageName", why)
+        container.set_waiting("InvalidImageName", why)
     elif container.spec.get("imagePullPolicy") == "Never":
         text = f'Container image "{name}" is not present with pull policy of Never'
-        container.wait_for("ErrImageNeverPull", text)
+        container.set_waiting("ErrImageNeverPull", text)
         pod.event("ErrImageNeverPull", text, container, kind="Warning")
         why = f"Error: ErrImageNeverPull: {why}"
     else:
         pod.event("Pulling", f'Pulling image "{name}"', container)
         why = f'Failed to pull image "{name}": {why}'
-        container.wait_for("ErrImagePull", why)
+        container.set_waiting("ErrImagePull", why)
     pod.event("Failed", why, container, kind="Warning")
     if container.state["waiting"]["reason"] == "ErrImagePull":
         pod.event("Failed", "Error: ErrImagePull", container, kind="Warning")
@@ -59,7 +59,7 @@ async def _without_image(
     if await pod.pause(2.0):
         return delay, True
     if not invalid and container.spec.get("imagePullPolicy") != "Never":
-        container.wait_for("ImagePullBackOff", f'Back-off pulling image "{name}": {why}')
+        container.set_waiting("ImagePullBackOff", f'Back-off pulling image "{name}": {why}')
         pod.event("BackOff", f'Back-off pulling image "{name}"', container)
         pod.event("Failed", "Error: ImagePullBackOff", container, kind="Warning")
         podstatus.publish(pod)
@@ -75,6 +75,6 @@ async def _without_image(
 def _has_image(pod: Pod, name: str) -> bool:
     try:
         pod.host.images.resolve(name)
-    except imagestore.ImageMissing:
+    except imagestore.ImageNotFound:
         return False
     return True

@@ -11,13 +11,13 @@ import shutil
 from pathlib import Path
 
 from ..apimachinery.jsontypes import Obj
-from ..images import imagestore, podsite, wrappers
-from . import podenv, servicenames, strays, volumes
+from ..images import imagestore, podpython, sitecustomize
+from . import orphans, podenv, servicenames, volumes
 from .containers import Container
 from .pod import Pod
 from .podenv import ConfigError
 
-_LAST_WORDS = "/dev/termination-log"
+_TERMINATION_LOG = "/dev/termination-log"
 
 
 async def configure(pod: Pod, container: Container) -> list[str]:
@@ -49,14 +49,14 @@ async def _configure(pod: Pod, container: Container) -> list[str]:
     mounts = _mounts(pod, spec, env)
     root = _root(pod, container, mounts)
     folders = [(inside, place) for inside, place in mounts.items() if inside != "/"]
-    last_words = os.path.normpath(spec.get("terminationMessagePath") or _LAST_WORDS)
-    folders.append((last_words, container.last_words_path))
+    termination_log = os.path.normpath(spec.get("terminationMessagePath") or _TERMINATION_LOG)
+    folders.append((termination_log, container.termination_log))
     # The longest come first, for a volume may lie in another.
     folders.sort(key=lambda pair: -len(pair[0]))
     private = pod.folder / f"python.{container.name}"
-    python = wrappers.private_python(private, pod.host.images.site)
+    python = podpython.create_venv(private, pod.host.images.site)
     own = {f"/usr/local/bin/{name}": program for name, program in python.items()}
-    mapping = container.mapping = imagestore.Mapping(
+    mapping = container.mapping = imagestore.PathMapping(
         [*folders, ("/", mounts.get("/", root))], image.programs | own
     )
     # An image without files of its own has one folder for all that a pod writes.
@@ -95,12 +95,12 @@ def _base_environment(
         "LOCALCLUSTER_POD_IP": pod.address,
         **{f"LOCALCLUSTER_PORT_{inside}": str(real) for inside, real in pod.ports.items()},
         **{name: container.mapping.text(value) for name, value in image.env.items()},
-        strays.MARK: pod.mark(container),
+        orphans.MARK: pod.mark(container),
     }
-    if servicenames.wanted(pod.manifest):
+    if servicenames.enabled(pod.manifest):
         site = str(pod.host.images.site)
-        env[podsite.NAMES] = str(pod.host.names.path)
-        env[podsite.NAMESPACE] = pod.metadata["namespace"]
+        env[sitecustomize.NAMES] = str(pod.host.names.path)
+        env[sitecustomize.NAMESPACE] = pod.metadata["namespace"]
         env["PYTHONPATH"] = ":".join(filter(None, [site, env.get("PYTHONPATH")]))
     return env
 

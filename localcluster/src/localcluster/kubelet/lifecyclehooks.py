@@ -15,15 +15,15 @@ from .containers import Container, StartError
 from .pod import Pod
 
 # The shortest time that a program gets after a hook that used up the whole grace period.
-LEAST_GRACE = 2.0
+MIN_GRACE_SECONDS = 2.0
 
 
-async def after_start(pod: Pod, container: Container) -> tuple[str, str] | None:
-    """Run `postStart`; returns the reason and the message of what went wrong, or None."""
+async def run_post_start(pod: Pod, container: Container) -> tuple[str, str] | None:
+    """Run `postStart`; return the reason and the message of what went wrong, or None."""
     hook = (container.spec.get("lifecycle") or {}).get("postStart")
     if not hook:
         return None
-    problem = await _run(pod, container, hook, 24 * 3600.0)
+    problem = await _run_hook(pod, container, hook, 24 * 3600.0)
     if problem is None:
         return None
     error, message = problem
@@ -34,11 +34,13 @@ async def after_start(pod: Pod, container: Container) -> tuple[str, str] | None:
     return "PostStartHookError" if modern else f"PostStartHookError: {error}", message
 
 
-async def end(pod: Pod, container: Container, why: str = "", grace: float = -1.0) -> None:
+async def stop_container(
+    pod: Pod, container: Container, why: str = "", grace: float = -1.0
+) -> None:
     """End a container as a real kubelet does: `preStop`, SIGTERM, SIGKILL after the grace.
 
     Args:
-        grace: seconds; when the pod itself ends, its own deadline may come earlier.
+        grace: Seconds; when the pod itself ends, its own deadline may come earlier.
     """
     process = container.process
     if process is None:
@@ -50,22 +52,24 @@ async def end(pod: Pod, container: Container, why: str = "", grace: float = -1.0
     deadline = loop.time() + grace
     hook = (container.spec.get("lifecycle") or {}).get("preStop")
     if hook and grace > 0:
-        problem = await _run(pod, container, hook, grace)
+        problem = await _run_hook(pod, container, hook, grace)
         if problem is not None:
             text = "PreStopHook failed" if profile().modern else problem[1]
             pod.event("FailedPreStopHook", text, container, kind="Warning")
-        deadline = max(deadline, loop.time() + LEAST_GRACE)
+        deadline = max(deadline, loop.time() + MIN_GRACE_SECONDS)
     # Only the program itself is asked, as in a container; what it leaves is killed.
-    process.ask_to_end()
+    process.terminate()
     # A timer and not this task, which may be cancelled with the pod.
     loop.call_at(deadline, process.signal, signal.SIGKILL)
 
 
-async def _run(pod: Pod, container: Container, hook: Obj, seconds: float) -> tuple[str, str] | None:
-    """Run one hook; returns the error and a whole sentence about it, or None."""
+async def _run_hook(
+    pod: Pod, container: Container, hook: Obj, seconds: float
+) -> tuple[str, str] | None:
+    """Run one hook; return the error and a whole sentence about it, or None."""
     process = container.process
     assert process is not None
-    work = asyncio.ensure_future(_ask(pod, container, hook, seconds))
+    work = asyncio.ensure_future(_call(pod, container, hook, seconds))
     done: set[asyncio.Future[object]] = {work, process.done}  # type: ignore[arg-type]
     await asyncio.wait(done, return_when=asyncio.FIRST_COMPLETED)
     if not work.done():
@@ -83,8 +87,8 @@ async def _run(pod: Pod, container: Container, hook: Obj, seconds: float) -> tup
     return error, f'HTTP lifecycle hook ({path}) {where}, message: ""'
 
 
-async def _ask(pod: Pod, container: Container, hook: Obj, seconds: float) -> tuple[str, str]:
-    """Return the error, if any, and what the hook printed."""
+async def _call(pod: Pod, container: Container, hook: Obj, seconds: float) -> tuple[str, str]:
+    """Call the hook; return the error, if any, and what it printed."""
     if "sleep" in hook:
         await asyncio.sleep(min(float(hook["sleep"].get("seconds") or 0), seconds))
         return "", ""
@@ -100,9 +104,9 @@ async def _ask(pod: Pod, container: Container, hook: Obj, seconds: float) -> tup
             return "", ""
         return f"command '{' '.join(command)}' exited with {code}: ", output
     probe = {**hook, "timeoutSeconds": seconds}
-    answer = await probes.ask(probe, pod.address, pod.real_port, _nothing)
+    answer = await probes.run_probe(probe, pod.address, pod.real_port, _no_command)
     return answer.why, ""
 
 
-async def _nothing(command: list[str], seconds: float) -> tuple[int, str]:
+async def _no_command(command: list[str], seconds: float) -> tuple[int, str]:
     return 0, ""

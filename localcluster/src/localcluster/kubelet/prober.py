@@ -8,7 +8,7 @@ from typing import Any
 
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.profile import profile
-from . import hooks, podstatus, probes
+from . import lifecyclehooks, podstatus, probes
 from .containers import Container
 from .pod import Pod
 
@@ -19,14 +19,14 @@ _QUIET_SECONDS = 1.0
 
 
 def start(pod: Pod, container: Container) -> list[asyncio.Task[Any]]:
-    """Start asking a container that runs; returns the tasks that ask."""
+    """Start the probes of a container that runs; return their tasks."""
     if container.spec.get("startupProbe"):
         return [pod.background(_startup(pod, container))]
-    container.start_counts()
-    return _others(pod, container)
+    container.set_started()
+    return _start_others(pod, container)
 
 
-def _others(pod: Pod, container: Container) -> list[asyncio.Task[Any]]:
+def _start_others(pod: Pod, container: Container) -> list[asyncio.Task[Any]]:
     found = []
     if container.spec.get("readinessProbe"):
         found.append(pod.background(_readiness(pod, container)))
@@ -38,17 +38,17 @@ def _others(pod: Pod, container: Container) -> list[asyncio.Task[Any]]:
 async def _startup(pod: Pod, container: Container) -> None:
     others: list[asyncio.Task[Any]] = []
 
-    def verdict(well: bool) -> bool:
-        if not well:
+    def verdict(success: bool) -> bool:
+        if not success:
             _kill(pod, container, "startup")
             return True
-        container.start_counts()
-        others.extend(_others(pod, container))
+        container.set_started()
+        others.extend(_start_others(pod, container))
         podstatus.publish(pod)
         return True
 
     try:
-        await _watch(pod, container, "startup", verdict, eager=True)
+        await _run_probe(pod, container, "startup", verdict, eager=True)
         await asyncio.gather(*others)
     finally:
         for task in others:
@@ -56,22 +56,22 @@ async def _startup(pod: Pod, container: Container) -> None:
 
 
 async def _readiness(pod: Pod, container: Container) -> None:
-    def verdict(well: bool) -> bool:
-        if container.ready != well:
-            container.ready = well
+    def verdict(success: bool) -> bool:
+        if container.ready != success:
+            container.ready = success
             podstatus.publish(pod)
         return False
 
-    await _watch(pod, container, "readiness", verdict, eager=True)
+    await _run_probe(pod, container, "readiness", verdict, eager=True)
 
 
 async def _liveness(pod: Pod, container: Container) -> None:
-    def verdict(well: bool) -> bool:
-        if not well:
+    def verdict(success: bool) -> bool:
+        if not success:
             _kill(pod, container, "liveness")
-        return not well
+        return not success
 
-    await _watch(pod, container, "liveness", verdict, eager=False)
+    await _run_probe(pod, container, "liveness", verdict, eager=False)
 
 
 def _kill(pod: Pod, container: Container, kind: str) -> None:
@@ -82,10 +82,10 @@ def _kill(pod: Pod, container: Container, kind: str) -> None:
     elif len(pod.main) == 1:
         why = ""
     grace = (container.spec.get(f"{kind}Probe") or {}).get("terminationGracePeriodSeconds", -1)
-    pod.background(hooks.end(pod, container, why, float(grace)))
+    pod.background(lifecyclehooks.stop_container(pod, container, why, float(grace)))
 
 
-async def _watch(
+async def _run_probe(
     pod: Pod,
     container: Container,
     kind: str,
@@ -93,39 +93,39 @@ async def _watch(
     *,
     eager: bool,
 ) -> None:
-    """Ask until `verdict` returns True; it gets what the thresholds make of the answers.
+    """Probe until `verdict` returns True; it gets what the thresholds make of the results.
 
     Args:
-        eager: ask more often until the first success.
+        eager: Probe more often until the first success.
     """
     probe: Obj = container.spec[f"{kind}Probe"]
     loop = asyncio.get_running_loop()
     period = float(probe.get("periodSeconds", 10))
     await asyncio.sleep(float(probe.get("initialDelaySeconds") or 0))
-    count = probes.Count.of(probe)
-    told = loop.time() + min(_QUIET_SECONDS, period) - period
+    thresholds = probes.Thresholds.of(probe)
+    recorded = loop.time() + min(_QUIET_SECONDS, period) - period
 
     async def run(command: list[str], seconds: float) -> tuple[int, str]:
         return await container.run_command(pod.host.processes, command, seconds)
 
     while True:
-        answer = await probes.ask(probe, pod.address, pod.real_port, run)
-        eager = eager and not answer.well
-        # Between two questions of its own period an eager one counts only when it is answered well.
-        due = not eager or loop.time() - told >= period
-        if due and not answer.well:
-            told = loop.time()
-            _complain(pod, container, kind, answer)
-        if answer.known and (due or answer.well):
-            found = count.take(answer.well)
+        result = await probes.run_probe(probe, pod.address, pod.real_port, run)
+        eager = eager and not result.success
+        # Between two questions of its own period an eager one counts only when it succeeds.
+        due = not eager or loop.time() - recorded >= period
+        if due and not result.success:
+            recorded = loop.time()
+            _record_failure(pod, container, kind, result)
+        if result.known and (due or result.success):
+            found = thresholds.record(result.success)
             if found is not None and verdict(found):
                 return
         await asyncio.sleep(min(period, _EAGER_SECONDS) if eager else period)
 
 
-def _complain(pod: Pod, container: Container, kind: str, answer: probes.Answer) -> None:
+def _record_failure(pod: Pod, container: Container, kind: str, result: probes.Result) -> None:
     failed = "failed"
-    if not answer.known:
+    if not result.known:
         failed = "errored and resulted in unknown state" if profile().modern else "errored"
-    text = f"{kind.capitalize()} probe {failed}: {answer.why}"
+    text = f"{kind.capitalize()} probe {failed}: {result.why}"
     pod.event("Unhealthy", text, container, kind="Warning")
