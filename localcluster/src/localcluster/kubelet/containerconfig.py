@@ -120,7 +120,7 @@ def _root(pod: Pod, container: Container, mounts: dict[str, Path]) -> Path:
         return own
     own = pod.folder / f"root-{container.name}"
     read_only = (container.spec.get("securityContext") or {}).get("readOnlyRootFilesystem")
-    if read_only and not any(_known_to(image.root, inside) for inside in mounts):
+    if read_only and not any(_is_inside_image(image.root, inside) for inside in mounts):
         return image.root
     if not own.exists():
         shutil.copytree(image.root, own)
@@ -130,7 +130,7 @@ def _root(pod: Pod, container: Container, mounts: dict[str, Path]) -> Path:
     return own
 
 
-def _known_to(root: Path, inside: str) -> bool:
+def _is_inside_image(root: Path, inside: str) -> bool:
     """Tell whether a program could meet this mount by a path relative to the image's folders."""
     parent = root / os.path.dirname(inside).lstrip("/")
     return parent != root and parent.is_dir()
