@@ -12,7 +12,7 @@ import pytest
 import localcluster
 from localcluster.errors import ImageError
 from localcluster.images.dockerfile import parse
-from localcluster.images.imagestore import ImageMissing, Images, Mapping
+from localcluster.images.imagestore import ImageNotFound, Images, PathMapping
 from localcluster.paths import State
 
 from .conftest import Local, pod, wait_until
@@ -198,14 +198,14 @@ def test_names_are_compared_as_docker_does(folder: Path) -> None:
     _build(folder, "FROM docker.io/library/python:3.11-slim\n", "job-wq-2")
     images = Images(State.of(folder.parent / "home"))
     assert images.resolve("docker.io/library/job-wq-2:latest").name == "job-wq-2:latest"
-    with pytest.raises(ImageMissing):
+    with pytest.raises(ImageNotFound):
         images.resolve("job-wq-2:2")
 
 
 def test_paths_of_the_image_are_found_in_every_word(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "w.py").touch()
-    mapping = Mapping([("/", tmp_path)], {})
+    mapping = PathMapping([("/", tmp_path)], {})
     assert mapping.text("/app/w.py") == f"{tmp_path}/app/w.py"
     assert mapping.text("python /app/w.py --x=/app:/etc") == (
         f"python {tmp_path}/app/w.py --x={tmp_path}/app:/etc"

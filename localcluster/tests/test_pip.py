@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from localcluster.images import wrappers
+from localcluster.images import podpython
 
 from .conftest import Local, pod, wait_until
 
@@ -70,7 +70,7 @@ def test_what_a_container_installs_is_its_own(local: Local, ns: str, tmp_path: P
 
 
 def test_a_python_without_pip_gets_one_or_says_where_it_is_missing(tmp_path: Path) -> None:
-    wrappers.write_python(tmp_path / "bin", tmp_path / "site")
+    podpython.write_shared(tmp_path / "bin", tmp_path / "site")
     (tmp_path / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "bin" / "python").chmod(0o700)
     env = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}

@@ -100,8 +100,8 @@ def test_resources_are_rounded_up_and_the_node_is_the_limit_of_the_unlimited(
 ) -> None:
     reference = {"resource": resource, **({"divisor": divisor} if divisor else {})}
     container = {"resources": {"limits": {"cpu": "300m", "memory": "100M"}}}
-    room = {"ephemeral-storage": "6500Mi"}
-    resolver = Resolver(POD, "127.9.0.1", "127.0.0.1", _fetch, room)
+    capacity = {"ephemeral-storage": "6500Mi"}
+    resolver = Resolver(POD, "127.9.0.1", "127.0.0.1", _fetch, capacity)
     assert resolver.resource(reference, container) == value
 
 

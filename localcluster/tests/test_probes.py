@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localcluster.kubelet.probes import Count
+from localcluster.kubelet.probes import Thresholds
 
 from .conftest import ENDED_DEAF, Local, pod, wait_until
 from .test_pods import _create, _gone, _log, _phase, _pid, _read, _restarts, _waiting, alive
@@ -44,9 +44,9 @@ def _ready(local: Local, ns: str) -> bool:
 
 
 def test_a_verdict_needs_as_many_equal_answers_as_the_threshold_says() -> None:
-    count = Count.of({"successThreshold": 2, "failureThreshold": 3})
+    count = Thresholds.of({"successThreshold": 2, "failureThreshold": 3})
     answers = [True, False, False, True, True, True, False, False, False, False, True]
-    verdicts = [count.take(well) for well in answers]
+    verdicts = [count.record(well) for well in answers]
     assert verdicts == [None] * 4 + [True, True] + [None, None, False, False, None]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localcluster.kubelet.volumes import write
+from localcluster.kubelet.volumes import write_atomically
 
 from .conftest import Local, pod, wait_until
 from .test_pods import _create, _log, _phase, _read, _waiting, _words
@@ -178,9 +178,9 @@ def test_a_running_pod_sees_the_changes(local: Local, ns: str) -> None:
 
 
 def test_all_files_are_replaced_in_one_step(tmp_path: Path) -> None:
-    write(tmp_path, {"a": (b"1", 0o644), "x/y": (b"2", 0o600)})
+    write_atomically(tmp_path, {"a": (b"1", 0o644), "x/y": (b"2", 0o600)})
     before = (tmp_path / "..data").resolve()
-    write(tmp_path, {"a": (b"3", 0o644)})
+    write_atomically(tmp_path, {"a": (b"3", 0o644)})
     after = (tmp_path / "..data").resolve()
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["..data", after.name, "a"])
     assert (tmp_path / "a").read_text() == "3"

@@ -27,7 +27,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 import localcluster
-from localcluster.kubelet import program
+from localcluster.kubelet import standalone
 from wqlib.course.bundle import bundle
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import find, find_cli
@@ -190,7 +190,7 @@ def test_at_its_start_it_says_that_services_do_not_lead_to_its_pods(
         return [message for message in said if "loopback" in message]
 
     wait_until(refused)
-    assert program.NO_SERVICES in said.read_text()
+    assert standalone.NO_SERVICES in said.read_text()
 
 
 def test_the_node_says_what_it_is_and_its_lease_is_renewed(real: Real, node: str) -> None:

@@ -20,7 +20,7 @@ from .errors import ClusterError, ImageError
 from .images.programs import ProgramImage
 from .lifecycle import VERSION as __version__
 from .lifecycle import Status, ensure, status, stop
-from .paths import State, told_of_disk
+from .paths import State, explained_disk_errors
 
 if TYPE_CHECKING:
     from .images.imagestore import Image, Images
@@ -46,15 +46,15 @@ def build_image(
     """Build an image for pods of the local cluster from a Dockerfile.
 
     Args:
-        tag: the image's name, for example `job-wq-2:1`.
-        folder: where COPY takes its files from.
-        dockerfile: default `Dockerfile` in that folder.
-        home: whose cluster gets the image; default `LOCALCLUSTER_HOME`, or `~/.localcluster`.
+        tag: The image's name, for example `job-wq-2:1`.
+        folder: Where COPY takes its files from.
+        dockerfile: Default `Dockerfile` in that folder.
+        home: Whose cluster gets the image; default `LOCALCLUSTER_HOME`, or `~/.localcluster`.
 
     Raises:
-        ImageError: a line cannot be honoured; the message names file and line.
+        ImageError: A line cannot be honoured; the message names file and line.
     """
-    with told_of_disk(State.of(home)):
+    with explained_disk_errors(State.of(home)):
         return _images(home).build(tag, folder, dockerfile)
 
 

@@ -108,13 +108,12 @@ def _status(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from . import serving
 
-    settings = serving.Settings(options.linger, options.ready_fd, options.namespace)
     state = State.of(options.home)
-    programs.provide(state.create(), dict(options.image))
+    programs.register(state.create(), dict(options.image))
     if options.ready_fd < 0:
         print(f"serving; export KUBECONFIG={shlex.quote(str(state.kubeconfig))}", flush=True)
     try:
-        serving.serve(state, settings)
+        serving.serve(state, options.namespace, options.linger, options.ready_fd)
     except BlockingIOError as error:
         print(error, file=sys.stderr)
         return EXIT_ERROR
@@ -122,11 +121,11 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _kubelet(options: argparse.Namespace) -> int:
-    from .kubelet import program
+    from .kubelet import standalone
 
-    programs.provide(State.of(options.home).create(), dict(options.image))
-    program.run(
-        program.Settings(
+    programs.register(State.of(options.home).create(), dict(options.image))
+    standalone.run(
+        standalone.Settings(
             options.kubeconfig,
             options.node_name,
             options.context,

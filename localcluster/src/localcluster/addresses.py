@@ -46,8 +46,8 @@ class Addresses:
     """The addresses of one cluster.
 
     Args:
-        seed: makes the range the same at each start of the same cluster, if it is free.
-        ports: those that pods are sure to listen on.
+        seed: Makes the range the same at each start of the same cluster, if it is free.
+        ports: Those that pods are sure to listen on.
     """
 
     seed: str

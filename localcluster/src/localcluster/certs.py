@@ -42,8 +42,8 @@ class Credentials:
 
 
 def prepare(folder: Path) -> subprocess.Popen[bytes] | None:
-    """Begin to make the certificates, unless there are good ones; returns what to wait for."""
-    if _good(folder):
+    """Begin to make the certificates, unless there are good ones; return what to wait for."""
+    if _valid(folder):
         return None
     # Started with the daemon's own search path, wherever the package lies.
     program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import create; create()"
@@ -73,7 +73,7 @@ def create() -> None:
     folder = Path(sys.argv[1])
     # A daemon that was killed while it started leaves this process to finish: one at a time.
     lock_file(folder / "certificates.lock", wait=True)
-    if _good(folder):
+    if _valid(folder):
         return
     ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=_DAYS)
     authority = trustme.CA(organization_name="localcluster")
@@ -85,7 +85,7 @@ def create() -> None:
     _write(folder / _EXPIRY, " ".join([ends.isoformat(), *_NAMES]).encode())
 
 
-def _good(folder: Path) -> bool:
+def _valid(folder: Path) -> bool:
     """Tell whether there are certificates for our names and another week, kept to ourselves."""
     with contextlib.suppress(OSError, ValueError, TypeError):  # whatever the files hold
         _read(folder).client_context()

@@ -23,15 +23,14 @@ from .apimachinery.jsontypes import now
 from .apimachinery.profile import profile
 from .controllers.manager import Controllers
 from .images.imagestore import Images, remove_tree
-from .kubelet import access
+from .kubelet import authorization
 from .kubelet import server as kubelet_server
 from .kubelet.kubelet import Kubelet
 from .kubelet.processes import Processes
-from .lifecycle import this_copy
+from .kubeproxy import KubeProxy
+from .lifecycle import installation
 from .locks import lock_file, owner_alive
 from .paths import State, plain_link
-from .services import Proxy
-from .serving import Settings
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -41,21 +40,30 @@ _STOP_SECONDS = 2.0
 
 
 class Daemon:
-    """The parts of the cluster, wired together."""
+    """The parts of the cluster, wired together.
 
-    def __init__(
-        self, state: State, settings: Settings, making: subprocess.Popen[bytes] | None
-    ) -> None:
+    Args:
+        namespace: The one that the kubeconfig's context names.
+        linger: How many seconds it stays without an owner; None stays for ever.
+        ready_fd: Gets a byte once the cluster can be used; none if negative.
+    """
+
+    def __init__(self, state: State, namespace: str, linger: float | None, ready_fd: int) -> None:
         self.state = state
-        self.settings = settings
-        self.making = making
+        self.namespace = namespace
+        self.linger = linger
+        self.ready_fd = ready_fd
         self.stopped = asyncio.Event()
         self.processes = Processes()
         self._tasks: list[asyncio.Task[None]] = []
         self._has_folder = True
 
-    async def run(self) -> None:
-        """Serve until a signal comes or the last owner has been gone for long enough."""
+    async def run(self, making: subprocess.Popen[bytes] | None) -> None:
+        """Serve until a signal comes or the last owner has been gone for long enough.
+
+        Args:
+            making: The process that makes the certificates, if there were none.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self.stopped.set)
@@ -66,7 +74,7 @@ class Daemon:
         self.plain = State((link or self.state.root.parent) / self.state.root.name)
         self.images = Images(self.plain)
         try:
-            await self._start()
+            await self._start(making)
             await self.stopped.wait()
         finally:
             await self._stop()
@@ -78,14 +86,14 @@ class Daemon:
         for path in (self.state.info, self.state.kubeconfig):
             path.unlink(missing_ok=True)
 
-    async def _start(self) -> None:
-        state, settings = self.state, self.settings
+    async def _start(self, making: subprocess.Popen[bytes] | None) -> None:
+        state = self.state
         self.images.prepare()
-        self.images.forget_replaced()
+        self.images.prune()
         self.addresses = Addresses(str(state.root), self.images.ports())
         store = Store()
         rest = Rest(store, self.addresses)
-        credentials = certs.load(state.root, self.making)
+        credentials = certs.load(state.root, making)
         token = credentials.token
         application = guard.Guarded(token)
         self.server, port = guard.listen(application, credentials.server_context)
@@ -97,11 +105,11 @@ class Daemon:
         self.kubelet = Kubelet(clients[0], self.plain, self.addresses, self.images, self.processes)
         secret = secrets.token_urlsafe(32)
         self.kubelet_server, self.kubelet.node.port = kubelet_server.listen(
-            self.kubelet, credentials.server_context, access.by_token(secret)
+            self.kubelet, credentials.server_context, authorization.by_token(secret)
         )
         authority = credentials.ca_pem.decode()
         self.controllers = Controllers(clients[1], profile().first_backoff, authority)
-        self.proxy = Proxy(clients[2], self.addresses)
+        self.proxy = KubeProxy(clients[2], self.addresses)
         routes = proxy.routes(store, proxy.Kubelets(secret, credentials.client_context()))
         shared = {"rest": rest, "openapi": OpenApi()}
         application.add_handlers(r".*", [*routes, (r".*", api.Handler, shared)])
@@ -109,19 +117,19 @@ class Daemon:
         for part in (self.kubelet.run(), self.controllers.run(), self.proxy.run()):
             self._tasks.append(asyncio.create_task(part))
         self._tasks.append(asyncio.create_task(self._watch_folder()))
-        if settings.linger is not None:
-            self._tasks.append(asyncio.create_task(self._watch_owners(settings.linger)))
+        if self.linger is not None:
+            self._tasks.append(asyncio.create_task(self._watch_owners(self.linger)))
         while store.get("nodes", ("", NODE)) is None:
             await asyncio.sleep(0.002)
-        certs.write_kubeconfig(state.kubeconfig, url, credentials, settings.namespace)
+        certs.write_kubeconfig(state.kubeconfig, url, credentials, self.namespace)
         self._write_info(url)
-        if settings.ready_fd >= 0:
-            os.write(settings.ready_fd, b"r")
-            os.close(settings.ready_fd)
+        if self.ready_fd >= 0:
+            os.write(self.ready_fd, b"r")
+            os.close(self.ready_fd)
         self._tasks.append(asyncio.create_task(self._count_pods(url)))
 
     def _write_info(self, url: str) -> None:
-        about = {"pid": os.getpid(), "server": url, "started_at": now(), "copy": this_copy()}
+        about = {"pid": os.getpid(), "server": url, "started_at": now(), "copy": installation()}
         self._info = {**about, "pods": 0}
         self._save_info()
 
@@ -134,7 +142,7 @@ class Daemon:
     async def _count_pods(self, url: str) -> None:
         """Keep the number of running pods where `status` finds it."""
         while True:
-            running = self.processes.pods()
+            running = self.processes.running_pods()
             if running != self._info["pods"]:
                 self._info["pods"] = running
                 with contextlib.suppress(OSError):  # The next second may find room on the disk.
@@ -206,12 +214,3 @@ class Daemon:
             with contextlib.suppress(OSError):
                 remove_tree(path)
         self.state.kubeconfig.unlink(missing_ok=True)
-
-
-async def run(state: State, settings: Settings, making: subprocess.Popen[bytes] | None) -> None:
-    """Run the cluster until it ends.
-
-    Args:
-        making: the process that makes the certificates, if there were none.
-    """
-    await Daemon(state, settings, making).run()

@@ -20,12 +20,12 @@ from .errors import ClusterError
 from .images import programs
 from .images.programs import ProgramImage
 from .locks import lock_file, owner_alive
-from .paths import State, told_of_disk
+from .paths import State, explained_disk_errors
 
 VERSION = "0.1.0"
 _START_SECONDS = 120.0  # a start that fails is known at once; this is for a slow disk, busy cores
 _STOP_SECONDS = 15.0
-_ROOM_BYTES = 1 << 18
+_NEEDED_BYTES = 1 << 18
 _PASSED_ON = (
     "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
     "LOCALCLUSTER_LOOPBACK", "LOCALCLUSTER_JOB_BACKOFF_SECONDS", "LOCALCLUSTER_PROFILE",
@@ -40,9 +40,9 @@ class Status:
     """A running local cluster.
 
     Attributes:
-        server: the URL of its API.
+        server: The URL of its API.
         started_at: UTC, as Kubernetes writes times.
-        pods: how many pods have a running process.
+        pods: How many pods have a running process.
     """
 
     pid: int
@@ -107,20 +107,20 @@ def ensure(
     The cluster lives as long as any of its owners, and a little longer.
 
     Args:
-        home: where its state lies; default `LOCALCLUSTER_HOME`, or `~/.localcluster`.
-        namespace: the one that the kubeconfig names, for a cluster that starts now. Except for
+        home: Where its state lies; default `LOCALCLUSTER_HOME`, or `~/.localcluster`.
+        namespace: The one that the kubeconfig names, for a cluster that starts now. Except for
             Kubernetes' own, it is made by whoever needs it.
-        images: what pods find under these names, with whatever tag: programs of this machine.
+        images: What pods find under these names, with whatever tag: programs of this machine.
             For a running cluster too; those that it has stay.
-        linger_seconds: how long a cluster that starts now outlives its last owner; default
+        linger_seconds: How long a cluster that starts now outlives its last owner; default
             `LOCALCLUSTER_LINGER_SECONDS`, or 30.
-        tell: called again and again with what it waits for.
+        tell: Called again and again with what it waits for.
 
     Returns:
         The path of the kubeconfig.
 
     Raises:
-        ClusterError: the cluster does not start.
+        ClusterError: The cluster does not start.
     """
     state = State.of(home)
     if os.pathsep in str(state.root):
@@ -128,7 +128,7 @@ def ensure(
             f"The path {state.root} holds a colon, which is what separates the paths in KUBECONFIG."
             " Set LOCALCLUSTER_HOME to a folder without one."
         )
-    with told_of_disk(state):
+    with explained_disk_errors(state):
         state.create()
         if linger_seconds is None:
             linger_seconds = float(os.environ.get("LOCALCLUSTER_LINGER_SECONDS") or 30)
@@ -151,9 +151,9 @@ def _ensure(
         )
     try:
         if state.info.exists() and not _is_free(state.daemon_lock):
-            _end_if_foreign(state)
+            _stop_if_foreign(state)
         _become_owner(state)
-        programs.provide(state, images)
+        programs.register(state, images)
         if state.info.exists() and not _is_free(state.daemon_lock):
             return
         for path in (state.daemon_lock, state.reaper_lock):
@@ -164,14 +164,14 @@ def _ensure(
                     " Stop it: python -m localcluster stop"
                 )
             os.close(waiting)
-        _check_room(state)
+        _check_disk_space(state)
         _start(state, options, tell)
     finally:
         os.close(lock)
 
 
-def this_copy() -> dict[str, str]:
-    """Say which copy of the program this is: its pods get its Python and its packages."""
+def installation() -> dict[str, str]:
+    """Return which copy of the program this is: its pods get its Python and its packages."""
     return {
         "version": VERSION,
         "package": str(Path(__file__).resolve().parent),
@@ -179,14 +179,14 @@ def this_copy() -> dict[str, str]:
     }
 
 
-def _end_if_foreign(state: State) -> None:
+def _stop_if_foreign(state: State) -> None:
     """Stop the running cluster if another copy of the program started it and nobody uses it.
 
     Raises:
-        ClusterError: it is in use.
+        ClusterError: It is in use.
     """
     other = _info(state).get("copy")
-    if other == this_copy() and state.kubeconfig.exists():
+    if other == installation() and state.kubeconfig.exists():
         return
     if not owner_alive(state):
         stop(state.root.parent)
@@ -201,11 +201,11 @@ def _end_if_foreign(state: State) -> None:
     )
 
 
-def _check_room(state: State) -> None:
-    """Raise an `OSError` when the disk has no room for what the daemon writes at once."""
-    probe = state.root / "room"
+def _check_disk_space(state: State) -> None:
+    """Raise an `OSError` when the disk has no space for what the daemon writes at once."""
+    probe = state.root / "space-check"
     try:
-        probe.write_bytes(bytes(_ROOM_BYTES))
+        probe.write_bytes(bytes(_NEEDED_BYTES))
     finally:
         probe.unlink(missing_ok=True)
 
@@ -289,12 +289,12 @@ def _info(state: State) -> dict[str, Any]:
 
 
 def stop(home: Path | None = None) -> bool:
-    """Stop the local cluster with all its pods; returns whether one was running.
+    """Stop the local cluster with all its pods; return whether one was running.
 
     Returns only when the last process is gone.
 
     Raises:
-        ClusterError: the daemon does not end.
+        ClusterError: The daemon does not end.
     """
     state = State.of(home)
     if not state.root.exists():
@@ -334,6 +334,6 @@ def _daemon_pid(state: State) -> int | None:
 
 @atexit.register
 def _leave_daemons_alone() -> None:
-    """The daemon outlives its starter on purpose: say no warning about it."""
+    """Suppress a warning: the daemon outlives its starter on purpose."""
     for daemon in _started:
         daemon.returncode = 0

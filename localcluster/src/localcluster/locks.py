@@ -5,10 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .paths import State
+from .paths import State
 
 
 def lock_file(path: Path, *, wait: bool) -> int | None:
@@ -26,7 +24,7 @@ def lock_file(path: Path, *, wait: bool) -> int | None:
 
 
 def owner_alive(state: State) -> bool:
-    """Tell whether any owner lives; the files of dead ones are removed."""
+    """Tell whether any owner lives, and remove the files of dead ones."""
     alive = False
     for path in state.owners.iterdir():
         descriptor = lock_file(path, wait=False)

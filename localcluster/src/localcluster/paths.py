@@ -23,7 +23,7 @@ def plain_link(home: Path) -> Path | None:
     quote would mean something. Who calls this removes the link, and the folder that it is in.
 
     Raises:
-        ClusterError: there is no place for it.
+        ClusterError: There is no place for it.
     """
     if PLAIN.fullmatch(str(home)):
         return None
@@ -106,11 +106,11 @@ class State:
 
 
 @contextlib.contextmanager
-def told_of_disk(state: State) -> Iterator[None]:
-    """Put into words what a disk refuses.
+def explained_disk_errors(state: State) -> Iterator[None]:
+    """Turn what a disk refuses into an error that says what to do.
 
     Raises:
-        ClusterError: the folder cannot be written to, or the disk is full.
+        ClusterError: The folder cannot be written to, or the disk is full.
     """
     try:
         yield

@@ -13,33 +13,22 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from . import certs
 from .locks import lock_file
 from .paths import State
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the daemon runs.
-
-    Args:
-        linger: how many seconds it stays without an owner; None stays for ever.
-        ready_fd: gets a byte once the cluster can be used.
-        namespace: the one that the kubeconfig's context names.
-    """
-
-    linger: float | None = None
-    ready_fd: int = -1
-    namespace: str = "default"
-
-
-def serve(state: State, settings: Settings) -> None:
+def serve(state: State, namespace: str, linger: float | None, ready_fd: int) -> None:
     """Run the daemon in this process until it ends.
 
+    Args:
+        namespace: The one that the kubeconfig's context names.
+        linger: How many seconds it stays without an owner; None stays for ever.
+        ready_fd: Gets a byte once the cluster can be used; none if negative.
+
     Raises:
-        BlockingIOError: another daemon runs on the same state folder.
+        BlockingIOError: Another daemon runs on the same state folder.
     """
     state.create()
     lock = _only_daemon(state)
@@ -65,12 +54,12 @@ def serve(state: State, settings: Settings) -> None:
     # What was imported stays; looking through it again and again would take a tenth of the time.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    asyncio.run(daemon.run(state, settings, making))
+    asyncio.run(daemon.Daemon(state, namespace, linger, ready_fd).run(making))
 
 
 @contextlib.contextmanager
 def _without_public_authorities() -> Iterator[None]:
-    """Tornado reads the system's list of authorities when it is imported; nobody here needs it."""
+    """Spare Tornado the system's list of authorities, which it reads when it is imported."""
     names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, os.devnull))
@@ -95,7 +84,7 @@ def _only_daemon(state: State) -> int | None:
 
 
 def _raise_file_limit() -> None:
-    """Each pod needs a few descriptors; macOS gives 256 by default."""
+    """Allow more open files: each pod needs a few, and macOS gives 256 by default."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 8192 if most == resource.RLIM_INFINITY else min(8192, most)
     with contextlib.suppress(ValueError, OSError):

@@ -85,8 +85,8 @@ class Store:
     """Objects by resource and (namespace, name).
 
     Args:
-        log_size: how many changes are kept for watchers that come back.
-        most: of some resources, how many objects are kept; the oldest go. The real server keeps
+        log_size: How many changes are kept for watchers that come back.
+        most: Of some resources, how many objects are kept; the oldest go. The real server keeps
             Events for an hour, however many there are.
     """
 

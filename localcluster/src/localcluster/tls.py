@@ -33,7 +33,7 @@ class Socket(ssl.SSLSocket):
 
 
 def tidy(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Let a context make such sockets; returns it."""
+    """Let a context make such sockets, and return it."""
     context.sslsocket_class = Socket
     return context
 

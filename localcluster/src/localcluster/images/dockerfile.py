@@ -30,7 +30,7 @@ class Instruction:
 
 
 @dataclass
-class Recipe:
+class ImageConfig:
     """What a Dockerfile says: the base, the files, and the settings of the image."""
 
     base: str
@@ -67,15 +67,15 @@ class Builder:
     """Carries out the instructions of one Dockerfile.
 
     Args:
-        dockerfile: the path that error messages name.
-        context: the folder that COPY takes files from.
-        target: the folder that becomes the image's file tree.
+        dockerfile: The path that error messages name.
+        context: The folder that COPY takes files from.
+        target: The folder that becomes the image's file tree.
     """
 
     dockerfile: Path
     context: Path
     target: Path
-    recipe: Recipe
+    config: ImageConfig
     _line: int = 0
 
     def error(self, what: str) -> ImageError:
@@ -100,8 +100,8 @@ class Builder:
         raise self.error("a second FROM (a multi-stage build) is not understood; use one FROM.")
 
     def _do_workdir(self, rest: str) -> None:
-        path = PurePosixPath(self.recipe.workdir or "/") / self._expand(rest.strip("\"'"))
-        self.recipe.workdir = str(path)
+        path = PurePosixPath(self.config.workdir or "/") / self._expand(rest.strip("\"'"))
+        self.config.workdir = str(path)
         self._inside(path).mkdir(parents=True, exist_ok=True)
 
     def _do_env(self, rest: str) -> None:
@@ -113,20 +113,20 @@ class Builder:
             name, _, value = rest.partition(" ")
             if not value.strip():
                 raise self.error(f"ENV {name!r} has no value; write ENV {name}=value.")
-            self.recipe.env[name] = self._expand(value.strip())
+            self.config.env[name] = self._expand(value.strip())
             return
         for word in words:
             name, equals, value = word.partition("=")
             if not equals:
                 raise self.error(f"ENV {word!r} has no value; write ENV {word}=value.")
-            self.recipe.env[name] = self._expand(value)
+            self.config.env[name] = self._expand(value)
 
     def _do_cmd(self, rest: str) -> None:
-        self.recipe.command = self._command(rest)
+        self.config.command = self._command(rest)
 
     def _do_entrypoint(self, rest: str) -> None:
-        self.recipe.entrypoint = self._command(rest)
-        self.recipe.command = None
+        self.config.entrypoint = self._command(rest)
+        self.config.command = None
 
     def _command(self, rest: str) -> list[str]:
         """Return the words of the exec form (a JSON list) or of the shell form."""
@@ -143,7 +143,7 @@ class Builder:
     def _do_copy(self, rest: str) -> None:
         words = self._copy_words(rest)
         *sources, destination = [self._expand(word) for word in words]
-        into = PurePosixPath(self.recipe.workdir or "/") / destination
+        into = PurePosixPath(self.config.workdir or "/") / destination
         found: list[Path] = []
         for source in sources:
             found += self._sources(source)
@@ -244,7 +244,7 @@ class Builder:
         """Replace $NAME and ${NAME} by what ENV set before."""
 
         def value(found: re.Match[str]) -> str:
-            return self.recipe.env.get(found[1] or found[2], "")
+            return self.config.env.get(found[1] or found[2], "")
 
         return re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, text)
 
@@ -286,7 +286,7 @@ class Builder:
                 self._check_requirement(word)
 
     def _check_requirements_file(self, name: str) -> None:
-        inside = self._inside(PurePosixPath(self.recipe.workdir or "/") / name)
+        inside = self._inside(PurePosixPath(self.config.workdir or "/") / name)
         if not inside.is_file():
             raise self.error(f"pip's file {name} is not in the image; COPY it before this RUN.")
         for raw in inside.read_text("utf-8").splitlines():

@@ -23,7 +23,7 @@ from urllib.parse import quote
 from ..errors import ImageError
 from ..paths import State
 from . import dockerfile as docker
-from . import programs, wrappers
+from . import podpython, programs
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
@@ -40,10 +40,10 @@ class Image:
     """An image that was built.
 
     Attributes:
-        name: with its tag, for example `job-wq-2:1`.
-        command: what a pod runs that names no command itself.
-        workdir: the folder, inside the image, where it starts.
-        files: how many files were copied in.
+        name: With its tag, for example `job-wq-2:1`.
+        command: What a pod runs that names no command itself.
+        workdir: The folder, inside the image, where it starts.
+        files: How many files were copied in.
     """
 
     name: str
@@ -54,14 +54,14 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Resolved:
-    """All that the kubelet needs to know of an image.
+class ResolvedImage:
+    """All that the kubelet needs to know about an image.
 
     Attributes:
         kind: `python`, or the program image that it stands on.
-        root: the folder with the image's files, or None when it has none of its own.
-        path: folders that come first on PATH.
-        programs: absolute paths inside the image that stand for programs of this machine.
+        root: The folder with the image's files, or None when it has none of its own.
+        path: Folders that come first on PATH.
+        programs: Absolute paths inside the image that stand for programs of this machine.
     """
 
     name: str
@@ -76,11 +76,11 @@ class Resolved:
     programs: dict[str, Path] = field(default_factory=dict)
 
 
-class ImageMissing(Exception):
+class ImageNotFound(Exception):
     """There is no such image; the message says which there are."""
 
 
-def normal_name(name: str) -> str:
+def normalized_name(name: str) -> str:
     """Return the name with its tag and without the parts that Docker adds by itself."""
     for prefix in ("docker.io/library/", "docker.io/", "library/"):
         name = name.removeprefix(prefix)
@@ -90,8 +90,8 @@ def normal_name(name: str) -> str:
     return name
 
 
-def _bare(name: str) -> str:
-    return normal_name(name).rpartition(":")[0]
+def _untagged(name: str) -> str:
+    return normalized_name(name).rpartition(":")[0]
 
 
 def _is_name(text: str) -> bool:
@@ -114,12 +114,12 @@ class Images:
 
     @property
     def site(self) -> Path:
-        """What the Python of all pods shares; comes first on their PYTHONPATH: see `podsite`."""
+        """What the Python of all pods shares, first on their PYTHONPATH: see `sitecustomize`."""
         return self.state.images / "site"
 
     def prepare(self) -> None:
         """Write the small programs that stand for `pip` in pods."""
-        wrappers.write_python(self._bin(_PYTHON), self.site)
+        podpython.write_shared(self._bin(_PYTHON), self.site)
 
     def names(self) -> list[str]:
         """Return the images that pods can use."""
@@ -132,29 +132,29 @@ class Images:
         """Return the ports on which a program image listens by itself; None: all of them do."""
         bare = programs.names(self.state)
         if name is not None:
-            bare = [_bare(name)] if _is_name(name) else []
+            bare = [_untagged(name)] if _is_name(name) else []
         found = (programs.load(self.state, one) for one in bare)
         return sorted({port for image in found if image for port in image.ports})
 
-    def resolve(self, name: str) -> Resolved:
+    def resolve(self, name: str) -> ResolvedImage:
         """Return the image of that name.
 
         Raises:
-            ImageMissing: there is none.
+            ImageNotFound: There is none.
         """
         if not _is_name(name):
-            raise ImageMissing(f'couldn\'t parse image name "{name}": invalid reference format')
-        name = normal_name(name)
+            raise ImageNotFound(f'couldn\'t parse image name "{name}": invalid reference format')
+        name = normalized_name(name)
         record_path = self._record_path(name)
         if record_path.exists():
             return self._resolve_built(json.loads(record_path.read_text("utf-8")))
-        bare = _bare(name)
+        bare = _untagged(name)
         if bare == _PYTHON:
             return self._resolved(name, "process-python", bare, ["python3"], "/")
         if image := programs.load(self.state, bare):
             digest = f"process-{bare.replace('/', '-')}"
             return self._resolved(name, digest, bare, image.command, image.workdir)
-        raise ImageMissing(
+        raise ImageNotFound(
             f'the local cluster has no image "{name}" and pulls from no registry; it has'
             f" {', '.join(self.names())}, and what you build"
         )
@@ -172,7 +172,7 @@ class Images:
             raise ImageError(f"There is no folder {folder} to build {tag} from. Check its name.")
         if not file.is_file():
             raise ImageError(f"There is no Dockerfile at {file}. Write one, or name its place.")
-        name = normal_name(tag)
+        name = normalized_name(tag)
         instructions = docker.parse(file.read_text("utf-8"))
         base = self._base(file, instructions)
         built = self._built()
@@ -180,28 +180,28 @@ class Images:
         target = built / f"{_file_name(name)}.{secrets.token_hex(6)}"
         target.mkdir(mode=0o700)
         try:
-            recipe = docker.Recipe(base.name, base.workdir, dict(base.env))
+            config = docker.ImageConfig(base.name, base.workdir, dict(base.env))
             if base.root:
                 shutil.copytree(base.root, target, dirs_exist_ok=True)
                 for path in [target, *target.rglob("*")]:
                     path.chmod(path.stat().st_mode | 0o200)
-            builder = docker.Builder(file, folder, target, recipe)
+            builder = docker.Builder(file, folder, target, config)
             builder.run(instructions[1:])
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)
             raise
-        entrypoint = recipe.entrypoint if recipe.entrypoint is not None else base.entrypoint
-        command = recipe.command
+        entrypoint = config.entrypoint if config.entrypoint is not None else base.entrypoint
+        command = config.command
         if command is None:
-            command = [] if recipe.entrypoint is not None else base.command
+            command = [] if config.entrypoint is not None else base.command
         record = {
             "name": name,
             "base": base.name,
             "kind": base.kind,
             "entrypoint": entrypoint,
             "command": command,
-            "workdir": recipe.workdir or "/",
-            "env": recipe.env,
+            "workdir": config.workdir or "/",
+            "env": config.env,
             "folder": target.name,
         }
         draft = target.with_name(target.name + ".new")
@@ -211,11 +211,14 @@ class Images:
         files = sum(1 for path in target.rglob("*") if path.is_file())
         for path in [target, *target.rglob("*")]:
             path.chmod(0o500 if path.is_dir() or os.access(path, os.X_OK) else 0o400)
-        return Image(name, base.name, [*entrypoint, *command], recipe.workdir or "/", files)
+        return Image(name, base.name, [*entrypoint, *command], config.workdir or "/", files)
 
-    def forget_replaced(self) -> None:
-        """Remove what no image needs: files of one whose name was given to a newer one, and
-        records that cannot be read, or that another version of the course wrote."""
+    def prune(self) -> None:
+        """Remove what no image needs.
+
+        That is the files of one whose name was given to a newer one, and records that cannot be
+        read or that another version wrote.
+        """
         built = self._built()
         kept = set()
         for path in built.glob("*.json"):
@@ -229,7 +232,7 @@ class Images:
             if path.is_dir() and path.name not in kept:
                 remove_tree(path)
 
-    def _base(self, file: Path, instructions: list[docker.Instruction]) -> Resolved:
+    def _base(self, file: Path, instructions: list[docker.Instruction]) -> ResolvedImage:
         if not instructions:
             raise ImageError(f"{file} is empty. Begin it with FROM python:3.11-slim.")
         first = instructions[0]
@@ -243,13 +246,13 @@ class Images:
         name = words[0]
         try:
             return self.resolve(name)
-        except ImageMissing:
+        except ImageNotFound:
             raise ImageError(
                 f"{file}, line {first.line}: the local cluster has no image {name} to build on."
                 f" It has {', '.join(self.names())}: begin with one of them."
             ) from None
 
-    def _resolve_built(self, record: dict[str, object]) -> Resolved:
+    def _resolve_built(self, record: dict[str, object]) -> ResolvedImage:
         kind = str(record["kind"])
         env, entrypoint, command = record["env"], record["entrypoint"], record["command"]
         assert isinstance(env, dict)
@@ -263,9 +266,9 @@ class Images:
 
     def _resolved(
         self, name: str, digest: str, kind: str, command: list[str], workdir: str
-    ) -> Resolved:
+    ) -> ResolvedImage:
         path = [self._bin(folder) for folder in dict.fromkeys((kind, _PYTHON))]
-        return Resolved(
+        return ResolvedImage(
             name, digest, kind, [], command, workdir, {}, None, path, self._programs(kind)
         )
 
@@ -297,14 +300,14 @@ def remove_tree(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def base_path(image: Resolved) -> str:
+def base_path(image: ResolvedImage) -> str:
     """Return the PATH of a pod: the image's programs, this interpreter's, the system's."""
     folders = [*map(str, image.path), str(Path(sys.executable).parent)]
     extra = ["/opt/homebrew/bin"] if sys.platform == "darwin" else []
     return ":".join([*folders, _SYSTEM_PATH, *extra])
 
 
-def _belongs(inside: str, place: Path, root: Path) -> bool:
+def _is_in_image(inside: str, place: Path, root: Path) -> bool:
     """Tell whether a path is meant inside the image: it is there, or would be made there."""
     if place == root:
         return False
@@ -314,7 +317,7 @@ def _belongs(inside: str, place: Path, root: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Mapping:
+class PathMapping:
     """Absolute paths of an image, and where they lie on this machine."""
 
     folders: list[tuple[str, Path]]
@@ -329,7 +332,7 @@ class Mapping:
             base = PurePosixPath(prefix)
             if PurePosixPath(clean).is_relative_to(base):
                 place = folder / PurePosixPath(clean).relative_to(base)
-                if prefix != "/" or _belongs(clean, place, folder):
+                if prefix != "/" or _is_in_image(clean, place, folder):
                     return place
         return None
 

@@ -23,11 +23,11 @@ class ProgramImage:
     with a line for each Service: its name, its address, and pairs of ports, `6379=40123`.
 
     Attributes:
-        scripts: what pods find on their PATH: the name of a program, and a shell script that
+        scripts: What pods find on their PATH: the name of a program, and a shell script that
             runs it, without its first line.
-        command: what a container runs that names no command.
-        workdir: where it starts.
-        ports: the TCP ports on which it listens, whether a manifest names them or not.
+        command: What a container runs that names no command.
+        workdir: Where it starts.
+        ports: The TCP ports on which it listens, whether a manifest names them or not.
     """
 
     scripts: Mapping[str, str]
@@ -43,7 +43,7 @@ class ProgramImage:
         )
 
 
-def provide(state: State, images: Mapping[str, ProgramImage]) -> None:
+def register(state: State, images: Mapping[str, ProgramImage]) -> None:
     """Let pods use these images, whatever tag they name; those of before stay, too."""
     for part in ("bin", "programs"):
         (state.images / part).mkdir(mode=0o700, exist_ok=True)

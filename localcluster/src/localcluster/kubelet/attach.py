@@ -8,50 +8,50 @@ import os
 from collections.abc import Awaitable
 from typing import Any
 
-from . import fds
+from . import nonblocking
+from .buffer import BoundedBuffer
 from .console import Console
-from .inbox import Inbox
-from .streams import STDERR, STDOUT, Session, Wanted, either, success
+from .remotecommand import STDERR, STDOUT, Session, StreamOptions, either, success
 
 
-async def run(session: Session, console: Console, wanted: Wanted) -> None:
+async def run(session: Session, console: Console, options: StreamOptions) -> None:
     """Let one client see and type until the program ends or the client leaves."""
     viewer = console.attach()
     if console.terminal >= 0:
         session.watch_size(functools.partial(_resize, console))
-    output = asyncio.ensure_future(_carry_out(session, viewer, wanted))
+    output = asyncio.ensure_future(_carry_out(session, viewer, options))
     waits: list[Awaitable[Any]] = [output, session.gone.wait()]
-    if wanted.stdin and console.stdin >= 0:
+    if options.stdin and console.stdin >= 0:
         waits.append(_carry_in(session, console))
     try:
         await either(*waits)
     finally:
         session.on_resize = None
         console.detach(viewer)
-        if wanted.stdin and session.gone.is_set():
+        if options.stdin and session.gone.is_set():
             _input_ended(console)
     await session.finish(success())
 
 
 def _resize(console: Console, columns: int, rows: int) -> None:
     if console.terminal >= 0:
-        fds.resize(console.terminal, columns, rows)
+        nonblocking.resize(console.terminal, columns, rows)
 
 
-async def _carry_out(session: Session, viewer: Inbox, wanted: Wanted) -> None:
-    channels = {STDOUT: wanted.stdout, STDERR: wanted.stderr}
+async def _carry_out(session: Session, viewer: BoundedBuffer, options: StreamOptions) -> None:
+    channels = {STDOUT: options.stdout, STDERR: options.stderr}
     while data := await viewer.get():
         if channels[data[0]]:
             await session.send(data[0], data[1:])
 
 
 async def _carry_in(session: Session, console: Console) -> None:
-    """Returns when the client's input has ended and it is to be let go."""
+    """Carry the client's input in, until it has ended and the client is to be let go."""
     # A descriptor of our own: the container may end and close its own at any moment.
     fd = os.dup(console.stdin)
     try:
         while data := await session.stdin.get():
-            await fds.write(fd, data)
+            await nonblocking.write(fd, data)
     except OSError:
         session.stdin.abandon()
     finally:
@@ -63,7 +63,7 @@ async def _carry_in(session: Session, console: Console) -> None:
 
 def _input_ended(console: Console) -> bool:
     """Close the program's input, if it is to be there for one client only."""
-    if console.once and console.terminal < 0:
+    if console.stdin_once and console.terminal < 0:
         console.close_input()
         return True
     return False

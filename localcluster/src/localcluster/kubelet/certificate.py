@@ -37,10 +37,10 @@ async def serving_context(
     """Get a certificate for the node's server from the cluster's CA.
 
     Args:
-        client_ca: whose certificates clients may show.
+        client_ca: Whose certificates clients may show.
 
     Raises:
-        ClusterError: the cluster gives none.
+        ClusterError: The cluster gives none.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     chain = await _signed(client, node, _request(key, node, address))
@@ -84,7 +84,7 @@ def _request(key: ec.EllipticCurvePrivateKey, node: str, address: str) -> bytes:
 
 
 async def _signed(client: Client, node: str, request: bytes) -> bytes:
-    """Have the request signed; returns the certificate's chain."""
+    """Have the request signed; return the certificate's chain."""
     name = f"csr-{node}-{random_suffix()}"
     body: Obj = {
         "apiVersion": "certificates.k8s.io/v1",

@@ -7,8 +7,8 @@ import contextlib
 import os
 
 from ..apimachinery.jsontypes import Obj
-from .inbox import Inbox
-from .podlogs import LogWriter
+from .buffer import BoundedBuffer
+from .crilog import LogWriter
 
 _READ_BYTES = 64 * 1024
 _DRAIN_SECONDS = 0.5
@@ -22,21 +22,21 @@ class Console:
     real node; who leaves stops nothing.
 
     Attributes:
-        tty: the path of the program's terminal, or empty.
-        terminal: our side of that terminal, or -1.
-        stdin: where the program's input can be written, or -1.
-        stdout, stderr: what the program is to be started with; -1 with a terminal.
+        tty: The path of the program's terminal, or empty.
+        terminal: Our side of that terminal, or -1.
+        stdin: Where the program's input can be written, or -1.
+        stdout, stderr: What the program is to be started with; -1 with a terminal.
     """
 
     def __init__(self, spec: Obj, log: LogWriter) -> None:
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._viewers: set[Inbox] = set()
+        self._viewers: set[BoundedBuffer] = set()
         self._open: dict[int, int] = {}
         self._paused = False
         self._draining = False
         self._ended = asyncio.Event()
-        self.once = bool(spec.get("stdinOnce"))
+        self.stdin_once = bool(spec.get("stdinOnce"))
         self.terminal = self.stdin = self.stdout = self.stderr = -1
         self.tty = ""
         if spec.get("tty"):
@@ -60,16 +60,16 @@ class Console:
             os.set_blocking(stdin, False)
             self.stdin = stdin
 
-    def attach(self) -> Inbox:
+    def attach(self) -> BoundedBuffer:
         """Return where all that is written from now on arrives: a channel's byte, then data."""
-        viewer = Inbox(on_room=self._resume)
+        viewer = BoundedBuffer(on_drained=self._resume)
         if self._ended.is_set():
             viewer.end()
         else:
             self._viewers.add(viewer)
         return viewer
 
-    def detach(self, viewer: Inbox) -> None:
+    def detach(self, viewer: BoundedBuffer) -> None:
         """Send nothing more there."""
         self._viewers.discard(viewer)
         viewer.abandon()
@@ -82,7 +82,7 @@ class Console:
             self.stdin = -1
 
     async def drain(self) -> None:
-        """The program has ended: read the rest, and let go of everything.
+        """Read the rest after the program has ended, and let go of everything.
 
         A process that escaped its group cannot hold this up.
         """

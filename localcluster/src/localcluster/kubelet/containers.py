@@ -7,18 +7,19 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..apimachinery.jsontypes import Obj, now
 from ..apimachinery.profile import profile
-from ..images.imagestore import Mapping, Resolved
+from ..images.imagestore import PathMapping, ResolvedImage
 from .console import Console
-from .podlogs import LogWriter, parse
+from .crilog import LogWriter, parse
 from .processes import Process, Processes
 
 # As the kubelet cuts what a container leaves behind.
-_LAST_WORDS_BYTES = 4096
+_TERMINATION_MESSAGE_BYTES = 4096
 _LAST_LOG_BYTES, _LAST_LOG_LINES = 2048, 80
 
 
@@ -31,12 +32,12 @@ class Container:
     """A container as the kubelet sees it.
 
     Attributes:
-        state: one of `waiting`, `running`, `terminated`, as in the status.
-        env, cwd, mapping: what the last start used; `exec` and probes use them too.
-        beside: processes that `exec`, probes and hooks started.
-        init: whether it is an init container.
-        ending: whether it is to start no more.
-        up: set from the moment at which it counts as started.
+        state: One of `waiting`, `running`, `terminated`, as in the status.
+        env, cwd, mapping: What the last start used; `exec` and probes use them too.
+        exec_processes: Processes that `exec`, probes and hooks started.
+        init: Whether it is an init container.
+        ending: Whether it is to start no more.
+        started_event: Set from the moment at which it counts as started.
     """
 
     spec: Obj
@@ -44,21 +45,21 @@ class Container:
     init: bool = False
     ending: bool = False
     out_of_memory: bool = False
-    up: asyncio.Event = field(default_factory=asyncio.Event)
+    started_event: asyncio.Event = field(default_factory=asyncio.Event)
     restarts: int = 0
     state: Obj = field(default_factory=lambda: {"waiting": {"reason": "ContainerCreating"}})
     last_state: Obj = field(default_factory=dict)
     ready: bool = False
     started: bool = False
-    image: Resolved | None = None
-    identifier: str = ""
+    image: ResolvedImage | None = None
+    container_id: str = ""
     process: Process | None = None
     log: LogWriter | None = None
     console: Console | None = None
     env: dict[str, str] = field(default_factory=dict)
     cwd: Path = Path("/")
-    mapping: Mapping = field(default_factory=lambda: Mapping([], {}))
-    beside: set[Process] = field(default_factory=set)
+    mapping: PathMapping = field(default_factory=lambda: PathMapping([], {}))
+    exec_processes: set[Process] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -74,25 +75,25 @@ class Container:
         return self.init and self.spec.get("restartPolicy") == "Always"
 
     @property
-    def last_words_path(self) -> Path:
+    def termination_log(self) -> Path:
         """The file that stands for `terminationMessagePath`."""
-        return self.folder / f"{self.name}-last-words"
+        return self.folder / f"{self.name}-termination-log"
 
-    def wait_for(self, reason: str, message: str = "") -> None:
+    def set_waiting(self, reason: str, message: str = "") -> None:
         """Show that the container waits, and why."""
         waiting = {"reason": reason, **({"message": message} if message else {})}
         self.state = {"waiting": waiting}
-        self._down()
+        self._set_unready()
 
-    def start_counts(self) -> None:
+    def set_started(self) -> None:
         """Show that the container has started, as its startup probe sees it."""
         self.started = True
         self.ready = (self.sidecar or not self.init) and not self.spec.get("readinessProbe")
-        self.up.set()
+        self.started_event.set()
 
-    def _down(self) -> None:
+    def _set_unready(self) -> None:
         self.ready = self.started = False
-        self.up.clear()
+        self.started_event.clear()
 
     def status(self) -> Obj:
         """Return the container's part of the pod's status."""
@@ -106,11 +107,11 @@ class Container:
             "ready": self.ready,
             "restartCount": self.restarts,
             "image": self.image.name if self.image else self.spec["image"],
-            "imageID": f"process://{self.image.digest}" if self.image and self.identifier else "",
-            **({"containerID": self.identifier} if self.identifier else {}),
+            "imageID": f"process://{self.image.digest}" if self.image and self.container_id else "",
+            **({"containerID": self.container_id} if self.container_id else {}),
             **({"started": self.started} if modern or not self.init else {}),
             **({"allocatedResources": requests} if modern and requests else {}),
-            **({"resources": resources} if modern and self.identifier else {}),
+            **({"resources": resources} if modern and self.container_id else {}),
         }
 
     def log_path(self, run: int) -> Path:
@@ -121,14 +122,14 @@ class Container:
         """Start the program; its state is `running` then.
 
         Raises:
-            StartError: the program is not there.
+            StartError: The program is not there.
         """
-        self.identifier = f"process://{secrets.token_hex(32)}"
+        self.container_id = f"process://{secrets.token_hex(32)}"
         self.log_path(self.restarts).touch()
-        self.check(argv)
+        self.check_program(argv)
         self.out_of_memory = False
         if self.restarts:
-            self.last_words_path.unlink(missing_ok=True)
+            self.termination_log.unlink(missing_ok=True)
         self.log = LogWriter(self.log_path(self.restarts))
         console = self.console = Console(self.spec, self.log)
         process = None
@@ -153,7 +154,7 @@ class Container:
     async def wait(self, process: Process) -> int:
         """Wait for the end of what `launch` started; the state is `terminated` then."""
         code = await asyncio.shield(process.done)
-        for other in list(self.beside):
+        for other in list(self.exec_processes):
             other.signal(signal.SIGKILL)
         if self.console:
             await self.console.drain()
@@ -161,31 +162,70 @@ class Container:
             self.log.close()
         self.process = self.console = None
         reason = "OOMKilled" if self.out_of_memory else "Completed" if code == 0 else "Error"
-        self.ended(code, reason, self._last_words(code))
+        self.set_terminated(code, reason, self._termination_message(code))
         return code
 
-    def _last_words(self, code: int) -> str:
+    def add_exec(self, process: Process) -> None:
+        """Note that a process belongs to the container, and ends with it."""
+        self.exec_processes.add(process)
+        process.done.add_done_callback(lambda _: self.exec_processes.discard(process))
+
+    async def run_command(
+        self, processes: Processes, command: list[str], seconds: float
+    ) -> tuple[int, str]:
+        """Run a command in the container, as `exec` does; return its exit code and output.
+
+        Raises:
+            TimeoutError: It took longer than that, and was killed.
+            StartError: There is no such program.
+        """
+        command = [self.mapping.text(word) for word in command]
+        self.check_program(command)
+        read, write = os.pipe()
+        try:
+            process = processes.spawn(
+                command, self.env, self.cwd, stdout=write, stderr=subprocess.STDOUT
+            )
+        except BaseException:
+            os.close(read)
+            raise
+        finally:
+            os.close(write)
+        self.add_exec(process)
+        os.set_blocking(read, False)
+        try:
+            code = await asyncio.wait_for(asyncio.shield(process.done), seconds)
+            try:
+                output = os.read(read, 10_240)
+            except BlockingIOError:
+                output = b""
+            return code, output.decode(errors="replace")
+        finally:
+            process.signal(signal.SIGKILL)
+            os.close(read)
+
+    def _termination_message(self, code: int) -> str:
         """Return what the program left as its termination message."""
         try:
-            with self.last_words_path.open("rb") as file:
-                words = file.read(_LAST_WORDS_BYTES)
+            with self.termination_log.open("rb") as file:
+                message = file.read(_TERMINATION_MESSAGE_BYTES)
         except OSError:
-            words = b""
+            message = b""
         fallback = self.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError"
-        if not words and code and fallback:
-            words = self._end_of_log()
-        return words.decode(errors="replace")
+        if not message and code and fallback:
+            message = self._end_of_log()
+        return message.decode(errors="replace")
 
     def _end_of_log(self) -> bytes:
         try:
-            raw = self.log_path(self.restarts).read_bytes()[-4 * _LAST_WORDS_BYTES :]
+            raw = self.log_path(self.restarts).read_bytes()[-4 * _TERMINATION_MESSAGE_BYTES :]
         except OSError:
             return b""
         records = [parse(line) for line in raw.split(b"\n")]
         lines = [r.text + (b"\n" if r.whole else b"") for r in records if r is not None]
         return b"".join(lines[-_LAST_LOG_LINES:])[-_LAST_LOG_BYTES:]
 
-    def ended(self, code: int, reason: str, message: str = "") -> None:
+    def set_terminated(self, code: int, reason: str, message: str = "") -> None:
         """Show that the container has ended."""
         running = self.state.get("running") or {}
         self.state = {
@@ -195,14 +235,14 @@ class Container:
                 **({"message": message} if message else {}),
                 "startedAt": running.get("startedAt") or now(),
                 "finishedAt": now(),
-                **({"containerID": self.identifier} if self.identifier else {}),
+                **({"containerID": self.container_id} if self.container_id else {}),
             }
         }
-        self._down()
+        self._set_unready()
         self.ready = self.init and code == 0
 
-    def lost(self) -> None:
-        """Show that the container never started, or left no trace, when its pod was ended."""
+    def set_lost(self) -> None:
+        """Show that the container never started, or left no trace, when its pod ended."""
         if self.last_state:
             self.state = self.last_state
         elif profile().modern:
@@ -215,13 +255,13 @@ class Container:
                     "finishedAt": None,
                 }
             }
-        self._down()
+        self._set_unready()
 
-    def forget_start(self) -> None:
-        """Its pod is over and may be kept for long: nothing will start in it any more."""
-        self.env, self.mapping = {}, Mapping([], {})
+    def drop_configuration(self) -> None:
+        """Drop what only a start needs: the pod is over, and may be kept for long."""
+        self.env, self.mapping = {}, PathMapping([], {})
 
-    def check(self, argv: list[str]) -> None:
+    def check_program(self, argv: list[str]) -> None:
         """Find out before the start whether there is such a program."""
         program = argv[0]
         if "/" in program:

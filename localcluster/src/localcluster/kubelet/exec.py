@@ -12,10 +12,19 @@ import signal
 import sys
 from pathlib import Path
 
-from . import fds
+from . import nonblocking
 from .containers import Container, StartError
 from .processes import Process, Processes
-from .streams import STDERR, STDOUT, Session, Wanted, cancel, either, exit_status, internal_error
+from .remotecommand import (
+    STDERR,
+    STDOUT,
+    Session,
+    StreamOptions,
+    cancel,
+    either,
+    exit_status,
+    internal_error,
+)
 
 
 async def run(
@@ -23,19 +32,19 @@ async def run(
     processes: Processes,
     container: Container,
     command: list[str],
-    wanted: Wanted,
+    options: StreamOptions,
 ) -> None:
     """Run the command in the container for one client, who gets its output and exit code."""
     argv = _named_as_asked(command, [container.mapping.text(word) for word in command])
     try:
-        container.check(argv)
+        container.check_program(argv)
     except StartError as error:
         await session.finish(internal_error(_cannot_start(str(error))))
         return
-    running = _Terminal if wanted.tty else _Pipes
-    program = running(session, processes, container, argv, wanted)
+    running = _Terminal if options.tty else _Pipes
+    program = running(session, processes, container, argv, options)
     process = program.process
-    container.beside.add(process)
+    container.add_exec(process)
     try:
         await either(asyncio.shield(process.done), session.gone.wait())
         if not process.done.done():
@@ -46,7 +55,6 @@ async def run(
         await session.finish(exit_status(code))
     finally:
         process.signal(signal.SIGKILL)
-        container.beside.discard(process)
         await program.close()
 
 
@@ -84,7 +92,7 @@ class _Program:
         """Send what the command writes, as fast as the client takes it."""
 
         async def carry() -> None:
-            while data := await fds.read(fd, self.process.done):
+            while data := await nonblocking.read(fd, self.process.done):
                 await self.session.send(channel, data)
 
         os.set_blocking(fd, False)
@@ -97,7 +105,7 @@ class _Program:
         async def carry() -> None:
             with contextlib.suppress(OSError):
                 while data := await self.session.stdin.get():
-                    await fds.write(fd, data)
+                    await nonblocking.write(fd, data)
             self.session.stdin.abandon()
             if close:
                 self.fds.remove(fd)
@@ -125,7 +133,7 @@ class _Pipes(_Program):
         processes: Processes,
         container: Container,
         argv: list[str],
-        wanted: Wanted,
+        options: StreamOptions,
     ) -> None:
         super().__init__(session)
         out_read, out_write = os.pipe()
@@ -135,7 +143,7 @@ class _Pipes(_Program):
                 argv,
                 container.env,
                 Path(container.cwd),
-                stdin=wanted.stdin,
+                stdin=options.stdin,
                 stdout=out_write,
                 stderr=err_write,
             )
@@ -156,16 +164,16 @@ class _Terminal(_Program):
         processes: Processes,
         container: Container,
         argv: list[str],
-        wanted: Wanted,
+        options: StreamOptions,
     ) -> None:
         super().__init__(session)
         master, slave = os.openpty()
         self.fds.append(slave)
-        session.watch_size(functools.partial(fds.resize, master))
+        session.watch_size(functools.partial(nonblocking.resize, master))
         env = {"TERM": "xterm", **container.env}
         self.process = processes.spawn(argv, env, container.cwd, tty=os.ttyname(slave))
         self.carry_out(master, STDOUT)
-        if wanted.stdin:
+        if options.stdin:
             self.carry_in(master, close=False)
 
     async def close(self) -> None:

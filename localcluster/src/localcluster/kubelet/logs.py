@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..apimachinery.jsontypes import parse_time
-from . import podlogs
+from . import crilog
 from .containers import Container
 
 _BLOCK = 64 * 1024
@@ -24,9 +24,9 @@ class Options:
     """What a client wants to see of a log.
 
     Args:
-        tail: how many lines from the end; None for all.
-        since: nothing that is older.
-        limit: how many bytes at most.
+        tail: How many lines from the end; None for all.
+        since: Nothing that is older.
+        limit: How many bytes at most.
     """
 
     follow: bool = False
@@ -41,7 +41,7 @@ async def read(container: Container, pod_name: str, options: Options) -> AsyncGe
     """Yield the log in pieces.
 
     Raises:
-        LogMissing: before the first piece, when there is nothing to show and never was.
+        LogMissing: Before the first piece, when there is nothing to show and never was.
     """
     run = container.restarts
     waiting = "waiting" in container.state and not container.log_path(run).exists()
@@ -136,7 +136,7 @@ class _Rendering:
     def render(self, lines: Iterable[bytes]) -> bytes:
         out = []
         for line in lines:
-            record = podlogs.parse(line)
+            record = crilog.parse(line)
             if record is None or self._too_old(record):
                 continue
             stamp = f"{record.time} ".encode() if self._options.timestamps and self._fresh else b""
@@ -148,7 +148,7 @@ class _Rendering:
             self._left -= len(data)
         return data
 
-    def _too_old(self, record: podlogs.Record) -> bool:
+    def _too_old(self, record: crilog.Record) -> bool:
         if self._since is None:
             return False
         if parse_time(record.time[:26] + "Z") < self._since:

@@ -18,14 +18,12 @@ import resource
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..apimachinery.quantities import quantity
 from .containers import Container
+from .pod import Pod
 from .processes import Process
-
-if TYPE_CHECKING:
-    from .podworker import PodWorker
 
 _ENFORCED = sys.platform == "linux"
 _RELAXED_SECONDS, _WATCHFUL_SECONDS = 1.0, 0.1
@@ -34,26 +32,26 @@ _MARGIN_BYTES = 256 << 20
 _PAGE = resource.getpagesize()
 
 
-def enforce(worker: PodWorker, container: Container, process: Process) -> list[asyncio.Task[Any]]:
+def enforce_limits(pod: Pod, container: Container, process: Process) -> list[asyncio.Task[Any]]:
     """Keep a container that was just started within its limits, as far as that can be."""
     limits = (container.spec.get("resources") or {}).get("limits") or {}
     ignored = sorted(name for name in limits if not (_ENFORCED and name == "memory"))
     if ignored and not container.restarts:
         shown = ", ".join(f"{name}={limits[name]}" for name in ignored)
         text = f"limits of container {container.name} are stored, not enforced here: {shown}"
-        worker.event("LimitsNotEnforced", text, container, kind="Warning")
+        pod.event("LimitsNotEnforced", text, container, kind="Warning")
     limit = int(quantity(limits.get("memory") or "0"))
     if sys.platform != "linux" or not limit:
         return []
     most = 2 * limit + _MARGIN_BYTES
     with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
         resource.prlimit(process.pid, resource.RLIMIT_DATA, (most, most))
-    return [worker.background(_watch(container, process, limit))]
+    return [pod.background(_watch(container, process, limit))]
 
 
 async def _watch(container: Container, process: Process, limit: int) -> None:
     while not process.done.done():
-        held = memory_of(process.pid)
+        held = memory_usage(process.pid)
         if held > limit:
             container.out_of_memory = True
             process.signal(signal.SIGKILL)
@@ -61,7 +59,7 @@ async def _watch(container: Container, process: Process, limit: int) -> None:
         await asyncio.sleep(_RELAXED_SECONDS if held < limit // 2 else _WATCHFUL_SECONDS)
 
 
-def memory_of(pid: int) -> int:
+def memory_usage(pid: int) -> int:
     """Return how many bytes a process and its children have for themselves."""
     total = 0
     waiting = [pid]

@@ -35,13 +35,13 @@ class Node:
     """The Node of one kubelet.
 
     Args:
-        address: where the machine is reached.
-        folder: where the files of its pods lie.
+        address: Where the machine is reached.
+        folder: Where the files of its pods lie.
 
     Attributes:
-        port: where the kubelet's own server listens; set before `register`.
-        taints: what pods have to tolerate to come here.
-        registered: whether the cluster has the Node.
+        port: Where the kubelet's own server listens; set before `register`.
+        taints: What pods have to tolerate to come here.
+        registered: Whether the cluster has the Node.
     """
 
     def __init__(self, client: Client, name: str, address: str, folder: Path) -> None:
@@ -58,7 +58,7 @@ class Node:
         """Create the Node, or take over the one of an earlier kubelet; say that it is ready.
 
         Raises:
-            ClusterError: the Node is another machine's.
+            ClusterError: The Node is another machine's.
         """
         path = f"/api/v1/nodes/{self.name}"
         spec = {"taints": self.taints} if self.taints else {}
@@ -76,7 +76,7 @@ class Node:
         self.registered = True
         await self.client.patch(f"/api/v1/nodes/{self.name}/status", {"status": self._status()})
 
-    async def renew(self) -> None:
+    async def renew_lease(self) -> None:
         """Renew the Node's Lease for ever: without it a control plane thinks the node dead."""
         while True:
             try:
@@ -88,7 +88,7 @@ class Node:
                 log.warning("the lease of node %s: %s", self.name, error)
             await asyncio.sleep(_RENEW_SECONDS)
 
-    async def leave(self) -> None:
+    async def deregister(self) -> None:
         """Take the Node and its Lease away."""
         for path in (f"/api/v1/nodes/{self.name}", f"{_LEASES}/{self.name}"):
             try:
@@ -132,7 +132,7 @@ class Node:
         }
 
     def _status(self) -> Obj:
-        found = room(self.folder)
+        found = capacity(self.folder)
         conditions = [
             _condition(f"{kind}Pressure", False, reason, message)
             for kind, (reason, message) in _NO_PRESSURE.items()
@@ -174,7 +174,7 @@ def _condition(kind: str, holds: bool, reason: str, message: str) -> Obj:
     }
 
 
-def room(folder: Path) -> Obj:
+def capacity(folder: Path) -> Obj:
     """Return how much this machine has for pods, whose files lie in `folder`."""
     return {
         "cpu": str(os.cpu_count() or 1),

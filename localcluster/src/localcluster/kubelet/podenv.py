@@ -12,15 +12,11 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.profile import profile
 from ..apimachinery.quantities import quantity
-
-if TYPE_CHECKING:
-    from .podworker import PodWorker
 
 _PASSED_ON = ("TZ", "LD_LIBRARY_PATH")
 
@@ -89,8 +85,8 @@ class Resolver:
     """Finds the values that a container's `env` and `envFrom` name.
 
     Attributes:
-        allocatable: what the node has for pods: a container without a limit may use it all.
-        skipped: after `resolve`, what was left out of the environment, in the kubelet's words.
+        allocatable: What the node has for pods: a container without a limit may use it all.
+        skipped: After `resolve`, what was left out of the environment, in the kubelet's words.
     """
 
     pod: Obj
@@ -100,18 +96,11 @@ class Resolver:
     allocatable: Obj = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, worker: PodWorker) -> Resolver:
-        """Return the resolver of a pod."""
-        kubelet = worker.kubelet
-        room = kubelet.room()
-        return cls(worker.pod, worker.address, kubelet.addresses.node, kubelet.fetch, room)
-
     async def resolve(self, container: Obj, base: dict[str, str]) -> dict[str, str]:
         """Return `base` with the container's own variables.
 
         Raises:
-            ConfigError: a Secret, ConfigMap or key is missing.
+            ConfigError: A Secret, ConfigMap or key is missing.
         """
         env = dict(base)
         for source in container.get("envFrom") or []:

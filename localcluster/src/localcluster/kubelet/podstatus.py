@@ -1,4 +1,4 @@
-"""The status of a pod, folded from the states of its containers. Pure.
+"""The status of a pod, folded from the states of its containers.
 
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase
 """
@@ -6,14 +6,11 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 from ..apimachinery.jsontypes import Obj, now
 from ..apimachinery.profile import profile
-
-if TYPE_CHECKING:
-    from .containers import Container
-    from .podworker import PodWorker
+from .containers import Container
+from .pod import Pod
 
 # The conditions that the kubelet itself sets; it leaves those of others as they are.
 OWN_CONDITIONS = (
@@ -50,7 +47,7 @@ def _exit_code(state: Obj) -> int | None:
     return None if ended is None else int(ended["exitCode"])
 
 
-def _condition(worker: PodWorker, kind: str, holds: bool, reason: str, message: str) -> Obj:
+def _condition(pod: Pod, kind: str, holds: bool, reason: str, message: str) -> Obj:
     condition: Obj = {
         "type": kind,
         "status": "True" if holds else "False",
@@ -59,45 +56,45 @@ def _condition(worker: PodWorker, kind: str, holds: bool, reason: str, message: 
         **({"reason": reason} if reason else {}),
         **({"message": message} if message else {}),
     }
-    before = worker.conditions.get(kind)
+    before = pod.conditions.get(kind)
     if before and before["status"] == condition["status"]:
         condition["lastTransitionTime"] = before["lastTransitionTime"]
-    worker.conditions[kind] = condition
+    pod.conditions[kind] = condition
     return condition
 
 
-def _conditions(worker: PodWorker, pod_phase: str) -> list[Obj]:
+def _conditions(pod: Pod, pod_phase: str) -> list[Obj]:
     """Return the pod's conditions in the order of a real kubelet; others' come first."""
     modern = profile().modern
-    own = [_initialized(worker, pod_phase), *_readiness(worker, pod_phase)]
+    own = [_initialized(pod, pod_phase), *_readiness(pod, pod_phase)]
     if modern:
-        up = worker.sandbox and pod_phase not in ("Succeeded", "Failed")
-        own.insert(0, _condition(worker, "PodReadyToStartContainers", up, "", ""))
-    known = (worker.pod.get("status") or {}).get("conditions") or []
+        up = pod.sandbox_ready and pod_phase not in ("Succeeded", "Failed")
+        own.insert(0, _condition(pod, "PodReadyToStartContainers", up, "", ""))
+    known = (pod.manifest.get("status") or {}).get("conditions") or []
     scheduled = {
         "type": "PodScheduled",
         "status": "True",
         "lastProbeTime": None,
-        "lastTransitionTime": worker.started_at,
+        "lastTransitionTime": pod.started_at,
     }
     scheduled = next((c for c in known if c["type"] == "PodScheduled"), scheduled)
-    return [*worker.others.values(), *own, scheduled]
+    return [*pod.foreign_conditions.values(), *own, scheduled]
 
 
-def _initialized(worker: PodWorker, pod_phase: str) -> Obj:
+def _initialized(pod: Pod, pod_phase: str) -> Obj:
     if pod_phase == "Succeeded":
-        return _condition(worker, "Initialized", True, "PodCompleted", "")
-    waited_for = [c.name for c in worker.init if not (c.started if c.sidecar else c.ready)]
-    if not waited_for or worker.initialized:
-        return _condition(worker, "Initialized", True, "", "")
+        return _condition(pod, "Initialized", True, "PodCompleted", "")
+    waited_for = [c.name for c in pod.init if not (c.started if c.sidecar else c.ready)]
+    if not waited_for or pod.initialized:
+        return _condition(pod, "Initialized", True, "", "")
     message = f"containers with incomplete status: [{' '.join(waited_for)}]"
-    return _condition(worker, "Initialized", False, "ContainersNotInitialized", message)
+    return _condition(pod, "Initialized", False, "ContainersNotInitialized", message)
 
 
-def _readiness(worker: PodWorker, pod_phase: str) -> list[Obj]:
+def _readiness(pod: Pod, pod_phase: str) -> list[Obj]:
     """Return the conditions Ready and ContainersReady."""
     # The statuses are sorted by name, the complaints are in the manifest's order.
-    needed = [c for c in worker.init if c.sidecar] + worker.main
+    needed = [c for c in pod.init if c.sidecar] + pod.main
     unready = [c.name for c in needed if not c.ready]
     reason, message = "", ""
     if pod_phase == "Succeeded":
@@ -108,53 +105,61 @@ def _readiness(worker: PodWorker, pod_phase: str) -> list[Obj]:
         reason = "ContainersNotReady"
         message = f"containers with unready status: [{' '.join(unready)}]"
     ready = not reason
-    both = _condition(worker, "ContainersReady", ready, reason, message)
-    gates = [g.get("conditionType") for g in worker.pod["spec"].get("readinessGates") or []]
-    known = (worker.pod.get("status") or {}).get("conditions") or []
+    both = _condition(pod, "ContainersReady", ready, reason, message)
+    gates = [g.get("conditionType") for g in pod.manifest["spec"].get("readinessGates") or []]
+    known = (pod.manifest.get("status") or {}).get("conditions") or []
     shut = [g for g in gates if {(c["type"], c["status"]) for c in known}.isdisjoint({(g, "True")})]
     if ready and shut:
         ready, reason = False, "ReadinessGatesNotReady"
         message = f'corresponding condition of pod readiness gate "{shut[0]}" does not exist.'
-    return [_condition(worker, "Ready", ready, reason, message), both]
+    return [_condition(pod, "Ready", ready, reason, message), both]
 
 
-def pod_status(worker: PodWorker) -> Obj:
-    """Return the whole status of the worker's pod."""
-    policy = worker.pod["spec"].get("restartPolicy", "Always")
+def publish(pod: Pod) -> None:
+    """Have the pod's status sent to the API, in its turn, if it has changed."""
+    status = pod_status(pod)
+    if status != pod.last_status:
+        pod.last_status = status
+        pod.statuses.put_nowait(status)
+
+
+def pod_status(pod: Pod) -> Obj:
+    """Return the whole status of a pod."""
+    policy = pod.manifest["spec"].get("restartPolicy", "Always")
     # Before 1.27 a pod that was deleted did not get an end of its own.
-    stopping = worker.stopping.is_set() and profile().modern
-    running = any("running" in c.state for c in worker.containers)
-    pod_phase = phase(policy, worker.init, worker.main, stopping=stopping)
+    stopping = pod.stopping.is_set() and profile().modern
+    running = any("running" in c.state for c in pod.containers)
+    pod_phase = phase(policy, pod.init, pod.main, stopping=stopping)
     if stopping and not running:
-        codes = [(c.state.get("terminated") or {}).get("exitCode", 137) for c in worker.main]
+        codes = [(c.state.get("terminated") or {}).get("exitCode", 137) for c in pod.main]
         pod_phase = "Failed" if any(codes) else "Succeeded"
-    if worker.failure and not running:
+    if pod.failure and not running:
         pod_phase = "Failed"
     if running and pod_phase in ("Succeeded", "Failed"):
         # A sidecar, or a container that has still to end, holds the last word back.
         pod_phase = "Running"
-    address = worker.kubelet.addresses.node
+    address = pod.host.addresses.node
     modern = profile().modern
     status: Obj = {
         "phase": pod_phase,
-        "conditions": _conditions(worker, pod_phase),
+        "conditions": _conditions(pod, pod_phase),
         "hostIP": address,
         **({"hostIPs": [{"ip": address}]} if modern else {}),
-        **(_addresses(worker) if worker.sandbox else {}),
-        "startTime": worker.started_at,
-        "containerStatuses": sorted((c.status() for c in worker.main), key=itemgetter("name")),
-        "qosClass": (worker.pod.get("status") or {}).get("qosClass", "BestEffort"),
+        **(_addresses(pod) if pod.sandbox_ready else {}),
+        "startTime": pod.started_at,
+        "containerStatuses": sorted((c.status() for c in pod.main), key=itemgetter("name")),
+        "qosClass": (pod.manifest.get("status") or {}).get("qosClass", "BestEffort"),
     }
-    if worker.init:
-        status["initContainerStatuses"] = [c.status() for c in worker.init]
-    if worker.failure and not running:
-        status["reason"], status["message"] = worker.failure
-    if worker.refused:
+    if pod.init:
+        status["initContainerStatuses"] = [c.status() for c in pod.init]
+    if pod.failure and not running:
+        status["reason"], status["message"] = pod.failure
+    if pod.rejected:
         # As of a pod that a node does not take: a container that waits would hide the reason.
         status.pop("initContainerStatuses", None)
         del status["containerStatuses"]
     return status
 
 
-def _addresses(worker: PodWorker) -> Obj:
-    return {"podIP": worker.address, "podIPs": [{"ip": worker.address}]}
+def _addresses(pod: Pod) -> Obj:
+    return {"podIP": pod.address, "podIPs": [{"ip": pod.address}]}

@@ -18,8 +18,8 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from ..apimachinery.jsontypes import whole_number
 from . import spdy, websocket
-from .inbox import Inbox
-from .streams import either
+from .buffer import BoundedBuffer
+from .remotecommand import either
 
 TUNNEL = "SPDY/3.1+portforward.k8s.io"
 _READ_BYTES = 32 * 1024
@@ -29,11 +29,11 @@ Send = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Pod:
+class Target:
     """Where the ports of a pod are.
 
     Args:
-        real_port: tells which port of the machine stands for a port of the pod.
+        real_port: Tells which port of the machine stands for a port of the pod.
     """
 
     name: str
@@ -41,28 +41,30 @@ class Pod:
     real_port: Callable[[int], int]
 
 
-async def _relay(pod: Pod, port: int, inbox: Inbox, send: Send, fail: Send) -> None:
+async def _relay(
+    target: Target, port: int, received: BoundedBuffer, send: Send, fail: Send
+) -> None:
     """Connect to a port of the pod, and carry bytes both ways until one side has had enough."""
-    real = pod.real_port(port)
+    real = target.real_port(port)
     try:
-        reader, writer = await asyncio.open_connection(pod.address, real, limit=_READ_BYTES)
+        reader, writer = await asyncio.open_connection(target.address, real, limit=_READ_BYTES)
     except OSError as error:
         why = os.strerror(error.errno).lower() if error.errno else str(error)
         text = (
-            f"error forwarding port {port} to pod {pod.name}: dial tcp4 {pod.address}:{real}:"
+            f"error forwarding port {port} to pod {target.name}: dial tcp4 {target.address}:{real}:"
             f" connect: {why}"
         )
-        inbox.abandon()
+        received.abandon()
         await fail(text.encode())
         return
 
     async def inwards() -> None:
-        while data := await inbox.get():
+        while data := await received.get():
             writer.write(data)
             await writer.drain()
-        if not inbox.abandoned.is_set():
+        if not received.abandoned.is_set():
             writer.write_eof()
-        await inbox.abandoned.wait()
+        await received.abandoned.wait()
 
     async def outwards() -> None:
         while data := await reader.read(_READ_BYTES):
@@ -71,7 +73,7 @@ async def _relay(pod: Pod, port: int, inbox: Inbox, send: Send, fail: Send) -> N
     try:
         await either(_quietly(inwards()), _quietly(outwards()))
     finally:
-        inbox.abandon()
+        received.abandon()
         writer.close()
 
 
@@ -80,10 +82,10 @@ async def _quietly(work: Awaitable[None]) -> None:
         await work
 
 
-async def by_websocket(stream: IOStream, pod: Pod, ports: list[int]) -> None:
+async def by_websocket(stream: IOStream, target: Target, ports: list[int]) -> None:
     """Forward by channels: 0 and 1 for the first port, 2 and 3 for the next, and so on."""
     socket = websocket.WebSocket(stream)
-    inboxes = {2 * i: Inbox() for i in range(len(ports))}
+    received = {2 * i: BoundedBuffer() for i in range(len(ports))}
 
     def sender(channel: int) -> Send:
         return lambda data: socket.send(bytes([channel]), data)
@@ -93,8 +95,8 @@ async def by_websocket(stream: IOStream, pod: Pod, ports: list[int]) -> None:
         async for begins, data in socket.pieces():
             if begins:
                 channel, data = data[0], data[1:]
-            if channel in inboxes:
-                await inboxes[channel].put(data, socket.ping)
+            if channel in received:
+                await received[channel].put(data, socket.ping)
 
     async def forward() -> None:
         for i, port in enumerate(ports):
@@ -102,7 +104,7 @@ async def by_websocket(stream: IOStream, pod: Pod, ports: list[int]) -> None:
                 await sender(channel)(struct.pack("<H", port))
         await asyncio.gather(
             *(
-                _relay(pod, port, inboxes[2 * i], sender(2 * i), sender(2 * i + 1))
+                _relay(target, port, received[2 * i], sender(2 * i), sender(2 * i + 1))
                 for i, port in enumerate(ports)
             )
         )
@@ -116,7 +118,7 @@ async def by_websocket(stream: IOStream, pod: Pod, ports: list[int]) -> None:
 class _Forwards:
     """The connections of one SPDY client, each a pair of streams."""
 
-    pod: Pod
+    target: Target
     waiting: dict[str, spdy.Stream] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -143,8 +145,8 @@ class _Forwards:
             self._start(stream.reset())
 
     async def _forward(self, port: int, data: spdy.Stream, error: spdy.Stream) -> None:
-        error.inbox.abandon()
-        await _relay(self.pod, port, data.inbox, data.send, error.send)
+        error.received.abandon()
+        await _relay(self.target, port, data.received, data.send, error.send)
         for stream in (error, data):
             await stream.end()
             stream.connection.streams.pop(stream.number, None)
@@ -155,14 +157,14 @@ class _Forwards:
         task.add_done_callback(self.tasks.discard)
 
 
-async def by_spdy(stream: IOStream, pod: Pod, *, tunnel: bool) -> None:
+async def by_spdy(stream: IOStream, target: Target, *, tunnel: bool) -> None:
     """Forward by SPDY, as many connections as the client opens.
 
     Args:
-        tunnel: the stream is a WebSocket that carries SPDY.
+        tunnel: The stream is a WebSocket that carries SPDY.
     """
     read, write = _tunnelled(stream) if tunnel else _plain(stream)
-    forwards = _Forwards(pod)
+    forwards = _Forwards(target)
     try:
         await spdy.Connection(read, write, forwards.opened).run()
     except (StreamClosedError, spdy.ProtocolError, websocket.ProtocolError):

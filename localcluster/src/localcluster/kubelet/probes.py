@@ -21,21 +21,21 @@ FindPort = Callable[[int | str], int]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a probe found out.
+class Result:
+    """The result of one probe.
 
     Attributes:
-        why: what is wrong, in the words of a real kubelet; means nothing when all is well.
+        why: What is wrong, in the words of a real kubelet; means nothing after a success.
         known: False when the probe itself could not be done.
     """
 
-    well: bool
+    success: bool
     why: str = ""
     known: bool = True
 
 
-async def ask(probe: Obj, address: str, port_of: FindPort, run: RunCommand) -> Answer:
-    """Ask once."""
+async def run_probe(probe: Obj, address: str, port_of: FindPort, run: RunCommand) -> Result:
+    """Run a probe once."""
     seconds = float(probe.get("timeoutSeconds", 1))
     try:
         if "exec" in probe:
@@ -46,31 +46,31 @@ async def ask(probe: Obj, address: str, port_of: FindPort, run: RunCommand) -> A
         if "httpGet" in probe:
             return await _http(probe["httpGet"], address, port_of, seconds)
     except ValueError as error:
-        return Answer(False, str(error), known=False)
+        return Result(False, str(error), known=False)
     kind = ", ".join(sorted(set(probe) & {"grpc"})) or "this kind"
-    return Answer(False, f"the local cluster does not know probes of {kind}", known=False)
+    return Result(False, f"the local cluster does not know probes of {kind}", known=False)
 
 
-async def _exec(command: list[str], run: RunCommand, seconds: float) -> Answer:
+async def _exec(command: list[str], run: RunCommand, seconds: float) -> Result:
     try:
         code, output = await run(command, seconds)
     except TimeoutError:
         why = f'command "{" ".join(command)}" timed out' if profile().modern else ""
-        return Answer(False, why)
+        return Result(False, why)
     except (OSError, StartError) as error:
-        return Answer(False, f"failed to exec in container: {error}", known=False)
-    return Answer(code == 0, output)
+        return Result(False, f"failed to exec in container: {error}", known=False)
+    return Result(code == 0, output)
 
 
-async def _tcp(host: str, port: int, seconds: float) -> Answer:
+async def _tcp(host: str, port: int, seconds: float) -> Result:
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), seconds)
         writer.close()
     except TimeoutError:
-        return Answer(False, f"dial tcp {host}:{port}: i/o timeout")
+        return Result(False, f"dial tcp {host}:{port}: i/o timeout")
     except OSError as error:
-        return Answer(False, _dial(host, port, error))
-    return Answer(True)
+        return Result(False, _dial(host, port, error))
+    return Result(True)
 
 
 def _dial(host: str, port: int, error: OSError) -> str:
@@ -78,7 +78,7 @@ def _dial(host: str, port: int, error: OSError) -> str:
     return f"dial tcp {host}:{port}: connect: {words}"
 
 
-async def _http(wanted: Obj, address: str, port_of: FindPort, seconds: float) -> Answer:
+async def _http(wanted: Obj, address: str, port_of: FindPort, seconds: float) -> Result:
     host, port = wanted.get("host") or address, port_of(wanted["port"])
     path = "/" + (wanted.get("path") or "/").lstrip("/")
     scheme = (wanted.get("scheme") or "HTTP").lower()
@@ -87,14 +87,14 @@ async def _http(wanted: Obj, address: str, port_of: FindPort, seconds: float) ->
         code = await asyncio.wait_for(_status(scheme, host, port, path, wanted), seconds)
     except TimeoutError:
         awaiting = "(Client.Timeout exceeded while awaiting headers)"
-        return Answer(False, f'Get "{url}": context deadline exceeded {awaiting}')
+        return Result(False, f'Get "{url}": context deadline exceeded {awaiting}')
     except OSError as error:
-        return Answer(False, f'Get "{url}": {_dial(host, port, error)}')
+        return Result(False, f'Get "{url}": {_dial(host, port, error)}')
     except ValueError:
-        return Answer(False, f'Get "{url}": the answer is not HTTP')
+        return Result(False, f'Get "{url}": the answer is not HTTP')
     if 200 <= code < 400:
-        return Answer(True)
-    return Answer(False, f"HTTP probe failed with statuscode: {code}")
+        return Result(True)
+    return Result(False, f"HTTP probe failed with statuscode: {code}")
 
 
 async def _status(scheme: str, host: str, port: int, path: str, wanted: Obj) -> int:
@@ -126,21 +126,21 @@ async def _status(scheme: str, host: str, port: int, path: str, wanted: Obj) -> 
 
 
 @dataclass
-class Count:
-    """Turns answers into verdicts, by the probe's thresholds. Pure."""
+class Thresholds:
+    """Turns results into verdicts, by the probe's thresholds. Pure."""
 
     successes_needed: int
     failures_needed: int
     _last: bool | None = None
-    _row: int = 0
+    _in_a_row: int = 0
 
     @classmethod
-    def of(cls, probe: Obj) -> Count:
+    def of(cls, probe: Obj) -> Thresholds:
         return cls(probe.get("successThreshold", 1), probe.get("failureThreshold", 3))
 
-    def take(self, well: bool) -> bool | None:
-        """Take in an answer; returns the verdict once enough were the same, else None."""
-        self._row = self._row + 1 if well == self._last else 1
+    def record(self, well: bool) -> bool | None:
+        """Take in a result; return the verdict once enough were the same, else None."""
+        self._in_a_row = self._in_a_row + 1 if well == self._last else 1
         self._last = well
         needed = self.successes_needed if well else self.failures_needed
-        return well if self._row >= needed else None
+        return well if self._in_a_row >= needed else None

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .strays import MARK, Strays, adopt
+from .orphans import MARK, Orphans, become_subreaper
 
 _HANDLED = re.compile(r"^Sig(?:Blk|Cgt):\s*([0-9a-f]+)$", re.MULTILINE)
 _GATE = "read -r go || exit 125; "
@@ -34,9 +34,9 @@ class Process:
     """One running program, the leader of its process group.
 
     Attributes:
-        done: resolved with the exit code; a signal counts as 128 and its number.
-        stdin: the write end of the program's input, if it has one.
-        mark: tells the processes of one run of a container from all others.
+        done: Resolved with the exit code; a signal counts as 128 and its number.
+        stdin: The write end of the program's input, if it has one.
+        mark: Tells the processes of one run of a container from all others.
     """
 
     popen: subprocess.Popen[bytes]
@@ -48,13 +48,13 @@ class Process:
     def pid(self) -> int:
         return self.popen.pid
 
-    def ask_to_end(self) -> None:
+    def terminate(self) -> None:
         """Send SIGTERM to the program itself, if it would get it as process 1 of a container.
 
         From a process 1 the kernel keeps away every signal that it has no handler for; see
         pid_namespaces(7). What has no /proc (macOS) sends it always.
         """
-        if self.done.done() or not _hears(self.pid, signal.SIGTERM):
+        if self.done.done() or not _handles(self.pid, signal.SIGTERM):
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(self.pid, signal.SIGTERM)
@@ -71,19 +71,19 @@ class Processes:
     """All processes of the daemon, and their reaper.
 
     Attributes:
-        mark: begins the mark of each process that is started here, see `strays`.
+        mark: Begins the mark of each process that is started here, see `orphans`.
     """
 
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
     _alive: dict[int, Process] = field(default_factory=dict)
     _reaper: subprocess.Popen[bytes] | None = None
-    _strays: Strays | None = None
+    _orphans: Orphans | None = None
 
     def start(self, lock: Path, link: Path | None = None) -> None:
         """Start the reaper, which is there when `ready` returns.
 
         Args:
-            link: what it removes at the end, with the folder in which it is.
+            link: What it removes at the end, with the folder in which it is.
         """
         script = Path(__file__).with_name("reaper.py")
         arguments = [str(script), str(lock), f"{MARK}={self.mark}.", *([str(link)] if link else [])]
@@ -104,8 +104,8 @@ class Processes:
             raise RuntimeError("the reaper did not start")
         self._reaper.stdout.close()
         loop = asyncio.get_running_loop()
-        if adopt():
-            self._strays = Strays(self._own, self._lives, loop.call_later)
+        if become_subreaper():
+            self._orphans = Orphans(self._own_pids, self._is_alive, loop.call_later)
         loop.add_signal_handler(signal.SIGCHLD, self._child_ended)
 
     def stop(self) -> None:
@@ -131,9 +131,9 @@ class Processes:
         """Start a program in a process group of its own.
 
         Args:
-            stdin: whether the caller will write to the program's input.
-            tty: the path of the terminal that becomes its input and output.
-            stdout: a file descriptor, or one of subprocess' constants.
+            stdin: Whether the caller will write to the program's input.
+            tty: The path of the terminal that becomes its input and output.
+            stdout: A file descriptor, or one of subprocess' constants.
         """
         kind = "tty" if tty else "pipe" if stdin else "null"
         arguments = ["/bin/sh", "-c", _SCRIPTS[kind], "sh", *([tty] if tty else []), *argv]
@@ -156,7 +156,7 @@ class Processes:
         future = asyncio.get_running_loop().create_future()
         process = Process(popen, future, mark=env.get(MARK, ""))
         self._alive[popen.pid] = process
-        self._tell(b"+%d\n" % popen.pid)
+        self._tell_reaper(b"+%d\n" % popen.pid)
         with contextlib.suppress(BrokenPipeError):
             os.write(gate_write, b"\n")
         if stdin and not tty:
@@ -165,12 +165,12 @@ class Processes:
             os.close(gate_write)
         return process
 
-    def pods(self) -> int:
+    def running_pods(self) -> int:
         """Return how many pods have a running process."""
         # A mark is the daemon's, the pod's uid, and what tells its containers apart.
         return len({p.mark.split(".")[1] for p in self._alive.values() if p.mark})
 
-    def _tell(self, line: bytes) -> None:
+    def _tell_reaper(self, line: bytes) -> None:
         assert self._reaper is not None
         assert self._reaper.stdin is not None
         os.write(self._reaper.stdin.fileno(), line)
@@ -184,17 +184,17 @@ class Processes:
                 os.killpg(pid, signal.SIGKILL)
             code = process.popen.wait()
             del self._alive[pid]
-            self._tell(b"-%d\n" % pid)
+            self._tell_reaper(b"-%d\n" % pid)
             if not process.done.done():
                 process.done.set_result(code if code >= 0 else 128 - code)
-        if self._strays is not None:
-            self._strays.collect()
+        if self._orphans is not None:
+            self._orphans.collect()
 
-    def _own(self) -> set[int]:
+    def _own_pids(self) -> set[int]:
         assert self._reaper is not None
         return {self._reaper.pid, *self._alive}
 
-    def _lives(self, mark: str) -> bool:
+    def _is_alive(self, mark: str) -> bool:
         return any(process.mark == mark for process in self._alive.values())
 
     @staticmethod
@@ -205,7 +205,7 @@ class Processes:
         return process.popen.poll() is not None
 
 
-def _hears(pid: int, number: int) -> bool:
+def _handles(pid: int, number: int) -> bool:
     """Tell whether a process handles a signal, or holds it back to wait for it.
 
     While it waits (`sigwait`), the kernel does not show the signal as held back.

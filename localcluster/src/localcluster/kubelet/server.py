@@ -12,7 +12,7 @@ import contextlib
 import datetime
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tornado.httpserver
 import tornado.netutil
@@ -24,11 +24,9 @@ from ..apimachinery.jsontypes import parse_time, whole_number
 from . import attach, logs, portforward, websocket
 from . import exec as execution
 from .containers import Container
-from .streams import Wanted, either, session
-
-if TYPE_CHECKING:
-    from .kubelet import Kubelet
-    from .podworker import PodWorker
+from .kubelet import Kubelet
+from .pod import Pod
+from .remotecommand import StreamOptions, either, session
 
 # Tells whether a request may be served: 200, 401 or 403.
 Authorize = Callable[[HTTPServerRequest], Awaitable[int]]
@@ -112,10 +110,10 @@ class _Logs(_Handler):
 
     async def serve(self, *parts: str) -> None:
         namespace, name, container_name = parts
-        worker = self.kubelet.worker(namespace, name)
-        if worker is None:
+        pod = self.kubelet.pod(namespace, name)
+        if pod is None:
             raise Refused(404, f'pod "{name}" does not exist\n')
-        container = worker.find(container_name)
+        container = pod.find(container_name)
         if container is None:
             raise Refused(404, f'container "{container_name}" not found in pod "{name}"\n')
         async with contextlib.aclosing(logs.read(container, name, self._options())) as pieces:
@@ -162,15 +160,15 @@ class _Upgraded(_Handler):
     async def post(self, *parts: str) -> None:
         await self.get(*parts)
 
-    def running(self, namespace: str, name: str) -> PodWorker:
-        worker = self.kubelet.worker(namespace, name)
-        if worker is None:
+    def pod(self, namespace: str, name: str) -> Pod:
+        pod = self.kubelet.pod(namespace, name)
+        if pod is None:
             raise Refused(404, "pod does not exist")
-        return worker
+        return pod
 
-    def wanted(self) -> Wanted:
+    def stream_options(self) -> StreamOptions:
         """Read which channels the client asks for."""
-        found = Wanted(
+        found = StreamOptions(
             self.flag("input"), self.flag("output"), self.flag("error"), self.flag("tty")
         )
         if not (found.stdin or found.stdout or found.stderr):
@@ -180,10 +178,10 @@ class _Upgraded(_Handler):
     async def upgrade(
         self, by_websocket: tuple[str, ...], by_spdy: tuple[str, ...]
     ) -> tuple[IOStream, str]:
-        """Agree on a protocol; returns the raw connection and `websocket:` or `spdy:` and it.
+        """Agree on a protocol; return the raw connection, and `websocket:` or `spdy:` with it.
 
         Raises:
-            Refused: the client speaks none that we do.
+            Refused: The client speaks none that we do.
         """
         headers = self.request.headers
         kind = headers.get("Upgrade", "").lower()
@@ -222,16 +220,16 @@ class _Exec(_Upgraded):
 
     async def serve(self, *parts: str) -> None:
         namespace, name, container_name = parts
-        wanted = self.wanted()
-        container = self.running(namespace, name).find(container_name)
+        options = self.stream_options()
+        container = self.pod(namespace, name).find(container_name)
         if container is None or container.process is None:
             raise Refused(500, f'container not found ("{container_name}")')
         command = self.get_query_arguments("command")
         stream, kind = await self.upgrade(_CHANNELS, _REMOTE_COMMAND)
         with contextlib.suppress(TimeoutError):
-            async with session(stream, kind.partition(":")[0], wanted) as client:
+            async with session(stream, kind.partition(":")[0], options) as client:
                 processes = self.kubelet.processes
-                await execution.run(client, processes, container, command, wanted)
+                await execution.run(client, processes, container, command, options)
 
 
 class _Attach(_Upgraded):
@@ -239,16 +237,16 @@ class _Attach(_Upgraded):
 
     async def serve(self, *parts: str) -> None:
         namespace, name, container_name = parts
-        wanted = self.wanted()
-        container: Container | None = self.running(namespace, name).find(container_name)
+        options = self.stream_options()
+        container: Container | None = self.pod(namespace, name).find(container_name)
         if container is None or container.console is None or container.process is None:
             text = f"container {container_name} not found in pod {name}_{namespace}"
             raise Refused(500, text)
         console = container.console
         stream, kind = await self.upgrade(_CHANNELS, _REMOTE_COMMAND)
         with contextlib.suppress(TimeoutError):
-            async with session(stream, kind.partition(":")[0], wanted) as client:
-                await attach.run(client, console, wanted)
+            async with session(stream, kind.partition(":")[0], options) as client:
+                await attach.run(client, console, options)
 
 
 class _PortForward(_Upgraded):
@@ -256,19 +254,19 @@ class _PortForward(_Upgraded):
 
     async def serve(self, *parts: str) -> None:
         namespace, name = parts
-        worker = self.running(namespace, name)
-        if not any(container.process for container in worker.containers):
+        pod = self.pod(namespace, name)
+        if not any(container.process for container in pod.containers):
             raise Refused(500, f'pod not found ("{name}_{namespace}")')
         ports = self._ports()
         stream, kind = await self.upgrade((portforward.TUNNEL, *_CHANNELS), _FORWARD)
-        pod = portforward.Pod(name, worker.address, worker.real_port)
+        target = portforward.Target(name, pod.address, pod.real_port)
         try:
             if kind.startswith("spdy:"):
-                await portforward.by_spdy(stream, pod, tunnel=False)
+                await portforward.by_spdy(stream, target, tunnel=False)
             elif kind.endswith(portforward.TUNNEL):
-                await portforward.by_spdy(stream, pod, tunnel=True)
+                await portforward.by_spdy(stream, target, tunnel=True)
             else:
-                await portforward.by_websocket(stream, pod, ports)
+                await portforward.by_websocket(stream, target, ports)
         finally:
             stream.close()
 
@@ -300,7 +298,7 @@ class _Application(tornado.web.Application):
 def listen(
     kubelet: Kubelet, context: ssl.SSLContext, authorize: Authorize, port: int = 0
 ) -> tuple[tornado.httpserver.HTTPServer, int]:
-    """Serve on 127.0.0.1; returns the server and its port."""
+    """Serve on 127.0.0.1; return the server and its port."""
     shared: dict[str, Any] = {"kubelet": kubelet, "authorize": authorize}
     name = "([^/]+)"
     application = _Application(

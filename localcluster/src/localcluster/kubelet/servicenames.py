@@ -1,4 +1,4 @@
-"""The file in which pods find the addresses of Services by their names; see `images.podsite`."""
+"""The file in which pods find the addresses of Services by their names; see `sitecustomize`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class ServiceNames:
     """Keeps one line for each Service: its name, its address, which port stands for which."""
 
     path: Path
-    _planned: bool = False
+    _scheduled: bool = False
 
     def __post_init__(self) -> None:
         self.path.unlink(missing_ok=True)
 
-    def changed(self, services: dict[tuple[str, str], Obj], ports: Callable[[Obj], Obj]) -> None:
+    def update(self, services: dict[tuple[str, str], Obj], ports: Callable[[Obj], Obj]) -> None:
         """Write the file anew, once for all changes that come together."""
-        if not self._planned:
-            self._planned = True
+        if not self._scheduled:
+            self._scheduled = True
             asyncio.get_running_loop().call_soon(self._write, services, ports)
 
     def _write(self, services: dict[tuple[str, str], Obj], ports: Callable[[Obj], Obj]) -> None:
-        self._planned = False
+        self._scheduled = False
         lines = []
         for (namespace, name), service in sorted(services.items()):
             address = service["spec"].get("clusterIP")
@@ -42,7 +42,7 @@ class ServiceNames:
         os.replace(draft, self.path)
 
 
-def wanted(pod: Obj) -> bool:
+def enabled(pod: Obj) -> bool:
     """Tell whether the names are to resolve in this pod; its annotation may say no."""
     annotations = pod["metadata"].get("annotations") or {}
     return bool(annotations.get(ANNOTATION, "true") != "false")

@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Awaitable, Callable
 
-from .inbox import Inbox
+from .buffer import BoundedBuffer
 
 _SYN_STREAM, _SYN_REPLY, _RST_STREAM, _PING, _GOAWAY, _HEADERS = 1, 2, 3, 6, 7, 8
 _FIN = 1
@@ -65,19 +65,19 @@ class Stream:
     """One stream that the client has opened.
 
     Attributes:
-        headers: names in small letters.
-        inbox: what comes in.
+        headers: Names in small letters.
+        received: What comes in.
     """
 
     def __init__(self, connection: Connection, number: int, headers: dict[str, str]) -> None:
         self.connection = connection
         self.number = number
         self.headers = headers
-        self.inbox = Inbox()
+        self.received = BoundedBuffer()
         self.ended = False
 
     async def send(self, data: bytes) -> None:
-        """Send data; returns when the system has taken it over."""
+        """Send data; return when the system has taken it over."""
         for start in range(0, len(data), _PIECE):
             if not self.ended:
                 piece = data[start : start + _PIECE]
@@ -92,7 +92,7 @@ class Stream:
     async def reset(self) -> None:
         """Break the stream off."""
         self.ended = True
-        self.inbox.abandon()
+        self.received.abandon()
         self.connection.streams.pop(self.number, None)
         await self.connection.control(_RST_STREAM, struct.pack(">II", self.number, 5))
 
@@ -101,9 +101,9 @@ class Connection:
     """All streams of one client.
 
     Args:
-        read: returns what came in, empty at the end.
-        write: sends bytes, all at once and in order.
-        opened: called with each new stream.
+        read: Returns what came in, empty at the end.
+        write: Sends bytes, all at once and in order.
+        opened: Called with each new stream.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Connection:
         finally:
             for stream in self.streams.values():
                 stream.ended = True
-                stream.inbox.end()
+                stream.received.end()
 
     async def goaway(self) -> None:
         """Tell the client that this is the end."""
@@ -172,9 +172,9 @@ class Connection:
             data = await self._take(max(1, min(size, len(self._buffer), _PIECE)))
             size -= len(data)
             if stream is not None:
-                await stream.inbox.put(data, self.ping)
+                await stream.received.put(data, self.ping)
         if flags & _FIN and stream is not None:
-            stream.inbox.end()
+            stream.received.end()
 
     async def _control_frame(self, first: int, flags: int, size: int) -> None:
         kind = first & 0xFFFF
@@ -189,7 +189,7 @@ class Connection:
             stream = self.streams.pop(struct.unpack(">I", body[:4])[0], None)
             if stream is not None:
                 stream.ended = True
-                stream.inbox.abandon()
+                stream.received.abandon()
         elif kind == _PING and size >= 4 and body[3] & 1:
             await self.control(_PING, body)
 
@@ -201,7 +201,7 @@ class Connection:
             return
         stream = self.streams[number] = Stream(self, number, headers)
         if flags & _FIN:
-            stream.inbox.end()
+            stream.received.end()
         nothing = self._deflate.compress(struct.pack(">I", 0))
         nothing += self._deflate.flush(zlib.Z_SYNC_FLUSH)
         await self.control(_SYN_REPLY, struct.pack(">I", number) + nothing)

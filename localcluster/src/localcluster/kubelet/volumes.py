@@ -14,17 +14,13 @@ import os
 import re
 import secrets
 import shutil
-import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..apimachinery.jsontypes import Obj
 from . import volumesources
+from .pod import Pod
 from .podenv import ConfigError, expand
 from .volumesources import MountError, Payload
-
-if TYPE_CHECKING:
-    from .podworker import PodWorker
 
 # The service account's token, which every pod of a real cluster has and none has here.
 _TOKENS = ("kube-api-access-", "default-token-")
@@ -35,17 +31,16 @@ _FIRST_DELAY, _LONGEST_DELAY = 0.5, 8.0
 class Volumes:
     """The volumes of one pod."""
 
-    def __init__(self, worker: PodWorker) -> None:
-        # A cycle of references would keep what is gone in memory for a while.
-        self.worker: PodWorker = weakref.proxy(worker)
-        self.folder: Path = worker.folder / "volumes"
+    def __init__(self, pod: Pod) -> None:
+        self.pod = pod
+        self.folder = _folder(pod)
         self._written: dict[str, Payload] = {}
-        self._followed: list[tuple[str, str, str]] = []
+        self._watched: list[tuple[str, str, str]] = []
         self._turn = asyncio.Lock()
 
     @property
     def _all(self) -> list[Obj]:
-        return self.worker.pod["spec"].get("volumes") or []
+        return self.pod.manifest["spec"].get("volumes") or []
 
     def unsupported(self) -> str:
         """Return what is wrong when the pod asks for a volume that cannot be had here."""
@@ -68,14 +63,14 @@ class Volumes:
         return ""
 
     async def mount(self) -> bool:
-        """Make all volumes, and wait for what they need; returns False when the pod is to end."""
+        """Make all volumes, and wait for what they need; return False when the pod is to end."""
         for volume in self._all:
             delay = _FIRST_DELAY
             while not await self._try(volume):
-                if await self.worker.pause(delay):
+                if await self.pod.pause(delay):
                     return False
                 delay = min(delay * 2, _LONGEST_DELAY)
-        self._follow()
+        self._watch()
         return True
 
     async def _try(self, volume: Obj) -> bool:
@@ -90,38 +85,37 @@ class Volumes:
             await self._write(volume)
         except MountError as error:
             text = f'MountVolume.SetUp failed for volume "{name}" : {error}'
-            worker = self.worker
-            worker.kubelet.recorder.event(worker.pod, "FailedMount", text, kind="Warning")
+            self.pod.event("FailedMount", text, kind="Warning")
             return False
         return True
 
     async def _write(self, volume: Obj) -> None:
         async with self._turn:
-            files = await volumesources.payload(self.worker, volume)
+            files = await volumesources.payload(self.pod, volume)
             if self._written.get(volume["name"]) != files:
                 try:
-                    write(self.folder / volume["name"], files)
+                    write_atomically(self.folder / volume["name"], files)
                 except (OSError, ValueError) as error:
                     why = getattr(error, "strerror", None) or error
                     raise MountError(f"its files cannot be written: {why}") from None
                 self._written[volume["name"]] = files
 
-    def _follow(self) -> None:
-        namespace = self.worker.pod["metadata"]["namespace"]
+    def _watch(self) -> None:
+        namespace = self.pod.metadata["namespace"]
         names = {ref for volume in self._all for ref in volumesources.references(volume)}
         for plural, name in sorted(names):
-            self._followed.append((plural, namespace, name))
-            self.worker.kubelet.follower.add((plural, namespace, name), self.refresh)
+            self._watched.append((plural, namespace, name))
+            self.pod.host.watches.add((plural, namespace, name), self.refresh)
 
     def close(self) -> None:
-        """Follow nothing any more."""
-        while self._followed:
-            self.worker.kubelet.follower.remove(self._followed.pop(), self.refresh)
+        """Watch nothing any more."""
+        while self._watched:
+            self.pod.host.watches.remove(self._watched.pop(), self.refresh)
 
     def refresh(self) -> None:
         """Bring the volumes up to date, soon."""
-        if self._written and not self.worker.over:
-            self.worker.background(self._refresh())
+        if self._written and not self.pod.finished:
+            self.pod.background(self._refresh())
 
     async def _refresh(self) -> None:
         for volume in self._all:
@@ -130,41 +124,48 @@ class Volumes:
                 with contextlib.suppress(MountError):
                     await self._write(volume)
 
-    def place(self, container: Obj, mount: Obj, env: dict[str, str]) -> Path | None:
-        """Return where a mount of a container lies on this machine.
 
-        Raises:
-            ConfigError: its subPath leads out of the volume.
-        """
-        volume = next((v for v in self._all if v["name"] == mount["name"]), None)
-        if volume is None or volume["name"].startswith(_TOKENS):
-            return None
-        folder: Path = self.folder / volume["name"]
-        sub = mount.get("subPath") or expand(mount.get("subPathExpr") or "", env)
-        if not sub:
-            return folder
-        place = folder / sub
-        if os.path.isabs(sub) or not place.resolve().is_relative_to(folder.resolve()):
-            which = f'volumeMount "{mount["name"]}" of container "{container["name"]}"'
-            raise ConfigError(f"failed to prepare subPath for {which}")
-        if not place.exists():
-            place.mkdir(mode=0o700, parents=True)
-        if "emptyDir" in volume:
-            return place
-        return self._copy(container["name"], mount, place)
+def place(pod: Pod, container: Obj, mount: Obj, env: dict[str, str]) -> Path | None:
+    """Return where a mount of a container lies on this machine, or None if it lies nowhere.
 
-    def _copy(self, container: str, mount: Obj, place: Path) -> Path:
-        """Return a copy of a part of a volume: such a part does not follow changes."""
-        number = (mount["name"], mount["mountPath"])
-        target = self.worker.folder / "parts" / container / f"{abs(hash(number)):x}"
-        if target.exists():
-            return target
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if place.is_dir():
-            shutil.copytree(place, target)
-        else:
-            shutil.copy(place, target)
+    Raises:
+        ConfigError: Its subPath leads out of the volume.
+    """
+    declared = pod.manifest["spec"].get("volumes") or []
+    volume = next((v for v in declared if v["name"] == mount["name"]), None)
+    if volume is None or volume["name"].startswith(_TOKENS):
+        return None
+    folder = _folder(pod) / str(volume["name"])
+    sub = mount.get("subPath") or expand(mount.get("subPathExpr") or "", env)
+    if not sub:
+        return folder
+    part = folder / sub
+    if os.path.isabs(sub) or not part.resolve().is_relative_to(folder.resolve()):
+        which = f'volumeMount "{mount["name"]}" of container "{container["name"]}"'
+        raise ConfigError(f"failed to prepare subPath for {which}")
+    if not part.exists():
+        part.mkdir(mode=0o700, parents=True)
+    if "emptyDir" in volume:
+        return part
+    return _copy(pod, container["name"], mount, part)
+
+
+def _folder(pod: Pod) -> Path:
+    return pod.folder / "volumes"
+
+
+def _copy(pod: Pod, container: str, mount: Obj, part: Path) -> Path:
+    """Return a copy of a part of a volume: such a part does not follow changes."""
+    number = (mount["name"], mount["mountPath"])
+    target = pod.folder / "parts" / container / f"{abs(hash(number)):x}"
+    if target.exists():
         return target
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if part.is_dir():
+        shutil.copytree(part, target)
+    else:
+        shutil.copy(part, target)
+    return target
 
 
 def _fill(folder: Path, files: Payload) -> None:
@@ -175,7 +176,7 @@ def _fill(folder: Path, files: Payload) -> None:
         path.chmod(mode)
 
 
-def write(folder: Path, files: Payload) -> None:
+def write_atomically(folder: Path, files: Payload) -> None:
     """Replace the files of a volume, all in one step."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("..%Y_%m_%d_%H_%M_%S.")
     fresh = folder / f"{stamp}{secrets.randbelow(10**10)}"

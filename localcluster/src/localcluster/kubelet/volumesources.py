@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import base64
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.jsontypes import Obj
-from .podenv import ConfigError, Resolver
-
-if TYPE_CHECKING:
-    from .podworker import PodWorker
+from .pod import Pod
+from .podenv import ConfigError
 
 # The content of each file, and its mode.
 Payload = dict[str, tuple[bytes, int]]
@@ -26,16 +23,16 @@ class MountError(Exception):
     """The volume cannot be made yet: the message says what is missing."""
 
 
-async def payload(worker: PodWorker, volume: Obj) -> Payload:
+async def payload(pod: Pod, volume: Obj) -> Payload:
     """Return the files of a volume.
 
     Raises:
-        MountError: an object or a key that it needs is not there.
+        MountError: An object or a key that it needs is not there.
     """
     for kind in DATA_KINDS[:3]:
         if kind in volume:
             source = volume[kind]
-            return await _files(worker, kind, source, source.get("defaultMode", _MODE))
+            return await _files(pod, kind, source, source.get("defaultMode", _MODE))
     source = volume["projected"]
     files: Payload = {}
     problems = []
@@ -44,7 +41,7 @@ async def payload(worker: PodWorker, volume: Obj) -> Payload:
             if kind in part:
                 try:
                     mode = source.get("defaultMode", _MODE)
-                    files |= await _files(worker, kind, part[kind], mode)
+                    files |= await _files(pod, kind, part[kind], mode)
                 except MountError as error:
                     problems.append(str(error))
     if problems:
@@ -64,13 +61,13 @@ def references(volume: Obj) -> set[tuple[str, str]]:
     return found
 
 
-async def _files(worker: PodWorker, kind: str, source: Obj, mode: int) -> Payload:
+async def _files(pod: Pod, kind: str, source: Obj, mode: int) -> Payload:
     if kind == "downwardAPI":
         return {
-            _inside(item["path"]): (_field(worker, item), _mode_of(item, mode))
+            _inside(item["path"]): (_field(pod, item), _mode_of(item, mode))
             for item in source.get("items") or []
         }
-    data = await _data(worker, kind, source)
+    data = await _data(pod, kind, source)
     items = source.get("items")
     if not items:
         return {_inside(name): (content, mode) for name, content in data.items()}
@@ -85,11 +82,11 @@ async def _files(worker: PodWorker, kind: str, source: Obj, mode: int) -> Payloa
     return files
 
 
-async def _data(worker: PodWorker, kind: str, source: Obj) -> dict[str, bytes]:
+async def _data(pod: Pod, kind: str, source: Obj) -> dict[str, bytes]:
     plural = {"configMap": "configmaps", "secret": "secrets"}[kind]
     name = str(source.get("secretName") or source.get("name") or "")
     try:
-        found = await worker.kubelet.fetch(plural, worker.pod["metadata"]["namespace"], name)
+        found = await pod.host.fetch(plural, pod.manifest["metadata"]["namespace"], name)
     except ApiError as error:
         if error.code != 404:
             raise MountError(str(error)) from None
@@ -108,13 +105,13 @@ def _mode_of(item: Obj, otherwise: int) -> int:
     return otherwise if mode is None else int(mode)
 
 
-def _field(worker: PodWorker, item: Obj) -> bytes:
-    resolver = Resolver.of(worker)
+def _field(pod: Pod, item: Obj) -> bytes:
+    resolver = pod.resolver()
     try:
         if "fieldRef" in item:
             return resolver.field(str(item["fieldRef"].get("fieldPath", ""))).encode()
         wanted = item["resourceFieldRef"]
-        container = worker.find(wanted.get("containerName", ""))
+        container = pod.find(wanted.get("containerName", ""))
         if container is None:
             raise MountError(f"container {wanted.get('containerName', '')} not found")
         return resolver.resource(wanted, container.spec).encode()

@@ -31,7 +31,7 @@ def _unmask(data: bytes, mask: bytes) -> bytes:
 
 
 async def write(stream: IOStream, data: bytes) -> None:
-    """Write to a stream; returns when the system has taken it over.
+    """Write to a stream; return when the system has taken it over.
 
     Tornado does not expect that the waiting for it is cancelled: hence the shield.
     """
@@ -77,7 +77,7 @@ class WebSocket:
             begins = bool(first & 128)
 
     async def _control(self, opcode: int, size: int, mask: bytes) -> bool:
-        """Answer a frame of the protocol itself; returns False at the end."""
+        """Answer a frame of the protocol itself; return False at the end."""
         if size > 125:
             raise ProtocolError("a control frame is too long")
         data = _unmask(await self.stream.read_bytes(size), mask)
@@ -91,7 +91,7 @@ class WebSocket:
         return True
 
     async def send(self, *parts: bytes) -> None:
-        """Send one message; returns when the system has taken it over."""
+        """Send one message; return when the system has taken it over."""
         await self._send(_BINARY, *parts)
 
     async def ping(self) -> None:

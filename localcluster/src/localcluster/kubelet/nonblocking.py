@@ -58,7 +58,7 @@ async def write(fd: int, data: bytes) -> None:
     """Write all of it.
 
     Raises:
-        OSError: nobody reads any more.
+        OSError: Nobody reads any more.
     """
     loop = asyncio.get_running_loop()
     rest = memoryview(data)

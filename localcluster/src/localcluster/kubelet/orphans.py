@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 
 MARK = "LOCALCLUSTER_MARK"
 _PR_SET_CHILD_SUBREAPER = 36
-_SUSPICIOUS_SECONDS = 1.0
+_RECHECK_SECONDS = 1.0
 
 
-def adopt() -> bool:
-    """Become the parent of orphans; returns whether the system knows that."""
+def become_subreaper() -> bool:
+    """Become the parent of orphans; return whether the system can do that."""
     if sys.platform != "linux":
         return False
     try:
@@ -55,13 +55,13 @@ def _children() -> list[int]:
 
 
 @dataclass
-class Strays:
+class Orphans:
     """The orphans that the daemon has adopted.
 
     Args:
-        own: returns the pids that the daemon started itself.
-        alive: tells whether the container with a mark still runs.
-        later: calls a function after some seconds.
+        own: Returns the pids that the daemon started itself.
+        alive: Tells whether the container with a mark still runs.
+        later: Calls a function after some seconds.
     """
 
     own: Callable[[], Collection[int]]
@@ -77,26 +77,26 @@ class Strays:
                 continue
             mark = mark_of(pid)
             if mark and self.alive(mark):
-                self._bury(pid)
+                self._reap(pid)
             elif mark or pid in self._suspects:
-                self._end(pid)
-            elif not self._bury(pid):
+                self._kill(pid)
+            elif not self._reap(pid):
                 # It hides its mark, or is about to become a program that was just started.
                 suspects.add(pid)
         if suspects - self._suspects:
-            self.later(_SUSPICIOUS_SECONDS, self.collect)
+            self.later(_RECHECK_SECONDS, self.collect)
         self._suspects = suspects
 
-    def _end(self, pid: int) -> None:
+    def _kill(self, pid: int) -> None:
         """Kill an orphan; its own children become ours, and come next."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
         # It dies soon, and the signal that says so brings us here again.
-        self._bury(pid)
+        self._reap(pid)
 
     @staticmethod
-    def _bury(pid: int) -> bool:
-        """Remove a zombie from the list of processes; returns whether it was one."""
+    def _reap(pid: int) -> bool:
+        """Remove a zombie from the list of processes; return whether it was one."""
         try:
             return os.waitpid(pid, os.WNOHANG)[0] == pid
         except ChildProcessError:

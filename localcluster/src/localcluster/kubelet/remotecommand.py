@@ -18,7 +18,7 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from ..apimachinery.jsontypes import Obj
 from . import spdy, websocket
-from .inbox import Inbox
+from .buffer import BoundedBuffer
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 _NAMES = {STDIN: "stdin", STDOUT: "stdout", STDERR: "stderr", ERROR: "error", RESIZE: "resize"}
@@ -31,7 +31,7 @@ _MAX_SIZE_BYTES = 1024
 
 
 @dataclass(frozen=True)
-class Wanted:
+class StreamOptions:
     """Which channels the client asks for."""
 
     stdin: bool
@@ -44,19 +44,19 @@ class Session:
     """One client's channels.
 
     Attributes:
-        stdin: what the client sends to the program; its end is the end of the input.
-        gone: set when the client has left.
-        on_resize: called with columns and rows when the client's terminal has changed.
+        stdin: What the client sends to the program; its end is the end of the input.
+        gone: Set when the client has left.
+        on_resize: Called with columns and rows when the client's terminal has changed.
     """
 
     def __init__(self) -> None:
-        self.stdin = Inbox()
+        self.stdin = BoundedBuffer()
         self.gone = asyncio.Event()
         self.on_resize: Callable[[int, int], None] | None = None
         self._size: tuple[int, int] | None = None
 
     async def send(self, channel: int, data: bytes) -> None:
-        """Send data; returns when the system has taken it over, or the client is gone."""
+        """Send data; return when the system has taken it over, or the client is gone."""
         raise NotImplementedError
 
     async def finish(self, status: Obj) -> None:
@@ -139,15 +139,15 @@ class WebSocketSession(Session):
 class SpdySession(Session):
     """Channels by SPDY; `ready` is set when the client has opened all that it asked for."""
 
-    def __init__(self, stream: IOStream, wanted: Wanted) -> None:
+    def __init__(self, stream: IOStream, options: StreamOptions) -> None:
         super().__init__()
         self._streams: dict[str, spdy.Stream] = {}
         self._expected = {"error"}
         for channel, expected in (
-            (STDIN, wanted.stdin),
-            (STDOUT, wanted.stdout),
-            (STDERR, wanted.stderr and not wanted.tty),
-            (RESIZE, wanted.tty),
+            (STDIN, options.stdin),
+            (STDOUT, options.stdout),
+            (STDERR, options.stderr and not options.tty),
+            (RESIZE, options.tty),
         ):
             if expected:
                 self._expected.add(_NAMES[channel])
@@ -161,15 +161,17 @@ class SpdySession(Session):
         kind = stream.headers.get("streamtype", "")
         self._streams.setdefault(kind, stream)
         if kind == "stdin":
-            self.stdin = stream.inbox
+            self.stdin = stream.received
         elif kind == "resize":
-            self._resizes = asyncio.get_running_loop().create_task(self._read_sizes(stream.inbox))
+            self._resizes = asyncio.get_running_loop().create_task(
+                self._read_sizes(stream.received)
+            )
         if self._expected <= set(self._streams):
             self.ready.set()
 
-    async def _read_sizes(self, inbox: Inbox) -> None:
+    async def _read_sizes(self, received: BoundedBuffer) -> None:
         text = b""
-        while data := await inbox.get():
+        while data := await received.get():
             *lines, text = (text + data)[-_MAX_SIZE_BYTES:].split(b"\n")
             for line in lines:
                 self.resized(line)
@@ -204,16 +206,16 @@ async def _read(stream: IOStream) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def session(stream: IOStream, kind: str, wanted: Wanted) -> AsyncIterator[Session]:
+async def session(stream: IOStream, kind: str, options: StreamOptions) -> AsyncIterator[Session]:
     """Speak to a client over an upgraded connection; it is closed in the end.
 
     Args:
         kind: `websocket` or `spdy`.
 
     Raises:
-        TimeoutError: a SPDY client did not open the streams that it asked for.
+        TimeoutError: A SPDY client did not open the streams that it asked for.
     """
-    made = WebSocketSession(stream) if kind == "websocket" else SpdySession(stream, wanted)
+    made = WebSocketSession(stream) if kind == "websocket" else SpdySession(stream, options)
 
     async def receive() -> None:
         try:

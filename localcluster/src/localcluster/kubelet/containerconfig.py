@@ -9,47 +9,59 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..apimachinery.jsontypes import Obj
-from ..images import imagestore, podsite, wrappers
-from . import impossible, podenv, servicenames, strays
+from ..images import imagestore, podpython, sitecustomize
+from . import orphans, podenv, servicenames, volumes
 from .containers import Container
+from .pod import Pod
 from .podenv import ConfigError
 
-if TYPE_CHECKING:
-    from .podworker import PodWorker
-
-_LAST_WORDS = "/dev/termination-log"
+_TERMINATION_LOG = "/dev/termination-log"
 
 
-@impossible.is_told
-async def configure(worker: PodWorker, container: Container) -> list[str]:
-    """Set the container's folder and environment, and return its command."""
+async def configure(pod: Pod, container: Container) -> list[str]:
+    """Set the container's folder and environment, and return its command.
+
+    Raises:
+        ConfigError: The manifest refers to what is not there, or asks for what no program can be
+            given: a path that is none, a command or environment with NUL in it.
+    """
+    try:
+        argv = await _configure(pod, container)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the container cannot be set up: {error}") from None
+    for text in [*argv, *container.env, *container.env.values()]:
+        if "\0" in text:
+            raise ConfigError("its command or environment holds a NUL character")
+    return argv
+
+
+async def _configure(pod: Pod, container: Container) -> list[str]:
     image = container.image
     assert image is not None
-    spec, pod = container.spec, worker.pod
-    resolver = podenv.Resolver.of(worker)
+    spec = container.spec
+    resolver = pod.resolver()
     # References such as $(NAME) see Services and what the manifest declares, nothing else.
-    env = await resolver.resolve(spec, worker.kubelet.service_environment(pod))
+    env = await resolver.resolve(spec, pod.host.service_environment(pod.manifest))
     for text in resolver.skipped:
-        worker.kubelet.recorder.event(pod, "InvalidEnvironmentVariableNames", text, kind="Warning")
-    mounts = _mounts(worker, spec, env)
-    root = _root(worker, container, mounts)
+        pod.event("InvalidEnvironmentVariableNames", text, kind="Warning")
+    mounts = _mounts(pod, spec, env)
+    root = _root(pod, container, mounts)
     folders = [(inside, place) for inside, place in mounts.items() if inside != "/"]
-    last_words = os.path.normpath(spec.get("terminationMessagePath") or _LAST_WORDS)
-    folders.append((last_words, container.last_words_path))
+    termination_log = os.path.normpath(spec.get("terminationMessagePath") or _TERMINATION_LOG)
+    folders.append((termination_log, container.termination_log))
     # The longest come first, for a volume may lie in another.
     folders.sort(key=lambda pair: -len(pair[0]))
-    private = worker.folder / f"python.{container.name}"
-    python = wrappers.private_python(private, worker.kubelet.images.site)
+    private = pod.folder / f"python.{container.name}"
+    python = podpython.create_venv(private, pod.host.images.site)
     own = {f"/usr/local/bin/{name}": program for name, program in python.items()}
-    mapping = container.mapping = imagestore.Mapping(
+    mapping = container.mapping = imagestore.PathMapping(
         [*folders, ("/", mounts.get("/", root))], image.programs | own
     )
     # An image without files of its own has one folder for all that a pod writes.
-    home = root if image.root is None else _folder(worker, "home")
-    base = _base_environment(worker, container, home, mounts.get("/tmp", home))
+    home = root if image.root is None else _folder(pod, "home")
+    base = _base_environment(pod, container, home, mounts.get("/tmp", home))
     base |= {"VIRTUAL_ENV": str(private), "PATH": f"{private}/bin:{base['PATH']}"}
     container.env = base | {name: mapping.text(value) for name, value in env.items()}
     if "PYTHONPATH" in base and base["PYTHONPATH"] != container.env["PYTHONPATH"]:
@@ -63,32 +75,32 @@ async def configure(worker: PodWorker, container: Container) -> list[str]:
     if not argv:
         raise ConfigError("no command specified")
     inside = spec.get("workingDir") or image.workdir or "/"
-    container.cwd = mapping.path(inside) or _working_folder(worker, root, inside)
+    container.cwd = mapping.path(inside) or _working_folder(pod, root, inside)
     container.env["PWD"] = str(container.cwd)  # a shell's `pwd` takes this name of the folder
     return [mapping.text(podenv.expand(str(word), env)) for word in argv]
 
 
 def _base_environment(
-    worker: PodWorker, container: Container, home: Path, temporary: Path
+    pod: Pod, container: Container, home: Path, temporary: Path
 ) -> dict[str, str]:
     """Return what a container gets besides what its manifest says."""
-    image, metadata = container.image, worker.pod["metadata"]
+    image = container.image
     assert image is not None
     env = {
         **podenv.base_environment(),
         "PATH": imagestore.base_path(image),
         "HOME": str(home),
         "TMPDIR": str(temporary),
-        "HOSTNAME": host_name(worker.pod),
-        "LOCALCLUSTER_POD_IP": worker.address,
-        **{f"LOCALCLUSTER_PORT_{inside}": str(real) for inside, real in worker.ports.items()},
+        "HOSTNAME": host_name(pod.manifest),
+        "LOCALCLUSTER_POD_IP": pod.address,
+        **{f"LOCALCLUSTER_PORT_{inside}": str(real) for inside, real in pod.ports.items()},
         **{name: container.mapping.text(value) for name, value in image.env.items()},
-        strays.MARK: worker.mark(container),
+        orphans.MARK: pod.mark(container),
     }
-    if servicenames.wanted(worker.pod):
-        site = str(worker.kubelet.images.site)
-        env[podsite.NAMES] = str(worker.kubelet.names.path)
-        env[podsite.NAMESPACE] = metadata["namespace"]
+    if servicenames.enabled(pod.manifest):
+        site = str(pod.host.images.site)
+        env[sitecustomize.NAMES] = str(pod.host.names.path)
+        env[sitecustomize.NAMESPACE] = pod.metadata["namespace"]
         env["PYTHONPATH"] = ":".join(filter(None, [site, env.get("PYTHONPATH")]))
     return env
 
@@ -98,17 +110,17 @@ def host_name(pod: Obj) -> str:
     return str(pod["spec"].get("hostname") or pod["metadata"]["name"])[:63].rstrip("-.")
 
 
-def _root(worker: PodWorker, container: Container, mounts: dict[str, Path]) -> Path:
+def _root(pod: Pod, container: Container, mounts: dict[str, Path]) -> Path:
     """Return the container's file tree: the image itself when it is read-only anyway."""
     image = container.image
     assert image is not None
     if image.root is None:
-        own = _folder(worker, f"root-{container.name}")
+        own = _folder(pod, f"root-{container.name}")
         _link_volumes(own, mounts)
         return own
-    own = worker.folder / f"root-{container.name}"
+    own = pod.folder / f"root-{container.name}"
     read_only = (container.spec.get("securityContext") or {}).get("readOnlyRootFilesystem")
-    if read_only and not any(_known_to(image.root, inside) for inside in mounts):
+    if read_only and not any(_is_inside_image(image.root, inside) for inside in mounts):
         return image.root
     if not own.exists():
         shutil.copytree(image.root, own)
@@ -118,7 +130,7 @@ def _root(worker: PodWorker, container: Container, mounts: dict[str, Path]) -> P
     return own
 
 
-def _known_to(root: Path, inside: str) -> bool:
+def _is_inside_image(root: Path, inside: str) -> bool:
     """Tell whether a program could meet this mount by a path relative to the image's folders."""
     parent = root / os.path.dirname(inside).lstrip("/")
     return parent != root and parent.is_dir()
@@ -138,17 +150,17 @@ def _link_volumes(root: Path, mounts: dict[str, Path]) -> None:
         link.symlink_to(place)
 
 
-def _mounts(worker: PodWorker, spec: Obj, env: dict[str, str]) -> dict[str, Path]:
+def _mounts(pod: Pod, spec: Obj, env: dict[str, str]) -> dict[str, Path]:
     """Return where the container's volumes lie, by the paths that it knows them by."""
     found = {}
     for mount in spec.get("volumeMounts") or []:
-        place = worker.volumes.place(spec, mount, env)
+        place = volumes.place(pod, spec, mount, env)
         if place is not None:
             found[os.path.normpath("/" + str(mount["mountPath"]).lstrip("/"))] = place
     return found
 
 
-def _working_folder(worker: PodWorker, root: Path, inside: str) -> Path:
+def _working_folder(pod: Pod, root: Path, inside: str) -> Path:
     if inside == "/":
         return root
     place = Path(os.path.normpath(f"{root}/{inside.lstrip('/')}"))
@@ -156,10 +168,10 @@ def _working_folder(worker: PodWorker, root: Path, inside: str) -> Path:
         raise ConfigError(f"workingDir {inside} leads out of the image")
     if os.access(root, os.W_OK):
         place.mkdir(parents=True, exist_ok=True)
-    return place if place.is_dir() else _folder(worker, "home")
+    return place if place.is_dir() else _folder(pod, "home")
 
 
-def _folder(worker: PodWorker, name: str) -> Path:
-    folder = worker.folder / name
+def _folder(pod: Pod, name: str) -> Path:
+    folder = pod.folder / name
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

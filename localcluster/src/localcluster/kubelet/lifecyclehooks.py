@@ -7,71 +7,69 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING
 
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.profile import profile
 from . import probes
 from .containers import Container, StartError
-from .processes import Process
-
-if TYPE_CHECKING:
-    from .podworker import PodWorker
+from .pod import Pod
 
 # The shortest time that a program gets after a hook that used up the whole grace period.
-LEAST_GRACE = 2.0
+MIN_GRACE_SECONDS = 2.0
 
 
-async def after_start(worker: PodWorker, container: Container) -> tuple[str, str] | None:
-    """Run `postStart`; returns the reason and the message of what went wrong, or None."""
+async def run_post_start(pod: Pod, container: Container) -> tuple[str, str] | None:
+    """Run `postStart`; return the reason and the message of what went wrong, or None."""
     hook = (container.spec.get("lifecycle") or {}).get("postStart")
     if not hook:
         return None
-    problem = await _run(worker, container, hook, 24 * 3600.0)
+    problem = await _run_hook(pod, container, hook, 24 * 3600.0)
     if problem is None:
         return None
     error, message = problem
     modern = profile().modern
     text = "PostStartHook failed" if modern else message
-    worker.event("FailedPostStartHook", text, container, kind="Warning")
-    worker.event("Killing", "FailedPostStartHook", container)
+    pod.event("FailedPostStartHook", text, container, kind="Warning")
+    pod.event("Killing", "FailedPostStartHook", container)
     return "PostStartHookError" if modern else f"PostStartHookError: {error}", message
 
 
-async def end(worker: PodWorker, container: Container, why: str = "", grace: float = -1.0) -> None:
+async def stop_container(
+    pod: Pod, container: Container, why: str = "", grace: float = -1.0
+) -> None:
     """End a container as a real kubelet does: `preStop`, SIGTERM, SIGKILL after the grace.
 
     Args:
-        grace: seconds; when the pod itself ends, its own deadline may come earlier.
+        grace: Seconds; when the pod itself ends, its own deadline may come earlier.
     """
     process = container.process
     if process is None:
         return
     if grace < 0:
-        grace = float(worker.pod["spec"].get("terminationGracePeriodSeconds") or 0)
-    worker.event("Killing", why or f"Stopping container {container.name}", container)
+        grace = float(pod.manifest["spec"].get("terminationGracePeriodSeconds") or 0)
+    pod.event("Killing", why or f"Stopping container {container.name}", container)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + grace
     hook = (container.spec.get("lifecycle") or {}).get("preStop")
     if hook and grace > 0:
-        problem = await _run(worker, container, hook, grace)
+        problem = await _run_hook(pod, container, hook, grace)
         if problem is not None:
             text = "PreStopHook failed" if profile().modern else problem[1]
-            worker.event("FailedPreStopHook", text, container, kind="Warning")
-        deadline = max(deadline, loop.time() + LEAST_GRACE)
+            pod.event("FailedPreStopHook", text, container, kind="Warning")
+        deadline = max(deadline, loop.time() + MIN_GRACE_SECONDS)
     # Only the program itself is asked, as in a container; what it leaves is killed.
-    process.ask_to_end()
+    process.terminate()
     # A timer and not this task, which may be cancelled with the pod.
     loop.call_at(deadline, process.signal, signal.SIGKILL)
 
 
-async def _run(
-    worker: PodWorker, container: Container, hook: Obj, seconds: float
+async def _run_hook(
+    pod: Pod, container: Container, hook: Obj, seconds: float
 ) -> tuple[str, str] | None:
-    """Run one hook; returns the error and a whole sentence about it, or None."""
+    """Run one hook; return the error and a whole sentence about it, or None."""
     process = container.process
     assert process is not None
-    work = asyncio.ensure_future(_ask(worker, container, hook, seconds))
+    work = asyncio.ensure_future(_call(pod, container, hook, seconds))
     done: set[asyncio.Future[object]] = {work, process.done}  # type: ignore[arg-type]
     await asyncio.wait(done, return_when=asyncio.FIRST_COMPLETED)
     if not work.done():
@@ -80,7 +78,7 @@ async def _run(
     error, output = work.result()
     if not error:
         return None
-    where = f'for Container "{container.name}" in Pod "{worker.full_name}" failed - error: {error}'
+    where = f'for Container "{container.name}" in Pod "{pod.full_name}" failed - error: {error}'
     if "exec" in hook:
         command = " ".join(hook["exec"].get("command") or [])
         shown = output.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
@@ -89,17 +87,15 @@ async def _run(
     return error, f'HTTP lifecycle hook ({path}) {where}, message: ""'
 
 
-async def _ask(
-    worker: PodWorker, container: Container, hook: Obj, seconds: float
-) -> tuple[str, str]:
-    """Return the error, if any, and what the hook printed."""
+async def _call(pod: Pod, container: Container, hook: Obj, seconds: float) -> tuple[str, str]:
+    """Call the hook; return the error, if any, and what it printed."""
     if "sleep" in hook:
         await asyncio.sleep(min(float(hook["sleep"].get("seconds") or 0), seconds))
         return "", ""
     if "exec" in hook:
         command = list(hook["exec"].get("command") or [])
         try:
-            code, output = await worker.run_command(container, command, seconds)
+            code, output = await container.run_command(pod.host.processes, command, seconds)
         except TimeoutError:
             return f"command '{' '.join(command)}' timed out", ""
         except (OSError, StartError) as error:
@@ -108,15 +104,9 @@ async def _ask(
             return "", ""
         return f"command '{' '.join(command)}' exited with {code}: ", output
     probe = {**hook, "timeoutSeconds": seconds}
-    answer = await probes.ask(probe, worker.address, worker.real_port, _nothing)
+    answer = await probes.run_probe(probe, pod.address, pod.real_port, _no_command)
     return answer.why, ""
 
 
-async def _nothing(command: list[str], seconds: float) -> tuple[int, str]:
+async def _no_command(command: list[str], seconds: float) -> tuple[int, str]:
     return 0, ""
-
-
-def beside(container: Container, process: Process) -> None:
-    """Note that a process belongs to the container, and goes with it."""
-    container.beside.add(process)
-    process.done.add_done_callback(lambda _: container.beside.discard(process))

@@ -10,40 +10,40 @@ _LIMIT = 256 * 1024
 _STALLED_SECONDS = 2.0
 
 
-class Inbox:
+class BoundedBuffer:
     """A bounded queue of bytes: who puts waits while it is full, who gets waits while it is empty.
 
     Args:
-        on_room: called when there is room again after it was full, and when nobody reads any more.
+        on_drained: Called when it is no longer full, and when nobody reads any more.
 
     Attributes:
-        abandoned: set when nobody reads any more, or the sender has broken off.
+        abandoned: Set when nobody reads any more, or the sender has broken off.
     """
 
-    def __init__(self, on_room: Callable[[], None] | None = None) -> None:
+    def __init__(self, on_drained: Callable[[], None] | None = None) -> None:
         self._parts: deque[bytes] = deque()
         self._size = 0
         self._ended = False
         self.abandoned = asyncio.Event()
         self._changed = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._on_room = on_room
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._on_drained = on_drained
 
     @property
     def full(self) -> bool:
-        return not self._room.is_set()
+        return not self._writable.is_set()
 
     async def put(self, data: bytes, ping: Callable[[], Awaitable[None]]) -> None:
-        """Add data once there is room.
+        """Add data, once the buffer is no longer full.
 
         Args:
-            ping: called again and again while there is none. It sends something, for who does
+            ping: Called again and again while it is full. It sends something, for who does
                 not read any more would not see that the client is gone.
         """
         while self.full:
             try:
-                await asyncio.wait_for(self._room.wait(), _STALLED_SECONDS)
+                await asyncio.wait_for(self._writable.wait(), _STALLED_SECONDS)
             except TimeoutError:
                 await ping()
         self.add(data)
@@ -55,7 +55,7 @@ class Inbox:
         self._parts.append(data)
         self._size += len(data)
         if self._size >= _LIMIT:
-            self._room.clear()
+            self._writable.clear()
         self._changed.set()
 
     def end(self) -> None:
@@ -68,7 +68,7 @@ class Inbox:
         self.abandoned.set()
         self._parts.clear()
         self._changed.set()
-        self._make_room()
+        self._mark_writable()
 
     async def get(self) -> bytes:
         """Return the next data; empty at the end."""
@@ -80,11 +80,11 @@ class Inbox:
         data = self._parts.popleft()
         self._size -= len(data)
         if self._size < _LIMIT:
-            self._make_room()
+            self._mark_writable()
         return data
 
-    def _make_room(self) -> None:
-        if not self._room.is_set():
-            self._room.set()
-            if self._on_room:
-                self._on_room()
+    def _mark_writable(self) -> None:
+        if not self._writable.is_set():
+            self._writable.set()
+            if self._on_drained:
+                self._on_drained()

@@ -29,7 +29,7 @@ from ..errors import ClusterError
 from ..images.imagestore import Images, remove_tree
 from ..locks import lock_file
 from ..paths import State, plain_link
-from . import access, certificate, server
+from . import authorization, certificate, server
 from .kubelet import Kubelet
 from .processes import Processes
 
@@ -49,11 +49,11 @@ class Settings:
     """How the kubelet runs.
 
     Args:
-        kubeconfig: of an administrator.
-        context: the context in it; default: the current one.
-        home: whose images pods get, and where the node's state lies.
-        client_ca: the CA of the API server's own certificate; default: the cluster's.
-        schedulable: whether pods come here that do not tolerate the node's taint.
+        kubeconfig: Of an administrator.
+        context: The context in it; default: the current one.
+        home: Whose images pods get, and where the node's state lies.
+        client_ca: The CA of the API server's own certificate; default: the cluster's.
+        schedulable: Whether pods come here that do not tolerate the node's taint.
     """
 
     kubeconfig: Path
@@ -65,18 +65,18 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Access:
+class ControlPlane:
     """What a kubeconfig says."""
 
     client: Client
     ca: Path
 
 
-def load(kubeconfig: Path, context: str | None = None) -> Access:
+def load_kubeconfig(kubeconfig: Path, context: str | None = None) -> ControlPlane:
     """Read the kubeconfig as the official client does.
 
     Raises:
-        ClusterError: it cannot be used.
+        ClusterError: It cannot be used.
     """
     found = official.Configuration()
     try:
@@ -96,14 +96,14 @@ def load(kubeconfig: Path, context: str | None = None) -> Access:
     if found.cert_file:
         trust.load_cert_chain(found.cert_file, found.key_file)
     token = (found.get_api_key_with_prefix("authorization") or "").removeprefix("Bearer ")
-    return Access(Client(found.host, token, trust), Path(found.ssl_ca_cert))
+    return ControlPlane(Client(found.host, token, trust), Path(found.ssl_ca_cert))
 
 
 def run(settings: Settings) -> None:
     """Join the control plane, and run the node's pods until a signal comes.
 
     Raises:
-        ClusterError: it cannot join.
+        ClusterError: It cannot join.
     """
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?", settings.node_name):
         raise ClusterError(
@@ -134,7 +134,7 @@ async def _run(settings: Settings, state: State) -> None:
         loop.add_signal_handler(number, stopped.set)
     for path in list(state.pods.iterdir()):
         remove_tree(path)
-    access_ = load(settings.kubeconfig, settings.context)
+    control_plane = load_kubeconfig(settings.kubeconfig, settings.context)
     Images(State.of(settings.home).create()).prepare()
     processes = Processes()
     link = plain_link(state.root.parent)
@@ -142,7 +142,7 @@ async def _run(settings: Settings, state: State) -> None:
     home = link or state.root.parent
     images = Images(State.of(home))
     kubelet = Kubelet(
-        access_.client,
+        control_plane.client,
         State(home / state.root.name),
         Addresses(str(state.root), images.ports()),
         images,
@@ -152,13 +152,13 @@ async def _run(settings: Settings, state: State) -> None:
     if not settings.schedulable:
         kubelet.node.taints = [TAINT]
     context = await certificate.serving_context(
-        access_.client,
+        control_plane.client,
         settings.node_name,
         kubelet.addresses.node,
         state.root,
-        settings.client_ca or access_.ca,
+        settings.client_ca or control_plane.ca,
     )
-    authorize = access.by_certificate(access_.client, settings.node_name)
+    authorize = authorization.by_certificate(control_plane.client, settings.node_name)
     listening, kubelet.node.port = server.listen(kubelet, context, authorize)
     processes.ready()
     log.warning(NO_SERVICES)
@@ -172,7 +172,7 @@ async def _run(settings: Settings, state: State) -> None:
         await kubelet.stop(_STOP_SECONDS)
         running.cancel()
         if kubelet.node.registered:
-            await kubelet.node.leave()
+            await kubelet.node.deregister()
         listening.stop()
         processes.stop()
         for path in list(state.pods.iterdir()):

@@ -1,4 +1,4 @@
-"""Following the ConfigMaps and Secrets that the volumes of running pods hold, and no others."""
+"""Watches of the ConfigMaps and Secrets that the volumes of running pods use, and of no others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Changed = Callable[[], None]
 
 
 @dataclass
-class Follower:
+class ObjectWatches:
     """One watch for each object that somebody needs, as long as anybody does."""
 
     client: Client

@@ -8,7 +8,7 @@ import site
 import sys
 from pathlib import Path
 
-from . import podsite
+from . import sitecustomize
 from .programs import write, write_program
 
 _VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -25,7 +25,7 @@ exec python -m pip "$@"
 """
 
 
-def write_python(folder: Path, shared: Path) -> None:
+def write_shared(folder: Path, shared: Path) -> None:
     """Write `pip` for Python images into `folder`, and what all their environments share."""
     for path in (folder, shared):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def write_python(folder: Path, shared: Path) -> None:
     home = Path(_BASE).parent
     here = [*site.getsitepackages(), site.getusersitepackages()]
     files = {
-        "sitecustomize.py": Path(podsite.__file__).read_text("utf-8"),
+        "sitecustomize.py": Path(sitecustomize.__file__).read_text("utf-8"),
         "pyvenv.cfg": f"home = {home}\ninclude-system-site-packages = false\n",
         "here.pth": "".join(
             f"import site; site.addsitedir({path!a})\n" for path in here if path in sys.path
@@ -44,8 +44,8 @@ def write_python(folder: Path, shared: Path) -> None:
         write(shared / name, text, 0o600)
 
 
-def private_python(folder: Path, shared: Path) -> dict[str, Path]:
-    """Make the Python of one container, unless it is there; returns its programs.
+def create_venv(folder: Path, shared: Path) -> dict[str, Path]:
+    """Make the Python of one container, unless it is there; return its programs.
 
     It is a virtual environment that sees all that is installed here, too. What the container
     installs goes into `folder`, comes first, and is gone with it. Most pods never install

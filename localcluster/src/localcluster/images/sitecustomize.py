@@ -31,7 +31,7 @@ def full_name(host: str, namespace: str) -> str:
     return host if "." in host else f"{host}.{namespace}"
 
 
-def look_up(host: object) -> tuple[str, dict[str, str]] | None:
+def find_service(host: object) -> tuple[str, dict[str, str]] | None:
     """Return the address and the moved ports of the Service with that name, if there is one."""
     if isinstance(host, (bytes, bytearray)):
         host = bytes(host).decode("ascii", "replace")
@@ -51,9 +51,9 @@ def look_up(host: object) -> tuple[str, dict[str, str]] | None:
     return None
 
 
-def moved(host: object, port: object) -> tuple[object, object]:
+def translate(host: object, port: object) -> tuple[object, object]:
     """Return the address and the port that stand for those a program asked for."""
-    found = look_up(host)
+    found = find_service(host)
     if found is None:
         return host, port
     address, ports = found
@@ -61,8 +61,8 @@ def moved(host: object, port: object) -> tuple[object, object]:
     return address, port if number is None else type(port)(number)  # type: ignore[call-arg]
 
 
-def teach(socket: Any) -> None:
-    """Make the module `socket` know the names."""
+def patch_socket(socket: Any) -> None:
+    """Make the module `socket` resolve the names of Services."""
     getaddrinfo, by_name, by_name_ex = (
         socket.getaddrinfo,
         socket.gethostbyname,
@@ -72,15 +72,15 @@ def teach(socket: Any) -> None:
 
     def place(address: Any) -> Any:
         if isinstance(address, tuple) and len(address) >= 2:
-            return (*moved(*address[:2]), *address[2:])
+            return (*translate(*address[:2]), *address[2:])
         return address
 
     def getaddrinfo_of_pod(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
-        return getaddrinfo(*moved(host, port), *args, **kwargs)
+        return getaddrinfo(*translate(host, port), *args, **kwargs)
 
     socket.getaddrinfo = getaddrinfo_of_pod
-    socket.gethostbyname = lambda name: by_name(moved(name, 0)[0])
-    socket.gethostbyname_ex = lambda name: by_name_ex(moved(name, 0)[0])
+    socket.gethostbyname = lambda name: by_name(translate(name, 0)[0])
+    socket.gethostbyname_ex = lambda name: by_name_ex(translate(name, 0)[0])
     socket.gethostname = lambda: os.environ.get("HOSTNAME", "")
     socket.socket.connect = lambda self, address: connect(self, place(address))
     socket.socket.connect_ex = lambda self, address: connect_ex(self, place(address))
@@ -101,7 +101,7 @@ class _Finder:
 
                 def run(module: Any, execute: Any = execute) -> None:
                     execute(module)
-                    teach(module)
+                    patch_socket(module)
 
                 spec.loader.exec_module = run  # type: ignore[method-assign]
                 return spec
@@ -122,7 +122,7 @@ def _next_customization() -> None:
 
 def _install() -> None:
     if "socket" in sys.modules:
-        teach(sys.modules["socket"])
+        patch_socket(sys.modules["socket"])
     else:
         sys.meta_path.insert(0, _Finder)
     _next_customization()

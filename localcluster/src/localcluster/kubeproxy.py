@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 Target = tuple[str, int]
 
 
-class _Half(asyncio.Protocol):
+class _RelayEnd(asyncio.Protocol):
     """One side of a relayed connection: what it receives goes out at the other side."""
 
-    def __init__(self, other: _Half | None = None) -> None:
+    def __init__(self, other: _RelayEnd | None = None) -> None:
         self.other = other
         self.transport: asyncio.Transport | None = None
         self._early: list[bytes] = []
@@ -59,7 +59,7 @@ class _Half(asyncio.Protocol):
         if self.other and self.other.transport:
             self.other.transport.close()
 
-    def join(self, other: _Half) -> None:
+    def join(self, other: _RelayEnd) -> None:
         """Send what came in before the other side was there."""
         self.other = other
         assert other.transport is not None
@@ -80,20 +80,20 @@ class _Port:
     turn: itertools.count[int] = field(default_factory=itertools.count)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def accept(self) -> _Half:
+    def accept(self) -> _RelayEnd:
         """Take a connection from a client, and connect it to the next pod."""
-        client = _Half()
+        client = _RelayEnd()
         task = asyncio.get_running_loop().create_task(self._connect(client))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return client
 
-    async def _connect(self, client: _Half) -> None:
+    async def _connect(self, client: _RelayEnd) -> None:
         loop = asyncio.get_running_loop()
         for _ in range(len(self.targets)):
             host, port = self.targets[next(self.turn) % len(self.targets)]
             try:
-                _, pod = await loop.create_connection(lambda: _Half(client), host, port)
+                _, pod = await loop.create_connection(lambda: _RelayEnd(client), host, port)
             except OSError:
                 continue
             client.join(pod)
@@ -116,7 +116,7 @@ class _Port:
 
 
 @dataclass
-class Proxy:
+class KubeProxy:
     """Follows Services and Endpoints, and listens for them."""
 
     client: Client
@@ -184,7 +184,7 @@ class Proxy:
             self.recorder.event(service, "FailedToListen", text, kind="Warning")
 
     async def _publish_ports(self, key: Key, service: Obj) -> None:
-        """Where Services share one address, choose their ports and say which they are."""
+        """Choose ports and say which they are, where Services share one address."""
         if not self.addresses.single:
             return
         known = real_ports(service)
