@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localcluster.api.patch import json_patch, merge_patch, strategic_merge_patch
+from localcluster.api.strategicpatch import json_patch, merge_patch, strategic_merge_patch
 from localcluster.apimachinery.apierrors import ApiError
 
 POD = {

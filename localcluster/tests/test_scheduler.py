@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from localcluster.controllers import fitting
+from localcluster.controllers import predicates
 
 from .conftest import Local, pod, wait_until
 from .test_pods import _create, _phase, _read
@@ -33,7 +33,7 @@ def _asking(name: str = "p", init: list[str] | None = None, **requests: str) -> 
 
 def _why(manifest: dict[str, Any], *others: dict[str, Any], **node_spec: Any) -> list[str]:
     node = {**NODE, "spec": node_spec}
-    problem = fitting.unfit(manifest, node, list(others))
+    problem = predicates.unfit(manifest, node, list(others))
     return problem.reasons if problem else []
 
 

@@ -17,7 +17,7 @@ from ..apimachinery.profile import profile
 from ..apimachinery.quantities import is_readable, quantity
 from ..apimachinery.resources import Resource
 from ..store import Store
-from .causes import Causes
+from .validation.causes import Causes
 
 _QUANTITY_RULE = (
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"

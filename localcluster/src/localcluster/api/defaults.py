@@ -13,7 +13,7 @@ from ..apimachinery.apierrors import bad_request
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.profile import profile
 from . import workloaddefaults
-from .serviceports import OUTSIDE
+from .allocation import OUTSIDE
 
 _TOLERATIONS = [
     {

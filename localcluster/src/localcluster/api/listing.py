@@ -17,7 +17,7 @@ import tornado.web
 from ..apimachinery import apierrors, selectors
 from ..apimachinery.jsontypes import Obj, whole_number
 from ..store import Entry, Store
-from . import bodies
+from . import parameters
 from .routing import Target
 
 _TOKEN_VERSION = "meta.k8s.io/v1"
@@ -56,7 +56,7 @@ def check_match(handler: tornado.web.RequestHandler, *, watch: bool) -> str:
     """Return `resourceVersionMatch`, or raise a 422 when it does not fit the request."""
     match = handler.get_query_argument("resourceVersionMatch", "")
     given = handler.get_query_argument("resourceVersion", "")
-    initial = bodies.flag(handler, "sendInitialEvents")
+    initial = parameters.flag(handler, "sendInitialEvents")
     if not match:
         return ""
     reason, message = "FieldValueForbidden", ""
@@ -77,8 +77,11 @@ def check_match(handler: tornado.web.RequestHandler, *, watch: bool) -> str:
 def page(handler: tornado.web.RequestHandler, store: Store, target: Target) -> Page:
     """Return what a list request asks for."""
     match, wanted = check_match(handler, watch=False), version_of(handler)
-    bodies.number(handler, "timeoutSeconds", 0)
-    limit, token = bodies.number(handler, "limit", 0), handler.get_query_argument("continue", "")
+    parameters.number(handler, "timeoutSeconds", 0)
+    limit, token = (
+        parameters.number(handler, "limit", 0),
+        handler.get_query_argument("continue", ""),
+    )
     if wanted > store.version:
         raise apierrors.too_large_version(wanted, store.version)
     version, start = store.version, ("", "")

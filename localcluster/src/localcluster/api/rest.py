@@ -13,7 +13,8 @@ from ..apimachinery.jsontypes import Obj, copied, key_of, now, random_suffix, wh
 from ..apimachinery.profile import profile
 from ..apimachinery.resources import Resource
 from ..store import Entry, Key, Store
-from . import admission, defaults, deletion, managedfields, serviceports, storeddefaults, validation
+from . import admission, allocation, defaults, deletion, managedfields, storeddefaults
+from .validation import objects
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _FIXED_METADATA = (
@@ -125,7 +126,7 @@ class Rest:
         storeddefaults.fill_in(obj)
         admission.check_readable(obj)
         admission.check_references(resource, obj, self.store)
-        validation.check_create(resource, obj)
+        objects.check_create(resource, obj)
         admission.check_rules(resource, obj)
         if self.store.get(resource.name, (namespace, name)):
             raise apierrors.already_exists(resource.plural, resource.group, name)
@@ -254,7 +255,7 @@ class Rest:
     def _give(self, service: Obj) -> None:
         entries = self.store.list("services")
         others = [e.obj for e in entries if key_of(e.obj) != key_of(service)]
-        serviceports.give(service, others, self.addresses)
+        allocation.give(service, others, self.addresses)
 
     def write(
         self,
@@ -291,7 +292,7 @@ class Rest:
             obj = self.complete(obj, old)
             self._complete_update(resource, old, obj)
             admission.check_readable(obj)
-            validation.check_update(resource, old, obj)
+            objects.check_update(resource, old, obj)
             admission.check_rules(resource, obj)
             if resource.kind == "Service":
                 self._give(obj)
@@ -323,7 +324,7 @@ class Rest:
             defaults.fold_string_data(obj)
         kept = old.get("status")
         if resource.kind == "Service":
-            serviceports.keep(old["spec"], obj.setdefault("spec", {}))
+            allocation.keep(old["spec"], obj.setdefault("spec", {}))
         if resource.kind == "Namespace":
             obj["spec"] = old.get("spec") or {}
         else:

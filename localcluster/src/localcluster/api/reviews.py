@@ -10,7 +10,7 @@ from typing import Any
 from ..apimachinery.apierrors import no_object, no_such_path
 from ..apimachinery.jsontypes import Obj, now
 from ..apimachinery.profile import profile
-from . import checking
+from . import fieldvalidation
 from .rest import Options
 
 USER = {"username": "localcluster", "groups": ["system:masters", "system:authenticated"]}
@@ -66,7 +66,7 @@ def answer(kind: str, body: Any) -> Obj:
         raise no_such_path()
     if not isinstance(body, dict):
         raise no_object(kind, body)
-    body = checking.check({**body, "kind": kind}, Options())
+    body = fieldvalidation.check({**body, "kind": kind}, Options())
     metadata = {**(body.get("metadata") or {}), "creationTimestamp": None}
     review = {"kind": kind, "apiVersion": f"{group}/v1", "metadata": metadata}
     if kind == "SelfSubjectReview":

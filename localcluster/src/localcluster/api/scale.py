@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..apimachinery.apierrors import bad_request, invalid
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.selectors import selector_text
-from .causes import Causes
+from .validation.causes import Causes
 
 _KEPT = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 

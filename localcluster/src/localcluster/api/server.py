@@ -20,8 +20,9 @@ from ..apimachinery.jsontypes import Obj, key_of
 from ..apimachinery.profile import profile
 from ..apimachinery.resources import Resource
 from ..store import Entry
-from . import actions, bodies, discovery, listing, patching, reviews, table, watching
-from .openapi import OpenApi
+from . import discovery, listing, parameters, patchhandler, reviews, subresources, watching
+from .openapi.documents import OpenApi
+from .printers import table
 from .rest import Options, Rest, dumps
 from .routing import Target, parse_path
 from .scale import scale_of
@@ -92,7 +93,7 @@ class Handler(tornado.web.RequestHandler):
             return
         review = reviews.kind_at(path)
         if review and self.request.method == "POST":
-            self.reply(reviews.answer(review, bodies.read(self, review)), 201)
+            self.reply(reviews.answer(review, parameters.read(self, review)), 201)
             return
         if self.request.method != "GET":
             known = path in ("/version", "/api", "/apis")
@@ -202,7 +203,7 @@ class Handler(tornado.web.RequestHandler):
             self.reply(entry.text)
 
     async def _list(self, target: Target) -> None:
-        if bodies.flag(self, "watch"):
+        if parameters.flag(self, "watch"):
             await self._watch(target)
             return
         page = listing.page(self, self.rest.store, target)
@@ -227,7 +228,7 @@ class Handler(tornado.web.RequestHandler):
 
     async def _watch(self, target: Target) -> None:
         listing.check_match(self, watch=True)
-        version, initial = listing.version_of(self), bodies.flag(self, "sendInitialEvents")
+        version, initial = listing.version_of(self), parameters.flag(self, "sendInitialEvents")
         match = listing.matcher(self, target)
         wants, bare, described = self._wants_table(), self._wants_metadata(), False
 
@@ -244,9 +245,9 @@ class Handler(tornado.web.RequestHandler):
             namespace=target.namespace,
             match=match or _everything,
             since=None if initial else version or None,
-            bookmarks=bodies.flag(self, "allowWatchBookmarks"),
-            initial_end=initial and bodies.flag(self, "allowWatchBookmarks"),
-            timeout=float(bodies.number(self, "timeoutSeconds", 0) or 1800),
+            bookmarks=parameters.flag(self, "allowWatchBookmarks"),
+            initial_end=initial and parameters.flag(self, "allowWatchBookmarks"),
+            timeout=float(parameters.number(self, "timeoutSeconds", 0) or 1800),
             render=render,
         )
         self.set_header("Content-Type", "application/json")
@@ -290,24 +291,26 @@ class Handler(tornado.web.RequestHandler):
         acts = target.subresource in ("binding", "eviction")
         if not acts and (target.name or (resource.namespaced and not namespace)):
             raise apierrors.method_not_allowed()
-        options, body = bodies.options(self), bodies.read(self, resource.kind)
+        options, body = parameters.options(self), parameters.read(self, resource.kind)
         if target.subresource == "binding" or resource.kind == "Binding":
-            actions.bind(self.rest, namespace, target.name, body)
+            subresources.bind(self.rest, namespace, target.name, body)
             self.reply(_success(target, {}), 201)
         elif target.subresource == "eviction":
-            self.reply(actions.evict(self.rest, namespace, target.name, body, options), 201)
+            self.reply(subresources.evict(self.rest, namespace, target.name, body, options), 201)
         else:
             self._answer(self.rest.create(resource, namespace, body, options), options, 201)
 
     def _change(self, target: Target) -> None:
         if self.request.method == "PUT":
-            options, body = bodies.options(self), bodies.read(self, target.resource.kind)
+            options, body = parameters.options(self), parameters.read(self, target.resource.kind)
             if target.subresource == "finalize":
-                self.reply(actions.finalize_namespace(self.rest, target.name, body))
+                self.reply(subresources.finalize_namespace(self.rest, target.name, body))
                 return
             if target.subresource == "scale":
                 key = (target.namespace or "", target.name)
-                scale = patching.resize(self.rest, target.resource, key, body, "replace", options)
+                scale = patchhandler.resize(
+                    self.rest, target.resource, key, body, "replace", options
+                )
                 self.reply(scale)
                 return
             changed = self.rest.update(
@@ -320,22 +323,22 @@ class Handler(tornado.web.RequestHandler):
             )
             self._answer(changed, options, 200)
             return
-        how = bodies.PATCHES.get(bodies.content_type(self))
+        how = parameters.PATCHES.get(parameters.content_type(self))
         if how is None:
             raise apierrors.unsupported_patch()
-        options, body = bodies.options(self, how), bodies.read(self, "patch")
+        options, body = parameters.options(self, how), parameters.read(self, "patch")
         key = (target.namespace or "", target.name)
         if target.subresource == "scale":
-            self.reply(patching.resize(self.rest, target.resource, key, body, how, options))
+            self.reply(patchhandler.resize(self.rest, target.resource, key, body, how, options))
             return
-        obj, created = patching.change(
+        obj, created = patchhandler.change(
             self.rest, target.resource, key, body, how, options, target.subresource
         )
         self._answer(obj, options, 201 if created else 200)
 
     def _delete(self, target: Target) -> None:
-        options = bodies.delete_options(self)
-        dry_run = bodies.options(self).dry_run or options.get("dryRun") == ["All"]
+        options = parameters.delete_options(self)
+        dry_run = parameters.options(self).dry_run or options.get("dryRun") == ["All"]
         last, gone = self.rest.delete(
             target.resource, target.namespace or "", target.name, options, dry_run=dry_run
         )
@@ -348,8 +351,8 @@ class Handler(tornado.web.RequestHandler):
         everywhere = target.resource.namespaced and target.namespace is None
         if everywhere or not target.resource.by_collection:
             raise apierrors.method_not_allowed()
-        options = bodies.delete_options(self)
-        dry_run = bodies.options(self).dry_run or options.get("dryRun") == ["All"]
+        options = parameters.delete_options(self)
+        dry_run = parameters.options(self).dry_run or options.get("dryRun") == ["All"]
         page = listing.page(self, self.rest.store, target)
         for entry in page.entries:
             name = entry.obj["metadata"]["name"]

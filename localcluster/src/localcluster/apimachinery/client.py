@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 from .apierrors import ApiError
 from .jsontypes import Obj
-from .wire import Connection, Reply
+from .transport import Connection, Reply
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"

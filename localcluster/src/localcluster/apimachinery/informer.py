@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from .apierrors import ApiError
 from .client import Client
-from .eventfilter import EventFilter
+from .events import EventFilter
 from .jsontypes import Obj, key_of, now, now_micro
 from .profile import profile
 

@@ -14,7 +14,7 @@ from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
 from ..apimachinery.jsontypes import Obj, controller_of
 from ..apimachinery.selectors import labels, match_labels
 from . import deploymentrules as rules
-from .owned import OwnedObjects
+from .ownerindex import OwnedObjects
 from .podstate import has_ended
 from .replicasetcontrol import SetControl, own_notes
 

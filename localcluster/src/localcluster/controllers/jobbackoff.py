@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ..apimachinery.jsontypes import Obj, seconds_since
 from . import jobindexes
-from .joblook import Look
+from .jobsync import Look
 from .podstate import end_of
 
 _LONGEST_SECONDS = 600.0

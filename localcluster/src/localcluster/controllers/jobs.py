@@ -13,7 +13,6 @@ from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
 from ..apimachinery.jsontypes import Obj, controller_of, copied, now
 from . import jobindexes
 from .jobbackoff import Backoff
-from .joblook import Look
 from .jobpods import JobPods, indexed_template, plain_template
 from .jobrules import (
     has_condition,
@@ -27,6 +26,7 @@ from .jobrules import (
     waits_for_the_end,
     wanted_pods,
 )
+from .jobsync import Look
 from .podcontrol import PodControl
 from .podstate import is_ready, is_terminating, phase, restarts, worth
 

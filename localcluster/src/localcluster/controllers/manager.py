@@ -16,14 +16,14 @@ from ..apimachinery.profile import profile
 from ..apimachinery.resources import path_of
 from .deployments import DeploymentController
 from .endpoints import Endpoints
-from .garbage import Garbage
+from .garbagecollector import Garbage
 from .jobs import JobController
-from .jobttl import JobLifetimes
+from .legacyjobs import OldJobController
 from .namespaces import Namespaces
-from .oldjobs import OldJobController
-from .owned import OwnedObjects
+from .ownerindex import OwnedObjects
 from .replicasets import ReplicaSetController
 from .scheduler import Scheduler
+from .ttlafterfinished import JobLifetimes
 
 
 @dataclass

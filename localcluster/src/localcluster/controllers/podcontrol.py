@@ -10,7 +10,7 @@ from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import STRATEGIC, Client, pod_path
 from ..apimachinery.informer import Informer, Recorder
 from ..apimachinery.jsontypes import Obj, owner_reference, random_suffix
-from .owned import OwnedObjects
+from .ownerindex import OwnedObjects
 
 # The longest start of a generated name: with its five characters it is a label's 63.
 _LONGEST_PREFIX = 58

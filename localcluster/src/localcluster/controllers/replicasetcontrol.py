@@ -12,7 +12,7 @@ from ..apimachinery.jsontypes import Obj, owner_reference
 from ..apimachinery.profile import profile
 from ..apimachinery.selectors import labels, match_labels
 from . import deploymentrules as rules
-from .owned import OwnedObjects
+from .ownerindex import OwnedObjects
 
 
 @dataclass

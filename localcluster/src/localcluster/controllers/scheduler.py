@@ -13,7 +13,7 @@ from ..apimachinery.conventions import NODE
 from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
 from ..apimachinery.jsontypes import Obj, now
 from ..apimachinery.profile import profile
-from . import fitting
+from . import predicates
 
 _CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
@@ -36,8 +36,8 @@ class Scheduler:
         self.queue = WorkQueue(self._work)
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        had = old is not None and fitting.is_placed(old)
-        if had and not (new is not None and fitting.is_placed(new)):
+        had = old is not None and predicates.is_placed(old)
+        if had and not (new is not None and predicates.is_placed(new)):
             # There is room now for those that had to wait.
             for key in self._refused:
                 self.queue.add(key)
@@ -85,7 +85,7 @@ class Scheduler:
             why = "Scheduling is blocked due to non-empty scheduling gates"
             await self._show(pod, "SchedulingGated", why)
             return
-        problem = fitting.unfit(pod, node, self._others(pod))
+        problem = predicates.unfit(pod, node, self._others(pod))
         if problem is not None:
             self._refused.add(key)
             await self._refuse(pod, problem)
@@ -94,7 +94,7 @@ class Scheduler:
 
     def _count(self, old: Obj | None, new: Obj | None) -> None:
         """Know the pods that the node has already, or gets at this moment."""
-        if new is not None and fitting.is_placed(new):
+        if new is not None and predicates.is_placed(new):
             self._taken[new["metadata"]["uid"]] = new
         elif old is not None and (new is None or new["spec"].get("nodeName")):
             self._taken.pop(old["metadata"]["uid"], None)
@@ -124,7 +124,7 @@ class Scheduler:
         self.recorder.event(pod, "Scheduled", text, action="Binding")
         return True
 
-    async def _refuse(self, pod: Obj, problem: fitting.Problem) -> None:
+    async def _refuse(self, pod: Obj, problem: predicates.Problem) -> None:
         why = f"0/1 nodes are available: {', '.join(f'1 {one}' for one in problem.reasons)}."
         if profile().modern:
             helps = "Preemption is not helpful for scheduling"

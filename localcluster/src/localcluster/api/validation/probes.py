@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..apimachinery.jsontypes import Obj
+from ...apimachinery.jsontypes import Obj
 from .causes import Causes
 
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")

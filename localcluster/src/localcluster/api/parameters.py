@@ -10,7 +10,7 @@ import tornado.web
 from ..apimachinery import apierrors
 from ..apimachinery.jsontypes import Obj, whole_number
 from ..apimachinery.profile import profile
-from . import checking, protobuf, reading
+from . import fieldvalidation, protobuf, serializer
 from .rest import Options
 
 _FORMS = ["application/json", "application/yaml", protobuf.CONTENT_TYPE]
@@ -44,7 +44,7 @@ def read(handler: tornado.web.RequestHandler, kind: str = "") -> Any:
     if form == protobuf.CONTENT_TYPE:
         return protobuf.decode(body)
     try:
-        return reading.parse(body, as_yaml=form.endswith("yaml"))
+        return serializer.parse(body, as_yaml=form.endswith("yaml"))
     except (ValueError, RecursionError) as error:
         if form in PATCHES:
             raise apierrors.broken_patch(PATCHES[form], _go_words(body, error)) from None
@@ -134,7 +134,7 @@ def delete_options(handler: tornado.web.RequestHandler) -> Obj:
     found = read(handler)
     if not isinstance(found, dict):
         raise apierrors.bad_request("DeleteOptions must be an object")
-    found = checking.check({"apiVersion": "v1", **found, "kind": "DeleteOptions"}, Options())
+    found = fieldvalidation.check({"apiVersion": "v1", **found, "kind": "DeleteOptions"}, Options())
     for name in ("propagationPolicy", "gracePeriodSeconds", "orphanDependents"):
         text = handler.get_query_argument(name, "")
         if text and name == "gracePeriodSeconds":

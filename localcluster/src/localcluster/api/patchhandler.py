@@ -11,14 +11,14 @@ from ..apimachinery import apierrors
 from ..apimachinery.jsontypes import Obj, copied
 from ..apimachinery.resources import Resource
 from ..store import Key
-from . import managedfields, patch
+from . import managedfields, strategicpatch
 from .rest import Options, Rest
 from .scale import scale_of, scaled
 
 _WAYS = {
-    "merge": patch.merge_patch,
-    "strategic": patch.strategic_merge_patch,
-    "json": patch.json_patch,
+    "merge": strategicpatch.merge_patch,
+    "strategic": strategicpatch.strategic_merge_patch,
+    "json": strategicpatch.json_patch,
 }
 
 
@@ -36,7 +36,7 @@ def change(
         return _apply(rest, resource, key, body, options, subresource)
     old = rest.get(resource, *key).obj
     if how != "json":
-        patch.require_object(body)
+        strategicpatch.require_object(body)
     patched = _WAYS[how](old, body)
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
         raise apierrors.bad_request("the patched object is no object of the API any more")
@@ -59,7 +59,11 @@ def change(
 def resize(rest: Rest, resource: Resource, key: Key, body: Any, how: str, options: Options) -> Obj:
     """Change an object's size through its `Scale`; returns the new one."""
     old = rest.get(resource, *key).obj
-    wanted = body if how == "replace" else _WAYS.get(how, patch.merge_patch)(scale_of(old), body)
+    wanted = (
+        body
+        if how == "replace"
+        else _WAYS.get(how, strategicpatch.merge_patch)(scale_of(old), body)
+    )
     if not isinstance(wanted, dict):
         raise apierrors.bad_request("the body is no object")
     return scale_of(rest.write(resource, key, old, copied(scaled(old, wanted)), "", options))

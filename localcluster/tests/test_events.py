@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcluster.apimachinery.eventfilter import EventFilter
+from localcluster.apimachinery.events import EventFilter
 
 
 def _event(message: str, reason: str = "Created", uid: str = "1") -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 from ..apimachinery.apierrors import WrongType, bad_request
 from ..apimachinery.jsontypes import Obj, parse_time
 from ..apimachinery.quantities import canonical
-from .completing import PLAIN, zero
 from .rest import Options
 from .schema import STRING, Type, is_quantity, model, model_of, struct_name, type_of
+from .zerovalues import PLAIN, zero
 
 # Times are shown even when they are null.
 _TIMES = ("Time", "Timestamp")

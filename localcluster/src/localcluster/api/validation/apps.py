@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..apimachinery.jsontypes import Obj
-from ..apimachinery.selectors import match_labels
+from ...apimachinery.jsontypes import Obj
+from ...apimachinery.selectors import match_labels
+from .batch import not_negative
 from .causes import Causes, shown_part, shown_selector, shown_strategy
-from .jobchecks import not_negative
 
 _ROLLING = "spec.strategy.rollingUpdate"
 _PERCENT = re.compile(r"[0-9]{1,9}%")

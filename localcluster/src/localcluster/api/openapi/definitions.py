@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..apimachinery import resources
-from ..apimachinery.jsontypes import Obj
-from . import descriptions, patch, schema
+from ...apimachinery import resources
+from ...apimachinery.jsontypes import Obj
+from .. import schema, strategicpatch
+from . import descriptions
 
 _META = {
     "ObjectMeta", "OwnerReference", "ManagedFieldsEntry", "LabelSelector",
@@ -116,8 +117,8 @@ def _property(
 
 def _merging(field: str, owner: str) -> dict[str, Any]:
     """Return how a strategic merge patch treats a list."""
-    keys = patch.merge_keys(field)
-    if patch.is_united(field):
+    keys = strategicpatch.merge_keys(field)
+    if strategicpatch.is_united(field):
         return {"x-kubernetes-patch-strategy": "merge"}
     if not keys or (field == "ports" and owner not in ("Container", "ServiceSpec")):
         return {}

@@ -14,7 +14,7 @@ import tornado.httputil
 import tornado.iostream
 import tornado.web
 
-from ..apimachinery.wire import Connection, Pipe
+from ..apimachinery.transport import Connection, Pipe
 
 
 def dial(application: tornado.web.Application) -> Callable[[Connection], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..apimachinery.jsontypes import Obj, seconds_since
+from ...apimachinery.jsontypes import Obj, seconds_since
 
 Row = list[Any]
 Layout = tuple[list[Obj], Callable[[Obj], Row]]

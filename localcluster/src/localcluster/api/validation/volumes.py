@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..apimachinery.jsontypes import Obj
+from ...apimachinery.jsontypes import Obj
 
 if TYPE_CHECKING:
     from .causes import Causes

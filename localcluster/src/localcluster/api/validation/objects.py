@@ -7,15 +7,16 @@ import binascii
 import re
 from collections.abc import Callable
 
-from ..apimachinery.apierrors import invalid
-from ..apimachinery.jsontypes import Obj
-from ..apimachinery.profile import profile
-from ..apimachinery.resources import Resource
-from ..apimachinery.selectors import NAME_RULE, VALUE_RULE, valid_key, valid_value
-from . import podchecks, probechecks, volumerules
+from ...apimachinery.apierrors import invalid
+from ...apimachinery.jsontypes import Obj
+from ...apimachinery.profile import profile
+from ...apimachinery.resources import Resource
+from ...apimachinery.selectors import NAME_RULE, VALUE_RULE, valid_key, valid_value
+from . import pods, probes
+from . import volumes as volumerules
+from .apps import check_set, check_set_change
+from .batch import check_job, check_job_change
 from .causes import Causes, go_texts, shown_role, shown_texts
-from .jobchecks import check_job, check_job_change
-from .workloadchecks import check_set, check_set_change
 
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _LABEL_1035 = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
@@ -175,8 +176,8 @@ def _containers(containers: list[Obj], at: str, volumes: set[str], causes: Cause
         mounts = container.get("volumeMounts") or []
         volumerules.check_mounts(mounts, f"{where}.volumeMounts", volumes, causes)
         _environment(container.get("env") or [], f"{where}.env", causes)
-        podchecks.check_container(container, where, causes)
-        probechecks.check(container, where, causes)
+        pods.check_container(container, where, causes)
+        probes.check(container, where, causes)
         _resources(container.get("resources") or {}, f"{where}.resources", causes)
 
 
@@ -196,7 +197,7 @@ def _pod_spec(spec: Obj, at: str, causes: Causes) -> None:
     policy = spec.get("restartPolicy")
     if policy not in ("Always", "OnFailure", "Never"):
         causes.unsupported(f"{at}.restartPolicy", policy, ["Always", "OnFailure", "Never"])
-    podchecks.check_spec(spec, at, causes)
+    pods.check_spec(spec, at, causes)
     if spec.get("hostname") and not _LABEL.fullmatch(spec["hostname"]):
         causes.invalid(f"{at}.hostname", spec["hostname"], _WORDS_LABEL)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..apimachinery.jsontypes import Obj
-from ..apimachinery.profile import profile
+from ...apimachinery.jsontypes import Obj
+from ...apimachinery.profile import profile
 from .causes import Causes
 
 _DNS = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]

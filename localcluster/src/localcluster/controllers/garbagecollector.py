@@ -13,7 +13,7 @@ from ..apimachinery.client import Client
 from ..apimachinery.informer import Informer, Key, WorkQueue
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.resources import path_of
-from .owned import OwnedObjects
+from .ownerindex import OwnedObjects
 
 
 @dataclass

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..apimachinery.jsontypes import Obj
-from ..apimachinery.profile import profile
+from ...apimachinery.jsontypes import Obj
+from ...apimachinery.profile import profile
 
 
 class Causes(list[Obj]):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..apimachinery.jsontypes import Obj
-from ..apimachinery.profile import profile
-from .cells import AGE, NAME, Layout, Row, age, column
+from ...apimachinery.jsontypes import Obj
+from ...apimachinery.profile import profile
+from .columns import AGE, NAME, Layout, Row, age, column
 
 
 def _pod_reason(pod: Obj) -> str:

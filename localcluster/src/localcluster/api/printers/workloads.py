@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..apimachinery.jsontypes import Obj, parse_time
-from ..apimachinery.profile import profile
-from ..apimachinery.selectors import selector_text
-from .cells import AGE, NAME, Layout, Row, age, column, duration
+from ...apimachinery.jsontypes import Obj, parse_time
+from ...apimachinery.profile import profile
+from ...apimachinery.selectors import selector_text
+from .columns import AGE, NAME, Layout, Row, age, column, duration
 
 _WIDE = [
     column("Containers", priority=1),

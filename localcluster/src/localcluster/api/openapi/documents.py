@@ -11,11 +11,11 @@ import hashlib
 import json
 import re
 
-from ..apimachinery import resources
-from ..apimachinery.jsontypes import Obj
-from ..apimachinery.profile import profile
-from ..apimachinery.resources import Resource
-from . import openapiv2
+from ...apimachinery import resources
+from ...apimachinery.jsontypes import Obj
+from ...apimachinery.profile import profile
+from ...apimachinery.resources import Resource
+from . import protobuf
 from .definitions import definitions, name_of
 
 
@@ -73,8 +73,8 @@ class OpenApi:
                 self._json = self._json or await asyncio.to_thread(_v2_json)
                 return "application/json", self._json
             if self._v2 is None:
-                self._v2 = await asyncio.to_thread(openapiv2.document)
-            return openapiv2.CONTENT_TYPE, self._v2
+                self._v2 = await asyncio.to_thread(protobuf.document)
+            return protobuf.CONTENT_TYPE, self._v2
         if not profile().modern:
             return "", None
         if not self._v3:

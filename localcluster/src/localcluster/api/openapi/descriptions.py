@@ -10,8 +10,8 @@ import ast
 import re
 from dataclasses import dataclass, field
 
-from ..apimachinery.profile import profile
-from . import schema
+from ...apimachinery.profile import profile
+from .. import schema
 
 _ABOUT = re.compile(r'^class \w+\(.*\):\n    """\s*(.*?)\s*(?:\n\n|""")', re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r"^ {4}([a-z]\w*): (.+)$", re.MULTILINE)

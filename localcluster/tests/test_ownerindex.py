@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcluster.controllers.owned import OwnedObjects
+from localcluster.controllers.ownerindex import OwnedObjects
 
 
 def _pod(name: str, *owners: str, controller: str = "") -> dict[str, Any]:

@@ -9,9 +9,9 @@ import itertools
 import re
 from typing import Any
 
-from ..apimachinery.jsontypes import Obj
-from ..apimachinery.profile import profile
-from ..apimachinery.selectors import match_labels
+from ...apimachinery.jsontypes import Obj
+from ...apimachinery.profile import profile
+from ...apimachinery.selectors import match_labels
 from .causes import Causes, shown_selector
 
 _NUMBERS = (

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from ..apimachinery import resources
-from ..apimachinery.jsontypes import Obj
-from ..apimachinery.profile import profile
+from ...apimachinery import resources
+from ...apimachinery.jsontypes import Obj
+from ...apimachinery.profile import profile
 from .definitions import definitions
 
 # What the real server says, because the true name is no legal media type.

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ..addresses import Addresses
 from ..apimachinery import apierrors
 from ..apimachinery.jsontypes import Obj
-from .causes import Causes
+from .validation.causes import Causes
 
 _RANGE = range(30000, 32768)
 OUTSIDE = ("LoadBalancer", "NodePort")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 
-from ..apimachinery.jsontypes import Obj
-from ..apimachinery.resources import Resource
-from . import storedcolumns
-from .columns import LAYOUTS, PLAIN
-from .workloadcolumns import WORKLOADS
+from ...apimachinery.jsontypes import Obj
+from ...apimachinery.resources import Resource
+from . import namedgroups
+from .core import LAYOUTS, PLAIN
+from .workloads import WORKLOADS
 
 _ENDED = {
     "Succeeded": "completed successfully.",
@@ -19,7 +19,7 @@ _ENDED = {
 }
 
 
-_stored = functools.cache(storedcolumns.layouts)
+_stored = functools.cache(namedgroups.layouts)
 
 
 def table(
