@@ -14,7 +14,7 @@ from ..apimachinery.profile import profile
 from ..apimachinery.resources import Resource
 from ..store import Entry, Key, Store
 from . import admission, allocation, defaults, deletion, managedfields, storeddefaults
-from .validation import objects
+from .validation.objects import check_decodable, validate_create, validate_update
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _FIXED_METADATA = (
@@ -124,10 +124,9 @@ class Rest:
             defaults.fold_string_data(obj)
         defaults.fill_in(obj)
         storeddefaults.fill_in(obj)
-        admission.check_readable(obj)
-        admission.check_references(resource, obj, self.store)
-        objects.check_create(resource, obj)
-        admission.check_rules(resource, obj)
+        check_decodable(obj)
+        admission.admit(resource, obj, self.store)
+        validate_create(resource, obj)
         if self.store.get(resource.name, (namespace, name)):
             raise apierrors.already_exists(resource.plural, resource.group, name)
         if resource.kind == "Service":
@@ -291,9 +290,8 @@ class Rest:
         else:
             obj = self.complete(obj, old)
             self._complete_update(resource, old, obj)
-            admission.check_readable(obj)
-            objects.check_update(resource, old, obj)
-            admission.check_rules(resource, obj)
+            check_decodable(obj)
+            validate_update(resource, old, obj)
             if resource.kind == "Service":
                 self._give(obj)
         for name in _FIXED_METADATA:

@@ -19,7 +19,7 @@ _SMALLEST = -9
 _LONGEST = 64
 
 
-def is_readable(value: Any) -> bool:
+def is_quantity(value: Any) -> bool:
     """Tell whether a value has the form of a quantity."""
     return _FORM.fullmatch(str(value)) is not None
 

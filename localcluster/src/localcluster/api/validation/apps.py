@@ -1,4 +1,4 @@
-"""What manifests of ReplicaSets and Deployments may not say, in the words of the real server."""
+"""What the server refuses about ReplicaSets and Deployments (the group `apps`)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 from ...apimachinery.jsontypes import Obj
 from ...apimachinery.selectors import match_labels
-from .batch import not_negative
-from .causes import Causes, shown_part, shown_selector, shown_strategy
+from .causes import Causes, shown_int_or_string, shown_selector, shown_strategy
 
 _ROLLING = "spec.strategy.rollingUpdate"
 _PERCENT = re.compile(r"[0-9]{1,9}%")
@@ -18,10 +17,10 @@ _WORDS_PERCENT = (
 )
 
 
-def check_set(obj: Obj, causes: Causes) -> None:
+def validate_replicated(obj: Obj, causes: Causes) -> None:
     """Complain about a ReplicaSet or a Deployment; its pod template is checked elsewhere."""
     spec, template, kind = obj["spec"], obj["spec"]["template"], obj["kind"]
-    not_negative(spec, ("replicas", "minReadySeconds"), causes)
+    causes.not_negative(spec, ("replicas", "minReadySeconds"))
     selector, labels = spec.get("selector"), template["metadata"].get("labels")
     if selector is None:
         causes.required("spec.selector")
@@ -40,7 +39,7 @@ def check_set(obj: Obj, causes: Causes) -> None:
         causes.forbidden("spec.template.spec.activeDeadlineSeconds", why)
     if kind == "Deployment":
         _check_strategy(spec, causes)
-        not_negative(spec, ("revisionHistoryLimit", "progressDeadlineSeconds"), causes)
+        causes.not_negative(spec, ("revisionHistoryLimit", "progressDeadlineSeconds"))
         deadline = spec.get("progressDeadlineSeconds")
         if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
             why = "must be greater than minReadySeconds"
@@ -59,29 +58,29 @@ def _check_strategy(spec: Obj, causes: Causes) -> None:
         shown = shown_strategy(strategy)
         causes.unsupported("spec.strategy", shown, ["Recreate", "RollingUpdate"])
         return
-    missing, surge = rolling["maxUnavailable"], rolling["maxSurge"]
-    _check_part(missing, f"{_ROLLING}.maxUnavailable", causes)
-    _check_part(surge, f"{_ROLLING}.maxSurge", causes)
+    unavailable, surge = rolling["maxUnavailable"], rolling["maxSurge"]
+    _check_int_or_percent(unavailable, f"{_ROLLING}.maxUnavailable", causes)
+    _check_int_or_percent(surge, f"{_ROLLING}.maxSurge", causes)
     at = f"{_ROLLING}.maxUnavailable"
-    if _is_zero(missing) and _is_zero(surge):
-        causes.invalid(at, shown_part(missing), "may not be 0 when `maxSurge` is 0")
-    if _PERCENT.fullmatch(str(missing)) and int(missing[:-1]) > 100:
-        causes.invalid(at, shown_part(missing), "must not be greater than 100%")
+    if _is_zero(unavailable) and _is_zero(surge):
+        causes.invalid(at, shown_int_or_string(unavailable), "may not be 0 when `maxSurge` is 0")
+    if _PERCENT.fullmatch(str(unavailable)) and int(unavailable[:-1]) > 100:
+        causes.invalid(at, shown_int_or_string(unavailable), "must not be greater than 100%")
 
 
-def _check_part(value: Any, at: str, causes: Causes) -> None:
+def _check_int_or_percent(value: Any, at: str, causes: Causes) -> None:
     if isinstance(value, int):
         if value < 0:
             causes.invalid(at, value, "must be greater than or equal to 0")
     elif not _PERCENT.fullmatch(str(value)):
-        causes.invalid(at, shown_part(value), _WORDS_PERCENT)
+        causes.invalid(at, shown_int_or_string(value), _WORDS_PERCENT)
 
 
 def _is_zero(value: int | str) -> bool:
     return str(value).rstrip("%") == "0"
 
 
-def check_set_change(old: Obj, new: Obj, causes: Causes) -> None:
+def validate_selector_update(old: Obj, new: Obj, causes: Causes) -> None:
     """Complain about a change of the selector, which ties the pods to their owner."""
     if old["spec"].get("selector") != new["spec"].get("selector"):
         shown = shown_selector(new["spec"].get("selector"))

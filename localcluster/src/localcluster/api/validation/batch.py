@@ -1,4 +1,4 @@
-"""What a Job's manifest may not say, in the words of the real server.
+"""What the server refuses about Jobs (the group `batch`).
 
 https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/
 """
@@ -13,6 +13,7 @@ from ...apimachinery.jsontypes import Obj
 from ...apimachinery.profile import profile
 from ...apimachinery.selectors import match_labels
 from .causes import Causes, shown_selector
+from .names import is_dns_label
 
 _NUMBERS = (
     "parallelism",
@@ -27,24 +28,15 @@ _MOST_PARALLEL = 100_000
 _AT_POLICY = "spec.template.spec.restartPolicy"
 _VALUES = 'valid values: "OnFailure", "Never"'
 _ACTIONS = ["Count", "FailIndex", "FailJob", "Ignore"]
-_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 
 
-def not_negative(spec: Obj, names: tuple[str, ...], causes: Causes) -> None:
-    """Complain about numbers below zero."""
-    for name in names:
-        value = spec.get(name)
-        if isinstance(value, int) and value < 0:
-            causes.invalid(f"spec.{name}", value, "must be greater than or equal to 0")
-
-
-def check_job(obj: Obj, causes: Causes) -> None:
+def validate_job(obj: Obj, causes: Causes) -> None:
     """Complain about a Job; its pod template is checked elsewhere."""
     spec, template = obj["spec"], obj["spec"]["template"]
     _check_selector(obj, causes)
-    not_negative(spec, _NUMBERS, causes)
+    causes.not_negative(spec, _NUMBERS)
     if profile().modern:
-        _check_mode(obj, causes)
+        _check_completion_mode(obj, causes)
     policy = template["spec"].get("restartPolicy")
     if policy == "Always":
         causes.required(_AT_POLICY, _VALUES)
@@ -55,7 +47,7 @@ def check_job(obj: Obj, causes: Causes) -> None:
         causes.invalid(_AT_POLICY, policy, why)
     _check_failure_policy(spec, causes)
     _check_success_policy(spec, causes)
-    _check_replacement(spec, causes)
+    _check_replacement_policy(spec, causes)
     if not spec.get("selector"):
         causes.required("spec.selector")
     labels = template["metadata"].get("labels")
@@ -84,7 +76,7 @@ def _check_selector(obj: Obj, causes: Causes) -> None:
         causes.invalid("spec.selector", shown_selector(selector), "`selector` not auto-generated")
 
 
-def _check_mode(obj: Obj, causes: Causes) -> None:
+def _check_completion_mode(obj: Obj, causes: Causes) -> None:
     spec = obj["spec"]
     mode, indexed = spec["completionMode"], spec["completionMode"] == "Indexed"
     if mode not in ("NonIndexed", "Indexed"):
@@ -107,7 +99,7 @@ def _check_mode(obj: Obj, causes: Causes) -> None:
         why = "must be less than or equal to completions"
         causes.invalid("spec.maxFailedIndexes", spec["maxFailedIndexes"], why)
     longest = f"{obj['metadata']['name']}-{max(0, completions - 1)}"
-    if completions and (len(longest) > 63 or not _LABEL.fullmatch(longest)):
+    if completions and not is_dns_label(longest):
         why = f"will not able to create pod with invalid DNS label: {longest}"
         causes.invalid("metadata.name", obj["metadata"]["name"], why)
 
@@ -200,14 +192,14 @@ def _are_indexes(text: Any, completions: int) -> bool:
     return rising and numbers[-1] < completions
 
 
-def _check_replacement(spec: Obj, causes: Causes) -> None:
+def _check_replacement_policy(spec: Obj, causes: Causes) -> None:
     policy = spec.get("podReplacementPolicy")
     known = ["Failed"] if spec.get("podFailurePolicy") else ["Failed", "TerminatingOrFailed"]
     if policy is not None and policy not in known:
         causes.unsupported("spec.podReplacementPolicy", policy, known)
 
 
-def check_job_change(old: Obj, new: Obj, causes: Causes) -> None:
+def validate_job_update(old: Obj, new: Obj, causes: Causes) -> None:
     """Complain about changes of what a Job may not change."""
     was, now = old["spec"], new["spec"]
     frozen = ["completions", "selector", "template"]
@@ -217,7 +209,7 @@ def check_job_change(old: Obj, new: Obj, causes: Causes) -> None:
     for name in frozen:
         if name == "completions" and _grows_with_parallelism(was, now):
             continue
-        if name == "template" and _may_direct(old) and _undirected(was) == _undirected(now):
+        if name == "template" and _only_scheduling_changed(old, new):
             continue
         if was.get(name) != now.get(name):
             value = now.get(name)
@@ -231,13 +223,15 @@ def _grows_with_parallelism(was: Obj, now: Obj) -> bool:
     return indexed and now.get("completions") == now.get("parallelism")
 
 
-def _may_direct(job: Obj) -> bool:
-    """Tell whether the Job never ran: then one may still say where its pods shall go."""
-    started = (job.get("status") or {}).get("startTime")
-    return bool(job["spec"].get("suspend")) and not started
+def _only_scheduling_changed(old: Obj, new: Obj) -> bool:
+    """Tell whether a Job that never ran is only told where its pods shall go."""
+    started = (old.get("status") or {}).get("startTime")
+    if started or not old["spec"].get("suspend"):
+        return False
+    return _without_scheduling(old["spec"]) == _without_scheduling(new["spec"])
 
 
-def _undirected(spec: Obj) -> Obj:
+def _without_scheduling(spec: Obj) -> Obj:
     """Return a pod template without what directs its scheduling."""
     template: Obj = dict(spec["template"])
     directing = ("nodeSelector", "affinity", "tolerations", "schedulingGates")

@@ -1,4 +1,4 @@
-"""The complaints about one object, in the words in which the real server makes them."""
+"""The causes of a refusal (`StatusCause`), in the words in which the real server gives them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ class Causes(list[Obj]):
         known = ", ".join(json.dumps(one) for one in supported)
         text = f"Unsupported value: {_shown(value)}: supported values: {known}"
         self._add(field, "FieldValueNotSupported", text)
+
+    def one_of(self, field: str, value: Any, supported: list[str]) -> None:
+        if value and value not in supported:
+            self.unsupported(field, value, supported)
+
+    def not_negative(self, spec: Obj, names: tuple[str, ...]) -> None:
+        for name in names:
+            value = spec.get(name)
+            if isinstance(value, int) and value < 0:
+                self.invalid(f"spec.{name}", value, "must be greater than or equal to 0")
 
     def duplicate(self, field: str, value: Any) -> None:
         self._add(field, "FieldValueDuplicate", f"Duplicate value: {json.dumps(value)}")
@@ -63,7 +73,7 @@ def shown_selector(selector: Obj | None) -> Any:
     return Bare(f"v1.LabelSelector{{MatchLabels:{labels}, {rest}}}")
 
 
-def shown_part(value: int | str) -> Any:
+def shown_int_or_string(value: int | str) -> Any:
     """Return a number or percentage, such as `maxSurge`, as the server shows it."""
     if profile().modern:
         return value

@@ -1,4 +1,4 @@
-"""What a manifest may not say, and the words in which the real server refuses it (422)."""
+"""What every object is checked for: what cannot be read (400), and what may not be so (422)."""
 
 from __future__ import annotations
 
@@ -7,46 +7,37 @@ import binascii
 import re
 from collections.abc import Callable
 
-from ...apimachinery.apierrors import invalid
+from ...apimachinery.apierrors import bad_request, invalid
 from ...apimachinery.jsontypes import Obj
 from ...apimachinery.profile import profile
+from ...apimachinery.quantities import is_quantity
 from ...apimachinery.resources import Resource
 from ...apimachinery.selectors import NAME_RULE, VALUE_RULE, valid_key, valid_value
-from . import pods, probes
-from . import volumes as volumerules
-from .apps import check_set, check_set_change
-from .batch import check_job, check_job_change
+from .apps import validate_replicated, validate_selector_update
+from .batch import validate_job, validate_job_update
 from .causes import Causes, go_texts, shown_role, shown_texts
+from .names import (
+    DNS_1035_RULE,
+    DNS_LABEL_RULE,
+    SUBDOMAIN_RULE,
+    is_config_key,
+    is_dns_1035_label,
+    is_dns_label,
+    is_subdomain,
+)
+from .pods import PORT_RULE, containers_of, validate_limits, validate_pod_spec
 
-_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-_LABEL_1035 = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
-_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-_ENV_NAME = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
-_QUANTITY = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$")
-
-_WORDS_SUBDOMAIN = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or"
-    " '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used"
-    r" for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+_CONFIG_KEY_RULE = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+    " (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is"
+    " '[-._a-zA-Z0-9]+')"
 )
-_WORDS_LABEL = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and"
-    " must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex"
-    " used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+_QUANTITY_RULE = (
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 )
-_WORDS_LABEL_VALUE = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or"
-    " '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or"
-    " 'my_value',  or '12345', regex used for validation is"
-    " '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-)
-_WORDS_1035 = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an"
-    " alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or"
-    " 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
-)
-_WORDS_PORT = "must be between 1 and 65535, inclusive"
-_POD_FIELDS_OF_OLD = (
+_FINALIZERS = {"kubernetes", "orphan", "foregroundDeletion"}
+_SERVICE_TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
+_OLD_POD_FIELDS = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
     " `spec.initContainers[*].image`, `spec.activeDeadlineSeconds` or `spec.tolerations` (only"
     " additions to existing tolerations)"
@@ -59,30 +50,19 @@ _POD_FIELDS = (
 )
 
 
-def valid_name(name: str) -> bool:
-    """Tell whether `name` is safe and legal as the name of any object."""
-    return len(name) <= 253 and bool(_SUBDOMAIN.fullmatch(name))
-
-
-def valid_data_key(name: str) -> bool:
-    """Tell whether `name` is good as a key of a ConfigMap or Secret, and so as a file's name."""
-    known = re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", name)
-    return bool(known) and name != "." and not name.startswith("..")
-
-
 def _metadata(kind: str, metadata: Obj, causes: Causes) -> None:
     name = metadata["name"]
     if kind == "Namespace":
-        if len(name) > 63 or not _LABEL.fullmatch(name):
-            causes.invalid("metadata.name", name, _WORDS_LABEL)
+        if not is_dns_label(name):
+            causes.invalid("metadata.name", name, DNS_LABEL_RULE)
     elif kind == "Service":
-        if len(name) > 63 or not _LABEL_1035.fullmatch(name):
-            causes.invalid("metadata.name", name, _WORDS_1035)
+        if not is_dns_1035_label(name):
+            causes.invalid("metadata.name", name, DNS_1035_RULE)
     elif kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"):
         if "/" in name or "%" in name or name in (".", ".."):
             causes.invalid("metadata.name", name, "may not contain '/' or '%'")
-    elif not valid_name(name):
-        causes.invalid("metadata.name", name, _WORDS_SUBDOMAIN)
+    elif not is_subdomain(name):
+        causes.invalid("metadata.name", name, SUBDOMAIN_RULE)
     # A Job that has no labels of its own shows its template's, which are checked there.
     if kind != "Job":
         _labels(metadata.get("labels"), "metadata.labels", causes)
@@ -114,122 +94,29 @@ def _labels(found: Obj | None, at: str, causes: Causes) -> None:
             causes.invalid(at, value, VALUE_RULE)
 
 
-def _environment(variables: list[Obj], at: str, causes: Causes) -> None:
-    for i, variable in enumerate(variables):
-        where = f"{at}[{i}]"
-        if not variable.get("name"):
-            causes.required(f"{where}.name")
-        elif not _ENV_NAME.fullmatch(variable["name"]):
-            causes.invalid(
-                f"{where}.name",
-                variable["name"],
-                "a valid environment variable name must consist of alphabetic characters,"
-                " digits, '_', '-', or '.', and must not start with a digit (e.g. 'my.env-name',"
-                "  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is"
-                " '[-._a-zA-Z][-._a-zA-Z0-9]*')",
-            )
-        if variable.get("value") and variable.get("valueFrom"):
-            causes.invalid(
-                f"{where}.valueFrom", "", "may not be specified when `value` is not empty"
-            )
-
-
-def _resources(resources: Obj, at: str, causes: Causes) -> None:
-    for part in ("limits", "requests"):
-        for name, value in (resources.get(part) or {}).items():
-            if not _QUANTITY.fullmatch(str(value)):
-                causes.invalid(
-                    f"{at}.{part}[{name}]",
-                    value,
-                    "quantities must match the regular expression"
-                    " '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
-                )
-
-
-def _containers(containers: list[Obj], at: str, volumes: set[str], causes: Causes) -> None:
-    seen: set[str] = set()
-    for i, container in enumerate(containers):
-        where = f"{at}[{i}]"
-        name = container.get("name")
-        if not name:
-            causes.required(f"{where}.name")
-        elif len(name) > 63 or not _LABEL.fullmatch(name):
-            causes.invalid(f"{where}.name", name, _WORDS_LABEL)
-        elif name in seen:
-            causes.duplicate(f"{where}.name", name)
-        seen.add(name or "")
-        if not container.get("image"):
-            causes.required(f"{where}.image")
-        policy = container.get("imagePullPolicy")
-        if policy not in (None, "Always", "IfNotPresent", "Never"):
-            causes.unsupported(
-                f"{where}.imagePullPolicy", policy, ["Always", "IfNotPresent", "Never"]
-            )
-        for j, port in enumerate(container.get("ports") or []):
-            number = port.get("containerPort")
-            if not isinstance(number, int) or not 0 < number < 65536:
-                causes.invalid(
-                    f"{where}.ports[{j}].containerPort",
-                    number,
-                    "must be between 1 and 65535, inclusive",
-                )
-        mounts = container.get("volumeMounts") or []
-        volumerules.check_mounts(mounts, f"{where}.volumeMounts", volumes, causes)
-        _environment(container.get("env") or [], f"{where}.env", causes)
-        pods.check_container(container, where, causes)
-        probes.check(container, where, causes)
-        _resources(container.get("resources") or {}, f"{where}.resources", causes)
-
-
-def _pod_spec(spec: Obj, at: str, causes: Causes) -> None:
-    volumes = {str(volume.get("name") or "") for volume in spec.get("volumes") or []}
-    for i, volume in enumerate(spec.get("volumes") or []):
-        name = str(volume.get("name") or "")
-        if not name:
-            causes.required(f"{at}.volumes[{i}].name")
-        elif len(name) > 63 or not _LABEL.fullmatch(name):
-            causes.invalid(f"{at}.volumes[{i}].name", name, _WORDS_LABEL)
-    volumerules.check_volumes(spec.get("volumes") or [], f"{at}.volumes", causes)
-    if not spec.get("containers"):
-        causes.required(f"{at}.containers")
-    _containers(spec.get("initContainers") or [], f"{at}.initContainers", volumes, causes)
-    _containers(spec.get("containers") or [], f"{at}.containers", volumes, causes)
-    policy = spec.get("restartPolicy")
-    if policy not in ("Always", "OnFailure", "Never"):
-        causes.unsupported(f"{at}.restartPolicy", policy, ["Always", "OnFailure", "Never"])
-    pods.check_spec(spec, at, causes)
-    if spec.get("hostname") and not _LABEL.fullmatch(spec["hostname"]):
-        causes.invalid(f"{at}.hostname", spec["hostname"], _WORDS_LABEL)
-
-
-def _pod(obj: Obj, causes: Causes) -> None:
-    _pod_spec(obj["spec"], "spec", causes)
-
-
 def _template(template: Obj, causes: Causes) -> None:
     _labels(template["metadata"].get("labels"), "spec.template.labels", causes)
-    _pod_spec(template["spec"], "spec.template.spec", causes)
+    validate_pod_spec(template["spec"], "spec.template.spec", causes)
 
 
 def _job(obj: Obj, causes: Causes) -> None:
     found = Causes()
     _template(obj["spec"]["template"], found)
     # In the real server's order: the Job's numbers first, then its template, then the rest.
-    check_job(obj, causes)
+    validate_job(obj, causes)
     at = next((i for i, c in enumerate(causes) if "template" in c["field"]), len(causes))
     causes[at:at] = found
 
 
-def _set(obj: Obj, causes: Causes) -> None:
-    check_set(obj, causes)
+def _replicated(obj: Obj, causes: Causes) -> None:
+    validate_replicated(obj, causes)
     _template(obj["spec"]["template"], causes)
 
 
 def _service(obj: Obj, causes: Causes) -> None:
     spec = obj["spec"]
-    if spec["type"] not in ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort"):
-        supported = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
-        causes.unsupported("spec.type", spec["type"], supported)
+    if spec["type"] not in _SERVICE_TYPES:
+        causes.unsupported("spec.type", spec["type"], _SERVICE_TYPES)
     if not spec.get("ports") and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
         causes.required("spec.ports")
     for i, port in enumerate(spec.get("ports") or []):
@@ -239,55 +126,42 @@ def _service(obj: Obj, causes: Causes) -> None:
         elif port.get("name") in {other.get("name") for other in spec["ports"][:i]}:
             causes.duplicate(f"{at}.name", port["name"])
         if not isinstance(number, int) or not 0 < number < 65536:
-            causes.invalid(f"{at}.port", number or 0, _WORDS_PORT)
+            causes.invalid(f"{at}.port", number or 0, PORT_RULE)
         if port.get("protocol") not in ("SCTP", "TCP", "UDP"):
             causes.unsupported(f"{at}.protocol", port["protocol"], ["SCTP", "TCP", "UDP"])
         if isinstance(target, int) and not 0 < target < 65536:
-            causes.invalid(f"{at}.targetPort", target, _WORDS_PORT)
-    if spec.get("sessionAffinity") not in (None, "", "ClientIP", "None"):
-        given = spec["sessionAffinity"]
-        causes.unsupported("spec.sessionAffinity", given, ["ClientIP", "None"])
+            causes.invalid(f"{at}.targetPort", target, PORT_RULE)
+    causes.one_of("spec.sessionAffinity", spec.get("sessionAffinity"), ["ClientIP", "None"])
     if spec["type"] == "ExternalName" and not spec.get("externalName"):
         causes.required("spec.externalName")
 
 
-def _data(obj: Obj, causes: Causes) -> None:
-    for name, value in (obj.get("data") or {}).items():
-        if not valid_data_key(name):
-            causes.invalid(
-                f"data[{name}]",
-                name,
-                "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
-                " (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is"
-                " '[-._a-zA-Z0-9]+')",
-            )
-        if obj["kind"] == "Secret":
-            try:
-                base64.b64decode(value, validate=True)
-            except (binascii.Error, TypeError, ValueError):
-                causes.invalid(f"data[{name}]", "<hidden>", "the value is not base64")
+def _config_keys(obj: Obj, causes: Causes) -> None:
+    for name in obj.get("data") or {}:
+        if not is_config_key(name):
+            causes.invalid(f"data[{name}]", name, _CONFIG_KEY_RULE)
 
 
-_CREATE: dict[str, Callable[[Obj, Causes], None]] = {
-    "Pod": _pod,
+_SPECS: dict[str, Callable[[Obj, Causes], None]] = {
+    "Pod": lambda obj, causes: validate_pod_spec(obj["spec"], "spec", causes),
     "Job": _job,
-    "ReplicaSet": _set,
-    "Deployment": _set,
+    "ReplicaSet": _replicated,
+    "Deployment": _replicated,
     "Service": _service,
-    "Secret": _data,
-    "ConfigMap": _data,
+    "Secret": _config_keys,
+    "ConfigMap": _config_keys,
 }
 
 
-def check_create(resource: Resource, obj: Obj) -> None:
+def validate_create(resource: Resource, obj: Obj) -> None:
     """Raise a 422 when the new object (with its defaults) is not valid."""
     causes = Causes()
     _metadata(obj["kind"], obj["metadata"], causes)
-    check = _CREATE.get(obj["kind"])
-    if check:
-        check(obj, causes)
-    if causes:
-        raise invalid(obj["kind"], resource.group, obj["metadata"]["name"], list(causes))
+    validate = _SPECS.get(obj["kind"])
+    if validate:
+        validate(obj, causes)
+    _raise_if_any(resource.group, obj, causes)
+    _validate_rules(resource, obj)
 
 
 def _frozen_pod(spec: Obj) -> Obj:
@@ -311,24 +185,24 @@ def _no_new_finalizers(old: Obj, new: Obj, causes: Causes) -> None:
             causes.forbidden("metadata.finalizers", f"{why} {go_texts(added)}")
 
 
-def check_update(resource: Resource, old: Obj, new: Obj) -> None:
+def validate_update(resource: Resource, old: Obj, new: Obj) -> None:
     """Raise a 422 when the change from `old` to `new` is not allowed."""
     causes = Causes()
     kind = new["kind"]
     _metadata(kind, new["metadata"], causes)
     _no_new_finalizers(old["metadata"], new["metadata"], causes)
-    check = _CREATE.get(kind)
-    if check:
-        check(new, causes)
+    validate = _SPECS.get(kind)
+    if validate:
+        validate(new, causes)
     was, now = old.get("spec") or {}, new.get("spec") or {}
     if kind == "Pod" and _frozen_pod(was) != _frozen_pod(now):
-        causes.forbidden("spec", _POD_FIELDS if profile().modern else _POD_FIELDS_OF_OLD)
+        causes.forbidden("spec", _POD_FIELDS if profile().modern else _OLD_POD_FIELDS)
     if kind == "Job":
         # The real server looks at a Job's spec twice.
         causes += [c for c in causes if "auto-generated" not in c["message"]]
-        check_job_change(old, new, causes)
+        validate_job_update(old, new, causes)
     if kind in ("ReplicaSet", "Deployment"):
-        check_set_change(old, new, causes)
+        validate_selector_update(old, new, causes)
     if kind == "Service" and was.get("clusterIP") and was["clusterIP"] != now.get("clusterIP"):
         shown = shown_texts([now.get("clusterIP")])
         causes.invalid("spec.clusterIPs[0]", shown, "may not change once set")
@@ -340,5 +214,130 @@ def check_update(resource: Resource, old: Obj, new: Obj) -> None:
                 causes.forbidden(name, "field is immutable when `immutable` is set")
     if kind == "Secret" and old.get("type") != new.get("type"):
         causes.invalid("type", new.get("type"), "field is immutable")
+    _raise_if_any(resource.group, new, causes)
+    _validate_rules(resource, new)
+
+
+def _raise_if_any(group: str, obj: Obj, causes: Causes) -> None:
     if causes:
-        raise invalid(kind, resource.group, new["metadata"]["name"], list(causes))
+        raise invalid(obj["kind"], group, obj["metadata"]["name"], list(causes))
+
+
+def _validate_rules(resource: Resource, obj: Obj) -> None:
+    """Raise a 422 for what is only looked at in an object that is valid so far."""
+    causes = Causes()
+    for i, name in enumerate(obj["metadata"].get("finalizers") or []):
+        if "/" not in name and name not in _FINALIZERS:
+            why = "name is neither a standard finalizer name nor is it fully qualified"
+            causes.invalid(f"metadata.finalizers[{i}]", name, why)
+    validate = _RULES.get(obj["kind"])
+    if validate:
+        validate(obj, causes)
+    validate_limits(obj, causes)
+    of_old = obj["kind"] == "NetworkPolicy" and not profile().modern
+    _raise_if_any("extensions" if of_old else resource.group, obj, causes)
+
+
+# Of some types of Secret, which keys it must have: all of them, but of a password any one.
+_SECRET_KEYS = {
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+    "kubernetes.io/basic-auth": ("username", "password"),
+}
+
+
+def _secret_keys(obj: Obj, causes: Causes) -> None:
+    kind, data = obj.get("type") or "", obj.get("data") or {}
+    keys = _SECRET_KEYS.get(kind, ())
+    missing = [name for name in keys if name not in data]
+    if kind == "kubernetes.io/basic-auth" and len(missing) < len(keys):
+        return
+    # The real server forgot to put something in the place of its %s.
+    at = "data[%s]" if kind.endswith("-auth") else "data"
+    for name in missing:
+        causes.required(f"{at}[{name}]")
+
+
+def _config_map(obj: Obj, causes: Causes) -> None:
+    for name in obj.get("data") or {}:
+        if name in (obj.get("binaryData") or {}):
+            causes.invalid(f"data[{name}]", name, "duplicate of key present in binaryData")
+
+
+def _role(obj: Obj, causes: Causes) -> None:
+    for i, rule in enumerate(obj.get("rules") or []):
+        if not rule.get("verbs"):
+            causes.required(f"rules[{i}].verbs", "verbs must contain at least one value")
+        if rule.get("nonResourceURLs"):
+            continue
+        if not rule.get("apiGroups"):
+            why = "resource rules must supply at least one api group"
+            causes.required(f"rules[{i}].apiGroups", why)
+        if not rule.get("resources"):
+            why = "resource rules must supply at least one resource"
+            causes.required(f"rules[{i}].resources", why)
+
+
+def _role_binding(obj: Obj, causes: Causes) -> None:
+    role = obj.get("roleRef") or {}
+    known = ["Role", "ClusterRole"] if obj["kind"] == "RoleBinding" else ["ClusterRole"]
+    if role.get("kind") not in known:
+        causes.unsupported("roleRef.kind", role.get("kind", ""), known)
+    if not role.get("name"):
+        causes.required("roleRef.name")
+
+
+def _network_policy(obj: Obj, causes: Causes) -> None:
+    known = ["Ingress", "Egress"]
+    for i, kind in enumerate(obj["spec"]["policyTypes"]):
+        if kind not in known:
+            causes.unsupported(f"spec.policyTypes[{i}]", kind, known)
+
+
+def _event(obj: Obj, causes: Causes) -> None:
+    about = (obj.get("involvedObject") or {}).get("namespace")
+    if about and about != obj["metadata"]["namespace"]:
+        causes.invalid("involvedObject.namespace", about, "does not match event.namespace")
+
+
+_RULES: dict[str, Callable[[Obj, Causes], None]] = {
+    "Secret": _secret_keys,
+    "ConfigMap": _config_map,
+    "Role": _role,
+    "ClusterRole": _role,
+    "RoleBinding": _role_binding,
+    "ClusterRoleBinding": _role_binding,
+    "Event": _event,
+    "NetworkPolicy": _network_policy,
+}
+
+
+def check_decodable(obj: Obj) -> None:
+    """Raise a 400 when a quantity or the data of a Secret cannot be read at all."""
+    kind = obj["kind"]
+    version = obj["apiVersion"].rpartition("/")[2]
+    prefix = f'{kind} in version "{version}" cannot be handled as a {kind}: '
+    if kind == "Secret":
+        for value in (obj.get("data") or {}).values():
+            place = _broken_base64(value)
+            if place is not None:
+                raise bad_request(f"{prefix}illegal base64 data at input byte {place}")
+    for _, container in containers_of(obj):
+        resources = container.get("resources") or {}
+        for part in ("limits", "requests"):
+            for value in (resources.get(part) or {}).values():
+                if not is_quantity(value):
+                    raise bad_request(prefix + _QUANTITY_RULE)
+
+
+def _broken_base64(value: object) -> int | None:
+    """Return where a text stops being base64, or None when it is sound."""
+    text = str(value)
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        found = re.match(r"[A-Za-z0-9+/]*", text)
+        return found.end() if found and found.end() < len(text) else len(text) // 4 * 4
+    return None

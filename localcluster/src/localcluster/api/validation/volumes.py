@@ -1,13 +1,11 @@
-"""What a manifest may not say about volumes and their mounts, in the real server's words (422)."""
+"""What the server refuses about volumes and their mounts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...apimachinery.jsontypes import Obj
-
-if TYPE_CHECKING:
-    from .causes import Causes
+from .causes import Causes
 
 _FIELDS = [f"metadata.{n}" for n in ("annotations", "labels", "name", "namespace", "uid")]
 _RESOURCES = [
@@ -18,7 +16,7 @@ _RESOURCES = [
 _DATA = ("configMap", "secret", "downwardAPI")
 
 
-def check_volumes(volumes: list[Obj], at: str, causes: Causes) -> None:
+def validate_volumes(volumes: list[Obj], at: str, causes: Causes) -> None:
     """Complain about the volumes of a pod; their names are looked at elsewhere."""
     seen: set[str] = set()
     for i, volume in enumerate(volumes):
@@ -41,8 +39,8 @@ def _source(kind: str, source: Obj, where: str, causes: Causes) -> None:
     elif kind == "projected":
         _mode(source.get("defaultMode"), f"{at}.defaultMode", causes)
         for i, part in enumerate(source.get("sources") or []):
-            _part(part, f"{at}.sources[{i}]", causes)
-        _same_paths(source, at, causes)
+            _projection(part, f"{at}.sources[{i}]", causes)
+        _path_conflicts(source, at, causes)
     elif kind == "hostPath":
         if not source.get("path"):
             causes.required(f"{at}.path")
@@ -52,7 +50,7 @@ def _source(kind: str, source: Obj, where: str, causes: Causes) -> None:
         causes.required(f"{at}.claimName")
 
 
-def _part(part: Obj, at: str, causes: Causes) -> None:
+def _projection(part: Obj, at: str, causes: Causes) -> None:
     kinds = [kind for kind in part if part[kind] is not None]
     if len(kinds) > 1:
         causes.forbidden(at, "may not specify more than 1 volume type")
@@ -100,7 +98,7 @@ def _field(item: Obj, at: str, causes: Causes) -> None:
     _mode(item.get("mode"), f"{at}.mode", causes)
 
 
-def _same_paths(source: Obj, at: str, causes: Causes) -> None:
+def _path_conflicts(source: Obj, at: str, causes: Causes) -> None:
     seen: set[str] = set()
     for part in source.get("sources") or []:
         for kind in _DATA:
@@ -116,12 +114,12 @@ def _same_paths(source: Obj, at: str, causes: Causes) -> None:
 def _path(path: Any, at: str, causes: Causes) -> None:
     if not path:
         causes.required(at)
-    elif not _descends(str(path), at, causes) and str(path).startswith(".."):
+    elif not _leads_out(str(path), at, causes) and str(path).startswith(".."):
         causes.invalid(at, path, "must not start with '..'")
 
 
-def _descends(path: str, at: str, causes: Causes) -> bool:
-    """Complain about a path that leads out of its volume; returns whether there was a reason."""
+def _leads_out(path: str, at: str, causes: Causes) -> bool:
+    """Complain about a path that leads out of its volume; return whether there was a reason."""
     if path.startswith("/"):
         causes.invalid(at, path, "must be a relative path")
     elif ".." in path.split("/"):
@@ -136,7 +134,7 @@ def _mode(mode: Any, at: str, causes: Causes) -> None:
         causes.invalid(at, mode, "must be a number between 0 and 0777 (octal), both inclusive")
 
 
-def check_mounts(mounts: list[Obj], at: str, volumes: set[str], causes: Causes) -> None:
+def validate_mounts(mounts: list[Obj], at: str, volumes: set[str], causes: Causes) -> None:
     """Complain about the mounts of a container."""
     seen: set[str] = set()
     for i, mount in enumerate(mounts):
@@ -152,9 +150,9 @@ def check_mounts(mounts: list[Obj], at: str, volumes: set[str], causes: Causes) 
         seen.add(str(path))
         # The real server leaves the number out of these paths, too.
         if mount.get("subPath"):
-            _descends(str(mount["subPath"]), f"{at}.subPath", causes)
+            _leads_out(str(mount["subPath"]), f"{at}.subPath", causes)
         if mount.get("subPathExpr"):
             if mount.get("subPath"):
                 why = "subPathExpr and subPath are mutually exclusive"
                 causes.invalid(f"{where}.subPathExpr", mount["subPathExpr"], why)
-            _descends(str(mount["subPathExpr"]), f"{at}.subPathExpr", causes)
+            _leads_out(str(mount["subPathExpr"]), f"{at}.subPathExpr", causes)
