@@ -13,7 +13,7 @@ from ..apimachinery.jsontypes import Obj, copied, key_of, now, random_suffix, wh
 from ..apimachinery.profile import profile
 from ..apimachinery.resources import Resource
 from ..store import Entry, Key, Store
-from . import admission, allocation, defaults, deletion, managedfields, storeddefaults
+from . import admission, allocation, defaults, deletion, managedfields
 from .validation.objects import check_decodable, validate_create, validate_update
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -120,10 +120,7 @@ class Rest:
         metadata["creationTimestamp"] = now()
         if _counts_changes(resource):
             metadata["generation"] = 1
-        if resource.kind == "Secret":
-            defaults.fold_string_data(obj)
-        defaults.fill_in(obj)
-        storeddefaults.fill_in(obj)
+        defaults.set_defaults(obj)
         check_decodable(obj)
         admission.admit(resource, obj, self.store)
         validate_create(resource, obj)
@@ -318,16 +315,13 @@ class Rest:
 
     def _complete_update(self, resource: Resource, old: Obj, obj: Obj) -> None:
         """Fill in what an update left out, from the defaults and from the old object."""
-        if resource.kind == "Secret":
-            defaults.fold_string_data(obj)
         kept = old.get("status")
         if resource.kind == "Service":
             allocation.keep(old["spec"], obj.setdefault("spec", {}))
         if resource.kind == "Namespace":
             obj["spec"] = old.get("spec") or {}
         else:
-            defaults.fill_in(obj, new=False)
-            storeddefaults.fill_in(obj)
+            defaults.set_defaults(obj, new=False)
         if resource.status:
             obj.pop("status", None)
             if kept is not None:

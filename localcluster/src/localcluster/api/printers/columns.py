@@ -1,4 +1,4 @@
-"""What the tables of all kinds are made of: columns, and times as kubectl shortens them."""
+"""Parts of all tables: column definitions, cells, and times as kubectl shortens them."""
 
 from __future__ import annotations
 
@@ -47,5 +47,32 @@ def column(name: str, *, kind: str = "string", priority: int = 0, form: str = ""
     }
 
 
+def columns(*names: str, kind: str = "string", priority: int = 0) -> list[Obj]:
+    return [column(name, kind=kind, priority=priority) for name in names]
+
+
 NAME = column("Name", form="name")
 AGE = column("Age")
+
+
+def _created(obj: Obj) -> Row:
+    return [obj["metadata"]["name"], obj["metadata"].get("creationTimestamp")]
+
+
+CREATED: Layout = ([NAME, column("Created At")], _created)
+
+
+def row(obj: Obj, *cells: Any) -> Row:
+    """Return the object's name, these cells and its age."""
+    return [obj["metadata"]["name"], *cells, age(obj["metadata"].get("creationTimestamp"))]
+
+
+def first_three(found: list[str]) -> str:
+    """Return the first endpoints of a list, and how many there are besides."""
+    more = f" + {len(found) - 3} more..." if len(found) > 3 else ""
+    return ",".join(found[:3]) + more
+
+
+def joined(pairs: Obj | None) -> str:
+    """Return labels or a selector as a cell shows them."""
+    return ",".join(f"{key}={value}" for key, value in sorted((pairs or {}).items())) or "<none>"

@@ -1,13 +1,10 @@
-"""The columns of each kind's table, and how a row is made of an object."""
+"""The tables of the core group's kinds: Pods, Services, Nodes, Events and so on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from ...apimachinery.jsontypes import Obj
 from ...apimachinery.profile import profile
-from .columns import AGE, NAME, Layout, Row, age, column
+from .columns import AGE, CREATED, NAME, Layout, Row, age, column, columns, first_three, joined, row
 
 
 def _pod_reason(pod: Obj) -> str:
@@ -81,19 +78,11 @@ def _service(service: Obj) -> Row:
         f"/{p.get('protocol', 'TCP')}"
         for p in spec.get("ports") or []
     )
-    chosen = ",".join(f"{k}={v}" for k, v in sorted((spec.get("selector") or {}).items()))
     outside = ",".join(spec.get("externalIPs") or []) or spec.get("externalName")
     if spec.get("type") == "LoadBalancer":
         outside = outside or "<pending>"
-    return [
-        service["metadata"]["name"],
-        spec.get("type"),
-        spec.get("clusterIP") or "<none>",
-        outside or "<none>",
-        ports or "<none>",
-        age(service["metadata"].get("creationTimestamp")),
-        chosen or "<none>",
-    ]
+    cells = (spec.get("clusterIP") or "<none>", outside or "<none>", ports or "<none>")
+    return [*row(service, spec.get("type"), *cells), joined(spec.get("selector"))]
 
 
 def _endpoints(obj: Obj) -> Row:
@@ -103,12 +92,7 @@ def _endpoints(obj: Obj) -> Row:
         for address in subset.get("addresses") or []
         for port in subset.get("ports") or []
     ]
-    shown = ",".join(found[:3]) + (f" + {len(found) - 3} more..." if len(found) > 3 else "")
-    return [
-        obj["metadata"]["name"],
-        shown or "<none>",
-        age(obj["metadata"].get("creationTimestamp")),
-    ]
+    return row(obj, first_three(found) or "<none>")
 
 
 def _event(event: Obj) -> Row:
@@ -161,40 +145,46 @@ def _node(node: Obj) -> Row:
     ]
 
 
-def _simple(*middle: Callable[[Obj], Any]) -> Callable[[Obj], Row]:
-    def row(obj: Obj) -> Row:
-        created = obj["metadata"].get("creationTimestamp")
-        return [obj["metadata"]["name"], *(cell(obj) for cell in middle), age(created)]
-
-    return row
-
-
 def _size(obj: Obj) -> int:
     return len(obj.get("data") or {}) + len(obj.get("binaryData") or {})
 
 
-LAYOUTS: dict[str, Layout] = {
+def _volume_claim(obj: Obj) -> Row:
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    name = spec.get("storageClassName") or ""
+    return row(obj, status.get("phase"), spec.get("volumeName") or "", "", "", name)
+
+
+def _quota(obj: Obj) -> Row:
+    status = obj.get("status") or {}
+    hard = status.get("hard") or (obj.get("spec") or {}).get("hard") or {}
+    used = status.get("used") or {}
+    limits = [name for name in sorted(hard) if name.startswith("limits.")]
+    requests = [name for name in sorted(hard) if name not in limits]
+    parts = [
+        ", ".join(f"{name}: {used.get(name, '0')}/{hard[name]}" for name in names)
+        for names in (requests, limits)
+    ]
+    return row(obj, *parts) if profile().modern else [*row(obj), *parts]
+
+
+_AMOUNTS = columns("Request", "Limit")
+
+CORE: dict[str, Layout] = {
     "Pod": (
         [
             NAME,
-            column("Ready"),
-            column("Status"),
+            *columns("Ready", "Status"),
             column("Restarts", kind="string" if profile().modern else "integer"),
             AGE,
-            column("IP", priority=1),
-            column("Node", priority=1),
-            column("Nominated Node", priority=1),
-            column("Readiness Gates", priority=1),
+            *columns("IP", "Node", "Nominated Node", "Readiness Gates", priority=1),
         ],
         _pod,
     ),
     "Service": (
         [
             NAME,
-            column("Type"),
-            column("Cluster-IP"),
-            column("External-IP"),
-            column("Port(s)"),
+            *columns("Type", "Cluster-IP", "External-IP", "Port(s)"),
             AGE,
             column("Selector", priority=1),
         ],
@@ -203,15 +193,10 @@ LAYOUTS: dict[str, Layout] = {
     "Endpoints": ([NAME, column("Endpoints"), AGE], _endpoints),
     "Event": (
         [
-            column("Last Seen"),
-            column("Type"),
-            column("Reason"),
-            column("Object"),
-            column("Subobject", priority=1),
-            column("Source", priority=1),
+            *columns("Last Seen", "Type", "Reason", "Object"),
+            *columns("Subobject", "Source", priority=1),
             column("Message"),
-            column("First Seen", priority=1),
-            column("Count", priority=1),
+            *columns("First Seen", "Count", priority=1),
             column("Name", form="name", priority=1),
         ],
         _event,
@@ -219,30 +204,35 @@ LAYOUTS: dict[str, Layout] = {
     "Node": (
         [
             NAME,
-            column("Status"),
-            column("Roles"),
+            *columns("Status", "Roles"),
             AGE,
             column("Version"),
-            column("Internal-IP", priority=1),
-            column("External-IP", priority=1),
-            column("OS-Image", priority=1),
-            column("Kernel-Version", priority=1),
+            *columns("Internal-IP", "External-IP", "OS-Image", "Kernel-Version", priority=1),
             column("Container-Runtime", priority=1),
         ],
         _node,
     ),
     "Namespace": (
         [NAME, column("Status"), AGE],
-        _simple(lambda obj: (obj.get("status") or {}).get("phase")),
+        lambda obj: row(obj, (obj.get("status") or {}).get("phase")),
     ),
     "Secret": (
-        [NAME, column("Type"), column("Data"), AGE],
-        _simple(lambda obj: obj.get("type"), _size),
+        [NAME, *columns("Type", "Data"), AGE],
+        lambda obj: row(obj, obj.get("type"), _size(obj)),
     ),
-    "ConfigMap": ([NAME, column("Data"), AGE], _simple(_size)),
+    "ConfigMap": ([NAME, column("Data"), AGE], lambda obj: row(obj, _size(obj))),
     "ServiceAccount": (
         [NAME, column("Secrets"), AGE],
-        _simple(lambda obj: len(obj.get("secrets") or [])),
+        lambda obj: row(obj, len(obj.get("secrets") or [])),
+    ),
+    "PersistentVolumeClaim": (
+        [NAME, *columns("Status", "Volume", "Capacity", "Access Modes", "StorageClass"), AGE],
+        _volume_claim,
+    ),
+    "LimitRange": CREATED,
+    "ResourceQuota": (
+        [NAME, *_AMOUNTS, AGE] if profile().modern else [NAME, AGE, *_AMOUNTS],
+        _quota,
     ),
 }
-PLAIN: Layout = ([NAME, AGE], _simple())
+OTHERS: Layout = ([NAME, AGE], row)

@@ -1,22 +1,92 @@
-"""The columns of the kinds that are stored and listed, and that nothing here acts on."""
+"""The tables of the kinds of the named groups: workloads, networking, policy, RBAC and so on."""
 
 from __future__ import annotations
 
-from ...apimachinery.jsontypes import Obj
+from ...apimachinery.jsontypes import Obj, parse_time
 from ...apimachinery.profile import profile
 from ...apimachinery.selectors import selector_text
-from .columns import AGE, NAME, Layout, Row, age, column
+from .columns import (
+    AGE,
+    CREATED,
+    NAME,
+    Layout,
+    Row,
+    age,
+    column,
+    columns,
+    duration,
+    first_three,
+    joined,
+    row,
+)
 
 
-def _created(obj: Obj) -> Row:
-    return [obj["metadata"]["name"], obj["metadata"].get("creationTimestamp")]
+def _wide(obj: Obj) -> Row:
+    spec = obj["spec"]
+    containers = spec["template"]["spec"].get("containers") or []
+    names, images = (",".join(c.get(k, "") for c in containers) for k in ("name", "image"))
+    return [names, images, selector_text(spec.get("selector")) or "<none>"]
 
 
-def _aged(obj: Obj, *middle: object) -> Row:
-    return [obj["metadata"]["name"], *middle, age(obj["metadata"].get("creationTimestamp"))]
+# What the STATUS column of a Job says: the first of these that holds.
+_JOB_STATUS = (
+    "Complete",
+    "Failed",
+    "Terminating",
+    "Suspended",
+    "FailureTarget",
+    "SuccessCriteriaMet",
+)
 
 
-def _binding(obj: Obj) -> Row:
+def _job_status(job: Obj) -> str:
+    conditions = {
+        c["type"]
+        for c in (job.get("status") or {}).get("conditions") or []
+        if c.get("status") == "True"
+    }
+    deleted = {"Terminating"} if job["metadata"].get("deletionTimestamp") else set()
+    return next((word for word in _JOB_STATUS if word in conditions | deleted), "Running")
+
+
+def _duration(job: Obj) -> str:
+    """Return how long the Job has run, or ran."""
+    status = job.get("status") or {}
+    if not status.get("startTime"):
+        return ""
+    if not status.get("completionTime"):
+        return age(status["startTime"])
+    span = parse_time(status["completionTime"]) - parse_time(status["startTime"])
+    return duration(span.total_seconds())
+
+
+def _completions(job: Obj) -> str:
+    spec, succeeded = job["spec"], (job.get("status") or {}).get("succeeded", 0)
+    if spec.get("completions") is not None:
+        return f"{succeeded}/{spec['completions']}"
+    parallelism = spec.get("parallelism", 1)
+    return f"{succeeded}/1 of {parallelism}" if parallelism > 1 else f"{succeeded}/1"
+
+
+def _job(job: Obj) -> Row:
+    status = [_job_status(job)] if profile().modern else []
+    return [*row(job, *status, _completions(job), _duration(job)), *_wide(job)]
+
+
+def _replica_set(obj: Obj) -> Row:
+    status = obj.get("status") or {}
+    sizes = (status.get("replicas", 0), status.get("readyReplicas", 0))
+    return [*row(obj, obj["spec"].get("replicas", 1), *sizes), *_wide(obj)]
+
+
+def _deployment(obj: Obj) -> Row:
+    status = obj.get("status") or {}
+    ready = f"{status.get('readyReplicas', 0)}/{obj['spec'].get('replicas', 1)}"
+    sizes = (status.get("updatedReplicas", 0), status.get("availableReplicas", 0))
+    return [*row(obj, ready, *sizes), *_wide(obj)]
+
+
+def _role_binding(obj: Obj) -> Row:
     role, subjects = obj.get("roleRef") or {}, obj.get("subjects") or []
 
     def named(kind: str) -> str:
@@ -25,21 +95,8 @@ def _binding(obj: Obj) -> Row:
             return ", ".join(f"{s.get('namespace', '')}/{s['name']}" for s in found)
         return ", ".join(s["name"] for s in found)
 
-    row = _aged(obj, f"{role.get('kind', '')}/{role.get('name', '')}")
-    return [*row, *(named(kind) for kind in ("User", "Group", "ServiceAccount"))]
-
-
-def _quota(obj: Obj) -> Row:
-    status = obj.get("status") or {}
-    hard = status.get("hard") or (obj.get("spec") or {}).get("hard") or {}
-    used = status.get("used") or {}
-    limits = [name for name in sorted(hard) if name.startswith("limits.")]
-    requests = [name for name in sorted(hard) if name not in limits]
-    parts = [
-        ", ".join(f"{name}: {used.get(name, '0')}/{hard[name]}" for name in names)
-        for names in (requests, limits)
-    ]
-    return _aged(obj, *parts) if profile().modern else [*_aged(obj), *parts]
+    bound = row(obj, f"{role.get('kind', '')}/{role.get('name', '')}")
+    return [*bound, *(named(kind) for kind in ("User", "Group", "ServiceAccount"))]
 
 
 def _cron_job(obj: Obj) -> Row:
@@ -48,7 +105,7 @@ def _cron_job(obj: Obj) -> Row:
     containers = spec["jobTemplate"]["spec"]["template"]["spec"].get("containers") or []
     zone = [spec.get("timeZone") or "<none>"] if profile().modern else []
     return [
-        *_aged(
+        *row(
             obj,
             spec.get("schedule"),
             *zone,
@@ -62,9 +119,9 @@ def _cron_job(obj: Obj) -> Row:
     ]
 
 
-def _budget(obj: Obj) -> Row:
+def _disruption_budget(obj: Obj) -> Row:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    return _aged(
+    return row(
         obj,
         str(spec.get("minAvailable", "N/A")),
         str(spec.get("maxUnavailable", "N/A")),
@@ -72,16 +129,16 @@ def _budget(obj: Obj) -> Row:
     )
 
 
-def _priority(obj: Obj) -> Row:
-    row = _aged(obj, obj.get("value"), bool(obj.get("globalDefault")))
-    return [*row, obj.get("preemptionPolicy")] if profile().modern else row
+def _priority_class(obj: Obj) -> Row:
+    cells = row(obj, obj.get("value"), bool(obj.get("globalDefault")))
+    return [*cells, obj.get("preemptionPolicy")] if profile().modern else cells
 
 
-def _slice(obj: Obj) -> Row:
+def _endpoint_slice(obj: Obj) -> Row:
     ports = [str(port.get("port")) for port in obj.get("ports") or []]
     found = [one for end in obj.get("endpoints") or [] for one in end.get("addresses") or []]
-    shown = ",".join(found[:3]) + (f" + {len(found) - 3} more..." if len(found) > 3 else "")
-    return _aged(obj, obj.get("addressType"), ",".join(ports) or "<unset>", shown or "<unset>")
+    shown = first_three(found) or "<unset>"
+    return row(obj, obj.get("addressType"), ",".join(ports) or "<unset>", shown)
 
 
 def _daemon_set(obj: Obj) -> Row:
@@ -94,119 +151,100 @@ def _daemon_set(obj: Obj) -> Row:
         "numberAvailable",
     )
     nodes = ((spec.get("template") or {}).get("spec") or {}).get("nodeSelector") or {}
-    chosen = ",".join(f"{key}={value}" for key, value in sorted(nodes.items())) or "<none>"
-    return _aged(obj, *(status.get(name, 0) for name in names), chosen)
-
-
-def _claim(obj: Obj) -> Row:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    name = spec.get("storageClassName") or ""
-    return _aged(obj, status.get("phase"), spec.get("volumeName") or "", "", "", name)
+    return row(obj, *(status.get(name, 0) for name in names), joined(nodes))
 
 
 def _ingress(obj: Obj) -> Row:
     spec = obj.get("spec") or {}
     hosts = ",".join(rule.get("host") or "*" for rule in spec.get("rules") or []) or "*"
     ports = "80, 443" if spec.get("tls") else "80"
-    return _aged(obj, spec.get("ingressClassName") or "<none>", hosts, "", ports)
+    return row(obj, spec.get("ingressClassName") or "<none>", hosts, "", ports)
 
 
-def _workload(obj: Obj) -> Row:
+def _stateful_set(obj: Obj) -> Row:
     wanted = (obj.get("spec") or {}).get("replicas", 1)
-    return _aged(obj, f"{(obj.get('status') or {}).get('readyReplicas', 0)}/{wanted}")
+    return row(obj, f"{(obj.get('status') or {}).get('readyReplicas', 0)}/{wanted}")
 
 
-_CREATED = [NAME, column("Created At")]
-_BOUND = [
-    NAME,
-    column("Role"),
-    AGE,
-    *(column(name, priority=1) for name in ("Users", "Groups", "ServiceAccounts")),
-]
-_MODERN_ONLY = [column("Timezone")]
-_WIDE = [column(name, priority=1) for name in ("Containers", "Images", "Selector")]
+_WIDE = columns("Containers", "Images", "Selector", priority=1)
+_BINDING = [NAME, column("Role"), AGE, *columns("Users", "Groups", "ServiceAccounts", priority=1)]
+_MODERN = profile().modern
+_STATUS = columns("Status") if _MODERN else []
 
-
-def layouts() -> dict[str, Layout]:
-    """Return the columns of these kinds, as the version that the cluster behaves like has them."""
-    modern = profile().modern
-    amounts = [column("Request"), column("Limit")]
-    return {
-        "CronJob": (
-            [
-                NAME,
-                column("Schedule"),
-                *(_MODERN_ONLY if modern else []),
-                column("Suspend"),
-                column("Active", kind="integer"),
-                column("Last Schedule"),
-                AGE,
-                *_WIDE,
-            ],
-            _cron_job,
-        ),
-        "NetworkPolicy": (
-            [NAME, column("Pod-Selector"), AGE],
-            lambda obj: _aged(
-                obj, selector_text((obj.get("spec") or {}).get("podSelector")) or "<none>"
-            ),
-        ),
-        "PodDisruptionBudget": (
-            [
-                NAME,
-                column("Min Available"),
-                column("Max Unavailable"),
-                column("Allowed Disruptions", kind="integer"),
-                AGE,
-            ],
-            _budget,
-        ),
-        "DaemonSet": (
-            [
-                NAME,
-                *(column(name, kind="integer") for name in ("Desired", "Current", "Ready")),
-                *(column(name, kind="integer") for name in ("Up-to-date", "Available")),
-                column("Node Selector"),
-                AGE,
-            ],
-            _daemon_set,
-        ),
-        "PersistentVolumeClaim": (
-            [
-                NAME,
-                *(column(name) for name in ("Status", "Volume", "Capacity", "Access Modes")),
-                column("StorageClass"),
-                AGE,
-            ],
-            _claim,
-        ),
-        "Ingress": (
-            [NAME, *(column(name) for name in ("Class", "Hosts", "Address", "Ports")), AGE],
-            _ingress,
-        ),
-        "StatefulSet": ([NAME, column("Ready"), AGE], _workload),
-        "Role": (_CREATED, _created),
-        "ClusterRole": (_CREATED, _created),
-        "LimitRange": (_CREATED, _created),
-        "RoleBinding": (_BOUND, _binding),
-        "ClusterRoleBinding": (_BOUND, _binding),
-        "ResourceQuota": ([NAME, *amounts, AGE] if modern else [NAME, AGE, *amounts], _quota),
-        "PriorityClass": (
-            [
-                NAME,
-                column("Value", kind="integer"),
-                column("Global-Default", kind="boolean"),
-                AGE,
-                *([column("PreemptionPolicy")] if modern else []),
-            ],
-            _priority,
-        ),
-        "Lease": (
-            [NAME, column("Holder"), AGE],
-            lambda obj: _aged(obj, (obj.get("spec") or {}).get("holderIdentity")),
-        ),
-        "EndpointSlice": (
-            [NAME, column("AddressType"), column("Ports"), column("Endpoints"), AGE],
-            _slice,
-        ),
-    }
+NAMED_GROUPS: dict[str, Layout] = {
+    "Job": (
+        [
+            NAME,
+            *(columns("Status") if _MODERN else []),
+            *columns("Completions", "Duration"),
+            AGE,
+            *_WIDE,
+        ],
+        _job,
+    ),
+    "ReplicaSet": (
+        [NAME, *columns("Desired", "Current", "Ready", kind="integer"), AGE, *_WIDE],
+        _replica_set,
+    ),
+    "Deployment": (
+        [NAME, *columns("Ready", "Up-to-date", "Available"), AGE, *_WIDE],
+        _deployment,
+    ),
+    "CronJob": (
+        [
+            NAME,
+            *columns("Schedule", *(["Timezone"] if _MODERN else []), "Suspend"),
+            column("Active", kind="integer"),
+            column("Last Schedule"),
+            AGE,
+            *_WIDE,
+        ],
+        _cron_job,
+    ),
+    "NetworkPolicy": (
+        [NAME, column("Pod-Selector"), AGE],
+        lambda obj: row(obj, selector_text((obj.get("spec") or {}).get("podSelector")) or "<none>"),
+    ),
+    "PodDisruptionBudget": (
+        [
+            NAME,
+            *columns("Min Available", "Max Unavailable"),
+            column("Allowed Disruptions", kind="integer"),
+            AGE,
+        ],
+        _disruption_budget,
+    ),
+    "DaemonSet": (
+        [
+            NAME,
+            *columns("Desired", "Current", "Ready", "Up-to-date", "Available", kind="integer"),
+            column("Node Selector"),
+            AGE,
+        ],
+        _daemon_set,
+    ),
+    "Ingress": ([NAME, *columns("Class", "Hosts", "Address", "Ports"), AGE], _ingress),
+    "StatefulSet": ([NAME, column("Ready"), AGE], _stateful_set),
+    "Role": CREATED,
+    "ClusterRole": CREATED,
+    "RoleBinding": (_BINDING, _role_binding),
+    "ClusterRoleBinding": (_BINDING, _role_binding),
+    "PriorityClass": (
+        [
+            NAME,
+            column("Value", kind="integer"),
+            column("Global-Default", kind="boolean"),
+            AGE,
+            *(columns("PreemptionPolicy") if _MODERN else []),
+        ],
+        _priority_class,
+    ),
+    "Lease": (
+        [NAME, column("Holder"), AGE],
+        lambda obj: row(obj, (obj.get("spec") or {}).get("holderIdentity")),
+    ),
+    "EndpointSlice": (
+        [NAME, *columns("AddressType", "Ports", "Endpoints"), AGE],
+        _endpoint_slice,
+    ),
+}

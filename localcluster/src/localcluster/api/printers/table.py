@@ -5,21 +5,15 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources
 
 from __future__ import annotations
 
-import functools
-
 from ...apimachinery.jsontypes import Obj
 from ...apimachinery.resources import Resource
-from . import namedgroups
-from .core import LAYOUTS, PLAIN
-from .workloads import WORKLOADS
+from .core import CORE, OTHERS
+from .namedgroups import NAMED_GROUPS
 
 _ENDED = {
     "Succeeded": "completed successfully.",
     "Failed": "failed.",
 }
-
-
-_stored = functools.cache(namedgroups.layouts)
 
 
 def table(
@@ -39,7 +33,7 @@ def table(
         head: whether the columns are described, which a watch does only once.
     """
     kind = resource.kind
-    columns, row = LAYOUTS.get(kind) or WORKLOADS.get(kind) or _stored().get(kind, PLAIN)
+    columns, row = CORE.get(kind) or NAMED_GROUPS.get(kind, OTHERS)
     rows: list[Obj] = []
     for obj in objects:
         line: Obj = {"cells": row(obj)}
