@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcluster.apimachinery.events import EventFilter
+from localcluster.apimachinery.events import EventCorrelator
 
 
 def _event(message: str, reason: str = "Created", uid: str = "1") -> dict[str, Any]:
@@ -12,14 +12,14 @@ def _event(message: str, reason: str = "Created", uid: str = "1") -> dict[str, A
 
 
 def test_equal_events_are_known_by_the_same_key() -> None:
-    kept = EventFilter()
+    kept = EventCorrelator()
     assert kept.admit(_event("a")) == kept.admit(_event("a"))
     assert kept.admit(_event("a")) != kept.admit(_event("b"))
     assert kept.admit(_event("a")) != kept.admit(_event("a", uid="2"))
 
 
 def test_from_the_tenth_message_on_similar_events_are_combined() -> None:
-    kept = EventFilter()
+    kept = EventCorrelator()
     events = [_event(f"pod {i}") for i in range(12)]
     keys = [kept.admit(event) for event in events]
     assert [event["message"] for event in events[:9]] == [f"pod {i}" for i in range(9)]
@@ -32,7 +32,7 @@ def test_from_the_tenth_message_on_similar_events_are_combined() -> None:
 
 def test_after_ten_quiet_minutes_each_event_counts_again() -> None:
     now = 0.0
-    kept = EventFilter(lambda: now)
+    kept = EventCorrelator(lambda: now)
     for i in range(10):
         kept.admit(_event(f"pod {i}"))
     now = 601.0
@@ -42,7 +42,7 @@ def test_after_ten_quiet_minutes_each_event_counts_again() -> None:
 
 def test_whoever_talks_too_much_about_one_object_is_silenced_for_a_while() -> None:
     now = 0.0
-    kept = EventFilter(lambda: now)
+    kept = EventCorrelator(lambda: now)
     said = [kept.admit(_event("again")) is not None for _ in range(30)]
     assert said == [True] * 25 + [False] * 5
     assert kept.admit(_event("again", uid="2")) is not None

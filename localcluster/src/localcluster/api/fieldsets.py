@@ -20,7 +20,7 @@ Fields = dict[Path, Any]
 # What stands at the path of a map or of a list's element that is there at all.
 _PRESENT = object()
 
-_KEYED: dict[str, tuple[tuple[str, ...], ...]] = {
+LIST_MAP_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "containers": (("name",),),
     "initContainers": (("name",),),
     "ephemeralContainers": (("name",),),
@@ -39,7 +39,7 @@ _KEYED: dict[str, tuple[tuple[str, ...], ...]] = {
     "podIPs": (("ip",),),
 }
 _KEY_DEFAULTS = {"protocol": "TCP"}
-_SETS = {"finalizers"}
+LIST_SETS = {"finalizers"}
 # Maps that only one manager can own as a whole.
 _ATOMIC = {
     "configMapKeyRef",
@@ -56,7 +56,7 @@ _ATOMIC = {
     "targetRef",
 }
 # Parts that every object of their kind has, so that nobody owns them as such.
-_NOBODYS = {
+_UNOWNED = {
     "containers",
     "jobTemplate",
     "loadBalancer",
@@ -66,7 +66,7 @@ _NOBODYS = {
     "strategy",
     "template",
 }
-_SERVERS = {
+_SET_BY_SERVER = {
     "creationTimestamp",
     "deletionGracePeriodSeconds",
     "deletionTimestamp",
@@ -91,7 +91,7 @@ def fields_of(obj: Obj, *, applied: bool = False) -> Fields:
         if name in ("apiVersion", "kind"):
             continue
         if name == "metadata":
-            value = {k: v for k, v in value.items() if k not in _SERVERS}
+            value = {k: v for k, v in value.items() if k not in _SET_BY_SERVER}
             if not value:
                 continue
         _add(found, (f"f:{name}",), name, value, applied)
@@ -100,7 +100,7 @@ def fields_of(obj: Obj, *, applied: bool = False) -> Fields:
 
 def keys_of(field: str, elements: Any) -> tuple[str, ...] | None:
     """Return the keys that tell the elements of a list apart; None for a list owned as a whole."""
-    candidates = _KEYED.get(field)
+    candidates = LIST_MAP_KEYS.get(field)
     if candidates is None or not isinstance(elements, list) or not elements:
         return None
     for keys in candidates:
@@ -120,12 +120,12 @@ def _add(found: Fields, path: Path, name: str, value: Any, applied: bool) -> Non
     if value is None:
         return
     if isinstance(value, dict) and value and name not in _ATOMIC:
-        if not applied and name not in _NOBODYS:
+        if not applied and name not in _UNOWNED:
             found[path] = _PRESENT
         for inner, part in value.items():
             _add(found, (*path, f"f:{inner}"), inner, part, applied)
         return
-    if name in _SETS and isinstance(value, list):
+    if name in LIST_SETS and isinstance(value, list):
         if not applied:
             found[path] = _PRESENT
         for one in value:
@@ -135,7 +135,7 @@ def _add(found: Fields, path: Path, name: str, value: Any, applied: bool) -> Non
     if keys is None:
         found[path] = value
         return
-    if not applied and name not in _NOBODYS:
+    if not applied and name not in _UNOWNED:
         found[path] = _PRESENT
     for element in value:
         step = (*path, step_of(element, keys))
@@ -153,7 +153,7 @@ _LEAF: Obj = {}
 
 def tree_of(obj: Obj) -> Obj:
     """Return the fields of a new object as `fieldsV1`: quicker than by way of paths."""
-    metadata = {k: v for k, v in obj["metadata"].items() if k not in _SERVERS}
+    metadata = {k: v for k, v in obj["metadata"].items() if k not in _SET_BY_SERVER}
     parts = {**obj, "metadata": metadata}
     return {
         f"f:{name}": _tree(name, parts[name])
@@ -167,20 +167,20 @@ def _tree(name: str, value: Any) -> Obj:
         if not value or name in _ATOMIC:
             return _LEAF
         tree: Obj = {}
-        if name not in _NOBODYS:
+        if name not in _UNOWNED:
             tree["."] = _LEAF
         for inner in sorted(value):
             if value[inner] is not None:
                 tree[f"f:{inner}"] = _tree(inner, value[inner])
         return tree
     if isinstance(value, list):
-        if name in _SETS:
+        if name in LIST_SETS:
             return {".": _LEAF, **{f"v:{json.dumps(one)}": _LEAF for one in value}}
         keys = keys_of(name, value)
         if keys is None:
             return _LEAF
         tree = {}
-        if name not in _NOBODYS:
+        if name not in _UNOWNED:
             tree["."] = _LEAF
         for element in value:
             inside = _LEAF if name == "ownerReferences" else _tree("", element)
@@ -216,7 +216,7 @@ def from_fields_v1(node: Any, path: Path = ()) -> set[Path]:
     return found
 
 
-def shown(path: Path) -> str:
+def path_text(path: Path) -> str:
     """Return a path as messages write it: `.spec.containers[name="main"].image`."""
     text = ""
     for step in path:
@@ -244,7 +244,7 @@ def merge(live: Any, applied: Any, field: str = "") -> Any:
             result[name] = merge(live.get(name), value, name)
         return result
     if isinstance(live, list) and isinstance(applied, list):
-        if field in _SETS:
+        if field in LIST_SETS:
             return [*live, *(x for x in applied if x not in live)]
         keys = keys_of(field, applied)
         if keys is not None and keys_of(field, live) == keys:
@@ -278,7 +278,7 @@ def _remove(node: Any, path: Path, field: str) -> None:
             return
         if rest:
             _remove(node[name], rest, name)
-            if node[name] in ({}, []) and name not in _NOBODYS:
+            if node[name] in ({}, []) and name not in _UNOWNED:
                 del node[name]
         else:
             del node[name]

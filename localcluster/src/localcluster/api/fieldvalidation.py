@@ -8,9 +8,9 @@ import re
 from typing import Any
 
 from ..apimachinery.apierrors import WrongType, bad_request
-from ..apimachinery.jsontypes import Obj, parse_time
+from ..apimachinery.jsontypes import Obj, json_type, parse_time
 from ..apimachinery.quantities import canonical
-from .rest import Options
+from .parameters import WriteOptions
 from .schema import STRING, Type, is_quantity, model, model_of, struct_name, type_of
 from .zerovalues import PLAIN, zero
 
@@ -26,16 +26,6 @@ _LONG = {
     "tolerationSeconds",
     "observedGeneration",
 }
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, str):
-        return "string"
-    if isinstance(value, int | float):
-        return "number"
-    return "array" if isinstance(value, list) else "object"
 
 
 def _is_number(value: Any) -> bool:
@@ -138,7 +128,7 @@ class _Checker:
     def wrong(self, value: Any, owner: str, path: str, wanted: str) -> TypeError:
         bare = re.sub(r"\[\d+\]", "", path)
         return TypeError(
-            f"json: cannot unmarshal {_shown(value)} into Go struct field"
+            f"json: cannot unmarshal {json_type(value)} into Go struct field"
             f" {struct_name(owner)}.{bare} of type {wanted}",
             _go_kind(wanted),
             _go_given(value),
@@ -175,7 +165,7 @@ def _go(kind: str, path: str) -> str:
     )
 
 
-def check(obj: Obj, options: Options, known: Obj | None = None) -> Obj:
+def check(obj: Obj, options: WriteOptions | None = None, known: Obj | None = None) -> Obj:
     """Return the object without fields that its kind does not have.
 
     Args:
@@ -185,6 +175,7 @@ def check(obj: Obj, options: Options, known: Obj | None = None) -> Obj:
     Raises:
         ApiError: a field has the wrong type, or is unknown and the client wants to be strict.
     """
+    options = options or WriteOptions()
     kind, version = obj.get("kind", ""), str(obj.get("apiVersion", "")).rpartition("/")[2]
     checker = _Checker(known)
     prefix = f'{kind} in version "{version}" cannot be handled as a {kind}: '
@@ -193,10 +184,10 @@ def check(obj: Obj, options: Options, known: Obj | None = None) -> Obj:
     except TypeError as error:
         why, wanted, given = error.args
         raise WrongType(prefix, why, wanted, given) from None
-    if checker.unknown and options.validation == "Strict":
+    if checker.unknown and options.field_validation == "Strict":
         listed = ", ".join(f"unknown field {json.dumps(path)}" for path in checker.unknown)
         raise bad_request(f"{prefix}strict decoding error: {listed}")
-    if options.validation != "Ignore":
+    if options.field_validation != "Ignore":
         options.warnings += [f"unknown field {json.dumps(path)}" for path in checker.unknown]
     checked: Obj = result
     return checked

@@ -22,7 +22,7 @@ from tornado.tcpclient import TCPClient
 from ..apimachinery import apierrors
 from ..apimachinery.jsontypes import Obj, whole_number
 from ..store import Store
-from . import logoptions
+from .parameters import pod_log_options
 from .rest import dumps
 
 _PIECE = 64 * 1024
@@ -175,7 +175,7 @@ class LogHandler(_Proxied):
     async def serve(self, namespace: str, name: str) -> None:
         if self.request.method != "GET":
             raise apierrors.method_not_allowed()
-        params = logoptions.read(self, name)
+        params = pod_log_options(self, name)
         pod = self.pod(namespace, name)
         container = self.container(pod)
         if not pod["spec"].get("nodeName"):

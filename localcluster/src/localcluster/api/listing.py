@@ -77,9 +77,9 @@ def check_match(handler: tornado.web.RequestHandler, *, watch: bool) -> str:
 def page(handler: tornado.web.RequestHandler, store: Store, target: Target) -> Page:
     """Return what a list request asks for."""
     match, wanted = check_match(handler, watch=False), version_of(handler)
-    parameters.number(handler, "timeoutSeconds", 0)
+    parameters.integer(handler, "timeoutSeconds", 0)
     limit, token = (
-        parameters.number(handler, "limit", 0),
+        parameters.integer(handler, "limit", 0),
         handler.get_query_argument("continue", ""),
     )
     if wanted > store.version:

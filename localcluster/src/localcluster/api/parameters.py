@@ -1,82 +1,51 @@
-"""What comes in with a request: its body in any of the API's forms, and its options."""
+"""Query parameters: the options of writes and of logs, checked as the real server does.
+
+https://kubernetes.io/docs/reference/kubernetes-api/common-parameters/common-parameters/
+https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#get-read-log-of-the-specified-pod
+"""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from dataclasses import dataclass, field
 
 import tornado.web
 
 from ..apimachinery import apierrors
-from ..apimachinery.jsontypes import Obj, whole_number
+from ..apimachinery.jsontypes import parse_time, whole_number
 from ..apimachinery.profile import profile
-from . import fieldvalidation, protobuf, serializer
-from .rest import Options
+from .validation.causes import Causes
 
-_FORMS = ["application/json", "application/yaml", protobuf.CONTENT_TYPE]
-PATCHES = {
-    "application/json-patch+json": "json",
-    "application/merge-patch+json": "merge",
-    "application/strategic-merge-patch+json": "strategic",
-    "application/apply-patch+yaml": "apply",
-    "application/apply-patch+json": "apply",
-}
-_VALIDATIONS = ("Ignore", "Strict", "Warn")
-_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "DELETE": "DeleteOptions"}
+_FIELD_VALIDATIONS = ("Ignore", "Strict", "Warn")
+_KINDS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "DELETE": "DeleteOptions"}
+_LOG_FLAGS = ("follow", "previous", "timestamps")
+_LOG_LEAST = {"tailLines": 0, "sinceSeconds": 1, "limitBytes": 1}
 
 
-def content_type(handler: tornado.web.RequestHandler) -> str:
-    """Return the media type of the body, without its parameters."""
-    return handler.request.headers.get("Content-Type", "").partition(";")[0].strip()
-
-
-def read(handler: tornado.web.RequestHandler, kind: str = "") -> Any:
-    """Return the body as JSON-like data; an empty body is an error unless `kind` is empty.
+@dataclass
+class WriteOptions:
+    """What a request asks for besides its object.
 
     Args:
-        kind: the kind of object that the path takes.
+        field_validation: what to do about unknown fields: `Ignore`, `Warn` or `Strict`.
+        manager: who writes, for `managedFields`; empty for the cluster's own parts.
+        force: whether a server-side apply takes fields away from others.
+        warnings: filled with what the client should be told.
     """
-    body, form = handler.request.body, content_type(handler) or "application/json"
-    if not body.strip() and not kind:
-        return {}
-    if form not in _FORMS and form not in PATCHES:
-        raise apierrors.unsupported_media_type(_FORMS)
-    if form == protobuf.CONTENT_TYPE:
-        return protobuf.decode(body)
-    try:
-        return serializer.parse(body, as_yaml=form.endswith("yaml"))
-    except (ValueError, RecursionError) as error:
-        if form in PATCHES:
-            raise apierrors.broken_patch(PATCHES[form], _go_words(body, error)) from None
-        where = f" (must be of type {kind})" if kind else ""
-        raise apierrors.bad_request(
-            f"the object provided is unrecognized{where}: couldn't get version/kind;"
-            f" json parse error: {_go_words(body, error)} ({_excerpt(body)})"
-        ) from None
+
+    dry_run: bool = False
+    field_validation: str = "Warn"
+    manager: str = ""
+    force: bool = False
+    warnings: list[str] = field(default_factory=list)
 
 
-def _go_words(body: bytes, error: Exception) -> str:
-    """Return what is wrong with a JSON text as the real server says it."""
-    place = getattr(error, "pos", len(body))
-    rest = body.decode(errors="replace")[place:].lstrip()
-    if not isinstance(error, json.JSONDecodeError):
-        return str(error)
-    if len(rest) < 2 and not rest.strip("{["):
-        return "unexpected end of JSON input"
-    return f"invalid character '{rest[0]}' looking for beginning of value"
-
-
-def _excerpt(body: bytes) -> str:
-    return body[:64].decode(errors="replace") if body else "<empty>"
-
-
-def options(handler: tornado.web.RequestHandler, how: str = "") -> Options:
+def write_options(handler: tornado.web.RequestHandler, how: str = "") -> WriteOptions:
     """Return what the query parameters of a write ask for.
 
     Args:
         how: the form of a patch.
     """
-    about = _OPTIONS.get(str(handler.request.method), "PatchOptions")
+    about = _KINDS.get(str(handler.request.method), "PatchOptions")
     dry_run = handler.get_query_argument("dryRun", "")
     if dry_run not in ("", "All"):
         text = f'Unsupported value: []string{{"{dry_run}"}}: supported values: "All"'
@@ -89,20 +58,20 @@ def options(handler: tornado.web.RequestHandler, how: str = "") -> Options:
     if how and how != "apply" and handler.get_query_argument("force", ""):
         text = "Forbidden: may not be specified for non-apply patch"
         raise apierrors.invalid_option(about, "FieldValueForbidden", "force", text)
-    return Options(
+    return WriteOptions(
         dry_run=dry_run == "All",
-        validation=_validation(handler, about),
+        field_validation=_field_validation(handler, about),
         manager=manager or _user_agent(handler),
         force=force,
     )
 
 
-def _validation(handler: tornado.web.RequestHandler, about: str) -> str:
+def _field_validation(handler: tornado.web.RequestHandler, about: str) -> str:
     if not profile().modern:
         return "Ignore"
     wanted = handler.get_query_argument("fieldValidation", "") or "Warn"
-    if wanted not in _VALIDATIONS:
-        known = ", ".join(f'"{one}"' for one in ("", *_VALIDATIONS))
+    if wanted not in _FIELD_VALIDATIONS:
+        known = ", ".join(f'"{one}"' for one in ("", *_FIELD_VALIDATIONS))
         text = f'Unsupported value: "{wanted}": supported values: {known}'
         raise apierrors.invalid_option(about, "FieldValueNotSupported", "fieldValidation", text)
     return wanted
@@ -118,7 +87,7 @@ def flag(handler: tornado.web.RequestHandler, name: str) -> bool:
     return handler.get_query_argument(name, "").lower() in ("true", "1", "t")
 
 
-def number(handler: tornado.web.RequestHandler, name: str, default: int) -> int:
+def integer(handler: tornado.web.RequestHandler, name: str, default: int) -> int:
     """Return a query parameter that is a whole number."""
     text = handler.get_query_argument(name, "")
     if not text:
@@ -129,16 +98,41 @@ def number(handler: tornado.web.RequestHandler, name: str, default: int) -> int:
     return found
 
 
-def delete_options(handler: tornado.web.RequestHandler) -> Obj:
-    """Return the `DeleteOptions` of a request, from its body and its query."""
-    found = read(handler)
-    if not isinstance(found, dict):
-        raise apierrors.bad_request("DeleteOptions must be an object")
-    found = fieldvalidation.check({"apiVersion": "v1", **found, "kind": "DeleteOptions"}, Options())
-    for name in ("propagationPolicy", "gracePeriodSeconds", "orphanDependents"):
-        text = handler.get_query_argument(name, "")
-        if text and name == "gracePeriodSeconds":
-            found.setdefault(name, number(handler, name, 0))
-        elif text:
-            found.setdefault(name, flag(handler, name) if name == "orphanDependents" else text)
-    return found
+def pod_log_options(handler: tornado.web.RequestHandler, pod_name: str) -> list[tuple[str, str]]:
+    """Return `PodLogOptions` as the parameters of the request to the kubelet.
+
+    Raises:
+        ApiError: one of them makes no sense.
+    """
+    params: list[tuple[str, str]] = []
+    causes = Causes()
+    for name in _LOG_FLAGS:
+        values = handler.get_query_arguments(name)
+        if values and values[0].lower() not in ("false", "0"):
+            params.append((name, "true"))
+    for name, least in _LOG_LEAST.items():
+        if not handler.get_query_argument(name, ""):
+            continue
+        number = integer(handler, name, 0)
+        if number < least:
+            bound = "greater than or equal to 0" if least == 0 else "greater than 0"
+            causes.invalid(name, number, f"must be {bound}")
+        params.append((name, str(number)))
+    moment = handler.get_query_argument("sinceTime", "")
+    if moment:
+        _check_since_time(moment)
+        params.append(("sinceTime", moment))
+        if any(name == "sinceSeconds" for name, _ in params):
+            causes.forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified")
+    if causes:
+        raise apierrors.invalid("PodLogOptions", "", pod_name, causes)
+    return params
+
+
+def _check_since_time(text: str) -> None:
+    try:
+        parse_time(text)
+    except ValueError:
+        raise apierrors.bad_request(
+            f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"'
+        ) from None

@@ -11,14 +11,17 @@ from ..apimachinery import apierrors
 from ..apimachinery.jsontypes import Obj, copied
 from ..apimachinery.resources import Resource
 from ..store import Key
-from . import managedfields, strategicpatch
-from .rest import Options, Rest
-from .scale import scale_of, scaled
+from . import managedfields
+from .jsonpatch import json_patch
+from .parameters import WriteOptions
+from .rest import Rest
+from .strategicpatch import merge_patch, require_object, strategic_merge_patch
+from .subresources import scale_of, scaled
 
 _WAYS = {
-    "merge": strategicpatch.merge_patch,
-    "strategic": strategicpatch.strategic_merge_patch,
-    "json": strategicpatch.json_patch,
+    "merge": merge_patch,
+    "strategic": strategic_merge_patch,
+    "json": json_patch,
 }
 
 
@@ -28,7 +31,7 @@ def change(
     key: Key,
     body: Any,
     how: str,
-    options: Options,
+    options: WriteOptions,
     subresource: str = "",
 ) -> tuple[Obj, bool]:
     """Change a part of an object; returns it, and whether an apply created it."""
@@ -36,7 +39,7 @@ def change(
         return _apply(rest, resource, key, body, options, subresource)
     old = rest.get(resource, *key).obj
     if how != "json":
-        strategicpatch.require_object(body)
+        require_object(body)
     patched = _WAYS[how](old, body)
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
         raise apierrors.bad_request("the patched object is no object of the API any more")
@@ -56,28 +59,26 @@ def change(
     return rest.write(resource, key, old, obj, subresource, options), False
 
 
-def resize(rest: Rest, resource: Resource, key: Key, body: Any, how: str, options: Options) -> Obj:
+def resize(
+    rest: Rest, resource: Resource, key: Key, body: Any, how: str, options: WriteOptions
+) -> Obj:
     """Change an object's size through its `Scale`; returns the new one."""
     old = rest.get(resource, *key).obj
-    wanted = (
-        body
-        if how == "replace"
-        else _WAYS.get(how, strategicpatch.merge_patch)(scale_of(old), body)
-    )
+    wanted = body if how == "replace" else _WAYS.get(how, merge_patch)(scale_of(old), body)
     if not isinstance(wanted, dict):
         raise apierrors.bad_request("the body is no object")
     return scale_of(rest.write(resource, key, old, copied(scaled(old, wanted)), "", options))
 
 
 def _apply(
-    rest: Rest, resource: Resource, key: Key, body: Any, options: Options, subresource: str
+    rest: Rest, resource: Resource, key: Key, body: Any, options: WriteOptions, subresource: str
 ) -> tuple[Obj, bool]:
     """Server-side apply: lay the configuration over the object, and note whose it is."""
     if not isinstance(body, dict):
         raise apierrors.bad_request("error decoding patch: a configuration is an object")
     if (body.get("metadata") or {}).get("managedFields") is not None:
         raise apierrors.bad_request("metadata.managedFields must be nil")
-    known = Options(validation="Warn")
+    known = WriteOptions(field_validation="Warn")
     config = rest.incoming(resource, key[0], body, known)
     if known.warnings:
         raise apierrors.undeclared(resource, key, known.warnings[0])

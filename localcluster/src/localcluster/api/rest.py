@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..addresses import Addresses
 from ..apimachinery import apierrors
@@ -14,6 +14,7 @@ from ..apimachinery.profile import profile
 from ..apimachinery.resources import Resource
 from ..store import Entry, Key, Store
 from . import admission, allocation, defaults, deletion, managedfields
+from .parameters import WriteOptions
 from .validation.objects import check_decodable, validate_create, validate_update
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -37,22 +38,7 @@ _SET_BY_SERVER = (
 _WITH_GENERATION = {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "ReplicaSet"}
 
 
-@dataclass
-class Options:
-    """What a request asks for besides its object.
-
-    Args:
-        validation: what to do about unknown fields: `Ignore`, `Warn` or `Strict`.
-        manager: who writes, for `managedFields`; empty for the cluster's own parts.
-        force: whether a server-side apply takes fields away from others.
-        warnings: filled with what the client should be told.
-    """
-
-    dry_run: bool = False
-    validation: str = "Warn"
-    manager: str = ""
-    force: bool = False
-    warnings: list[str] = field(default_factory=list)
+SchemaCheck = Callable[[Obj, WriteOptions, Obj | None], Obj]
 
 
 @dataclass
@@ -68,7 +54,7 @@ class Rest:
 
     store: Store
     addresses: Addresses
-    check_schema: Callable[[Obj, Options, Obj | None], Obj] = lambda obj, _options, _known: obj
+    check_schema: SchemaCheck = lambda obj, _options, _known: obj
     complete: Callable[[Obj, Obj | None], Obj] = lambda obj, _before: obj
 
     def get(self, resource: Resource, namespace: str, name: str) -> Entry:
@@ -83,7 +69,7 @@ class Rest:
         resource: Resource,
         namespace: str,
         body: Obj,
-        options: Options | None = None,
+        options: WriteOptions | None = None,
         *,
         managed: list[Obj] | None = None,
     ) -> Obj:
@@ -92,7 +78,7 @@ class Rest:
         Args:
             managed: its `managedFields`, when it comes from a server-side apply.
         """
-        options = options or Options()
+        options = options or WriteOptions()
         obj = self.incoming(resource, namespace, body, options, created=True)
         obj = self.complete(obj, None)
         metadata = obj["metadata"]
@@ -147,7 +133,7 @@ class Rest:
         namespace: str,
         name: str,
         body: Obj,
-        options: Options,
+        options: WriteOptions,
         *,
         subresource: str = "",
     ) -> Obj:
@@ -196,7 +182,7 @@ class Rest:
         resource: Resource,
         namespace: str,
         body: Obj,
-        options: Options,
+        options: WriteOptions,
         known: Obj | None = None,
         *,
         created: bool = False,
@@ -260,7 +246,7 @@ class Rest:
         old: Obj,
         obj: Obj,
         subresource: str,
-        options: Options,
+        options: WriteOptions,
         *,
         managed: list[Obj] | None = None,
     ) -> Obj:

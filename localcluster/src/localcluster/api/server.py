@@ -21,11 +21,14 @@ from ..apimachinery.profile import profile
 from ..apimachinery.resources import Resource
 from ..store import Entry
 from . import discovery, listing, parameters, patchhandler, reviews, subresources, watching
+from .deletion import delete_options
 from .openapi.documents import OpenApi
+from .parameters import WriteOptions
 from .printers import table
-from .rest import Options, Rest, dumps
+from .rest import Rest, dumps
 from .routing import Target, parse_path
-from .scale import scale_of
+from .serializer import PATCH_TYPES, content_type, decode_body
+from .subresources import scale_of
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +96,7 @@ class Handler(tornado.web.RequestHandler):
             return
         review = reviews.kind_at(path)
         if review and self.request.method == "POST":
-            self.reply(reviews.answer(review, parameters.read(self, review)), 201)
+            self.reply(reviews.answer(review, decode_body(self, review)), 201)
             return
         if self.request.method != "GET":
             known = path in ("/version", "/api", "/apis")
@@ -247,7 +250,7 @@ class Handler(tornado.web.RequestHandler):
             since=None if initial else version or None,
             bookmarks=parameters.flag(self, "allowWatchBookmarks"),
             initial_end=initial and parameters.flag(self, "allowWatchBookmarks"),
-            timeout=float(parameters.number(self, "timeoutSeconds", 0) or 1800),
+            timeout=float(parameters.integer(self, "timeoutSeconds", 0) or 1800),
             render=render,
         )
         self.set_header("Content-Type", "application/json")
@@ -274,7 +277,7 @@ class Handler(tornado.web.RequestHandler):
         include = self.get_query_argument("includeObject", "") or "Metadata"
         return table.table(resource, objects, version, include, api, head=head)
 
-    def _answer(self, obj: Obj, options: Options, code: int) -> None:
+    def _answer(self, obj: Obj, options: WriteOptions, code: int) -> None:
         for warning in options.warnings:
             escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
             self.add_header("Warning", f'299 - "{escaped}"')
@@ -291,7 +294,7 @@ class Handler(tornado.web.RequestHandler):
         acts = target.subresource in ("binding", "eviction")
         if not acts and (target.name or (resource.namespaced and not namespace)):
             raise apierrors.method_not_allowed()
-        options, body = parameters.options(self), parameters.read(self, resource.kind)
+        options, body = parameters.write_options(self), decode_body(self, resource.kind)
         if target.subresource == "binding" or resource.kind == "Binding":
             subresources.bind(self.rest, namespace, target.name, body)
             self.reply(_success(target, {}), 201)
@@ -302,7 +305,7 @@ class Handler(tornado.web.RequestHandler):
 
     def _change(self, target: Target) -> None:
         if self.request.method == "PUT":
-            options, body = parameters.options(self), parameters.read(self, target.resource.kind)
+            options, body = parameters.write_options(self), decode_body(self, target.resource.kind)
             if target.subresource == "finalize":
                 self.reply(subresources.finalize_namespace(self.rest, target.name, body))
                 return
@@ -323,10 +326,10 @@ class Handler(tornado.web.RequestHandler):
             )
             self._answer(changed, options, 200)
             return
-        how = parameters.PATCHES.get(parameters.content_type(self))
+        how = PATCH_TYPES.get(content_type(self))
         if how is None:
             raise apierrors.unsupported_patch()
-        options, body = parameters.options(self, how), parameters.read(self, "patch")
+        options, body = parameters.write_options(self, how), decode_body(self, "patch")
         key = (target.namespace or "", target.name)
         if target.subresource == "scale":
             self.reply(patchhandler.resize(self.rest, target.resource, key, body, how, options))
@@ -337,8 +340,8 @@ class Handler(tornado.web.RequestHandler):
         self._answer(obj, options, 201 if created else 200)
 
     def _delete(self, target: Target) -> None:
-        options = parameters.delete_options(self)
-        dry_run = parameters.options(self).dry_run or options.get("dryRun") == ["All"]
+        options = delete_options(self)
+        dry_run = parameters.write_options(self).dry_run or options.get("dryRun") == ["All"]
         last, gone = self.rest.delete(
             target.resource, target.namespace or "", target.name, options, dry_run=dry_run
         )
@@ -351,8 +354,8 @@ class Handler(tornado.web.RequestHandler):
         everywhere = target.resource.namespaced and target.namespace is None
         if everywhere or not target.resource.by_collection:
             raise apierrors.method_not_allowed()
-        options = parameters.delete_options(self)
-        dry_run = parameters.options(self).dry_run or options.get("dryRun") == ["All"]
+        options = delete_options(self)
+        dry_run = parameters.write_options(self).dry_run or options.get("dryRun") == ["All"]
         page = listing.page(self, self.rest.store, target)
         for entry in page.entries:
             name = entry.obj["metadata"]["name"]

@@ -1,44 +1,22 @@
-"""The ways in which a client may change a part of an object.
+"""Merge patches: JSON merge patch (RFC 7386) and Kubernetes' strategic merge patch.
 
-JSON merge patch (RFC 7386), JSON patch (RFC 6902) and Kubernetes' strategic merge patch, which
-knows that a list such as `containers` is merged by the name of its elements.
+The second knows that a list such as `containers` is merged by the name of its elements.
 https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/
 """
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any
 
-from ..apimachinery.apierrors import ApiError, bad_request, too_large
-from ..apimachinery.jsontypes import Obj, copied
+from ..apimachinery.apierrors import bad_request
+from ..apimachinery.jsontypes import Obj, copied, json_type
+from .fieldsets import LIST_MAP_KEYS, LIST_SETS
 
 # The lists that a strategic merge merges, and the field that tells their elements apart.
-_MERGE_KEYS: dict[str, tuple[str, ...]] = {
-    "containers": ("name",),
-    "initContainers": ("name",),
-    "ephemeralContainers": ("name",),
-    "env": ("name",),
-    "volumes": ("name",),
-    "volumeMounts": ("mountPath",),
-    "volumeDevices": ("devicePath",),
-    "ports": ("containerPort", "port"),
-    "imagePullSecrets": ("name",),
-    "secrets": ("name",),
-    "hostAliases": ("ip",),
-    "topologySpreadConstraints": ("topologyKey",),
-    "conditions": ("type",),
-    "addresses": ("type",),
-    "ownerReferences": ("uid",),
-    "podIPs": ("ip",),
+_MERGE_KEYS = {
+    **{field: tuple(keys[0] for keys in found) for field, found in LIST_MAP_KEYS.items()},
     "resourceClaims": ("name",),
 }
-# Lists of plain values that are united instead of replaced.
-_UNITED = {"finalizers"}
-# As the real server: what a JSON patch may do, and how much its copies may add, in bytes.
-_MAX_OPERATIONS = 10_000
-_MAX_COPIED = 3 * 1024 * 1024
 _DIRECTIVES = ("$setElementOrder/", "$deleteFromPrimitiveList/", "$retainKeys")
 
 
@@ -47,21 +25,10 @@ def merge_keys(field: str) -> tuple[str, ...]:
     return _MERGE_KEYS.get(field, ())
 
 
-def is_united(field: str) -> bool:
-    """Tell whether a strategic merge unites two lists of plain values."""
-    return field in _UNITED
-
-
-def _kind(value: Any) -> str:
-    """Return what the real server's JSON reader calls a value."""
-    kinds = {dict: "object", list: "array", str: "string", bool: "bool"}
-    return kinds.get(type(value), "number")
-
-
 def require_object(patch: Any) -> None:
     """Raise a 400 when a merge patch is no object."""
     if not isinstance(patch, dict):
-        kind = _kind(patch)
+        kind = json_type(patch)
         raise bad_request(
             f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
         )
@@ -135,7 +102,7 @@ def _merge_key(field: str, elements: list[Any]) -> str | None:
 
 def _merge_list(field: str, target: Any, patch: list[Any]) -> list[Any]:
     existing = list(target) if isinstance(target, list) else []
-    if field in _UNITED:
+    if field in LIST_SETS:
         return existing + [value for value in patch if value not in existing]
     if any(isinstance(x, dict) and x.get("$patch") == "replace" for x in patch):
         return [copied(x) for x in patch if not (isinstance(x, dict) and "$patch" in x)]
@@ -179,120 +146,3 @@ def _ordered(field: str, elements: list[Any], order: list[Any], live: list[Any])
             result.append(named.pop(0))
         result.append(other)
     return result + named
-
-
-def json_patch(target: Any, operations: Any) -> Any:
-    """Return `target` after a JSON patch; the arguments stay as they are.
-
-    Raises:
-        ApiError: an operation does not fit the object.
-    """
-    if not isinstance(operations, list):
-        raise bad_request(
-            f"json: cannot unmarshal {_kind(operations)} into Go value of type jsonpatch.Patch"
-        )
-    if len(operations) > _MAX_OPERATIONS:
-        raise too_large(
-            f"The allowed maximum operations in a JSON patch is {_MAX_OPERATIONS}, got"
-            f" {len(operations)}"
-        )
-    result, grown = copied(target), 0
-    for operation in operations:
-        if not isinstance(operation, dict):
-            raise bad_request("error decoding patch: an operation is an object")
-        if operation.get("op") == "copy":
-            source = _walk(result, _pointer(operation.get("from")), operation)
-            grown += len(json.dumps(source))
-            if grown > _MAX_COPIED:
-                raise _too_much_copied(grown)
-        result = _apply_operation(result, operation)
-    return result
-
-
-def _too_much_copied(size: int) -> ApiError:
-    text = (
-        "the server rejected our request due to an error in our request: Unable to copy, the"
-        f" accumulated size increase of copy is {size}, exceeding the limit {_MAX_COPIED}"
-    )
-    return ApiError(422, "Invalid", text, {})
-
-
-def _pointer(path: Any) -> list[str]:
-    if not isinstance(path, str) or (path and not path.startswith("/")):
-        raise bad_request(f"error decoding patch: {path!r} is no JSON pointer")
-    return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
-
-
-def _impossible(_operation: Obj) -> ApiError:
-    text = "the server rejected our request due to an error in our request"
-    return ApiError(422, "Invalid", text, {})
-
-
-def _index(container: list[Any], part: str, operation: Obj, *, extra: int = 0) -> int:
-    if not re.fullmatch("[0-9]{1,9}", part) or int(part) >= len(container) + extra:
-        raise _impossible(operation)
-    return int(part)
-
-
-def _walk(document: Any, parts: list[str], operation: Obj) -> Any:
-    for part in parts:
-        if isinstance(document, dict) and part in document:
-            document = document[part]
-        elif isinstance(document, list):
-            document = document[_index(document, part, operation)]
-        else:
-            raise _impossible(operation)
-    return document
-
-
-def _add(document: Any, parts: list[str], value: Any, operation: Obj) -> Any:
-    if not parts:
-        return value
-    parent, last = _walk(document, parts[:-1], operation), parts[-1]
-    if isinstance(parent, dict):
-        parent[last] = value
-    elif isinstance(parent, list):
-        place = len(parent) if last == "-" else _index(parent, last, operation, extra=1)
-        parent.insert(place, value)
-    else:
-        raise _impossible(operation)
-    return document
-
-
-def _remove(document: Any, parts: list[str], operation: Obj) -> Any:
-    if not parts:
-        return None
-    parent, last = _walk(document, parts[:-1], operation), parts[-1]
-    _walk(parent, [last], operation)
-    del parent[int(last) if isinstance(parent, list) else last]
-    return document
-
-
-def _apply_operation(document: Any, operation: Obj) -> Any:
-    kind, parts = operation.get("op"), _pointer(operation.get("path"))
-    if kind == "test":
-        try:
-            found = _walk(document, parts, operation)
-        except ApiError:
-            found = None
-        if found != operation.get("value"):
-            raise _impossible(operation)
-        return document
-    if kind == "add":
-        return _add(document, parts, copied(operation.get("value")), operation)
-    if kind == "remove":
-        return _remove(document, parts, operation)
-    if kind == "replace":
-        _walk(document, parts, operation)
-        if not parts:
-            return copied(operation.get("value"))
-        parent, last = _walk(document, parts[:-1], operation), parts[-1]
-        parent[int(last) if isinstance(parent, list) else last] = copied(operation.get("value"))
-        return document
-    if kind in ("move", "copy"):
-        source = _pointer(operation.get("from"))
-        value = copied(_walk(document, source, operation))
-        if kind == "move":
-            document = _remove(document, source, operation)
-        return _add(document, parts, value, operation)
-    raise _impossible(operation)

@@ -1,4 +1,7 @@
-"""What is asked of one object by a subresource: bind a pod, evict it, finalize a namespace."""
+"""Subresources: a pod's `binding` and `eviction`, a namespace's `finalize`, and `scale`.
+
+https://kubernetes.io/docs/reference/kubernetes-api/autoscaling-resources/
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,12 @@ from typing import Any
 
 from ..apimachinery import apierrors, resources
 from ..apimachinery.jsontypes import Obj, now
-from .rest import Options, Rest
+from ..apimachinery.selectors import selector_text
+from .parameters import WriteOptions
+from .rest import Rest
+from .validation.causes import Causes
+
+_SCALE_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
 def _pods() -> resources.Resource:
@@ -30,7 +38,7 @@ def bind(rest: Rest, namespace: str, name: str, body: Any) -> None:
     """
     resource, binding = _pods(), resources.find("", "v1", "bindings")
     assert binding is not None
-    body = rest.incoming(binding, namespace, body, Options())
+    body = rest.incoming(binding, namespace, body, WriteOptions())
     name = name or body["metadata"].get("name") or ""
     old = rest.get(resource, namespace, name).obj
     node = (body.get("target") or {}).get("name")
@@ -48,7 +56,7 @@ def bind(rest: Rest, namespace: str, name: str, body: Any) -> None:
     rest.store.put(resource.name, (namespace, name), obj)
 
 
-def evict(rest: Rest, namespace: str, name: str, body: Any, options: Options) -> Obj:
+def evict(rest: Rest, namespace: str, name: str, body: Any, options: WriteOptions) -> Obj:
     """Delete a pod as `kubectl drain` asks; budgets (PodDisruptionBudget) are not looked at.
 
     https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
@@ -81,7 +89,7 @@ def finalize_namespace(rest: Rest, name: str, body: Any) -> Obj:
     resource = resources.find("", "v1", "namespaces")
     assert resource is not None
     old = rest.get(resource, "", name).obj
-    body = rest.incoming(resource, "", body, Options())
+    body = rest.incoming(resource, "", body, WriteOptions())
     kept = (body.get("spec") or {}).get("finalizers") or []
     spec = {**(old.get("spec") or {}), "finalizers": kept}
     obj = dict(old, metadata=dict(old["metadata"]), spec=spec)
@@ -89,3 +97,38 @@ def finalize_namespace(rest: Rest, name: str, body: Any) -> Obj:
     if metadata.get("deletionTimestamp") and not kept and not metadata.get("finalizers"):
         return rest.store.delete(resource.name, ("", name)).obj
     return rest.store.put(resource.name, ("", name), obj).obj
+
+
+def scale_of(obj: Obj) -> Obj:
+    """Return the `Scale` of an object that has replicas."""
+    spec, status = obj["spec"], obj.get("status") or {}
+    size, selector = int(spec.get("replicas", 1)), selector_text(spec.get("selector"))
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {
+            name: obj["metadata"][name] for name in _SCALE_METADATA if name in obj["metadata"]
+        },
+        "spec": {"replicas": size} if size else {},
+        "status": {"replicas": status.get("replicas", 0), "selector": selector},
+    }
+
+
+def scaled(obj: Obj, scale: Obj) -> Obj:
+    """Return the object with the size that a `Scale` asks for."""
+    if (scale.get("apiVersion"), scale.get("kind")) != ("autoscaling/v1", "Scale"):
+        raise apierrors.bad_request("the object provided is no Scale of autoscaling/v1")
+    spec, given = scale.get("spec") or {}, scale.get("metadata") or {}
+    size = spec.get("replicas", 0)
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise apierrors.bad_request("spec.replicas of a Scale must be a number")
+    if size < 0:
+        causes = Causes()
+        causes.invalid("spec.replicas", size, "must be greater than or equal to 0")
+        raise apierrors.invalid("Scale", "autoscaling", obj["metadata"]["name"], list(causes))
+    metadata = dict(obj["metadata"])
+    for name in ("uid", "resourceVersion"):
+        metadata.pop(name, None)
+        if given.get(name):
+            metadata[name] = given[name]
+    return {**obj, "metadata": metadata, "spec": {**obj["spec"], "replicas": size}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .jsontypes import Obj
+from .jsontypes import Obj, json_type
 from .profile import profile
 from .resources import Resource
 
@@ -212,10 +212,9 @@ def other_kind(resource: Resource, api_version: str, kind: str) -> ApiError:
 
 def no_object(kind: str, body: Any) -> ApiError:
     text = json.dumps(body, separators=(",", ":")).encode()
-    given = {list: "array", str: "string", bool: "bool"}.get(type(body), "number")
     return bad_request(
         f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind;"
-        f" json parse error: json: cannot unmarshal {given} into Go value of type struct"
+        f" json parse error: json: cannot unmarshal {json_type(body)} into Go value of type struct"
         ' { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string'
         f' "json:\\"kind,omitempty\\"" }} ({text[:32].hex()})'
     )

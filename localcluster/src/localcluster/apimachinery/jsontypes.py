@@ -10,6 +10,8 @@ import time
 from typing import Any
 
 Obj = dict[str, Any]
+# (namespace, name); the namespace is empty for cluster-wide objects.
+Key = tuple[str, str]
 
 # The alphabet of the real server's generated names: no vowels, no look-alikes.
 _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -22,6 +24,12 @@ def copied(value: Any) -> Any:
     if isinstance(value, list):
         return [copied(v) if isinstance(v, dict | list) else v for v in value]
     return value
+
+
+def json_type(value: Any) -> str:
+    """Return what the real server's JSON reader calls the type of a value."""
+    kinds = {dict: "object", list: "array", str: "string", bool: "bool"}
+    return kinds.get(type(value), "number")
 
 
 def random_suffix(length: int = 5) -> str:
@@ -64,13 +72,7 @@ def whole_number(text: str) -> int | None:
     return int(text) if re.fullmatch("[-+]?[0-9]{1,18}", text) else None
 
 
-def meta(obj: Obj) -> Obj:
-    """Return the object's metadata."""
-    found: Obj = obj["metadata"]
-    return found
-
-
-def key_of(obj: Obj) -> tuple[str, str]:
+def key_of(obj: Obj) -> Key:
     """Return (namespace, name); the namespace is empty for cluster-wide objects."""
     return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
-from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from ..apimachinery.jsontypes import Obj, controller_of
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
+from ..apimachinery.jsontypes import Key, Obj, controller_of
+from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.selectors import labels, match_labels
 from . import deploymentrules as rules
 from .ownerindex import OwnedObjects
@@ -31,7 +33,7 @@ class DeploymentController:
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.client, "deployment-controller")
         self.sets = SetControl(self.client, self.set_informer, self.recorder)
-        self.queue = WorkQueue(self._sync)
+        self.queue = KeyQueue(self._sync)
 
     def deployment_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Take notice of a change of a Deployment."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
 from ..apimachinery.conventions import real_ports
-from ..apimachinery.informer import Informer, Key, WorkQueue
-from ..apimachinery.jsontypes import Obj, owner_reference
+from ..apimachinery.informer import Informer
+from ..apimachinery.jsontypes import Key, Obj, owner_reference
+from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.profile import profile
 from ..apimachinery.selectors import labels
 
@@ -27,7 +28,7 @@ class Endpoints:
     pods: Informer
 
     def __post_init__(self) -> None:
-        self.queue = WorkQueue(self._work)
+        self.queue = KeyQueue(self._work)
         self._written: dict[Key, str] = {}
         # What the next write of a Service's list is a reaction to: since when that is so.
         self._triggers: dict[Key, str] = {}

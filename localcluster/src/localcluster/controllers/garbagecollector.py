@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from ..apimachinery import resources
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
-from ..apimachinery.informer import Informer, Key, WorkQueue
-from ..apimachinery.jsontypes import Obj
+from ..apimachinery.informer import Informer
+from ..apimachinery.jsontypes import Key, Obj
+from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.resources import path_of
 from .ownerindex import OwnedObjects
 
@@ -27,7 +28,7 @@ class Garbage:
     informers: dict[str, Informer]
 
     def __post_init__(self) -> None:
-        self.queue = WorkQueue(self._work)
+        self.queue = KeyQueue(self._work)
         self._kinds: dict[str, tuple[str, Key]] = {}
         self._gone: set[str] = set()
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery.client import Client
-from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from ..apimachinery.jsontypes import Obj, controller_of, copied, now
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
+from ..apimachinery.jsontypes import Key, Obj, controller_of, copied, now
+from ..apimachinery.keyqueue import KeyQueue
 from . import jobindexes
 from .jobbackoff import Backoff
 from .jobpods import JobPods, indexed_template, plain_template
@@ -52,8 +54,8 @@ class JobController:
         self.pods = JobPods(PodControl(self.client, self.pod_informer, self.recorder))
         self._told: dict[str, tuple[object, ...]] = {}
         self.backoff = Backoff(self.first_backoff)
-        self.queue = WorkQueue(self._sync)
-        self.orphans = WorkQueue(self._let_go)
+        self.queue = KeyQueue(self._sync)
+        self.orphans = KeyQueue(self._let_go)
 
     def job_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Take notice of a change of a Job."""

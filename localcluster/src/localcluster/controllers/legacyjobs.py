@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..apimachinery.informer import Key
-from ..apimachinery.jsontypes import Obj, controller_of, now
+from ..apimachinery.jsontypes import Key, Obj, controller_of, now
 from .jobpods import plain_template
 from .jobrules import (
     TOO_LATE,

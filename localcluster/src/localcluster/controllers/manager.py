@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from ..apimachinery import resources
 from ..apimachinery.client import Client
-from ..apimachinery.informer import Informer, OnChange, WorkQueue
+from ..apimachinery.informer import Informer, OnChange
 from ..apimachinery.jsontypes import Obj
+from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.profile import profile
 from ..apimachinery.resources import path_of
 from .deployments import DeploymentController
@@ -86,7 +87,7 @@ class Controllers:
         return tell
 
     @property
-    def _queues(self) -> list[WorkQueue]:
+    def _queues(self) -> list[KeyQueue]:
         return [
             self.jobs.queue,
             self.jobs.orphans,

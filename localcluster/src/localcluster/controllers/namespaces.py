@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from ..apimachinery import resources
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
-from ..apimachinery.informer import Informer, Key, WorkQueue
-from ..apimachinery.jsontypes import Obj, now
+from ..apimachinery.informer import Informer
+from ..apimachinery.jsontypes import Key, Obj, now
+from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.resources import Resource, path_of
 
 # What a namespace that is being emptied says, unless something goes wrong.
@@ -58,7 +59,7 @@ class Namespaces:
     authority: str = ""
 
     def __post_init__(self) -> None:
-        self.queue = WorkQueue(self._work)
+        self.queue = KeyQueue(self._work)
         self._left: dict[str, list[Resource]] = {}
         self._waits: dict[str, float] = {}
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..apimachinery.informer import Key
-from ..apimachinery.jsontypes import Obj, controller_of
+from ..apimachinery.jsontypes import Key, Obj, controller_of
 
 
 class OwnedObjects(dict[Key, Obj]):

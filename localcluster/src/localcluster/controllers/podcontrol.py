@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import STRATEGIC, Client, pod_path
-from ..apimachinery.informer import Informer, Recorder
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Obj, owner_reference, random_suffix
 from .ownerindex import OwnedObjects
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import STRATEGIC, Client
-from ..apimachinery.informer import Informer, Recorder
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Obj, owner_reference
 from ..apimachinery.profile import profile
 from ..apimachinery.selectors import labels, match_labels

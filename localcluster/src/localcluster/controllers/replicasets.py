@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
-from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from ..apimachinery.jsontypes import Obj, controller_of, now, owner_reference, whole_number
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
+from ..apimachinery.jsontypes import Key, Obj, controller_of, now, owner_reference, whole_number
+from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.selectors import labels, match_labels
 from .podcontrol import PodControl
 from .podstate import is_active, is_available, is_ready, worth
@@ -30,7 +32,7 @@ class ReplicaSetController:
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.client, "replicaset-controller")
         self.pods = PodControl(self.client, self.pod_informer, self.recorder)
-        self.queue = WorkQueue(self._sync)
+        self.queue = KeyQueue(self._sync)
 
     def set_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Take notice of a change of a ReplicaSet."""

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import MERGE, Client, pod_path
 from ..apimachinery.conventions import NODE
-from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from ..apimachinery.jsontypes import Obj, now
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
+from ..apimachinery.jsontypes import Key, Obj, now
+from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.profile import profile
 from . import predicates
 
@@ -33,7 +35,7 @@ class Scheduler:
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.client, "default-scheduler")
-        self.queue = WorkQueue(self._work)
+        self.queue = KeyQueue(self._work)
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         had = old is not None and predicates.is_placed(old)

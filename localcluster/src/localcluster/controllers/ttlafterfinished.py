@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
-from ..apimachinery.informer import Informer, Key, WorkQueue
-from ..apimachinery.jsontypes import Obj, seconds_since
+from ..apimachinery.informer import Informer
+from ..apimachinery.jsontypes import Key, Obj, seconds_since
+from ..apimachinery.keyqueue import KeyQueue
 from .jobrules import has_condition
 
 
@@ -22,7 +23,7 @@ class JobLifetimes:
     jobs: Informer
 
     def __post_init__(self) -> None:
-        self.queue = WorkQueue(self._work)
+        self.queue = KeyQueue(self._work)
 
     def job_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Take notice of a change of a Job."""

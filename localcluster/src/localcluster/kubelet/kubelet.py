@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from ..addresses import Addresses
 from ..apimachinery.client import Client
 from ..apimachinery.conventions import NODE, real_ports
-from ..apimachinery.informer import Informer, Recorder
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Obj
 from ..images.imagestore import Images, remove_tree
 from ..paths import State
