@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcluster.controllers.ownerindex import OwnedObjects
+from localcluster.controllers.ownerindex import OwnerIndex
 
 
 def _pod(name: str, *owners: str, controller: str = "") -> dict[str, Any]:
@@ -17,7 +17,7 @@ def _names(found: Any) -> list[str]:
 
 
 def test_objects_are_found_by_each_of_their_owners() -> None:
-    owned = OwnedObjects()
+    owned = OwnerIndex()
     owned["ns", "a"] = _pod("a", "1", controller="1")
     owned["ns", "b"] = _pod("b", "1", "2", controller="2")
     assert _names(owned.of("1")) == ["a", "b"]
@@ -26,7 +26,7 @@ def test_objects_are_found_by_each_of_their_owners() -> None:
 
 
 def test_the_index_follows_changes_and_deletions() -> None:
-    owned = OwnedObjects()
+    owned = OwnerIndex()
     owned["ns", "a"] = _pod("a", "1", controller="1")
     owned["ns", "a"] = _pod("a", "2", controller="2")
     assert owned.of("1") == []
@@ -40,7 +40,7 @@ def test_the_index_follows_changes_and_deletions() -> None:
 
 
 def test_what_nobody_controls_is_found_by_namespace() -> None:
-    owned = OwnedObjects()
+    owned = OwnerIndex()
     owned["ns", "free"] = _pod("free")
     owned["ns", "owned"] = _pod("owned", "1", controller="1")
     owned["ns", "loose"] = _pod("loose", "1")

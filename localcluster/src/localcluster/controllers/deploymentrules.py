@@ -13,20 +13,20 @@ from ..apimachinery.jsontypes import Obj, now, seconds_since, whole_number
 
 HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
-HISTORY = "deployment.kubernetes.io/revision-history"
+REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
-MOST = "deployment.kubernetes.io/max-replicas"
-NOT_COPIED = (
+MAX_REPLICAS = "deployment.kubernetes.io/max-replicas"
+NOT_INHERITED = (
     "kubectl.kubernetes.io/last-applied-configuration",
     REVISION,
-    HISTORY,
+    REVISION_HISTORY,
     DESIRED,
-    MOST,
+    MAX_REPLICAS,
     "deprecated.deployment.rollback.to",
 )
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 # What the API server fills in when it is asked for a default of "never".
-_NO_DEADLINE = 2**31 - 1
+_UNLIMITED = 2**31 - 1
 
 
 def template_hash(template: Obj) -> str:
@@ -70,12 +70,12 @@ def by_age(sets: list[Obj]) -> list[Obj]:
     return sorted(sets, key=lambda one: (one["metadata"]["creationTimestamp"], revision(one)))
 
 
-def notes(found: Obj) -> dict[str, str]:
+def annotations_of(found: Obj) -> dict[str, str]:
     return found["metadata"].get("annotations") or {}
 
 
 def revision(found: Obj) -> int:
-    text = notes(found).get(REVISION, "0")
+    text = annotations_of(found).get(REVISION, "0")
     return whole_number(text) or 0
 
 
@@ -91,14 +91,14 @@ def fence_posts(deployment: Obj) -> tuple[int, int]:
         deployment["spec"]["strategy"].get("rollingUpdate") or {},
         replicas(deployment),
     )
-    surge = _part(rolling.get("maxSurge", 0), wanted, up=True)
-    missing = _part(rolling.get("maxUnavailable", 0), wanted, up=False)
+    surge = _resolve(rolling.get("maxSurge", 0), wanted, up=True)
+    missing = _resolve(rolling.get("maxUnavailable", 0), wanted, up=False)
     if surge == 0 and missing == 0:
         missing = 1
     return surge, min(missing, wanted)
 
 
-def _part(value: int | str, whole: int, *, up: bool) -> int:
+def _resolve(value: int | str, whole: int, *, up: bool) -> int:
     if isinstance(value, int):
         return value
     exact = whole * int(value.rstrip("%")) / 100
@@ -138,7 +138,9 @@ def _share(deployment: Obj, one: Obj) -> int:
     if replicas(deployment) == 0:
         return -replicas(one)
     most = replicas(deployment) + fence_posts(deployment)[0]
-    before = notes(one).get(MOST) or (deployment.get("status") or {}).get("replicas", 0)
+    before = annotations_of(one).get(MAX_REPLICAS) or (deployment.get("status") or {}).get(
+        "replicas", 0
+    )
     if not int(before):
         return 0
     return math.floor(replicas(one) * most / int(before) + 0.5) - replicas(one)
@@ -209,7 +211,7 @@ def drop_condition(status: Obj, kind: str) -> None:
 
 def has_deadline(deployment: Obj) -> bool:
     limit = deployment["spec"].get("progressDeadlineSeconds")
-    return limit is not None and limit != _NO_DEADLINE
+    return limit is not None and limit != _UNLIMITED
 
 
 def is_complete(deployment: Obj, status: Obj) -> bool:

@@ -12,13 +12,13 @@ from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
 from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
-from ..apimachinery.jsontypes import Key, Obj, controller_of
+from ..apimachinery.jsontypes import Key, Obj, controller_of, key_of
 from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.selectors import labels, match_labels
 from . import deploymentrules as rules
-from .ownerindex import OwnedObjects
+from .ownerindex import OwnerIndex
 from .podstate import has_ended
-from .replicasetcontrol import SetControl, own_notes
+from .replicasetcontrol import ReplicaSetControl, inherited_annotations
 
 
 @dataclass
@@ -32,13 +32,13 @@ class DeploymentController:
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.client, "deployment-controller")
-        self.sets = SetControl(self.client, self.set_informer, self.recorder)
+        self.sets = ReplicaSetControl(self.client, self.set_informer, self.recorder)
         self.queue = KeyQueue(self._sync)
 
     def deployment_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Take notice of a change of a Deployment."""
         if new is not None:
-            self.queue.add((new["metadata"]["namespace"], new["metadata"]["name"]))
+            self.queue.add(key_of(new))
 
     def set_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Take notice of a change of a ReplicaSet: one that is owned, or could be adopted."""
@@ -76,11 +76,11 @@ class DeploymentController:
         newest = self._newest(deployment, sets)
         old = [one for one in sets if one is not newest]
         if deployment["metadata"].get("deletionTimestamp"):
-            await self._store(deployment, rules.status_of(deployment, sets, newest))
+            await self._write_status(deployment, rules.status_of(deployment, sets, newest))
             return
-        await self._note_pause(deployment)
+        await self._report_pause(deployment)
         if deployment["spec"].get("paused") or self._was_scaled(deployment, sets):
-            await self._only_scale(deployment, old, newest)
+            await self._sync_scale(deployment, old, newest)
         elif rules.is_rolling(deployment):
             await self._roll(deployment, old, newest)
         else:
@@ -97,10 +97,11 @@ class DeploymentController:
     def _was_scaled(deployment: Obj, sets: list[Obj]) -> bool:
         wanted = str(rules.replicas(deployment))
         return any(
-            rules.notes(one).get(rules.DESIRED) not in (None, wanted) for one in rules.active(sets)
+            rules.annotations_of(one).get(rules.DESIRED) not in (None, wanted)
+            for one in rules.active(sets)
         )
 
-    async def _note_pause(self, deployment: Obj) -> None:
+    async def _report_pause(self, deployment: Obj) -> None:
         """Say in the conditions that a rollout was paused or resumed."""
         status = deployment["status"]
         known = rules.condition(status, "Progressing")
@@ -115,16 +116,16 @@ class DeploymentController:
             why = ("DeploymentResumed", "Deployment is resumed")
         changed = copy.deepcopy(status)
         rules.set_condition(changed, "Progressing", "Unknown", *why)
-        await self._store(deployment, changed)
+        await self._write_status(deployment, changed)
 
-    async def _with_revision(
+    async def _sync_revision(
         self, deployment: Obj, old: list[Obj], newest: Obj | None, *, create: bool
     ) -> Obj | None:
         """Return the newest ReplicaSet with the right revision; make it if it is asked for."""
         number = max((rules.revision(one) for one in old), default=0) + 1
         changed = copy.deepcopy(deployment["status"])
         if newest is not None:
-            await self._note_revision(deployment, newest, number)
+            await self._update_revision(deployment, newest, number)
             if rules.condition(changed, "Progressing") is None:
                 text = f'Found new replica set "{newest["metadata"]["name"]}"'
                 rules.set_condition(changed, "Progressing", "True", "FoundNewReplicaSet", text)
@@ -134,9 +135,9 @@ class DeploymentController:
             newest = await self._create(deployment, old, number)
             text = f'Created new replica set "{newest["metadata"]["name"]}"'
             rules.set_condition(changed, "Progressing", "True", "NewReplicaSetCreated", text)
-        await self._set_revision(deployment, rules.notes(newest)[rules.REVISION])
+        await self._set_revision(deployment, rules.annotations_of(newest)[rules.REVISION])
         if rules.has_deadline(deployment):
-            await self._store(deployment, changed)
+            await self._write_status(deployment, changed)
         return newest
 
     async def _create(self, deployment: Obj, old: list[Obj], number: int) -> Obj:
@@ -149,21 +150,24 @@ class DeploymentController:
             changed = copy.deepcopy(deployment["status"])
             if rules.has_deadline(deployment):
                 rules.set_condition(changed, "Progressing", "False", reason, text)
-                await self._store(deployment, changed)
+                await self._write_status(deployment, changed)
             raise
 
-    async def _note_revision(self, deployment: Obj, newest: Obj, number: int) -> None:
+    async def _update_revision(self, deployment: Obj, newest: Obj, number: int) -> None:
         """Bring the newest ReplicaSet's annotations and settings up to date."""
-        known, spec = rules.notes(newest), deployment["spec"]
-        wanted = {**own_notes(deployment)}
-        for size in (rules.DESIRED, rules.MOST):
+        known, spec = rules.annotations_of(newest), deployment["spec"]
+        wanted = {**inherited_annotations(deployment)}
+        for size in (rules.DESIRED, rules.MAX_REPLICAS):
             wanted.pop(size)
         before = rules.revision(newest)
         if number > before:
             wanted[rules.REVISION] = str(number)
             if before:
-                history = [*filter(None, known.get(rules.HISTORY, "").split(",")), str(before)]
-                wanted[rules.HISTORY] = ",".join(history)
+                history = [
+                    *filter(None, known.get(rules.REVISION_HISTORY, "").split(",")),
+                    str(before),
+                ]
+                wanted[rules.REVISION_HISTORY] = ",".join(history)
         change: Obj = {}
         if any(known.get(name) != value for name, value in wanted.items()):
             change["metadata"] = {"annotations": wanted}
@@ -173,7 +177,7 @@ class DeploymentController:
             newest.update(copy.deepcopy(await self.sets.patch(newest, change)))
 
     async def _set_revision(self, deployment: Obj, text: str) -> None:
-        if rules.notes(deployment).get(rules.REVISION) == text:
+        if rules.annotations_of(deployment).get(rules.REVISION) == text:
             return
         metadata = deployment["metadata"]
         change = {"annotations": {rules.REVISION: text}, "uid": metadata["uid"]}
@@ -182,9 +186,9 @@ class DeploymentController:
         metadata["annotations"] = changed["metadata"]["annotations"]
         metadata["resourceVersion"] = changed["metadata"]["resourceVersion"]
 
-    async def _only_scale(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
+    async def _sync_scale(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
         """Change sizes without going on with a rollout."""
-        newest = await self._with_revision(deployment, old, newest, create=False)
+        newest = await self._sync_revision(deployment, old, newest, create=False)
         sets = [*old, newest] if newest else old
         running = rules.active(sets)
         if len(running) <= 1:
@@ -198,31 +202,31 @@ class DeploymentController:
             for one, size in rules.proportions(deployment, running):
                 await self.sets.scale(deployment, one, size)
         if deployment["spec"].get("paused"):
-            await self._clean_up(deployment, old)
-        await self._store(deployment, rules.status_of(deployment, sets, newest))
+            await self._trim_history(deployment, old)
+        await self._write_status(deployment, rules.status_of(deployment, sets, newest))
 
     @staticmethod
     def _is_saturated(deployment: Obj, newest: Obj) -> bool:
         wanted = rules.replicas(deployment)
         available = (newest.get("status") or {}).get("availableReplicas", 0)
-        noted = rules.notes(newest).get(rules.DESIRED)
+        noted = rules.annotations_of(newest).get(rules.DESIRED)
         return rules.replicas(newest) == wanted == available and noted == str(wanted)
 
     async def _roll(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
         """Go one step from the old ReplicaSets to the new one."""
-        newest = await self._with_revision(deployment, old, newest, create=True)
+        newest = await self._sync_revision(deployment, old, newest, create=True)
         assert newest is not None
         sets, wanted = [*old, newest], rules.replicas(deployment)
         size = rules.replicas(newest)
         if size != wanted:
             size = wanted if size > wanted else rules.new_size(deployment, sets, newest)
         stepped = await self.sets.scale(deployment, newest, size)
-        stepped = stepped or await self._shrink(deployment, old, newest)
+        stepped = stepped or await self._scale_down_old(deployment, old, newest)
         if not stepped and rules.is_complete(deployment, deployment["status"]):
-            await self._clean_up(deployment, old)
-        await self._report(deployment, old, newest)
+            await self._trim_history(deployment, old)
+        await self._sync_status(deployment, old, newest)
 
-    async def _shrink(self, deployment: Obj, old: list[Obj], newest: Obj) -> bool:
+    async def _scale_down_old(self, deployment: Obj, old: list[Obj], newest: Obj) -> bool:
         """Make old ReplicaSets smaller, as far as enough pods stay available."""
         sets, running = [*old, newest], rules.by_age(rules.active(old))
         least = rules.replicas(deployment) - rules.fence_posts(deployment)[1]
@@ -250,25 +254,25 @@ class DeploymentController:
 
     async def _recreate(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
         """End all old pods, and only then start new ones."""
-        newest = await self._with_revision(deployment, old, newest, create=False)
+        newest = await self._sync_revision(deployment, old, newest, create=False)
         running = rules.active(old)
         for one in running:
             await self.sets.scale(deployment, one, 0)
         if not running and not self._old_pods_run(old):
             if newest is None:
-                newest = await self._with_revision(deployment, old, None, create=True)
+                newest = await self._sync_revision(deployment, old, None, create=True)
             assert newest is not None
             await self.sets.scale(deployment, newest, rules.replicas(deployment))
             if rules.is_complete(deployment, deployment["status"]):
-                await self._clean_up(deployment, old)
-        await self._report(deployment, old, newest)
+                await self._trim_history(deployment, old)
+        await self._sync_status(deployment, old, newest)
 
     def _old_pods_run(self, old: list[Obj]) -> bool:
         owned = self.pods.objects
-        assert isinstance(owned, OwnedObjects)
+        assert isinstance(owned, OwnerIndex)
         return any(not has_ended(pod) for one in old for pod in owned.controlled_by(one))
 
-    async def _clean_up(self, deployment: Obj, old: list[Obj]) -> None:
+    async def _trim_history(self, deployment: Obj, old: list[Obj]) -> None:
         """Delete the oldest ReplicaSets beyond what the history may keep."""
         limit = deployment["spec"].get("revisionHistoryLimit")
         if limit is None:
@@ -280,7 +284,7 @@ class DeploymentController:
             if seen and not status.get("replicas") and not rules.replicas(one):
                 await self.sets.delete(one)
 
-    async def _report(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
+    async def _sync_status(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
         """Write the status of a rollout, and come back when it may have taken too long."""
         sets = [*old, newest] if newest else old
         status = rules.status_of(deployment, sets, newest)
@@ -292,7 +296,7 @@ class DeploymentController:
         if not rules.has_deadline(deployment):
             rules.drop_condition(status, "Progressing")
         elif not (settled and reason == "NewReplicaSetAvailable"):
-            self._note_progress(deployment, status, which)
+            self._update_progress(deployment, status, which)
         failures = [
             c
             for one in ([newest] if newest else old)
@@ -304,14 +308,14 @@ class DeploymentController:
             rules.set_condition(status, "ReplicaFailure", "True", *why)
         else:
             rules.drop_condition(status, "ReplicaFailure")
-        await self._store(deployment, status)
+        await self._write_status(deployment, status)
         left = rules.seconds_to_deadline(deployment, status)
         if left is not None:
             metadata = deployment["metadata"]
             self.queue.add_after((metadata["namespace"], metadata["name"]), max(left, 0) + 1)
 
     @staticmethod
-    def _note_progress(deployment: Obj, status: Obj, which: str) -> None:
+    def _update_progress(deployment: Obj, status: Obj, which: str) -> None:
         if rules.is_complete(deployment, status):
             why = ("NewReplicaSetAvailable", f"{which} has successfully progressed.")
             rules.set_condition(status, "Progressing", "True", *why)
@@ -323,7 +327,7 @@ class DeploymentController:
                 why = ("ProgressDeadlineExceeded", f"{which} has timed out progressing.")
                 rules.set_condition(status, "Progressing", "False", *why)
 
-    async def _store(self, deployment: Obj, status: Obj) -> None:
+    async def _write_status(self, deployment: Obj, status: Obj) -> None:
         """Write the Deployment's status, if it changed."""
         if status == deployment["status"]:
             return

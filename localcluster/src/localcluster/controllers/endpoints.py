@@ -10,7 +10,7 @@ from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
 from ..apimachinery.conventions import real_ports
 from ..apimachinery.informer import Informer
-from ..apimachinery.jsontypes import Key, Obj, owner_reference
+from ..apimachinery.jsontypes import Key, Obj, key_of, owner_reference
 from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.profile import profile
 from ..apimachinery.selectors import labels
@@ -20,7 +20,7 @@ _SLICES = "/apis/discovery.k8s.io/v1"
 
 
 @dataclass
-class Endpoints:
+class EndpointsController:
     """Keeps each Service's list of the pods that serve it."""
 
     client: Client
@@ -28,7 +28,7 @@ class Endpoints:
     pods: Informer
 
     def __post_init__(self) -> None:
-        self.queue = KeyQueue(self._work)
+        self.queue = KeyQueue(self._sync)
         self._written: dict[Key, str] = {}
         # What the next write of a Service's list is a reaction to: since when that is so.
         self._triggers: dict[Key, str] = {}
@@ -36,7 +36,7 @@ class Endpoints:
     def service_changed(self, old: Obj | None, new: Obj | None) -> None:
         obj = new or old
         assert obj is not None
-        key = (obj["metadata"]["namespace"], obj["metadata"]["name"])
+        key = key_of(obj)
         if old is None:
             self._triggers.setdefault(key, obj["metadata"]["creationTimestamp"])
         self.queue.add(key)
@@ -52,7 +52,7 @@ class Endpoints:
                         self._triggers.setdefault(key, since)
                     self.queue.add(key)
 
-    async def _work(self, key: Key) -> None:
+    async def _sync(self, key: Key) -> None:
         namespace, name = key
         service = self.services.get(namespace, name)
         trigger = self._triggers.pop(key, "")

@@ -14,11 +14,11 @@ from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj
 from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.resources import path_of
-from .ownerindex import OwnedObjects
+from .ownerindex import OwnerIndex
 
 
 @dataclass
-class Garbage:
+class GarbageCollector:
     """Deletes what has lost its owner, and carries out Orphan and Foreground deletions.
 
     https://kubernetes.io/docs/concepts/architecture/garbage-collection/
@@ -28,9 +28,9 @@ class Garbage:
     informers: dict[str, Informer]
 
     def __post_init__(self) -> None:
-        self.queue = KeyQueue(self._work)
-        self._kinds: dict[str, tuple[str, Key]] = {}
-        self._gone: set[str] = set()
+        self.queue = KeyQueue(self._sync)
+        self._queued: dict[str, tuple[str, Key]] = {}
+        self._absent_owners: set[str] = set()
 
     def changed(self, old: Obj | None, new: Obj | None) -> None:
         obj = new or old
@@ -40,53 +40,53 @@ class Garbage:
             return
         uid, metadata = obj["metadata"]["uid"], obj["metadata"]
         if new is None:
-            self._kinds.pop(uid, None)
-            self._remember_gone(uid)
-            for child in self._dependents(uid):
-                self._note(child)
+            self._queued.pop(uid, None)
+            self._remember_absent(uid)
+            for dependent in self._dependents(uid):
+                self._enqueue(dependent)
             for reference in metadata.get("ownerReferences") or []:
-                self._look_at_owner(reference["uid"])
+                self._enqueue_owner(reference["uid"])
             return
         references = metadata.get("ownerReferences") or []
         before = (old["metadata"].get("ownerReferences") or []) if old else []
-        for lost in {r["uid"] for r in before} - {r["uid"] for r in references}:
-            self._look_at_owner(lost)
+        for dangling in {r["uid"] for r in before} - {r["uid"] for r in references}:
+            self._enqueue_owner(dangling)
         if metadata.get("deletionTimestamp"):
-            self._note(obj)
+            self._enqueue(obj)
             for reference in references:
-                self._look_at_owner(reference["uid"])
-        elif references and (before != references or metadata["uid"] not in self._kinds):
-            self._note(obj)
+                self._enqueue_owner(reference["uid"])
+        elif references and (before != references or metadata["uid"] not in self._queued):
+            self._enqueue(obj)
 
-    def _remember_gone(self, uid: str) -> None:
+    def _remember_absent(self, uid: str) -> None:
         """Keep in mind who is gone for sure, so that nobody has to ask for each dependent."""
-        if len(self._gone) > 10_000:
-            self._gone.clear()
-        self._gone.add(uid)
+        if len(self._absent_owners) > 10_000:
+            self._absent_owners.clear()
+        self._absent_owners.add(uid)
 
-    def _note(self, obj: Obj) -> None:
+    def _enqueue(self, obj: Obj) -> None:
         resource = resources.find_kind(obj["apiVersion"], obj["kind"])
         assert resource is not None
         metadata = obj["metadata"]
-        self._kinds[metadata["uid"]] = (
+        self._queued[metadata["uid"]] = (
             resource.name,
             (metadata.get("namespace", ""), metadata["name"]),
         )
         self.queue.add(("", metadata["uid"]))
 
-    def _look_at_owner(self, uid: str) -> None:
+    def _enqueue_owner(self, uid: str) -> None:
         """Have an owner looked at that may wait for this dependent to go."""
-        if uid in self._kinds:
+        if uid in self._queued:
             self.queue.add(("", uid))
 
     def _dependents(self, uid: str) -> list[Obj]:
         found: list[Obj] = []
         for informer in self.informers.values():
-            assert isinstance(informer.objects, OwnedObjects)
+            assert isinstance(informer.objects, OwnerIndex)
             found += informer.objects.of(uid)
         return found
 
-    def _exists(self, obj: Obj, reference: Obj) -> Obj | None:
+    def _find_owner(self, obj: Obj, reference: Obj) -> Obj | None:
         resource = resources.find_kind(reference["apiVersion"], reference["kind"])
         if resource is None or resource.name not in self.informers:
             return None
@@ -94,8 +94,8 @@ class Garbage:
         owner = self.informers[resource.name].get(namespace, reference["name"])
         return owner if owner and owner["metadata"]["uid"] == reference["uid"] else None
 
-    async def _work(self, key: Key) -> None:
-        place = self._kinds.get(key[1])
+    async def _sync(self, key: Key) -> None:
+        place = self._queued.get(key[1])
         if place is None:
             return
         resource_name, (namespace, name) = place
@@ -110,32 +110,32 @@ class Garbage:
             elif "foregroundDeletion" in finalizers:
                 await self._foreground(obj)
             return
-        await self._look_at_owners(obj)
+        await self._process_owners(obj)
 
-    async def _look_at_owners(self, obj: Obj) -> None:
-        """Delete what has lost all its owners; strike out those that it has lost."""
+    async def _process_owners(self, obj: Obj) -> None:
+        """Delete an object without owners; drop its references to owners that are gone."""
         references = obj["metadata"].get("ownerReferences") or []
-        solid = [r for r in references if self._exists(obj, r)]
-        lost = [r for r in references if r not in solid]
-        if not lost or not await self._really_gone(obj, lost):
+        solid = [r for r in references if self._find_owner(obj, r)]
+        dangling = [r for r in references if r not in solid]
+        if not dangling or not await self._are_absent(obj, dangling):
             return
         if solid:
-            await self._strike_out(obj, {r["uid"] for r in lost})
+            await self._remove_references(obj, {r["uid"] for r in dangling})
         else:
             await self._delete(obj, "Background")
 
-    async def _strike_out(self, obj: Obj, uids: set[str]) -> None:
+    async def _remove_references(self, obj: Obj, uids: set[str]) -> None:
         kept = [r for r in obj["metadata"]["ownerReferences"] if r["uid"] not in uids]
         await self._patch(obj, {"metadata": {"ownerReferences": kept or None}})
 
-    async def _really_gone(self, obj: Obj, references: list[Obj]) -> bool:
+    async def _are_absent(self, obj: Obj, references: list[Obj]) -> bool:
         """Ask the API itself: the cache may not have seen a new owner yet."""
         for reference in references:
             resource = resources.find_kind(reference["apiVersion"], reference["kind"])
             if resource is None:
                 # Nobody can tell whether an owner of an unknown kind is there.
                 return False
-            if reference["uid"] in self._gone:
+            if reference["uid"] in self._absent_owners:
                 continue
             namespace = obj["metadata"].get("namespace", "") if resource.namespaced else ""
             try:
@@ -146,40 +146,40 @@ class Garbage:
             else:
                 if owner["metadata"]["uid"] == reference["uid"]:
                     return False
-            self._remember_gone(reference["uid"])
+            self._remember_absent(reference["uid"])
         return True
 
     async def _orphan(self, obj: Obj) -> None:
         uid = obj["metadata"]["uid"]
-        for child in self._dependents(uid):
-            await self._strike_out(child, {uid})
+        for dependent in self._dependents(uid):
+            await self._remove_references(dependent, {uid})
         await self._drop_finalizer(obj, "orphan")
 
     async def _foreground(self, obj: Obj) -> None:
-        children = self._dependents(obj["metadata"]["uid"])
-        for child in children:
-            if not child["metadata"].get("deletionTimestamp"):
-                await self._end_child(child, obj["metadata"]["uid"])
+        dependents = self._dependents(obj["metadata"]["uid"])
+        for dependent in dependents:
+            if not dependent["metadata"].get("deletionTimestamp"):
+                await self._delete_dependent(dependent, obj["metadata"]["uid"])
         blocking = [
-            child
-            for child in children
+            dependent
+            for dependent in dependents
             if any(
                 r.get("blockOwnerDeletion") and r["uid"] == obj["metadata"]["uid"]
-                for r in child["metadata"].get("ownerReferences") or []
+                for r in dependent["metadata"].get("ownerReferences") or []
             )
         ]
         if not blocking:
             await self._drop_finalizer(obj, "foregroundDeletion")
 
-    async def _end_child(self, child: Obj, uid: str) -> None:
+    async def _delete_dependent(self, dependent: Obj, uid: str) -> None:
         """Delete a dependent of an owner that waits for it, unless another owner keeps it."""
-        others = [r for r in child["metadata"]["ownerReferences"] if r["uid"] != uid]
-        owners = [self._exists(child, reference) for reference in others]
+        others = [r for r in dependent["metadata"]["ownerReferences"] if r["uid"] != uid]
+        owners = [self._find_owner(dependent, reference) for reference in others]
         if any(o and not o["metadata"].get("deletionTimestamp") for o in owners):
-            await self._strike_out(child, {uid})
+            await self._remove_references(dependent, {uid})
         else:
-            grandchildren = self._dependents(child["metadata"]["uid"])
-            await self._delete(child, "Foreground" if grandchildren else "Background")
+            own_dependents = self._dependents(dependent["metadata"]["uid"])
+            await self._delete(dependent, "Foreground" if own_dependents else "Background")
 
     async def _drop_finalizer(self, obj: Obj, name: str) -> None:
         kept = [f for f in obj["metadata"].get("finalizers") or [] if f != name]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..apimachinery.jsontypes import Obj, owner_reference
 from ..apimachinery.selectors import labels, match_labels
 from . import jobindexes, jobpolicy
-from .jobrules import FINALIZER, has_finalizer
+from .jobrules import TRACKING_FINALIZER, is_tracked
 from .podcontrol import PodControl
 
 
@@ -33,10 +33,10 @@ class JobPods:
         free = self.control.owned.uncontrolled(metadata["namespace"])
         adopted: list[Obj] = []
         if not metadata.get("deletionTimestamp"):
-            adopted = [p for p in free if self.selects(job, p) and _stays(p)]
+            adopted = [p for p in free if self.selects(job, p) and _is_kept(p)]
         taken: Obj = {"ownerReferences": [owner_reference(job)]}
         if counted:
-            taken["finalizers"] = [FINALIZER]
+            taken["finalizers"] = [TRACKING_FINALIZER]
         await self.control.patch(adopted, lambda _pod: taken)
         return [pod for pod in self.of(job) if self.selects(job, pod)]
 
@@ -49,7 +49,7 @@ class JobPods:
         """Create pods for the Job."""
         return await self.control.create(job, templates)
 
-    async def send_away(self, job: Obj, pods: list[Obj]) -> None:
+    async def scale_down(self, job: Obj, pods: list[Obj]) -> None:
         """Delete pods that the Job has too many; let go of before, they do not count as failed."""
         await self.release(pods)
         await self.control.delete(job, pods)
@@ -60,26 +60,26 @@ class JobPods:
 
     async def release(self, pods: list[Obj]) -> None:
         """Take the Job's finalizer off: nobody has to count these pods any more."""
-        change = {"$deleteFromPrimitiveList/finalizers": [FINALIZER]}
+        change = {"$deleteFromPrimitiveList/finalizers": [TRACKING_FINALIZER]}
         await self.control.patch(pods, lambda _pod: change)
 
 
-def _stays(pod: Obj) -> bool:
+def _is_kept(pod: Obj) -> bool:
     return not pod["metadata"].get("deletionTimestamp")
 
 
 def _without_owner(pod: Obj, uid: str) -> Obj:
     """Return the change by which a pod stops belonging to a Job."""
     change: Obj = {"ownerReferences": [{"$patch": "delete", "uid": uid}]}
-    if has_finalizer(pod):
-        change["$deleteFromPrimitiveList/finalizers"] = [FINALIZER]
+    if is_tracked(pod):
+        change["$deleteFromPrimitiveList/finalizers"] = [TRACKING_FINALIZER]
     return change
 
 
 def plain_template(job: Obj) -> Obj:
     """Return what a pod of the Job is made of."""
     template = job["spec"]["template"]
-    metadata = {**(template.get("metadata") or {}), "finalizers": [FINALIZER]}
+    metadata = {**(template.get("metadata") or {}), "finalizers": [TRACKING_FINALIZER]}
     metadata.pop("generateName", None)
     return {"metadata": metadata, "spec": template["spec"]}
 
@@ -99,12 +99,12 @@ def indexed_template(job: Obj, index: int, failed: Obj | None) -> Obj:
         metadata["annotations"].update(_failure_notes(job, failed))
     end = f"-{index}-"
     metadata["generateName"] = name[: 58 - len(end)] + end
-    changed = {kind: _with_index(spec[kind]) for kind in _KINDS if spec.get(kind)}
+    changed = {kind: _with_index(spec[kind]) for kind in _CONTAINER_LISTS if spec.get(kind)}
     template["spec"] = {**spec, **changed, "hostname": f"{name}-{index}"}
     return template
 
 
-_KINDS = ("initContainers", "containers")
+_CONTAINER_LISTS = ("initContainers", "containers")
 
 
 def _with_index(containers: list[Obj]) -> list[Obj]:

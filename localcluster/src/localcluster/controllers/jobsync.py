@@ -1,4 +1,4 @@
-"""One look at a Job: what its pods have come to, and how it ends. Nothing here writes.
+"""What one sync of a Job finds: how its pods ended, and how the Job ends. Nothing here writes.
 
 https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from ..apimachinery.jsontypes import Obj
 from . import jobindexes, jobpolicy
 from .jobrules import (
-    TOO_LATE,
-    TOO_MANY_FAILURES,
+    BACKOFF_LIMIT_EXCEEDED,
+    DEADLINE_EXCEEDED,
+    exceeds_restart_limit,
     has_condition,
-    has_finalizer,
     is_failed,
-    restarted_too_often,
+    is_tracked,
     seconds_left,
 )
 from .podstate import is_active, phase
@@ -24,72 +24,73 @@ _TOO_MANY_INDEXES = "Job has exceeded the specified maximal number of failed ind
 
 
 @dataclass
-class Look:
-    """What a Job and its pods show.
+class JobSync:
+    """The state of a Job and its pods in one sync.
 
     Attributes:
-        active: the pods that neither ended nor are being deleted.
-        fallen, risen: the pods that failed and succeeded since the last look.
-        succeeded, failed: the totals with these.
-        end: how the Job ends, as (condition, reason, message), once that is known.
-        waiting: a failed pod is replaced only after a while.
-        done: the indexes that succeeded, of an Indexed Job.
-        lost: the indexes that failed for good, where each has its own limit.
-        kept: per index, the failed pod that still has to tell its successor about failures.
+        active: The pods that neither ended nor are being deleted.
+        newly_failed, newly_succeeded: The pods that failed and succeeded since the last sync.
+        succeeded, failed: The totals with these.
+        outcome: How the Job ends, as (condition, reason, message), once that is known.
+        backing_off: Whether a failed pod is replaced only after a while.
+        succeeded_indexes: The indexes that succeeded, of an Indexed Job.
+        failed_indexes: The indexes that failed for good, where each has its own limit.
+        delayed_pods: Per index, the failed pod whose finalizer stays until its successor has
+            taken over the count of failures.
     """
 
     job: Obj
     pods: list[Obj]
     active: list[Obj] = field(default_factory=list)
-    fallen: list[Obj] = field(default_factory=list)
-    risen: list[Obj] = field(default_factory=list)
+    newly_failed: list[Obj] = field(default_factory=list)
+    newly_succeeded: list[Obj] = field(default_factory=list)
     succeeded: int = 0
     failed: int = 0
-    end: tuple[str, str, str] | None = None
-    waiting: bool = False
-    done: set[int] = field(default_factory=set)
-    lost: set[int] = field(default_factory=set)
-    kept: dict[int, Obj] = field(default_factory=dict)
+    outcome: tuple[str, str, str] | None = None
+    backing_off: bool = False
+    succeeded_indexes: set[int] = field(default_factory=set)
+    failed_indexes: set[int] = field(default_factory=set)
+    delayed_pods: dict[int, Obj] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.active = [pod for pod in self.pods if is_active(pod)]
-        self._tally()
-        self.end = self._verdict()
+        self._count_ended()
+        self.outcome = self._find_outcome()
         if jobindexes.is_indexed(self.job):
-            self._look_at_indexes()
+            self._evaluate_indexes()
 
-    def may_go(self, pod: Obj) -> bool:
+    def can_release(self, pod: Obj) -> bool:
         """Tell whether the Job has no more use for the pod, once it is counted."""
-        if not has_finalizer(pod):
+        if not is_tracked(pod):
             return False
-        if self.end or phase(pod) == "Succeeded":
+        if self.outcome or phase(pod) == "Succeeded":
             return True
         index = jobindexes.index_of(pod)
-        kept = None if index is None else self.kept.get(index)
+        kept = None if index is None else self.delayed_pods.get(index)
         return is_failed(self.job, pod) and kept is not pod
 
     def counts_as_failed(self, pod: Obj) -> bool:
         """Tell whether the pod, which may go, is one more failure of the Job."""
-        if not is_failed(self.job, pod) and (self.end or ("",))[0] != "FailureTarget":
+        if not is_failed(self.job, pod) and (self.outcome or ("",))[0] != "FailureTarget":
             return False
         indexed = jobindexes.is_indexed(self.job)
         if indexed and jobindexes.valid_index(self.job, pod) is None:
             return False
         return jobpolicy.verdict(self.job, pod).counts
 
-    def _tally(self) -> None:
+    def _count_ended(self) -> None:
         status = self.job["status"]
         noted = status.get("uncountedTerminatedPods") or {}
         succeeded, failed = noted.get("succeeded") or [], noted.get("failed") or []
         known = {*succeeded, *failed}
-        fresh = [p for p in self.pods if has_finalizer(p) and p["metadata"]["uid"] not in known]
-        self.fallen = [pod for pod in fresh if is_failed(self.job, pod)]
-        self.risen = [pod for pod in fresh if phase(pod) == "Succeeded"]
-        counted = [pod for pod in self.fallen if jobpolicy.verdict(self.job, pod).counts]
-        self.succeeded = status.get("succeeded", 0) + len(succeeded) + len(self.risen)
+        fresh = [p for p in self.pods if is_tracked(p) and p["metadata"]["uid"] not in known]
+        self.newly_failed = [pod for pod in fresh if is_failed(self.job, pod)]
+        self.newly_succeeded = [pod for pod in fresh if phase(pod) == "Succeeded"]
+        counted = [pod for pod in self.newly_failed if jobpolicy.verdict(self.job, pod).counts]
+        self.succeeded = status.get("succeeded", 0) + len(succeeded) + len(self.newly_succeeded)
         self.failed = status.get("failed", 0) + len(failed) + len(counted)
 
-    def _verdict(self) -> tuple[str, str, str] | None:
+    def _find_outcome(self) -> tuple[str, str, str] | None:
         """Return how the Job ends, or None while it goes on."""
         job = self.job
         for kind in ("SuccessCriteriaMet", "FailureTarget"):
@@ -101,41 +102,42 @@ class Look:
             if why:
                 return "FailureTarget", "PodFailurePolicy", why
         limit = job["spec"].get("backoffLimit", 6)
-        if self.failed > limit or restarted_too_often(job, self.pods):
-            return ("FailureTarget", *TOO_MANY_FAILURES)
+        if self.failed > limit or exceeds_restart_limit(job, self.pods):
+            return ("FailureTarget", *BACKOFF_LIMIT_EXCEEDED)
         left = seconds_left(job)
-        return ("FailureTarget", *TOO_LATE) if left is not None and left <= 0 else None
+        return ("FailureTarget", *DEADLINE_EXCEEDED) if left is not None and left <= 0 else None
 
-    def _look_at_indexes(self) -> None:
+    def _evaluate_indexes(self) -> None:
         """Find out which indexes are done, and which have failed for good."""
         job, spec = self.job, self.job["spec"]
-        self.done = jobindexes.succeeded(job, self.pods)
-        self.succeeded = len(self.done)
+        self.succeeded_indexes = jobindexes.succeeded(job, self.pods)
+        self.succeeded = len(self.succeeded_indexes)
         if jobindexes.per_index(job):
-            self._look_at_failed_indexes()
-            lost = len(self.lost)
-            if self.end is None and lost > spec.get("maxFailedIndexes", spec["completions"]):
-                self.end = ("FailureTarget", "MaxFailedIndexesExceeded", _TOO_MANY_INDEXES)
-            elif self.end is None and lost and lost + len(self.done) >= spec["completions"]:
-                self.end = ("FailureTarget", "FailedIndexes", "Job has failed indexes")
-        rule = jobpolicy.met_success_rule(job, self.done)
-        if self.end is None and rule:
-            self.end = ("SuccessCriteriaMet", "SuccessPolicy", rule)
+            self._evaluate_failed_indexes()
+            lost, done = len(self.failed_indexes), len(self.succeeded_indexes)
+            if self.outcome is None and lost > spec.get("maxFailedIndexes", spec["completions"]):
+                self.outcome = ("FailureTarget", "MaxFailedIndexesExceeded", _TOO_MANY_INDEXES)
+            elif self.outcome is None and lost and lost + done >= spec["completions"]:
+                self.outcome = ("FailureTarget", "FailedIndexes", "Job has failed indexes")
+        rule = jobpolicy.matched_success_rule(job, self.succeeded_indexes)
+        if self.outcome is None and rule:
+            self.outcome = ("SuccessCriteriaMet", "SuccessPolicy", rule)
 
-    def _look_at_failed_indexes(self) -> None:
+    def _evaluate_failed_indexes(self) -> None:
         job = self.job
-        failed = [p for p in self.pods if is_failed(job, p) and has_finalizer(p)]
+        failed = [p for p in self.pods if is_failed(job, p) and is_tracked(p)]
         indexed = [(jobindexes.valid_index(job, pod), pod) for pod in failed]
         known = [(index, pod) for index, pod in indexed if index is not None]
-        self.lost = jobindexes.parse(job["status"].get("failedIndexes"))
-        self.lost |= {index for index, pod in known if self._is_lost(pod)}
-        settled = self.done | self.lost | jobindexes.active_indexes(self.active)
+        self.failed_indexes = jobindexes.parse(job["status"].get("failedIndexes"))
+        self.failed_indexes |= {index for index, pod in known if self._exhausts_index(pod)}
+        finished = self.succeeded_indexes | self.failed_indexes
+        settled = finished | jobindexes.active_indexes(self.active)
         for index, pod in known:
-            count, best = jobindexes.failures(pod), jobindexes.failures(self.kept.get(index))
-            if index not in settled and count >= best:
-                self.kept[index] = pod
+            best = jobindexes.failures(self.delayed_pods.get(index))
+            if index not in settled and jobindexes.failures(pod) >= best:
+                self.delayed_pods[index] = pod
 
-    def _is_lost(self, pod: Obj) -> bool:
+    def _exhausts_index(self, pod: Obj) -> bool:
         """Tell whether the failure of this pod is the last that its index may have."""
         verdict = jobpolicy.verdict(self.job, pod)
         if verdict.action == "FailIndex":

@@ -9,35 +9,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..apimachinery.jsontypes import Key, Obj, controller_of, now
+from ..apimachinery.jsontypes import Key, Obj, controller_of, key_of, now
 from .jobpods import plain_template
 from .jobrules import (
-    TOO_LATE,
-    TOO_MANY_FAILURES,
+    BACKOFF_LIMIT_EXCEEDED,
+    DEADLINE_EXCEEDED,
+    exceeds_restart_limit,
     has_condition,
     is_complete,
     is_finished,
-    restarted_too_often,
     seconds_left,
     set_condition,
-    set_count,
+    set_or_drop,
     wanted_pods,
 )
-from .jobs import JobController, key_of_job
-from .podstate import is_active, phase, worth
+from .jobs import JobController
+from .podstate import deletion_rank, is_active, phase
 
 _LONGEST_BACKOFF = 360.0
 
 
 @dataclass
-class OldJobController(JobController):
+class LegacyJobController(JobController):
     """Follows Jobs and their pods, as Kubernetes 1.20 does."""
 
     _retries: dict[Key, int] = field(default_factory=dict)
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Take notice of a change of a pod; of failures after the first one, a while later."""
-        if not self._is_news(old, new):
+        if not self._has_news(old, new):
             return
         for pod in (old, new):
             reference = controller_of(pod) if pod else None
@@ -50,7 +50,7 @@ class OldJobController(JobController):
             else:
                 self.queue.add(key)
         if new is not None:
-            self._offer(new)
+            self._enqueue_adopters(new)
 
     def _back_off(self, key: Key) -> float:
         retries = self._retries.get(key, 0)
@@ -66,7 +66,7 @@ class OldJobController(JobController):
             await self._manage({**job, "status": dict(job.get("status") or {})})
 
     async def _manage(self, job: Obj) -> None:
-        status, spec, key = job["status"], job["spec"], key_of_job(job)
+        status, spec, key = job["status"], job["spec"], key_of(job)
         before = dict(status)
         pods = await self.pods.claim(job, counted=False)
         active = [pod for pod in pods if is_active(pod)]
@@ -80,42 +80,42 @@ class OldJobController(JobController):
             failed, active = failed + len(active), []
             set_condition(job, "Failed", *end)
         elif not job["metadata"].get("deletionTimestamp"):
-            active = await self._keep_up(job, active, succeeded)
+            active = await self._scale_pods(job, active, succeeded)
         if not end and is_complete(job, len(active), succeeded):
             set_condition(job, "Complete")
             status["completionTime"] = now()
         if succeeded > before.get("succeeded", 0):
             self._retries.pop(key, None)
         for name, count in (("active", len(active)), ("succeeded", succeeded), ("failed", failed)):
-            set_count(status, name, count)
+            set_or_drop(status, name, count)
         # A start without pods is not written down.
         if {**status, "startTime": ""} != {**before, "startTime": ""}:
-            await self._store(job)
-            self._tell(job, len(active))
+            await self._write_status(job)
+            self._record_legacy_end(job, len(active))
             if fresh and not is_finished(job):
                 self._retries[key] = self._retries.get(key, 0) + 1
                 self.queue.add_after(key, self._back_off(key))
             else:
                 self._retries.pop(key, None)
-        self._come_back(job)
+        self._requeue_at_deadline(job)
 
     def _failure(self, job: Obj, pods: list[Obj], fresh: bool) -> tuple[str, str] | None:
         """Return why the Job has failed, or None.
 
         Args:
-            fresh: a pod failed since the last look, and was not replaced yet.
+            fresh: a pod failed since the last sync, and was not replaced yet.
         """
-        limit, retries = job["spec"].get("backoffLimit", 6), self._retries.get(key_of_job(job), 0)
-        if (fresh and retries + 1 > limit) or restarted_too_often(job, pods):
-            return TOO_MANY_FAILURES
+        limit, retries = job["spec"].get("backoffLimit", 6), self._retries.get(key_of(job), 0)
+        if (fresh and retries + 1 > limit) or exceeds_restart_limit(job, pods):
+            return BACKOFF_LIMIT_EXCEEDED
         left = seconds_left(job)
-        return TOO_LATE if left is not None and left <= 0 else None
+        return DEADLINE_EXCEEDED if left is not None and left <= 0 else None
 
-    async def _keep_up(self, job: Obj, active: list[Obj], succeeded: int) -> list[Obj]:
+    async def _scale_pods(self, job: Obj, active: list[Obj], succeeded: int) -> list[Obj]:
         """Create or delete pods until there are as many as wanted; returns the active ones."""
         parallelism = job["spec"]["parallelism"]
         if len(active) > parallelism:
-            surplus = sorted(active, key=worth)[: len(active) - parallelism]
+            surplus = sorted(active, key=deletion_rank)[: len(active) - parallelism]
             await self.pods.delete(job, surplus)
             return [pod for pod in active if pod not in surplus]
         missing = wanted_pods(job, len(active), succeeded) - len(active)
@@ -125,7 +125,7 @@ class OldJobController(JobController):
         template["metadata"].pop("finalizers")
         return active + await self.pods.create(job, [template] * missing)
 
-    def _tell(self, job: Obj, active: int) -> None:
+    def _record_legacy_end(self, job: Obj, active: int) -> None:
         """Record how the Job ended, if it did."""
         failure = has_condition(job, "Failed")
         if failure:

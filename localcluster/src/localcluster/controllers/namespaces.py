@@ -16,7 +16,7 @@ from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.resources import Resource, path_of
 
 # What a namespace that is being emptied says, unless something goes wrong.
-_ALL_WELL = [
+_NO_FAILURES = [
     (
         "NamespaceDeletionDiscoveryFailure",
         "False",
@@ -51,7 +51,7 @@ _ROOTS_DESCRIPTION = (
 
 
 @dataclass
-class Namespaces:
+class NamespaceController:
     """Gives each namespace what every namespace has, and empties those that are deleted."""
 
     client: Client
@@ -59,9 +59,9 @@ class Namespaces:
     authority: str = ""
 
     def __post_init__(self) -> None:
-        self.queue = KeyQueue(self._work)
-        self._left: dict[str, list[Resource]] = {}
-        self._waits: dict[str, float] = {}
+        self.queue = KeyQueue(self._sync)
+        self._remaining: dict[str, list[Resource]] = {}
+        self._delays: dict[str, float] = {}
 
     def changed(self, old: Obj | None, new: Obj | None) -> None:
         if new is not None:
@@ -72,23 +72,23 @@ class Namespaces:
         if new is None and old and old["metadata"]["name"] in ("default", "kube-root-ca.crt"):
             self.queue.add(("", old["metadata"]["namespace"]))
 
-    async def _work(self, key: Key) -> None:
+    async def _sync(self, key: Key) -> None:
         namespace = self.namespaces.get(*key)
         if namespace is None:
             return
         if namespace["metadata"].get("deletionTimestamp"):
-            await self._empty(namespace)
+            await self._delete_contents(namespace)
             return
         account = {"kind": "ServiceAccount", "metadata": {"name": "default"}}
-        await self._give(key[1], "serviceaccounts", account)
+        await self._ensure(key[1], "serviceaccounts", account)
         if self.authority:
             about = {"kubernetes.io/description": _ROOTS_DESCRIPTION}
             metadata = {"name": "kube-root-ca.crt", "annotations": about}
             data = {"ca.crt": self.authority}
             roots = {"kind": "ConfigMap", "metadata": metadata, "data": data}
-            await self._give(key[1], "configmaps", roots)
+            await self._ensure(key[1], "configmaps", roots)
 
-    async def _give(self, namespace: str, plural: str, obj: Obj) -> None:
+    async def _ensure(self, namespace: str, plural: str, obj: Obj) -> None:
         """Create an object in a namespace unless it is there."""
         try:
             await self.client.create(
@@ -98,26 +98,26 @@ class Namespaces:
             if error.code not in (403, 404, 409):
                 raise
 
-    async def _empty(self, namespace: Obj) -> None:
+    async def _delete_contents(self, namespace: Obj) -> None:
         """Delete all that the namespace contains; it goes when nothing is left."""
         name, everything = namespace["metadata"]["name"], resources.stored_namespaced()
-        looked = self._left.get(name) or everything
-        left = await self._delete_all(name, looked)
-        if not left and len(looked) < len(everything):
+        resources_left = self._remaining.get(name) or everything
+        left = await self._delete_all(name, resources_left)
+        if not left and len(resources_left) < len(everything):
             # Whoever was still at work may have left something elsewhere.
             left = await self._delete_all(name, everything)
         if not left:
             await self._finalize(name)
             return
-        self._left[name] = [resource for resource in everything if resource.name in left]
-        await self._say_what_remains(namespace, left)
-        self._waits[name] = min(1.0, self._waits.get(name, 0.025) * 2)
-        self.queue.add_after(("", name), self._waits[name])
+        self._remaining[name] = [resource for resource in everything if resource.name in left]
+        await self._report_remaining(namespace, left)
+        self._delays[name] = min(1.0, self._delays.get(name, 0.025) * 2)
+        self.queue.add_after(("", name), self._delays[name])
 
-    async def _delete_all(self, name: str, looked: list[Resource]) -> dict[str, int]:
+    async def _delete_all(self, name: str, resources_left: list[Resource]) -> dict[str, int]:
         """Delete the objects of some resources; returns how many of each are still there."""
         left = {}
-        for resource in looked:
+        for resource in resources_left:
             path = path_of(resource, name)
             if not (await self.client.get(path))["items"]:
                 continue
@@ -127,13 +127,13 @@ class Namespaces:
                 left[resource.name] = count
         return left
 
-    async def _say_what_remains(self, namespace: Obj, left: dict[str, int]) -> None:
+    async def _report_remaining(self, namespace: Obj, left: dict[str, int]) -> None:
         """Write into the namespace's conditions what it still waits for."""
         listed = ", ".join(
             f"{name}. has {count} resource instances" for name, count in left.items()
         )
         text = f"Some resources are remaining: {listed}"
-        said = [*_ALL_WELL, ("NamespaceContentRemaining", "True", "SomeResourcesRemain", text)]
+        said = [*_NO_FAILURES, ("NamespaceContentRemaining", "True", "SomeResourcesRemain", text)]
         said.append(_NO_FINALIZERS)
         status = namespace.get("status") or {}
         known = {c["type"]: c for c in status.get("conditions") or []}
@@ -154,8 +154,8 @@ class Namespaces:
                 raise
 
     async def _finalize(self, name: str) -> None:
-        self._waits.pop(name, None)
-        self._left.pop(name, None)
+        self._delays.pop(name, None)
+        self._remaining.pop(name, None)
         path = f"/api/v1/namespaces/{name}/finalize"
         try:
             await self.client.replace(path, {"spec": {"finalizers": []}})

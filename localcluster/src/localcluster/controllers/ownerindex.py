@@ -12,7 +12,7 @@ from typing import Any
 from ..apimachinery.jsontypes import Key, Obj, controller_of
 
 
-class OwnedObjects(dict[Key, Obj]):
+class OwnerIndex(dict[Key, Obj]):
     """Objects by (namespace, name), as an informer keeps them, and by their owners' uids."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from ..apimachinery.client import STRATEGIC, Client, pod_path
 from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Obj, owner_reference, random_suffix
-from .ownerindex import OwnedObjects
+from .ownerindex import OwnerIndex
 
 # The longest start of a generated name: with its five characters it is a label's 63.
 _LONGEST_PREFIX = 58
@@ -26,10 +26,10 @@ class PodControl:
     recorder: Recorder
 
     @property
-    def owned(self) -> OwnedObjects:
+    def owned(self) -> OwnerIndex:
         """All pods, by their owners."""
         objects = self.informer.objects
-        assert isinstance(objects, OwnedObjects)
+        assert isinstance(objects, OwnerIndex)
         return objects
 
     async def create(self, owner: Obj, templates: list[Obj]) -> list[Obj]:

@@ -57,19 +57,19 @@ def restarts(pod: Obj) -> int:
     )
 
 
-def end_of(pod: Obj) -> str:
+def finished_at(pod: Obj) -> str:
     """Return when a pod ended, as a time of Kubernetes; never one in the future."""
     ends = [
         ((c.get("state") or {}).get("terminated") or {}).get("finishedAt")
         for c in (pod.get("status") or {}).get("containerStatuses") or []
     ]
     known = [end for end in ends if end]
-    found = max(known) if known else pod["metadata"].get("deletionTimestamp")
+    moment = max(known) if known else pod["metadata"].get("deletionTimestamp")
     # A pod that is being deleted has its time of death in the future.
-    return min(found or now(), now())
+    return min(moment or now(), now())
 
 
-def worth(pod: Obj) -> tuple[bool, int, bool, float, int, float]:
+def deletion_rank(pod: Obj) -> tuple[bool, int, bool, float, int, float]:
     """Rank active pods for deletion: those that did the least come first.
 
     https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#scaling-down-a-replicaset

@@ -1,4 +1,4 @@
-"""Whether a node may and can take a pod. Pure.
+"""Scheduling predicates: whether a node may and can take a pod. Pure.
 
 The checks come in the order of the real scheduler, which reports only the first that fails.
 https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/
@@ -17,41 +17,41 @@ _UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedu
 
 
 @dataclass(frozen=True)
-class Problem:
+class Unschedulable:
     """Why a node does not take a pod.
 
     Attributes:
-        room_only: whether it would, if it had more room.
+        resolvable: Whether preemption could help, as it only lacks resources.
     """
 
     reasons: list[str]
-    room_only: bool = False
+    resolvable: bool = False
 
 
-def is_placed(pod: Obj) -> bool:
-    """Tell whether a pod takes up room on the node."""
+def is_assigned(pod: Obj) -> bool:
+    """Tell whether a pod takes up resources of its node."""
     ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
     return bool(pod["spec"].get("nodeName")) and not ended
 
 
-def unfit(pod: Obj, node: Obj, others: list[Obj]) -> Problem | None:
+def filter_node(pod: Obj, node: Obj, others: list[Obj]) -> Unschedulable | None:
     """Return why the node does not take the pod beside the others, or None when it does."""
     spec, modern = pod["spec"], profile().modern
     tolerations = spec.get("tolerations") or []
     if node["spec"].get("unschedulable") and not _tolerated(_UNSCHEDULABLE, tolerations):
-        return Problem(["node(s) were unschedulable"])
+        return Unschedulable(["node(s) were unschedulable"])
     for taint in node["spec"].get("taints") or []:
         wanted = taint.get("effect") in ("NoSchedule", "NoExecute")
         if wanted and not _tolerated(taint, tolerations):
             which = f"{{{taint['key']}: {taint.get('value', '')}}}"
             if modern:
-                return Problem([f"node(s) had untolerated taint {which}"])
-            return Problem([f"node(s) had taint {which}, that the pod didn't tolerate"])
-    if not _wants(spec, node):
+                return Unschedulable([f"node(s) had untolerated taint {which}"])
+            return Unschedulable([f"node(s) had taint {which}, that the pod didn't tolerate"])
+    if not _matches_affinity(spec, node):
         ending = "/selector" if modern else ""
-        return Problem([f"node(s) didn't match Pod's node affinity{ending}"])
-    missing = _missing(pod, node, others)
-    return Problem(missing, room_only=True) if missing else None
+        return Unschedulable([f"node(s) didn't match Pod's node affinity{ending}"])
+    missing = _insufficient(pod, node, others)
+    return Unschedulable(missing, resolvable=True) if missing else None
 
 
 def _tolerated(taint: Obj, tolerations: list[Obj]) -> bool:
@@ -65,7 +65,7 @@ def _tolerated(taint: Obj, tolerations: list[Obj]) -> bool:
     return False
 
 
-def _wants(spec: Obj, node: Obj) -> bool:
+def _matches_affinity(spec: Obj, node: Obj) -> bool:
     """Tell whether the pod's nodeSelector and node affinity admit the node."""
     found = labels(node)
     if any(found.get(k) != v for k, v in (spec.get("nodeSelector") or {}).items()):
@@ -76,16 +76,16 @@ def _wants(spec: Obj, node: Obj) -> bool:
         return True
     name = {"metadata.name": node["metadata"]["name"]}
     return any(
-        all(_holds(wish, found) for wish in term.get("matchExpressions") or [])
-        and all(_holds(wish, name) for wish in term.get("matchFields") or [])
+        all(_matches(requirement, found) for requirement in term.get("matchExpressions") or [])
+        and all(_matches(requirement, name) for requirement in term.get("matchFields") or [])
         for term in required.get("nodeSelectorTerms") or []
         if term.get("matchExpressions") or term.get("matchFields")
     )
 
 
-def _holds(wish: Obj, found: dict[str, str]) -> bool:
-    value, values = found.get(wish["key"]), wish.get("values") or []
-    operator = wish.get("operator")
+def _matches(requirement: Obj, found: dict[str, str]) -> bool:
+    value, values = found.get(requirement["key"]), requirement.get("values") or []
+    operator = requirement.get("operator")
     if operator in ("Exists", "DoesNotExist"):
         return bool((value is not None) == (operator == "Exists"))
     if operator in ("In", "NotIn"):
@@ -103,17 +103,17 @@ def requests(pod: Obj) -> dict[str, float]:
     total: dict[str, float] = {}
     for container in spec.get("containers") or []:
         _add(total, container)
-    beside: dict[str, float] = {}
+    sidecars: dict[str, float] = {}
     largest: dict[str, float] = {}
     for container in spec.get("initContainers") or []:
         if container.get("restartPolicy") == "Always":
-            _add(beside, container)
+            _add(sidecars, container)
             continue
-        at_once = dict(beside)
+        at_once = dict(sidecars)
         _add(at_once, container)
         for name, amount in at_once.items():
             largest[name] = max(largest.get(name, 0.0), amount)
-    for name, amount in beside.items():
+    for name, amount in sidecars.items():
         total[name] = total.get(name, 0.0) + amount
     return {n: max(total.get(n, 0.0), largest.get(n, 0.0)) for n in {*total, *largest}}
 
@@ -124,21 +124,21 @@ def _add(total: dict[str, float], container: Obj) -> None:
         total[name] = total.get(name, 0.0) + quantity(amount)
 
 
-def _missing(pod: Obj, node: Obj, others: list[Obj]) -> list[str]:
+def _insufficient(pod: Obj, node: Obj, others: list[Obj]) -> list[str]:
     """Return what the node has too little of."""
-    room = (node.get("status") or {}).get("allocatable") or {}
+    allocatable = (node.get("status") or {}).get("allocatable") or {}
     reasons = []
-    if len(others) >= quantity(room.get("pods", "1000")):
+    if len(others) >= quantity(allocatable.get("pods", "1000")):
         reasons.append("Too many pods")
     wanted = {name: amount for name, amount in requests(pod).items() if amount > 0}
     if wanted:
-        taken: dict[str, float] = {}
+        used: dict[str, float] = {}
         for other in others:
             for name, amount in requests(other).items():
-                taken[name] = taken.get(name, 0.0) + amount
+                used[name] = used.get(name, 0.0) + amount
         for name in sorted(wanted):
             # A thousandth of a unit is the smallest amount there is.
-            free = quantity(room.get(name, "0")) - taken.get(name, 0.0)
+            free = quantity(allocatable.get(name, "0")) - used.get(name, 0.0)
             if wanted[name] > free + 1e-6:
                 reasons.append(f"Insufficient {name}")
     return reasons

@@ -13,11 +13,11 @@ from ..apimachinery.jsontypes import Obj, owner_reference
 from ..apimachinery.profile import profile
 from ..apimachinery.selectors import labels, match_labels
 from . import deploymentrules as rules
-from .ownerindex import OwnedObjects
+from .ownerindex import OwnerIndex
 
 
 @dataclass
-class SetControl:
+class ReplicaSetControl:
     """Makes, changes and removes ReplicaSets."""
 
     client: Client
@@ -27,7 +27,7 @@ class SetControl:
     async def claim(self, deployment: Obj) -> list[Obj]:
         """Return the Deployment's ReplicaSets; adopt those that match, let go of the others."""
         owned, metadata = self.informer.objects, deployment["metadata"]
-        assert isinstance(owned, OwnedObjects)
+        assert isinstance(owned, OwnerIndex)
         selector = deployment["spec"]["selector"]
         kept = []
         for one in owned.controlled_by(deployment):
@@ -57,7 +57,7 @@ class SetControl:
                 "name": f"{deployment['metadata']['name']}-{mark[rules.HASH]}",
                 "namespace": deployment["metadata"]["namespace"],
                 "labels": marked,
-                "annotations": {**own_notes(deployment), rules.REVISION: str(number)},
+                "annotations": {**inherited_annotations(deployment), rules.REVISION: str(number)},
                 "ownerReferences": [owner_reference(deployment)],
             },
             "spec": {
@@ -77,13 +77,13 @@ class SetControl:
         created = await self.client.create(path, made)
         self.informer.put(created)
         if size:
-            self._tell(deployment, created, 0)
+            self._record_scaling(deployment, created, 0)
         return created
 
     async def scale(self, deployment: Obj, one: Obj, size: int) -> bool:
         """Give a ReplicaSet a new size; tells whether that was a change."""
-        before, sizes = rules.replicas(one), size_notes(deployment)
-        noted = rules.notes(one)
+        before, sizes = rules.replicas(one), size_annotations(deployment)
+        noted = rules.annotations_of(one)
         change: Obj = {}
         if before != size:
             change["spec"] = {"replicas": size}
@@ -96,10 +96,10 @@ class SetControl:
         one.clear()
         one.update(changed)
         if before != size:
-            self._tell(deployment, changed, before)
+            self._record_scaling(deployment, changed, before)
         return before != size
 
-    def _tell(self, deployment: Obj, one: Obj, before: int) -> None:
+    def _record_scaling(self, deployment: Obj, one: Obj, before: int) -> None:
         size, name = rules.replicas(one), one["metadata"]["name"]
         verb = "up" if size > before else "down"
         since = f" from {before}" if profile().modern else ""
@@ -127,17 +127,19 @@ class SetControl:
                 raise
 
 
-def own_notes(deployment: Obj) -> dict[str, str]:
+def inherited_annotations(deployment: Obj) -> dict[str, str]:
     """Return the annotations that a Deployment's newest ReplicaSet takes over."""
-    copied = {k: v for k, v in rules.notes(deployment).items() if k not in rules.NOT_COPIED}
-    return {**copied, **size_notes(deployment)}
+    copied = {
+        k: v for k, v in rules.annotations_of(deployment).items() if k not in rules.NOT_INHERITED
+    }
+    return {**copied, **size_annotations(deployment)}
 
 
-def size_notes(deployment: Obj) -> dict[str, str]:
+def size_annotations(deployment: Obj) -> dict[str, str]:
     """Return how large the Deployment is, and may be during an update, as annotations."""
     wanted = rules.replicas(deployment)
     most = wanted + rules.fence_posts(deployment)[0]
-    return {rules.DESIRED: str(wanted), rules.MOST: str(most)}
+    return {rules.DESIRED: str(wanted), rules.MAX_REPLICAS: str(most)}
 
 
 def _path(one: Obj) -> str:

@@ -10,27 +10,27 @@ from dataclasses import dataclass
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
 from ..apimachinery.informer import Informer
-from ..apimachinery.jsontypes import Key, Obj, seconds_since
+from ..apimachinery.jsontypes import Key, Obj, key_of, seconds_since
 from ..apimachinery.keyqueue import KeyQueue
 from .jobrules import has_condition
 
 
 @dataclass
-class JobLifetimes:
+class TTLAfterFinishedController:
     """Deletes finished Jobs, and their pods with them, after `ttlSecondsAfterFinished`."""
 
     client: Client
     jobs: Informer
 
     def __post_init__(self) -> None:
-        self.queue = KeyQueue(self._work)
+        self.queue = KeyQueue(self._sync)
 
     def job_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Take notice of a change of a Job."""
         if new is not None and new["spec"].get("ttlSecondsAfterFinished") is not None:
-            self.queue.add((new["metadata"]["namespace"], new["metadata"]["name"]))
+            self.queue.add(key_of(new))
 
-    async def _work(self, key: Key) -> None:
+    async def _sync(self, key: Key) -> None:
         job = self.jobs.get(*key)
         if job is None or job["metadata"].get("deletionTimestamp"):
             return
