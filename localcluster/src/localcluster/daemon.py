@@ -90,8 +90,8 @@ class Daemon:
         application = guard.Guarded(token)
         self.server, port = guard.listen(application, credentials.server_context)
         url = f"https://127.0.0.1:{port}"
-        bootstrap.create(rest, port)
-        rest.check_schema, rest.complete = fieldvalidation.check, zerovalues.complete
+        bootstrap.create_system_objects(rest, port)
+        rest.check_schema, rest.complete = fieldvalidation.check, zerovalues.fill_zero_values
         dial = inprocess.dial(application)
         clients = [Client(url, token, dial=dial) for _ in range(3)]
         self.kubelet = Kubelet(clients[0], self.plain, self.addresses, self.images, self.processes)
@@ -103,7 +103,7 @@ class Daemon:
         self.controllers = Controllers(clients[1], profile().first_backoff, authority)
         self.proxy = Proxy(clients[2], self.addresses)
         routes = kubeletproxy.routes(
-            store, kubeletproxy.Kubelets(secret, credentials.client_context())
+            store, kubeletproxy.KubeletCredentials(secret, credentials.client_context())
         )
         shared = {"rest": rest, "openapi": OpenApi()}
         application.add_handlers(r".*", [*routes, (r".*", api.Handler, shared)])

@@ -1,4 +1,4 @@
-"""What a Service is given: its address, and on each port the one where the node listens for it.
+"""Allocation of cluster IPs and node ports to Services.
 
 https://kubernetes.io/docs/concepts/services-networking/service/#type-nodeport
 """
@@ -13,28 +13,28 @@ from ..apimachinery import apierrors
 from ..apimachinery.jsontypes import Obj
 from .validation.causes import Causes
 
-_RANGE = range(30000, 32768)
-OUTSIDE = ("LoadBalancer", "NodePort")
+_NODE_PORTS = range(30000, 32768)
+EXTERNAL_TYPES = ("LoadBalancer", "NodePort")
 
 
-def keep(old: Obj, new: Obj) -> None:
+def retain(old: Obj, new: Obj) -> None:
     """Complete an update's spec with what the old one was given, as far as its type has it."""
     for name in ("clusterIP", "clusterIPs"):
         if old.get(name) and not new.get(name):
             new[name] = old[name]
-    outside = new.get("type") in OUTSIDE
+    external = new.get("type") in EXTERNAL_TYPES
     known = {port["port"]: port.get("nodePort") for port in old.get("ports") or []}
     for port in new.get("ports") or []:
         given = known.get(port.get("port"))
-        if outside and given and not port.get("nodePort"):
+        if external and given and not port.get("nodePort"):
             port["nodePort"] = given
-        elif not outside and given and port.get("nodePort") == given:
+        elif not external and given and port.get("nodePort") == given:
             del port["nodePort"]
-    if not outside and new.get("externalTrafficPolicy") == old.get("externalTrafficPolicy"):
+    if not external and new.get("externalTrafficPolicy") == old.get("externalTrafficPolicy"):
         new.pop("externalTrafficPolicy", None)
 
 
-def give(service: Obj, others: Iterable[Obj], addresses: Addresses) -> None:
+def allocate(service: Obj, others: Iterable[Obj], addresses: Addresses) -> None:
     """Give a Service the address and the node ports that it lacks.
 
     Args:
@@ -50,12 +50,12 @@ def give(service: Obj, others: Iterable[Obj], addresses: Addresses) -> None:
     if not spec.get("clusterIP"):
         spec["clusterIP"] = addresses.service({s.get("clusterIP", "") for s in specs})
     spec.setdefault("clusterIPs", [spec["clusterIP"]])
-    if spec["type"] in OUTSIDE:
+    if spec["type"] in EXTERNAL_TYPES:
         taken = {p.get("nodePort") for s in specs for p in s.get("ports") or []}
-        _give_ports(service, taken)
+        _allocate_node_ports(service, taken)
 
 
-def _give_ports(service: Obj, taken: set[int | None]) -> None:
+def _allocate_node_ports(service: Obj, taken: set[int | None]) -> None:
     causes = Causes()
     ports = service["spec"].get("ports") or []
     for i, port in enumerate(ports):
@@ -63,8 +63,8 @@ def _give_ports(service: Obj, taken: set[int | None]) -> None:
         if not number:
             continue
         at = f"spec.ports[{i}].nodePort"
-        if number not in _RANGE:
-            span = f"{_RANGE[0]}-{_RANGE[-1]}"
+        if number not in _NODE_PORTS:
+            span = f"{_NODE_PORTS[0]}-{_NODE_PORTS[-1]}"
             why = f"provided port is not in the valid range. The range of valid ports is {span}"
             causes.invalid(at, number, why)
         elif number in taken:
@@ -74,5 +74,5 @@ def _give_ports(service: Obj, taken: set[int | None]) -> None:
         raise apierrors.invalid("Service", "", service["metadata"]["name"], list(causes))
     for port in ports:
         if not port.get("nodePort"):
-            port["nodePort"] = random.choice([n for n in _RANGE if n not in taken])
+            port["nodePort"] = random.choice([n for n in _NODE_PORTS if n not in taken])
             taken.add(port["nodePort"])

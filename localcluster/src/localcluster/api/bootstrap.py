@@ -1,4 +1,4 @@
-"""What is there before anybody comes: namespaces, priorities, and the API's own Service."""
+"""Bootstrap: the namespaces, priority classes and the API's own Service of every new cluster."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from ..apimachinery.profile import profile
 from .rest import SYSTEM_NAMESPACES, Rest
 
 
-def create(rest: Rest, port: int) -> None:
-    """Create the first objects; `port` is where the API listens on 127.0.0.1."""
+def create_system_objects(rest: Rest, port: int) -> None:
+    """Create the objects of the system; `port` is where the API listens on 127.0.0.1."""
     for name in SYSTEM_NAMESPACES:
         _put(rest, "", "v1", "namespaces", "", {"metadata": {"name": name}})
     _service(rest, port)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ..apimachinery.apierrors import bad_request
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.profile import profile
-from .allocation import OUTSIDE
+from .allocation import EXTERNAL_TYPES
 
 # What a Job had no idea of in 1.20: dropped silently, as that server does.
 _NOT_YET = (
@@ -147,7 +147,7 @@ def _service(obj: Obj) -> None:
     if profile().modern and spec["type"] != "ExternalName":
         spec.setdefault("ipFamilies", ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
-    if spec["type"] in OUTSIDE:
+    if spec["type"] in EXTERNAL_TYPES:
         spec.setdefault("externalTrafficPolicy", "Cluster")
     if profile().modern and spec["type"] == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)

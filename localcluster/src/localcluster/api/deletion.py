@@ -33,7 +33,7 @@ def check_preconditions(resource: Resource, name: str, obj: Obj, wanted: Obj) ->
             raise apierrors.conflict(resource.kind, resource.group, name, why)
 
 
-def propagate(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
+def apply_propagation_policy(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
     """Set the finalizers that the propagation policy asks for; returns all of them."""
     policy = options.get("propagationPolicy")
     if policy is not None and options.get("orphanDependents") is not None:
@@ -72,18 +72,18 @@ def propagate(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
     return finalizers
 
 
-def mark(metadata: Obj, grace: int) -> None:
+def mark_deleted(metadata: Obj, grace: int) -> None:
     """Note in the metadata that the object is being deleted; its time can only become shorter."""
     earlier = metadata.get("deletionTimestamp")
     if earlier and (metadata.get("deletionGracePeriodSeconds") or 0) <= grace:
         return
-    metadata["deletionTimestamp"] = _end_time(metadata, grace)
+    metadata["deletionTimestamp"] = _deletion_timestamp(metadata, grace)
     metadata["deletionGracePeriodSeconds"] = grace
     if metadata.get("generation") and not earlier:
         metadata["generation"] += 1
 
 
-def _end_time(metadata: Obj, grace: int) -> str:
+def _deletion_timestamp(metadata: Obj, grace: int) -> str:
     """Return when the object is to be gone, `grace` seconds after its deletion was asked for."""
     asked = datetime.datetime.now(datetime.UTC)
     if metadata.get("deletionTimestamp"):

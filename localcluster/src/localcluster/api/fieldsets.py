@@ -7,12 +7,11 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterable
 from typing import Any
 
-from ..apimachinery.jsontypes import Obj
+from ..apimachinery.jsontypes import Obj, deep_copy
 
 Path = tuple[str, ...]
 Fields = dict[Path, Any]
@@ -249,7 +248,7 @@ def merge(live: Any, applied: Any, field: str = "") -> Any:
         keys = keys_of(field, applied)
         if keys is not None and keys_of(field, live) == keys:
             return _merge_elements(live, applied, keys)
-    return copy.deepcopy(applied)
+    return deep_copy(applied)
 
 
 def _merge_elements(live: list[Obj], applied: list[Obj], keys: tuple[str, ...]) -> list[Obj]:
@@ -259,12 +258,12 @@ def _merge_elements(live: list[Obj], applied: list[Obj], keys: tuple[str, ...]) 
     for element in live:
         change = wanted.pop(step_of(element, keys), None)
         result.append(element if change is None else merge(element, change))
-    return result + [copy.deepcopy(element) for element in wanted.values()]
+    return result + [deep_copy(element) for element in wanted.values()]
 
 
 def without(obj: Any, gone: Iterable[Path]) -> Any:
     """Return the object without the fields at some paths; what they leave empty goes too."""
-    result = copy.deepcopy(obj)
+    result = deep_copy(obj)
     for path in sorted(gone, key=len, reverse=True):
         _remove(result, path, "")
     return result

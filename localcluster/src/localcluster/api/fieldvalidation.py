@@ -12,11 +12,11 @@ from ..apimachinery.jsontypes import Obj, json_type, parse_time
 from ..apimachinery.quantities import canonical
 from .parameters import WriteOptions
 from .schema import STRING, Type, is_quantity, model, model_of, struct_name, type_of
-from .zerovalues import PLAIN, zero
+from .zerovalues import ZERO_VALUES, zero_value
 
 # Times are shown even when they are null.
 _TIMES = ("Time", "Timestamp")
-_LONG = {
+_INT64_FIELDS = {
     "activeDeadlineSeconds",
     "terminationGracePeriodSeconds",
     "runAsUser",
@@ -32,7 +32,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _says_nothing(field: str, value: Any, kind: Type) -> bool:
+def _is_omitted(field: str, value: Any, kind: Type) -> bool:
     """Tell whether a value is one that the API leaves out: null, or an empty list or map."""
     if value is None:
         return not field.endswith(_TIMES)
@@ -50,7 +50,7 @@ class _Checker:
         self.unknown: list[str] = []
         self._known = known
 
-    def whole(self, obj: Obj, name: str) -> Any:
+    def check_object(self, obj: Obj, name: str) -> Any:
         """Check an object, but for those of its parts that are the very ones of the known one."""
         if self._known is None:
             return self.model(obj, name, "")
@@ -64,7 +64,7 @@ class _Checker:
         if fields is None or value is None:
             return value
         if not isinstance(value, dict):
-            raise self.wrong(value, name, path, struct_name(name))
+            raise self.wrong_type(value, name, path, struct_name(name))
         result = {}
         for key, inner in value.items():
             kind = fields.get(key)
@@ -74,7 +74,7 @@ class _Checker:
             where = f"{path}.{key}" if path else key
             if kind is None:
                 self.unknown.append(where)
-            elif not _says_nothing(key, inner, kind):
+            elif not _is_omitted(key, inner, kind):
                 result[key] = self.field(inner, kind, name, where)
         return result
 
@@ -83,22 +83,22 @@ class _Checker:
             return value
         if kind.many == "list":
             if not isinstance(value, list):
-                raise self.wrong(value, owner, path, f"[]{_go(kind.name, path)}")
+                raise self.wrong_type(value, owner, path, f"[]{_go_type(kind.name, path)}")
             single = type_of(kind.name)
             if single is STRING and all(type(x) is str for x in value):
                 return list(value)
             return [
-                zero(kind.name) if x is None else self.field(x, single, owner, f"{path}[{i}]")
+                zero_value(kind.name) if x is None else self.field(x, single, owner, f"{path}[{i}]")
                 for i, x in enumerate(value)
             ]
         if kind.many == "dict":
             if not isinstance(value, dict):
-                raise self.wrong(value, owner, path, f"map[string]{_go(kind.name, path)}")
+                raise self.wrong_type(value, owner, path, f"map[string]{_go_type(kind.name, path)}")
             single = type_of(kind.name)
             if single is STRING and is_quantity(path.rpartition(".")[2]):
                 return {key: canonical(x) for key, x in value.items()}
             return {
-                key: zero(kind.name) if x is None else self.field(x, single, owner, path)
+                key: zero_value(kind.name) if x is None else self.field(x, single, owner, path)
                 for key, x in value.items()
             }
         self.plain(value, kind.name, owner, path)
@@ -108,7 +108,7 @@ class _Checker:
             )
         if kind is STRING and is_quantity(path.rpartition(".")[2]):
             return canonical(value)
-        if kind.name in PLAIN:
+        if kind.name in ZERO_VALUES:
             return value
         return self.model(value, kind.name, path)
 
@@ -123,15 +123,15 @@ class _Checker:
         else:
             fits = kind != "float" or _is_number(value)
         if not fits:
-            raise self.wrong(value, owner, path, _go(kind, path))
+            raise self.wrong_type(value, owner, path, _go_type(kind, path))
 
-    def wrong(self, value: Any, owner: str, path: str, wanted: str) -> TypeError:
+    def wrong_type(self, value: Any, owner: str, path: str, wanted: str) -> TypeError:
         bare = re.sub(r"\[\d+\]", "", path)
         return TypeError(
             f"json: cannot unmarshal {json_type(value)} into Go struct field"
             f" {struct_name(owner)}.{bare} of type {wanted}",
             _go_kind(wanted),
-            _go_given(value),
+            _go_kind_of_value(value),
         )
 
 
@@ -146,7 +146,7 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def _go_given(value: Any) -> str:
+def _go_kind_of_value(value: Any) -> str:
     kinds = {dict: "map", list: "slice", str: "string", bool: "bool", float: "float64"}
     return kinds.get(type(value), "int64")
 
@@ -157,9 +157,9 @@ def _go_kind(wanted: str) -> str:
     return "slice" if wanted.startswith("[]") else wanted
 
 
-def _go(kind: str, path: str) -> str:
+def _go_type(kind: str, path: str) -> str:
     if kind == "int":
-        return "int64" if path.rpartition(".")[2] in _LONG else "int32"
+        return "int64" if path.rpartition(".")[2] in _INT64_FIELDS else "int32"
     return {"str": "string", "bool": "bool", "float": "float64"}.get(
         kind, f"v1.{struct_name(kind)}"
     )
@@ -180,7 +180,7 @@ def check(obj: Obj, options: WriteOptions | None = None, known: Obj | None = Non
     checker = _Checker(known)
     prefix = f'{kind} in version "{version}" cannot be handled as a {kind}: '
     try:
-        result = checker.whole(obj, model_of(kind))
+        result = checker.check_object(obj, model_of(kind))
     except TypeError as error:
         why, wanted, given = error.args
         raise WrongType(prefix, why, wanted, given) from None

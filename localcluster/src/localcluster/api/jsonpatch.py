@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from ..apimachinery.apierrors import ApiError, bad_request, too_large
-from ..apimachinery.jsontypes import Obj, copied, json_type
+from ..apimachinery.jsontypes import Obj, deep_copy, json_type
 
 # As the real server: what a JSON patch may do, and how much its copies may add, in bytes.
 _MAX_OPERATIONS = 10_000
@@ -29,7 +29,7 @@ def json_patch(target: Any, operations: Any) -> Any:
             f"The allowed maximum operations in a JSON patch is {_MAX_OPERATIONS}, got"
             f" {len(operations)}"
         )
-    result, grown = copied(target), 0
+    result, grown = deep_copy(target), 0
     for operation in operations:
         if not isinstance(operation, dict):
             raise bad_request("error decoding patch: an operation is an object")
@@ -112,19 +112,19 @@ def _apply_operation(document: Any, operation: Obj) -> Any:
             raise _inapplicable(operation)
         return document
     if kind == "add":
-        return _add(document, parts, copied(operation.get("value")), operation)
+        return _add(document, parts, deep_copy(operation.get("value")), operation)
     if kind == "remove":
         return _remove(document, parts, operation)
     if kind == "replace":
         _walk(document, parts, operation)
         if not parts:
-            return copied(operation.get("value"))
+            return deep_copy(operation.get("value"))
         parent, last = _walk(document, parts[:-1], operation), parts[-1]
-        parent[int(last) if isinstance(parent, list) else last] = copied(operation.get("value"))
+        parent[int(last) if isinstance(parent, list) else last] = deep_copy(operation.get("value"))
         return document
     if kind in ("move", "copy"):
         source = _pointer(operation.get("from"))
-        value = copied(_walk(document, source, operation))
+        value = deep_copy(_walk(document, source, operation))
         if kind == "move":
             document = _remove(document, source, operation)
         return _add(document, parts, value, operation)

@@ -25,20 +25,20 @@ from ..store import Store
 from .parameters import pod_log_options
 from .rest import dumps
 
-_PIECE = 64 * 1024
-_BUFFER = 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
+_BUFFER_BYTES = 1024 * 1024
 _MAX_ERROR_BYTES = 50_000
 _CONNECT_SECONDS = 10.0
 _PREFERRED = ("InternalIP", "Hostname")
-_PASSED_ON = (
+_FORWARDED_HEADERS = (
     "Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
     "Sec-WebSocket-Protocol", "X-Stream-Protocol-Version", "User-Agent",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Kubelets:
-    """How the API server shows the kubelets who it is, and knows them.
+class KubeletCredentials:
+    """How the API server and the kubelets know each other.
 
     Args:
         token: what only the API server and its kubelets know.
@@ -49,11 +49,11 @@ class Kubelets:
     context: ssl.SSLContext
 
 
-class _Proxied(tornado.web.RequestHandler):
+class _KubeletRequest(tornado.web.RequestHandler):
     """A request about one pod, for its kubelet."""
 
-    def initialize(self, store: Store, kubelets: Kubelets) -> None:
-        self.store, self.kubelets = store, kubelets
+    def initialize(self, store: Store, credentials: KubeletCredentials) -> None:
+        self.store, self.credentials = store, credentials
         self.upstream: IOStream | None = None
         self.gone = False
 
@@ -126,13 +126,13 @@ class _Proxied(tornado.web.RequestHandler):
         lines = [
             f"{self.request.method} {target} HTTP/1.1",
             f"Host: {host}:{port}",
-            f"Authorization: Bearer {self.kubelets.token}",
+            f"Authorization: Bearer {self.credentials.token}",
             "Content-Length: 0",
         ]
-        for name in _PASSED_ON:
+        for name in _FORWARDED_HEADERS:
             lines += [f"{name}: {v}" for v in self.request.headers.get_list(name)]
         connecting = TCPClient().connect(
-            host, port, ssl_options=self.kubelets.context, max_buffer_size=_BUFFER
+            host, port, ssl_options=self.credentials.context, max_buffer_size=_BUFFER_BYTES
         )
         try:
             stream = self.upstream = await asyncio.wait_for(connecting, _CONNECT_SECONDS)
@@ -159,9 +159,9 @@ class _Proxied(tornado.web.RequestHandler):
         return host, int(port)
 
 
-async def _head(stream: IOStream) -> tuple[bytes, int, HTTPHeaders]:
+async def _read_head(stream: IOStream) -> tuple[bytes, int, HTTPHeaders]:
     try:
-        raw = await stream.read_until(b"\r\n\r\n", max_bytes=_PIECE)
+        raw = await stream.read_until(b"\r\n\r\n", max_bytes=_CHUNK_BYTES)
     except StreamClosedError:
         text = "Internal error occurred: the kubelet closed the connection without an answer"
         raise apierrors.ApiError(500, "InternalError", text) from None
@@ -169,7 +169,7 @@ async def _head(stream: IOStream) -> tuple[bytes, int, HTTPHeaders]:
     return raw, tornado.httputil.parse_response_start_line(first).code, HTTPHeaders.parse(rest)
 
 
-class LogHandler(_Proxied):
+class LogHandler(_KubeletRequest):
     """`GET .../pods/<name>/log`."""
 
     async def serve(self, namespace: str, name: str) -> None:
@@ -184,25 +184,25 @@ class LogHandler(_Proxied):
             return
         path = "/containerLogs/" + "/".join(map(quote, (namespace, name, container)))
         stream = await self.ask(pod, path, params)
-        _, code, headers = await _head(stream)
+        _, code, headers = await _read_head(stream)
         if code != 200:
-            raise _kubelet_error(code, await _text(stream, headers))
+            raise _kubelet_error(code, await _read_text(stream, headers))
         self.set_header("Content-Type", "text/plain")
         await self.flush()
-        while data := await _chunk(stream):
+        while data := await _read_chunk(stream):
             self.write(data)
             await self.flush()
         self.finish()
 
 
-async def _chunk(stream: IOStream) -> bytes:
+async def _read_chunk(stream: IOStream) -> bytes:
     """Return the next chunk of a chunked body; empty at its end."""
     size = int(await stream.read_until(b"\r\n", max_bytes=64), 16)
     data = await stream.read_bytes(size + 2)
     return data[:-2]
 
 
-async def _text(stream: IOStream, headers: HTTPHeaders) -> str:
+async def _read_text(stream: IOStream, headers: HTTPHeaders) -> str:
     size = min(int(headers.get("Content-Length", "0")), _MAX_ERROR_BYTES)
     return (await stream.read_bytes(size)).decode(errors="replace")
 
@@ -219,7 +219,7 @@ def _kubelet_error(code: int, text: str) -> apierrors.ApiError:
     return apierrors.ApiError(code, "", f"the server responded with the status code {code}: {text}")
 
 
-class StreamHandler(_Proxied):
+class StreamHandler(_KubeletRequest):
     """`.../pods/<name>/exec`, `attach` and `portforward`: the connection leads to the kubelet."""
 
     async def serve(self, namespace: str, name: str) -> None:
@@ -239,16 +239,16 @@ class StreamHandler(_Proxied):
             raise apierrors.bad_request("Upgrade request required")
         kind = "portForward" if verb == "portforward" else verb
         upstream = await self.ask(pod, f"/{kind}/" + "/".join(map(quote, place)), params)
-        raw, code, headers = await _head(upstream)
+        raw, code, headers = await _read_head(upstream)
         if code != 101:
             self.set_status(code)
             self.set_header("Content-Type", headers.get("Content-Type", "text/plain"))
-            self.finish(await _text(upstream, headers))
+            self.finish(await _read_text(upstream, headers))
             return
         client = self.detach()
         try:
             await client.write(raw)
-            await _join(client, upstream)
+            await _relay(client, upstream)
         finally:
             client.close()
 
@@ -269,13 +269,13 @@ class StreamHandler(_Proxied):
         return params + [("command", word) for word in commands]
 
 
-async def _join(one: IOStream, other: IOStream) -> None:
+async def _relay(one: IOStream, other: IOStream) -> None:
     """Carry bytes both ways, as fast as the slower side takes them, until one side is gone."""
 
     async def carry(source: IOStream, target: IOStream) -> None:
         with contextlib.suppress(StreamClosedError):
             while True:
-                data = await source.read_bytes(_PIECE, partial=True)
+                data = await source.read_bytes(_CHUNK_BYTES, partial=True)
                 # Tornado does not expect that the waiting for a write is cancelled.
                 await asyncio.shield(target.write(data))
 
@@ -284,10 +284,10 @@ async def _join(one: IOStream, other: IOStream) -> None:
     tasks: list[asyncio.Future[Any]] = [
         asyncio.ensure_future(work) for work in (carry(one, other), carry(other, one))
     ]
-    await _first(tasks)
+    await _wait_for_first(tasks)
 
 
-async def _first(tasks: list[asyncio.Future[Any]]) -> None:
+async def _wait_for_first(tasks: list[asyncio.Future[Any]]) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -298,10 +298,10 @@ async def _first(tasks: list[asyncio.Future[Any]]) -> None:
 Handlers = list[tuple[str, Any, dict[str, Any]]]
 
 
-def routes(store: Store, kubelets: Kubelets) -> Handlers:
+def routes(store: Store, credentials: KubeletCredentials) -> Handlers:
     """Return the routes of logs and streams."""
     pod = "/api/v1/namespaces/([^/]+)/pods/([^/]+)"
-    shared = {"store": store, "kubelets": kubelets}
+    shared = {"store": store, "credentials": credentials}
     return [
         (f"{pod}/log", LogHandler, shared),
         (f"{pod}/(?:exec|attach|portforward)", StreamHandler, shared),

@@ -39,11 +39,11 @@ class WriteOptions:
     warnings: list[str] = field(default_factory=list)
 
 
-def write_options(handler: tornado.web.RequestHandler, how: str = "") -> WriteOptions:
+def write_options(handler: tornado.web.RequestHandler, patch_type: str = "") -> WriteOptions:
     """Return what the query parameters of a write ask for.
 
     Args:
-        how: the form of a patch.
+        patch_type: the form of a patch.
     """
     about = _KINDS.get(str(handler.request.method), "PatchOptions")
     dry_run = handler.get_query_argument("dryRun", "")
@@ -52,10 +52,10 @@ def write_options(handler: tornado.web.RequestHandler, how: str = "") -> WriteOp
         raise apierrors.invalid_option(about, "FieldValueNotSupported", "dryRun", text)
     manager = handler.get_query_argument("fieldManager", "")
     force = flag(handler, "force")
-    if how == "apply" and not manager:
+    if patch_type == "apply" and not manager:
         text = "Required value: is required for apply patch"
         raise apierrors.invalid_option(about, "FieldValueRequired", "fieldManager", text)
-    if how and how != "apply" and handler.get_query_argument("force", ""):
+    if patch_type and patch_type != "apply" and handler.get_query_argument("force", ""):
         text = "Forbidden: may not be specified for non-apply patch"
         raise apierrors.invalid_option(about, "FieldValueForbidden", "force", text)
     return WriteOptions(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..apimachinery import apierrors
-from ..apimachinery.jsontypes import Obj, copied
+from ..apimachinery.jsontypes import Obj, deep_copy
 from ..apimachinery.resources import Resource
 from ..store import Key
 from . import managedfields
@@ -18,56 +18,58 @@ from .rest import Rest
 from .strategicpatch import merge_patch, require_object, strategic_merge_patch
 from .subresources import scale_of, scaled
 
-_WAYS = {
+_PATCHES = {
     "merge": merge_patch,
     "strategic": strategic_merge_patch,
     "json": json_patch,
 }
 
 
-def change(
+def patch_object(
     rest: Rest,
     resource: Resource,
     key: Key,
     body: Any,
-    how: str,
+    patch_type: str,
     options: WriteOptions,
     subresource: str = "",
 ) -> tuple[Obj, bool]:
     """Change a part of an object; returns it, and whether an apply created it."""
-    if how == "apply":
+    if patch_type == "apply":
         return _apply(rest, resource, key, body, options, subresource)
     old = rest.get(resource, *key).obj
-    if how != "json":
+    if patch_type != "json":
         require_object(body)
-    patched = _WAYS[how](old, body)
+    patched = _PATCHES[patch_type](old, body)
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
         raise apierrors.bad_request("the patched object is no object of the API any more")
     given = patched["metadata"].get("name")
     if given != key[1]:
-        raise apierrors.other_name(given, key[1])
+        raise apierrors.name_mismatch(given, key[1])
     uid = patched["metadata"].get("uid")
     if uid != old["metadata"]["uid"]:
         raise apierrors.immutable(resource, key[1], "metadata.uid", uid)
     try:
         obj = rest.incoming(resource, key[0], patched, options, old)
     except apierrors.WrongType as error:
-        raise apierrors.patch_of_wrong_type(body, patched, how, error) from None
+        raise apierrors.patch_of_wrong_type(body, patched, patch_type, error) from None
     if subresource != "status":
         # From here on it is completed in place, and must not share anything with the old one.
-        obj = copied(obj)
+        obj = deep_copy(obj)
     return rest.write(resource, key, old, obj, subresource, options), False
 
 
-def resize(
-    rest: Rest, resource: Resource, key: Key, body: Any, how: str, options: WriteOptions
+def write_scale(
+    rest: Rest, resource: Resource, key: Key, body: Any, patch_type: str, options: WriteOptions
 ) -> Obj:
     """Change an object's size through its `Scale`; returns the new one."""
     old = rest.get(resource, *key).obj
-    wanted = body if how == "replace" else _WAYS.get(how, merge_patch)(scale_of(old), body)
+    wanted = body
+    if patch_type != "replace":
+        wanted = _PATCHES.get(patch_type, merge_patch)(scale_of(old), body)
     if not isinstance(wanted, dict):
         raise apierrors.bad_request("the body is no object")
-    return scale_of(rest.write(resource, key, old, copied(scaled(old, wanted)), "", options))
+    return scale_of(rest.write(resource, key, old, deep_copy(scaled(old, wanted)), "", options))
 
 
 def _apply(
@@ -81,9 +83,9 @@ def _apply(
     known = WriteOptions(field_validation="Warn")
     config = rest.incoming(resource, key[0], body, known)
     if known.warnings:
-        raise apierrors.undeclared(resource, key, known.warnings[0])
+        raise apierrors.undeclared_field(resource, key, known.warnings[0])
     if config["metadata"].setdefault("name", key[1]) != key[1]:
-        raise apierrors.other_name(config["metadata"]["name"], key[1])
+        raise apierrors.name_mismatch(config["metadata"]["name"], key[1])
     entry = rest.store.get(resource.name, key)
     old = entry.obj if entry else None
     if old is None and (subresource or config["metadata"].get("resourceVersion")):
@@ -93,5 +95,5 @@ def _apply(
     )
     if old is None:
         return rest.create(resource, key[0], merged, options, managed=managed), True
-    obj = copied(merged)
+    obj = deep_copy(merged)
     return rest.write(resource, key, old, obj, subresource, options, managed=managed), False

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..addresses import Addresses
 from ..apimachinery import apierrors
-from ..apimachinery.jsontypes import Obj, copied, key_of, now, random_suffix, whole_number
+from ..apimachinery.jsontypes import Obj, deep_copy, key_of, now, random_suffix, whole_number
 from ..apimachinery.profile import profile
 from ..apimachinery.resources import Resource
 from ..store import Entry, Key, Store
@@ -96,7 +96,7 @@ class Rest:
                     "field": "metadata.name",
                 }
                 raise apierrors.invalid(resource.kind, resource.group, "", [cause])
-            name = self._generate(resource, namespace, prefix)
+            name = self._generate_name(resource, namespace, prefix)
             metadata["name"] = name
         if not isinstance(name, str):
             raise apierrors.bad_request("metadata.name must be a string")
@@ -104,7 +104,7 @@ class Rest:
             metadata.pop(unwanted, None)
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = now()
-        if _counts_changes(resource):
+        if _has_generation(resource):
             metadata["generation"] = 1
         defaults.set_defaults(obj)
         check_decodable(obj)
@@ -113,7 +113,7 @@ class Rest:
         if self.store.get(resource.name, (namespace, name)):
             raise apierrors.already_exists(resource.plural, resource.group, name)
         if resource.kind == "Service":
-            self._give(obj)
+            self._allocate(obj)
         if resource.idle:
             what = f"{'an' if resource.kind[0] in 'AEIOU' else 'a'} {resource.kind}"
             options.warnings.append(
@@ -140,7 +140,7 @@ class Rest:
         """Replace the object (or its status) and return what is stored then."""
         obj = self.incoming(resource, namespace, body, options)
         if obj["metadata"].get("name") != name:
-            raise apierrors.other_name(obj["metadata"].get("name", ""), name)
+            raise apierrors.name_mismatch(obj["metadata"].get("name", ""), name)
         old = self.get(resource, namespace, name).obj
         return self.write(resource, (namespace, name), old, obj, subresource, options)
 
@@ -162,7 +162,7 @@ class Rest:
             )
         obj = dict(old, metadata=dict(old["metadata"]))
         metadata = obj["metadata"]
-        finalizers = deletion.propagate(resource, metadata, options)
+        finalizers = deletion.apply_propagation_policy(resource, metadata, options)
         grace = deletion.grace_seconds(obj, options) if resource.kind == "Pod" else 0
         if resource.kind == "Namespace":
             obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
@@ -170,7 +170,7 @@ class Rest:
         waits = bool(finalizers or grace)
         if waits or resource.kind == "Pod":
             # A pod that goes at once is seen to be deleted before it is gone, too.
-            deletion.mark(metadata, grace)
+            deletion.mark_deleted(metadata, grace)
             if obj != old and not dry_run:
                 obj = self.store.put(resource.name, (namespace, name), obj).obj
         if not waits and not dry_run:
@@ -192,11 +192,11 @@ class Rest:
         Returns an object of our own; it shares parts with `known`, of which it is a new version.
         """
         if not isinstance(body, dict):
-            raise apierrors.no_object(resource.kind, body)
+            raise apierrors.not_an_object(resource.kind, body)
         head = {"apiVersion": resource.group_version, "kind": resource.kind}
-        obj = {**head, **(body if known is not None else copied(body))}
+        obj = {**head, **(body if known is not None else deep_copy(body))}
         if (obj["apiVersion"], obj["kind"]) != (resource.group_version, resource.kind):
-            raise apierrors.other_kind(resource, str(obj["apiVersion"]), str(obj["kind"]))
+            raise apierrors.kind_mismatch(resource, str(obj["apiVersion"]), str(obj["kind"]))
         obj = self.check_schema(obj, options, known)
         if not isinstance(obj.setdefault("metadata", {}), dict):
             raise apierrors.bad_request("metadata must be an object")
@@ -205,12 +205,12 @@ class Rest:
             given = obj["metadata"].get("namespace") or namespace
             obj["metadata"]["namespace"] = given
             if given != namespace:
-                raise apierrors.other_namespace(given, namespace, created=created)
+                raise apierrors.namespace_mismatch(given, namespace, created=created)
         else:
             obj["metadata"].pop("namespace", None)
         return obj
 
-    def _generate(self, resource: Resource, namespace: str, prefix: str) -> str:
+    def _generate_name(self, resource: Resource, namespace: str, prefix: str) -> str:
         while True:
             name = prefix[:58] + random_suffix()
             if self.store.get(resource.name, (namespace, name)) is None:
@@ -234,10 +234,10 @@ class Rest:
             }
             raise apierrors.forbidden(resource.plural, resource.group, name, why, cause)
 
-    def _give(self, service: Obj) -> None:
+    def _allocate(self, service: Obj) -> None:
         entries = self.store.list("services")
         others = [e.obj for e in entries if key_of(e.obj) != key_of(service)]
-        allocation.give(service, others, self.addresses)
+        allocation.allocate(service, others, self.addresses)
 
     def write(
         self,
@@ -263,7 +263,7 @@ class Rest:
                 raise apierrors.ApiError(500, "", why)
             raise apierrors.conflict(resource.plural, resource.group, key[1])
         if metadata.get("uid") and metadata["uid"] != before["uid"]:
-            raise apierrors.other_uid(resource, key, metadata["uid"], before["uid"])
+            raise apierrors.uid_mismatch(resource, key, metadata["uid"], before["uid"])
         applied = managed is not None
         if managed is None:
             given = metadata.get("managedFields")
@@ -272,11 +272,11 @@ class Rest:
             obj = {**old, "status": obj.get("status") or {}}
         else:
             obj = self.complete(obj, old)
-            self._complete_update(resource, old, obj)
+            self._prepare_for_update(resource, old, obj)
             check_decodable(obj)
             validate_update(resource, old, obj)
             if resource.kind == "Service":
-                self._give(obj)
+                self._allocate(obj)
         for name in _FIXED_METADATA:
             if name in before:
                 obj["metadata"] = {**obj["metadata"], name: before[name]}
@@ -289,21 +289,21 @@ class Rest:
             obj["metadata"]["managedFields"] = managed
         if options.manager and not applied:
             managedfields.record_update(old, obj, options.manager, subresource)
-        if subresource != "status" and _counts_changes(resource):
+        if subresource != "status" and _has_generation(resource):
             changed = old.get("spec") != obj.get("spec")
             obj["metadata"]["generation"] = before.get("generation", 1) + int(changed)
         if options.dry_run or obj == old:
             return obj
-        if _ends(resource, obj):
+        if _is_finalized(resource, obj):
             self.store.delete(resource.name, key)
             return obj
         return self.store.put(resource.name, key, obj).obj
 
-    def _complete_update(self, resource: Resource, old: Obj, obj: Obj) -> None:
+    def _prepare_for_update(self, resource: Resource, old: Obj, obj: Obj) -> None:
         """Fill in what an update left out, from the defaults and from the old object."""
         kept = old.get("status")
         if resource.kind == "Service":
-            allocation.keep(old["spec"], obj.setdefault("spec", {}))
+            allocation.retain(old["spec"], obj.setdefault("spec", {}))
         if resource.kind == "Namespace":
             obj["spec"] = old.get("spec") or {}
         else:
@@ -314,7 +314,7 @@ class Rest:
                 obj["status"] = kept
 
 
-def _ends(resource: Resource, obj: Obj) -> bool:
+def _is_finalized(resource: Resource, obj: Obj) -> bool:
     """Tell whether an object's deletion waited for the finalizers that are gone now."""
     metadata = obj["metadata"]
     if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
@@ -324,7 +324,7 @@ def _ends(resource: Resource, obj: Obj) -> bool:
     return resource.kind != "Namespace" or not obj["spec"].get("finalizers")
 
 
-def _counts_changes(resource: Resource) -> bool:
+def _has_generation(resource: Resource) -> bool:
     """Tell whether objects of this kind count the changes of their spec (a Job since 1.21)."""
     return resource.kind in _WITH_GENERATION or (resource.kind == "Job" and profile().modern)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..apimachinery.apierrors import no_object, no_such_path
+from ..apimachinery.apierrors import no_such_path, not_an_object
 from ..apimachinery.jsontypes import Obj, now
 from ..apimachinery.profile import profile
 from . import fieldvalidation
@@ -64,7 +64,7 @@ def answer(kind: str, body: Any) -> Obj:
     if group is None:
         raise no_such_path()
     if not isinstance(body, dict):
-        raise no_object(kind, body)
+        raise not_an_object(kind, body)
     body = fieldvalidation.check({**body, "kind": kind})
     metadata = {**(body.get("metadata") or {}), "creationTimestamp": None}
     review = {"kind": kind, "apiVersion": f"{group}/v1", "metadata": metadata}

@@ -54,7 +54,9 @@ def decode_body(handler: tornado.web.RequestHandler, kind: str = "") -> Any:
         return _parse(body, as_yaml=media_type.endswith("yaml"))
     except (ValueError, RecursionError) as error:
         if media_type in PATCH_TYPES:
-            raise apierrors.broken_patch(PATCH_TYPES[media_type], _go_error(body, error)) from None
+            raise apierrors.malformed_patch(
+                PATCH_TYPES[media_type], _go_error(body, error)
+            ) from None
         where = f" (must be of type {kind})" if kind else ""
         raise apierrors.bad_request(
             f"the object provided is unrecognized{where}: couldn't get version/kind;"

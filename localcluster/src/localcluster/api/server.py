@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 
 _AGGREGATED = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 # Whose deletion answers with the object itself, not with a `Status`; a Service's not yet in 1.20.
-_RETURNED = {"Pod", "ServiceAccount", "Namespace", "ResourceQuota"}
-_RETURNED |= {"Service"} if profile().modern else set()
+_RETURNED_WHEN_DELETED = {"Pod", "ServiceAccount", "Namespace", "ResourceQuota"}
+_RETURNED_WHEN_DELETED |= {"Service"} if profile().modern else set()
 
 
 class Handler(tornado.web.RequestHandler):
@@ -101,26 +101,26 @@ class Handler(tornado.web.RequestHandler):
         if self.request.method != "GET":
             known = path in ("/version", "/api", "/apis")
             raise apierrors.method_not_allowed() if known else apierrors.no_such_path()
-        found = await self.about(path.rstrip("/") or "/")
+        found = await self.non_resource(path.rstrip("/") or "/")
         if found is None:
-            if path.startswith("/api/") or discovery.knows_group(path):
+            if path.startswith("/api/") or discovery.has_group(path):
                 raise apierrors.no_such_path()
             self.set_status(404)
             found = self._plain("404 page not found\n")
         self.reply(found)
 
-    async def about(self, path: str) -> Obj | bytes | None:
-        """Answer what is not an object: discovery, version, health, schema."""
+    async def non_resource(self, path: str) -> Obj | bytes | None:
+        """Answer a non-resource URL: discovery, version, health, OpenAPI."""
         if path in ("/healthz", "/livez", "/readyz"):
             return self._plain(discovery.health(path, verbose="verbose" in self.request.query))
         if path.startswith("/openapi/"):
-            return await self._schema(path)
+            return await self._openapi_document(path)
         fixed = {
             "/": discovery.paths,
             "/version": discovery.version,
             "/apis": discovery.group_list,
             # kubectl asks for it before it says that it does not know a kind.
-            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": discovery.no_definitions,
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": discovery.no_custom_kinds,
         }
         if path in ("/api", "/apis") and _AGGREGATED in self.request.headers.get("Accept", ""):
             self.set_header("Content-Type", f"application/json;{_AGGREGATED}")
@@ -144,7 +144,7 @@ class Handler(tornado.web.RequestHandler):
         self.finish(text.encode())
         return b""
 
-    async def _schema(self, path: str) -> bytes | None:
+    async def _openapi_document(self, path: str) -> bytes | None:
         accept = self.request.headers.get("Accept", "")
         content_type, body = await self.openapi.document(path, accept)
         if body is None:
@@ -185,7 +185,7 @@ class Handler(tornado.web.RequestHandler):
 
     def _known_subresource(self, target: Target) -> bool:
         if target.subresource == "token" and target.resource.kind == "ServiceAccount":
-            raise apierrors.no_tokens()
+            raise apierrors.tokens_unsupported()
         if target.subresource == "status":
             return target.resource.status
         if target.subresource == "finalize":
@@ -201,7 +201,7 @@ class Handler(tornado.web.RequestHandler):
         if wants:
             self.reply(self._table(target.resource, [entry.obj], str(entry.version), wants))
         elif self._wants_metadata():
-            self.reply(table.metadata_only(entry.obj))
+            self.reply(table.partial_metadata(entry.obj))
         else:
             self.reply(entry.text)
 
@@ -209,7 +209,7 @@ class Handler(tornado.web.RequestHandler):
         if parameters.flag(self, "watch"):
             await self._watch(target)
             return
-        page = listing.page(self, self.rest.store, target)
+        page = listing.list_page(self, self.rest.store, target)
         wants = self._wants_table()
         if wants:
             objects = [entry.obj for entry in page.entries]
@@ -217,7 +217,7 @@ class Handler(tornado.web.RequestHandler):
             made["metadata"] = page.metadata
             self.reply(made)
         elif self._wants_metadata():
-            items = [table.metadata_only(entry.obj) for entry in page.entries]
+            items = [table.partial_metadata(entry.obj) for entry in page.entries]
             head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
             self.reply({**head, "metadata": page.metadata, "items": items})
         else:
@@ -230,15 +230,16 @@ class Handler(tornado.web.RequestHandler):
         self.reply(text[:-1] + b',"items":[' + b",".join(e.item for e in page.entries) + b"]}")
 
     async def _watch(self, target: Target) -> None:
-        listing.check_match(self, watch=True)
-        version, initial = listing.version_of(self), parameters.flag(self, "sendInitialEvents")
-        match = listing.matcher(self, target)
+        listing.resource_version_match(self, watch=True)
+        version = listing.resource_version_of(self)
+        initial = parameters.flag(self, "sendInitialEvents")
+        match = listing.selector_of(self, target)
         wants, bare, described = self._wants_table(), self._wants_metadata(), False
 
         def render(entry: Entry) -> bytes:
             nonlocal described
             if not wants:
-                return dumps(table.metadata_only(entry.obj)) if bare else entry.text
+                return dumps(table.partial_metadata(entry.obj)) if bare else entry.text
             head, described = not described, True
             version = str(entry.version)
             return dumps(self._table(target.resource, [entry.obj], version, wants, head=head))
@@ -255,7 +256,7 @@ class Handler(tornado.web.RequestHandler):
         )
         self.set_header("Content-Type", "application/json")
         await self.flush()
-        async for lines in watching.events(self.rest.store, request, self.closed):
+        async for lines in watching.watch_events(self.rest.store, request, self.closed):
             self.write(lines)
             await self.flush()
         if not self.closed.is_set():
@@ -275,9 +276,9 @@ class Handler(tornado.web.RequestHandler):
         self, resource: Resource, objects: list[Obj], version: str, api: str, *, head: bool = True
     ) -> Obj:
         include = self.get_query_argument("includeObject", "") or "Metadata"
-        return table.table(resource, objects, version, include, api, head=head)
+        return table.make_table(resource, objects, version, include, api, head=head)
 
-    def _answer(self, obj: Obj, options: WriteOptions, code: int) -> None:
+    def _reply_object(self, obj: Obj, options: WriteOptions, code: int) -> None:
         for warning in options.warnings:
             escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
             self.add_header("Warning", f'299 - "{escaped}"')
@@ -301,7 +302,7 @@ class Handler(tornado.web.RequestHandler):
         elif target.subresource == "eviction":
             self.reply(subresources.evict(self.rest, namespace, target.name, body, options), 201)
         else:
-            self._answer(self.rest.create(resource, namespace, body, options), options, 201)
+            self._reply_object(self.rest.create(resource, namespace, body, options), options, 201)
 
     def _change(self, target: Target) -> None:
         if self.request.method == "PUT":
@@ -311,7 +312,7 @@ class Handler(tornado.web.RequestHandler):
                 return
             if target.subresource == "scale":
                 key = (target.namespace or "", target.name)
-                scale = patchhandler.resize(
+                scale = patchhandler.write_scale(
                     self.rest, target.resource, key, body, "replace", options
                 )
                 self.reply(scale)
@@ -324,20 +325,22 @@ class Handler(tornado.web.RequestHandler):
                 options,
                 subresource=target.subresource,
             )
-            self._answer(changed, options, 200)
+            self._reply_object(changed, options, 200)
             return
-        how = PATCH_TYPES.get(content_type(self))
-        if how is None:
+        patch_type = PATCH_TYPES.get(content_type(self))
+        if patch_type is None:
             raise apierrors.unsupported_patch()
-        options, body = parameters.write_options(self, how), decode_body(self, "patch")
+        options, body = parameters.write_options(self, patch_type), decode_body(self, "patch")
         key = (target.namespace or "", target.name)
         if target.subresource == "scale":
-            self.reply(patchhandler.resize(self.rest, target.resource, key, body, how, options))
+            self.reply(
+                patchhandler.write_scale(self.rest, target.resource, key, body, patch_type, options)
+            )
             return
-        obj, created = patchhandler.change(
-            self.rest, target.resource, key, body, how, options, target.subresource
+        obj, created = patchhandler.patch_object(
+            self.rest, target.resource, key, body, patch_type, options, target.subresource
         )
-        self._answer(obj, options, 201 if created else 200)
+        self._reply_object(obj, options, 201 if created else 200)
 
     def _delete(self, target: Target) -> None:
         options = delete_options(self)
@@ -345,18 +348,18 @@ class Handler(tornado.web.RequestHandler):
         last, gone = self.rest.delete(
             target.resource, target.namespace or "", target.name, options, dry_run=dry_run
         )
-        if gone and target.resource.kind not in _RETURNED:
+        if gone and target.resource.kind not in _RETURNED_WHEN_DELETED:
             self.reply(_success(target, last))
         else:
             self.reply(last)
 
     def _delete_collection(self, target: Target) -> None:
         everywhere = target.resource.namespaced and target.namespace is None
-        if everywhere or not target.resource.by_collection:
+        if everywhere or not target.resource.has_deletecollection:
             raise apierrors.method_not_allowed()
         options = delete_options(self)
         dry_run = parameters.write_options(self).dry_run or options.get("dryRun") == ["All"]
-        page = listing.page(self, self.rest.store, target)
+        page = listing.list_page(self, self.rest.store, target)
         for entry in page.entries:
             name = entry.obj["metadata"]["name"]
             if self.rest.store.get(target.resource.name, (target.namespace or "", name)):

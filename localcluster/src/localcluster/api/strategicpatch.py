@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..apimachinery.apierrors import bad_request
-from ..apimachinery.jsontypes import Obj, copied, json_type
+from ..apimachinery.jsontypes import Obj, deep_copy, json_type
 from .fieldsets import LIST_MAP_KEYS, LIST_SETS
 
 # The lists that a strategic merge merges, and the field that tells their elements apart.
@@ -37,7 +37,7 @@ def require_object(patch: Any) -> None:
 def merge_patch(target: Any, patch: Any) -> Any:
     """Return `target` after a JSON merge patch; the arguments stay as they are."""
     if not isinstance(patch, dict):
-        return copied(patch)
+        return deep_copy(patch)
     result = dict(target) if isinstance(target, dict) else {}
     for name, value in patch.items():
         if value is None:
@@ -50,10 +50,10 @@ def merge_patch(target: Any, patch: Any) -> Any:
 def strategic_merge_patch(target: Any, patch: Any, *, prune_empty: bool = False) -> Any:
     """Return `target` after a strategic merge patch; the arguments stay as they are."""
     if not isinstance(patch, dict):
-        return copied(patch)
+        return deep_copy(patch)
     directive = patch.get("$patch")
     if directive == "replace":
-        return {k: copied(v) for k, v in patch.items() if k != "$patch"}
+        return {k: deep_copy(v) for k, v in patch.items() if k != "$patch"}
     if directive == "delete":
         return {}
     result = dict(target) if isinstance(target, dict) else {}
@@ -105,10 +105,10 @@ def _merge_list(field: str, target: Any, patch: list[Any]) -> list[Any]:
     if field in LIST_SETS:
         return existing + [value for value in patch if value not in existing]
     if any(isinstance(x, dict) and x.get("$patch") == "replace" for x in patch):
-        return [copied(x) for x in patch if not (isinstance(x, dict) and "$patch" in x)]
+        return [deep_copy(x) for x in patch if not (isinstance(x, dict) and "$patch" in x)]
     key = _merge_key(field, patch)
     if key is None:
-        return [copied(element) for element in patch]
+        return [deep_copy(element) for element in patch]
     for element in patch:
         wanted = element.get(key)
         place = next((i for i, x in enumerate(existing) if x.get(key) == wanted), None)

@@ -64,7 +64,7 @@ def evict(rest: Rest, namespace: str, name: str, body: Any, options: WriteOption
     resource = _pods()
     old = rest.get(resource, namespace, name).obj
     if not isinstance(body, dict):
-        raise apierrors.no_object("Eviction", body)
+        raise apierrors.not_an_object("Eviction", body)
     eviction = {"apiVersion": "policy/v1", **body, "kind": "Eviction"}
     asked = rest.check_schema(eviction, options, None).get("deleteOptions") or {}
     dry_run = options.dry_run or asked.get("dryRun") == ["All"]

@@ -80,7 +80,7 @@ def _bookmark(request: WatchRequest, version: int, *, initial_end: bool = False)
     return _line("BOOKMARK", json.dumps(body).encode())
 
 
-def _seen(request: WatchRequest, entry: Entry | None) -> bool:
+def _selects(request: WatchRequest, entry: Entry | None) -> bool:
     if entry is None:
         return False
     namespace = entry.obj["metadata"].get("namespace", "")
@@ -90,22 +90,22 @@ def _seen(request: WatchRequest, entry: Entry | None) -> bool:
 
 def _event(request: WatchRequest, change: Change) -> bytes | None:
     """Return the line of a change, as seen through the watcher's selectors."""
-    before, after = _seen(request, change.old), _seen(request, change.new)
+    before, after = _selects(request, change.old), _selects(request, change.new)
     if change.deleted:
         return _line("DELETED", request.render(change.new)) if before else None
     if after:
         return _line("MODIFIED" if before else "ADDED", request.render(change.new))
-    return _line("DELETED", _left_view(request, change)) if before else None
+    return _line("DELETED", _last_match(request, change)) if before else None
 
 
-def _left_view(request: WatchRequest, change: Change) -> bytes:
+def _last_match(request: WatchRequest, change: Change) -> bytes:
     """Return an object that matches no more, as it was while it did, with its new version."""
     assert change.old is not None
     metadata = {**change.old.obj["metadata"], "resourceVersion": str(change.version)}
     return request.render(Entry({**change.old.obj, "metadata": metadata}, change.version))
 
 
-async def events(
+async def watch_events(
     store: Store, request: WatchRequest, closed: asyncio.Event
 ) -> AsyncIterator[bytes]:
     """Yield the lines of a watch until its time is over, the reader left, or it fell behind."""

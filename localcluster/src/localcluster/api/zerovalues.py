@@ -12,13 +12,13 @@ from typing import Any
 from ..apimachinery.jsontypes import Obj
 from .schema import Type, model, model_of, required
 
-PLAIN: dict[str, Any] = {"str": "", "int": 0, "float": 0, "bool": False, "any": None}
+ZERO_VALUES: dict[str, Any] = {"str": "", "int": 0, "float": 0, "bool": False, "any": None}
 
 # What the real server keeps as a pointer: left out is not the same as empty.
 _POINTERS = ("any", "V1LabelSelector")
 
 
-def complete(obj: Obj, before: Obj | None) -> Obj:
+def fill_zero_values(obj: Obj, before: Obj | None) -> Obj:
     """Give the object a zero value for each required field that it leaves out, and return it.
 
     Args:
@@ -31,14 +31,14 @@ def complete(obj: Obj, before: Obj | None) -> Obj:
             _fill(obj[key], nested[key])
     for key, kind in missing.items():
         if obj.get(key) is None:
-            obj[key] = zero(kind)
+            obj[key] = zero_value(kind)
     return obj
 
 
-def zero(kind: str) -> Any:
+def zero_value(kind: str) -> Any:
     """Return the value of a type that was not given."""
-    if kind in PLAIN:
-        return PLAIN[kind]
+    if kind in ZERO_VALUES:
+        return ZERO_VALUES[kind]
     made: Obj = {}
     _fill_model(made, kind)
     return made
@@ -48,7 +48,7 @@ def zero(kind: str) -> Any:
 def _plan(name: str) -> tuple[dict[str, Type], dict[str, str]]:
     """Return which fields of a model have models themselves, and the types of those it needs."""
     fields = model(name) or {}
-    nested = {key: kind for key, kind in fields.items() if kind.name not in PLAIN}
+    nested = {key: kind for key, kind in fields.items() if kind.name not in ZERO_VALUES}
     needed = {key: fields[key] for key in required(name) if key in fields}
     missing = {key: k.name for key, k in needed.items() if not k.many and k.name not in _POINTERS}
     return nested, missing
@@ -73,4 +73,4 @@ def _fill_model(value: Any, name: str) -> None:
         _fill(value[key], nested[key])
     for key, kind in missing.items():
         if value.get(key) is None:
-            value[key] = zero(kind)
+            value[key] = zero_value(kind)

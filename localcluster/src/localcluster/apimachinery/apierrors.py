@@ -105,12 +105,12 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
-def broken_patch(how: str, why: str) -> ApiError:
+def malformed_patch(patch_type: str, why: str) -> ApiError:
     """Return the refusal of a patch that is no JSON, or no YAML; a merge patch has its own."""
-    if how == "merge" and not profile().modern:
+    if patch_type == "merge" and not profile().modern:
         return ApiError(500, "", "Invalid JSON Patch")
-    prefix = {"merge": "error decoding patch: ", "apply": "error decoding YAML: "}.get(how, "")
-    return bad_request(prefix + why)
+    prefixes = {"merge": "error decoding patch: ", "apply": "error decoding YAML: "}
+    return bad_request(prefixes.get(patch_type, "") + why)
 
 
 def unsupported_patch() -> ApiError:
@@ -143,7 +143,7 @@ def expired(requested: int, oldest: int) -> ApiError:
     return ApiError(410, "Expired", f"too old resource version: {requested} ({oldest})")
 
 
-def expired_continue() -> ApiError:
+def expired_continue_token() -> ApiError:
     return ApiError(
         410,
         "Expired",
@@ -156,7 +156,7 @@ def expired_list() -> ApiError:
     return ApiError(410, "Expired", "The resourceVersion for the provided list is too old.")
 
 
-def no_tokens() -> ApiError:
+def tokens_unsupported() -> ApiError:
     return ApiError(
         405,
         "MethodNotAllowed",
@@ -185,13 +185,13 @@ def unsupported_media_type(accepted: list[str]) -> ApiError:
     )
 
 
-def other_name(given: str, on_url: str) -> ApiError:
+def name_mismatch(given: str, on_url: str) -> ApiError:
     return bad_request(
         f"the name of the object ({given}) does not match the name on the URL ({on_url})"
     )
 
 
-def other_namespace(given: str, on_url: str, *, created: bool) -> ApiError:
+def namespace_mismatch(given: str, on_url: str, *, created: bool) -> ApiError:
     if created:
         return bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
@@ -202,7 +202,7 @@ def other_namespace(given: str, on_url: str, *, created: bool) -> ApiError:
     )
 
 
-def other_kind(resource: Resource, api_version: str, kind: str) -> ApiError:
+def kind_mismatch(resource: Resource, api_version: str, kind: str) -> ApiError:
     version, group = api_version.rpartition("/")[2], resource.group.partition(".")[0] or "core"
     return bad_request(
         f'{kind} in version "{version}" cannot be handled as a {resource.kind}: converting'
@@ -210,7 +210,7 @@ def other_kind(resource: Resource, api_version: str, kind: str) -> ApiError:
     )
 
 
-def no_object(kind: str, body: Any) -> ApiError:
+def not_an_object(kind: str, body: Any) -> ApiError:
     text = json.dumps(body, separators=(",", ":")).encode()
     return bad_request(
         f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind;"
@@ -227,7 +227,7 @@ def immutable(resource: Resource, name: str, field: str, value: Any) -> ApiError
     return invalid(resource.kind, resource.group, name, [cause, cause])
 
 
-def undeclared(resource: Resource, key: tuple[str, str], warning: str) -> ApiError:
+def undeclared_field(resource: Resource, key: tuple[str, str], warning: str) -> ApiError:
     """Return the refusal of a server-side apply with a field that the kind does not have."""
     path = warning.partition('"')[2].rstrip('"')
     where = ""
@@ -238,7 +238,7 @@ def undeclared(resource: Resource, key: tuple[str, str], warning: str) -> ApiErr
     return ApiError(500, "", text)
 
 
-def other_uid(resource: Resource, key: tuple[str, str], given: str, found: str) -> ApiError:
+def uid_mismatch(resource: Resource, key: tuple[str, str], given: str, found: str) -> ApiError:
     path = "/".join(part for part in ("", "registry", resource.plural, *key) if part)
     why = (
         f"StorageError: invalid object, Code: 4, Key: /{path}, ResourceVersion: 0,"
@@ -254,9 +254,9 @@ def invalid_option(options: str, reason: str, field: str, message: str) -> ApiEr
     return invalid(options, "meta.k8s.io", "", [cause])
 
 
-def patch_of_wrong_type(change: Any, body: Obj, how: str, error: WrongType) -> ApiError:
+def patch_of_wrong_type(change: Any, body: Obj, patch_type: str, error: WrongType) -> ApiError:
     """Return the 422 of a patch after which a field has a value that it cannot have."""
-    if how == "strategic":
+    if patch_type == "strategic":
         value, why = go_value(change), f"unrecognized type: {error.wanted}"
         if error.wanted in ("map", "slice") or error.wanted.startswith("v1."):
             kind = error.wanted if error.wanted in ("map", "slice") else "struct"

@@ -17,12 +17,12 @@ Key = tuple[str, str]
 _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
-def copied(value: Any) -> Any:
+def deep_copy(value: Any) -> Any:
     """Return a copy of plain JSON of which nothing is shared; much faster than `copy.deepcopy`."""
     if isinstance(value, dict):
-        return {k: copied(v) if isinstance(v, dict | list) else v for k, v in value.items()}
+        return {k: deep_copy(v) if isinstance(v, dict | list) else v for k, v in value.items()}
     if isinstance(value, list):
-        return [copied(v) if isinstance(v, dict | list) else v for v in value]
+        return [deep_copy(v) if isinstance(v, dict | list) else v for v in value]
     return value
 
 

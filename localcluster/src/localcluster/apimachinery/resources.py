@@ -14,7 +14,7 @@ class Resource:
     """One kind of object: where it lies in the API, and what it is called.
 
     Attributes:
-        idle: what the cluster does not do with it; such objects are only stored, and say so.
+        idle: What the cluster does not do with it; such objects are only stored, and say so.
     """
 
     plural: str
@@ -34,7 +34,7 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
-    def by_collection(self) -> bool:
+    def has_deletecollection(self) -> bool:
         """Tell whether many can be deleted in one request; a Service could not in 1.20."""
         return self.plural != "namespaces" and (self.plural != "services" or profile().modern)
 
@@ -46,7 +46,7 @@ class Resource:
 
 _RBAC = "rbac.authorization.k8s.io"
 
-_TODAY = [
+_CURRENT = [
     Resource("bindings", "Binding"),
     Resource("configmaps", "ConfigMap", short=("cm",)),
     Resource("endpoints", "Endpoints", short=("ep",), singular="endpoints"),
@@ -168,8 +168,8 @@ _BETA_ONCE = {"cronjobs", "endpointslices", "poddisruptionbudgets"}
 def _all() -> list[Resource]:
     """Return the resources as the version that the cluster behaves like serves and lists them."""
     if profile().modern:
-        return _TODAY
-    old = [replace(r, version="v1beta1") if r.plural in _BETA_ONCE else r for r in _TODAY]
+        return _CURRENT
+    old = [replace(r, version="v1beta1") if r.plural in _BETA_ONCE else r for r in _CURRENT]
     return sorted(old, key=lambda r: (_OLD_ORDER.index(r.group), r.version, r.plural))
 
 

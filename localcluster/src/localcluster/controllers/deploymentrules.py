@@ -5,11 +5,10 @@ https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 
-from ..apimachinery.jsontypes import Obj, now, seconds_since, whole_number
+from ..apimachinery.jsontypes import Obj, deep_copy, now, seconds_since, whole_number
 
 HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
@@ -160,7 +159,7 @@ def status_of(deployment: Obj, sets: list[Obj], newest: Obj | None) -> Obj:
     }
     status: Obj = {"observedGeneration": deployment["metadata"]["generation"]}
     status.update({name: number for name, number in counts.items() if number})
-    status["conditions"] = copy.deepcopy(known.get("conditions") or [])
+    status["conditions"] = deep_copy(known.get("conditions") or [])
     if available >= replicas(deployment) - fence_posts(deployment)[1]:
         why = ("MinimumReplicasAvailable", "Deployment has minimum availability.")
         set_condition(status, "Available", "True", *why)

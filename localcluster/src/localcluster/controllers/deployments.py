@@ -5,14 +5,13 @@ https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
 from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
-from ..apimachinery.jsontypes import Key, Obj, controller_of, key_of
+from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, key_of
 from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.selectors import labels, match_labels
 from . import deploymentrules as rules
@@ -69,10 +68,10 @@ class DeploymentController:
         if found is None:
             return
         await self.set_informer.synced.wait()
-        deployment = copy.deepcopy(found)
+        deployment = deep_copy(found)
         deployment.setdefault("status", {})
         # Sizes are written into what is held here; the cache keeps its own.
-        sets = [copy.deepcopy(one) for one in await self.sets.claim(deployment)]
+        sets = [deep_copy(one) for one in await self.sets.claim(deployment)]
         newest = self._newest(deployment, sets)
         old = [one for one in sets if one is not newest]
         if deployment["metadata"].get("deletionTimestamp"):
@@ -114,7 +113,7 @@ class DeploymentController:
         why = ("DeploymentPaused", "Deployment is paused")
         if not paused:
             why = ("DeploymentResumed", "Deployment is resumed")
-        changed = copy.deepcopy(status)
+        changed = deep_copy(status)
         rules.set_condition(changed, "Progressing", "Unknown", *why)
         await self._write_status(deployment, changed)
 
@@ -123,7 +122,7 @@ class DeploymentController:
     ) -> Obj | None:
         """Return the newest ReplicaSet with the right revision; make it if it is asked for."""
         number = max((rules.revision(one) for one in old), default=0) + 1
-        changed = copy.deepcopy(deployment["status"])
+        changed = deep_copy(deployment["status"])
         if newest is not None:
             await self._update_revision(deployment, newest, number)
             if rules.condition(changed, "Progressing") is None:
@@ -142,12 +141,13 @@ class DeploymentController:
 
     async def _create(self, deployment: Obj, old: list[Obj], number: int) -> Obj:
         try:
-            return copy.deepcopy(await self.sets.create(deployment, old, number))
+            created: Obj = deep_copy(await self.sets.create(deployment, old, number))
+            return created
         except ApiError as error:
             text = f"Failed to create new replica set: {error}"
             reason = "ReplicaSetCreateError"
             self.recorder.event(deployment, reason, text, kind="Warning")
-            changed = copy.deepcopy(deployment["status"])
+            changed = deep_copy(deployment["status"])
             if rules.has_deadline(deployment):
                 rules.set_condition(changed, "Progressing", "False", reason, text)
                 await self._write_status(deployment, changed)
@@ -174,7 +174,7 @@ class DeploymentController:
         if newest["spec"].get("minReadySeconds", 0) != spec.get("minReadySeconds", 0):
             change["spec"] = {"minReadySeconds": spec.get("minReadySeconds", 0)}
         if change:
-            newest.update(copy.deepcopy(await self.sets.patch(newest, change)))
+            newest.update(deep_copy(await self.sets.patch(newest, change)))
 
     async def _set_revision(self, deployment: Obj, text: str) -> None:
         if rules.annotations_of(deployment).get(rules.REVISION) == text:
@@ -334,7 +334,7 @@ class DeploymentController:
         body = {**deployment, "status": status}
         stored = await self.client.replace(f"{_path(deployment)}/status", body)
         self.deployments.put(stored)
-        deployment["status"] = copy.deepcopy(stored["status"])
+        deployment["status"] = deep_copy(stored["status"])
         deployment["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ..apimachinery.client import Client
 from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
-from ..apimachinery.jsontypes import Key, Obj, controller_of, copied, key_of, now
+from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, key_of, now
 from ..apimachinery.keyqueue import KeyQueue
 from . import jobindexes
 from .jobbackoff import Backoff
@@ -131,11 +131,11 @@ class JobController:
         if is_finished(job) or job["metadata"].get("deletionTimestamp"):
             await self.pods.release([p for p in self.pods.of(job) if is_tracked(p)])
         else:
-            await self._manage(copied(job))
+            await self._manage(deep_copy(job))
 
     async def _manage(self, job: Obj) -> None:
         status = job.setdefault("status", {})
-        before = copied(status)
+        before = deep_copy(status)
         if not status.get("startTime") and not job["spec"].get("suspend"):
             status["startTime"] = now()
         sync = JobSync(job, await self.pods.claim(job))
@@ -240,7 +240,7 @@ class JobController:
             await self._write_status(job)
         await self.pods.release(ended)
         status = job["status"]
-        stored = copied(status)
+        stored = deep_copy(status)
         set_or_drop(status, "succeeded", status.get("succeeded", 0) + len(succeeded))
         set_or_drop(status, "failed", status.get("failed", 0) + len(failed))
         status["uncountedTerminatedPods"] = {}

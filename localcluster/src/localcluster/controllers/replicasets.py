@@ -5,7 +5,6 @@ https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
@@ -16,6 +15,7 @@ from ..apimachinery.jsontypes import (
     Key,
     Obj,
     controller_of,
+    deep_copy,
     key_of,
     now,
     owner_reference,
@@ -148,7 +148,7 @@ def _status(replica_set: Obj, pods: list[Obj], failure: ApiError | None) -> Obj:
     }
     status: Obj = {"replicas": len(pods), **{name: n for name, n in counts.items() if n}}
     status["observedGeneration"] = replica_set["metadata"]["generation"]
-    conditions = copy.deepcopy((replica_set.get("status") or {}).get("conditions") or [])
+    conditions = deep_copy((replica_set.get("status") or {}).get("conditions") or [])
     known = next((c for c in conditions if c["type"] == "ReplicaFailure"), None)
     if failure and known is None:
         problem = {"type": "ReplicaFailure", "status": "True", "lastTransitionTime": now()}

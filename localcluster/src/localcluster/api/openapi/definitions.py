@@ -166,7 +166,7 @@ def _describe(model: str) -> _Description:
     source = schema.source(model)
     if source is None:
         return _Description()
-    names = schema.names(source)
+    names = schema.json_names(source)
     found = _ABOUT.search(source)
     about = found[1] if found and not found[1].startswith("NOTE:") else ""
     result = _Description(" ".join(about.split()))

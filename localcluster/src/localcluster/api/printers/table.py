@@ -16,7 +16,7 @@ _ENDED = {
 }
 
 
-def table(
+def make_table(
     resource: Resource,
     objects: list[Obj],
     version: str,
@@ -59,7 +59,7 @@ def table(
     }
 
 
-def metadata_only(obj: Obj) -> Obj:
+def partial_metadata(obj: Obj) -> Obj:
     """Return the `PartialObjectMetadata` of an object, for who asks for no more."""
     head = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
     return {**head, "metadata": obj["metadata"]}
