@@ -69,7 +69,8 @@ def _request(since: int, timeout: float = 0.0) -> watching.WatchRequest:
 
 def _watch(store: Store, since: int) -> list[dict[str, object]]:
     async def read() -> list[bytes]:
-        return [part async for part in watching.watch_events(store, _request(since), asyncio.Event())]
+        events = watching.watch_events(store, _request(since), asyncio.Event())
+        return [part async for part in events]
 
     return [json.loads(line) for part in asyncio.run(read()) for line in part.splitlines()]
 

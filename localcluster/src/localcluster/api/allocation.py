@@ -18,7 +18,7 @@ EXTERNAL_TYPES = ("LoadBalancer", "NodePort")
 
 
 def retain(old: Obj, new: Obj) -> None:
-    """Complete an update's spec with what the old one was given, as far as its type has it."""
+    """Keep in an update what the old spec was allocated, as far as its type has it."""
     for name in ("clusterIP", "clusterIPs"):
         if old.get(name) and not new.get(name):
             new[name] = old[name]
@@ -35,13 +35,13 @@ def retain(old: Obj, new: Obj) -> None:
 
 
 def allocate(service: Obj, others: Iterable[Obj], addresses: Addresses) -> None:
-    """Give a Service the address and the node ports that it lacks.
+    """Allocate the cluster IP and the node ports that a Service lacks.
 
     Args:
-        others: all Services but this one.
+        others: All Services but this one.
 
     Raises:
-        ApiError: it asks for a node port that it cannot have.
+        ApiError: It asks for a node port that it cannot have.
     """
     spec = service["spec"]
     specs = [other["spec"] for other in others]

@@ -35,7 +35,7 @@ def _put(rest: Rest, group: str, version: str, plural: str, namespace: str, obj:
 
 
 def _service(rest: Rest, port: int) -> None:
-    """Store the Service of the API, and where it leads: to 127.0.0.1, where the API listens."""
+    """Create the Service of the API with its endpoints, on 127.0.0.1."""
     metadata = {"name": "kubernetes", "namespace": "default"}
     labels = {"component": "apiserver", "provider": "kubernetes"}
     ports = [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]

@@ -73,7 +73,7 @@ def _container(container: Obj) -> None:
 
 
 def _field_source(source: Obj) -> None:
-    """Complete what takes the value of a field of the pod."""
+    """Set the defaults of a reference to a field of the pod."""
     if source.get("fieldRef") is not None:
         source["fieldRef"].setdefault("apiVersion", "v1")
     if source.get("resourceFieldRef") is not None:
@@ -108,7 +108,7 @@ def _pod_spec(spec: Obj) -> None:
 
 
 def _qos_class(spec: Obj) -> str:
-    """Return the pod's class of service.
+    """Return the pod's quality-of-service class.
 
     https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
     """
@@ -222,7 +222,7 @@ def _modern_job(spec: Obj) -> None:
 
 
 def _select_own_pods(obj: Obj, spec: Obj, template: Obj) -> None:
-    """Give the template labels that only this Job's pods have, and select by them."""
+    """Label the template with what only this Job's pods have, and select by it."""
     uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
     marks = {"controller-uid": uid, "job-name": name}
     chosen = "controller-uid"

@@ -1,4 +1,4 @@
-"""What a deletion asks for: of which object, with which grace, and what of its dependents."""
+"""Deletion: preconditions, propagation policy and grace period."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_preconditions(resource: Resource, name: str, obj: Obj, wanted: Obj) ->
 
 
 def apply_propagation_policy(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
-    """Set the finalizers that the propagation policy asks for; returns all of them."""
+    """Set the finalizers that the propagation policy asks for, and return all of them."""
     policy = options.get("propagationPolicy")
     if policy is not None and options.get("orphanDependents") is not None:
         raise apierrors.invalid_option(
@@ -73,7 +73,7 @@ def apply_propagation_policy(resource: Resource, metadata: Obj, options: Obj) ->
 
 
 def mark_deleted(metadata: Obj, grace: int) -> None:
-    """Note in the metadata that the object is being deleted; its time can only become shorter."""
+    """Set the deletion timestamp; the grace period can only become shorter."""
     earlier = metadata.get("deletionTimestamp")
     if earlier and (metadata.get("deletionGracePeriodSeconds") or 0) <= grace:
         return
@@ -84,7 +84,7 @@ def mark_deleted(metadata: Obj, grace: int) -> None:
 
 
 def _deletion_timestamp(metadata: Obj, grace: int) -> str:
-    """Return when the object is to be gone, `grace` seconds after its deletion was asked for."""
+    """Return when the object is to be gone: `grace` seconds after the request to delete it."""
     asked = datetime.datetime.now(datetime.UTC)
     if metadata.get("deletionTimestamp"):
         earlier = metadata.get("deletionGracePeriodSeconds") or 0
@@ -93,7 +93,7 @@ def _deletion_timestamp(metadata: Obj, grace: int) -> str:
 
 
 def grace_seconds(pod: Obj, options: Obj) -> int:
-    """Return how many seconds the pod has; 0 when nothing of it runs."""
+    """Return the grace period of a pod in seconds; 0 when nothing of it runs."""
     if not pod["spec"].get("nodeName"):
         return 0
     if pod["status"].get("phase") in ("Succeeded", "Failed"):

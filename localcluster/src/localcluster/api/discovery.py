@@ -1,4 +1,4 @@
-"""What the API says about itself: its groups, its resources, its version."""
+"""Discovery: the groups, resources and version of the API."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def resource_list(group: str, version: str) -> Obj | None:
 
 
 def aggregated(*, core: bool) -> Obj:
-    """Return `/api` or `/apis` with all their resources in one answer.
+    """Return `/api` or `/apis` with all their resources in one reply.
 
     https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
     """

@@ -1,4 +1,4 @@
-"""Which fields an object has, as paths: what server-side apply reasons with.
+"""Field sets: which fields an object has, as paths; server-side apply works on them.
 
 A path is a tuple of steps written as in `fieldsV1`: `f:spec` for a field, `k:{"name":"main"}` for
 the element of a list that is told apart by keys, `v:"x"` for a value of a set.
@@ -83,7 +83,7 @@ def fields_of(obj: Obj, *, applied: bool = False) -> Fields:
     """Return the fields of an object with their values.
 
     Args:
-        applied: whether it is a configuration that somebody applies, who owns no maps as such.
+        applied: Whether it is a configuration that somebody applies, who owns no maps as such.
     """
     found: Fields = {}
     for name, value in obj.items():
@@ -151,7 +151,7 @@ _LEAF: Obj = {}
 
 
 def tree_of(obj: Obj) -> Obj:
-    """Return the fields of a new object as `fieldsV1`: quicker than by way of paths."""
+    """Return the fields of a new object as `fieldsV1`; faster than by way of paths."""
     metadata = {k: v for k, v in obj["metadata"].items() if k not in _SET_BY_SERVER}
     parts = {**obj, "metadata": metadata}
     return {
@@ -236,7 +236,7 @@ def differs(applied: Fields, live: Fields, path: Path) -> bool:
 
 
 def merge(live: Any, applied: Any, field: str = "") -> Any:
-    """Return the live value with what is applied laid over it; the arguments stay as they are."""
+    """Return the live value merged with what is applied; the arguments stay as they are."""
     if isinstance(live, dict) and isinstance(applied, dict) and field not in _ATOMIC:
         result = dict(live)
         for name, value in applied.items():
@@ -252,7 +252,7 @@ def merge(live: Any, applied: Any, field: str = "") -> Any:
 
 
 def _merge_elements(live: list[Obj], applied: list[Obj], keys: tuple[str, ...]) -> list[Obj]:
-    """The applied elements keep their order among each other; those of others stay in place."""
+    """Merge two lists: applied elements keep their order, those of others stay in place."""
     wanted = {step_of(element, keys): element for element in applied}
     result = []
     for element in live:

@@ -1,4 +1,4 @@
-"""Checks of what comes in: has each field a type that its kind gives it, and is it known at all?"""
+"""Field validation: unknown fields, and values of the wrong type."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Checker:
     """Walks one object, and gathers what does not fit its kind.
 
     Args:
-        known: the object that is stored; what the new one shares with it was checked before.
+        known: The object that is stored; what the new one shares with it was checked before.
     """
 
     def __init__(self, known: Obj | None) -> None:
@@ -169,11 +169,11 @@ def check(obj: Obj, options: WriteOptions | None = None, known: Obj | None = Non
     """Return the object without fields that its kind does not have.
 
     Args:
-        known: the stored object that `obj` was made from; parts that they share are taken as
+        known: The stored object that `obj` was made from; parts that they share are taken as
             they are.
 
     Raises:
-        ApiError: a field has the wrong type, or is unknown and the client wants to be strict.
+        ApiError: A field has the wrong type, or is unknown and the client wants to be strict.
     """
     options = options or WriteOptions()
     kind, version = obj.get("kind", ""), str(obj.get("apiVersion", "")).rpartition("/")[2]

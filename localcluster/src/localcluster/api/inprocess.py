@@ -1,4 +1,4 @@
-"""The same API, for the cluster's own parts: HTTP over a pipe inside the daemon, without TLS.
+"""In-process transport: the same API over a pipe inside the daemon, without TLS.
 
 The controllers and the kubelet send the same requests as over TLS, token and all, and the same
 handlers answer. What is left out is the way there: it would take most of the daemon's time.
@@ -18,7 +18,7 @@ from ..apimachinery.transport import Connection, Pipe
 
 
 def dial(application: tornado.web.Application) -> Callable[[Connection], None]:
-    """Return what connects a client to the application."""
+    """Return a function that connects a client to the application."""
     return lambda client: Pipe.between(client, _Server(application))
 
 

@@ -18,7 +18,7 @@ def json_patch(target: Any, operations: Any) -> Any:
     """Return `target` after a JSON patch; the arguments stay as they are.
 
     Raises:
-        ApiError: an operation does not fit the object.
+        ApiError: An operation does not fit the object.
     """
     if not isinstance(operations, list):
         raise bad_request(

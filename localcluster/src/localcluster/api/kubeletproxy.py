@@ -1,4 +1,4 @@
-"""Logs and streams of pods: the API server asks the kubelet of the pod's node for them.
+"""Proxy to the kubelets, which the API server asks for logs and streams of pods.
 
 What the real API server answers itself is answered here; all else is the kubelet's word. It is
 found by the addresses and the port that its Node object announces.
@@ -41,8 +41,8 @@ class KubeletCredentials:
     """How the API server and the kubelets know each other.
 
     Args:
-        token: what only the API server and its kubelets know.
-        context: trusts the cluster's CA.
+        token: What only the API server and its kubelets know.
+        context: Trusts the cluster's CA.
     """
 
     token: str
@@ -120,7 +120,7 @@ class _KubeletRequest(tornado.web.RequestHandler):
         raise apierrors.bad_request(text)
 
     async def ask(self, pod: Obj, path: str, params: list[tuple[str, str]]) -> IOStream:
-        """Send a request to the pod's kubelet; returns the connection, the answer yet to come."""
+        """Send a request to the pod's kubelet; return the connection, before any answer."""
         host, port = self._kubelet(pod["spec"]["nodeName"])
         target = f"{path}?{urlencode(params)}" if params else path
         lines = [
@@ -208,7 +208,7 @@ async def _read_text(stream: IOStream, headers: HTTPHeaders) -> str:
 
 
 def _kubelet_error(code: int, text: str) -> apierrors.ApiError:
-    """Return what the real server makes of a kubelet's refusal."""
+    """Return the error that the real server makes of a kubelet's refusal."""
     if code == 400:
         return apierrors.bad_request(text)
     if code == 500:

@@ -1,4 +1,4 @@
-"""Who owns which field: `metadata.managedFields`, and the conflicts of server-side apply.
+"""Field management: `metadata.managedFields`, and the conflicts of server-side apply.
 
 Recorded are the managers outside: those that name themselves by `fieldManager` or a user agent.
 The cluster's own controllers and its kubelet are not, so that their many writes cost nothing.
@@ -31,7 +31,7 @@ class FieldOwner:
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
-        """What tells two entries apart; who applies has one whatever the version."""
+        """Return what tells two entries apart; an applier has one whatever the version."""
         version = "" if self.operation == "Apply" else self.version
         return self.manager, self.operation, version, self.subresource
 
@@ -116,7 +116,7 @@ def record_create(new: Obj, manager: str, sent: Obj) -> None:
     """Write into a new object that `manager` owns what it sent, and the defaults.
 
     Args:
-        sent: the object as it came: what the server itself chose is nobody's.
+        sent: The object as it came: what the server itself chose is nobody's.
     """
     tree = fieldsets.tree_of(new)
     tree.pop("f:status", None)
@@ -171,7 +171,7 @@ def apply(
     """Return the object after `manager` applied `config`, and its `managedFields`.
 
     Raises:
-        ApiError: others own fields that would change, and the manager does not force it (409).
+        ApiError: Others own fields that would change, and the manager does not force it (409).
     """
     applied = fieldsets.fields_of(config, applied=True)
     mine = FieldOwner(manager, "Apply", config["apiVersion"], subresource, now(), set(applied))
@@ -203,13 +203,13 @@ def apply(
 
 
 def _dropped(left_out: set[Path], others: list[FieldOwner]) -> set[Path]:
-    """Return what goes because nobody owns it any more, nor anything below it."""
+    """Return the fields to remove, as nobody owns them or anything below them any more."""
     held = {path[:i] for owner in others for path in owner.paths for i in range(1, len(path) + 1)}
     return {path for path in left_out if path not in held}
 
 
 def _with_last_applied(live: Obj, config: Obj, manager: str) -> Obj:
-    """Keep the annotation of `kubectl apply` in step, for who goes back to the client side."""
+    """Keep the annotation of `kubectl apply` in step, for a return to client-side apply."""
     annotations = live["metadata"].get("annotations") or {}
     if manager != "kubectl" or _LAST_APPLIED not in annotations:
         return config

@@ -26,10 +26,10 @@ class WriteOptions:
     """What a request asks for besides its object.
 
     Args:
-        field_validation: what to do about unknown fields: `Ignore`, `Warn` or `Strict`.
-        manager: who writes, for `managedFields`; empty for the cluster's own parts.
-        force: whether a server-side apply takes fields away from others.
-        warnings: filled with what the client should be told.
+        field_validation: What to do about unknown fields: `Ignore`, `Warn` or `Strict`.
+        manager: Who writes, for `managedFields`; empty for the cluster's own parts.
+        force: Whether a server-side apply takes fields away from others.
+        warnings: Filled with what the client should be told.
     """
 
     dry_run: bool = False
@@ -43,7 +43,7 @@ def write_options(handler: tornado.web.RequestHandler, patch_type: str = "") -> 
     """Return what the query parameters of a write ask for.
 
     Args:
-        patch_type: the form of a patch.
+        patch_type: The form of a patch.
     """
     about = _KINDS.get(str(handler.request.method), "PatchOptions")
     dry_run = handler.get_query_argument("dryRun", "")
@@ -102,7 +102,7 @@ def pod_log_options(handler: tornado.web.RequestHandler, pod_name: str) -> list[
     """Return `PodLogOptions` as the parameters of the request to the kubelet.
 
     Raises:
-        ApiError: one of them makes no sense.
+        ApiError: One of them makes no sense.
     """
     params: list[tuple[str, str]] = []
     causes = Causes()

@@ -1,4 +1,4 @@
-"""PATCH: the four ways in which a client may change a part of an object.
+"""The verb PATCH: merge, strategic merge, JSON patch and server-side apply.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply
 """
@@ -34,7 +34,7 @@ def patch_object(
     options: WriteOptions,
     subresource: str = "",
 ) -> tuple[Obj, bool]:
-    """Change a part of an object; returns it, and whether an apply created it."""
+    """Patch an object; return it, and whether an apply created it."""
     if patch_type == "apply":
         return _apply(rest, resource, key, body, options, subresource)
     old = rest.get(resource, *key).obj
@@ -62,7 +62,7 @@ def patch_object(
 def write_scale(
     rest: Rest, resource: Resource, key: Key, body: Any, patch_type: str, options: WriteOptions
 ) -> Obj:
-    """Change an object's size through its `Scale`; returns the new one."""
+    """Change an object's replicas through its `Scale`, and return the new one."""
     old = rest.get(resource, *key).obj
     wanted = body
     if patch_type != "replace":
@@ -75,7 +75,7 @@ def write_scale(
 def _apply(
     rest: Rest, resource: Resource, key: Key, body: Any, options: WriteOptions, subresource: str
 ) -> tuple[Obj, bool]:
-    """Server-side apply: lay the configuration over the object, and note whose it is."""
+    """Lay a configuration over the object, and record who manages its fields."""
     if not isinstance(body, dict):
         raise apierrors.bad_request("error decoding patch: a configuration is an object")
     if (body.get("metadata") or {}).get("managedFields") is not None:

@@ -1,4 +1,4 @@
-"""What the verbs of the API do to the store: create, update, patch, delete and their rules."""
+"""The verbs of the API on the store: create, update and delete, with their rules."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Rest:
     """The rules of the API over one store.
 
     Args:
-        check_schema: raises when a manifest has fields or types that its kind does not know,
+        check_schema: Raises when a manifest has fields or types that its kind does not know,
             and returns the object without what is unknown.
-        complete: fills in the fields that its kind never leaves out, where an object differs
+        complete: Fills in the fields that its kind never leaves out, where an object differs
             from what it was before.
     """
 
@@ -76,7 +76,7 @@ class Rest:
         """Store a new object and return it with all that the server adds.
 
         Args:
-            managed: its `managedFields`, when it comes from a server-side apply.
+            managed: Its `managedFields`, when it comes from a server-side apply.
         """
         options = options or WriteOptions()
         obj = self.incoming(resource, namespace, body, options, created=True)
@@ -137,7 +137,7 @@ class Rest:
         *,
         subresource: str = "",
     ) -> Obj:
-        """Replace the object (or its status) and return what is stored then."""
+        """Replace the object (or its status) and return the stored one."""
         obj = self.incoming(resource, namespace, body, options)
         if obj["metadata"].get("name") != name:
             raise apierrors.name_mismatch(obj["metadata"].get("name", ""), name)
@@ -153,7 +153,7 @@ class Rest:
         *,
         dry_run: bool = False,
     ) -> tuple[Obj, bool]:
-        """Delete the object; returns its last state, and whether it is gone already."""
+        """Delete the object; return its last state, and whether it is gone already."""
         old = self.get(resource, namespace, name).obj
         deletion.check_preconditions(resource, name, old, options.get("preconditions") or {})
         if resource.kind == "Namespace" and name in SYSTEM_NAMESPACES:
@@ -187,7 +187,7 @@ class Rest:
         *,
         created: bool = False,
     ) -> Obj:
-        """Check what came over the wire for its kind and place.
+        """Check the kind, namespace and fields of an object that came over the wire.
 
         Returns an object of our own; it shares parts with `known`, of which it is a new version.
         """
@@ -253,7 +253,7 @@ class Rest:
         """Put a changed object (or its status) in the place of the old one.
 
         Args:
-            managed: its `managedFields`, when it comes from a server-side apply.
+            managed: Its `managedFields`, when it comes from a server-side apply.
         """
         metadata, before = obj["metadata"], old["metadata"]
         version = metadata.get("resourceVersion")
@@ -330,5 +330,5 @@ def _has_generation(resource: Resource) -> bool:
 
 
 def dumps(obj: Obj) -> bytes:
-    """Return the object as the bytes of a reply."""
+    """Return the object as compact JSON."""
     return json.dumps(obj, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""Questions about who may do what: there is no RBAC here, so the one token may do everything.
+"""Access reviews: there is no RBAC here, so the one token may do everything.
 
 https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
 """

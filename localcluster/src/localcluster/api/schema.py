@@ -51,7 +51,7 @@ class Type:
 
     Attributes:
         many: `list` or `dict` when the field holds several of them.
-        time: whether the text is a time.
+        time: Whether the text is a time.
     """
 
     name: str

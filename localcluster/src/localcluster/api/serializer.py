@@ -41,7 +41,7 @@ def decode_body(handler: tornado.web.RequestHandler, kind: str = "") -> Any:
     """Return the body as JSON-like data; an empty body is an error unless `kind` is empty.
 
     Args:
-        kind: the kind of object that the path takes.
+        kind: The kind of object that the path takes.
     """
     body, media_type = handler.request.body, content_type(handler) or "application/json"
     if not body.strip() and not kind:
@@ -65,7 +65,7 @@ def decode_body(handler: tornado.web.RequestHandler, kind: str = "") -> Any:
 
 
 def _go_error(body: bytes, error: Exception) -> str:
-    """Return what is wrong with a JSON text as the real server says it."""
+    """Return what is wrong with a JSON text, in the words of the real server."""
     place = getattr(error, "pos", len(body))
     rest = body.decode(errors="replace")[place:].lstrip()
     if not isinstance(error, json.JSONDecodeError):
@@ -139,7 +139,7 @@ def _without_surrogates(value: Any) -> Any:
 
 @functools.cache
 def _loader() -> type[Any]:
-    """Return what reads YAML without what JSON has not: dates stay text, `<<` merges nothing.
+    """Return a YAML loader without what JSON lacks: dates stay text, `<<` merges nothing.
 
     Few send YAML, and nobody else waits until this has been imported.
     """

@@ -39,7 +39,7 @@ _RETURNED_WHEN_DELETED |= {"Service"} if profile().modern else set()
 
 
 class Handler(tornado.web.RequestHandler):
-    """Every request besides the streams."""
+    """Handles every request except logs and streams of pods."""
 
     rest: Rest
     openapi: OpenApi

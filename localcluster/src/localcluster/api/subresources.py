@@ -31,10 +31,10 @@ def _with_condition(pod: Obj, condition: Obj) -> Obj:
 
 
 def bind(rest: Rest, namespace: str, name: str, body: Any) -> None:
-    """Give a pod to a node, as the scheduler asks by a `Binding`.
+    """Bind a pod to a node, as the scheduler asks by a `Binding`.
 
     Args:
-        name: the pod's, when the path says it; else the `Binding` does.
+        name: The pod's, when the path says it; else the `Binding` does.
     """
     resource, binding = _pods(), resources.find("", "v1", "bindings")
     assert binding is not None
@@ -85,7 +85,7 @@ def evict(rest: Rest, namespace: str, name: str, body: Any, options: WriteOption
 
 
 def finalize_namespace(rest: Rest, name: str, body: Any) -> Obj:
-    """Set a namespace's own finalizers; without any, a deleted namespace goes."""
+    """Set a namespace's own finalizers; a deleted namespace without any is removed."""
     resource = resources.find("", "v1", "namespaces")
     assert resource is not None
     old = rest.get(resource, "", name).obj

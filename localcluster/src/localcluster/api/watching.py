@@ -27,9 +27,9 @@ class WatchRequest:
     """What a watcher asks for.
 
     Args:
-        since: the resourceVersion to start after; None sends what is there first.
-        timeout: after how many seconds the server ends the watch.
-        render: turns an object into the JSON that this watcher wants.
+        since: The resourceVersion to start after; None sends what is there first.
+        timeout: After how many seconds the server ends the watch.
+        render: Turns an object into the JSON that this watcher wants.
     """
 
     resource: Resource
@@ -43,7 +43,7 @@ class WatchRequest:
 
 
 class _Alarm:
-    """Wakes the one who waits, and costs no task each time, as `asyncio.wait_for` does."""
+    """Wakes a waiter without a task each time, which `asyncio.wait_for` costs."""
 
     def __init__(self) -> None:
         self._waiter: asyncio.Future[bool] | None = None
@@ -99,7 +99,7 @@ def _event(request: WatchRequest, change: Change) -> bytes | None:
 
 
 def _last_match(request: WatchRequest, change: Change) -> bytes:
-    """Return an object that matches no more, as it was while it did, with its new version."""
+    """Return an object that no longer matches, as it last matched, with its new version."""
     assert change.old is not None
     metadata = {**change.old.obj["metadata"], "resourceVersion": str(change.version)}
     return request.render(Entry({**change.old.obj, "metadata": metadata}, change.version))
@@ -108,7 +108,7 @@ def _last_match(request: WatchRequest, change: Change) -> bytes:
 async def watch_events(
     store: Store, request: WatchRequest, closed: asyncio.Event
 ) -> AsyncIterator[bytes]:
-    """Yield the lines of a watch until its time is over, the reader left, or it fell behind."""
+    """Yield the lines of a watch until it times out, or its reader leaves or falls behind."""
     name = request.resource.name
     pending: deque[Change] = deque()
     alarm = _Alarm()

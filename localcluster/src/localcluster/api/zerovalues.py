@@ -1,4 +1,4 @@
-"""What an object leaves out although its kind never does: it is read as the zero value.
+"""Zero values: a required field that an object leaves out is read as its zero value.
 
 So the real server reads it: a missing text is an empty one. Whether that is allowed is a matter of
 validation, which then needs not ask for each field whether it is there.
@@ -22,8 +22,8 @@ def fill_zero_values(obj: Obj, before: Obj | None) -> Obj:
     """Give the object a zero value for each required field that it leaves out, and return it.
 
     Args:
-        obj: an object of our own, which has been checked; it is changed.
-        before: what was stored so far; the parts that are the same are complete.
+        obj: An object of our own, which has been checked; it is changed.
+        before: What was stored so far; the parts that are the same are complete.
     """
     nested, missing = _plan(model_of(obj["kind"]))
     for key in nested.keys() & obj.keys():

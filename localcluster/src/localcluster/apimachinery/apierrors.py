@@ -1,4 +1,4 @@
-"""How the API says no: `Status` objects, worded as the real server words them."""
+"""API errors: refusals as `Status` objects, worded as the real server words them."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class WrongType(ApiError):
     """A field of an object has a value of a type that it cannot have.
 
     Args:
-        why: the words of the real server's JSON reader.
-        wanted: the kind of Go value that the field holds.
-        given: the kind of Go value that came.
+        why: The words of the real server's JSON reader.
+        wanted: The kind of Go value that the field holds.
+        given: The kind of Go value that came.
     """
 
     def __init__(self, prefix: str, why: str, wanted: str, given: str) -> None:
@@ -106,7 +106,7 @@ def bad_request(message: str) -> ApiError:
 
 
 def malformed_patch(patch_type: str, why: str) -> ApiError:
-    """Return the refusal of a patch that is no JSON, or no YAML; a merge patch has its own."""
+    """Return the refusal of a patch that is not JSON, or not YAML; a merge patch has its own."""
     if patch_type == "merge" and not profile().modern:
         return ApiError(500, "", "Invalid JSON Patch")
     prefixes = {"merge": "error decoding patch: ", "apply": "error decoding YAML: "}

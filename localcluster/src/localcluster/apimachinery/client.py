@@ -34,11 +34,11 @@ class Client:
     """A client of one API server.
 
     Args:
-        server: the base URL, `https://host:port`.
-        token: the bearer token; empty where `context` shows a certificate instead.
-        context: trusts the server's CA.
-        dial: connects to an API server in this process instead; `server` only names it then.
-        parallel: how many requests may be under way at once, watches not counted.
+        server: The base URL, `https://host:port`.
+        token: The bearer token; empty where `context` shows a certificate instead.
+        context: Trusts the server's CA.
+        dial: Connects to an API server in this process instead; `server` only names it then.
+        parallel: How many requests may be under way at once, watches not counted.
     """
 
     server: str
@@ -71,8 +71,8 @@ class Client:
         """Send one request and return the reply's object.
 
         Raises:
-            ApiError: the server refused.
-            OSError: the server does not answer.
+            ApiError: The server refused.
+            OSError: The server does not answer.
         """
         data = b"" if body is None else _encoded(body).encode()
         message = self._request_head(method, path, kind, len(data)) + data

@@ -36,10 +36,10 @@ _QUEUED = 1000
 
 @dataclass
 class EventCorrelator:
-    """Decides what becomes of each Event of one component.
+    """Combines, counts or drops the Events of one component.
 
     Args:
-        clock: seconds that only go up; tests give their own.
+        clock: Seconds that only go up; tests give their own.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -47,7 +47,7 @@ class EventCorrelator:
     _tokens: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def admit(self, event: Obj) -> EventKey | None:
-        """Return by what an Event is known (equal ones are counted), or None to drop it.
+        """Return the key of an Event (equal ones are counted), or None to drop it.
 
         The message of an Event that is combined with similar ones is changed in place.
         """
@@ -114,8 +114,8 @@ class Recorder:
         """Record that something happened to `obj`.
 
         Args:
-            part: a field path inside the object.
-            action: what was being done; an event that names it has the newer form, in which the
+            part: A field path inside the object.
+            action: What was being done; an event that names it has the newer form, in which the
                 times and the count have other places.
         """
         metadata = obj["metadata"]

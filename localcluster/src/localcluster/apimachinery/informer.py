@@ -29,8 +29,8 @@ class Informer:
     """A copy of one resource, kept up to date by a watch.
 
     Args:
-        on_change: called with (old, new) after each change; None stands for absence.
-        params: query parameters of list and watch, such as a field selector.
+        on_change: Called with (old, new) after each change; None stands for absence.
+        params: Query parameters of list and watch, such as a field selector.
     """
 
     client: Client
@@ -47,7 +47,7 @@ class Informer:
         return self.objects.get((namespace, name))
 
     def put(self, obj: Obj) -> None:
-        """Take in what a write of our own returned, ahead of the watch."""
+        """Store what a write of our own returned, ahead of the watch."""
         known = self.objects.get(key_of(obj))
         if version_of(obj) > self._seen and (known is None or version_of(known) < version_of(obj)):
             self.objects[key_of(obj)] = obj

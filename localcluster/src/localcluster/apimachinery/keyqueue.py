@@ -33,7 +33,7 @@ class KeyQueue:
     _timers: dict[Key, asyncio.TimerHandle] = field(default_factory=dict)
 
     def add(self, key: Key) -> None:
-        """Have the object reconciled soon."""
+        """Schedule the object to be reconciled soon."""
         if key in self._dirty:
             return
         self._dirty.add(key)
@@ -41,7 +41,7 @@ class KeyQueue:
             self._start(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Have the object reconciled after a while."""
+        """Schedule the object to be reconciled after a delay in seconds."""
         loop = asyncio.get_running_loop()
         earlier = self._timers.get(key)
         if earlier and not earlier.cancelled() and loop.time() <= earlier.when():

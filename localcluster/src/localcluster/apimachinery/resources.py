@@ -40,7 +40,7 @@ class Resource:
 
     @property
     def name(self) -> str:
-        """The key in the store: unique over the groups."""
+        """Return the key in the store, which is unique over the groups."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
@@ -166,7 +166,7 @@ _BETA_ONCE = {"cronjobs", "endpointslices", "poddisruptionbudgets"}
 
 
 def _all() -> list[Resource]:
-    """Return the resources as the version that the cluster behaves like serves and lists them."""
+    """Return the resources in the versions and the order of the emulated Kubernetes."""
     if profile().modern:
         return _CURRENT
     old = [replace(r, version="v1beta1") if r.plural in _BETA_ONCE else r for r in _CURRENT]

@@ -29,7 +29,7 @@ VALUE_RULE = (
 
 
 def _split(text: str) -> list[str]:
-    """Split at commas that are not inside parentheses."""
+    """Split a selector at the commas that are not inside parentheses."""
     parts, depth = [""], 0
     for piece in re.split(r"([,()])", text):
         depth += {"(": 1, ")": -1}.get(piece, 0)
@@ -162,7 +162,7 @@ def labels(obj: Obj) -> dict[str, str]:
 
 
 def label_selector(text: str) -> Match:
-    """Return what tells whether an object's labels satisfy `text`."""
+    """Return a function that tells whether an object's labels satisfy `text`."""
     requirements = _Parser(text).requirements()
     if len(requirements) == 1:
         return requirements[0]
@@ -236,7 +236,7 @@ _FIELDS = {
 
 
 def field_value(obj: Obj, path: str) -> str:
-    """Return what lies at a dotted path as a field selector compares it."""
+    """Return the value at a dotted path as a field selector compares it."""
     if path == "status.successful":
         return str((obj.get("status") or {}).get("succeeded", 0))
     value: Any = obj
@@ -259,7 +259,7 @@ def _unknown_field(path: str, resource: str) -> ApiError:
 
 
 def field_selector(text: str, resource: str) -> Match:
-    """Return what tells whether an object's fields satisfy `text`."""
+    """Return a function that tells whether an object's fields satisfy `text`."""
     allowed = ["metadata.name", "metadata.namespace", *_FIELDS.get(resource, [])]
     requirements: list[tuple[str, bool, str]] = []
     for part in _split(text):

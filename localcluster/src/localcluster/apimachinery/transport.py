@@ -1,6 +1,6 @@
-"""HTTP/1.1 as a client sees it: requests go out one after another, replies come back in that order.
+"""Transport: HTTP/1.1 as a client sees it, with pipelined requests and replies in their order.
 
-Also a connection that is no socket: the two ends of a pipe inside this process.
+Also a connection without a socket: the two ends of a pipe inside this process.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class Reply:
     """The answer to one request, as far as it has come.
 
     Attributes:
-        began: resolved when the head is there.
-        parts: what has come of the body and was not taken yet.
+        began: Resolved when the head is there.
+        parts: What has come of the body and was not taken yet.
     """
 
     began: asyncio.Future[None]
@@ -53,7 +53,7 @@ class Reply:
             raise self.error
 
     def wake(self) -> None:
-        """Something has come, or the connection is gone."""
+        """Wake whoever waits: something has come, or the connection is gone."""
         if self.error and not self.began.done():
             self.began.set_exception(self.error)
         if self._more and not self._more.done():

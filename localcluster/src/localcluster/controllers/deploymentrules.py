@@ -1,4 +1,4 @@
-"""What the Deployment controller decides by: pure functions of a Deployment and its ReplicaSets.
+"""The rules of the Deployment controller: pure functions of a Deployment and its ReplicaSets.
 
 https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
 """
@@ -29,7 +29,7 @@ _UNLIMITED = 2**31 - 1
 
 
 def template_hash(template: Obj) -> str:
-    """Return the short text by which the ReplicaSet of a template is known."""
+    """Return the hash that names the ReplicaSet of a template."""
     number = 2166136261
     for byte in json.dumps(template, sort_keys=True).encode():
         number = (number * 16777619 ^ byte) % 2**32
@@ -83,7 +83,7 @@ def is_rolling(deployment: Obj) -> bool:
 
 
 def fence_posts(deployment: Obj) -> tuple[int, int]:
-    """Return how many pods there may be too many, and how many too few, during an update."""
+    """Return how many pods may be surplus, and how many unavailable, during an update."""
     if not is_rolling(deployment):
         return 0, 0
     rolling, wanted = (
@@ -146,7 +146,7 @@ def _share(deployment: Obj, one: Obj) -> int:
 
 
 def status_of(deployment: Obj, sets: list[Obj], newest: Obj | None) -> Obj:
-    """Return the status that these ReplicaSets make up, with the conditions of before."""
+    """Return the status that results from these ReplicaSets, with the known conditions."""
     known = deployment.get("status") or {}
     available = count(sets, "availableReplicas")
     counts = {
@@ -195,7 +195,7 @@ def set_condition(status: Obj, kind: str, holds: str, reason: str, message: str)
 
 
 def refresh_progress(status: Obj, message: str) -> None:
-    """Say that the rollout goes on: the clock of its deadline starts anew."""
+    """Record progress of the rollout: the clock of its deadline starts again."""
     known = condition(status, "Progressing")
     since = known["lastTransitionTime"] if known and known["status"] == "True" else None
     drop_condition(status, "Progressing")
@@ -222,7 +222,7 @@ def is_complete(deployment: Obj, status: Obj) -> bool:
 
 
 def has_progressed(deployment: Obj, status: Obj) -> bool:
-    """Tell whether the new status is better than the one of before."""
+    """Tell whether the new status shows progress over the previous one."""
     was = deployment.get("status") or {}
 
     def old_pods(of: Obj) -> int:
@@ -235,7 +235,7 @@ def has_progressed(deployment: Obj, status: Obj) -> bool:
 
 
 def seconds_to_deadline(deployment: Obj, status: Obj) -> float | None:
-    """Return how long the rollout may still stand still, or None when nothing limits it."""
+    """Return how many seconds without progress are left, or None when nothing limits them."""
     known = condition(status, "Progressing")
     if known is None or not has_deadline(deployment):
         return None

@@ -35,12 +35,12 @@ class DeploymentController:
         self.queue = KeyQueue(self._sync)
 
     def deployment_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a change of a Deployment."""
+        """Enqueue a Deployment that changed."""
         if new is not None:
             self.queue.add(key_of(new))
 
     def set_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a change of a ReplicaSet: one that is owned, or could be adopted."""
+        """Enqueue the Deployments that own a changed ReplicaSet, or could adopt it."""
         for one in (old, new):
             if one is None:
                 continue
@@ -54,7 +54,7 @@ class DeploymentController:
                         self.queue.add(key)
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a pod that went: `Recreate` waits for the last one."""
+        """Enqueue the Deployment of a pod that ended: `Recreate` waits for the last one."""
         gone = old if new is None else new if has_ended(new) else None
         reference = controller_of(gone) if gone else None
         if gone is None or reference is None or reference["kind"] != "ReplicaSet":
@@ -101,7 +101,7 @@ class DeploymentController:
         )
 
     async def _report_pause(self, deployment: Obj) -> None:
-        """Say in the conditions that a rollout was paused or resumed."""
+        """Record in the conditions that a rollout was paused or resumed."""
         status = deployment["status"]
         known = rules.condition(status, "Progressing")
         reason = known["reason"] if known else ""
@@ -120,7 +120,7 @@ class DeploymentController:
     async def _sync_revision(
         self, deployment: Obj, old: list[Obj], newest: Obj | None, *, create: bool
     ) -> Obj | None:
-        """Return the newest ReplicaSet with the right revision; make it if it is asked for."""
+        """Return the newest ReplicaSet with its revision up to date; create it on request."""
         number = max((rules.revision(one) for one in old), default=0) + 1
         changed = deep_copy(deployment["status"])
         if newest is not None:
@@ -187,7 +187,7 @@ class DeploymentController:
         metadata["resourceVersion"] = changed["metadata"]["resourceVersion"]
 
     async def _sync_scale(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
-        """Change sizes without going on with a rollout."""
+        """Scale without continuing a rollout."""
         newest = await self._sync_revision(deployment, old, newest, create=False)
         sets = [*old, newest] if newest else old
         running = rules.active(sets)
@@ -213,7 +213,7 @@ class DeploymentController:
         return rules.replicas(newest) == wanted == available and noted == str(wanted)
 
     async def _roll(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
-        """Go one step from the old ReplicaSets to the new one."""
+        """Take one step of a rolling update from the old ReplicaSets to the new one."""
         newest = await self._sync_revision(deployment, old, newest, create=True)
         assert newest is not None
         sets, wanted = [*old, newest], rules.replicas(deployment)
@@ -227,7 +227,7 @@ class DeploymentController:
         await self._sync_status(deployment, old, newest)
 
     async def _scale_down_old(self, deployment: Obj, old: list[Obj], newest: Obj) -> bool:
-        """Make old ReplicaSets smaller, as far as enough pods stay available."""
+        """Scale old ReplicaSets down, as far as enough pods stay available."""
         sets, running = [*old, newest], rules.by_age(rules.active(old))
         least = rules.replicas(deployment) - rules.fence_posts(deployment)[1]
         unready = rules.replicas(newest) - rules.count([newest], "availableReplicas")
@@ -273,7 +273,7 @@ class DeploymentController:
         return any(not has_ended(pod) for one in old for pod in owned.controlled_by(one))
 
     async def _trim_history(self, deployment: Obj, old: list[Obj]) -> None:
-        """Delete the oldest ReplicaSets beyond what the history may keep."""
+        """Delete the oldest ReplicaSets beyond `revisionHistoryLimit`."""
         limit = deployment["spec"].get("revisionHistoryLimit")
         if limit is None:
             return
@@ -285,7 +285,7 @@ class DeploymentController:
                 await self.sets.delete(one)
 
     async def _sync_status(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
-        """Write the status of a rollout, and come back when it may have taken too long."""
+        """Write the status of a rollout, and sync again when its deadline may be over."""
         sets = [*old, newest] if newest else old
         status = rules.status_of(deployment, sets, newest)
         name = newest["metadata"]["name"] if newest else deployment["metadata"]["name"]

@@ -95,7 +95,7 @@ class EndpointsController:
             await self._write_slice(service, subsets)
 
     async def _write_slice(self, service: Obj, subsets: list[Obj]) -> None:
-        """Say the same as an EndpointSlice, which newer clients read instead."""
+        """Write the same as an EndpointSlice, which newer clients read instead."""
         metadata = service["metadata"]
         path = f"{_SLICES}/namespaces/{metadata['namespace']}/endpointslices"
         body = _slice(service, subsets)
@@ -142,7 +142,7 @@ class EndpointsController:
 
 
 def _version(metadata: Obj) -> Obj:
-    """Return which version of a pod is meant, which only 1.20 says."""
+    """Return the version of a pod that is meant, which only 1.20 shows."""
     return {} if profile().modern else {"resourceVersion": metadata["resourceVersion"]}
 
 

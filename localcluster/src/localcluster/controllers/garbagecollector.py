@@ -59,7 +59,7 @@ class GarbageCollector:
             self._enqueue(obj)
 
     def _remember_absent(self, uid: str) -> None:
-        """Keep in mind who is gone for sure, so that nobody has to ask for each dependent."""
+        """Remember an owner that is gone for sure, so that nobody asks again for each dependent."""
         if len(self._absent_owners) > 10_000:
             self._absent_owners.clear()
         self._absent_owners.add(uid)
@@ -75,7 +75,7 @@ class GarbageCollector:
         self.queue.add(("", metadata["uid"]))
 
     def _enqueue_owner(self, uid: str) -> None:
-        """Have an owner looked at that may wait for this dependent to go."""
+        """Enqueue an owner that may wait for this dependent to go."""
         if uid in self._queued:
             self.queue.add(("", uid))
 

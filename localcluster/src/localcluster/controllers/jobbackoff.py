@@ -17,7 +17,7 @@ _LONGEST_SECONDS = 600.0
 
 @dataclass
 class _Failures:
-    """Who failed since the Job's last success, and when the last of them did."""
+    """The pods that failed since the Job's last success, and when the last of them did."""
 
     uids: set[str] = field(default_factory=set)
     last: str = ""
@@ -28,14 +28,14 @@ class Backoff:
     """Remembers failures, and tells how long to wait after them.
 
     Args:
-        first: seconds to wait after one failure; each further one in a row doubles it.
+        first: Seconds to wait after one failure; each further one in a row doubles it.
     """
 
     first: float
     _failures: dict[str, _Failures] = field(default_factory=dict)
 
     def forget(self, job: Obj) -> None:
-        """The Job is gone."""
+        """Forget a Job that is gone."""
         self._failures.pop(job["metadata"]["uid"], None)
 
     def note(self, sync: JobSync) -> None:

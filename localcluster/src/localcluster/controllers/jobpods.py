@@ -1,4 +1,4 @@
-"""The pods of Jobs: what they are made of, which of them end, who is let go."""
+"""The pods of Jobs: how they are made, claimed, deleted and released."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class JobPods:
         return self.control.owned.controlled_by(job)
 
     async def claim(self, job: Obj, *, counted: bool = True) -> list[Obj]:
-        """Return the Job's pods; adopt those that match and let go of those that do not.
+        """Return the Job's pods; adopt those that match and release those that do not.
 
         Args:
-            counted: adopted pods get the finalizer, so that their end is counted.
+            counted: Adopted pods get the finalizer, so that their end is counted.
         """
         mine, metadata = self.of(job), job["metadata"]
         strangers = [pod for pod in mine if not self.selects(job, pod)]
@@ -50,7 +50,7 @@ class JobPods:
         return await self.control.create(job, templates)
 
     async def scale_down(self, job: Obj, pods: list[Obj]) -> None:
-        """Delete pods that the Job has too many; let go of before, they do not count as failed."""
+        """Delete surplus pods of the Job; released first, they do not count as failed."""
         await self.release(pods)
         await self.control.delete(job, pods)
 
@@ -59,7 +59,7 @@ class JobPods:
         await self.control.delete(job, pods)
 
     async def release(self, pods: list[Obj]) -> None:
-        """Take the Job's finalizer off: nobody has to count these pods any more."""
+        """Remove the Job's finalizer: nobody has to count these pods any more."""
         change = {"$deleteFromPrimitiveList/finalizers": [TRACKING_FINALIZER]}
         await self.control.patch(pods, lambda _pod: change)
 
@@ -69,7 +69,7 @@ def _is_kept(pod: Obj) -> bool:
 
 
 def _without_owner(pod: Obj, uid: str) -> Obj:
-    """Return the change by which a pod stops belonging to a Job."""
+    """Return the patch by which a pod stops belonging to a Job."""
     change: Obj = {"ownerReferences": [{"$patch": "delete", "uid": uid}]}
     if is_tracked(pod):
         change["$deleteFromPrimitiveList/finalizers"] = [TRACKING_FINALIZER]
@@ -77,7 +77,7 @@ def _without_owner(pod: Obj, uid: str) -> Obj:
 
 
 def plain_template(job: Obj) -> Obj:
-    """Return what a pod of the Job is made of."""
+    """Return the template of the Job's pods."""
     template = job["spec"]["template"]
     metadata = {**(template.get("metadata") or {}), "finalizers": [TRACKING_FINALIZER]}
     metadata.pop("generateName", None)
@@ -85,10 +85,10 @@ def plain_template(job: Obj) -> Obj:
 
 
 def indexed_template(job: Obj, index: int, failed: Obj | None) -> Obj:
-    """Return what the pod of one completion index is made of.
+    """Return the template of the pod of one completion index.
 
     Args:
-        failed: the pod that it replaces, where each index has its own limit of failures.
+        failed: The pod that it replaces, where each index has its own limit of failures.
     """
     template, name = plain_template(job), job["metadata"]["name"]
     metadata, spec = template["metadata"], template["spec"]

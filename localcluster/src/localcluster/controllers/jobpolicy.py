@@ -18,7 +18,7 @@ class Verdict:
 
     Attributes:
         action: `FailJob`, `FailIndex`, `Ignore` or `Count`; the last when no rule matches.
-        why: why the Job fails, if it does.
+        why: Why the Job fails, if it does.
     """
 
     action: str = "Count"

@@ -1,4 +1,4 @@
-"""What the Job controller decides by: pure functions of a Job and its pods.
+"""The rules of the Job controller: pure functions of a Job and its pods.
 
 https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
@@ -77,7 +77,7 @@ def wanted_pods(job: Obj, active: int, succeeded: int) -> int:
 
 
 def is_complete(job: Obj, active: int, succeeded: int) -> bool:
-    """Tell whether the Job has reached what it was to reach."""
+    """Tell whether the Job has reached its completions."""
     completions = job["spec"].get("completions")
     if completions is None:
         return succeeded > 0 and active == 0

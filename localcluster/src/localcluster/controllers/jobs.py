@@ -1,6 +1,6 @@
 """The Job controller: keeps as many pods running as a Job wants, and counts how they ended.
 
-After the rules of today's Kubernetes (those of 1.20 are in `oldjobs`); see
+After the rules of today's Kubernetes (those of 1.20 are in `legacyjobs`); see
 https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
 
@@ -40,7 +40,7 @@ class JobController:
     """Follows Jobs and their pods.
 
     Args:
-        first_backoff: seconds before the first failed pod is replaced; each further failure in
+        first_backoff: Seconds before the first failed pod is replaced; each further failure in
             a row doubles it.
     """
 
@@ -58,7 +58,7 @@ class JobController:
         self.orphans = KeyQueue(self._sync_orphan)
 
     def job_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a change of a Job."""
+        """Enqueue a Job that changed."""
         obj = new or old
         assert obj is not None
         if new is None:
@@ -69,7 +69,7 @@ class JobController:
             self.queue.add(key_of(obj))
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a change of a pod."""
+        """Enqueue the Job of a pod that changed."""
         if not self._has_news(old, new):
             return
         for pod in (old, new):
@@ -81,9 +81,9 @@ class JobController:
             self._enqueue_adopters(new)
 
     def _has_news(self, old: Obj | None, new: Obj | None) -> bool:
-        """Tell whether the pod says anything that it had not said before.
+        """Tell whether anything changed of the pod that its Job needs to know.
 
-        What was said is remembered here, since the cache may hold a later version already.
+        The last facts are remembered here, since the cache may hold a later version already.
         """
         if new is None:
             assert old is not None
@@ -104,7 +104,7 @@ class JobController:
             self.orphans.add(key_of(pod))
 
     def _enqueue_adopters(self, pod: Obj) -> None:
-        """Have Jobs looked at that could adopt a pod which nobody controls."""
+        """Enqueue the Jobs that could adopt a pod which nobody controls."""
         if controller_of(pod) is None:
             for key, job in self.jobs.objects.items():
                 if key[0] == pod["metadata"]["namespace"] and self.pods.selects(job, pod):
@@ -118,7 +118,7 @@ class JobController:
         return job if job and job["metadata"]["uid"] == reference["uid"] else None
 
     async def _sync_orphan(self, key: Key) -> None:
-        """Let go of a pod whose Job is gone: nobody counts it any more."""
+        """Release a pod whose Job is gone: nobody counts it any more."""
         await self.jobs.synced.wait()
         pod = self.pod_informer.get(*key)
         if pod is not None and is_tracked(pod) and self._job_of(pod) is None:
@@ -280,20 +280,20 @@ class JobController:
         metadata["resourceVersion"] = stored["metadata"]["resourceVersion"]
 
     def _requeue_at_deadline(self, job: Obj) -> None:
-        """Look again when the Job's time is over."""
+        """Sync again when the Job's deadline is over."""
         left = None if is_finished(job) else seconds_left(job)
         if left is not None:
             self.queue.add_after(key_of(job), max(left, 0.01))
 
 
 def _job_facts(job: Obj) -> Obj:
-    """Return what of a Job the controller reads; its own writes change nothing of it."""
+    """Return what the controller reads of a Job; its own writes do not change that."""
     metadata = job["metadata"]
     return {"spec": job["spec"], "gone": metadata.get("deletionTimestamp"), "uid": metadata["uid"]}
 
 
 def _pod_facts(pod: Obj) -> tuple[object, ...]:
-    """Return what of a pod means anything to its Job."""
+    """Return what a Job needs to know of a pod."""
     metadata = pod["metadata"]
     facts = (
         phase(pod),

@@ -36,7 +36,7 @@ class LegacyJobController(JobController):
     _retries: dict[Key, int] = field(default_factory=dict)
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a change of a pod; of failures after the first one, a while later."""
+        """Enqueue the Job of a pod that changed; after repeated failures, with a delay."""
         if not self._has_news(old, new):
             return
         for pod in (old, new):
@@ -103,7 +103,7 @@ class LegacyJobController(JobController):
         """Return why the Job has failed, or None.
 
         Args:
-            fresh: a pod failed since the last sync, and was not replaced yet.
+            fresh: A pod failed since the last sync, and was not replaced yet.
         """
         limit, retries = job["spec"].get("backoffLimit", 6), self._retries.get(key_of(job), 0)
         if (fresh and retries + 1 > limit) or exceeds_restart_limit(job, pods):
@@ -112,7 +112,7 @@ class LegacyJobController(JobController):
         return DEADLINE_EXCEEDED if left is not None and left <= 0 else None
 
     async def _scale_pods(self, job: Obj, active: list[Obj], succeeded: int) -> list[Obj]:
-        """Create or delete pods until there are as many as wanted; returns the active ones."""
+        """Create or delete pods until there are as many as wanted; return the active ones."""
         parallelism = job["spec"]["parallelism"]
         if len(active) > parallelism:
             surplus = sorted(active, key=deletion_rank)[: len(active) - parallelism]

@@ -32,7 +32,7 @@ class Controllers:
     """All controllers over one set of informers.
 
     Args:
-        authority: the API's CA certificate as PEM, which every namespace gets.
+        authority: The API's CA certificate as PEM, which every namespace gets.
     """
 
     client: Client
@@ -101,7 +101,7 @@ class Controllers:
         ]
 
     async def run(self) -> None:
-        """Run all controllers for ever."""
+        """Run all controllers until cancelled."""
         speakers = (self.jobs, self.sets, self.deployments, self.scheduler)
         work = [*(i.run() for i in self.informers.values()), *(s.recorder.run() for s in speakers)]
         await asyncio.gather(*work)

@@ -1,4 +1,4 @@
-"""The controller that gives each namespace what every one has, and empties deleted ones.
+"""The namespace controller: default contents of each, and the end of deleted ones.
 
 https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
 """
@@ -52,7 +52,7 @@ _ROOTS_DESCRIPTION = (
 
 @dataclass
 class NamespaceController:
-    """Gives each namespace what every namespace has, and empties those that are deleted."""
+    """Creates the default contents of each namespace, and empties those that are deleted."""
 
     client: Client
     namespaces: Informer
@@ -68,7 +68,7 @@ class NamespaceController:
             self.queue.add(("", new["metadata"]["name"]))
 
     def content_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Give a namespace back what it always has when somebody deleted it."""
+        """Restore the default contents of a namespace when somebody deleted them."""
         if new is None and old and old["metadata"]["name"] in ("default", "kube-root-ca.crt"):
             self.queue.add(("", old["metadata"]["namespace"]))
 
@@ -99,7 +99,7 @@ class NamespaceController:
                 raise
 
     async def _delete_contents(self, namespace: Obj) -> None:
-        """Delete all that the namespace contains; it goes when nothing is left."""
+        """Delete all that the namespace contains; finalize it when nothing is left."""
         name, everything = namespace["metadata"]["name"], resources.stored_namespaced()
         resources_left = self._remaining.get(name) or everything
         left = await self._delete_all(name, resources_left)
@@ -115,7 +115,7 @@ class NamespaceController:
         self.queue.add_after(("", name), self._delays[name])
 
     async def _delete_all(self, name: str, resources_left: list[Resource]) -> dict[str, int]:
-        """Delete the objects of some resources; returns how many of each are still there."""
+        """Delete the objects of some resources; return how many of each are still there."""
         left = {}
         for resource in resources_left:
             path = path_of(resource, name)

@@ -1,4 +1,4 @@
-"""The cache of a resource, with its objects found by their owners.
+"""The cache of a resource, indexed by owner.
 
 A controller looks for what it owns after nearly every event. With thousands of pods in the
 cluster it must not look at each of them every time.

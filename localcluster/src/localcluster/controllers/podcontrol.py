@@ -1,4 +1,4 @@
-"""How controllers make and remove pods through the API, and tell about it in events."""
+"""Pod control: how controllers create and delete pods, with events."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class PodControl:
 
     @property
     def owned(self) -> OwnerIndex:
-        """All pods, by their owners."""
+        """Return the cache of all pods, by their owners."""
         objects = self.informer.objects
         assert isinstance(objects, OwnerIndex)
         return objects
 
     async def create(self, owner: Obj, templates: list[Obj]) -> list[Obj]:
-        """Create a pod of each template; in growing batches, so that hopeless ones fail once."""
+        """Create a pod of each template, in growing batches, so that a hopeless one fails once."""
         created: list[Obj] = []
         batch = 1
         while len(created) < len(templates):

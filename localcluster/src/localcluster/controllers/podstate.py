@@ -1,4 +1,4 @@
-"""What the controllers see in a pod: pure functions of one pod."""
+"""What the controllers read of a pod: pure functions of one pod."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def finished_at(pod: Obj) -> str:
 
 
 def deletion_rank(pod: Obj) -> tuple[bool, int, bool, float, int, float]:
-    """Rank active pods for deletion: those that did the least come first.
+    """Rank active pods for deletion: those that have done the least come first.
 
     https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#scaling-down-a-replicaset
     """

@@ -125,7 +125,7 @@ def _add(total: dict[str, float], container: Obj) -> None:
 
 
 def _insufficient(pod: Obj, node: Obj, others: list[Obj]) -> list[str]:
-    """Return what the node has too little of."""
+    """Return the resources that the node lacks, as reasons."""
     allocatable = (node.get("status") or {}).get("allocatable") or {}
     reasons = []
     if len(others) >= quantity(allocatable.get("pods", "1000")):

@@ -1,4 +1,4 @@
-"""How the Deployment controller makes, changes and removes ReplicaSets through the API."""
+"""ReplicaSet control: how the Deployment controller creates, scales and deletes them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ReplicaSetControl:
     recorder: Recorder
 
     async def claim(self, deployment: Obj) -> list[Obj]:
-        """Return the Deployment's ReplicaSets; adopt those that match, let go of the others."""
+        """Return the Deployment's ReplicaSets; adopt those that match, release the others."""
         owned, metadata = self.informer.objects, deployment["metadata"]
         assert isinstance(owned, OwnerIndex)
         selector = deployment["spec"]["selector"]
@@ -81,7 +81,7 @@ class ReplicaSetControl:
         return created
 
     async def scale(self, deployment: Obj, one: Obj, size: int) -> bool:
-        """Give a ReplicaSet a new size; tells whether that was a change."""
+        """Scale a ReplicaSet; return whether that was a change."""
         before, sizes = rules.replicas(one), size_annotations(deployment)
         noted = rules.annotations_of(one)
         change: Obj = {}

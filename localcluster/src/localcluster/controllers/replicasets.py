@@ -43,12 +43,12 @@ class ReplicaSetController:
         self.queue = KeyQueue(self._sync)
 
     def set_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a change of a ReplicaSet."""
+        """Enqueue a ReplicaSet that changed."""
         if new is not None:
             self.queue.add(key_of(new))
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a change of a pod: one that is owned, or one that could be adopted."""
+        """Enqueue the ReplicaSets that own a changed pod, or could adopt it."""
         for pod in (old, new):
             if pod is None:
                 continue
@@ -79,7 +79,7 @@ class ReplicaSetController:
         self._requeue_until_available(key, replica_set, pods)
 
     async def _claim(self, replica_set: Obj) -> list[Obj]:
-        """Adopt pods that match and belong to nobody, let go of those that match no more."""
+        """Adopt pods that match and belong to nobody; release those that match no more."""
         mine = self.pods.owned.controlled_by(replica_set)
         strangers = [pod for pod in mine if not selects(replica_set, pod)]
         lost = {"ownerReferences": [{"$patch": "delete", "uid": replica_set["metadata"]["uid"]}]}
@@ -112,7 +112,7 @@ class ReplicaSetController:
         self.sets.put(await self.client.replace(f"{base}/{metadata['name']}/status", body))
 
     def _requeue_until_available(self, key: Key, replica_set: Obj, pods: list[Obj]) -> None:
-        """Look again when pods that are ready will have been so long enough."""
+        """Sync again when ready pods will have become available."""
         least = replica_set["spec"].get("minReadySeconds", 0)
         ready = sum(1 for pod in pods if is_ready(pod))
         if least and ready > sum(1 for pod in pods if is_available(pod, least)):
@@ -130,7 +130,7 @@ def _without_name(template: Obj) -> Obj:
 
 
 def _deletion_rank(pod: Obj) -> tuple[object, ...]:
-    """Rank pods for deletion, by what the user says that it costs too."""
+    """Rank pods for deletion, with the pod deletion cost that the user set."""
     text = (pod["metadata"].get("annotations") or {}).get(_DELETION_COST, "0")
     cost = whole_number(text) or 0
     rank = deletion_rank(pod)
@@ -138,7 +138,7 @@ def _deletion_rank(pod: Obj) -> tuple[object, ...]:
 
 
 def _status(replica_set: Obj, pods: list[Obj], failure: ApiError | None) -> Obj:
-    """Return the status that these active pods make up."""
+    """Return the status that results from these active pods."""
     wanted = ((replica_set["spec"]["template"].get("metadata") or {}).get("labels") or {}).items()
     least = replica_set["spec"].get("minReadySeconds", 0)
     counts = {

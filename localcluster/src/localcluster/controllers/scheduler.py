@@ -1,4 +1,4 @@
-"""The scheduler: gives each pod to the one node there is, if it may run there.
+"""The scheduler: assigns each pod to the one node there is, if it may run there.
 
 https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/
 """
@@ -22,7 +22,7 @@ _UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "No
 
 @dataclass
 class Scheduler:
-    """Gives each pod to the one node there is, if it may run there.
+    """Assigns each pod to the one node there is, if it may run there.
 
     It also does what the node lifecycle controller does: a node that is cordoned gets a taint.
     """
@@ -63,7 +63,7 @@ class Scheduler:
             await self._schedule(key)
 
     async def _taint(self) -> None:
-        """Give a cordoned node its taint, and take it from one that is not."""
+        """Taint a cordoned node, and remove the taint from one that is not."""
         node = self.nodes.get("", NODE)
         if node is None:
             return
@@ -95,7 +95,7 @@ class Scheduler:
             self._unschedulable.discard(key)
 
     def _track_assigned(self, old: Obj | None, new: Obj | None) -> None:
-        """Know the pods that the node has already, or gets at this moment."""
+        """Keep track of the pods that the node has, or is getting."""
         if new is not None and predicates.is_assigned(new):
             self._assigned[new["metadata"]["uid"]] = new
         elif old is not None and (new is None or new["spec"].get("nodeName")):
@@ -137,7 +137,7 @@ class Scheduler:
             self.recorder.event(pod, "FailedScheduling", why, kind="Warning", action="Scheduling")
 
     async def _set_condition(self, pod: Obj, reason: str, why: str) -> bool:
-        """Say in the pod's conditions why it waits; returns whether that is news."""
+        """Write why the pod waits into its conditions; return whether that is new."""
         conditions = (pod.get("status") or {}).get("conditions") or []
         known = next((c for c in conditions if c["type"] == "PodScheduled"), None)
         if known and known.get("message") == why:

@@ -26,7 +26,7 @@ class TTLAfterFinishedController:
         self.queue = KeyQueue(self._sync)
 
     def job_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a change of a Job."""
+        """Enqueue a Job that changed."""
         if new is not None and new["spec"].get("ttlSecondsAfterFinished") is not None:
             self.queue.add(key_of(new))
 

@@ -45,7 +45,7 @@ def definitions(reference: str) -> dict[str, Obj]:
     """Return the schema of every kind and of all that they consist of.
 
     Args:
-        reference: what comes before a name in a `$ref`, such as `#/definitions/`.
+        reference: What comes before a name in a `$ref`, such as `#/definitions/`.
     """
     names: dict[str, str] = {}
     for resource in resources.ALL:
@@ -72,7 +72,7 @@ def name_of(resource: resources.Resource) -> str:
 
 
 def _name(model: str, package: str, names: dict[str, str]) -> None:
-    """Give the model, and all that it leads to, their names; who comes first owns a model."""
+    """Name a model and all that it leads to; the first kind that uses a model names it."""
     if model in names or schema.model(model) is None:
         return
     struct = schema.struct_name(model)
@@ -151,9 +151,9 @@ class _Description:
     """What a model's source says about it.
 
     Attributes:
-        about: what the model is.
-        fields: what each field is, by JSON name; not all are described.
-        required: the JSON names of the fields that an object cannot do without.
+        about: What the model is.
+        fields: What each field is, by JSON name; not all are described.
+        required: The JSON names of the fields that an object cannot do without.
     """
 
     about: str = ""

@@ -1,4 +1,4 @@
-"""The schema documents of the API: what `kubectl apply` asks before it sends anything.
+"""The OpenAPI documents, which `kubectl apply` asks for before it sends anything.
 
 kubectl looks whether the server checks unknown fields itself (the parameter `fieldValidation`);
 this one does, so kubectl leaves the checking to it.
@@ -63,7 +63,7 @@ class OpenApi:
         self._v3: dict[str, bytes] = {}
 
     async def document(self, path: str, accept: str) -> tuple[str, bytes | None]:
-        """Return the content type and the bytes of a document; None when there is no such."""
+        """Return the content type and the bytes of a document, None if there is no such document."""
         async with self._making:
             return await self._document(path, accept)
 

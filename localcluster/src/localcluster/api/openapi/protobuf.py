@@ -37,7 +37,7 @@ def _named(name: str, value: bytes) -> bytes:
 
 
 def _extension(name: str, value: object) -> bytes:
-    """A NamedAny, whose value is YAML text; JSON is YAML."""
+    """Return a NamedAny, whose value is YAML text; JSON is YAML."""
     return _named(name, _field(2, json.dumps(value) + "\n"))
 
 

@@ -30,7 +30,7 @@ def make_table(
     Args:
         include: `Metadata`, `Object` or `None`: what of the object each row carries.
         api: `v1` or `v1beta1`, the version of the table itself.
-        head: whether the columns are described, which a watch does only once.
+        head: Whether the columns are described, which a watch does only once.
     """
     kind = resource.kind
     columns, row = CORE.get(kind) or NAMED_GROUPS.get(kind, OTHERS)
@@ -60,6 +60,6 @@ def make_table(
 
 
 def partial_metadata(obj: Obj) -> Obj:
-    """Return the `PartialObjectMetadata` of an object, for who asks for no more."""
+    """Return the `PartialObjectMetadata` of an object, for clients that ask for no more."""
     head = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
     return {**head, "metadata": obj["metadata"]}

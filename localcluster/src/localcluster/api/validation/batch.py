@@ -57,7 +57,7 @@ def validate_job(obj: Obj, causes: Causes) -> None:
 
 
 def _check_selector(obj: Obj, causes: Causes) -> None:
-    """Complain when the labels that tie the pods to the Job were tampered with."""
+    """Complain when the labels that tie the pods to the Job were changed."""
     spec, metadata = obj["spec"], obj["metadata"]
     selector = spec.get("selector")
     if spec.get("manualSelector") or not selector:
@@ -224,7 +224,7 @@ def _grows_with_parallelism(was: Obj, now: Obj) -> bool:
 
 
 def _only_scheduling_changed(old: Obj, new: Obj) -> bool:
-    """Tell whether a Job that never ran is only told where its pods shall go."""
+    """Tell whether only the scheduling of a Job changed that never ran."""
     started = (old.get("status") or {}).get("startTime")
     if started or not old["spec"].get("suspend"):
         return False
@@ -232,7 +232,7 @@ def _only_scheduling_changed(old: Obj, new: Obj) -> bool:
 
 
 def _without_scheduling(spec: Obj) -> Obj:
-    """Return a pod template without what directs its scheduling."""
+    """Return a pod template without its scheduling directives."""
     template: Obj = dict(spec["template"])
     directing = ("nodeSelector", "affinity", "tolerations", "schedulingGates")
     template["spec"] = {k: v for k, v in template["spec"].items() if k not in directing}

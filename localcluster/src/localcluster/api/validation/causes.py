@@ -10,7 +10,7 @@ from ...apimachinery.profile import profile
 
 
 class Causes(list[Obj]):
-    """The complaints about one object."""
+    """The causes for which one object is refused."""
 
     def required(self, field: str, why: str = "") -> None:
         self._add(

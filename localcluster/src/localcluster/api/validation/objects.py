@@ -1,4 +1,4 @@
-"""What every object is checked for: what cannot be read (400), and what may not be so (422)."""
+"""Validation of objects: what cannot be decoded (400), and what is invalid (422)."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def _raise_if_any(group: str, obj: Obj, causes: Causes) -> None:
 
 
 def _validate_rules(resource: Resource, obj: Obj) -> None:
-    """Raise a 422 for what is only looked at in an object that is valid so far."""
+    """Raise a 422 for the rules that are only checked in an object that is valid so far."""
     causes = Causes()
     for i, name in enumerate(obj["metadata"].get("finalizers") or []):
         if "/" not in name and name not in _FINALIZERS:

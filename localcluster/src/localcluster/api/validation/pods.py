@@ -223,7 +223,7 @@ def _probe(probe: Obj, at: str, kind: str, causes: Causes) -> None:
 
 
 def _handler(handler: Obj, at: str, causes: Causes) -> None:
-    """Complain unless there is exactly one way to ask, and a possible one."""
+    """Complain unless there is exactly one handler, and a valid one."""
     known = [name for name in _HANDLERS if handler.get(name) is not None]
     if not known:
         causes.required(at, "must specify a handler type")

@@ -119,7 +119,7 @@ def _path(path: Any, at: str, causes: Causes) -> None:
 
 
 def _leads_out(path: str, at: str, causes: Causes) -> bool:
-    """Complain about a path that leads out of its volume; return whether there was a reason."""
+    """Complain about a path that leads out of its volume; return whether it does."""
     if path.startswith("/"):
         causes.invalid(at, path, "must be a relative path")
     elif ".." in path.split("/"):
