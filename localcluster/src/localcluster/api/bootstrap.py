@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from ..apimachinery import resources
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.profile import profile
+from ..apimachinery.resources import named
 from .rest import SYSTEM_NAMESPACES, Rest
-
-
-def create_system_objects(rest: Rest, port: int) -> None:
-    """Create the objects of the system; `port` is where the API listens on 127.0.0.1."""
-    for name in SYSTEM_NAMESPACES:
-        _put(rest, "", "v1", "namespaces", "", {"metadata": {"name": name}})
-    _service(rest, port)
-    for name, (value, what) in _CRITICAL.items():
-        about = f"Used for system critical pods that must {what}"
-        made = {"metadata": {"name": name}, "value": value, "description": about}
-        _put(rest, "scheduling.k8s.io", "v1", "priorityclasses", "", made)
-
 
 _CRITICAL = {
     "system-cluster-critical": (
@@ -28,10 +16,15 @@ _CRITICAL = {
 }
 
 
-def _put(rest: Rest, group: str, version: str, plural: str, namespace: str, obj: Obj) -> None:
-    resource = resources.find(group, version, plural)
-    assert resource is not None
-    rest.create(resource, namespace, obj)
+def create_system_objects(rest: Rest, port: int) -> None:
+    """Create the objects of the system; `port` is where the API listens on 127.0.0.1."""
+    for name in SYSTEM_NAMESPACES:
+        rest.create(named("namespaces"), "", {"metadata": {"name": name}})
+    _service(rest, port)
+    for name, (value, what) in _CRITICAL.items():
+        about = f"Used for system critical pods that must {what}"
+        made = {"metadata": {"name": name}, "value": value, "description": about}
+        rest.create(named("priorityclasses.scheduling.k8s.io"), "", made)
 
 
 def _service(rest: Rest, port: int) -> None:
@@ -40,12 +33,12 @@ def _service(rest: Rest, port: int) -> None:
     labels = {"component": "apiserver", "provider": "kubernetes"}
     ports = [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]
     service: Obj = {"metadata": {**metadata, "labels": labels}, "spec": {"ports": ports}}
-    _put(rest, "", "v1", "services", "default", service)
+    rest.create(named("services"), "default", service)
     ends = [{"name": "https", "port": port, "protocol": "TCP"}]
     mirrored = {"endpointslice.kubernetes.io/skip-mirror": "true"}
     subsets = [{"addresses": [{"ip": "127.0.0.1"}], "ports": ends}]
     endpoints: Obj = {"metadata": {**metadata, "labels": mirrored}, "subsets": subsets}
-    _put(rest, "", "v1", "endpoints", "default", endpoints)
+    rest.create(named("endpoints"), "default", endpoints)
     if profile().modern:
         made = {
             "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "kubernetes"}},
@@ -53,4 +46,4 @@ def _service(rest: Rest, port: int) -> None:
             "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
             "ports": ends,
         }
-        _put(rest, "discovery.k8s.io", "v1", "endpointslices", "default", made)
+        rest.create(named("endpointslices.discovery.k8s.io"), "default", made)

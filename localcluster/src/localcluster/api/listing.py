@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import tornado.web
 
 from ..apimachinery import apierrors, selectors
-from ..apimachinery.jsontypes import Obj, whole_number
+from ..apimachinery.jsontypes import Obj, key_of, whole_number
 from ..store import Entry, Store
 from . import parameters
 from .routing import Target
@@ -91,22 +91,17 @@ def list_page(handler: tornado.web.RequestHandler, store: Store, target: Target)
         version = wanted
     chosen = _entries_at(store, target, version, continued=bool(token))
     if token:
-        chosen = [entry for entry in chosen if _key(entry) >= start]
+        chosen = [entry for entry in chosen if key_of(entry.obj) >= start]
     selected = selector_of(handler, target)
     if selected is not None:
         chosen = [entry for entry in chosen if selected(entry.obj)]
     metadata: Obj = {"resourceVersion": str(version)}
     if 0 < limit < len(chosen):
-        metadata["continue"] = _continue_token(version, _key(chosen[limit]))
+        metadata["continue"] = _continue_token(version, key_of(chosen[limit].obj))
         if selected is None:
             metadata["remainingItemCount"] = len(chosen) - limit
         chosen = chosen[:limit]
     return Page(chosen, metadata)
-
-
-def _key(entry: Entry) -> tuple[str, str]:
-    metadata = entry.obj["metadata"]
-    return metadata.get("namespace", ""), metadata["name"]
 
 
 def _entries_at(store: Store, target: Target, version: int, *, continued: bool) -> list[Entry]:
@@ -118,9 +113,9 @@ def _entries_at(store: Store, target: Target, version: int, *, continued: bool) 
     later = store.since(name, version)
     if later is None or version > store.version:
         raise apierrors.expired_continue_token() if continued else apierrors.expired_list()
-    found = {_key(entry): entry for entry in entries}
+    found = {key_of(entry.obj): entry for entry in entries}
     for change in reversed(list(later)):
-        key = _key(change.new)
+        key = key_of(change.new.obj)
         if namespace is not None and key[0] != namespace:
             continue
         if change.old is None:

@@ -193,7 +193,7 @@ class Handler(tornado.web.RequestHandler):
         return target.subresource in target.resource.subresources
 
     def _get(self, target: Target) -> None:
-        entry = self.rest.get(target.resource, target.namespace or "", target.name)
+        entry = self.rest.get(target.resource, *target.key)
         if target.subresource == "scale":
             self.reply(scale_of(entry.obj))
             return
@@ -311,19 +311,10 @@ class Handler(tornado.web.RequestHandler):
                 self.reply(subresources.finalize_namespace(self.rest, target.name, body))
                 return
             if target.subresource == "scale":
-                key = (target.namespace or "", target.name)
-                scale = patchhandler.write_scale(
-                    self.rest, target.resource, key, body, "replace", options
-                )
-                self.reply(scale)
+                self._write_scale(target, body, "replace", options)
                 return
             changed = self.rest.update(
-                target.resource,
-                target.namespace or "",
-                target.name,
-                body,
-                options,
-                subresource=target.subresource,
+                target.resource, *target.key, body, options, subresource=target.subresource
             )
             self._reply_object(changed, options, 200)
             return
@@ -331,23 +322,24 @@ class Handler(tornado.web.RequestHandler):
         if patch_type is None:
             raise apierrors.unsupported_patch()
         options, body = parameters.write_options(self, patch_type), decode_body(self, "patch")
-        key = (target.namespace or "", target.name)
         if target.subresource == "scale":
-            self.reply(
-                patchhandler.write_scale(self.rest, target.resource, key, body, patch_type, options)
-            )
+            self._write_scale(target, body, patch_type, options)
             return
         obj, created = patchhandler.patch_object(
-            self.rest, target.resource, key, body, patch_type, options, target.subresource
+            self.rest, target.resource, target.key, body, patch_type, options, target.subresource
         )
         self._reply_object(obj, options, 201 if created else 200)
+
+    def _write_scale(
+        self, target: Target, body: Any, patch_type: str, options: parameters.WriteOptions
+    ) -> None:
+        resource, key = target.resource, target.key
+        self.reply(patchhandler.write_scale(self.rest, resource, key, body, patch_type, options))
 
     def _delete(self, target: Target) -> None:
         options = delete_options(self)
         dry_run = parameters.write_options(self).dry_run or options.get("dryRun") == ["All"]
-        last, gone = self.rest.delete(
-            target.resource, target.namespace or "", target.name, options, dry_run=dry_run
-        )
+        last, gone = self.rest.delete(target.resource, *target.key, options, dry_run=dry_run)
         if gone and target.resource.kind not in _RETURNED_WHEN_DELETED:
             self.reply(_success(target, last))
         else:
@@ -360,12 +352,11 @@ class Handler(tornado.web.RequestHandler):
         options = delete_options(self)
         dry_run = parameters.write_options(self).dry_run or options.get("dryRun") == ["All"]
         page = listing.list_page(self, self.rest.store, target)
+        namespace = target.namespace or ""
         for entry in page.entries:
             name = entry.obj["metadata"]["name"]
-            if self.rest.store.get(target.resource.name, (target.namespace or "", name)):
-                self.rest.delete(
-                    target.resource, target.namespace or "", name, options, dry_run=dry_run
-                )
+            if self.rest.store.get(target.resource.name, (namespace, name)):
+                self.rest.delete(target.resource, namespace, name, options, dry_run=dry_run)
         self._reply_list(target, page)
 
 

@@ -17,12 +17,6 @@ from .validation.causes import Causes
 _SCALE_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
-def _pods() -> resources.Resource:
-    found = resources.find("", "v1", "pods")
-    assert found is not None
-    return found
-
-
 def _with_condition(pod: Obj, condition: Obj) -> Obj:
     others = [
         c for c in pod["status"].get("conditions") or [] if c.get("type") != condition["type"]
@@ -36,9 +30,8 @@ def bind(rest: Rest, namespace: str, name: str, body: Any) -> None:
     Args:
         name: The pod's, when the path says it; else the `Binding` does.
     """
-    resource, binding = _pods(), resources.find("", "v1", "bindings")
-    assert binding is not None
-    body = rest.incoming(binding, namespace, body, WriteOptions())
+    resource = resources.named("pods")
+    body = rest.incoming(resources.named("bindings"), namespace, body, WriteOptions())
     name = name or body["metadata"].get("name") or ""
     old = rest.get(resource, namespace, name).obj
     node = (body.get("target") or {}).get("name")
@@ -61,7 +54,7 @@ def evict(rest: Rest, namespace: str, name: str, body: Any, options: WriteOption
 
     https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
     """
-    resource = _pods()
+    resource = resources.named("pods")
     old = rest.get(resource, namespace, name).obj
     if not isinstance(body, dict):
         raise apierrors.not_an_object("Eviction", body)
@@ -86,8 +79,7 @@ def evict(rest: Rest, namespace: str, name: str, body: Any, options: WriteOption
 
 def finalize_namespace(rest: Rest, name: str, body: Any) -> Obj:
     """Set a namespace's own finalizers; a deleted namespace without any is removed."""
-    resource = resources.find("", "v1", "namespaces")
-    assert resource is not None
+    resource = resources.named("namespaces")
     old = rest.get(resource, "", name).obj
     body = rest.incoming(resource, "", body, WriteOptions())
     kept = (body.get("spec") or {}).get("finalizers") or []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from .jsontypes import Obj, json_type
@@ -35,6 +37,16 @@ class ApiError(Exception):
             status["details"] = self.details
         status["code"] = self.code
         return status
+
+
+@contextlib.contextmanager
+def ignored(*codes: int) -> Iterator[None]:
+    """Ignore refusals with one of these codes, such as 404 for what is gone already."""
+    try:
+        yield
+    except ApiError as error:
+        if error.code not in codes:
+            raise
 
 
 class WrongType(ApiError):

@@ -58,11 +58,9 @@ class Informer:
             try:
                 await self._list()
                 await self._watch()
-            except ApiError as error:
-                if error.code != 410:
-                    log.warning("watch of %s: %s", self.path, error)
-                    await asyncio.sleep(0.5)
-            except OSError as error:
+            except (ApiError, OSError) as error:
+                if isinstance(error, ApiError) and error.code == 410:
+                    continue
                 log.warning("watch of %s: %s", self.path, error)
                 await asyncio.sleep(0.5)
 

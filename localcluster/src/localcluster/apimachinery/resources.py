@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from .jsontypes import Obj, key_of
 from .profile import profile
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -190,6 +191,7 @@ ALL = _all()
 _WITHOUT_STORE = {"bindings"}
 
 _BY_PATH = {(r.group, r.version, r.plural): r for r in ALL}
+_BY_NAME = {r.name: r for r in ALL}
 _BY_KIND = {(r.group_version, r.kind): r for r in ALL}
 
 
@@ -215,6 +217,17 @@ def groups() -> list[tuple[str, str]]:
 def stored_namespaced() -> list[Resource]:
     """Return what a namespace can contain."""
     return [r for r in ALL if r.namespaced and r.plural not in _WITHOUT_STORE]
+
+
+def named(name: str) -> Resource:
+    """Return the resource that the store knows by a name, such as `jobs.batch`."""
+    return _BY_NAME[name]
+
+
+def object_path(obj: Obj, subresource: str = "") -> str:
+    """Return the path of an object that is there, or of something under it."""
+    path = path_of(_BY_KIND[obj["apiVersion"], obj["kind"]], *key_of(obj))
+    return f"{path}/{subresource}" if subresource else path
 
 
 def path_of(resource: Resource, namespace: str = "", name: str = "") -> str:

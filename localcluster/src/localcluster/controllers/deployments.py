@@ -11,11 +11,11 @@ from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
 from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
-from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, key_of
+from ..apimachinery.jsontypes import Key, Obj, deep_copy, key_of
 from ..apimachinery.keyqueue import KeyQueue
-from ..apimachinery.selectors import labels, match_labels
+from ..apimachinery.resources import object_path
 from . import deploymentrules as rules
-from .ownerindex import OwnerIndex
+from .ownerindex import OwnerIndex, adopter_keys, controller_keys
 from .podstate import has_ended
 from .replicasetcontrol import ReplicaSetControl, inherited_annotations
 
@@ -41,27 +41,17 @@ class DeploymentController:
 
     def set_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Enqueue the Deployments that own a changed ReplicaSet, or could adopt it."""
-        for one in (old, new):
-            if one is None:
-                continue
-            reference, namespace = controller_of(one), one["metadata"]["namespace"]
-            if reference and reference["kind"] == "Deployment":
-                self.queue.add((namespace, reference["name"]))
-            elif reference is None and one is new:
-                for key, found in self.deployments.objects.items():
-                    selector = found["spec"]["selector"]
-                    if key[0] == namespace and match_labels(selector, labels(one)):
-                        self.queue.add(key)
+        owners = controller_keys("Deployment", old, new)
+        for key in (*owners, *adopter_keys(self.deployments.objects, new)):
+            self.queue.add(key)
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Enqueue the Deployment of a pod that ended: `Recreate` waits for the last one."""
         gone = old if new is None else new if has_ended(new) else None
-        reference = controller_of(gone) if gone else None
-        if gone is None or reference is None or reference["kind"] != "ReplicaSet":
-            return
-        owner = self.set_informer.get(gone["metadata"]["namespace"], reference["name"])
-        if owner is not None:
-            self.set_changed(None, owner)
+        for key in controller_keys("ReplicaSet", gone):
+            owner = self.set_informer.get(*key)
+            if owner is not None:
+                self.set_changed(None, owner)
 
     async def _sync(self, key: Key) -> None:
         found = self.deployments.get(*key)
@@ -181,7 +171,7 @@ class DeploymentController:
             return
         metadata = deployment["metadata"]
         change = {"annotations": {rules.REVISION: text}, "uid": metadata["uid"]}
-        changed = await self.client.patch(_path(deployment), {"metadata": change})
+        changed = await self.client.patch(object_path(deployment), {"metadata": change})
         self.deployments.put(changed)
         metadata["annotations"] = changed["metadata"]["annotations"]
         metadata["resourceVersion"] = changed["metadata"]["resourceVersion"]
@@ -332,12 +322,7 @@ class DeploymentController:
         if status == deployment["status"]:
             return
         body = {**deployment, "status": status}
-        stored = await self.client.replace(f"{_path(deployment)}/status", body)
+        stored = await self.client.replace(object_path(deployment, "status"), body)
         self.deployments.put(stored)
         deployment["status"] = deep_copy(stored["status"])
         deployment["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"]
-
-
-def _path(deployment: Obj) -> str:
-    metadata = deployment["metadata"]
-    return f"/apis/apps/v1/namespaces/{metadata['namespace']}/deployments/{metadata['name']}"

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from ..apimachinery.apierrors import ApiError
+from ..apimachinery.apierrors import ApiError, ignored
 from ..apimachinery.client import Client
 from ..apimachinery.conventions import real_ports
 from ..apimachinery.informer import Informer
@@ -16,7 +16,6 @@ from ..apimachinery.profile import profile
 from ..apimachinery.selectors import labels
 
 _TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
-_SLICES = "/apis/discovery.k8s.io/v1"
 
 
 @dataclass
@@ -57,15 +56,12 @@ class EndpointsController:
         service = self.services.get(namespace, name)
         trigger = self._triggers.pop(key, "")
         path = f"/api/v1/namespaces/{namespace}/endpoints"
+        slices = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
         if service is None:
             self._written.pop(key, None)
-            slices = f"{_SLICES}/namespaces/{namespace}/endpointslices"
             for gone in (f"{path}/{name}", f"{slices}/{name}"):
-                try:
+                with ignored(404):
                     await self.client.delete(gone)
-                except ApiError as error:
-                    if error.code != 404:
-                        raise
             return
         if not service["spec"].get("selector"):
             return
@@ -84,23 +80,15 @@ class EndpointsController:
             },
             **({"subsets": subsets} if subsets else {}),
         }
-        try:
-            await self.client.replace(f"{path}/{name}", body)
-        except ApiError as error:
-            if error.code != 404:
-                raise
-            await self.client.create(path, body)
+        await self._replace_or_create(path, body)
         self._written[key] = said
         if profile().modern:
-            await self._write_slice(service, subsets)
+            # Newer clients read an EndpointSlice instead.
+            await self._replace_or_create(slices, _slice(service, subsets))
 
-    async def _write_slice(self, service: Obj, subsets: list[Obj]) -> None:
-        """Write the same as an EndpointSlice, which newer clients read instead."""
-        metadata = service["metadata"]
-        path = f"{_SLICES}/namespaces/{metadata['namespace']}/endpointslices"
-        body = _slice(service, subsets)
+    async def _replace_or_create(self, path: str, body: Obj) -> None:
         try:
-            await self.client.replace(f"{path}/{metadata['name']}", body)
+            await self.client.replace(f"{path}/{body['metadata']['name']}", body)
         except ApiError as error:
             if error.code != 404:
                 raise

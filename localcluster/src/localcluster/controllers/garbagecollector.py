@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery import resources
-from ..apimachinery.apierrors import ApiError
+from ..apimachinery.apierrors import ApiError, ignored
 from ..apimachinery.client import Client
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj
 from ..apimachinery.keyqueue import KeyQueue
-from ..apimachinery.resources import path_of
+from ..apimachinery.resources import object_path, path_of
 from .ownerindex import OwnerIndex
 
 
@@ -186,26 +186,12 @@ class GarbageCollector:
         await self._patch(obj, {"metadata": {"finalizers": kept or None}})
 
     async def _patch(self, obj: Obj, change: Obj) -> None:
-        try:
-            await self.client.patch(self._path(obj), change)
-        except ApiError as error:
-            if error.code not in (404, 409):
-                raise
+        with ignored(404, 409):
+            await self.client.patch(object_path(obj), change)
 
     async def _delete(self, obj: Obj, policy: str) -> None:
-        try:
+        wanted = {"uid": obj["metadata"]["uid"]}
+        with ignored(404, 409):
             await self.client.delete(
-                self._path(obj),
-                propagationPolicy=policy,
-                preconditions={"uid": obj["metadata"]["uid"]},
+                object_path(obj), propagationPolicy=policy, preconditions=wanted
             )
-        except ApiError as error:
-            if error.code not in (404, 409):
-                raise
-
-    @staticmethod
-    def _path(obj: Obj) -> str:
-        resource = resources.find_kind(obj["apiVersion"], obj["kind"])
-        assert resource is not None
-        metadata = obj["metadata"]
-        return path_of(resource, metadata.get("namespace", ""), metadata["name"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery.jsontypes import Obj, owner_reference
-from ..apimachinery.selectors import labels, match_labels
 from . import jobindexes, jobpolicy
 from .jobrules import TRACKING_FINALIZER, is_tracked
+from .ownerindex import selects
 from .podcontrol import PodControl
 
 
@@ -28,22 +28,17 @@ class JobPods:
             counted: Adopted pods get the finalizer, so that their end is counted.
         """
         mine, metadata = self.of(job), job["metadata"]
-        strangers = [pod for pod in mine if not self.selects(job, pod)]
+        strangers = [pod for pod in mine if not selects(job, pod)]
         await self.control.patch(strangers, lambda pod: _without_owner(pod, metadata["uid"]))
         free = self.control.owned.uncontrolled(metadata["namespace"])
         adopted: list[Obj] = []
         if not metadata.get("deletionTimestamp"):
-            adopted = [p for p in free if self.selects(job, p) and _is_kept(p)]
+            adopted = [p for p in free if selects(job, p) and _is_kept(p)]
         taken: Obj = {"ownerReferences": [owner_reference(job)]}
         if counted:
             taken["finalizers"] = [TRACKING_FINALIZER]
         await self.control.patch(adopted, lambda _pod: taken)
-        return [pod for pod in self.of(job) if self.selects(job, pod)]
-
-    @staticmethod
-    def selects(job: Obj, pod: Obj) -> bool:
-        """Tell whether the Job's selector matches the pod."""
-        return match_labels(job["spec"]["selector"], labels(pod))
+        return [pod for pod in self.of(job) if selects(job, pod)]
 
     async def create(self, job: Obj, templates: list[Obj]) -> list[Obj]:
         """Create pods for the Job."""

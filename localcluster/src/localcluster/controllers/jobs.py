@@ -13,6 +13,7 @@ from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, key_of, now
 from ..apimachinery.keyqueue import KeyQueue
+from ..apimachinery.resources import object_path
 from . import jobindexes
 from .jobbackoff import Backoff
 from .jobpods import JobPods, indexed_template, plain_template
@@ -29,6 +30,7 @@ from .jobrules import (
     wanted_pods,
 )
 from .jobsync import JobSync
+from .ownerindex import adopter_keys, controller_keys
 from .podcontrol import PodControl
 from .podstate import deletion_rank, is_ready, is_terminating, phase, restarts
 
@@ -72,13 +74,12 @@ class JobController:
         """Enqueue the Job of a pod that changed."""
         if not self._has_news(old, new):
             return
-        for pod in (old, new):
-            reference = controller_of(pod) if pod else None
-            if pod and reference and reference["kind"] == "Job":
-                self.queue.add((pod["metadata"]["namespace"], reference["name"]))
+        for key in controller_keys("Job", old, new):
+            self.queue.add(key)
         if new is not None:
             self._enqueue_orphan(new)
-            self._enqueue_adopters(new)
+        for key in adopter_keys(self.jobs.objects, new):
+            self.queue.add(key)
 
     def _has_news(self, old: Obj | None, new: Obj | None) -> bool:
         """Tell whether anything changed of the pod that its Job needs to know.
@@ -102,13 +103,6 @@ class JobController:
     def _enqueue_orphan(self, pod: Obj) -> None:
         if is_tracked(pod) and self._job_of(pod) is None:
             self.orphans.add(key_of(pod))
-
-    def _enqueue_adopters(self, pod: Obj) -> None:
-        """Enqueue the Jobs that could adopt a pod which nobody controls."""
-        if controller_of(pod) is None:
-            for key, job in self.jobs.objects.items():
-                if key[0] == pod["metadata"]["namespace"] and self.pods.selects(job, pod):
-                    self.queue.add(key)
 
     def _job_of(self, pod: Obj) -> Obj | None:
         reference = controller_of(pod)
@@ -273,11 +267,10 @@ class JobController:
 
     async def _write_status(self, job: Obj) -> None:
         """Write the Job's status; a conflict makes the whole sync start again."""
-        metadata = job["metadata"]
-        path = f"/apis/batch/v1/namespaces/{metadata['namespace']}/jobs/{metadata['name']}/status"
-        stored = await self.client.replace(path, {**job, "status": in_order(job["status"])})
+        body = {**job, "status": in_order(job["status"])}
+        stored = await self.client.replace(object_path(job, "status"), body)
         self.jobs.put(stored)
-        metadata["resourceVersion"] = stored["metadata"]["resourceVersion"]
+        job["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"]
 
     def _requeue_at_deadline(self, job: Obj) -> None:
         """Sync again when the Job's deadline is over."""

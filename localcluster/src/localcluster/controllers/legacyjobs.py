@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..apimachinery.jsontypes import Key, Obj, controller_of, key_of, now
+from ..apimachinery.jsontypes import Key, Obj, key_of, now
 from .jobpods import plain_template
 from .jobrules import (
     BACKOFF_LIMIT_EXCEEDED,
@@ -24,6 +24,7 @@ from .jobrules import (
     wanted_pods,
 )
 from .jobs import JobController
+from .ownerindex import adopter_keys, controller_keys
 from .podstate import deletion_rank, is_active, phase
 
 _LONGEST_BACKOFF = 360.0
@@ -39,18 +40,14 @@ class LegacyJobController(JobController):
         """Enqueue the Job of a pod that changed; after repeated failures, with a delay."""
         if not self._has_news(old, new):
             return
-        for pod in (old, new):
-            reference = controller_of(pod) if pod else None
-            if pod is None or reference is None or reference["kind"] != "Job":
-                continue
-            key = (pod["metadata"]["namespace"], reference["name"])
+        for key in controller_keys("Job", old, new):
             wait = self._back_off(key) if new is not None and phase(new) == "Failed" else 0.0
             if wait:
                 self.queue.add_after(key, wait)
             else:
                 self.queue.add(key)
-        if new is not None:
-            self._enqueue_adopters(new)
+        for key in adopter_keys(self.jobs.objects, new):
+            self.queue.add(key)
 
     def _back_off(self, key: Key) -> float:
         retries = self._retries.get(key, 0)

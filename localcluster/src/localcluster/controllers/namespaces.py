@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery import resources
-from ..apimachinery.apierrors import ApiError
+from ..apimachinery.apierrors import ignored
 from ..apimachinery.client import Client
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, now
@@ -90,13 +90,9 @@ class NamespaceController:
 
     async def _ensure(self, namespace: str, plural: str, obj: Obj) -> None:
         """Create an object in a namespace unless it is there."""
-        try:
-            await self.client.create(
-                f"/api/v1/namespaces/{namespace}/{plural}", {"apiVersion": "v1", **obj}
-            )
-        except ApiError as error:
-            if error.code not in (403, 404, 409):
-                raise
+        path = f"/api/v1/namespaces/{namespace}/{plural}"
+        with ignored(403, 404, 409):
+            await self.client.create(path, {"apiVersion": "v1", **obj})
 
     async def _delete_contents(self, namespace: Obj) -> None:
         """Delete all that the namespace contains; finalize it when nothing is left."""
@@ -147,18 +143,12 @@ class NamespaceController:
             return
         path = f"/api/v1/namespaces/{namespace['metadata']['name']}/status"
         body = {**namespace, "status": {**status, "conditions": conditions}}
-        try:
+        with ignored(404, 409):
             await self.client.replace(path, body)
-        except ApiError as error:
-            if error.code not in (404, 409):
-                raise
 
     async def _finalize(self, name: str) -> None:
         self._delays.pop(name, None)
         self._remaining.pop(name, None)
         path = f"/api/v1/namespaces/{name}/finalize"
-        try:
+        with ignored(404):
             await self.client.replace(path, {"spec": {"finalizers": []}})
-        except ApiError as error:
-            if error.code != 404:
-                raise

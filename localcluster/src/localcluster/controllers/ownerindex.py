@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..apimachinery.jsontypes import Key, Obj, controller_of
+from ..apimachinery.selectors import labels, match_labels
 
 
 class OwnerIndex(dict[Key, Obj]):
@@ -58,6 +59,27 @@ class OwnerIndex(dict[Key, Obj]):
             keys.pop(key, None)
             if not keys:
                 self._by_owner.pop(owner, None)
+
+
+def selects(owner: Obj, obj: Obj) -> bool:
+    """Tell whether the owner's selector matches the object's labels."""
+    return match_labels(owner["spec"]["selector"], labels(obj))
+
+
+def controller_keys(kind: str, *objects: Obj | None) -> Iterator[Key]:
+    """Yield the keys of the controllers of this kind that the objects name."""
+    for obj in objects:
+        reference = controller_of(obj) if obj else None
+        if obj and reference and reference["kind"] == kind:
+            yield obj["metadata"]["namespace"], reference["name"]
+
+
+def adopter_keys(owners: dict[Key, Obj], obj: Obj | None) -> list[Key]:
+    """Return the keys of the owners that could adopt an object; none if it has a controller."""
+    if obj is None or controller_of(obj) is not None:
+        return []
+    namespace = obj["metadata"]["namespace"]
+    return [key for key, owner in owners.items() if key[0] == namespace and selects(owner, obj)]
 
 
 def _owners(obj: Obj) -> set[str]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..apimachinery.apierrors import ApiError
+from ..apimachinery.apierrors import ignored
 from ..apimachinery.client import STRATEGIC, Client, pod_path
 from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
@@ -80,17 +80,11 @@ class PodControl:
         async def delete(pod: Obj) -> None:
             metadata = pod["metadata"]
             text = f"Deleted pod: {metadata['name']}"
-            try:
-                last = await self.client.delete(
-                    pod_path(metadata["namespace"], metadata["name"]),
-                    preconditions={"uid": metadata["uid"]},
-                )
-            except ApiError as error:
-                if error.code not in (404, 409):
-                    raise
-                return
-            self.informer.put(last)
-            self.recorder.event(owner, "SuccessfulDelete", text)
+            path = pod_path(metadata["namespace"], metadata["name"])
+            with ignored(404, 409):
+                last = await self.client.delete(path, preconditions={"uid": metadata["uid"]})
+                self.informer.put(last)
+                self.recorder.event(owner, "SuccessfulDelete", text)
 
         await asyncio.gather(*(delete(pod) for pod in pods))
 
@@ -101,10 +95,7 @@ class PodControl:
             metadata = pod["metadata"]
             body = {"metadata": {"uid": metadata["uid"], **change(pod)}}
             path = pod_path(metadata["namespace"], metadata["name"])
-            try:
+            with ignored(404, 409):
                 self.informer.put(await self.client.patch(path, body, STRATEGIC))
-            except ApiError as error:
-                if error.code not in (404, 409):
-                    raise
 
         await asyncio.gather(*(patch(pod) for pod in pods))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..apimachinery.apierrors import ApiError
+from ..apimachinery.apierrors import ignored
 from ..apimachinery.client import STRATEGIC, Client
 from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Obj, owner_reference
 from ..apimachinery.profile import profile
-from ..apimachinery.selectors import labels, match_labels
+from ..apimachinery.resources import object_path
 from . import deploymentrules as rules
-from .ownerindex import OwnerIndex
+from .ownerindex import OwnerIndex, selects
 
 
 @dataclass
@@ -28,10 +28,9 @@ class ReplicaSetControl:
         """Return the Deployment's ReplicaSets; adopt those that match, release the others."""
         owned, metadata = self.informer.objects, deployment["metadata"]
         assert isinstance(owned, OwnerIndex)
-        selector = deployment["spec"]["selector"]
         kept = []
         for one in owned.controlled_by(deployment):
-            if match_labels(selector, labels(one)):
+            if selects(deployment, one):
                 kept.append(one)
             else:
                 lost = [{"$patch": "delete", "uid": metadata["uid"]}]
@@ -39,7 +38,7 @@ class ReplicaSetControl:
         if metadata.get("deletionTimestamp"):
             return kept
         for one in list(owned.uncontrolled(metadata["namespace"])):
-            if match_labels(selector, labels(one)) and not one["metadata"].get("deletionTimestamp"):
+            if selects(deployment, one) and not one["metadata"].get("deletionTimestamp"):
                 mine = [owner_reference(deployment)]
                 kept.append(await self.patch(one, {"metadata": {"ownerReferences": mine}}))
         return kept
@@ -111,20 +110,17 @@ class ReplicaSetControl:
         metadata = one["metadata"]
         known = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
         body = {**change, "metadata": {**change.get("metadata", {}), **known}}
-        changed = await self.client.patch(_path(one), body, STRATEGIC)
+        changed = await self.client.patch(object_path(one), body, STRATEGIC)
         self.informer.put(changed)
         return changed
 
     async def delete(self, one: Obj) -> None:
         """Delete a ReplicaSet that nobody needs any more."""
-        try:
-            wanted = {"uid": one["metadata"]["uid"]}
+        wanted = {"uid": one["metadata"]["uid"]}
+        with ignored(404, 409):
             await self.client.delete(
-                _path(one), propagationPolicy="Background", preconditions=wanted
+                object_path(one), propagationPolicy="Background", preconditions=wanted
             )
-        except ApiError as error:
-            if error.code not in (404, 409):
-                raise
 
 
 def inherited_annotations(deployment: Obj) -> dict[str, str]:
@@ -140,8 +136,3 @@ def size_annotations(deployment: Obj) -> dict[str, str]:
     wanted = rules.replicas(deployment)
     most = wanted + rules.fence_posts(deployment)[0]
     return {rules.DESIRED: str(wanted), rules.MAX_REPLICAS: str(most)}
-
-
-def _path(one: Obj) -> str:
-    metadata = one["metadata"]
-    return f"/apis/apps/v1/namespaces/{metadata['namespace']}/replicasets/{metadata['name']}"

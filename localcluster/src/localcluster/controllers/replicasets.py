@@ -14,7 +14,6 @@ from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import (
     Key,
     Obj,
-    controller_of,
     deep_copy,
     key_of,
     now,
@@ -22,7 +21,9 @@ from ..apimachinery.jsontypes import (
     whole_number,
 )
 from ..apimachinery.keyqueue import KeyQueue
-from ..apimachinery.selectors import labels, match_labels
+from ..apimachinery.resources import object_path
+from ..apimachinery.selectors import labels
+from .ownerindex import adopter_keys, controller_keys, selects
 from .podcontrol import PodControl
 from .podstate import deletion_rank, is_active, is_available, is_ready
 
@@ -49,16 +50,9 @@ class ReplicaSetController:
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Enqueue the ReplicaSets that own a changed pod, or could adopt it."""
-        for pod in (old, new):
-            if pod is None:
-                continue
-            reference, namespace = controller_of(pod), pod["metadata"]["namespace"]
-            if reference and reference["kind"] == "ReplicaSet":
-                self.queue.add((namespace, reference["name"]))
-            elif reference is None and pod is new:
-                for key, replica_set in self.sets.objects.items():
-                    if key[0] == namespace and selects(replica_set, pod):
-                        self.queue.add(key)
+        owners = controller_keys("ReplicaSet", old, new)
+        for key in (*owners, *adopter_keys(self.sets.objects, new)):
+            self.queue.add(key)
 
     async def _sync(self, key: Key) -> None:
         replica_set = self.sets.get(*key)
@@ -106,10 +100,8 @@ class ReplicaSetController:
     async def _write_status(self, replica_set: Obj, status: Obj) -> None:
         if (replica_set.get("status") or {}) == status:
             return
-        metadata = replica_set["metadata"]
-        base = f"/apis/apps/v1/namespaces/{metadata['namespace']}/replicasets"
-        body = {**replica_set, "status": status}
-        self.sets.put(await self.client.replace(f"{base}/{metadata['name']}/status", body))
+        body, path = {**replica_set, "status": status}, object_path(replica_set, "status")
+        self.sets.put(await self.client.replace(path, body))
 
     def _requeue_until_available(self, key: Key, replica_set: Obj, pods: list[Obj]) -> None:
         """Sync again when ready pods will have become available."""
@@ -117,11 +109,6 @@ class ReplicaSetController:
         ready = sum(1 for pod in pods if is_ready(pod))
         if least and ready > sum(1 for pod in pods if is_available(pod, least)):
             self.queue.add_after(key, min(least, 1.0))
-
-
-def selects(replica_set: Obj, pod: Obj) -> bool:
-    """Tell whether the ReplicaSet's selector matches the pod."""
-    return match_labels(replica_set["spec"]["selector"], labels(pod))
 
 
 def _without_name(template: Obj) -> Obj:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..apimachinery.apierrors import ApiError
+from ..apimachinery.apierrors import ignored
 from ..apimachinery.client import Client
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, key_of, seconds_since
 from ..apimachinery.keyqueue import KeyQueue
+from ..apimachinery.resources import object_path
 from .jobrules import has_condition
 
 
@@ -43,11 +44,9 @@ class TTLAfterFinishedController:
             self.queue.add_after(key, left + 0.01)
             return
         metadata = job["metadata"]
-        path = f"/apis/batch/v1/namespaces/{metadata['namespace']}/jobs/{metadata['name']}"
-        try:
-            # With its version: whoever gave it a longer life a moment ago is heard.
-            wanted = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
-            await self.client.delete(path, propagationPolicy="Foreground", preconditions=wanted)
-        except ApiError as error:
-            if error.code not in (404, 409):
-                raise
+        # With its version: whoever gave it a longer life a moment ago is heard.
+        wanted = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        with ignored(404, 409):
+            await self.client.delete(
+                object_path(job), propagationPolicy="Foreground", preconditions=wanted
+            )

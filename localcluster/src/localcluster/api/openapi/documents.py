@@ -24,9 +24,7 @@ def _query(name: str) -> Obj:
 
 
 def _paths_of(resource: Resource) -> dict[str, Obj]:
-    base = f"/apis/{resource.group}/{resource.version}" if resource.group else "/api/v1"
-    if resource.namespaced:
-        base += "/namespaces/{namespace}"
+    path = resources.path_of(resource, "{namespace}" if resource.namespaced else "")
     kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
     reply = {"200": {"description": "OK"}}
 
@@ -50,7 +48,7 @@ def _paths_of(resource: Resource) -> dict[str, Obj]:
         "patch": operation("patch", *writing, "force"),
         "delete": operation("delete", "dryRun", "gracePeriodSeconds", "propagationPolicy"),
     }
-    return {f"{base}/{resource.plural}": collection, f"{base}/{resource.plural}/{{name}}": single}
+    return {path: collection, f"{path}/{{name}}": single}
 
 
 class OpenApi:
@@ -63,7 +61,7 @@ class OpenApi:
         self._v3: dict[str, bytes] = {}
 
     async def document(self, path: str, accept: str) -> tuple[str, bytes | None]:
-        """Return the content type and the bytes of a document, None if there is no such document."""
+        """Return the content type and the bytes of a document, or None when it does not exist."""
         async with self._making:
             return await self._document(path, accept)
 
