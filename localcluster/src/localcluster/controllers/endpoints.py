@@ -14,6 +14,7 @@ from ..apimachinery.jsontypes import Key, Obj, key_of, owner_reference
 from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.profile import profile
 from ..apimachinery.selectors import labels
+from .podstate import condition_of, is_active, is_ready
 
 _TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 
@@ -101,14 +102,9 @@ class EndpointsController:
             status, metadata = pod.get("status") or {}, pod["metadata"]
             if metadata["namespace"] != namespace or not _selects(service, pod):
                 continue
-            if not status.get("podIP") or status.get("phase") in ("Succeeded", "Failed"):
+            if not status.get("podIP") or not is_active(pod):
                 continue
-            if metadata.get("deletionTimestamp"):
-                continue
-            ready = any(
-                c["type"] == "Ready" and c["status"] == "True"
-                for c in status.get("conditions") or []
-            ) or service["spec"].get("publishNotReadyAddresses")
+            ready = is_ready(pod) or service["spec"].get("publishNotReadyAddresses")
             ports = _ports(service, pod)
             if not ports:
                 continue
@@ -141,10 +137,8 @@ def _without_versions(subsets: list[Obj]) -> str:
 
 def _ready_since(pod: Obj | None) -> str:
     """Return since when a pod has been ready, or not."""
-    for condition in ((pod or {}).get("status") or {}).get("conditions") or []:
-        if condition["type"] == "Ready":
-            return str(condition.get("lastTransitionTime") or "")
-    return ""
+    condition = condition_of(pod or {}, "Ready") or {}
+    return str(condition.get("lastTransitionTime") or "")
 
 
 def _slice(service: Obj, subsets: list[Obj]) -> Obj:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..apimachinery.jsontypes import Obj, owner_reference
+from ..apimachinery.jsontypes import Obj
 from . import jobindexes, jobpolicy
-from .jobrules import TRACKING_FINALIZER, is_tracked
-from .ownerindex import selects
+from .jobrules import TRACKING_FINALIZER
 from .podcontrol import PodControl
 
 
@@ -27,18 +26,7 @@ class JobPods:
         Args:
             counted: Adopted pods get the finalizer, so that their end is counted.
         """
-        mine, metadata = self.of(job), job["metadata"]
-        strangers = [pod for pod in mine if not selects(job, pod)]
-        await self.control.patch(strangers, lambda pod: _without_owner(pod, metadata["uid"]))
-        free = self.control.owned.uncontrolled(metadata["namespace"])
-        adopted: list[Obj] = []
-        if not metadata.get("deletionTimestamp"):
-            adopted = [p for p in free if selects(job, p) and _is_kept(p)]
-        taken: Obj = {"ownerReferences": [owner_reference(job)]}
-        if counted:
-            taken["finalizers"] = [TRACKING_FINALIZER]
-        await self.control.patch(adopted, lambda _pod: taken)
-        return [pod for pod in self.of(job) if selects(job, pod)]
+        return await self.control.claim(job, _is_kept, TRACKING_FINALIZER if counted else "")
 
     async def create(self, job: Obj, templates: list[Obj]) -> list[Obj]:
         """Create pods for the Job."""
@@ -61,14 +49,6 @@ class JobPods:
 
 def _is_kept(pod: Obj) -> bool:
     return not pod["metadata"].get("deletionTimestamp")
-
-
-def _without_owner(pod: Obj, uid: str) -> Obj:
-    """Return the patch by which a pod stops belonging to a Job."""
-    change: Obj = {"ownerReferences": [{"$patch": "delete", "uid": uid}]}
-    if is_tracked(pod):
-        change["$deleteFromPrimitiveList/finalizers"] = [TRACKING_FINALIZER]
-    return change
 
 
 def plain_template(job: Obj) -> Obj:

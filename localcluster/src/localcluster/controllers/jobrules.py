@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..apimachinery.jsontypes import Obj, now, seconds_since
 from ..apimachinery.profile import profile
-from .podstate import has_ended, phase, restarts
+from .podstate import condition_of, has_ended, phase, restarts
 
 TRACKING_FINALIZER = "batch.kubernetes.io/job-tracking"
 
@@ -36,11 +36,8 @@ def is_finished(job: Obj) -> bool:
 
 def has_condition(job: Obj, kind: str) -> Obj | None:
     """Return the Job's condition of that type if it holds."""
-    for condition in (job.get("status") or {}).get("conditions") or []:
-        if condition["type"] == kind and condition["status"] == "True":
-            found: Obj = condition
-            return found
-    return None
+    found = condition_of(job, kind)
+    return found if found and found["status"] == "True" else None
 
 
 def is_tracked(pod: Obj) -> bool:

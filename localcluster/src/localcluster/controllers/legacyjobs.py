@@ -129,12 +129,7 @@ class LegacyJobController(JobController):
             self.recorder.event(job, failure["reason"], failure["message"], kind="Warning")
         if not has_condition(job, "Complete"):
             return
-        completions = job["spec"].get("completions")
-        done = job["status"].get("succeeded", 0)
-        if completions is not None and active:
+        if job["spec"].get("completions") is not None and active:
             text = "Too many active pods running after completion count reached"
             self.recorder.event(job, "TooManyActivePods", text, kind="Warning")
-        if completions is not None and done > completions:
-            text = "Too many succeeded pods running after completion count reached"
-            self.recorder.event(job, "TooManySucceededPods", text, kind="Warning")
-        self.recorder.event(job, "Completed", "Job completed")
+        self._record_completion(job)

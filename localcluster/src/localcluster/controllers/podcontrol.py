@@ -11,7 +11,7 @@ from ..apimachinery.client import STRATEGIC, Client, pod_path
 from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Obj, owner_reference, random_suffix
-from .ownerindex import OwnerIndex
+from .ownerindex import OwnerIndex, selects
 
 # The longest start of a generated name: with its five characters it is a label's 63.
 _LONGEST_PREFIX = 58
@@ -19,7 +19,7 @@ _LONGEST_PREFIX = 58
 
 @dataclass
 class PodControl:
-    """Makes and removes the pods of one kind of controller."""
+    """Claims, creates, patches and deletes the pods of one kind of controller."""
 
     client: Client
     informer: Informer
@@ -31,6 +31,32 @@ class PodControl:
         objects = self.informer.objects
         assert isinstance(objects, OwnerIndex)
         return objects
+
+    async def claim(
+        self, owner: Obj, adoptable: Callable[[Obj], bool], finalizer: str = ""
+    ) -> list[Obj]:
+        """Return the pods of `owner`; adopt those that match, and release those that do not.
+
+        Args:
+            adoptable: Tells whether a pod without a controller may be adopted.
+            finalizer: What adopted pods get and released ones lose, if anything.
+        """
+        lost = {"ownerReferences": [{"$patch": "delete", "uid": owner["metadata"]["uid"]}]}
+        gained: Obj = {"ownerReferences": [owner_reference(owner)]}
+        if finalizer:
+            gained["finalizers"] = [finalizer]
+
+        def released(pod: Obj) -> Obj:
+            known = finalizer in (pod["metadata"].get("finalizers") or [])
+            return {**lost, "$deleteFromPrimitiveList/finalizers": [finalizer]} if known else lost
+
+        mine = self.owned.controlled_by(owner)
+        await self.patch([pod for pod in mine if not selects(owner, pod)], released)
+        if not owner["metadata"].get("deletionTimestamp"):
+            free = self.owned.uncontrolled(owner["metadata"]["namespace"])
+            orphans = [pod for pod in free if adoptable(pod) and selects(owner, pod)]
+            await self.patch(orphans, lambda _pod: gained)
+        return [pod for pod in self.owned.controlled_by(owner) if selects(owner, pod)]
 
     async def create(self, owner: Obj, templates: list[Obj]) -> list[Obj]:
         """Create a pod of each template, in growing batches, so that a hopeless one fails once."""

@@ -23,9 +23,9 @@ def is_terminating(pod: Obj) -> bool:
     return not has_ended(pod) and bool(pod["metadata"].get("deletionTimestamp"))
 
 
-def condition_of(pod: Obj, kind: str) -> Obj | None:
-    """Return the pod's condition of that type, whatever it says."""
-    conditions: list[Obj] = (pod.get("status") or {}).get("conditions") or []
+def condition_of(obj: Obj, kind: str) -> Obj | None:
+    """Return the condition of that type of a pod or a Job, whatever it says."""
+    conditions: list[Obj] = (obj.get("status") or {}).get("conditions") or []
     return next((c for c in conditions if c["type"] == kind), None)
 
 

@@ -12,6 +12,7 @@ from ..apimachinery.jsontypes import Obj
 from ..apimachinery.profile import profile
 from ..apimachinery.quantities import quantity
 from ..apimachinery.selectors import labels
+from .podstate import has_ended
 
 _UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
@@ -30,8 +31,7 @@ class Unschedulable:
 
 def is_assigned(pod: Obj) -> bool:
     """Tell whether a pod takes up resources of its node."""
-    ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-    return bool(pod["spec"].get("nodeName")) and not ended
+    return bool(pod["spec"].get("nodeName")) and not has_ended(pod)
 
 
 def filter_node(pod: Obj, node: Obj, others: list[Obj]) -> Unschedulable | None:

@@ -17,13 +17,12 @@ from ..apimachinery.jsontypes import (
     deep_copy,
     key_of,
     now,
-    owner_reference,
     whole_number,
 )
 from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.resources import object_path
 from ..apimachinery.selectors import labels
-from .ownerindex import adopter_keys, controller_keys, selects
+from .ownerindex import adopter_keys, controller_keys
 from .podcontrol import PodControl
 from .podstate import deletion_rank, is_active, is_available, is_ready
 
@@ -59,7 +58,7 @@ class ReplicaSetController:
         if replica_set is None:
             return
         await self.pod_informer.synced.wait()
-        pods = await self._claim(replica_set)
+        pods = [p for p in await self.pods.claim(replica_set, is_active) if is_active(p)]
         failure: ApiError | None = None
         if not replica_set["metadata"].get("deletionTimestamp"):
             try:
@@ -71,22 +70,6 @@ class ReplicaSetController:
         if failure:
             raise failure
         self._requeue_until_available(key, replica_set, pods)
-
-    async def _claim(self, replica_set: Obj) -> list[Obj]:
-        """Adopt pods that match and belong to nobody; release those that match no more."""
-        mine = self.pods.owned.controlled_by(replica_set)
-        strangers = [pod for pod in mine if not selects(replica_set, pod)]
-        lost = {"ownerReferences": [{"$patch": "delete", "uid": replica_set["metadata"]["uid"]}]}
-        await self.pods.patch(strangers, lambda _pod: lost)
-        kept = [pod for pod in mine if pod not in strangers and is_active(pod)]
-        if replica_set["metadata"].get("deletionTimestamp"):
-            return kept
-        free = self.pods.owned.uncontrolled(replica_set["metadata"]["namespace"])
-        orphans = [pod for pod in free if is_active(pod) and selects(replica_set, pod)]
-        await self.pods.patch(
-            orphans, lambda _pod: {"ownerReferences": [owner_reference(replica_set)]}
-        )
-        return kept + orphans
 
     async def _scale(self, replica_set: Obj, pods: list[Obj]) -> list[Obj]:
         wanted: int = replica_set["spec"].get("replicas", 1)

@@ -16,6 +16,7 @@ from ..apimachinery.jsontypes import Key, Obj, key_of, now
 from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.profile import profile
 from . import predicates
+from .podstate import condition_of
 
 _UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
@@ -139,7 +140,7 @@ class Scheduler:
     async def _set_condition(self, pod: Obj, reason: str, why: str) -> bool:
         """Write why the pod waits into its conditions; return whether that is new."""
         conditions = (pod.get("status") or {}).get("conditions") or []
-        known = next((c for c in conditions if c["type"] == "PodScheduled"), None)
+        known = condition_of(pod, "PodScheduled")
         if known and known.get("message") == why:
             return False
         condition = {
