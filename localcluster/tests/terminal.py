@@ -16,7 +16,7 @@ class Terminal:
     """Runs a command whose input and output are a terminal.
 
     Args:
-        size: rows and columns.
+        size: Rows and columns.
     """
 
     def __init__(

@@ -190,7 +190,7 @@ def test_fields_and_their_two_forms() -> None:
 
 def test_a_field_is_shown_as_messages_write_it() -> None:
     path = ("f:spec", "f:ports", 'k:{"containerPort":80,"protocol":"TCP"}', "f:name")
-    assert fieldsets.shown(path) == '.spec.ports[containerPort=80,protocol="TCP"].name'
+    assert fieldsets.path_text(path) == '.spec.ports[containerPort=80,protocol="TCP"].name'
 
 
 def test_elements_of_others_stay_in_place() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tornado.web
 
-from localcluster.api import inside
+from localcluster.api import inprocess
 from localcluster.apimachinery.apierrors import ApiError
 from localcluster.apimachinery.client import Client
 from localcluster.apimachinery.informer import Informer
@@ -48,7 +48,7 @@ class _Echo(tornado.web.RequestHandler):
 
 def _inside() -> Client:
     application = tornado.web.Application([(r"/(\w+)", _Echo)])
-    return Client("https://127.0.0.1:1", "token", dial=inside.dial(application))
+    return Client("https://127.0.0.1:1", "token", dial=inprocess.dial(application))
 
 
 def test_over_tls_the_client_does_what_it_does_over_the_pipe(local: Local, ns: str) -> None:

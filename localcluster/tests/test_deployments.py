@@ -65,8 +65,8 @@ def _sets(apps: Any, ns: str) -> list[Any]:
 
 
 def _change(apps: Any, ns: str, value: str, **spec: Any) -> None:
-    notes = {"metadata": {"annotations": {"version": value}}}
-    apps.patch_namespaced_deployment("web", ns, {"spec": {"template": notes, **spec}})
+    annotations = {"metadata": {"annotations": {"version": value}}}
+    apps.patch_namespaced_deployment("web", ns, {"spec": {"template": annotations, **spec}})
 
 
 def _events(local: Local, ns: str, name: str) -> list[tuple[str, str]]:
@@ -98,10 +98,10 @@ def test_how_far_a_rollout_may_go(
 
 def test_scaling_amid_a_rollout_keeps_the_proportions() -> None:
     def one(name: str, size: int) -> Obj:
-        notes = {rules.DESIRED: "10", rules.MOST: "13"}
+        annotations = {rules.DESIRED: "10", rules.MAX_REPLICAS: "13"}
         created = {"creationTimestamp": "2026-01-01T00:00:00Z"}
         return {
-            "metadata": {"name": name, "annotations": notes, **created},
+            "metadata": {"name": name, "annotations": annotations, **created},
             "spec": {"replicas": size},
         }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from localcluster.controllers import fitting
+from localcluster.controllers import predicates
 
 from .conftest import Local, pod, wait_until
 from .test_pods import _create, _phase, _read
@@ -33,8 +33,8 @@ def _asking(name: str = "p", init: list[str] | None = None, **requests: str) -> 
 
 def _why(manifest: dict[str, Any], *others: dict[str, Any], **node_spec: Any) -> list[str]:
     node = {**NODE, "spec": node_spec}
-    problem = fitting.unfit(manifest, node, list(others))
-    return problem.reasons if problem else []
+    result = predicates.filter_node(manifest, node, list(others))
+    return result.reasons if result else []
 
 
 def _refusal(local: Local, ns: str, name: str = "p") -> str:
@@ -97,7 +97,7 @@ def test_a_taint_needs_a_toleration(toleration: dict[str, str] | None, admitted:
 
 
 @pytest.mark.parametrize(
-    ("wish", "admitted"),
+    ("requirement", "admitted"),
     [
         ({"key": "disk", "operator": "In", "values": ["ssd", "hdd"]}, True),
         ({"key": "disk", "operator": "NotIn", "values": ["ssd"]}, False),
@@ -107,8 +107,8 @@ def test_a_taint_needs_a_toleration(toleration: dict[str, str] | None, admitted:
         ({"key": "cores", "operator": "Lt", "values": ["4"]}, False),
     ],
 )
-def test_node_affinity_is_asked_for(wish: dict[str, Any], admitted: bool) -> None:
-    required = {"nodeSelectorTerms": [{"matchExpressions": [wish]}]}
+def test_node_affinity_is_asked_for(requirement: dict[str, Any], admitted: bool) -> None:
+    required = {"nodeSelectorTerms": [{"matchExpressions": [requirement]}]}
     affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
     why = _why(pod("p", "true", affinity=affinity))
     assert why == ([] if admitted else ["node(s) didn't match Pod's node affinity/selector"])

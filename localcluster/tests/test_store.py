@@ -69,7 +69,8 @@ def _request(since: int, timeout: float = 0.0) -> watching.WatchRequest:
 
 def _watch(store: Store, since: int) -> list[dict[str, object]]:
     async def read() -> list[bytes]:
-        return [part async for part in watching.events(store, _request(since), asyncio.Event())]
+        events = watching.watch_events(store, _request(since), asyncio.Event())
+        return [part async for part in events]
 
     return [json.loads(line) for part in asyncio.run(read()) for line in part.splitlines()]
 
@@ -79,7 +80,7 @@ def test_a_watch_ends_at_once_when_its_reader_leaves() -> None:
 
     async def read() -> list[bytes]:
         asyncio.get_running_loop().call_later(0.01, closed.set)
-        return [part async for part in watching.events(store, _request(0, 1800.0), closed)]
+        return [part async for part in watching.watch_events(store, _request(0, 1800.0), closed)]
 
     assert asyncio.run(asyncio.wait_for(read(), 30)) == []
     assert store._watchers == []

@@ -13,9 +13,9 @@ import subprocess
 
 from . import certs
 from .addresses import Addresses
-from .api import checking, completing, firstobjects, guard, inside, proxy
+from .api import bootstrap, fieldvalidation, guard, inprocess, kubeletproxy, zerovalues
 from .api import server as api
-from .api.openapi import OpenApi
+from .api.openapi.documents import OpenApi
 from .api.rest import Rest
 from .apimachinery.client import Client
 from .apimachinery.conventions import NODE
@@ -98,9 +98,9 @@ class Daemon:
         application = guard.Guarded(token)
         self.server, port = guard.listen(application, credentials.server_context)
         url = f"https://127.0.0.1:{port}"
-        firstobjects.create(rest, port)
-        rest.check_schema, rest.complete = checking.check, completing.complete
-        dial = inside.dial(application)
+        bootstrap.create_system_objects(rest, port)
+        rest.check_schema, rest.complete = fieldvalidation.check, zerovalues.fill_zero_values
+        dial = inprocess.dial(application)
         clients = [Client(url, token, dial=dial) for _ in range(3)]
         self.kubelet = Kubelet(clients[0], self.plain, self.addresses, self.images, self.processes)
         secret = secrets.token_urlsafe(32)
@@ -110,7 +110,9 @@ class Daemon:
         authority = credentials.ca_pem.decode()
         self.controllers = Controllers(clients[1], profile().first_backoff, authority)
         self.proxy = KubeProxy(clients[2], self.addresses)
-        routes = proxy.routes(store, proxy.Kubelets(secret, credentials.client_context()))
+        routes = kubeletproxy.routes(
+            store, kubeletproxy.KubeletCredentials(secret, credentials.client_context())
+        )
         shared = {"rest": rest, "openapi": OpenApi()}
         application.add_handlers(r".*", [*routes, (r".*", api.Handler, shared)])
         self.processes.ready()

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from .addresses import Addresses
 from .apimachinery.client import Client
 from .apimachinery.conventions import PORTS_ANNOTATION, real_ports
-from .apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from .apimachinery.jsontypes import Obj
+from .apimachinery.events import Recorder
+from .apimachinery.informer import Informer
+from .apimachinery.jsontypes import Key, Obj
+from .apimachinery.keyqueue import KeyQueue
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +127,7 @@ class KubeProxy:
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.client, "kube-proxy")
-        self.queue = WorkQueue(self._work)
+        self.queue = KeyQueue(self._work)
         self.services = Informer(self.client, "/api/v1/services", self._changed)
         self.endpoints = Informer(self.client, "/api/v1/endpoints", self._changed)
 

@@ -33,10 +33,10 @@ class Cluster:
     """Sends the steps of scenarios to one cluster.
 
     Args:
-        kubeconfig: the file that says where it is.
-        folder: for kubectl's caches.
-        context: a context of that file other than its current one.
-        patience: seconds to wait for what a scenario waits for.
+        kubeconfig: The file that says where it is.
+        folder: For kubectl's caches.
+        context: A context of that file other than its current one.
+        patience: Seconds to wait for what a scenario waits for.
     """
 
     kubeconfig: Path

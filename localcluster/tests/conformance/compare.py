@@ -23,7 +23,7 @@ class Difference:
 
     Attributes:
         kind: "conflict", "gap" or "extra".
-        where: scenario, step and path, with " | " between them.
+        where: Scenario, step and path, with " | " between them.
     """
 
     kind: str
@@ -45,8 +45,8 @@ class Comparison:
     """Compares the steps of one scenario; remembers which placeholder stands for which.
 
     Args:
-        scenario: its name.
-        identities: whether equal placeholders must stay equal.
+        scenario: Its name.
+        identities: Whether equal placeholders must stay equal.
     """
 
     scenario: str

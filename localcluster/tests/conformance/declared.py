@@ -19,7 +19,7 @@ class Declaration:
 
     Attributes:
         kind: "gap" (only the recording has the leaf) or "extra" (only the local cluster).
-        where: pattern of "scenario | step | path", in which `*` stands for anything.
+        where: Pattern of "scenario | step | path", in which `*` stands for anything.
     """
 
     kind: str
@@ -38,7 +38,7 @@ def load(file: Path = FILE) -> list[Declaration]:
     """Return the declarations.
 
     Raises:
-        ValueError: one has no reason, or its pattern would cover everything.
+        ValueError: One has no reason, or its pattern would cover everything.
     """
     found = []
     for kind, entries in tomllib.loads(file.read_text()).items():

@@ -98,8 +98,8 @@ class Normaliser:
     """Normalises the answers of one scenario.
 
     Args:
-        facts: what this cluster calls things, as value to placeholder.
-        keep_owners: whether `managedFields` stay.
+        facts: What this cluster calls things, as value to placeholder.
+        keep_owners: Whether `managedFields` stay.
     """
 
     def __init__(self, facts: dict[str, str], *, keep_owners: bool = False) -> None:

@@ -59,8 +59,8 @@ class Recording:
     """What a cluster answered to one scenario, as its file keeps it.
 
     Attributes:
-        kubernetes: the version of that cluster.
-        kubectl: the version of the kubectl that spoke to it, as "1.32".
+        kubernetes: The version of that cluster.
+        kubectl: The version of the kubectl that spoke to it, as "1.32".
     """
 
     about: str
@@ -107,10 +107,10 @@ class Score:
     """What the comparison of some scenarios came to.
 
     Attributes:
-        failures: differences that nobody declared.
-        known: those that somebody did.
-        broken: what stopped a scenario before its end, by its name.
-        lost: the recorded leaves of those.
+        failures: Differences that nobody declared.
+        known: Those that somebody did.
+        broken: What stopped a scenario before its end, by its name.
+        lost: The recorded leaves of those.
     """
 
     identical: int = 0

@@ -50,9 +50,9 @@ class Scenario:
     """One script, and how it is judged.
 
     Attributes:
-        name: its name, and that of the file with its recording.
-        identities: whether two fields that named the same thing must do so again.
-        keep_owners: whether `managedFields` are compared as well.
+        name: Its name, and that of the file with its recording.
+        identities: Whether two fields that named the same thing must do so again.
+        keep_owners: Whether `managedFields` are compared as well.
     """
 
     name: str
@@ -145,12 +145,12 @@ class Script:
         """Send a request, record status and body, and return the body.
 
         Args:
-            path: as "pods/a", in the scenario's namespace, or whole, with a slash in front.
-            show: the paths of the only fields to record.
-            sort: record a list's items in an order that does not depend on their names.
-            headers: beside those that every request has.
-            note: more for the step's name.
-            query: parameters of the URL.
+            path: As "pods/a", in the scenario's namespace, or whole, with a slash in front.
+            show: The paths of the only fields to record.
+            sort: Record a list's items in an order that does not depend on their names.
+            headers: Beside those that every request has.
+            note: More for the step's name.
+            query: Parameters of the URL.
         """
         reply = self._request(method, path, body, headers, query)
         told = {**query, "continue": "..."} if "continue" in query else query

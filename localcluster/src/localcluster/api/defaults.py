@@ -1,4 +1,4 @@
-"""What the API fills in when a manifest leaves it out, kind by kind, as the real server does.
+"""Defaulting: what the API fills in when a manifest leaves it out, kind by kind.
 
 https://kubernetes.io/docs/reference/kubernetes-api/ names the default of each field.
 """
@@ -12,9 +12,21 @@ from collections.abc import Callable
 from ..apimachinery.apierrors import bad_request
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.profile import profile
-from . import workloaddefaults
-from .serviceports import OUTSIDE
+from .allocation import EXTERNAL_TYPES
 
+# What a Job had no idea of in 1.20: dropped silently, as that server does.
+_NOT_YET = (
+    "backoffLimitPerIndex",
+    "completionMode",
+    "managedBy",
+    "maxFailedIndexes",
+    "podFailurePolicy",
+    "podReplacementPolicy",
+    "successPolicy",
+    "suspend",
+)
+_UNLIMITED = 2**31 - 1
+_RBAC = "rbac.authorization.k8s.io"
 _TOLERATIONS = [
     {
         "key": f"node.kubernetes.io/{trouble}",
@@ -57,11 +69,11 @@ def _container(container: Obj) -> None:
         if container.get(kind):
             _probe(container[kind])
     for variable in container.get("env") or []:
-        _references(variable.get("valueFrom") or {})
+        _field_source(variable.get("valueFrom") or {})
 
 
-def _references(source: Obj) -> None:
-    """Complete what takes the value of a field of the pod."""
+def _field_source(source: Obj) -> None:
+    """Set the defaults of a reference to a field of the pod."""
     if source.get("fieldRef") is not None:
         source["fieldRef"].setdefault("apiVersion", "v1")
     if source.get("resourceFieldRef") is not None:
@@ -77,10 +89,10 @@ def _volume(volume: Obj) -> None:
     projected = (volume.get("projected") or {}).get("sources") or []
     for source in (volume, *projected):
         for item in (source.get("downwardAPI") or {}).get("items") or []:
-            _references(item)
+            _field_source(item)
 
 
-def pod_spec(spec: Obj) -> None:
+def _pod_spec(spec: Obj) -> None:
     """Fill in a pod's spec, in a pod or in a template."""
     for kind in ("containers", "initContainers"):
         for container in spec.get(kind) or []:
@@ -95,8 +107,8 @@ def pod_spec(spec: Obj) -> None:
         _volume(volume)
 
 
-def _quality(spec: Obj) -> str:
-    """Return the pod's class of service.
+def _qos_class(spec: Obj) -> str:
+    """Return the pod's quality-of-service class.
 
     https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
     """
@@ -114,7 +126,7 @@ def _quality(spec: Obj) -> str:
 
 def _pod(obj: Obj) -> None:
     spec = obj.setdefault("spec", {})
-    pod_spec(spec)
+    _pod_spec(spec)
     spec.setdefault("enableServiceLinks", True)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
     spec.setdefault("priority", 0)
@@ -123,7 +135,7 @@ def _pod(obj: Obj) -> None:
     tolerations = spec.setdefault("tolerations", [])
     known = {toleration.get("key") for toleration in tolerations}
     tolerations += [dict(t) for t in _TOLERATIONS if t["key"] not in known]
-    obj["status"] = {"phase": "Pending", "qosClass": _quality(spec)}
+    obj["status"] = {"phase": "Pending", "qosClass": _qos_class(spec)}
 
 
 def _service(obj: Obj) -> None:
@@ -135,7 +147,7 @@ def _service(obj: Obj) -> None:
     if profile().modern and spec["type"] != "ExternalName":
         spec.setdefault("ipFamilies", ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
-    if spec["type"] in OUTSIDE:
+    if spec["type"] in EXTERNAL_TYPES:
         spec.setdefault("externalTrafficPolicy", "Cluster")
     if profile().modern and spec["type"] == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)
@@ -145,23 +157,18 @@ def _service(obj: Obj) -> None:
     obj["status"] = {"loadBalancer": {}}
 
 
-def fold_string_data(obj: Obj) -> None:
-    """Turn a Secret's `stringData` into `data`, as every write of a Secret does."""
-    text = obj.pop("stringData", None)
-    if not text:
-        return
-    data = obj.setdefault("data", {}) or {}
-    for name, value in text.items():
-        if not isinstance(value, str):
-            raise bad_request(
-                'Secret in version "v1" cannot be handled as a Secret: json: cannot unmarshal'
-                f" {json.dumps(value)} into Go struct field Secret.stringData of type string"
-            )
-        data[name] = base64.b64encode(value.encode()).decode()
-    obj["data"] = data
-
-
 def _secret(obj: Obj) -> None:
+    """Turn `stringData` into `data`, as every write of a Secret does."""
+    text = obj.pop("stringData", None)
+    if text:
+        data = obj["data"] = obj.get("data") or {}
+        for name, value in text.items():
+            if not isinstance(value, str):
+                raise bad_request(
+                    'Secret in version "v1" cannot be handled as a Secret: json: cannot unmarshal'
+                    f" {json.dumps(value)} into Go struct field Secret.stringData of type string"
+                )
+            data[name] = base64.b64encode(value.encode()).decode()
     obj.setdefault("type", "Opaque")
 
 
@@ -174,24 +181,187 @@ def _namespace(obj: Obj) -> None:
     obj["status"] = {"phase": "Active"}
 
 
+def _template(spec: Obj) -> Obj:
+    template: Obj = spec.setdefault("template", {})
+    template.setdefault("metadata", {}).setdefault("creationTimestamp", None)
+    _pod_spec(template.setdefault("spec", {}))
+    return template
+
+
+def _job(obj: Obj, *, new: bool) -> None:
+    """Complete a Job; a new one gets the labels and the selector that tie its pods to it."""
+    spec = obj.setdefault("spec", {})
+    if not profile().modern:
+        for name in _NOT_YET:
+            spec.pop(name, None)
+    if spec.get("completions") is None and spec.get("parallelism") is None:
+        spec["completions"] = 1
+    spec.setdefault("parallelism", 1)
+    limited = spec.get("backoffLimitPerIndex") is not None
+    spec.setdefault("backoffLimit", _UNLIMITED if limited else 6)
+    if profile().modern:
+        _modern_job(spec)
+    template = _template(spec)
+    if new and not spec.get("manualSelector"):
+        _select_own_pods(obj, spec, template)
+    labels = template["metadata"].get("labels")
+    if labels and not obj["metadata"].get("labels"):
+        obj["metadata"]["labels"] = dict(labels)
+    obj["status"] = {}
+
+
+def _modern_job(spec: Obj) -> None:
+    policy = spec.get("podFailurePolicy")
+    for rule in (policy or {}).get("rules") or []:
+        for wanted in rule.get("onPodConditions") or []:
+            wanted.setdefault("status", "True")
+    spec.setdefault("completionMode", "NonIndexed")
+    spec.setdefault("suspend", False)
+    spec.setdefault("podReplacementPolicy", "Failed" if policy else "TerminatingOrFailed")
+    spec.setdefault("manualSelector", False)
+
+
+def _select_own_pods(obj: Obj, spec: Obj, template: Obj) -> None:
+    """Label the template with what only this Job's pods have, and select by it."""
+    uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
+    marks = {"controller-uid": uid, "job-name": name}
+    chosen = "controller-uid"
+    if profile().modern:
+        marks |= {f"batch.kubernetes.io/{key}": value for key, value in marks.items()}
+        chosen = "batch.kubernetes.io/controller-uid"
+    template["metadata"]["labels"] = {**marks, **(template["metadata"].get("labels") or {})}
+    selector = spec.setdefault("selector", {})
+    selector["matchLabels"] = {**(selector.get("matchLabels") or {}), chosen: uid}
+
+
+def _replica_set(obj: Obj) -> None:
+    """Complete a ReplicaSet."""
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("replicas", 1)
+    _template(spec)
+    obj["status"] = {"replicas": 0}
+
+
+def _deployment(obj: Obj) -> None:
+    """Complete a Deployment."""
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("replicas", 1)
+    _template(spec)
+    strategy = spec.setdefault("strategy", {})
+    strategy.setdefault("type", "RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("maxUnavailable", "25%")
+        rolling.setdefault("maxSurge", "25%")
+    spec.setdefault("revisionHistoryLimit", 10)
+    spec.setdefault("progressDeadlineSeconds", 600)
+    obj["status"] = {}
+
+
+def _stored_template(spec: Obj) -> None:
+    _pod_spec(spec.setdefault("template", {}).setdefault("spec", {}))
+
+
+def _priority_class(obj: Obj) -> None:
+    obj.setdefault("value", 0)
+    obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
+
+
+def _role_binding(obj: Obj) -> None:
+    obj.setdefault("roleRef", {}).setdefault("apiGroup", _RBAC)
+    for subject in obj.get("subjects") or []:
+        if subject.get("kind") in ("User", "Group"):
+            subject.setdefault("apiGroup", _RBAC)
+
+
+def _cron_job(obj: Obj) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("concurrencyPolicy", "Allow")
+    spec.setdefault("suspend", False)
+    spec.setdefault("successfulJobsHistoryLimit", 3)
+    spec.setdefault("failedJobsHistoryLimit", 1)
+    _stored_template(spec.setdefault("jobTemplate", {}).setdefault("spec", {}))
+    obj.setdefault("status", {})
+
+
+def _network_policy(obj: Obj) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("podSelector", {})
+    for rule in [*(spec.get("ingress") or []), *(spec.get("egress") or [])]:
+        for port in rule.get("ports") or []:
+            port.setdefault("protocol", "TCP")
+    spec.setdefault("policyTypes", ["Ingress", *(["Egress"] if spec.get("egress") else [])])
+
+
+def _stateful_set(obj: Obj) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("replicas", 1)
+    spec.setdefault("podManagementPolicy", "OrderedReady")
+    spec.setdefault("revisionHistoryLimit", 10)
+    update = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
+    spec.setdefault("updateStrategy", update)
+    _stored_template(spec)
+    obj.setdefault("status", {"replicas": 0, "availableReplicas": 0})
+
+
+def _daemon_set(obj: Obj) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("revisionHistoryLimit", 10)
+    update = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+    spec.setdefault("updateStrategy", update)
+    _stored_template(spec)
+    counts = ("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled")
+    obj.setdefault("status", dict.fromkeys((*counts, "numberReady"), 0))
+
+
+def _replication_controller(obj: Obj) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("replicas", 1)
+    _stored_template(spec)
+    labels = (spec["template"].get("metadata") or {}).get("labels") or {}
+    spec.setdefault("selector", dict(labels))
+    obj.setdefault("status", {"replicas": 0})
+
+
+def _event(obj: Obj) -> None:
+    obj.setdefault("eventTime", None)
+    obj.setdefault("reportingComponent", "")
+    obj.setdefault("reportingInstance", "")
+
+
+def _volume_claim(obj: Obj) -> None:
+    obj.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
+    obj.setdefault("status", {"phase": "Pending"})
+
+
 _BY_KIND: dict[str, Callable[[Obj], None]] = {
     "Pod": _pod,
-    "ReplicaSet": lambda obj: workloaddefaults.replica_set(obj, pod_spec),
-    "Deployment": lambda obj: workloaddefaults.deployment(obj, pod_spec),
+    "ReplicaSet": _replica_set,
+    "Deployment": _deployment,
     "Service": _service,
     "Secret": _secret,
     "Namespace": _namespace,
+    "ClusterRoleBinding": _role_binding,
+    "CronJob": _cron_job,
+    "DaemonSet": _daemon_set,
+    "Event": _event,
+    "NetworkPolicy": _network_policy,
+    "PersistentVolumeClaim": _volume_claim,
+    "PriorityClass": _priority_class,
+    "ReplicationController": _replication_controller,
+    "RoleBinding": _role_binding,
+    "StatefulSet": _stateful_set,
 }
 
 
-def fill_in(obj: Obj, *, new: bool = True) -> None:
+def set_defaults(obj: Obj, *, new: bool = True) -> None:
     """Complete an object in place; its metadata has name, namespace and uid already.
 
     Args:
-        new: it is being created, not changed.
+        new: Whether it is being created, not changed.
     """
     if obj["kind"] == "Job":
-        workloaddefaults.job(obj, pod_spec, new=new)
+        _job(obj, new=new)
     complete = _BY_KIND.get(obj["kind"])
     if complete:
         complete(obj)

@@ -1,12 +1,17 @@
-"""What a deletion asks for: of which object, with which grace, and what of its dependents."""
+"""Deletion: preconditions, propagation policy and grace period."""
 
 from __future__ import annotations
 
 import datetime
 
+import tornado.web
+
 from ..apimachinery import apierrors
 from ..apimachinery.jsontypes import Obj, format_time, parse_time
 from ..apimachinery.resources import Resource
+from . import fieldvalidation
+from .parameters import flag, integer
+from .serializer import decode_body
 
 # Years; what is longer would lead beyond the times that can be told.
 _LONGEST_GRACE = 10**9
@@ -28,8 +33,8 @@ def check_preconditions(resource: Resource, name: str, obj: Obj, wanted: Obj) ->
             raise apierrors.conflict(resource.kind, resource.group, name, why)
 
 
-def propagate(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
-    """Set the finalizers that the propagation policy asks for; returns all of them."""
+def apply_propagation_policy(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
+    """Set the finalizers that the propagation policy asks for, and return all of them."""
     policy = options.get("propagationPolicy")
     if policy is not None and options.get("orphanDependents") is not None:
         raise apierrors.invalid_option(
@@ -67,19 +72,19 @@ def propagate(resource: Resource, metadata: Obj, options: Obj) -> list[str]:
     return finalizers
 
 
-def mark(metadata: Obj, grace: int) -> None:
-    """Note in the metadata that the object is being deleted; its time can only become shorter."""
+def mark_deleted(metadata: Obj, grace: int) -> None:
+    """Set the deletion timestamp; the grace period can only become shorter."""
     earlier = metadata.get("deletionTimestamp")
     if earlier and (metadata.get("deletionGracePeriodSeconds") or 0) <= grace:
         return
-    metadata["deletionTimestamp"] = _end_time(metadata, grace)
+    metadata["deletionTimestamp"] = _deletion_timestamp(metadata, grace)
     metadata["deletionGracePeriodSeconds"] = grace
     if metadata.get("generation") and not earlier:
         metadata["generation"] += 1
 
 
-def _end_time(metadata: Obj, grace: int) -> str:
-    """Return when the object is to be gone, `grace` seconds after its deletion was asked for."""
+def _deletion_timestamp(metadata: Obj, grace: int) -> str:
+    """Return when the object is to be gone: `grace` seconds after the request to delete it."""
     asked = datetime.datetime.now(datetime.UTC)
     if metadata.get("deletionTimestamp"):
         earlier = metadata.get("deletionGracePeriodSeconds") or 0
@@ -88,7 +93,7 @@ def _end_time(metadata: Obj, grace: int) -> str:
 
 
 def grace_seconds(pod: Obj, options: Obj) -> int:
-    """Return how many seconds the pod has; 0 when nothing of it runs."""
+    """Return the grace period of a pod in seconds; 0 when nothing of it runs."""
     if not pod["spec"].get("nodeName"):
         return 0
     if pod["status"].get("phase") in ("Succeeded", "Failed"):
@@ -99,3 +104,18 @@ def grace_seconds(pod: Obj, options: Obj) -> int:
     if not isinstance(asked, int) or asked < 0:
         raise apierrors.bad_request("gracePeriodSeconds must be a number from 0 on")
     return min(asked, _LONGEST_GRACE)
+
+
+def delete_options(handler: tornado.web.RequestHandler) -> Obj:
+    """Return the `DeleteOptions` of a request, from its body and its query."""
+    found = decode_body(handler)
+    if not isinstance(found, dict):
+        raise apierrors.bad_request("DeleteOptions must be an object")
+    found = fieldvalidation.check({"apiVersion": "v1", **found, "kind": "DeleteOptions"})
+    for name in ("propagationPolicy", "gracePeriodSeconds", "orphanDependents"):
+        text = handler.get_query_argument(name, "")
+        if text and name == "gracePeriodSeconds":
+            found.setdefault(name, integer(handler, name, 0))
+        elif text:
+            found.setdefault(name, flag(handler, name) if name == "orphanDependents" else text)
+    return found

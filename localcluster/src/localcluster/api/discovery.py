@@ -1,4 +1,4 @@
-"""What the API says about itself: its groups, its resources, its version."""
+"""Discovery: the groups, resources and version of the API."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def one_group(group: str) -> Obj | None:
     return {"kind": "APIGroup", "apiVersion": "v1", **_group(group, versions)}
 
 
-def no_definitions() -> Obj:
+def no_custom_kinds() -> Obj:
     """Return the list of custom resource definitions, of which there are none."""
     return {
         "kind": "CustomResourceDefinitionList",
@@ -74,7 +74,7 @@ def no_definitions() -> Obj:
     }
 
 
-def knows_group(path: str) -> bool:
+def has_group(path: str) -> bool:
     """Tell whether a path is below a group that the API has."""
     parts = path.strip("/").split("/")
     return parts[0] == "apis" and len(parts) > 1 and one_group(parts[1]) is not None
@@ -119,7 +119,7 @@ def _served(group: str, version: str) -> list[resources.Resource]:
 def _verbs(resource: resources.Resource) -> list[str]:
     if resource.plural == "bindings":
         return ["create"]
-    return [v for v in resources.VERBS if v != "deletecollection" or resource.by_collection]
+    return [v for v in resources.VERBS if v != "deletecollection" or resource.has_deletecollection]
 
 
 def resource_list(group: str, version: str) -> Obj | None:
@@ -153,7 +153,7 @@ def resource_list(group: str, version: str) -> Obj | None:
 
 
 def aggregated(*, core: bool) -> Obj:
-    """Return `/api` or `/apis` with all their resources in one answer.
+    """Return `/api` or `/apis` with all their resources in one reply.
 
     https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
     """

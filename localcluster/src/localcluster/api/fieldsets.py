@@ -1,4 +1,4 @@
-"""Which fields an object has, as paths: what server-side apply reasons with.
+"""Field sets: which fields an object has, as paths; server-side apply works on them.
 
 A path is a tuple of steps written as in `fieldsV1`: `f:spec` for a field, `k:{"name":"main"}` for
 the element of a list that is told apart by keys, `v:"x"` for a value of a set.
@@ -7,12 +7,11 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterable
 from typing import Any
 
-from ..apimachinery.jsontypes import Obj
+from ..apimachinery.jsontypes import Obj, deep_copy
 
 Path = tuple[str, ...]
 Fields = dict[Path, Any]
@@ -20,7 +19,7 @@ Fields = dict[Path, Any]
 # What stands at the path of a map or of a list's element that is there at all.
 _PRESENT = object()
 
-_KEYED: dict[str, tuple[tuple[str, ...], ...]] = {
+LIST_MAP_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "containers": (("name",),),
     "initContainers": (("name",),),
     "ephemeralContainers": (("name",),),
@@ -39,7 +38,7 @@ _KEYED: dict[str, tuple[tuple[str, ...], ...]] = {
     "podIPs": (("ip",),),
 }
 _KEY_DEFAULTS = {"protocol": "TCP"}
-_SETS = {"finalizers"}
+LIST_SETS = {"finalizers"}
 # Maps that only one manager can own as a whole.
 _ATOMIC = {
     "configMapKeyRef",
@@ -56,7 +55,7 @@ _ATOMIC = {
     "targetRef",
 }
 # Parts that every object of their kind has, so that nobody owns them as such.
-_NOBODYS = {
+_UNOWNED = {
     "containers",
     "jobTemplate",
     "loadBalancer",
@@ -66,7 +65,7 @@ _NOBODYS = {
     "strategy",
     "template",
 }
-_SERVERS = {
+_SET_BY_SERVER = {
     "creationTimestamp",
     "deletionGracePeriodSeconds",
     "deletionTimestamp",
@@ -84,14 +83,14 @@ def fields_of(obj: Obj, *, applied: bool = False) -> Fields:
     """Return the fields of an object with their values.
 
     Args:
-        applied: whether it is a configuration that somebody applies, who owns no maps as such.
+        applied: Whether it is a configuration that somebody applies, who owns no maps as such.
     """
     found: Fields = {}
     for name, value in obj.items():
         if name in ("apiVersion", "kind"):
             continue
         if name == "metadata":
-            value = {k: v for k, v in value.items() if k not in _SERVERS}
+            value = {k: v for k, v in value.items() if k not in _SET_BY_SERVER}
             if not value:
                 continue
         _add(found, (f"f:{name}",), name, value, applied)
@@ -100,7 +99,7 @@ def fields_of(obj: Obj, *, applied: bool = False) -> Fields:
 
 def keys_of(field: str, elements: Any) -> tuple[str, ...] | None:
     """Return the keys that tell the elements of a list apart; None for a list owned as a whole."""
-    candidates = _KEYED.get(field)
+    candidates = LIST_MAP_KEYS.get(field)
     if candidates is None or not isinstance(elements, list) or not elements:
         return None
     for keys in candidates:
@@ -120,12 +119,12 @@ def _add(found: Fields, path: Path, name: str, value: Any, applied: bool) -> Non
     if value is None:
         return
     if isinstance(value, dict) and value and name not in _ATOMIC:
-        if not applied and name not in _NOBODYS:
+        if not applied and name not in _UNOWNED:
             found[path] = _PRESENT
         for inner, part in value.items():
             _add(found, (*path, f"f:{inner}"), inner, part, applied)
         return
-    if name in _SETS and isinstance(value, list):
+    if name in LIST_SETS and isinstance(value, list):
         if not applied:
             found[path] = _PRESENT
         for one in value:
@@ -135,7 +134,7 @@ def _add(found: Fields, path: Path, name: str, value: Any, applied: bool) -> Non
     if keys is None:
         found[path] = value
         return
-    if not applied and name not in _NOBODYS:
+    if not applied and name not in _UNOWNED:
         found[path] = _PRESENT
     for element in value:
         step = (*path, step_of(element, keys))
@@ -152,8 +151,8 @@ _LEAF: Obj = {}
 
 
 def tree_of(obj: Obj) -> Obj:
-    """Return the fields of a new object as `fieldsV1`: quicker than by way of paths."""
-    metadata = {k: v for k, v in obj["metadata"].items() if k not in _SERVERS}
+    """Return the fields of a new object as `fieldsV1`; faster than by way of paths."""
+    metadata = {k: v for k, v in obj["metadata"].items() if k not in _SET_BY_SERVER}
     parts = {**obj, "metadata": metadata}
     return {
         f"f:{name}": _tree(name, parts[name])
@@ -167,20 +166,20 @@ def _tree(name: str, value: Any) -> Obj:
         if not value or name in _ATOMIC:
             return _LEAF
         tree: Obj = {}
-        if name not in _NOBODYS:
+        if name not in _UNOWNED:
             tree["."] = _LEAF
         for inner in sorted(value):
             if value[inner] is not None:
                 tree[f"f:{inner}"] = _tree(inner, value[inner])
         return tree
     if isinstance(value, list):
-        if name in _SETS:
+        if name in LIST_SETS:
             return {".": _LEAF, **{f"v:{json.dumps(one)}": _LEAF for one in value}}
         keys = keys_of(name, value)
         if keys is None:
             return _LEAF
         tree = {}
-        if name not in _NOBODYS:
+        if name not in _UNOWNED:
             tree["."] = _LEAF
         for element in value:
             inside = _LEAF if name == "ownerReferences" else _tree("", element)
@@ -216,7 +215,7 @@ def from_fields_v1(node: Any, path: Path = ()) -> set[Path]:
     return found
 
 
-def shown(path: Path) -> str:
+def path_text(path: Path) -> str:
     """Return a path as messages write it: `.spec.containers[name="main"].image`."""
     text = ""
     for step in path:
@@ -237,34 +236,34 @@ def differs(applied: Fields, live: Fields, path: Path) -> bool:
 
 
 def merge(live: Any, applied: Any, field: str = "") -> Any:
-    """Return the live value with what is applied laid over it; the arguments stay as they are."""
+    """Return the live value merged with what is applied; the arguments stay as they are."""
     if isinstance(live, dict) and isinstance(applied, dict) and field not in _ATOMIC:
         result = dict(live)
         for name, value in applied.items():
             result[name] = merge(live.get(name), value, name)
         return result
     if isinstance(live, list) and isinstance(applied, list):
-        if field in _SETS:
+        if field in LIST_SETS:
             return [*live, *(x for x in applied if x not in live)]
         keys = keys_of(field, applied)
         if keys is not None and keys_of(field, live) == keys:
             return _merge_elements(live, applied, keys)
-    return copy.deepcopy(applied)
+    return deep_copy(applied)
 
 
 def _merge_elements(live: list[Obj], applied: list[Obj], keys: tuple[str, ...]) -> list[Obj]:
-    """The applied elements keep their order among each other; those of others stay in place."""
+    """Merge two lists: applied elements keep their order, those of others stay in place."""
     wanted = {step_of(element, keys): element for element in applied}
     result = []
     for element in live:
         change = wanted.pop(step_of(element, keys), None)
         result.append(element if change is None else merge(element, change))
-    return result + [copy.deepcopy(element) for element in wanted.values()]
+    return result + [deep_copy(element) for element in wanted.values()]
 
 
 def without(obj: Any, gone: Iterable[Path]) -> Any:
     """Return the object without the fields at some paths; what they leave empty goes too."""
-    result = copy.deepcopy(obj)
+    result = deep_copy(obj)
     for path in sorted(gone, key=len, reverse=True):
         _remove(result, path, "")
     return result
@@ -278,7 +277,7 @@ def _remove(node: Any, path: Path, field: str) -> None:
             return
         if rest:
             _remove(node[name], rest, name)
-            if node[name] in ({}, []) and name not in _NOBODYS:
+            if node[name] in ({}, []) and name not in _UNOWNED:
                 del node[name]
         else:
             del node[name]

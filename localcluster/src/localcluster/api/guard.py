@@ -1,4 +1,4 @@
-"""The door of the API: what is refused before anybody looks at what the request wants.
+"""The guard of the API: what is refused before any handler looks at the request.
 
 It listens on 127.0.0.1 only. A request without the token gets 401, whatever its method and path;
 one whose body is larger than the real server takes gets 413. What such a request sends is read and
@@ -42,7 +42,7 @@ class Refused(tornado.web.RequestHandler):
         self.clear_header("Server")
 
     def data_received(self, chunk: bytes) -> None:
-        """Drop it."""
+        """Drop the body."""
 
     def get(self) -> None:
         self.set_status(self.error.code)
@@ -81,7 +81,7 @@ class Guarded(tornado.web.Application):
 def listen(
     application: Guarded, context: ssl.SSLContext, port: int = 0
 ) -> tuple[tornado.httpserver.HTTPServer, int]:
-    """Serve the application on 127.0.0.1; returns the server and its port."""
+    """Serve the application on 127.0.0.1, and return the server and its port."""
     server = tornado.httpserver.HTTPServer(
         application,
         ssl_options=context,

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import tornado.web
 
 from ..apimachinery import apierrors, selectors
-from ..apimachinery.jsontypes import Obj, whole_number
+from ..apimachinery.jsontypes import Obj, key_of, whole_number
 from ..store import Entry, Store
-from . import bodies
+from . import parameters
 from .routing import Target
 
 _TOKEN_VERSION = "meta.k8s.io/v1"
@@ -31,7 +31,7 @@ class Page:
     metadata: Obj
 
 
-def matcher(handler: tornado.web.RequestHandler, target: Target) -> selectors.Match | None:
+def selector_of(handler: tornado.web.RequestHandler, target: Target) -> selectors.Match | None:
     """Return what the selectors of a request choose; None when they choose everything."""
     label_text = handler.get_query_argument("labelSelector", "")
     field_text = handler.get_query_argument("fieldSelector", "")
@@ -42,7 +42,7 @@ def matcher(handler: tornado.web.RequestHandler, target: Target) -> selectors.Ma
     return lambda obj: by_label(obj) and by_field(obj)
 
 
-def version_of(handler: tornado.web.RequestHandler) -> int:
+def resource_version_of(handler: tornado.web.RequestHandler) -> int:
     """Return the resourceVersion that a request names, or 0."""
     text = handler.get_query_argument("resourceVersion", "")
     version = whole_number(text or "0")
@@ -52,11 +52,11 @@ def version_of(handler: tornado.web.RequestHandler) -> int:
     return version
 
 
-def check_match(handler: tornado.web.RequestHandler, *, watch: bool) -> str:
+def resource_version_match(handler: tornado.web.RequestHandler, *, watch: bool) -> str:
     """Return `resourceVersionMatch`, or raise a 422 when it does not fit the request."""
     match = handler.get_query_argument("resourceVersionMatch", "")
     given = handler.get_query_argument("resourceVersion", "")
-    initial = bodies.flag(handler, "sendInitialEvents")
+    initial = parameters.flag(handler, "sendInitialEvents")
     if not match:
         return ""
     reason, message = "FieldValueForbidden", ""
@@ -74,11 +74,14 @@ def check_match(handler: tornado.web.RequestHandler, *, watch: bool) -> str:
     return match
 
 
-def page(handler: tornado.web.RequestHandler, store: Store, target: Target) -> Page:
+def list_page(handler: tornado.web.RequestHandler, store: Store, target: Target) -> Page:
     """Return what a list request asks for."""
-    match, wanted = check_match(handler, watch=False), version_of(handler)
-    bodies.number(handler, "timeoutSeconds", 0)
-    limit, token = bodies.number(handler, "limit", 0), handler.get_query_argument("continue", "")
+    match, wanted = resource_version_match(handler, watch=False), resource_version_of(handler)
+    parameters.integer(handler, "timeoutSeconds", 0)
+    limit, token = (
+        parameters.integer(handler, "limit", 0),
+        handler.get_query_argument("continue", ""),
+    )
     if wanted > store.version:
         raise apierrors.too_large_version(wanted, store.version)
     version, start = store.version, ("", "")
@@ -86,27 +89,22 @@ def page(handler: tornado.web.RequestHandler, store: Store, target: Target) -> P
         version, start = _read_token(token)
     elif match == "Exact" or (wanted and limit > 0 and not match):
         version = wanted
-    chosen = _at(store, target, version, continued=bool(token))
+    chosen = _entries_at(store, target, version, continued=bool(token))
     if token:
-        chosen = [entry for entry in chosen if _key(entry) >= start]
-    selected = matcher(handler, target)
+        chosen = [entry for entry in chosen if key_of(entry.obj) >= start]
+    selected = selector_of(handler, target)
     if selected is not None:
         chosen = [entry for entry in chosen if selected(entry.obj)]
     metadata: Obj = {"resourceVersion": str(version)}
     if 0 < limit < len(chosen):
-        metadata["continue"] = _token(version, _key(chosen[limit]))
+        metadata["continue"] = _continue_token(version, key_of(chosen[limit].obj))
         if selected is None:
             metadata["remainingItemCount"] = len(chosen) - limit
         chosen = chosen[:limit]
     return Page(chosen, metadata)
 
 
-def _key(entry: Entry) -> tuple[str, str]:
-    metadata = entry.obj["metadata"]
-    return metadata.get("namespace", ""), metadata["name"]
-
-
-def _at(store: Store, target: Target, version: int, *, continued: bool) -> list[Entry]:
+def _entries_at(store: Store, target: Target, version: int, *, continued: bool) -> list[Entry]:
     """Return the objects as they were at a resourceVersion."""
     name, namespace = target.resource.name, target.namespace
     entries = store.list(name, namespace)
@@ -114,10 +112,10 @@ def _at(store: Store, target: Target, version: int, *, continued: bool) -> list[
         return entries
     later = store.since(name, version)
     if later is None or version > store.version:
-        raise apierrors.expired_continue() if continued else apierrors.expired_list()
-    found = {_key(entry): entry for entry in entries}
+        raise apierrors.expired_continue_token() if continued else apierrors.expired_list()
+    found = {key_of(entry.obj): entry for entry in entries}
     for change in reversed(list(later)):
-        key = _key(change.new)
+        key = key_of(change.new.obj)
         if namespace is not None and key[0] != namespace:
             continue
         if change.old is None:
@@ -127,7 +125,7 @@ def _at(store: Store, target: Target, version: int, *, continued: bool) -> list[
     return [found[key] for key in sorted(found)]
 
 
-def _token(version: int, start: tuple[str, str]) -> str:
+def _continue_token(version: int, start: tuple[str, str]) -> str:
     text = json.dumps({"v": _TOKEN_VERSION, "rv": version, "start": "/".join(start)})
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 

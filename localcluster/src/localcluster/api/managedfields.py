@@ -1,4 +1,4 @@
-"""Who owns which field: `metadata.managedFields`, and the conflicts of server-side apply.
+"""Field management: `metadata.managedFields`, and the conflicts of server-side apply.
 
 Recorded are the managers outside: those that name themselves by `fieldManager` or a user agent.
 The cluster's own controllers and its kubelet are not, so that their many writes cost nothing.
@@ -19,7 +19,7 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 @dataclass
-class Owner:
+class FieldOwner:
     """One entry of `managedFields`."""
 
     manager: str
@@ -31,7 +31,7 @@ class Owner:
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
-        """What tells two entries apart; who applies has one whatever the version."""
+        """Return what tells two entries apart; an applier has one whatever the version."""
         version = "" if self.operation == "Apply" else self.version
         return self.manager, self.operation, version, self.subresource
 
@@ -55,13 +55,13 @@ class Owner:
         return text
 
 
-def owners_of(obj: Obj) -> list[Owner]:
+def owners_of(obj: Obj) -> list[FieldOwner]:
     """Return the entries of an object's `managedFields`."""
     found = []
     for entry in obj["metadata"].get("managedFields") or []:
         if isinstance(entry, dict) and entry.get("manager"):
             found.append(
-                Owner(
+                FieldOwner(
                     entry["manager"],
                     entry.get("operation", "Update"),
                     entry.get("apiVersion", ""),
@@ -73,13 +73,13 @@ def owners_of(obj: Obj) -> list[Owner]:
     return found
 
 
-def _entries(owners: list[Owner]) -> list[Obj]:
+def _entries(owners: list[FieldOwner]) -> list[Obj]:
     kept = [owner for owner in owners if owner.paths]
     kept.sort(key=lambda owner: (owner.operation, owner.time, owner.manager))
     return [owner.entry() for owner in kept]
 
 
-def _the_owner(owners: list[Owner], wanted: Owner) -> Owner:
+def _find_or_add(owners: list[FieldOwner], wanted: FieldOwner) -> FieldOwner:
     for owner in owners:
         if owner.identity == wanted.identity:
             return owner
@@ -88,7 +88,7 @@ def _the_owner(owners: list[Owner], wanted: Owner) -> Owner:
 
 
 # What the server fills in after it noted who owns what.
-_FILLED_IN = {
+_DEFAULTED_LATER = {
     "Pod": (
         "nodeName",
         "preemptionPolicy",
@@ -107,7 +107,7 @@ _JOB_LABELS = tuple(
 )
 
 
-def _is_writers(path: Path, subresource: str) -> bool:
+def _belongs_to(path: Path, subresource: str) -> bool:
     """Tell whether a changed field is of the part of the object that is being written."""
     return (path[0] == "f:status") == (subresource == "status") and path[-1] not in _JOB_LABELS
 
@@ -116,23 +116,23 @@ def record_create(new: Obj, manager: str, sent: Obj) -> None:
     """Write into a new object that `manager` owns what it sent, and the defaults.
 
     Args:
-        sent: the object as it came: what the server itself chose is nobody's.
+        sent: The object as it came: what the server itself chose is nobody's.
     """
     tree = fieldsets.tree_of(new)
     tree.pop("f:status", None)
     chosen, given = tree.get("f:spec", {}), sent.get("spec") or {}
-    for name in _FILLED_IN.get(new["kind"], ()):
+    for name in _DEFAULTED_LATER.get(new["kind"], ()):
         if name not in given:
             chosen.pop(f"f:{name}", None)
     if new["kind"] == "Job":
-        _forget_labels(tree)
-        _forget_labels(chosen.get("f:template", {}))
+        _drop_job_labels(tree)
+        _drop_job_labels(chosen.get("f:template", {}))
     if tree:
-        owner = Owner(manager, "Update", new["apiVersion"], time=now()).entry()
+        owner = FieldOwner(manager, "Update", new["apiVersion"], time=now()).entry()
         new["metadata"]["managedFields"] = [{**owner, "fieldsV1": tree}]
 
 
-def _forget_labels(tree: Obj) -> None:
+def _drop_job_labels(tree: Obj) -> None:
     labels = tree.get("f:metadata", {}).get("f:labels", {})
     for name in _JOB_LABELS:
         labels.pop(name, None)
@@ -147,15 +147,15 @@ def record_update(old: Obj, new: Obj, manager: str, subresource: str = "") -> No
     owners = owners_of(new)
     before, after = fieldsets.fields_of(old), fieldsets.fields_of(new)
     gone = {path for path in before if path not in after and path[0] != "f:status"}
-    after = {path: value for path, value in after.items() if _is_writers(path, subresource)}
+    after = {path: value for path, value in after.items() if _belongs_to(path, subresource)}
     changed = {path for path, value in after.items() if path not in before or before[path] != value}
-    mine = Owner(manager, "Update", new["apiVersion"], subresource)
+    mine = FieldOwner(manager, "Update", new["apiVersion"], subresource)
     for owner in owners:
         owner.paths -= gone
         if owner.identity != mine.identity:
             owner.paths -= changed
     if changed:
-        mine = _the_owner(owners, mine)
+        mine = _find_or_add(owners, mine)
         mine.paths |= changed
         mine.time = now()
     entries = _entries(owners)
@@ -171,17 +171,17 @@ def apply(
     """Return the object after `manager` applied `config`, and its `managedFields`.
 
     Raises:
-        ApiError: others own fields that would change, and the manager does not force it (409).
+        ApiError: Others own fields that would change, and the manager does not force it (409).
     """
     applied = fieldsets.fields_of(config, applied=True)
-    mine = Owner(manager, "Apply", config["apiVersion"], subresource, now(), set(applied))
+    mine = FieldOwner(manager, "Apply", config["apiVersion"], subresource, now(), set(applied))
     if live is None:
         return config, _entries([mine])
     owners = owners_of(live)
     current = fieldsets.fields_of(live)
     if not owners:
         paths = {path for path in current if path[0] != "f:status"}
-        owners = [Owner("before-first-apply", "Update", live["apiVersion"], paths=paths)]
+        owners = [FieldOwner("before-first-apply", "Update", live["apiVersion"], paths=paths)]
     others = [owner for owner in owners if owner.identity != mine.identity]
     conflicts = [
         (owner, path)
@@ -202,14 +202,14 @@ def apply(
     return merged, _entries([mine, *others])
 
 
-def _dropped(left_out: set[Path], others: list[Owner]) -> set[Path]:
-    """Return what goes because nobody owns it any more, nor anything below it."""
+def _dropped(left_out: set[Path], others: list[FieldOwner]) -> set[Path]:
+    """Return the fields to remove, as nobody owns them or anything below them any more."""
     held = {path[:i] for owner in others for path in owner.paths for i in range(1, len(path) + 1)}
     return {path for path in left_out if path not in held}
 
 
 def _with_last_applied(live: Obj, config: Obj, manager: str) -> Obj:
-    """Keep the annotation of `kubectl apply` in step, for who goes back to the client side."""
+    """Keep the annotation of `kubectl apply` in step, for a return to client-side apply."""
     annotations = live["metadata"].get("annotations") or {}
     if manager != "kubectl" or _LAST_APPLIED not in annotations:
         return config
@@ -219,12 +219,12 @@ def _with_last_applied(live: Obj, config: Obj, manager: str) -> Obj:
     return {**config, "metadata": {**metadata, "annotations": known}}
 
 
-def _conflict(conflicts: list[tuple[Owner, Path]]) -> ApiError:
+def _conflict(conflicts: list[tuple[FieldOwner, Path]]) -> ApiError:
     causes = [
         {
             "reason": "FieldManagerConflict",
             "message": f"conflict with {owner.named()}",
-            "field": fieldsets.shown(path),
+            "field": fieldsets.path_text(path),
         }
         for owner, path in conflicts
     ]
@@ -233,7 +233,7 @@ def _conflict(conflicts: list[tuple[Owner, Path]]) -> ApiError:
     else:
         by_owner: dict[str, list[str]] = {}
         for owner, path in conflicts:
-            by_owner.setdefault(owner.named(), []).append(fieldsets.shown(path))
+            by_owner.setdefault(owner.named(), []).append(fieldsets.path_text(path))
         listed = "\n".join(
             f"conflicts with {name}:\n" + "\n".join(f"- {path}" for path in paths)
             for name, paths in sorted(by_owner.items())

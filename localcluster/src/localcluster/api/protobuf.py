@@ -90,7 +90,7 @@ def decode(body: bytes) -> Obj:
     """Return the object that a body in protobuf form stands for.
 
     Raises:
-        ApiError: the body is broken (400), or of a kind that is not known here (415).
+        ApiError: The body is broken (400), or of a kind that is not known here (415).
     """
     if not body.startswith(_MAGIC):
         raise bad_request("the body is no protobuf of the API: it does not begin with k8s\\0")

@@ -1,19 +1,21 @@
-"""What the verbs of the API do to the store: create, update, patch, delete and their rules."""
+"""The verbs of the API on the store: create, update and delete, with their rules."""
 
 from __future__ import annotations
 
 import json
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..addresses import Addresses
 from ..apimachinery import apierrors
-from ..apimachinery.jsontypes import Obj, copied, key_of, now, random_suffix, whole_number
+from ..apimachinery.jsontypes import Obj, deep_copy, key_of, now, random_suffix, whole_number
 from ..apimachinery.profile import profile
 from ..apimachinery.resources import Resource
 from ..store import Entry, Key, Store
-from . import admission, defaults, deletion, managedfields, serviceports, storeddefaults, validation
+from . import admission, allocation, defaults, deletion, managedfields
+from .parameters import WriteOptions
+from .validation.objects import check_decodable, validate_create, validate_update
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _FIXED_METADATA = (
@@ -36,22 +38,7 @@ _SET_BY_SERVER = (
 _WITH_GENERATION = {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "ReplicaSet"}
 
 
-@dataclass
-class Options:
-    """What a request asks for besides its object.
-
-    Args:
-        validation: what to do about unknown fields: `Ignore`, `Warn` or `Strict`.
-        manager: who writes, for `managedFields`; empty for the cluster's own parts.
-        force: whether a server-side apply takes fields away from others.
-        warnings: filled with what the client should be told.
-    """
-
-    dry_run: bool = False
-    validation: str = "Warn"
-    manager: str = ""
-    force: bool = False
-    warnings: list[str] = field(default_factory=list)
+SchemaCheck = Callable[[Obj, WriteOptions, Obj | None], Obj]
 
 
 @dataclass
@@ -59,15 +46,15 @@ class Rest:
     """The rules of the API over one store.
 
     Args:
-        check_schema: raises when a manifest has fields or types that its kind does not know,
+        check_schema: Raises when a manifest has fields or types that its kind does not know,
             and returns the object without what is unknown.
-        complete: fills in the fields that its kind never leaves out, where an object differs
+        complete: Fills in the fields that its kind never leaves out, where an object differs
             from what it was before.
     """
 
     store: Store
     addresses: Addresses
-    check_schema: Callable[[Obj, Options, Obj | None], Obj] = lambda obj, _options, _known: obj
+    check_schema: SchemaCheck = lambda obj, _options, _known: obj
     complete: Callable[[Obj, Obj | None], Obj] = lambda obj, _before: obj
 
     def get(self, resource: Resource, namespace: str, name: str) -> Entry:
@@ -82,16 +69,16 @@ class Rest:
         resource: Resource,
         namespace: str,
         body: Obj,
-        options: Options | None = None,
+        options: WriteOptions | None = None,
         *,
         managed: list[Obj] | None = None,
     ) -> Obj:
         """Store a new object and return it with all that the server adds.
 
         Args:
-            managed: its `managedFields`, when it comes from a server-side apply.
+            managed: Its `managedFields`, when it comes from a server-side apply.
         """
-        options = options or Options()
+        options = options or WriteOptions()
         obj = self.incoming(resource, namespace, body, options, created=True)
         obj = self.complete(obj, None)
         metadata = obj["metadata"]
@@ -109,7 +96,7 @@ class Rest:
                     "field": "metadata.name",
                 }
                 raise apierrors.invalid(resource.kind, resource.group, "", [cause])
-            name = self._generate(resource, namespace, prefix)
+            name = self._generate_name(resource, namespace, prefix)
             metadata["name"] = name
         if not isinstance(name, str):
             raise apierrors.bad_request("metadata.name must be a string")
@@ -117,20 +104,16 @@ class Rest:
             metadata.pop(unwanted, None)
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = now()
-        if _counts_changes(resource):
+        if _has_generation(resource):
             metadata["generation"] = 1
-        if resource.kind == "Secret":
-            defaults.fold_string_data(obj)
-        defaults.fill_in(obj)
-        storeddefaults.fill_in(obj)
-        admission.check_readable(obj)
-        admission.check_references(resource, obj, self.store)
-        validation.check_create(resource, obj)
-        admission.check_rules(resource, obj)
+        defaults.set_defaults(obj)
+        check_decodable(obj)
+        admission.admit(resource, obj, self.store)
+        validate_create(resource, obj)
         if self.store.get(resource.name, (namespace, name)):
             raise apierrors.already_exists(resource.plural, resource.group, name)
         if resource.kind == "Service":
-            self._give(obj)
+            self._allocate(obj)
         if resource.idle:
             what = f"{'an' if resource.kind[0] in 'AEIOU' else 'a'} {resource.kind}"
             options.warnings.append(
@@ -150,14 +133,14 @@ class Rest:
         namespace: str,
         name: str,
         body: Obj,
-        options: Options,
+        options: WriteOptions,
         *,
         subresource: str = "",
     ) -> Obj:
-        """Replace the object (or its status) and return what is stored then."""
+        """Replace the object (or its status) and return the stored one."""
         obj = self.incoming(resource, namespace, body, options)
         if obj["metadata"].get("name") != name:
-            raise apierrors.other_name(obj["metadata"].get("name", ""), name)
+            raise apierrors.name_mismatch(obj["metadata"].get("name", ""), name)
         old = self.get(resource, namespace, name).obj
         return self.write(resource, (namespace, name), old, obj, subresource, options)
 
@@ -170,7 +153,7 @@ class Rest:
         *,
         dry_run: bool = False,
     ) -> tuple[Obj, bool]:
-        """Delete the object; returns its last state, and whether it is gone already."""
+        """Delete the object; return its last state, and whether it is gone already."""
         old = self.get(resource, namespace, name).obj
         deletion.check_preconditions(resource, name, old, options.get("preconditions") or {})
         if resource.kind == "Namespace" and name in SYSTEM_NAMESPACES:
@@ -179,7 +162,7 @@ class Rest:
             )
         obj = dict(old, metadata=dict(old["metadata"]))
         metadata = obj["metadata"]
-        finalizers = deletion.propagate(resource, metadata, options)
+        finalizers = deletion.apply_propagation_policy(resource, metadata, options)
         grace = deletion.grace_seconds(obj, options) if resource.kind == "Pod" else 0
         if resource.kind == "Namespace":
             obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
@@ -187,7 +170,7 @@ class Rest:
         waits = bool(finalizers or grace)
         if waits or resource.kind == "Pod":
             # A pod that goes at once is seen to be deleted before it is gone, too.
-            deletion.mark(metadata, grace)
+            deletion.mark_deleted(metadata, grace)
             if obj != old and not dry_run:
                 obj = self.store.put(resource.name, (namespace, name), obj).obj
         if not waits and not dry_run:
@@ -199,21 +182,21 @@ class Rest:
         resource: Resource,
         namespace: str,
         body: Obj,
-        options: Options,
+        options: WriteOptions,
         known: Obj | None = None,
         *,
         created: bool = False,
     ) -> Obj:
-        """Check what came over the wire for its kind and place.
+        """Check the kind, namespace and fields of an object that came over the wire.
 
         Returns an object of our own; it shares parts with `known`, of which it is a new version.
         """
         if not isinstance(body, dict):
-            raise apierrors.no_object(resource.kind, body)
+            raise apierrors.not_an_object(resource.kind, body)
         head = {"apiVersion": resource.group_version, "kind": resource.kind}
-        obj = {**head, **(body if known is not None else copied(body))}
+        obj = {**head, **(body if known is not None else deep_copy(body))}
         if (obj["apiVersion"], obj["kind"]) != (resource.group_version, resource.kind):
-            raise apierrors.other_kind(resource, str(obj["apiVersion"]), str(obj["kind"]))
+            raise apierrors.kind_mismatch(resource, str(obj["apiVersion"]), str(obj["kind"]))
         obj = self.check_schema(obj, options, known)
         if not isinstance(obj.setdefault("metadata", {}), dict):
             raise apierrors.bad_request("metadata must be an object")
@@ -222,12 +205,12 @@ class Rest:
             given = obj["metadata"].get("namespace") or namespace
             obj["metadata"]["namespace"] = given
             if given != namespace:
-                raise apierrors.other_namespace(given, namespace, created=created)
+                raise apierrors.namespace_mismatch(given, namespace, created=created)
         else:
             obj["metadata"].pop("namespace", None)
         return obj
 
-    def _generate(self, resource: Resource, namespace: str, prefix: str) -> str:
+    def _generate_name(self, resource: Resource, namespace: str, prefix: str) -> str:
         while True:
             name = prefix[:58] + random_suffix()
             if self.store.get(resource.name, (namespace, name)) is None:
@@ -251,10 +234,10 @@ class Rest:
             }
             raise apierrors.forbidden(resource.plural, resource.group, name, why, cause)
 
-    def _give(self, service: Obj) -> None:
+    def _allocate(self, service: Obj) -> None:
         entries = self.store.list("services")
         others = [e.obj for e in entries if key_of(e.obj) != key_of(service)]
-        serviceports.give(service, others, self.addresses)
+        allocation.allocate(service, others, self.addresses)
 
     def write(
         self,
@@ -263,14 +246,14 @@ class Rest:
         old: Obj,
         obj: Obj,
         subresource: str,
-        options: Options,
+        options: WriteOptions,
         *,
         managed: list[Obj] | None = None,
     ) -> Obj:
         """Put a changed object (or its status) in the place of the old one.
 
         Args:
-            managed: its `managedFields`, when it comes from a server-side apply.
+            managed: Its `managedFields`, when it comes from a server-side apply.
         """
         metadata, before = obj["metadata"], old["metadata"]
         version = metadata.get("resourceVersion")
@@ -280,7 +263,7 @@ class Rest:
                 raise apierrors.ApiError(500, "", why)
             raise apierrors.conflict(resource.plural, resource.group, key[1])
         if metadata.get("uid") and metadata["uid"] != before["uid"]:
-            raise apierrors.other_uid(resource, key, metadata["uid"], before["uid"])
+            raise apierrors.uid_mismatch(resource, key, metadata["uid"], before["uid"])
         applied = managed is not None
         if managed is None:
             given = metadata.get("managedFields")
@@ -289,12 +272,11 @@ class Rest:
             obj = {**old, "status": obj.get("status") or {}}
         else:
             obj = self.complete(obj, old)
-            self._complete_update(resource, old, obj)
-            admission.check_readable(obj)
-            validation.check_update(resource, old, obj)
-            admission.check_rules(resource, obj)
+            self._prepare_for_update(resource, old, obj)
+            check_decodable(obj)
+            validate_update(resource, old, obj)
             if resource.kind == "Service":
-                self._give(obj)
+                self._allocate(obj)
         for name in _FIXED_METADATA:
             if name in before:
                 obj["metadata"] = {**obj["metadata"], name: before[name]}
@@ -307,35 +289,32 @@ class Rest:
             obj["metadata"]["managedFields"] = managed
         if options.manager and not applied:
             managedfields.record_update(old, obj, options.manager, subresource)
-        if subresource != "status" and _counts_changes(resource):
+        if subresource != "status" and _has_generation(resource):
             changed = old.get("spec") != obj.get("spec")
             obj["metadata"]["generation"] = before.get("generation", 1) + int(changed)
         if options.dry_run or obj == old:
             return obj
-        if _ends(resource, obj):
+        if _is_finalized(resource, obj):
             self.store.delete(resource.name, key)
             return obj
         return self.store.put(resource.name, key, obj).obj
 
-    def _complete_update(self, resource: Resource, old: Obj, obj: Obj) -> None:
+    def _prepare_for_update(self, resource: Resource, old: Obj, obj: Obj) -> None:
         """Fill in what an update left out, from the defaults and from the old object."""
-        if resource.kind == "Secret":
-            defaults.fold_string_data(obj)
         kept = old.get("status")
         if resource.kind == "Service":
-            serviceports.keep(old["spec"], obj.setdefault("spec", {}))
+            allocation.retain(old["spec"], obj.setdefault("spec", {}))
         if resource.kind == "Namespace":
             obj["spec"] = old.get("spec") or {}
         else:
-            defaults.fill_in(obj, new=False)
-            storeddefaults.fill_in(obj)
+            defaults.set_defaults(obj, new=False)
         if resource.status:
             obj.pop("status", None)
             if kept is not None:
                 obj["status"] = kept
 
 
-def _ends(resource: Resource, obj: Obj) -> bool:
+def _is_finalized(resource: Resource, obj: Obj) -> bool:
     """Tell whether an object's deletion waited for the finalizers that are gone now."""
     metadata = obj["metadata"]
     if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
@@ -345,11 +324,11 @@ def _ends(resource: Resource, obj: Obj) -> bool:
     return resource.kind != "Namespace" or not obj["spec"].get("finalizers")
 
 
-def _counts_changes(resource: Resource) -> bool:
+def _has_generation(resource: Resource) -> bool:
     """Tell whether objects of this kind count the changes of their spec (a Job since 1.21)."""
     return resource.kind in _WITH_GENERATION or (resource.kind == "Job" and profile().modern)
 
 
 def dumps(obj: Obj) -> bytes:
-    """Return the object as the bytes of a reply."""
+    """Return the object as compact JSON."""
     return json.dumps(obj, separators=(",", ":")).encode()

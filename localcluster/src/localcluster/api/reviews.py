@@ -1,4 +1,4 @@
-"""Questions about who may do what: there is no RBAC here, so the one token may do everything.
+"""Access reviews: there is no RBAC here, so the one token may do everything.
 
 https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
 """
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..apimachinery.apierrors import no_object, no_such_path
+from ..apimachinery.apierrors import no_such_path, not_an_object
 from ..apimachinery.jsontypes import Obj, now
 from ..apimachinery.profile import profile
-from . import checking
-from .rest import Options
+from . import fieldvalidation
 
 USER = {"username": "localcluster", "groups": ["system:masters", "system:authenticated"]}
 _WHY = "the local cluster has no RBAC: whoever holds its token may do everything"
@@ -65,8 +64,8 @@ def answer(kind: str, body: Any) -> Obj:
     if group is None:
         raise no_such_path()
     if not isinstance(body, dict):
-        raise no_object(kind, body)
-    body = checking.check({**body, "kind": kind}, Options())
+        raise not_an_object(kind, body)
+    body = fieldvalidation.check({**body, "kind": kind})
     metadata = {**(body.get("metadata") or {}), "creationTimestamp": None}
     review = {"kind": kind, "apiVersion": f"{group}/v1", "metadata": metadata}
     if kind == "SelfSubjectReview":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from ..apimachinery import resources
+from ..apimachinery.jsontypes import Key
 from ..apimachinery.resources import Resource
 
 
@@ -17,6 +18,11 @@ class Target:
     namespace: str | None
     name: str
     subresource: str
+
+    @property
+    def key(self) -> Key:
+        """Return the (namespace, name) of the object."""
+        return self.namespace or "", self.name
 
 
 def parse_path(path: str) -> Target | None:

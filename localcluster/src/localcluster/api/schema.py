@@ -51,7 +51,7 @@ class Type:
 
     Attributes:
         many: `list` or `dict` when the field holds several of them.
-        time: whether the text is a time.
+        time: Whether the text is a time.
     """
 
     name: str
@@ -103,7 +103,7 @@ def source(name: str) -> str | None:
     return path.read_text(encoding="utf-8") if path else None
 
 
-def names(text: str) -> dict[str, str]:
+def json_names(text: str) -> dict[str, str]:
     """Return the JSON names of a model's attributes, read from its source."""
     found = _NAMES.search(text)
     return _table(found[1]) if found else {}
@@ -121,7 +121,7 @@ def _read(name: str) -> tuple[Model, tuple[str, ...]] | None:
     types = _TYPES.search(text) if text else None
     if text is None or types is None:
         return None
-    attributes = names(text)
+    attributes = json_names(text)
     listed = _table(types[1])
     fields = {attributes[attribute]: type_of(kind) for attribute, kind in listed.items()}
     needed = [attributes.get(name) for mark in _REQUIRED for name in mark.findall(text)]

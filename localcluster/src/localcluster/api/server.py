@@ -20,22 +20,26 @@ from ..apimachinery.jsontypes import Obj, key_of
 from ..apimachinery.profile import profile
 from ..apimachinery.resources import Resource
 from ..store import Entry
-from . import actions, bodies, discovery, listing, patching, reviews, table, watching
-from .openapi import OpenApi
-from .rest import Options, Rest, dumps
+from . import discovery, listing, parameters, patchhandler, reviews, subresources, watching
+from .deletion import delete_options
+from .openapi.documents import OpenApi
+from .parameters import WriteOptions
+from .printers import table
+from .rest import Rest, dumps
 from .routing import Target, parse_path
-from .scale import scale_of
+from .serializer import PATCH_TYPES, content_type, decode_body
+from .subresources import scale_of
 
 log = logging.getLogger(__name__)
 
 _AGGREGATED = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 # Whose deletion answers with the object itself, not with a `Status`; a Service's not yet in 1.20.
-_RETURNED = {"Pod", "ServiceAccount", "Namespace", "ResourceQuota"}
-_RETURNED |= {"Service"} if profile().modern else set()
+_RETURNED_WHEN_DELETED = {"Pod", "ServiceAccount", "Namespace", "ResourceQuota"}
+_RETURNED_WHEN_DELETED |= {"Service"} if profile().modern else set()
 
 
 class Handler(tornado.web.RequestHandler):
-    """Every request besides the streams."""
+    """Handles every request except logs and streams of pods."""
 
     rest: Rest
     openapi: OpenApi
@@ -92,31 +96,31 @@ class Handler(tornado.web.RequestHandler):
             return
         review = reviews.kind_at(path)
         if review and self.request.method == "POST":
-            self.reply(reviews.answer(review, bodies.read(self, review)), 201)
+            self.reply(reviews.answer(review, decode_body(self, review)), 201)
             return
         if self.request.method != "GET":
             known = path in ("/version", "/api", "/apis")
             raise apierrors.method_not_allowed() if known else apierrors.no_such_path()
-        found = await self.about(path.rstrip("/") or "/")
+        found = await self.non_resource(path.rstrip("/") or "/")
         if found is None:
-            if path.startswith("/api/") or discovery.knows_group(path):
+            if path.startswith("/api/") or discovery.has_group(path):
                 raise apierrors.no_such_path()
             self.set_status(404)
             found = self._plain("404 page not found\n")
         self.reply(found)
 
-    async def about(self, path: str) -> Obj | bytes | None:
-        """Answer what is not an object: discovery, version, health, schema."""
+    async def non_resource(self, path: str) -> Obj | bytes | None:
+        """Answer a non-resource URL: discovery, version, health, OpenAPI."""
         if path in ("/healthz", "/livez", "/readyz"):
             return self._plain(discovery.health(path, verbose="verbose" in self.request.query))
         if path.startswith("/openapi/"):
-            return await self._schema(path)
+            return await self._openapi_document(path)
         fixed = {
             "/": discovery.paths,
             "/version": discovery.version,
             "/apis": discovery.group_list,
             # kubectl asks for it before it says that it does not know a kind.
-            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": discovery.no_definitions,
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": discovery.no_custom_kinds,
         }
         if path in ("/api", "/apis") and _AGGREGATED in self.request.headers.get("Accept", ""):
             self.set_header("Content-Type", f"application/json;{_AGGREGATED}")
@@ -140,7 +144,7 @@ class Handler(tornado.web.RequestHandler):
         self.finish(text.encode())
         return b""
 
-    async def _schema(self, path: str) -> bytes | None:
+    async def _openapi_document(self, path: str) -> bytes | None:
         accept = self.request.headers.get("Accept", "")
         content_type, body = await self.openapi.document(path, accept)
         if body is None:
@@ -181,7 +185,7 @@ class Handler(tornado.web.RequestHandler):
 
     def _known_subresource(self, target: Target) -> bool:
         if target.subresource == "token" and target.resource.kind == "ServiceAccount":
-            raise apierrors.no_tokens()
+            raise apierrors.tokens_unsupported()
         if target.subresource == "status":
             return target.resource.status
         if target.subresource == "finalize":
@@ -189,7 +193,7 @@ class Handler(tornado.web.RequestHandler):
         return target.subresource in target.resource.subresources
 
     def _get(self, target: Target) -> None:
-        entry = self.rest.get(target.resource, target.namespace or "", target.name)
+        entry = self.rest.get(target.resource, *target.key)
         if target.subresource == "scale":
             self.reply(scale_of(entry.obj))
             return
@@ -197,15 +201,15 @@ class Handler(tornado.web.RequestHandler):
         if wants:
             self.reply(self._table(target.resource, [entry.obj], str(entry.version), wants))
         elif self._wants_metadata():
-            self.reply(table.metadata_only(entry.obj))
+            self.reply(table.partial_metadata(entry.obj))
         else:
             self.reply(entry.text)
 
     async def _list(self, target: Target) -> None:
-        if bodies.flag(self, "watch"):
+        if parameters.flag(self, "watch"):
             await self._watch(target)
             return
-        page = listing.page(self, self.rest.store, target)
+        page = listing.list_page(self, self.rest.store, target)
         wants = self._wants_table()
         if wants:
             objects = [entry.obj for entry in page.entries]
@@ -213,7 +217,7 @@ class Handler(tornado.web.RequestHandler):
             made["metadata"] = page.metadata
             self.reply(made)
         elif self._wants_metadata():
-            items = [table.metadata_only(entry.obj) for entry in page.entries]
+            items = [table.partial_metadata(entry.obj) for entry in page.entries]
             head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
             self.reply({**head, "metadata": page.metadata, "items": items})
         else:
@@ -226,15 +230,16 @@ class Handler(tornado.web.RequestHandler):
         self.reply(text[:-1] + b',"items":[' + b",".join(e.item for e in page.entries) + b"]}")
 
     async def _watch(self, target: Target) -> None:
-        listing.check_match(self, watch=True)
-        version, initial = listing.version_of(self), bodies.flag(self, "sendInitialEvents")
-        match = listing.matcher(self, target)
+        listing.resource_version_match(self, watch=True)
+        version = listing.resource_version_of(self)
+        initial = parameters.flag(self, "sendInitialEvents")
+        match = listing.selector_of(self, target)
         wants, bare, described = self._wants_table(), self._wants_metadata(), False
 
         def render(entry: Entry) -> bytes:
             nonlocal described
             if not wants:
-                return dumps(table.metadata_only(entry.obj)) if bare else entry.text
+                return dumps(table.partial_metadata(entry.obj)) if bare else entry.text
             head, described = not described, True
             version = str(entry.version)
             return dumps(self._table(target.resource, [entry.obj], version, wants, head=head))
@@ -244,14 +249,14 @@ class Handler(tornado.web.RequestHandler):
             namespace=target.namespace,
             match=match or _everything,
             since=None if initial else version or None,
-            bookmarks=bodies.flag(self, "allowWatchBookmarks"),
-            initial_end=initial and bodies.flag(self, "allowWatchBookmarks"),
-            timeout=float(bodies.number(self, "timeoutSeconds", 0) or 1800),
+            bookmarks=parameters.flag(self, "allowWatchBookmarks"),
+            initial_end=initial and parameters.flag(self, "allowWatchBookmarks"),
+            timeout=float(parameters.integer(self, "timeoutSeconds", 0) or 1800),
             render=render,
         )
         self.set_header("Content-Type", "application/json")
         await self.flush()
-        async for lines in watching.events(self.rest.store, request, self.closed):
+        async for lines in watching.watch_events(self.rest.store, request, self.closed):
             self.write(lines)
             await self.flush()
         if not self.closed.is_set():
@@ -271,9 +276,9 @@ class Handler(tornado.web.RequestHandler):
         self, resource: Resource, objects: list[Obj], version: str, api: str, *, head: bool = True
     ) -> Obj:
         include = self.get_query_argument("includeObject", "") or "Metadata"
-        return table.table(resource, objects, version, include, api, head=head)
+        return table.make_table(resource, objects, version, include, api, head=head)
 
-    def _answer(self, obj: Obj, options: Options, code: int) -> None:
+    def _reply_object(self, obj: Obj, options: WriteOptions, code: int) -> None:
         for warning in options.warnings:
             escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
             self.add_header("Warning", f'299 - "{escaped}"')
@@ -290,73 +295,68 @@ class Handler(tornado.web.RequestHandler):
         acts = target.subresource in ("binding", "eviction")
         if not acts and (target.name or (resource.namespaced and not namespace)):
             raise apierrors.method_not_allowed()
-        options, body = bodies.options(self), bodies.read(self, resource.kind)
+        options, body = parameters.write_options(self), decode_body(self, resource.kind)
         if target.subresource == "binding" or resource.kind == "Binding":
-            actions.bind(self.rest, namespace, target.name, body)
+            subresources.bind(self.rest, namespace, target.name, body)
             self.reply(_success(target, {}), 201)
         elif target.subresource == "eviction":
-            self.reply(actions.evict(self.rest, namespace, target.name, body, options), 201)
+            self.reply(subresources.evict(self.rest, namespace, target.name, body, options), 201)
         else:
-            self._answer(self.rest.create(resource, namespace, body, options), options, 201)
+            self._reply_object(self.rest.create(resource, namespace, body, options), options, 201)
 
     def _change(self, target: Target) -> None:
         if self.request.method == "PUT":
-            options, body = bodies.options(self), bodies.read(self, target.resource.kind)
+            options, body = parameters.write_options(self), decode_body(self, target.resource.kind)
             if target.subresource == "finalize":
-                self.reply(actions.finalize_namespace(self.rest, target.name, body))
+                self.reply(subresources.finalize_namespace(self.rest, target.name, body))
                 return
             if target.subresource == "scale":
-                key = (target.namespace or "", target.name)
-                scale = patching.resize(self.rest, target.resource, key, body, "replace", options)
-                self.reply(scale)
+                self._write_scale(target, body, "replace", options)
                 return
             changed = self.rest.update(
-                target.resource,
-                target.namespace or "",
-                target.name,
-                body,
-                options,
-                subresource=target.subresource,
+                target.resource, *target.key, body, options, subresource=target.subresource
             )
-            self._answer(changed, options, 200)
+            self._reply_object(changed, options, 200)
             return
-        how = bodies.PATCHES.get(bodies.content_type(self))
-        if how is None:
+        patch_type = PATCH_TYPES.get(content_type(self))
+        if patch_type is None:
             raise apierrors.unsupported_patch()
-        options, body = bodies.options(self, how), bodies.read(self, "patch")
-        key = (target.namespace or "", target.name)
+        options, body = parameters.write_options(self, patch_type), decode_body(self, "patch")
         if target.subresource == "scale":
-            self.reply(patching.resize(self.rest, target.resource, key, body, how, options))
+            self._write_scale(target, body, patch_type, options)
             return
-        obj, created = patching.change(
-            self.rest, target.resource, key, body, how, options, target.subresource
+        obj, created = patchhandler.patch_object(
+            self.rest, target.resource, target.key, body, patch_type, options, target.subresource
         )
-        self._answer(obj, options, 201 if created else 200)
+        self._reply_object(obj, options, 201 if created else 200)
+
+    def _write_scale(
+        self, target: Target, body: Any, patch_type: str, options: parameters.WriteOptions
+    ) -> None:
+        resource, key = target.resource, target.key
+        self.reply(patchhandler.write_scale(self.rest, resource, key, body, patch_type, options))
 
     def _delete(self, target: Target) -> None:
-        options = bodies.delete_options(self)
-        dry_run = bodies.options(self).dry_run or options.get("dryRun") == ["All"]
-        last, gone = self.rest.delete(
-            target.resource, target.namespace or "", target.name, options, dry_run=dry_run
-        )
-        if gone and target.resource.kind not in _RETURNED:
+        options = delete_options(self)
+        dry_run = parameters.write_options(self).dry_run or options.get("dryRun") == ["All"]
+        last, gone = self.rest.delete(target.resource, *target.key, options, dry_run=dry_run)
+        if gone and target.resource.kind not in _RETURNED_WHEN_DELETED:
             self.reply(_success(target, last))
         else:
             self.reply(last)
 
     def _delete_collection(self, target: Target) -> None:
         everywhere = target.resource.namespaced and target.namespace is None
-        if everywhere or not target.resource.by_collection:
+        if everywhere or not target.resource.has_deletecollection:
             raise apierrors.method_not_allowed()
-        options = bodies.delete_options(self)
-        dry_run = bodies.options(self).dry_run or options.get("dryRun") == ["All"]
-        page = listing.page(self, self.rest.store, target)
+        options = delete_options(self)
+        dry_run = parameters.write_options(self).dry_run or options.get("dryRun") == ["All"]
+        page = listing.list_page(self, self.rest.store, target)
+        namespace = target.namespace or ""
         for entry in page.entries:
             name = entry.obj["metadata"]["name"]
-            if self.rest.store.get(target.resource.name, (target.namespace or "", name)):
-                self.rest.delete(
-                    target.resource, target.namespace or "", name, options, dry_run=dry_run
-                )
+            if self.rest.store.get(target.resource.name, (namespace, name)):
+                self.rest.delete(target.resource, namespace, name, options, dry_run=dry_run)
         self._reply_list(target, page)
 
 

@@ -27,9 +27,9 @@ class WatchRequest:
     """What a watcher asks for.
 
     Args:
-        since: the resourceVersion to start after; None sends what is there first.
-        timeout: after how many seconds the server ends the watch.
-        render: turns an object into the JSON that this watcher wants.
+        since: The resourceVersion to start after; None sends what is there first.
+        timeout: After how many seconds the server ends the watch.
+        render: Turns an object into the JSON that this watcher wants.
     """
 
     resource: Resource
@@ -43,7 +43,7 @@ class WatchRequest:
 
 
 class _Alarm:
-    """Wakes the one who waits, and costs no task each time, as `asyncio.wait_for` does."""
+    """Wakes a waiter without a task each time, which `asyncio.wait_for` costs."""
 
     def __init__(self) -> None:
         self._waiter: asyncio.Future[bool] | None = None
@@ -80,7 +80,7 @@ def _bookmark(request: WatchRequest, version: int, *, initial_end: bool = False)
     return _line("BOOKMARK", json.dumps(body).encode())
 
 
-def _seen(request: WatchRequest, entry: Entry | None) -> bool:
+def _selects(request: WatchRequest, entry: Entry | None) -> bool:
     if entry is None:
         return False
     namespace = entry.obj["metadata"].get("namespace", "")
@@ -90,25 +90,25 @@ def _seen(request: WatchRequest, entry: Entry | None) -> bool:
 
 def _event(request: WatchRequest, change: Change) -> bytes | None:
     """Return the line of a change, as seen through the watcher's selectors."""
-    before, after = _seen(request, change.old), _seen(request, change.new)
+    before, after = _selects(request, change.old), _selects(request, change.new)
     if change.deleted:
         return _line("DELETED", request.render(change.new)) if before else None
     if after:
         return _line("MODIFIED" if before else "ADDED", request.render(change.new))
-    return _line("DELETED", _left_view(request, change)) if before else None
+    return _line("DELETED", _last_match(request, change)) if before else None
 
 
-def _left_view(request: WatchRequest, change: Change) -> bytes:
-    """Return an object that matches no more, as it was while it did, with its new version."""
+def _last_match(request: WatchRequest, change: Change) -> bytes:
+    """Return an object that no longer matches, as it last matched, with its new version."""
     assert change.old is not None
     metadata = {**change.old.obj["metadata"], "resourceVersion": str(change.version)}
     return request.render(Entry({**change.old.obj, "metadata": metadata}, change.version))
 
 
-async def events(
+async def watch_events(
     store: Store, request: WatchRequest, closed: asyncio.Event
 ) -> AsyncIterator[bytes]:
-    """Yield the lines of a watch until its time is over, the reader left, or it fell behind."""
+    """Yield the lines of a watch until it times out, or its reader leaves or falls behind."""
     name = request.resource.name
     pending: deque[Change] = deque()
     alarm = _Alarm()

@@ -1,11 +1,13 @@
-"""How the API says no: `Status` objects, worded as the real server words them."""
+"""API errors: refusals as `Status` objects, worded as the real server words them."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
-from .jsontypes import Obj
+from .jsontypes import Obj, json_type
 from .profile import profile
 from .resources import Resource
 
@@ -37,13 +39,23 @@ class ApiError(Exception):
         return status
 
 
+@contextlib.contextmanager
+def ignored(*codes: int) -> Iterator[None]:
+    """Ignore refusals with one of these codes, such as 404 for what is gone already."""
+    try:
+        yield
+    except ApiError as error:
+        if error.code not in codes:
+            raise
+
+
 class WrongType(ApiError):
     """A field of an object has a value of a type that it cannot have.
 
     Args:
-        why: the words of the real server's JSON reader.
-        wanted: the kind of Go value that the field holds.
-        given: the kind of Go value that came.
+        why: The words of the real server's JSON reader.
+        wanted: The kind of Go value that the field holds.
+        given: The kind of Go value that came.
     """
 
     def __init__(self, prefix: str, why: str, wanted: str, given: str) -> None:
@@ -105,12 +117,12 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
-def broken_patch(how: str, why: str) -> ApiError:
-    """Return the refusal of a patch that is no JSON, or no YAML; a merge patch has its own."""
-    if how == "merge" and not profile().modern:
+def malformed_patch(patch_type: str, why: str) -> ApiError:
+    """Return the refusal of a patch that is not JSON, or not YAML; a merge patch has its own."""
+    if patch_type == "merge" and not profile().modern:
         return ApiError(500, "", "Invalid JSON Patch")
-    prefix = {"merge": "error decoding patch: ", "apply": "error decoding YAML: "}.get(how, "")
-    return bad_request(prefix + why)
+    prefixes = {"merge": "error decoding patch: ", "apply": "error decoding YAML: "}
+    return bad_request(prefixes.get(patch_type, "") + why)
 
 
 def unsupported_patch() -> ApiError:
@@ -143,7 +155,7 @@ def expired(requested: int, oldest: int) -> ApiError:
     return ApiError(410, "Expired", f"too old resource version: {requested} ({oldest})")
 
 
-def expired_continue() -> ApiError:
+def expired_continue_token() -> ApiError:
     return ApiError(
         410,
         "Expired",
@@ -156,7 +168,7 @@ def expired_list() -> ApiError:
     return ApiError(410, "Expired", "The resourceVersion for the provided list is too old.")
 
 
-def no_tokens() -> ApiError:
+def tokens_unsupported() -> ApiError:
     return ApiError(
         405,
         "MethodNotAllowed",
@@ -185,13 +197,13 @@ def unsupported_media_type(accepted: list[str]) -> ApiError:
     )
 
 
-def other_name(given: str, on_url: str) -> ApiError:
+def name_mismatch(given: str, on_url: str) -> ApiError:
     return bad_request(
         f"the name of the object ({given}) does not match the name on the URL ({on_url})"
     )
 
 
-def other_namespace(given: str, on_url: str, *, created: bool) -> ApiError:
+def namespace_mismatch(given: str, on_url: str, *, created: bool) -> ApiError:
     if created:
         return bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
@@ -202,7 +214,7 @@ def other_namespace(given: str, on_url: str, *, created: bool) -> ApiError:
     )
 
 
-def other_kind(resource: Resource, api_version: str, kind: str) -> ApiError:
+def kind_mismatch(resource: Resource, api_version: str, kind: str) -> ApiError:
     version, group = api_version.rpartition("/")[2], resource.group.partition(".")[0] or "core"
     return bad_request(
         f'{kind} in version "{version}" cannot be handled as a {resource.kind}: converting'
@@ -210,12 +222,11 @@ def other_kind(resource: Resource, api_version: str, kind: str) -> ApiError:
     )
 
 
-def no_object(kind: str, body: Any) -> ApiError:
+def not_an_object(kind: str, body: Any) -> ApiError:
     text = json.dumps(body, separators=(",", ":")).encode()
-    given = {list: "array", str: "string", bool: "bool"}.get(type(body), "number")
     return bad_request(
         f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind;"
-        f" json parse error: json: cannot unmarshal {given} into Go value of type struct"
+        f" json parse error: json: cannot unmarshal {json_type(body)} into Go value of type struct"
         ' { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string'
         f' "json:\\"kind,omitempty\\"" }} ({text[:32].hex()})'
     )
@@ -228,7 +239,7 @@ def immutable(resource: Resource, name: str, field: str, value: Any) -> ApiError
     return invalid(resource.kind, resource.group, name, [cause, cause])
 
 
-def undeclared(resource: Resource, key: tuple[str, str], warning: str) -> ApiError:
+def undeclared_field(resource: Resource, key: tuple[str, str], warning: str) -> ApiError:
     """Return the refusal of a server-side apply with a field that the kind does not have."""
     path = warning.partition('"')[2].rstrip('"')
     where = ""
@@ -239,7 +250,7 @@ def undeclared(resource: Resource, key: tuple[str, str], warning: str) -> ApiErr
     return ApiError(500, "", text)
 
 
-def other_uid(resource: Resource, key: tuple[str, str], given: str, found: str) -> ApiError:
+def uid_mismatch(resource: Resource, key: tuple[str, str], given: str, found: str) -> ApiError:
     path = "/".join(part for part in ("", "registry", resource.plural, *key) if part)
     why = (
         f"StorageError: invalid object, Code: 4, Key: /{path}, ResourceVersion: 0,"
@@ -255,9 +266,9 @@ def invalid_option(options: str, reason: str, field: str, message: str) -> ApiEr
     return invalid(options, "meta.k8s.io", "", [cause])
 
 
-def patch_of_wrong_type(change: Any, body: Obj, how: str, error: WrongType) -> ApiError:
+def patch_of_wrong_type(change: Any, body: Obj, patch_type: str, error: WrongType) -> ApiError:
     """Return the 422 of a patch after which a field has a value that it cannot have."""
-    if how == "strategic":
+    if patch_type == "strategic":
         value, why = go_value(change), f"unrecognized type: {error.wanted}"
         if error.wanted in ("map", "slice") or error.wanted.startswith("v1."):
             kind = error.wanted if error.wanted in ("map", "slice") else "struct"

@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 from .apierrors import ApiError
 from .jsontypes import Obj
-from .wire import Connection, Reply
+from .transport import Connection, Reply
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -34,11 +34,11 @@ class Client:
     """A client of one API server.
 
     Args:
-        server: the base URL, `https://host:port`.
-        token: the bearer token; empty where `context` shows a certificate instead.
-        context: trusts the server's CA.
-        dial: connects to an API server in this process instead; `server` only names it then.
-        parallel: how many requests may be under way at once, watches not counted.
+        server: The base URL, `https://host:port`.
+        token: The bearer token; empty where `context` shows a certificate instead.
+        context: Trusts the server's CA.
+        dial: Connects to an API server in this process instead; `server` only names it then.
+        parallel: How many requests may be under way at once, watches not counted.
     """
 
     server: str
@@ -51,7 +51,7 @@ class Client:
     _heads: dict[str, str] = field(default_factory=dict)
 
     async def get(self, path: str, **params: str) -> Obj:
-        return await self.request("GET", _with(path, params))
+        return await self.request("GET", _with_query(path, params))
 
     async def create(self, path: str, body: Obj) -> Obj:
         return await self.request("POST", path, body)
@@ -71,13 +71,13 @@ class Client:
         """Send one request and return the reply's object.
 
         Raises:
-            ApiError: the server refused.
-            OSError: the server does not answer.
+            ApiError: The server refused.
+            OSError: The server does not answer.
         """
         data = b"" if body is None else _encoded(body).encode()
         message = self._request_head(method, path, kind, len(data)) + data
         if self.dial is not None:
-            reply, text = await self._ask_inside(message)
+            reply, text = await self._ask_in_process(message)
         else:
             if self._slots is None:
                 self._slots = asyncio.Semaphore(self.parallel)
@@ -90,7 +90,7 @@ class Client:
             )
         return obj
 
-    async def _ask_inside(self, message: bytes) -> tuple[Reply, bytes]:
+    async def _ask_in_process(self, message: bytes) -> tuple[Reply, bytes]:
         """Ask over the pipe: one is enough, as requests need not wait for each other's replies."""
         if not self._idle or self._idle[0].closed:
             self._idle[:] = [await self._connect()]
@@ -127,7 +127,7 @@ class Client:
         """Yield (type, object) of each change until the server ends the watch."""
         connection = await self._connect()
         try:
-            target = _with(path, {**params, "watch": "true", "allowWatchBookmarks": "true"})
+            target = _with_query(path, {**params, "watch": "true", "allowWatchBookmarks": "true"})
             reply = connection.send(self._request_head("GET", target, "application/json", 0))
             await reply.began
             if reply.code >= 400:
@@ -137,7 +137,7 @@ class Client:
             while part := await reply.more():
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
-                    yield _change(line)
+                    yield _watch_event(line)
         except ConnectionResetError:
             return
         finally:
@@ -177,11 +177,11 @@ class Client:
         return f"{method} {path}{fixed}{length}\r\n\r\n".encode()
 
 
-def _with(path: str, params: dict[str, str]) -> str:
+def _with_query(path: str, params: dict[str, str]) -> str:
     return f"{path}?{urlencode(params)}" if params else path
 
 
-def _change(line: bytes) -> tuple[str, Obj]:
+def _watch_event(line: bytes) -> tuple[str, Obj]:
     """Return the type and the object of a line of a watch."""
     kind, found, rest = line.partition(b'","object":')
     if found and kind.startswith(b'{"type":"') and rest.endswith(b"}"):

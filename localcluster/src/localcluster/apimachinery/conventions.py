@@ -1,4 +1,4 @@
-"""What is this cluster's own: its node's name, and how it tells which port stands for which."""
+"""This cluster's own conventions: its node's name, and which real port stands for which."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every module here passes around: Kubernetes objects as plain JSON dictionaries."""
+"""Kubernetes objects as plain JSON dictionaries, and the parts that they are made of."""
 
 from __future__ import annotations
 
@@ -10,18 +10,26 @@ import time
 from typing import Any
 
 Obj = dict[str, Any]
+# (namespace, name); the namespace is empty for cluster-wide objects.
+Key = tuple[str, str]
 
 # The alphabet of the real server's generated names: no vowels, no look-alikes.
 _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
-def copied(value: Any) -> Any:
-    """Return a copy of plain JSON of which nothing is shared; much faster than `copy.deepcopy`."""
+def deep_copy(value: Any) -> Any:
+    """Return a deep copy of plain JSON; much faster than `copy.deepcopy`."""
     if isinstance(value, dict):
-        return {k: copied(v) if isinstance(v, dict | list) else v for k, v in value.items()}
+        return {k: deep_copy(v) if isinstance(v, dict | list) else v for k, v in value.items()}
     if isinstance(value, list):
-        return [copied(v) if isinstance(v, dict | list) else v for v in value]
+        return [deep_copy(v) if isinstance(v, dict | list) else v for v in value]
     return value
+
+
+def json_type(value: Any) -> str:
+    """Return what the real server's JSON reader calls the type of a value."""
+    kinds = {dict: "object", list: "array", str: "string", bool: "bool"}
+    return kinds.get(type(value), "number")
 
 
 def random_suffix(length: int = 5) -> str:
@@ -30,7 +38,7 @@ def random_suffix(length: int = 5) -> str:
 
 
 def now() -> str:
-    """Return the present as Kubernetes writes a time: UTC, whole seconds."""
+    """Return the current time as Kubernetes writes it: UTC, whole seconds."""
     return _second(int(time.time()))
 
 
@@ -40,7 +48,7 @@ def _second(at: int) -> str:
 
 
 def now_micro() -> str:
-    """Return the present with microseconds, as Kubernetes writes a `MicroTime`."""
+    """Return the current time with microseconds, as Kubernetes writes a `MicroTime`."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -60,17 +68,11 @@ def seconds_since(text: str) -> float:
 
 
 def whole_number(text: str) -> int | None:
-    """Return the number that a text is in plain digits, or None when it is none (or too long)."""
+    """Return the integer that a text spells in plain digits, or None (also when it is too long)."""
     return int(text) if re.fullmatch("[-+]?[0-9]{1,18}", text) else None
 
 
-def meta(obj: Obj) -> Obj:
-    """Return the object's metadata."""
-    found: Obj = obj["metadata"]
-    return found
-
-
-def key_of(obj: Obj) -> tuple[str, str]:
+def key_of(obj: Obj) -> Key:
     """Return (namespace, name); the namespace is empty for cluster-wide objects."""
     return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
 

@@ -18,8 +18,8 @@ class Profile:
     """One version to behave like.
 
     Attributes:
-        minor: the minor version number of Kubernetes 1.
-        first_backoff: the unit of the wait before failed pods of a Job are replaced; it doubles.
+        minor: The minor version number of Kubernetes 1.
+        first_backoff: The unit of the wait before failed pods of a Job are replaced; it doubles.
             1.20 replaces the first failed pod at once and waits only from the second on.
     """
 
@@ -28,7 +28,7 @@ class Profile:
 
     @property
     def git_version(self) -> str:
-        """The version that the API names; the suffix says that it is not the real one."""
+        """Return the version that the API reports; its suffix says that it is not the real one."""
         return f"v1.{self.minor}.0+localcluster"
 
     @property

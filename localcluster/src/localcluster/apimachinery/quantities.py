@@ -19,7 +19,7 @@ _SMALLEST = -9
 _LONGEST = 64
 
 
-def is_readable(value: Any) -> bool:
+def is_quantity(value: Any) -> bool:
     """Tell whether a value has the form of a quantity."""
     return _FORM.fullmatch(str(value)) is not None
 
@@ -28,7 +28,7 @@ def quantity(value: Any) -> float:
     """Return a quantity, such as `50m` or `128Mi`, as a number of whole units (cores, bytes).
 
     Raises:
-        ValueError: it is no quantity.
+        ValueError: It is no quantity.
     """
     found = _FORM.fullmatch(str(value))
     if found is None:
@@ -73,7 +73,7 @@ def _binary(number: Fraction) -> tuple[int, str]:
 
 
 def _decimal(number: Fraction) -> tuple[int, int]:
-    """Return how many of which power of ten; what is less than 1n is rounded up."""
+    """Return a mantissa and a power of ten; what is less than 1n is rounded up."""
     number *= 10**-_SMALLEST
     count, power = -(-number.numerator // number.denominator), _SMALLEST
     if count == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from .jsontypes import Obj, key_of
 from .profile import profile
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -14,7 +15,7 @@ class Resource:
     """One kind of object: where it lies in the API, and what it is called.
 
     Attributes:
-        idle: what the cluster does not do with it; such objects are only stored, and say so.
+        idle: What the cluster does not do with it; such objects are only stored, and say so.
     """
 
     plural: str
@@ -34,19 +35,19 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
-    def by_collection(self) -> bool:
+    def has_deletecollection(self) -> bool:
         """Tell whether many can be deleted in one request; a Service could not in 1.20."""
         return self.plural != "namespaces" and (self.plural != "services" or profile().modern)
 
     @property
     def name(self) -> str:
-        """The key in the store: unique over the groups."""
+        """Return the key in the store, which is unique over the groups."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
 _RBAC = "rbac.authorization.k8s.io"
 
-_TODAY = [
+_CURRENT = [
     Resource("bindings", "Binding"),
     Resource("configmaps", "ConfigMap", short=("cm",)),
     Resource("endpoints", "Endpoints", short=("ep",), singular="endpoints"),
@@ -166,10 +167,10 @@ _BETA_ONCE = {"cronjobs", "endpointslices", "poddisruptionbudgets"}
 
 
 def _all() -> list[Resource]:
-    """Return the resources as the version that the cluster behaves like serves and lists them."""
+    """Return the resources in the versions and the order of the emulated Kubernetes."""
     if profile().modern:
-        return _TODAY
-    old = [replace(r, version="v1beta1") if r.plural in _BETA_ONCE else r for r in _TODAY]
+        return _CURRENT
+    old = [replace(r, version="v1beta1") if r.plural in _BETA_ONCE else r for r in _CURRENT]
     return sorted(old, key=lambda r: (_OLD_ORDER.index(r.group), r.version, r.plural))
 
 
@@ -190,6 +191,7 @@ ALL = _all()
 _WITHOUT_STORE = {"bindings"}
 
 _BY_PATH = {(r.group, r.version, r.plural): r for r in ALL}
+_BY_NAME = {r.name: r for r in ALL}
 _BY_KIND = {(r.group_version, r.kind): r for r in ALL}
 
 
@@ -215,6 +217,17 @@ def groups() -> list[tuple[str, str]]:
 def stored_namespaced() -> list[Resource]:
     """Return what a namespace can contain."""
     return [r for r in ALL if r.namespaced and r.plural not in _WITHOUT_STORE]
+
+
+def named(name: str) -> Resource:
+    """Return the resource that the store knows by a name, such as `jobs.batch`."""
+    return _BY_NAME[name]
+
+
+def object_path(obj: Obj, subresource: str = "") -> str:
+    """Return the path of an object that is there, or of something under it."""
+    path = path_of(_BY_KIND[obj["apiVersion"], obj["kind"]], *key_of(obj))
+    return f"{path}/{subresource}" if subresource else path
 
 
 def path_of(resource: Resource, namespace: str = "", name: str = "") -> str:

@@ -29,7 +29,7 @@ VALUE_RULE = (
 
 
 def _split(text: str) -> list[str]:
-    """Split at commas that are not inside parentheses."""
+    """Split a selector at the commas that are not inside parentheses."""
     parts, depth = [""], 0
     for piece in re.split(r"([,()])", text):
         depth += {"(": 1, ")": -1}.get(piece, 0)
@@ -53,7 +53,7 @@ def valid_value(value: str) -> bool:
     return len(value) <= 63 and bool(_VALUE.fullmatch(value))
 
 
-class _Reader:
+class _Parser:
     """Reads a label selector word by word, and complains as the real server does."""
 
     def __init__(self, text: str) -> None:
@@ -88,14 +88,14 @@ class _Reader:
             self.next()
         key = self.next()
         if not key or key in "=!(),<>" or key in ("!=", "=="):
-            raise _unreadable(f"found '{key}', expected: identifier")
+            raise _parse_error(f"found '{key}', expected: identifier")
         if not valid_key(key):
-            raise _unreadable(f'invalid label key "{key}": {NAME_RULE}')
+            raise _parse_error(f'invalid label key "{key}": {NAME_RULE}')
         if absent or self.peek() in ("", ","):
             return lambda obj: (key in labels(obj)) != absent
-        return self._compared(key)
+        return self._comparison(key)
 
-    def _compared(self, key: str) -> Match:
+    def _comparison(self, key: str) -> Match:
         word = self.next()
         if word in ("=", "==", "!="):
             value = "" if self.peek() in ("", ",") else self.next()
@@ -107,18 +107,18 @@ class _Reader:
             values = self._values(key)
             return lambda obj: (labels(obj).get(key) in values) == (word == "in")
         if word in ("<", ">"):
-            return self._ordered(key, word)
+            return self._inequality(key, word)
         known = "in, notin, =, ==, !=, gt, lt"
         if not profile().modern:
             known = "'=', '!=', '==', 'in', notin'"
-        raise _unreadable(f"found '{word}', expected: {known}")
+        raise _parse_error(f"found '{word}', expected: {known}")
 
-    def _ordered(self, key: str, word: str) -> Match:
+    def _inequality(self, key: str, word: str) -> Match:
         value = self.next()
         if not _WHOLE.match(value):
             where = f'values[0]: Invalid value: "{value}": ' if profile().modern else ""
             why = "for 'Gt', 'Lt' operators, the value must be an integer"
-            raise _unreadable(where + why)
+            raise _parse_error(where + why)
 
         def matches(obj: Obj) -> bool:
             found = labels(obj).get(key, "")
@@ -131,7 +131,7 @@ class _Reader:
     def _values(self, key: str) -> set[str]:
         word = self.next()
         if word != "(":
-            raise _unreadable(f"found '{word}' expected: '('")
+            raise _parse_error(f"found '{word}' expected: '('")
         values = set()
         while True:
             word = self.next()
@@ -144,15 +144,15 @@ class _Reader:
             if word == ")":
                 return values
             if word != ",":
-                raise _unreadable(f"found '{word}', expected: ',' or ')'")
+                raise _parse_error(f"found '{word}', expected: ',' or ')'")
 
     @staticmethod
     def _check_value(key: str, value: str) -> None:
         if not valid_value(value):
-            raise _unreadable(f'invalid label value: "{value}": at key: "{key}": {VALUE_RULE}')
+            raise _parse_error(f'invalid label value: "{value}": at key: "{key}": {VALUE_RULE}')
 
 
-def _unreadable(why: str) -> ApiError:
+def _parse_error(why: str) -> ApiError:
     return bad_request(f"unable to parse requirement: {why}")
 
 
@@ -162,8 +162,8 @@ def labels(obj: Obj) -> dict[str, str]:
 
 
 def label_selector(text: str) -> Match:
-    """Return what tells whether an object's labels satisfy `text`."""
-    requirements = _Reader(text).requirements()
+    """Return a function that tells whether an object's labels satisfy `text`."""
+    requirements = _Parser(text).requirements()
     if len(requirements) == 1:
         return requirements[0]
     return lambda obj: all(requirement(obj) for requirement in requirements)
@@ -236,7 +236,7 @@ _FIELDS = {
 
 
 def field_value(obj: Obj, path: str) -> str:
-    """Return what lies at a dotted path as a field selector compares it."""
+    """Return the value at a dotted path as a field selector compares it."""
     if path == "status.successful":
         return str((obj.get("status") or {}).get("succeeded", 0))
     value: Any = obj
@@ -259,7 +259,7 @@ def _unknown_field(path: str, resource: str) -> ApiError:
 
 
 def field_selector(text: str, resource: str) -> Match:
-    """Return what tells whether an object's fields satisfy `text`."""
+    """Return a function that tells whether an object's fields satisfy `text`."""
     allowed = ["metadata.name", "metadata.namespace", *_FIELDS.get(resource, [])]
     requirements: list[tuple[str, bool, str]] = []
     for part in _split(text):

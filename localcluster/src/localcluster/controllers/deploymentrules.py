@@ -1,36 +1,35 @@
-"""What the Deployment controller decides by: pure functions of a Deployment and its ReplicaSets.
+"""The rules of the Deployment controller: pure functions of a Deployment and its ReplicaSets.
 
 https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 
-from ..apimachinery.jsontypes import Obj, now, seconds_since, whole_number
+from ..apimachinery.jsontypes import Obj, deep_copy, now, seconds_since, whole_number
 
 HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
-HISTORY = "deployment.kubernetes.io/revision-history"
+REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
-MOST = "deployment.kubernetes.io/max-replicas"
-NOT_COPIED = (
+MAX_REPLICAS = "deployment.kubernetes.io/max-replicas"
+NOT_INHERITED = (
     "kubectl.kubernetes.io/last-applied-configuration",
     REVISION,
-    HISTORY,
+    REVISION_HISTORY,
     DESIRED,
-    MOST,
+    MAX_REPLICAS,
     "deprecated.deployment.rollback.to",
 )
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 # What the API server fills in when it is asked for a default of "never".
-_NO_DEADLINE = 2**31 - 1
+_UNLIMITED = 2**31 - 1
 
 
 def template_hash(template: Obj) -> str:
-    """Return the short text by which the ReplicaSet of a template is known."""
+    """Return the hash that names the ReplicaSet of a template."""
     number = 2166136261
     for byte in json.dumps(template, sort_keys=True).encode():
         number = (number * 16777619 ^ byte) % 2**32
@@ -70,12 +69,12 @@ def by_age(sets: list[Obj]) -> list[Obj]:
     return sorted(sets, key=lambda one: (one["metadata"]["creationTimestamp"], revision(one)))
 
 
-def notes(found: Obj) -> dict[str, str]:
+def annotations_of(found: Obj) -> dict[str, str]:
     return found["metadata"].get("annotations") or {}
 
 
 def revision(found: Obj) -> int:
-    text = notes(found).get(REVISION, "0")
+    text = annotations_of(found).get(REVISION, "0")
     return whole_number(text) or 0
 
 
@@ -84,21 +83,21 @@ def is_rolling(deployment: Obj) -> bool:
 
 
 def fence_posts(deployment: Obj) -> tuple[int, int]:
-    """Return how many pods there may be too many, and how many too few, during an update."""
+    """Return how many pods may be surplus, and how many unavailable, during an update."""
     if not is_rolling(deployment):
         return 0, 0
     rolling, wanted = (
         deployment["spec"]["strategy"].get("rollingUpdate") or {},
         replicas(deployment),
     )
-    surge = _part(rolling.get("maxSurge", 0), wanted, up=True)
-    missing = _part(rolling.get("maxUnavailable", 0), wanted, up=False)
+    surge = _resolve(rolling.get("maxSurge", 0), wanted, up=True)
+    missing = _resolve(rolling.get("maxUnavailable", 0), wanted, up=False)
     if surge == 0 and missing == 0:
         missing = 1
     return surge, min(missing, wanted)
 
 
-def _part(value: int | str, whole: int, *, up: bool) -> int:
+def _resolve(value: int | str, whole: int, *, up: bool) -> int:
     if isinstance(value, int):
         return value
     exact = whole * int(value.rstrip("%")) / 100
@@ -138,14 +137,16 @@ def _share(deployment: Obj, one: Obj) -> int:
     if replicas(deployment) == 0:
         return -replicas(one)
     most = replicas(deployment) + fence_posts(deployment)[0]
-    before = notes(one).get(MOST) or (deployment.get("status") or {}).get("replicas", 0)
+    before = annotations_of(one).get(MAX_REPLICAS) or (deployment.get("status") or {}).get(
+        "replicas", 0
+    )
     if not int(before):
         return 0
     return math.floor(replicas(one) * most / int(before) + 0.5) - replicas(one)
 
 
 def status_of(deployment: Obj, sets: list[Obj], newest: Obj | None) -> Obj:
-    """Return the status that these ReplicaSets make up, with the conditions of before."""
+    """Return the status that results from these ReplicaSets, with the known conditions."""
     known = deployment.get("status") or {}
     available = count(sets, "availableReplicas")
     counts = {
@@ -158,7 +159,7 @@ def status_of(deployment: Obj, sets: list[Obj], newest: Obj | None) -> Obj:
     }
     status: Obj = {"observedGeneration": deployment["metadata"]["generation"]}
     status.update({name: number for name, number in counts.items() if number})
-    status["conditions"] = copy.deepcopy(known.get("conditions") or [])
+    status["conditions"] = deep_copy(known.get("conditions") or [])
     if available >= replicas(deployment) - fence_posts(deployment)[1]:
         why = ("MinimumReplicasAvailable", "Deployment has minimum availability.")
         set_condition(status, "Available", "True", *why)
@@ -194,7 +195,7 @@ def set_condition(status: Obj, kind: str, holds: str, reason: str, message: str)
 
 
 def refresh_progress(status: Obj, message: str) -> None:
-    """Say that the rollout goes on: the clock of its deadline starts anew."""
+    """Record progress of the rollout: the clock of its deadline starts again."""
     known = condition(status, "Progressing")
     since = known["lastTransitionTime"] if known and known["status"] == "True" else None
     drop_condition(status, "Progressing")
@@ -209,7 +210,7 @@ def drop_condition(status: Obj, kind: str) -> None:
 
 def has_deadline(deployment: Obj) -> bool:
     limit = deployment["spec"].get("progressDeadlineSeconds")
-    return limit is not None and limit != _NO_DEADLINE
+    return limit is not None and limit != _UNLIMITED
 
 
 def is_complete(deployment: Obj, status: Obj) -> bool:
@@ -221,7 +222,7 @@ def is_complete(deployment: Obj, status: Obj) -> bool:
 
 
 def has_progressed(deployment: Obj, status: Obj) -> bool:
-    """Tell whether the new status is better than the one of before."""
+    """Tell whether the new status shows progress over the previous one."""
     was = deployment.get("status") or {}
 
     def old_pods(of: Obj) -> int:
@@ -234,7 +235,7 @@ def has_progressed(deployment: Obj, status: Obj) -> bool:
 
 
 def seconds_to_deadline(deployment: Obj, status: Obj) -> float | None:
-    """Return how long the rollout may still stand still, or None when nothing limits it."""
+    """Return how many seconds without progress are left, or None when nothing limits them."""
     known = condition(status, "Progressing")
     if known is None or not has_deadline(deployment):
         return None

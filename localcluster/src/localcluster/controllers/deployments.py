@@ -5,18 +5,19 @@ https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
-from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from ..apimachinery.jsontypes import Obj, controller_of
-from ..apimachinery.selectors import labels, match_labels
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
+from ..apimachinery.jsontypes import Key, Obj, deep_copy, key_of
+from ..apimachinery.keyqueue import KeyQueue
+from ..apimachinery.resources import object_path
 from . import deploymentrules as rules
-from .owned import OwnedObjects
+from .ownerindex import OwnerIndex, adopter_keys, controller_keys
 from .podstate import has_ended
-from .replicasetcontrol import SetControl, own_notes
+from .replicasetcontrol import ReplicaSetControl, inherited_annotations
 
 
 @dataclass
@@ -30,55 +31,45 @@ class DeploymentController:
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.client, "deployment-controller")
-        self.sets = SetControl(self.client, self.set_informer, self.recorder)
-        self.queue = WorkQueue(self._sync)
+        self.sets = ReplicaSetControl(self.client, self.set_informer, self.recorder)
+        self.queue = KeyQueue(self._sync)
 
     def deployment_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a change of a Deployment."""
+        """Enqueue a Deployment that changed."""
         if new is not None:
-            self.queue.add((new["metadata"]["namespace"], new["metadata"]["name"]))
+            self.queue.add(key_of(new))
 
     def set_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a change of a ReplicaSet: one that is owned, or could be adopted."""
-        for one in (old, new):
-            if one is None:
-                continue
-            reference, namespace = controller_of(one), one["metadata"]["namespace"]
-            if reference and reference["kind"] == "Deployment":
-                self.queue.add((namespace, reference["name"]))
-            elif reference is None and one is new:
-                for key, found in self.deployments.objects.items():
-                    selector = found["spec"]["selector"]
-                    if key[0] == namespace and match_labels(selector, labels(one)):
-                        self.queue.add(key)
+        """Enqueue the Deployments that own a changed ReplicaSet, or could adopt it."""
+        owners = controller_keys("Deployment", old, new)
+        for key in (*owners, *adopter_keys(self.deployments.objects, new)):
+            self.queue.add(key)
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a pod that went: `Recreate` waits for the last one."""
+        """Enqueue the Deployment of a pod that ended: `Recreate` waits for the last one."""
         gone = old if new is None else new if has_ended(new) else None
-        reference = controller_of(gone) if gone else None
-        if gone is None or reference is None or reference["kind"] != "ReplicaSet":
-            return
-        owner = self.set_informer.get(gone["metadata"]["namespace"], reference["name"])
-        if owner is not None:
-            self.set_changed(None, owner)
+        for key in controller_keys("ReplicaSet", gone):
+            owner = self.set_informer.get(*key)
+            if owner is not None:
+                self.set_changed(None, owner)
 
     async def _sync(self, key: Key) -> None:
         found = self.deployments.get(*key)
         if found is None:
             return
         await self.set_informer.synced.wait()
-        deployment = copy.deepcopy(found)
+        deployment = deep_copy(found)
         deployment.setdefault("status", {})
         # Sizes are written into what is held here; the cache keeps its own.
-        sets = [copy.deepcopy(one) for one in await self.sets.claim(deployment)]
+        sets = [deep_copy(one) for one in await self.sets.claim(deployment)]
         newest = self._newest(deployment, sets)
         old = [one for one in sets if one is not newest]
         if deployment["metadata"].get("deletionTimestamp"):
-            await self._store(deployment, rules.status_of(deployment, sets, newest))
+            await self._write_status(deployment, rules.status_of(deployment, sets, newest))
             return
-        await self._note_pause(deployment)
+        await self._report_pause(deployment)
         if deployment["spec"].get("paused") or self._was_scaled(deployment, sets):
-            await self._only_scale(deployment, old, newest)
+            await self._sync_scale(deployment, old, newest)
         elif rules.is_rolling(deployment):
             await self._roll(deployment, old, newest)
         else:
@@ -95,11 +86,12 @@ class DeploymentController:
     def _was_scaled(deployment: Obj, sets: list[Obj]) -> bool:
         wanted = str(rules.replicas(deployment))
         return any(
-            rules.notes(one).get(rules.DESIRED) not in (None, wanted) for one in rules.active(sets)
+            rules.annotations_of(one).get(rules.DESIRED) not in (None, wanted)
+            for one in rules.active(sets)
         )
 
-    async def _note_pause(self, deployment: Obj) -> None:
-        """Say in the conditions that a rollout was paused or resumed."""
+    async def _report_pause(self, deployment: Obj) -> None:
+        """Record in the conditions that a rollout was paused or resumed."""
         status = deployment["status"]
         known = rules.condition(status, "Progressing")
         reason = known["reason"] if known else ""
@@ -111,18 +103,18 @@ class DeploymentController:
         why = ("DeploymentPaused", "Deployment is paused")
         if not paused:
             why = ("DeploymentResumed", "Deployment is resumed")
-        changed = copy.deepcopy(status)
+        changed = deep_copy(status)
         rules.set_condition(changed, "Progressing", "Unknown", *why)
-        await self._store(deployment, changed)
+        await self._write_status(deployment, changed)
 
-    async def _with_revision(
+    async def _sync_revision(
         self, deployment: Obj, old: list[Obj], newest: Obj | None, *, create: bool
     ) -> Obj | None:
-        """Return the newest ReplicaSet with the right revision; make it if it is asked for."""
+        """Return the newest ReplicaSet with its revision up to date; create it on request."""
         number = max((rules.revision(one) for one in old), default=0) + 1
-        changed = copy.deepcopy(deployment["status"])
+        changed = deep_copy(deployment["status"])
         if newest is not None:
-            await self._note_revision(deployment, newest, number)
+            await self._update_revision(deployment, newest, number)
             if rules.condition(changed, "Progressing") is None:
                 text = f'Found new replica set "{newest["metadata"]["name"]}"'
                 rules.set_condition(changed, "Progressing", "True", "FoundNewReplicaSet", text)
@@ -132,57 +124,61 @@ class DeploymentController:
             newest = await self._create(deployment, old, number)
             text = f'Created new replica set "{newest["metadata"]["name"]}"'
             rules.set_condition(changed, "Progressing", "True", "NewReplicaSetCreated", text)
-        await self._set_revision(deployment, rules.notes(newest)[rules.REVISION])
+        await self._set_revision(deployment, rules.annotations_of(newest)[rules.REVISION])
         if rules.has_deadline(deployment):
-            await self._store(deployment, changed)
+            await self._write_status(deployment, changed)
         return newest
 
     async def _create(self, deployment: Obj, old: list[Obj], number: int) -> Obj:
         try:
-            return copy.deepcopy(await self.sets.create(deployment, old, number))
+            created: Obj = deep_copy(await self.sets.create(deployment, old, number))
+            return created
         except ApiError as error:
             text = f"Failed to create new replica set: {error}"
             reason = "ReplicaSetCreateError"
             self.recorder.event(deployment, reason, text, kind="Warning")
-            changed = copy.deepcopy(deployment["status"])
+            changed = deep_copy(deployment["status"])
             if rules.has_deadline(deployment):
                 rules.set_condition(changed, "Progressing", "False", reason, text)
-                await self._store(deployment, changed)
+                await self._write_status(deployment, changed)
             raise
 
-    async def _note_revision(self, deployment: Obj, newest: Obj, number: int) -> None:
+    async def _update_revision(self, deployment: Obj, newest: Obj, number: int) -> None:
         """Bring the newest ReplicaSet's annotations and settings up to date."""
-        known, spec = rules.notes(newest), deployment["spec"]
-        wanted = {**own_notes(deployment)}
-        for size in (rules.DESIRED, rules.MOST):
+        known, spec = rules.annotations_of(newest), deployment["spec"]
+        wanted = {**inherited_annotations(deployment)}
+        for size in (rules.DESIRED, rules.MAX_REPLICAS):
             wanted.pop(size)
         before = rules.revision(newest)
         if number > before:
             wanted[rules.REVISION] = str(number)
             if before:
-                history = [*filter(None, known.get(rules.HISTORY, "").split(",")), str(before)]
-                wanted[rules.HISTORY] = ",".join(history)
+                history = [
+                    *filter(None, known.get(rules.REVISION_HISTORY, "").split(",")),
+                    str(before),
+                ]
+                wanted[rules.REVISION_HISTORY] = ",".join(history)
         change: Obj = {}
         if any(known.get(name) != value for name, value in wanted.items()):
             change["metadata"] = {"annotations": wanted}
         if newest["spec"].get("minReadySeconds", 0) != spec.get("minReadySeconds", 0):
             change["spec"] = {"minReadySeconds": spec.get("minReadySeconds", 0)}
         if change:
-            newest.update(copy.deepcopy(await self.sets.patch(newest, change)))
+            newest.update(deep_copy(await self.sets.patch(newest, change)))
 
     async def _set_revision(self, deployment: Obj, text: str) -> None:
-        if rules.notes(deployment).get(rules.REVISION) == text:
+        if rules.annotations_of(deployment).get(rules.REVISION) == text:
             return
         metadata = deployment["metadata"]
         change = {"annotations": {rules.REVISION: text}, "uid": metadata["uid"]}
-        changed = await self.client.patch(_path(deployment), {"metadata": change})
+        changed = await self.client.patch(object_path(deployment), {"metadata": change})
         self.deployments.put(changed)
         metadata["annotations"] = changed["metadata"]["annotations"]
         metadata["resourceVersion"] = changed["metadata"]["resourceVersion"]
 
-    async def _only_scale(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
-        """Change sizes without going on with a rollout."""
-        newest = await self._with_revision(deployment, old, newest, create=False)
+    async def _sync_scale(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
+        """Scale without continuing a rollout."""
+        newest = await self._sync_revision(deployment, old, newest, create=False)
         sets = [*old, newest] if newest else old
         running = rules.active(sets)
         if len(running) <= 1:
@@ -196,32 +192,32 @@ class DeploymentController:
             for one, size in rules.proportions(deployment, running):
                 await self.sets.scale(deployment, one, size)
         if deployment["spec"].get("paused"):
-            await self._clean_up(deployment, old)
-        await self._store(deployment, rules.status_of(deployment, sets, newest))
+            await self._trim_history(deployment, old)
+        await self._write_status(deployment, rules.status_of(deployment, sets, newest))
 
     @staticmethod
     def _is_saturated(deployment: Obj, newest: Obj) -> bool:
         wanted = rules.replicas(deployment)
         available = (newest.get("status") or {}).get("availableReplicas", 0)
-        noted = rules.notes(newest).get(rules.DESIRED)
+        noted = rules.annotations_of(newest).get(rules.DESIRED)
         return rules.replicas(newest) == wanted == available and noted == str(wanted)
 
     async def _roll(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
-        """Go one step from the old ReplicaSets to the new one."""
-        newest = await self._with_revision(deployment, old, newest, create=True)
+        """Take one step of a rolling update from the old ReplicaSets to the new one."""
+        newest = await self._sync_revision(deployment, old, newest, create=True)
         assert newest is not None
         sets, wanted = [*old, newest], rules.replicas(deployment)
         size = rules.replicas(newest)
         if size != wanted:
             size = wanted if size > wanted else rules.new_size(deployment, sets, newest)
         stepped = await self.sets.scale(deployment, newest, size)
-        stepped = stepped or await self._shrink(deployment, old, newest)
+        stepped = stepped or await self._scale_down_old(deployment, old, newest)
         if not stepped and rules.is_complete(deployment, deployment["status"]):
-            await self._clean_up(deployment, old)
-        await self._report(deployment, old, newest)
+            await self._trim_history(deployment, old)
+        await self._sync_status(deployment, old, newest)
 
-    async def _shrink(self, deployment: Obj, old: list[Obj], newest: Obj) -> bool:
-        """Make old ReplicaSets smaller, as far as enough pods stay available."""
+    async def _scale_down_old(self, deployment: Obj, old: list[Obj], newest: Obj) -> bool:
+        """Scale old ReplicaSets down, as far as enough pods stay available."""
         sets, running = [*old, newest], rules.by_age(rules.active(old))
         least = rules.replicas(deployment) - rules.fence_posts(deployment)[1]
         unready = rules.replicas(newest) - rules.count([newest], "availableReplicas")
@@ -248,26 +244,26 @@ class DeploymentController:
 
     async def _recreate(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
         """End all old pods, and only then start new ones."""
-        newest = await self._with_revision(deployment, old, newest, create=False)
+        newest = await self._sync_revision(deployment, old, newest, create=False)
         running = rules.active(old)
         for one in running:
             await self.sets.scale(deployment, one, 0)
         if not running and not self._old_pods_run(old):
             if newest is None:
-                newest = await self._with_revision(deployment, old, None, create=True)
+                newest = await self._sync_revision(deployment, old, None, create=True)
             assert newest is not None
             await self.sets.scale(deployment, newest, rules.replicas(deployment))
             if rules.is_complete(deployment, deployment["status"]):
-                await self._clean_up(deployment, old)
-        await self._report(deployment, old, newest)
+                await self._trim_history(deployment, old)
+        await self._sync_status(deployment, old, newest)
 
     def _old_pods_run(self, old: list[Obj]) -> bool:
         owned = self.pods.objects
-        assert isinstance(owned, OwnedObjects)
+        assert isinstance(owned, OwnerIndex)
         return any(not has_ended(pod) for one in old for pod in owned.controlled_by(one))
 
-    async def _clean_up(self, deployment: Obj, old: list[Obj]) -> None:
-        """Delete the oldest ReplicaSets beyond what the history may keep."""
+    async def _trim_history(self, deployment: Obj, old: list[Obj]) -> None:
+        """Delete the oldest ReplicaSets beyond `revisionHistoryLimit`."""
         limit = deployment["spec"].get("revisionHistoryLimit")
         if limit is None:
             return
@@ -278,8 +274,8 @@ class DeploymentController:
             if seen and not status.get("replicas") and not rules.replicas(one):
                 await self.sets.delete(one)
 
-    async def _report(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
-        """Write the status of a rollout, and come back when it may have taken too long."""
+    async def _sync_status(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
+        """Write the status of a rollout, and sync again when its deadline may be over."""
         sets = [*old, newest] if newest else old
         status = rules.status_of(deployment, sets, newest)
         name = newest["metadata"]["name"] if newest else deployment["metadata"]["name"]
@@ -290,7 +286,7 @@ class DeploymentController:
         if not rules.has_deadline(deployment):
             rules.drop_condition(status, "Progressing")
         elif not (settled and reason == "NewReplicaSetAvailable"):
-            self._note_progress(deployment, status, which)
+            self._update_progress(deployment, status, which)
         failures = [
             c
             for one in ([newest] if newest else old)
@@ -302,14 +298,14 @@ class DeploymentController:
             rules.set_condition(status, "ReplicaFailure", "True", *why)
         else:
             rules.drop_condition(status, "ReplicaFailure")
-        await self._store(deployment, status)
+        await self._write_status(deployment, status)
         left = rules.seconds_to_deadline(deployment, status)
         if left is not None:
             metadata = deployment["metadata"]
             self.queue.add_after((metadata["namespace"], metadata["name"]), max(left, 0) + 1)
 
     @staticmethod
-    def _note_progress(deployment: Obj, status: Obj, which: str) -> None:
+    def _update_progress(deployment: Obj, status: Obj, which: str) -> None:
         if rules.is_complete(deployment, status):
             why = ("NewReplicaSetAvailable", f"{which} has successfully progressed.")
             rules.set_condition(status, "Progressing", "True", *why)
@@ -321,17 +317,12 @@ class DeploymentController:
                 why = ("ProgressDeadlineExceeded", f"{which} has timed out progressing.")
                 rules.set_condition(status, "Progressing", "False", *why)
 
-    async def _store(self, deployment: Obj, status: Obj) -> None:
+    async def _write_status(self, deployment: Obj, status: Obj) -> None:
         """Write the Deployment's status, if it changed."""
         if status == deployment["status"]:
             return
         body = {**deployment, "status": status}
-        stored = await self.client.replace(f"{_path(deployment)}/status", body)
+        stored = await self.client.replace(object_path(deployment, "status"), body)
         self.deployments.put(stored)
-        deployment["status"] = copy.deepcopy(stored["status"])
+        deployment["status"] = deep_copy(stored["status"])
         deployment["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"]
-
-
-def _path(deployment: Obj) -> str:
-    metadata = deployment["metadata"]
-    return f"/apis/apps/v1/namespaces/{metadata['namespace']}/deployments/{metadata['name']}"

@@ -6,20 +6,21 @@ import json
 import re
 from dataclasses import dataclass
 
-from ..apimachinery.apierrors import ApiError
+from ..apimachinery.apierrors import ApiError, ignored
 from ..apimachinery.client import Client
 from ..apimachinery.conventions import real_ports
-from ..apimachinery.informer import Informer, Key, WorkQueue
-from ..apimachinery.jsontypes import Obj, owner_reference
+from ..apimachinery.informer import Informer
+from ..apimachinery.jsontypes import Key, Obj, key_of, owner_reference
+from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.profile import profile
 from ..apimachinery.selectors import labels
+from .podstate import condition_of, is_active, is_ready
 
 _TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
-_SLICES = "/apis/discovery.k8s.io/v1"
 
 
 @dataclass
-class Endpoints:
+class EndpointsController:
     """Keeps each Service's list of the pods that serve it."""
 
     client: Client
@@ -27,7 +28,7 @@ class Endpoints:
     pods: Informer
 
     def __post_init__(self) -> None:
-        self.queue = WorkQueue(self._work)
+        self.queue = KeyQueue(self._sync)
         self._written: dict[Key, str] = {}
         # What the next write of a Service's list is a reaction to: since when that is so.
         self._triggers: dict[Key, str] = {}
@@ -35,7 +36,7 @@ class Endpoints:
     def service_changed(self, old: Obj | None, new: Obj | None) -> None:
         obj = new or old
         assert obj is not None
-        key = (obj["metadata"]["namespace"], obj["metadata"]["name"])
+        key = key_of(obj)
         if old is None:
             self._triggers.setdefault(key, obj["metadata"]["creationTimestamp"])
         self.queue.add(key)
@@ -51,20 +52,17 @@ class Endpoints:
                         self._triggers.setdefault(key, since)
                     self.queue.add(key)
 
-    async def _work(self, key: Key) -> None:
+    async def _sync(self, key: Key) -> None:
         namespace, name = key
         service = self.services.get(namespace, name)
         trigger = self._triggers.pop(key, "")
         path = f"/api/v1/namespaces/{namespace}/endpoints"
+        slices = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
         if service is None:
             self._written.pop(key, None)
-            slices = f"{_SLICES}/namespaces/{namespace}/endpointslices"
             for gone in (f"{path}/{name}", f"{slices}/{name}"):
-                try:
+                with ignored(404):
                     await self.client.delete(gone)
-                except ApiError as error:
-                    if error.code != 404:
-                        raise
             return
         if not service["spec"].get("selector"):
             return
@@ -83,23 +81,15 @@ class Endpoints:
             },
             **({"subsets": subsets} if subsets else {}),
         }
-        try:
-            await self.client.replace(f"{path}/{name}", body)
-        except ApiError as error:
-            if error.code != 404:
-                raise
-            await self.client.create(path, body)
+        await self._replace_or_create(path, body)
         self._written[key] = said
         if profile().modern:
-            await self._write_slice(service, subsets)
+            # Newer clients read an EndpointSlice instead.
+            await self._replace_or_create(slices, _slice(service, subsets))
 
-    async def _write_slice(self, service: Obj, subsets: list[Obj]) -> None:
-        """Say the same as an EndpointSlice, which newer clients read instead."""
-        metadata = service["metadata"]
-        path = f"{_SLICES}/namespaces/{metadata['namespace']}/endpointslices"
-        body = _slice(service, subsets)
+    async def _replace_or_create(self, path: str, body: Obj) -> None:
         try:
-            await self.client.replace(f"{path}/{metadata['name']}", body)
+            await self.client.replace(f"{path}/{body['metadata']['name']}", body)
         except ApiError as error:
             if error.code != 404:
                 raise
@@ -112,14 +102,9 @@ class Endpoints:
             status, metadata = pod.get("status") or {}, pod["metadata"]
             if metadata["namespace"] != namespace or not _selects(service, pod):
                 continue
-            if not status.get("podIP") or status.get("phase") in ("Succeeded", "Failed"):
+            if not status.get("podIP") or not is_active(pod):
                 continue
-            if metadata.get("deletionTimestamp"):
-                continue
-            ready = any(
-                c["type"] == "Ready" and c["status"] == "True"
-                for c in status.get("conditions") or []
-            ) or service["spec"].get("publishNotReadyAddresses")
+            ready = is_ready(pod) or service["spec"].get("publishNotReadyAddresses")
             ports = _ports(service, pod)
             if not ports:
                 continue
@@ -141,7 +126,7 @@ class Endpoints:
 
 
 def _version(metadata: Obj) -> Obj:
-    """Return which version of a pod is meant, which only 1.20 says."""
+    """Return the version of a pod that is meant, which only 1.20 shows."""
     return {} if profile().modern else {"resourceVersion": metadata["resourceVersion"]}
 
 
@@ -152,10 +137,8 @@ def _without_versions(subsets: list[Obj]) -> str:
 
 def _ready_since(pod: Obj | None) -> str:
     """Return since when a pod has been ready, or not."""
-    for condition in ((pod or {}).get("status") or {}).get("conditions") or []:
-        if condition["type"] == "Ready":
-            return str(condition.get("lastTransitionTime") or "")
-    return ""
+    condition = condition_of(pod or {}, "Ready") or {}
+    return str(condition.get("lastTransitionTime") or "")
 
 
 def _slice(service: Obj, subsets: list[Obj]) -> Obj:

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 
 from ..apimachinery.jsontypes import Obj, seconds_since
 from . import jobindexes
-from .joblook import Look
-from .podstate import end_of
+from .jobsync import JobSync
+from .podstate import finished_at
 
 _LONGEST_SECONDS = 600.0
 
 
 @dataclass
 class _Failures:
-    """Who failed since the Job's last success, and when the last of them did."""
+    """The pods that failed since the Job's last success, and when the last of them did."""
 
     uids: set[str] = field(default_factory=set)
     last: str = ""
@@ -28,41 +28,41 @@ class Backoff:
     """Remembers failures, and tells how long to wait after them.
 
     Args:
-        first: seconds to wait after one failure; each further one in a row doubles it.
+        first: Seconds to wait after one failure; each further one in a row doubles it.
     """
 
     first: float
     _failures: dict[str, _Failures] = field(default_factory=dict)
 
     def forget(self, job: Obj) -> None:
-        """The Job is gone."""
+        """Forget a Job that is gone."""
         self._failures.pop(job["metadata"]["uid"], None)
 
-    def note(self, look: Look) -> None:
+    def note(self, sync: JobSync) -> None:
         """Remember the failures since the last success."""
-        failures = self._failures.setdefault(look.job["metadata"]["uid"], _Failures())
-        fallen = look.fallen
-        if look.risen:
-            best = max(end_of(pod) for pod in look.risen)
+        failures = self._failures.setdefault(sync.job["metadata"]["uid"], _Failures())
+        newly_failed = sync.newly_failed
+        if sync.newly_succeeded:
+            best = max(finished_at(pod) for pod in sync.newly_succeeded)
             failures.uids.clear()
-            fallen = [pod for pod in fallen if end_of(pod) > best]
-        for pod in fallen:
+            newly_failed = [pod for pod in newly_failed if finished_at(pod) > best]
+        for pod in newly_failed:
             if pod["metadata"]["uid"] not in failures.uids:
                 failures.uids.add(pod["metadata"]["uid"])
-                failures.last = max(failures.last, end_of(pod))
+                failures.last = max(failures.last, finished_at(pod))
 
     def seconds(self, job: Obj) -> float:
         """Return how long to wait before failed pods of the Job are replaced."""
         failures = self._failures.get(job["metadata"]["uid"])
         return self._left(len(failures.uids), failures.last) if failures else 0.0
 
-    def due(self, look: Look, indexes: list[int]) -> tuple[list[int], float]:
+    def due(self, sync: JobSync, indexes: list[int]) -> tuple[list[int], float]:
         """Return the indexes whose own wait is over, or else how long the shortest lasts."""
         waits = {}
         for index in indexes:
-            failed = look.kept.get(index)
+            failed = sync.delayed_pods.get(index)
             count = jobindexes.failures(failed) + 1
-            waits[index] = self._left(count, end_of(failed)) if failed else 0.0
+            waits[index] = self._left(count, finished_at(failed)) if failed else 0.0
         due = [index for index in indexes if waits[index] == 0]
         return due, 0.0 if due or not waits else min(waits.values())
 

@@ -87,8 +87,8 @@ def surplus(job: Obj, ranked: list[Obj], count: int) -> list[Obj]:
     Whoever has no valid index, or one that another pod has, goes in any case.
 
     Args:
-        ranked: the active pods, those that may go first in front.
-        count: at least so many have to go.
+        ranked: The active pods, those that may go first in front.
+        count: At least so many have to go.
     """
     chosen, kept = [], []
     taken: set[int] = set()

@@ -1,13 +1,12 @@
-"""The pods of Jobs: what they are made of, which of them end, who is let go."""
+"""The pods of Jobs: how they are made, claimed, deleted and released."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..apimachinery.jsontypes import Obj, owner_reference
-from ..apimachinery.selectors import labels, match_labels
+from ..apimachinery.jsontypes import Obj
 from . import jobindexes, jobpolicy
-from .jobrules import FINALIZER, has_finalizer
+from .jobrules import TRACKING_FINALIZER
 from .podcontrol import PodControl
 
 
@@ -22,35 +21,19 @@ class JobPods:
         return self.control.owned.controlled_by(job)
 
     async def claim(self, job: Obj, *, counted: bool = True) -> list[Obj]:
-        """Return the Job's pods; adopt those that match and let go of those that do not.
+        """Return the Job's pods; adopt those that match and release those that do not.
 
         Args:
-            counted: adopted pods get the finalizer, so that their end is counted.
+            counted: Adopted pods get the finalizer, so that their end is counted.
         """
-        mine, metadata = self.of(job), job["metadata"]
-        strangers = [pod for pod in mine if not self.selects(job, pod)]
-        await self.control.patch(strangers, lambda pod: _without_owner(pod, metadata["uid"]))
-        free = self.control.owned.uncontrolled(metadata["namespace"])
-        adopted: list[Obj] = []
-        if not metadata.get("deletionTimestamp"):
-            adopted = [p for p in free if self.selects(job, p) and _stays(p)]
-        taken: Obj = {"ownerReferences": [owner_reference(job)]}
-        if counted:
-            taken["finalizers"] = [FINALIZER]
-        await self.control.patch(adopted, lambda _pod: taken)
-        return [pod for pod in self.of(job) if self.selects(job, pod)]
-
-    @staticmethod
-    def selects(job: Obj, pod: Obj) -> bool:
-        """Tell whether the Job's selector matches the pod."""
-        return match_labels(job["spec"]["selector"], labels(pod))
+        return await self.control.claim(job, _is_kept, TRACKING_FINALIZER if counted else "")
 
     async def create(self, job: Obj, templates: list[Obj]) -> list[Obj]:
         """Create pods for the Job."""
         return await self.control.create(job, templates)
 
-    async def send_away(self, job: Obj, pods: list[Obj]) -> None:
-        """Delete pods that the Job has too many; let go of before, they do not count as failed."""
+    async def scale_down(self, job: Obj, pods: list[Obj]) -> None:
+        """Delete surplus pods of the Job; released first, they do not count as failed."""
         await self.release(pods)
         await self.control.delete(job, pods)
 
@@ -59,36 +42,28 @@ class JobPods:
         await self.control.delete(job, pods)
 
     async def release(self, pods: list[Obj]) -> None:
-        """Take the Job's finalizer off: nobody has to count these pods any more."""
-        change = {"$deleteFromPrimitiveList/finalizers": [FINALIZER]}
+        """Remove the Job's finalizer: nobody has to count these pods any more."""
+        change = {"$deleteFromPrimitiveList/finalizers": [TRACKING_FINALIZER]}
         await self.control.patch(pods, lambda _pod: change)
 
 
-def _stays(pod: Obj) -> bool:
+def _is_kept(pod: Obj) -> bool:
     return not pod["metadata"].get("deletionTimestamp")
 
 
-def _without_owner(pod: Obj, uid: str) -> Obj:
-    """Return the change by which a pod stops belonging to a Job."""
-    change: Obj = {"ownerReferences": [{"$patch": "delete", "uid": uid}]}
-    if has_finalizer(pod):
-        change["$deleteFromPrimitiveList/finalizers"] = [FINALIZER]
-    return change
-
-
 def plain_template(job: Obj) -> Obj:
-    """Return what a pod of the Job is made of."""
+    """Return the template of the Job's pods."""
     template = job["spec"]["template"]
-    metadata = {**(template.get("metadata") or {}), "finalizers": [FINALIZER]}
+    metadata = {**(template.get("metadata") or {}), "finalizers": [TRACKING_FINALIZER]}
     metadata.pop("generateName", None)
     return {"metadata": metadata, "spec": template["spec"]}
 
 
 def indexed_template(job: Obj, index: int, failed: Obj | None) -> Obj:
-    """Return what the pod of one completion index is made of.
+    """Return the template of the pod of one completion index.
 
     Args:
-        failed: the pod that it replaces, where each index has its own limit of failures.
+        failed: The pod that it replaces, where each index has its own limit of failures.
     """
     template, name = plain_template(job), job["metadata"]["name"]
     metadata, spec = template["metadata"], template["spec"]
@@ -99,12 +74,12 @@ def indexed_template(job: Obj, index: int, failed: Obj | None) -> Obj:
         metadata["annotations"].update(_failure_notes(job, failed))
     end = f"-{index}-"
     metadata["generateName"] = name[: 58 - len(end)] + end
-    changed = {kind: _with_index(spec[kind]) for kind in _KINDS if spec.get(kind)}
+    changed = {kind: _with_index(spec[kind]) for kind in _CONTAINER_LISTS if spec.get(kind)}
     template["spec"] = {**spec, **changed, "hostname": f"{name}-{index}"}
     return template
 
 
-_KINDS = ("initContainers", "containers")
+_CONTAINER_LISTS = ("initContainers", "containers")
 
 
 def _with_index(containers: list[Obj]) -> list[Obj]:

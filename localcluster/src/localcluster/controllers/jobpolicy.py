@@ -18,7 +18,7 @@ class Verdict:
 
     Attributes:
         action: `FailJob`, `FailIndex`, `Ignore` or `Count`; the last when no rule matches.
-        why: why the Job fails, if it does.
+        why: Why the Job fails, if it does.
     """
 
     action: str = "Count"
@@ -77,7 +77,7 @@ def _condition_match(rule: Obj, pod: Obj) -> str:
     return ""
 
 
-def met_success_rule(job: Obj, done: set[int]) -> str:
+def matched_success_rule(job: Obj, done: set[int]) -> str:
     """Return which rule of `successPolicy` the finished indexes satisfy, or nothing."""
     rules = (job["spec"].get("successPolicy") or {}).get("rules") or []
     for number, rule in enumerate(rules):

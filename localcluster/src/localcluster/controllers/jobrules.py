@@ -1,4 +1,4 @@
-"""What the Job controller decides by: pure functions of a Job and its pods.
+"""The rules of the Job controller: pure functions of a Job and its pods.
 
 https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from ..apimachinery.jsontypes import Obj, now, seconds_since
 from ..apimachinery.profile import profile
-from .podstate import has_ended, phase, restarts
+from .podstate import condition_of, has_ended, phase, restarts
 
-FINALIZER = "batch.kubernetes.io/job-tracking"
+TRACKING_FINALIZER = "batch.kubernetes.io/job-tracking"
 
 # The order in which the real server writes the fields of a Job's status.
 _STATUS = (
@@ -25,8 +25,8 @@ _STATUS = (
     "uncountedTerminatedPods",
     "ready",
 )
-TOO_MANY_FAILURES = ("BackoffLimitExceeded", "Job has reached the specified backoff limit")
-TOO_LATE = ("DeadlineExceeded", "Job was active longer than specified deadline")
+BACKOFF_LIMIT_EXCEEDED = ("BackoffLimitExceeded", "Job has reached the specified backoff limit")
+DEADLINE_EXCEEDED = ("DeadlineExceeded", "Job was active longer than specified deadline")
 
 
 def is_finished(job: Obj) -> bool:
@@ -36,25 +36,22 @@ def is_finished(job: Obj) -> bool:
 
 def has_condition(job: Obj, kind: str) -> Obj | None:
     """Return the Job's condition of that type if it holds."""
-    for condition in (job.get("status") or {}).get("conditions") or []:
-        if condition["type"] == kind and condition["status"] == "True":
-            found: Obj = condition
-            return found
-    return None
+    found = condition_of(job, kind)
+    return found if found and found["status"] == "True" else None
 
 
-def has_finalizer(pod: Obj) -> bool:
-    return FINALIZER in (pod["metadata"].get("finalizers") or [])
+def is_tracked(pod: Obj) -> bool:
+    return TRACKING_FINALIZER in (pod["metadata"].get("finalizers") or [])
 
 
-def waits_for_the_end(job: Obj) -> bool:
+def replaces_only_failed(job: Obj) -> bool:
     """Tell whether a pod is replaced only once it has ended, not when its deletion begins."""
     return bool(job["spec"].get("podReplacementPolicy") == "Failed")
 
 
 def is_failed(job: Obj, pod: Obj) -> bool:
     """Tell whether the pod counts as failed: it did fail, or somebody deleted it."""
-    if has_ended(pod) or waits_for_the_end(job):
+    if has_ended(pod) or replaces_only_failed(job):
         return phase(pod) == "Failed"
     return bool(pod["metadata"].get("deletionTimestamp"))
 
@@ -77,14 +74,14 @@ def wanted_pods(job: Obj, active: int, succeeded: int) -> int:
 
 
 def is_complete(job: Obj, active: int, succeeded: int) -> bool:
-    """Tell whether the Job has reached what it was to reach."""
+    """Tell whether the Job has reached its completions."""
     completions = job["spec"].get("completions")
     if completions is None:
         return succeeded > 0 and active == 0
     return succeeded >= int(completions) and (active == 0 or not profile().modern)
 
 
-def restarted_too_often(job: Obj, pods: list[Obj]) -> bool:
+def exceeds_restart_limit(job: Obj, pods: list[Obj]) -> bool:
     """Tell whether restarts inside the pods have used up the limit (`OnFailure` only)."""
     if job["spec"]["template"]["spec"].get("restartPolicy") != "OnFailure":
         return False
@@ -101,9 +98,10 @@ def seconds_left(job: Obj) -> float | None:
     return float(limit - seconds_since(started))
 
 
-def set_count(status: Obj, name: str, count: int) -> None:
-    if count:
-        status[name] = count
+def set_or_drop(status: Obj, name: str, value: int | str) -> None:
+    """Set a field of the status; one that says nothing is left out."""
+    if value:
+        status[name] = value
     else:
         status.pop(name, None)
 

@@ -10,20 +10,21 @@ from dataclasses import dataclass, field
 
 from ..apimachinery import resources
 from ..apimachinery.client import Client
-from ..apimachinery.informer import Informer, OnChange, WorkQueue
+from ..apimachinery.informer import Informer, OnChange
 from ..apimachinery.jsontypes import Obj
+from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.profile import profile
 from ..apimachinery.resources import path_of
 from .deployments import DeploymentController
-from .endpoints import Endpoints
-from .garbage import Garbage
+from .endpoints import EndpointsController
+from .garbagecollector import GarbageCollector
 from .jobs import JobController
-from .jobttl import JobLifetimes
-from .namespaces import Namespaces
-from .oldjobs import OldJobController
-from .owned import OwnedObjects
+from .legacyjobs import LegacyJobController
+from .namespaces import NamespaceController
+from .ownerindex import OwnerIndex
 from .replicasets import ReplicaSetController
 from .scheduler import Scheduler
+from .ttlafterfinished import TTLAfterFinishedController
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Controllers:
     """All controllers over one set of informers.
 
     Args:
-        authority: the API's CA certificate as PEM, which every namespace gets.
+        authority: The API's CA certificate as PEM, which every namespace gets.
     """
 
     client: Client
@@ -40,24 +41,24 @@ class Controllers:
     informers: dict[str, Informer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        alone = ("bindings", "events", "leases", "endpointslices")
-        followed = [r for r in resources.ALL if not r.idle and r.plural not in alone]
-        for resource in followed:
-            informer = Informer(self.client, path_of(resource), objects=OwnedObjects())
+        unwatched = ("bindings", "events", "leases", "endpointslices")
+        watched = [r for r in resources.ALL if not r.idle and r.plural not in unwatched]
+        for resource in watched:
+            informer = Informer(self.client, path_of(resource), objects=OwnerIndex())
             self.informers[resource.name] = informer
         pods, jobs = self.informers["pods"], self.informers["jobs.batch"]
         sets, rollouts = self.informers["replicasets.apps"], self.informers["deployments.apps"]
         services, namespaces = self.informers["services"], self.informers["namespaces"]
-        kind = JobController if profile().modern else OldJobController
+        kind = JobController if profile().modern else LegacyJobController
         self.jobs = kind(self.client, jobs, pods, self.first_backoff)
-        self.lifetimes = JobLifetimes(self.client, jobs)
+        self.lifetimes = TTLAfterFinishedController(self.client, jobs)
         self.sets = ReplicaSetController(self.client, sets, pods)
         self.deployments = DeploymentController(self.client, rollouts, sets, pods)
         self.scheduler = Scheduler(self.client, pods, self.informers["nodes"])
-        self.endpoints = Endpoints(self.client, services, pods)
-        self.garbage = Garbage(self.client, self.informers)
-        self.namespaces = Namespaces(self.client, namespaces, self.authority)
-        followers: dict[str, list[OnChange]] = {
+        self.endpoints = EndpointsController(self.client, services, pods)
+        self.garbage = GarbageCollector(self.client, self.informers)
+        self.namespaces = NamespaceController(self.client, namespaces, self.authority)
+        handlers: dict[str, list[OnChange]] = {
             "configmaps": [self.namespaces.content_changed],
             "serviceaccounts": [self.namespaces.content_changed],
             "jobs.batch": [self.jobs.job_changed, self.lifetimes.job_changed],
@@ -75,18 +76,18 @@ class Controllers:
             "nodes": [self.scheduler.node_changed],
         }
         for name, informer in self.informers.items():
-            informer.on_change = self._all(*followers.get(name, []), self.garbage.changed)
+            informer.on_change = self._all(*handlers.get(name, []), self.garbage.changed)
 
     @staticmethod
-    def _all(*followers: OnChange) -> OnChange:
+    def _all(*handlers: OnChange) -> OnChange:
         def tell(old: Obj | None, new: Obj | None) -> None:
-            for follower in followers:
-                follower(old, new)
+            for handler in handlers:
+                handler(old, new)
 
         return tell
 
     @property
-    def _queues(self) -> list[WorkQueue]:
+    def _queues(self) -> list[KeyQueue]:
         return [
             self.jobs.queue,
             self.jobs.orphans,
@@ -100,7 +101,7 @@ class Controllers:
         ]
 
     async def run(self) -> None:
-        """Run all controllers for ever."""
+        """Run all controllers until cancelled."""
         speakers = (self.jobs, self.sets, self.deployments, self.scheduler)
         work = [*(i.run() for i in self.informers.values()), *(s.recorder.run() for s in speakers)]
         await asyncio.gather(*work)

@@ -1,4 +1,4 @@
-"""How controllers make and remove pods through the API, and tell about it in events."""
+"""Pod control: how controllers create and delete pods, with events."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..apimachinery.apierrors import ApiError
+from ..apimachinery.apierrors import ignored
 from ..apimachinery.client import STRATEGIC, Client, pod_path
-from ..apimachinery.informer import Informer, Recorder
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Obj, owner_reference, random_suffix
-from .owned import OwnedObjects
+from .ownerindex import OwnerIndex, selects
 
 # The longest start of a generated name: with its five characters it is a label's 63.
 _LONGEST_PREFIX = 58
@@ -18,21 +19,47 @@ _LONGEST_PREFIX = 58
 
 @dataclass
 class PodControl:
-    """Makes and removes the pods of one kind of controller."""
+    """Claims, creates, patches and deletes the pods of one kind of controller."""
 
     client: Client
     informer: Informer
     recorder: Recorder
 
     @property
-    def owned(self) -> OwnedObjects:
-        """All pods, by their owners."""
+    def owned(self) -> OwnerIndex:
+        """Return the cache of all pods, by their owners."""
         objects = self.informer.objects
-        assert isinstance(objects, OwnedObjects)
+        assert isinstance(objects, OwnerIndex)
         return objects
 
+    async def claim(
+        self, owner: Obj, adoptable: Callable[[Obj], bool], finalizer: str = ""
+    ) -> list[Obj]:
+        """Return the pods of `owner`; adopt those that match, and release those that do not.
+
+        Args:
+            adoptable: Tells whether a pod without a controller may be adopted.
+            finalizer: What adopted pods get and released ones lose, if anything.
+        """
+        lost = {"ownerReferences": [{"$patch": "delete", "uid": owner["metadata"]["uid"]}]}
+        gained: Obj = {"ownerReferences": [owner_reference(owner)]}
+        if finalizer:
+            gained["finalizers"] = [finalizer]
+
+        def released(pod: Obj) -> Obj:
+            known = finalizer in (pod["metadata"].get("finalizers") or [])
+            return {**lost, "$deleteFromPrimitiveList/finalizers": [finalizer]} if known else lost
+
+        mine = self.owned.controlled_by(owner)
+        await self.patch([pod for pod in mine if not selects(owner, pod)], released)
+        if not owner["metadata"].get("deletionTimestamp"):
+            free = self.owned.uncontrolled(owner["metadata"]["namespace"])
+            orphans = [pod for pod in free if adoptable(pod) and selects(owner, pod)]
+            await self.patch(orphans, lambda _pod: gained)
+        return [pod for pod in self.owned.controlled_by(owner) if selects(owner, pod)]
+
     async def create(self, owner: Obj, templates: list[Obj]) -> list[Obj]:
-        """Create a pod of each template; in growing batches, so that hopeless ones fail once."""
+        """Create a pod of each template, in growing batches, so that a hopeless one fails once."""
         created: list[Obj] = []
         batch = 1
         while len(created) < len(templates):
@@ -79,17 +106,11 @@ class PodControl:
         async def delete(pod: Obj) -> None:
             metadata = pod["metadata"]
             text = f"Deleted pod: {metadata['name']}"
-            try:
-                last = await self.client.delete(
-                    pod_path(metadata["namespace"], metadata["name"]),
-                    preconditions={"uid": metadata["uid"]},
-                )
-            except ApiError as error:
-                if error.code not in (404, 409):
-                    raise
-                return
-            self.informer.put(last)
-            self.recorder.event(owner, "SuccessfulDelete", text)
+            path = pod_path(metadata["namespace"], metadata["name"])
+            with ignored(404, 409):
+                last = await self.client.delete(path, preconditions={"uid": metadata["uid"]})
+                self.informer.put(last)
+                self.recorder.event(owner, "SuccessfulDelete", text)
 
         await asyncio.gather(*(delete(pod) for pod in pods))
 
@@ -100,10 +121,7 @@ class PodControl:
             metadata = pod["metadata"]
             body = {"metadata": {"uid": metadata["uid"], **change(pod)}}
             path = pod_path(metadata["namespace"], metadata["name"])
-            try:
+            with ignored(404, 409):
                 self.informer.put(await self.client.patch(path, body, STRATEGIC))
-            except ApiError as error:
-                if error.code not in (404, 409):
-                    raise
 
         await asyncio.gather(*(patch(pod) for pod in pods))

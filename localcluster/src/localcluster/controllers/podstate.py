@@ -1,4 +1,4 @@
-"""What the controllers see in a pod: pure functions of one pod."""
+"""What the controllers read of a pod: pure functions of one pod."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def is_terminating(pod: Obj) -> bool:
     return not has_ended(pod) and bool(pod["metadata"].get("deletionTimestamp"))
 
 
-def condition_of(pod: Obj, kind: str) -> Obj | None:
-    """Return the pod's condition of that type, whatever it says."""
-    conditions: list[Obj] = (pod.get("status") or {}).get("conditions") or []
+def condition_of(obj: Obj, kind: str) -> Obj | None:
+    """Return the condition of that type of a pod or a Job, whatever it says."""
+    conditions: list[Obj] = (obj.get("status") or {}).get("conditions") or []
     return next((c for c in conditions if c["type"] == kind), None)
 
 
@@ -57,20 +57,20 @@ def restarts(pod: Obj) -> int:
     )
 
 
-def end_of(pod: Obj) -> str:
+def finished_at(pod: Obj) -> str:
     """Return when a pod ended, as a time of Kubernetes; never one in the future."""
     ends = [
         ((c.get("state") or {}).get("terminated") or {}).get("finishedAt")
         for c in (pod.get("status") or {}).get("containerStatuses") or []
     ]
     known = [end for end in ends if end]
-    found = max(known) if known else pod["metadata"].get("deletionTimestamp")
+    moment = max(known) if known else pod["metadata"].get("deletionTimestamp")
     # A pod that is being deleted has its time of death in the future.
-    return min(found or now(), now())
+    return min(moment or now(), now())
 
 
-def worth(pod: Obj) -> tuple[bool, int, bool, float, int, float]:
-    """Rank active pods for deletion: those that did the least come first.
+def deletion_rank(pod: Obj) -> tuple[bool, int, bool, float, int, float]:
+    """Rank active pods for deletion: those that have done the least come first.
 
     https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#scaling-down-a-replicaset
     """

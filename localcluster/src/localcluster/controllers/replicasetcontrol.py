@@ -1,22 +1,23 @@
-"""How the Deployment controller makes, changes and removes ReplicaSets through the API."""
+"""ReplicaSet control: how the Deployment controller creates, scales and deletes them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from ..apimachinery.apierrors import ApiError
+from ..apimachinery.apierrors import ignored
 from ..apimachinery.client import STRATEGIC, Client
-from ..apimachinery.informer import Informer, Recorder
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Obj, owner_reference
 from ..apimachinery.profile import profile
-from ..apimachinery.selectors import labels, match_labels
+from ..apimachinery.resources import object_path
 from . import deploymentrules as rules
-from .owned import OwnedObjects
+from .ownerindex import OwnerIndex, selects
 
 
 @dataclass
-class SetControl:
+class ReplicaSetControl:
     """Makes, changes and removes ReplicaSets."""
 
     client: Client
@@ -24,13 +25,12 @@ class SetControl:
     recorder: Recorder
 
     async def claim(self, deployment: Obj) -> list[Obj]:
-        """Return the Deployment's ReplicaSets; adopt those that match, let go of the others."""
+        """Return the Deployment's ReplicaSets; adopt those that match, release the others."""
         owned, metadata = self.informer.objects, deployment["metadata"]
-        assert isinstance(owned, OwnedObjects)
-        selector = deployment["spec"]["selector"]
+        assert isinstance(owned, OwnerIndex)
         kept = []
         for one in owned.controlled_by(deployment):
-            if match_labels(selector, labels(one)):
+            if selects(deployment, one):
                 kept.append(one)
             else:
                 lost = [{"$patch": "delete", "uid": metadata["uid"]}]
@@ -38,7 +38,7 @@ class SetControl:
         if metadata.get("deletionTimestamp"):
             return kept
         for one in list(owned.uncontrolled(metadata["namespace"])):
-            if match_labels(selector, labels(one)) and not one["metadata"].get("deletionTimestamp"):
+            if selects(deployment, one) and not one["metadata"].get("deletionTimestamp"):
                 mine = [owner_reference(deployment)]
                 kept.append(await self.patch(one, {"metadata": {"ownerReferences": mine}}))
         return kept
@@ -56,7 +56,7 @@ class SetControl:
                 "name": f"{deployment['metadata']['name']}-{mark[rules.HASH]}",
                 "namespace": deployment["metadata"]["namespace"],
                 "labels": marked,
-                "annotations": {**own_notes(deployment), rules.REVISION: str(number)},
+                "annotations": {**inherited_annotations(deployment), rules.REVISION: str(number)},
                 "ownerReferences": [owner_reference(deployment)],
             },
             "spec": {
@@ -76,13 +76,13 @@ class SetControl:
         created = await self.client.create(path, made)
         self.informer.put(created)
         if size:
-            self._tell(deployment, created, 0)
+            self._record_scaling(deployment, created, 0)
         return created
 
     async def scale(self, deployment: Obj, one: Obj, size: int) -> bool:
-        """Give a ReplicaSet a new size; tells whether that was a change."""
-        before, sizes = rules.replicas(one), size_notes(deployment)
-        noted = rules.notes(one)
+        """Scale a ReplicaSet; return whether that was a change."""
+        before, sizes = rules.replicas(one), size_annotations(deployment)
+        noted = rules.annotations_of(one)
         change: Obj = {}
         if before != size:
             change["spec"] = {"replicas": size}
@@ -95,10 +95,10 @@ class SetControl:
         one.clear()
         one.update(changed)
         if before != size:
-            self._tell(deployment, changed, before)
+            self._record_scaling(deployment, changed, before)
         return before != size
 
-    def _tell(self, deployment: Obj, one: Obj, before: int) -> None:
+    def _record_scaling(self, deployment: Obj, one: Obj, before: int) -> None:
         size, name = rules.replicas(one), one["metadata"]["name"]
         verb = "up" if size > before else "down"
         since = f" from {before}" if profile().modern else ""
@@ -110,35 +110,29 @@ class SetControl:
         metadata = one["metadata"]
         known = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
         body = {**change, "metadata": {**change.get("metadata", {}), **known}}
-        changed = await self.client.patch(_path(one), body, STRATEGIC)
+        changed = await self.client.patch(object_path(one), body, STRATEGIC)
         self.informer.put(changed)
         return changed
 
     async def delete(self, one: Obj) -> None:
         """Delete a ReplicaSet that nobody needs any more."""
-        try:
-            wanted = {"uid": one["metadata"]["uid"]}
+        wanted = {"uid": one["metadata"]["uid"]}
+        with ignored(404, 409):
             await self.client.delete(
-                _path(one), propagationPolicy="Background", preconditions=wanted
+                object_path(one), propagationPolicy="Background", preconditions=wanted
             )
-        except ApiError as error:
-            if error.code not in (404, 409):
-                raise
 
 
-def own_notes(deployment: Obj) -> dict[str, str]:
+def inherited_annotations(deployment: Obj) -> dict[str, str]:
     """Return the annotations that a Deployment's newest ReplicaSet takes over."""
-    copied = {k: v for k, v in rules.notes(deployment).items() if k not in rules.NOT_COPIED}
-    return {**copied, **size_notes(deployment)}
+    copied = {
+        k: v for k, v in rules.annotations_of(deployment).items() if k not in rules.NOT_INHERITED
+    }
+    return {**copied, **size_annotations(deployment)}
 
 
-def size_notes(deployment: Obj) -> dict[str, str]:
+def size_annotations(deployment: Obj) -> dict[str, str]:
     """Return how large the Deployment is, and may be during an update, as annotations."""
     wanted = rules.replicas(deployment)
     most = wanted + rules.fence_posts(deployment)[0]
-    return {rules.DESIRED: str(wanted), rules.MOST: str(most)}
-
-
-def _path(one: Obj) -> str:
-    metadata = one["metadata"]
-    return f"/apis/apps/v1/namespaces/{metadata['namespace']}/replicasets/{metadata['name']}"
+    return {rules.DESIRED: str(wanted), rules.MAX_REPLICAS: str(most)}

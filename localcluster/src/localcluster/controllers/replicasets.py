@@ -5,18 +5,28 @@ https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
-from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from ..apimachinery.jsontypes import Obj, controller_of, now, owner_reference, whole_number
-from ..apimachinery.selectors import labels, match_labels
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
+from ..apimachinery.jsontypes import (
+    Key,
+    Obj,
+    deep_copy,
+    key_of,
+    now,
+    whole_number,
+)
+from ..apimachinery.keyqueue import KeyQueue
+from ..apimachinery.resources import object_path
+from ..apimachinery.selectors import labels
+from .ownerindex import adopter_keys, controller_keys
 from .podcontrol import PodControl
-from .podstate import is_active, is_available, is_ready, worth
+from .podstate import deletion_rank, is_active, is_available, is_ready
 
-_COST = "controller.kubernetes.io/pod-deletion-cost"
+_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 @dataclass
@@ -30,113 +40,85 @@ class ReplicaSetController:
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.client, "replicaset-controller")
         self.pods = PodControl(self.client, self.pod_informer, self.recorder)
-        self.queue = WorkQueue(self._sync)
+        self.queue = KeyQueue(self._sync)
 
     def set_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a change of a ReplicaSet."""
+        """Enqueue a ReplicaSet that changed."""
         if new is not None:
-            self.queue.add((new["metadata"]["namespace"], new["metadata"]["name"]))
+            self.queue.add(key_of(new))
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Take notice of a change of a pod: one that is owned, or one that could be adopted."""
-        for pod in (old, new):
-            if pod is None:
-                continue
-            reference, namespace = controller_of(pod), pod["metadata"]["namespace"]
-            if reference and reference["kind"] == "ReplicaSet":
-                self.queue.add((namespace, reference["name"]))
-            elif reference is None and pod is new:
-                for key, found in self.sets.objects.items():
-                    if key[0] == namespace and selects(found, pod):
-                        self.queue.add(key)
+        """Enqueue the ReplicaSets that own a changed pod, or could adopt it."""
+        owners = controller_keys("ReplicaSet", old, new)
+        for key in (*owners, *adopter_keys(self.sets.objects, new)):
+            self.queue.add(key)
 
     async def _sync(self, key: Key) -> None:
-        found = self.sets.get(*key)
-        if found is None:
+        replica_set = self.sets.get(*key)
+        if replica_set is None:
             return
         await self.pod_informer.synced.wait()
-        pods = await self._claim(found)
+        pods = [p for p in await self.pods.claim(replica_set, is_active) if is_active(p)]
         failure: ApiError | None = None
-        if not found["metadata"].get("deletionTimestamp"):
+        if not replica_set["metadata"].get("deletionTimestamp"):
             try:
-                pods = await self._scale(found, pods)
+                pods = await self._scale(replica_set, pods)
             except ApiError as error:
                 failure = error
-                pods = [pod for pod in self.pods.owned.controlled_by(found) if is_active(pod)]
-        await self._store(found, _status(found, pods, failure))
+                pods = [pod for pod in self.pods.owned.controlled_by(replica_set) if is_active(pod)]
+        await self._write_status(replica_set, _status(replica_set, pods, failure))
         if failure:
             raise failure
-        self._come_back(key, found, pods)
+        self._requeue_until_available(key, replica_set, pods)
 
-    async def _claim(self, found: Obj) -> list[Obj]:
-        """Adopt pods that match and belong to nobody, let go of those that match no more."""
-        mine = self.pods.owned.controlled_by(found)
-        strangers = [pod for pod in mine if not selects(found, pod)]
-        lost = {"ownerReferences": [{"$patch": "delete", "uid": found["metadata"]["uid"]}]}
-        await self.pods.patch(strangers, lambda _pod: lost)
-        kept = [pod for pod in mine if pod not in strangers and is_active(pod)]
-        if found["metadata"].get("deletionTimestamp"):
-            return kept
-        free = self.pods.owned.uncontrolled(found["metadata"]["namespace"])
-        orphans = [pod for pod in free if is_active(pod) and selects(found, pod)]
-        await self.pods.patch(orphans, lambda _pod: {"ownerReferences": [owner_reference(found)]})
-        return kept + orphans
-
-    async def _scale(self, found: Obj, pods: list[Obj]) -> list[Obj]:
-        wanted: int = found["spec"].get("replicas", 1)
+    async def _scale(self, replica_set: Obj, pods: list[Obj]) -> list[Obj]:
+        wanted: int = replica_set["spec"].get("replicas", 1)
         if len(pods) > wanted:
-            surplus = sorted(pods, key=_worth)[: len(pods) - wanted]
-            await self.pods.delete(found, surplus)
+            surplus = sorted(pods, key=_deletion_rank)[: len(pods) - wanted]
+            await self.pods.delete(replica_set, surplus)
             return [pod for pod in pods if pod not in surplus]
-        templates = [found["spec"]["template"]] * (wanted - len(pods))
-        return pods + await self.pods.create(found, [_nameless(one) for one in templates])
+        templates = [replica_set["spec"]["template"]] * (wanted - len(pods))
+        return pods + await self.pods.create(replica_set, [_without_name(one) for one in templates])
 
-    async def _store(self, found: Obj, status: Obj) -> None:
-        if (found.get("status") or {}) == status:
+    async def _write_status(self, replica_set: Obj, status: Obj) -> None:
+        if (replica_set.get("status") or {}) == status:
             return
-        metadata = found["metadata"]
-        base = f"/apis/apps/v1/namespaces/{metadata['namespace']}/replicasets"
-        body = {**found, "status": status}
-        self.sets.put(await self.client.replace(f"{base}/{metadata['name']}/status", body))
+        body, path = {**replica_set, "status": status}, object_path(replica_set, "status")
+        self.sets.put(await self.client.replace(path, body))
 
-    def _come_back(self, key: Key, found: Obj, pods: list[Obj]) -> None:
-        """Look again when pods that are ready will have been so long enough."""
-        least = found["spec"].get("minReadySeconds", 0)
+    def _requeue_until_available(self, key: Key, replica_set: Obj, pods: list[Obj]) -> None:
+        """Sync again when ready pods will have become available."""
+        least = replica_set["spec"].get("minReadySeconds", 0)
         ready = sum(1 for pod in pods if is_ready(pod))
         if least and ready > sum(1 for pod in pods if is_available(pod, least)):
             self.queue.add_after(key, min(least, 1.0))
 
 
-def selects(found: Obj, pod: Obj) -> bool:
-    """Tell whether the ReplicaSet's selector matches the pod."""
-    return match_labels(found["spec"]["selector"], labels(pod))
-
-
-def _nameless(template: Obj) -> Obj:
+def _without_name(template: Obj) -> Obj:
     metadata = {k: v for k, v in (template.get("metadata") or {}).items() if k != "generateName"}
     return {**template, "metadata": metadata}
 
 
-def _worth(pod: Obj) -> tuple[object, ...]:
-    """Rank pods for deletion, by what the user says that it costs too."""
-    text = (pod["metadata"].get("annotations") or {}).get(_COST, "0")
+def _deletion_rank(pod: Obj) -> tuple[object, ...]:
+    """Rank pods for deletion, with the pod deletion cost that the user set."""
+    text = (pod["metadata"].get("annotations") or {}).get(_DELETION_COST, "0")
     cost = whole_number(text) or 0
-    rank = worth(pod)
+    rank = deletion_rank(pod)
     return (*rank[:3], cost, *rank[3:])
 
 
-def _status(found: Obj, pods: list[Obj], failure: ApiError | None) -> Obj:
-    """Return the status that these active pods make up."""
-    wanted = ((found["spec"]["template"].get("metadata") or {}).get("labels") or {}).items()
-    least = found["spec"].get("minReadySeconds", 0)
+def _status(replica_set: Obj, pods: list[Obj], failure: ApiError | None) -> Obj:
+    """Return the status that results from these active pods."""
+    wanted = ((replica_set["spec"]["template"].get("metadata") or {}).get("labels") or {}).items()
+    least = replica_set["spec"].get("minReadySeconds", 0)
     counts = {
         "fullyLabeledReplicas": sum(1 for pod in pods if wanted <= labels(pod).items()),
         "readyReplicas": sum(1 for pod in pods if is_ready(pod)),
         "availableReplicas": sum(1 for pod in pods if is_available(pod, least)),
     }
     status: Obj = {"replicas": len(pods), **{name: n for name, n in counts.items() if n}}
-    status["observedGeneration"] = found["metadata"]["generation"]
-    conditions = copy.deepcopy((found.get("status") or {}).get("conditions") or [])
+    status["observedGeneration"] = replica_set["metadata"]["generation"]
+    conditions = deep_copy((replica_set.get("status") or {}).get("conditions") or [])
     known = next((c for c in conditions if c["type"] == "ReplicaFailure"), None)
     if failure and known is None:
         problem = {"type": "ReplicaFailure", "status": "True", "lastTransitionTime": now()}

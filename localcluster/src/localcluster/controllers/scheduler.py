@@ -1,4 +1,4 @@
-"""The scheduler: gives each pod to the one node there is, if it may run there.
+"""The scheduler: assigns each pod to the one node there is, if it may run there.
 
 https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/
 """
@@ -10,17 +10,20 @@ from dataclasses import dataclass, field
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import MERGE, Client, pod_path
 from ..apimachinery.conventions import NODE
-from ..apimachinery.informer import Informer, Key, Recorder, WorkQueue
-from ..apimachinery.jsontypes import Obj, now
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
+from ..apimachinery.jsontypes import Key, Obj, key_of, now
+from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.profile import profile
-from . import fitting
+from . import predicates
+from .podstate import condition_of
 
-_CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+_UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
 @dataclass
 class Scheduler:
-    """Gives each pod to the one node there is, if it may run there.
+    """Assigns each pod to the one node there is, if it may run there.
 
     It also does what the node lifecycle controller does: a node that is cordoned gets a taint.
     """
@@ -28,25 +31,25 @@ class Scheduler:
     client: Client
     pods: Informer
     nodes: Informer
-    _refused: set[Key] = field(default_factory=set)
-    _taken: dict[str, Obj] = field(default_factory=dict)
+    _unschedulable: set[Key] = field(default_factory=set)
+    _assigned: dict[str, Obj] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.client, "default-scheduler")
-        self.queue = WorkQueue(self._work)
+        self.queue = KeyQueue(self._sync)
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        had = old is not None and fitting.is_placed(old)
-        if had and not (new is not None and fitting.is_placed(new)):
-            # There is room now for those that had to wait.
-            for key in self._refused:
+        had = old is not None and predicates.is_assigned(old)
+        if had and not (new is not None and predicates.is_assigned(new)):
+            # There are resources now for those that had to wait.
+            for key in self._unschedulable:
                 self.queue.add(key)
-        self._count(old, new)
+        self._track_assigned(old, new)
         if new is None:
             assert old is not None
-            self._refused.discard((old["metadata"]["namespace"], old["metadata"]["name"]))
+            self._unschedulable.discard(key_of(old))
         elif not new["spec"].get("nodeName"):
-            self.queue.add((new["metadata"]["namespace"], new["metadata"]["name"]))
+            self.queue.add(key_of(new))
 
     def node_changed(self, old: Obj | None, new: Obj | None) -> None:
         if new is not None and new["metadata"]["name"] == NODE:
@@ -54,22 +57,22 @@ class Scheduler:
         for pod in self.pods.objects.values():
             self.pod_changed(None, pod)
 
-    async def _work(self, key: Key) -> None:
+    async def _sync(self, key: Key) -> None:
         if key == ("", NODE):
             await self._taint()
         else:
             await self._schedule(key)
 
     async def _taint(self) -> None:
-        """Give a cordoned node its taint, and take it from one that is not."""
+        """Taint a cordoned node, and remove the taint from one that is not."""
         node = self.nodes.get("", NODE)
         if node is None:
             return
         taints = node["spec"].get("taints") or []
-        others = [t for t in taints if t.get("key") != _CORDONED["key"]]
+        others = [t for t in taints if t.get("key") != _UNSCHEDULABLE_TAINT["key"]]
         cordoned = bool(node["spec"].get("unschedulable"))
         if cordoned != (len(others) < len(taints)):
-            wanted = [*others, {**_CORDONED, "timeAdded": now()}] if cordoned else others
+            wanted = [*others, {**_UNSCHEDULABLE_TAINT, "timeAdded": now()}] if cordoned else others
             change = {"spec": {"taints": wanted or None}}
             await self.client.patch(f"/api/v1/nodes/{NODE}", change, MERGE)
 
@@ -83,25 +86,25 @@ class Scheduler:
             return
         if pod["spec"].get("schedulingGates"):
             why = "Scheduling is blocked due to non-empty scheduling gates"
-            await self._show(pod, "SchedulingGated", why)
+            await self._set_condition(pod, "SchedulingGated", why)
             return
-        problem = fitting.unfit(pod, node, self._others(pod))
-        if problem is not None:
-            self._refused.add(key)
-            await self._refuse(pod, problem)
+        result = predicates.filter_node(pod, node, self._others(pod))
+        if result is not None:
+            self._unschedulable.add(key)
+            await self._report_unschedulable(pod, result)
         elif await self._bind(pod):
-            self._refused.discard(key)
+            self._unschedulable.discard(key)
 
-    def _count(self, old: Obj | None, new: Obj | None) -> None:
-        """Know the pods that the node has already, or gets at this moment."""
-        if new is not None and fitting.is_placed(new):
-            self._taken[new["metadata"]["uid"]] = new
+    def _track_assigned(self, old: Obj | None, new: Obj | None) -> None:
+        """Keep track of the pods that the node has, or is getting."""
+        if new is not None and predicates.is_assigned(new):
+            self._assigned[new["metadata"]["uid"]] = new
         elif old is not None and (new is None or new["spec"].get("nodeName")):
-            self._taken.pop(old["metadata"]["uid"], None)
+            self._assigned.pop(old["metadata"]["uid"], None)
 
     def _others(self, pod: Obj) -> list[Obj]:
         uid = pod["metadata"]["uid"]
-        return [other for known, other in self._taken.items() if known != uid]
+        return [other for known, other in self._assigned.items() if known != uid]
 
     async def _bind(self, pod: Obj) -> bool:
         metadata = pod["metadata"]
@@ -112,11 +115,11 @@ class Scheduler:
             "metadata": {"name": name, "namespace": namespace},
             "target": {"apiVersion": "v1", "kind": "Node", "name": NODE},
         }
-        self._taken[metadata["uid"]] = pod
+        self._assigned[metadata["uid"]] = pod
         try:
             await self.client.create(pod_path(namespace, name, "binding"), binding)
         except ApiError as error:
-            self._taken.pop(metadata["uid"], None)
+            self._assigned.pop(metadata["uid"], None)
             if error.code not in (404, 409):
                 raise
             return False
@@ -124,20 +127,20 @@ class Scheduler:
         self.recorder.event(pod, "Scheduled", text, action="Binding")
         return True
 
-    async def _refuse(self, pod: Obj, problem: fitting.Problem) -> None:
-        why = f"0/1 nodes are available: {', '.join(f'1 {one}' for one in problem.reasons)}."
+    async def _report_unschedulable(self, pod: Obj, result: predicates.Unschedulable) -> None:
+        why = f"0/1 nodes are available: {', '.join(f'1 {one}' for one in result.reasons)}."
         if profile().modern:
             helps = "Preemption is not helpful for scheduling"
-            if problem.room_only:
+            if result.resolvable:
                 helps = "No preemption victims found for incoming pod"
             why += f" preemption: 0/1 nodes are available: 1 {helps}."
-        if await self._show(pod, "Unschedulable", why):
+        if await self._set_condition(pod, "Unschedulable", why):
             self.recorder.event(pod, "FailedScheduling", why, kind="Warning", action="Scheduling")
 
-    async def _show(self, pod: Obj, reason: str, why: str) -> bool:
-        """Say in the pod's conditions why it waits; returns whether that is news."""
+    async def _set_condition(self, pod: Obj, reason: str, why: str) -> bool:
+        """Write why the pod waits into its conditions; return whether that is new."""
         conditions = (pod.get("status") or {}).get("conditions") or []
-        known = next((c for c in conditions if c["type"] == "PodScheduled"), None)
+        known = condition_of(pod, "PodScheduled")
         if known and known.get("message") == why:
             return False
         condition = {

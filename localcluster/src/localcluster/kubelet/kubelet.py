@@ -15,7 +15,8 @@ from pathlib import Path
 from ..addresses import Addresses
 from ..apimachinery.client import Client
 from ..apimachinery.conventions import NODE
-from ..apimachinery.informer import Informer, Recorder
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Obj
 from ..images.imagestore import Images, remove_tree
 from ..paths import State

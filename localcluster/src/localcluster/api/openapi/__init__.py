@@ -1,0 +1,1 @@
+"""OpenAPI: the schema of the API, in the forms in which clients ask for it."""

@@ -1,0 +1,1 @@
+"""Tables of `kubectl get`: which columns each kind has, and how its rows are printed."""

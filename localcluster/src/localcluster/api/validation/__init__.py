@@ -1,0 +1,1 @@
+"""Validation: what an object may not say, and the words in which the real server refuses it."""
