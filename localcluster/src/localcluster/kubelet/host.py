@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from ..addresses import Addresses
 from ..apimachinery.client import Client
 from ..apimachinery.conventions import real_ports
-from ..apimachinery.informer import Informer, Recorder
+from ..apimachinery.events import Recorder
+from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Obj
 from ..images.imagestore import Images
 from ..paths import State
