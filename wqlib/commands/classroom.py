@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..cluster.kube import in_words
+from ..cluster.kube import translate_errors
 from ..course.classroom import create, names, remove, report
 from ..course.classroom import teacher as teachers
 from ..course.classroom.teacher import Teacher
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(_run(options))
 
 
-@in_words
+@translate_errors
 def _run(options: argparse.Namespace) -> int:
     try:
         return int(options.run(teachers.connect(options.context), options))

@@ -212,7 +212,7 @@ def _connect(context: str | None, stack: ExitStack, say: Progress) -> Cluster:
     """Connect, and see to it that nothing is left in the end."""
     from ..cluster import connect, local
 
-    stack.enter_context(local.left_as_found())
+    stack.enter_context(local.restore_on_exit())
     cluster = connect(context, namespace=f"wq-demo-{secrets.token_hex(2)}")
 
     def clean_up() -> None:

@@ -173,7 +173,7 @@ class Visit:
             from ..cluster import connect, local, named_namespace
 
             if self.leave_as_found:
-                self.stack.enter_context(local.left_as_found())
+                self.stack.enter_context(local.restore_on_exit())
             named = named_namespace(self.context)  # a learner of a class may use no other
             namespace = named or f"{NAMESPACE}-{secrets.token_hex(2)}"  # others may do the same now
             self._cluster = cluster = connect(self.context, namespace=namespace)

@@ -153,7 +153,7 @@ def works(teacher: Teacher, learner: Learner, token: Token, patience_seconds: fl
         patience_seconds: How long to try again when it does not.
     """
     kubeconfig = content(teacher, learner, token, teacher.server)
-    settings = proxies.configured(config.load_kube_config_from_dict, kubeconfig)
+    settings = proxies.load_configuration(config.load_kube_config_from_dict, kubeconfig)
     core = client.CoreV1Api(client.ApiClient(settings))
     deadline = time.monotonic() + patience_seconds
     try:

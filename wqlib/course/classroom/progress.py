@@ -56,7 +56,7 @@ def publish(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
 def _send(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
     from kubernetes import client
 
-    from ...cluster import kube, kubeconfig, namespaces
+    from ...cluster import kube, kubeconfig, named_namespace
     from .objects import PROGRESS
 
     text = json.dumps(record)
@@ -66,7 +66,7 @@ def _send(cluster: Cluster | None, record: Mapping[str, Any]) -> bool:
         api, namespace = cluster.api, cluster.namespace
     else:
         files, context = kubeconfig.kubeconfig_files(None), os.environ["WQLIB_CONTEXT"]
-        namespace = namespaces.named(kubeconfig.find_context(files, context), context)
+        namespace = named_namespace(context)
         api = kube.client_for(files, context)
     patch = client.CoreV1Api(api).patch_namespaced_config_map
     limit = (PATIENCE_SECONDS, PATIENCE_SECONDS)

@@ -96,7 +96,7 @@ def stuck_pods(pods: Sequence[Object]) -> list[str]:
     """The pods that do not get any further, and why. Pods with the same trouble are one line."""
     found: dict[tuple[str, str], int] = {}
     for raw in pods:
-        pod = states.pod_from(raw)
+        pod = states.to_pod(raw)
         if pod.reason in _STUCK and pod.phase in ("Pending", "Running"):
             whose = f"job/{pod.job}" if pod.job else f"pod/{pod.name}"
             found[whose, pod.reason] = found.get((whose, pod.reason), 0) + 1

@@ -48,7 +48,7 @@ print(count)
 """
 
 
-def signal_processes(
+def send_signal(
     execute: Callable[[str, list[str]], ExecResult],
     pod: str,
     name: Literal["SIGSTOP", "SIGCONT"],

@@ -1,4 +1,4 @@
-"""One line that says what a long wait is for: from the third second on, gone at the end.
+"""A line that says what a long wait is for: from the third second on, gone at the end.
 
 In a notebook it is an output that changes, in a terminal a line that is written over, in a log a
 new line now and then. It appears only where somebody reads it: a kernel that runs a notebook as
@@ -21,12 +21,12 @@ PAUSE_SECONDS = 1.0  # at least, between two changes of the line
 LOG_SECONDS = 30.0  # in a log, at most one line in this time
 
 
-class Notice:
-    """What is waited for, shown while a `with` block takes long.
+class StatusLine:
+    """A line that shows what a `with` block waits for, while that takes long.
 
     Example:
-        >>> with Notice() as notice:
-        ...     notice.tell("pod/redis to be ready")
+        >>> with StatusLine() as status:
+        ...     status.update("pod/redis to be ready")
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Notice:
         self._shown_at = float("-inf")
         self._handle: Any = None
 
-    def __enter__(self) -> Notice:
+    def __enter__(self) -> StatusLine:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -43,7 +43,7 @@ class Notice:
         elif self._shown_at > 0 and sys.stderr.isatty():
             self._write("\r\033[K")
 
-    def tell(self, what: str) -> None:
+    def update(self, what: str) -> None:
         """Say what is waited for; call it as often as you like.
 
         Args:
@@ -85,17 +85,17 @@ class Notice:
             sys.stderr.flush()
 
 
-def ticks(what: str, deadline: float, pause: float = 0.1) -> Iterator[None]:
-    """Yield again and again until `deadline` (of `time.monotonic()`); say what that waits for."""
-    with Notice() as notice:
+def poll(what: str, deadline: float, pause: float = 0.1) -> Iterator[None]:
+    """Yield again and again until `deadline` (of `time.monotonic()`); show what that waits for."""
+    with StatusLine() as status:
         while time.monotonic() < deadline:
             yield
-            notice.tell(what)
+            status.update(what)
             time.sleep(pause)
 
 
 def _notebook() -> Any:
-    """The shell of the notebook in which this runs, or None."""
+    """Return the shell of the notebook in which this runs, or None."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell if hasattr(shell, "kernel") else None
