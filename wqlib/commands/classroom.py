@@ -17,10 +17,9 @@ from ..cluster.kube import translate_errors
 from ..course.classroom import create, names, remove, report
 from ..course.classroom import teacher as teachers
 from ..course.classroom.teacher import Teacher
-from ..errors import ClusterUnreachable
+from ..errors import EXIT_ERROR, EXIT_OK, ClusterUnreachable
 from .terminal import Block, size
 
-EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 USUAL_NAME, WATCH_SECONDS = "class", 5.0
 MOST_DAYS, MOST_PODS = 366.0, 100
 Command = Callable[[Teacher, argparse.Namespace], int]
@@ -38,29 +37,25 @@ NOTE: the cluster's address is {server}, which other machines do not reach. If l
 their own, make the class with --server and the address at which they find it."""
 
 
+@translate_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of `wqlib class`.
+    """Run the command line of `wqlib class`.
 
     Returns:
-        0; 1 if something went wrong; 2 for a wrong command line; 130 after Ctrl-C.
+        0; 1 if nothing was deleted.
 
     Raises:
         WqlibError: What went wrong, in plain words.
+        KeyboardInterrupt: After Ctrl-C, with what to do next.
     """
     options = _parser().parse_args(arguments)
     names.checked(options.name)
-    return int(_run(options))
-
-
-@translate_errors
-def _run(options: argparse.Namespace) -> int:
     try:
         return int(options.run(teachers.connect(options.context), options))
     except KeyboardInterrupt:
         if getattr(options, "watch", None) is not None:  # that is how watching ends
             return EXIT_OK
-        print(f"wqlib: interrupted. {options.after_interruption}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        raise KeyboardInterrupt(options.after_interruption) from None
 
 
 def _create(teacher: Teacher, options: argparse.Namespace) -> int:
