@@ -21,7 +21,7 @@ from kubernetes.client.exceptions import ApiException
 from ..errors import ClusterError
 from ..events import PodEvent
 from . import manifests, namespaces, podsignals, podstream, states, waiting
-from .kube import Object, get, list_and_watch, translate_errors
+from .kube import Object, get, list_and_watch, read_log, translate_errors
 from .manifests import LABEL, LABEL_VALUE, Source, kind_of, parse_target
 from .podstream import ExecResult
 from .portforward import PortForward
@@ -388,16 +388,9 @@ class Cluster:
         return waiting.list_pods(self.api, self.namespace, name)
 
     def _log(self, pod: Object, tail: int | None, previous: bool) -> str:
-        limit = {} if tail is None else {"tail_lines": tail}
-        answer = self.core.read_namespaced_pod_log(
-            pod["metadata"]["name"],
-            self.namespace,
-            container=pod["spec"]["containers"][0]["name"],
-            previous=previous,
-            _preload_content=False,
-            **limit,
-        )
-        return str(answer.data.decode("utf-8", "replace"))
+        container = pod["spec"]["containers"][0]["name"]
+        name = pod["metadata"]["name"]
+        return read_log(self.core, self.namespace, name, container, tail, previous)
 
 
 def _involved(event: Object) -> str:

@@ -108,7 +108,7 @@ def translate_errors(function: Callable[P, R]) -> Callable[P, R]:
 def explain(error: Exception) -> ClusterError:
     """Return a ClusterError that says what an error of the client means, and what to do."""
     if not isinstance(error, ApiException):
-        return unreachable(error)
+        return _unreachable(error)
     if not error.status:
         return _explain_handshake(error)
     said = server_message(error)
@@ -141,7 +141,7 @@ def _explain_handshake(error: Any) -> ClusterError:
     body = more[-1] if more else ""
     status = re.match(r"Handshake status (\d+)", said)
     if not status:
-        return unreachable(error)
+        return _unreachable(error)
     answer = ApiException(status=int(status[1]), reason=said)
     with contextlib.suppress(ValueError, SyntaxError):  # up to websocket-client 1.8: b'…'
         body = ast.literal_eval(body) if body.startswith("b") else body
@@ -149,7 +149,7 @@ def _explain_handshake(error: Any) -> ClusterError:
     return explain(answer)
 
 
-def unreachable(error: Exception) -> ClusterUnreachable:
+def _unreachable(error: Exception) -> ClusterUnreachable:
     """Say why the API server cannot be reached; the error's `via` is the proxy, if there is one."""
     text = str(getattr(error, "reason", None) or error)  # its text alone names the request too
     via: proxies.Proxy | None = getattr(error, "via", None)
@@ -215,6 +215,28 @@ def get_or_none(
         if error.status in statuses:
             return None
         raise
+
+
+def read_log(
+    core: Any, namespace: str, pod: str, container: str, tail: int | None, previous: bool
+) -> str:
+    """Return the log of a container.
+
+    Args:
+        core: CoreV1Api of the client.
+        namespace, pod, container: The names.
+        tail: Only this many of its last lines.
+        previous: That of the container before it was restarted.
+    """
+    answer = core.read_namespaced_pod_log(
+        pod,
+        namespace,
+        container=container,
+        tail_lines=tail,
+        previous=previous,
+        _preload_content=False,
+    )
+    return str(answer.data.decode("utf-8", "replace"))
 
 
 def list_and_watch(

@@ -234,10 +234,15 @@ def delete(
 ) -> bool:
     """Delete an object and what it owns, without waiting; False if it was not there."""
     # The API's default for Jobs, Orphan, would leave their pods behind.
-    options: dict[str, Any] = {"propagation_policy": "Background", "statuses": [404]}
-    if grace_seconds is not None:
-        options["grace_period_seconds"] = grace_seconds
-    return get_or_none(kind.method(api, "delete"), name, namespace, **options) is not None
+    deleted = get_or_none(
+        kind.method(api, "delete"),
+        name,
+        namespace,
+        propagation_policy="Background",
+        grace_period_seconds=grace_seconds,
+        statuses=[404],
+    )
+    return deleted is not None
 
 
 def list_all(api: Any, namespace: str, kind: Kind, selector: str = "") -> list[Object]:

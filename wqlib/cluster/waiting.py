@@ -16,7 +16,7 @@ from kubernetes.client.exceptions import ApiException
 
 from ..errors import ClusterError, NotFound, WaitTimeout
 from . import diagnosis, states
-from .kube import Object, Selector, get, list_and_watch
+from .kube import Object, Selector, get, list_and_watch, read_log
 from .manifests import Kind, find, kind_of, owned_by
 from .states import JOB_LABEL
 from .statusline import StatusLine
@@ -156,14 +156,8 @@ def _log_tail(core: Any, namespace: str, pod: str, container: str) -> list[str]:
     told = set[str]()
     for previous, title in ((False, "its log ends"), (True, "the log of its run before ends")):
         with contextlib.suppress(ApiException):
-            text = core.read_namespaced_pod_log(
-                pod.removeprefix("pod/"),
-                namespace,
-                container=container,
-                previous=previous,
-                tail_lines=LOG_LINES,
-                _preload_content=False,
-            ).data.decode("utf-8", "replace")
+            name = pod.removeprefix("pod/")
+            text = read_log(core, namespace, name, container, LOG_LINES, previous)
             if text.strip() and text not in told:
                 told.add(text)
                 lines += [f"{pod}, {title}:", *(f"  {line}" for line in text.splitlines())]

@@ -27,9 +27,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from ..course import folder as course_folder
+from ..course import job_manifest, start_redis
 from ..course.bundle import bundle
 from ..errors import EXIT_ERROR, EXIT_OK, ClusterError, NotFound, WqlibError
 from ..events import Event
@@ -98,26 +97,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, say: Progress, signals: Signals) -> Outcome:
     """Do the run, and remove all that it made."""
-    folder = course_folder()
     with ExitStack() as stack:
         with signals.held_back():
             cluster = _connect(options.context, stack, say)
         stack.callback(signals.ignore)  # what comes after this, the clean-up, is not cut short
         say.line(f"Kubernetes {cluster.version}: starting Redis, building the worker's image")
-        image = _build_image(cluster, folder / "worker")
-        password = cluster.secret("redis")
-        cluster.apply(folder / "manifests" / "redis.yaml")
-        cluster.wait("pod/redis", "ready")
-        forward = stack.enter_context(cluster.port_forward("service/redis", 6379))
-        queue = stack.enter_context(
-            WorkQueue(QUEUE, host=forward.host, port=forward.port, password=password)
-        )
+        image = _build_image(cluster, course_folder() / "worker")
+        queue = stack.enter_context(WorkQueue(QUEUE, **start_redis(cluster)))
         items = [f"item {number}" for number in range(1, options.items + 1)]
         queue.put(items)
         say.line(f"{options.items} items wait; the Job starts {options.pods} pods")
         signals.check()
         began = time.monotonic()
-        cluster.apply(_job(folder / "manifests" / "job.yaml", image, options))
+        cluster.apply(_job(image, options))
         killer = Killer(cluster, options.kills, options.items, random.Random(options.seed), say)
         events = _follow(cluster, queue, killer, signals, options.items)
         seconds = time.monotonic() - began
@@ -237,22 +229,18 @@ def _build_image(cluster: Cluster, worker: Path) -> str:
         return cluster.build_image(f"wqlib-demo:{digest.hexdigest()[:12]}", folder)
 
 
-def _job(path: Path, image: str, options: argparse.Namespace) -> dict[str, Any]:
+def _job(image: str, options: argparse.Namespace) -> dict[str, Any]:
     """Return the course's own Job, with our numbers."""
-    job: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+    job = job_manifest(
+        parallelism=options.pods,
+        WQLIB_QUEUE=QUEUE,
+        WQLIB_LEASE_SECONDS=str(options.lease_seconds),
+        ITEM_SECONDS=str(options.item_seconds),
+    )
     job["metadata"]["name"] = JOB
-    job["spec"]["parallelism"] = options.pods
     job["spec"]["backoffLimit"] = 10 + 2 * options.kills
     container = job["spec"]["template"]["spec"]["containers"][0]
-    container["image"] = image
-    container["command"] = ["sh", "-c", SUDDEN_DEATH]
-    ours = {
-        "WQLIB_QUEUE": QUEUE,
-        "WQLIB_LEASE_SECONDS": str(options.lease_seconds),
-        "ITEM_SECONDS": str(options.item_seconds),
-    }
-    others = [one for one in container.get("env", []) if one["name"] not in ours]
-    container["env"] = others + [{"name": n, "value": v} for n, v in ours.items()]
+    container |= {"image": image, "command": ["sh", "-c", SUDDEN_DEATH]}
     return job
 
 
@@ -293,7 +281,7 @@ def _follow(
 
 def _draw(feed: Feed, say: Progress) -> None:
     """Draw the leases of the pods as `wqlib watch` does, where they can change in place."""
-    if say.live and not say.silent:
+    if say.live:
         feed.poll()
         say.picture(fit_lines(feed.history, feed.now, JOB))
 

@@ -102,7 +102,7 @@ class Progress:
 
     def __init__(self, *, silent: bool) -> None:
         self.silent = silent
-        self.live = sys.stdout.isatty()
+        self.live = sys.stdout.isatty() and not silent
         self.began = time.monotonic()
         self._told = -1.0
         self._block = Block()
@@ -115,7 +115,7 @@ class Progress:
 
     def picture(self, lines: Sequence[str]) -> None:
         """Draw lines that change in place, on a terminal only."""
-        if self.live and not self.silent:
+        if self.live:
             self._block.show(lines)
 
     def count(self, done: int, leased: int, items: int) -> None:
