@@ -1,7 +1,7 @@
 """Build an image for a real cluster, with the tool that belongs to it.
 
-There is no way in the Kubernetes API to build an image, so this runs a command. Which one
-is known for kind, minikube and Docker Desktop; for others `WQLIB_BUILD_COMMAND` says it.
+The Kubernetes API cannot build an image, so this runs a command. It is known for kind, minikube
+and Docker Desktop; for other clusters, `WQLIB_BUILD_COMMAND` holds it.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ class Cluster:
             NotFound: If there is no such object, or it was deleted meanwhile.
         """
         kind, name = parse_target(target)
-        waiting.wait_for(self.api, self.namespace, kind, name, condition, timeout_seconds)
+        waiting.Wait(self.api, self.namespace, kind, name, condition).run(timeout_seconds)
 
     @translate_errors
     def pods(self, job: str | None = None) -> list[Pod]:
@@ -373,7 +373,7 @@ class Cluster:
 
         Returns:
             What was deleted: "job/job-wq-2", …, sorted. If our namespace is kept because of
-            something else in it, a sentence that says what comes first.
+            something else in it, a sentence that says so comes first.
         """
         return namespaces.clean_up(self.api, self.namespace)
 

@@ -31,7 +31,7 @@ from .kubeconfig import check_credential_plugin
 
 CONNECT_SECONDS = 4
 READ_SECONDS = 30
-WATCH_SECONDS = 60  # then it is asked anew: a line that died silently is noticed by then
+WATCH_SECONDS = 60  # then a new request is made, lest a dead connection go unnoticed
 
 Object = dict[str, Any]
 Selector = dict[str, str]

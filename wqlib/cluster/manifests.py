@@ -60,7 +60,7 @@ class Kind:
         return getattr(getattr(client, self.api)(api), f"{verb}_namespaced_{snake}")
 
 
-# In the order in which clean-up deletes: first what would make the others anew.
+# In the order in which clean-up deletes: first what would create the others again.
 KINDS = (
     Kind("CronJob", "batch", "BatchV1Api", ("cj",)),
     Kind("Job", "batch", "BatchV1Api"),

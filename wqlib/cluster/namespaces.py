@@ -2,7 +2,7 @@
 
 What a namespace has by itself differs from platform to platform. So clean-up makes a second one
 for a moment, the twin: whoever puts something there does so in every new namespace, and what
-the same maker put into ours is no reason to keep it. Anything else is.
+the same manager put into ours is no reason to keep it. Anything else is.
 https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
 """
 

@@ -9,6 +9,7 @@ A thread never shows one: its words would land in whichever cell ran last.
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shutil
 import sys
 import threading
@@ -32,14 +33,14 @@ class StatusLine:
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._shown_at = float("-inf")
-        self._handle: Any = None
+        self._display_id = ""
 
     def __enter__(self) -> StatusLine:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._handle is not None:
-            self._handle.update({"text/plain": ""}, raw=True)
+        if self._display_id:
+            self._display(_notebook(), "")
         elif self._shown_at > 0 and sys.stderr.isatty():
             self._write("\r\033[K")
 
@@ -57,7 +58,8 @@ class StatusLine:
         line = f"Waiting for {what} ({now - self._began:.0f} s)"
         shell = _notebook()
         if shell is not None:
-            self._display(shell, line)
+            if shell.get_parent().get("content", {}).get("allow_stdin"):
+                self._display(shell, line)
         elif sys.stderr.isatty():
             columns = shutil.get_terminal_size().columns
             self._write(f"\r\033[K{line[: columns - 1]}")
@@ -68,15 +70,10 @@ class StatusLine:
         self._shown_at = now
 
     def _display(self, shell: Any, line: str) -> None:
-        if not shell.get_parent().get("content", {}).get("allow_stdin"):
-            return
-        if self._handle is None:
-            from IPython.display import display
-
-            show: Any = display  # it has no type hints
-            self._handle = show({"text/plain": line}, raw=True, display_id=True)
-        else:
-            self._handle.update({"text/plain": line}, raw=True)
+        known, self._display_id = self._display_id, self._display_id or secrets.token_hex(8)
+        shell.display_pub.publish(
+            {"text/plain": line}, transient={"display_id": self._display_id}, update=bool(known)
+        )
 
     @staticmethod
     def _write(text: str) -> None:

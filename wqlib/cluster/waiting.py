@@ -39,56 +39,83 @@ def list_pods(api: Any, namespace: str, job: str | None = None) -> list[Object]:
     return sorted(found.get("items") or [], key=age)
 
 
-def wait_for(
-    api: Any, namespace: str, kind: Kind, name: str, condition: str, seconds: float
-) -> None:
-    """Wait until an object meets a condition. See `Cluster.wait`."""
-    allowed = states.CONDITIONS.get(kind.noun, ("deleted",))
-    if condition not in allowed:
-        raise ClusterError(
-            f"A {kind.noun} has no condition {condition!r} to wait for. "
-            f"Use one of these: {', '.join(allowed)}."
-        )
-    title = f"{kind.noun}/{name}"
-    if kind.name == "Job" and condition in ("running", "ready"):
-        progress = _pods_started(api, namespace, name, condition, seconds)
-    else:
-        progress = _object_reached(api, namespace, kind, name, condition, seconds)
-    watchdog, now = Watchdog(api, namespace, kind, name, condition), ""
-    with StatusLine() as status:
-        for reached, now in progress:
-            if reached:
-                return
-            status.update(f"{title} to be {condition}: {now}")
-            watchdog.check()
-    lines = [f"{title} was not {condition} after {seconds:g} s: {now}."]
-    if kind.name == "Job":
-        lines += [f"  {states.pod_summary(pod)}" for pod in list_pods(api, namespace, name)]
-    if kind.name in ("Job", "Pod"):
-        lines.append(f"cluster.describe({title!r}) says more.")
-    raise WaitTimeout("\n".join(lines))
-
-
-class Watchdog:
-    """Ends a wait for a pod or a Job that has no prospect of success any more.
+class Wait:
+    """A wait for an object to meet a condition; see `Cluster.wait`.
 
     Args:
-        kind, name, condition: What is waited for.
+        api: The client.
+        namespace, kind, name, condition: What is waited for.
+
+    Raises:
+        ClusterError: If this kind of object has no such condition.
     """
 
     def __init__(self, api: Any, namespace: str, kind: Kind, name: str, condition: str) -> None:
-        self._core = client.CoreV1Api(api)
-        self._batch = client.BatchV1Api(api)
-        self._namespace, self._kind, self._name = namespace, kind.name, name
-        self._condition = condition
+        allowed = states.CONDITIONS.get(kind.noun, ("deleted",))
+        if condition not in allowed:
+            raise ClusterError(
+                f"A {kind.noun} has no condition {condition!r} to wait for. "
+                f"Use one of these: {', '.join(allowed)}."
+            )
+        self._api, self._core = api, client.CoreV1Api(api)
+        self._namespace, self._kind, self._name = namespace, kind, name
+        self._condition, self._title = condition, f"{kind.noun}/{name}"
         self._checked_at = self._healthy_at = time.monotonic()
 
-    def check(self) -> None:
-        """Look at the pods, at most once a second.
+    def run(self, seconds: float) -> None:
+        """Wait.
 
         Raises:
-            ClusterError: They have been stuck for so long that to wait is in vain.
+            WaitTimeout: If `seconds` are over; with the last state, and why pods do not run.
+            ClusterError: If it can no longer come true.
         """
+        of_pods = self._kind.name == "Job" and self._condition in ("running", "ready")
+        progress = self._pods_progress(seconds) if of_pods else self._object_progress(seconds)
+        now = ""
+        with StatusLine() as status:
+            for reached, now in progress:
+                if reached:
+                    return
+                status.update(f"{self._title} to be {self._condition}: {now}")
+                self._check()
+        lines = [f"{self._title} was not {self._condition} after {seconds:g} s: {now}."]
+        if self._kind.name == "Job":
+            lines += [f"  {states.pod_summary(pod)}" for pod in self._pods()]
+        if self._kind.name in ("Job", "Pod"):
+            lines.append(f"cluster.describe({self._title!r}) says more.")
+        raise WaitTimeout("\n".join(lines))
+
+    def _object_progress(self, seconds: float) -> Iterator[tuple[bool, str]]:
+        """Yield whether the object meets the condition, and its state."""
+        known = False
+        list_call = self._kind.method(self._api, "list")
+        selector = {"field_selector": f"metadata.name={self._name}"}
+        for objects in list_and_watch(list_call, self._namespace, selector, seconds=seconds):
+            raw = objects.get(self._name)
+            if self._condition == "deleted":
+                yield raw is None, "it is still there"
+            elif raw is None:
+                verb = "was deleted meanwhile" if known else "is not there"
+                raise NotFound(f"{self._title} {verb} (namespace {self._namespace}).")
+            else:
+                known, is_job = True, self._kind.name == "Job"
+                now = states.job_summary(raw) if is_job else states.pod_summary(raw)
+                try:
+                    yield states.condition_met(self._kind.noun, raw, self._condition), now
+                except ClusterError as error:  # it has ended otherwise
+                    log = self._last_failure_log(self._pods() if is_job else [raw])
+                    raise ClusterError("\n".join([str(error), *log])) from None
+
+    def _pods_progress(self, seconds: float) -> Iterator[tuple[bool, str]]:
+        """Yield whether all pods of the Job have started, and how many."""
+        wanted = self._read()["spec"].get("parallelism", 1)
+        list_call, selector = self._core.list_namespaced_pod, pod_selector(self._name)
+        for pods in list_and_watch(list_call, self._namespace, selector, seconds=seconds):
+            started = sum(states.has_started(pod, self._condition) for pod in pods.values())
+            yield started >= wanted, f"{started} of {wanted} pods are"
+
+    def _check(self) -> None:
+        """Look at the pods, at most once a second; raise ClusterError once they are stuck."""
         now = time.monotonic()
         if self._condition == "deleted" or now - self._checked_at < 1:
             return
@@ -107,14 +134,12 @@ class Watchdog:
             raise ClusterError(self._message(found))
 
     def _diagnose(self) -> diagnosis.Problem | None:
-        if self._kind == "Pod":
-            pod = get(self._core.read_namespaced_pod, self._name, self._namespace)
-            return diagnosis.diagnose_pod(pod, self._events)
-        job = get(self._batch.read_namespaced_job, self._name, self._namespace)
+        raw = self._read()
+        if self._kind.name == "Pod":
+            return diagnosis.diagnose_pod(raw, self._events)
         if self._condition in ("running", "ready"):
-            states.condition_met("job", job, "complete")  # one that has failed starts no pod
-        pods = list_pods(self._core.api_client, self._namespace, self._name)
-        return diagnosis.diagnose_job(job, pods, self._condition, self._events)
+            states.condition_met("job", raw, "complete")  # one that has failed starts no pod
+        return diagnosis.diagnose_job(raw, self._pods(), self._condition, self._events)
 
     def _is_there_by_now(self, found: diagnosis.Problem) -> bool:
         """Tell whether what is missing was made meanwhile; the kubelet tries again only rarely."""
@@ -122,46 +147,47 @@ class Watchdog:
         if wanted is None:
             return False
         noun, name, key = wanted
-        live = find(self._core.api_client, self._namespace, kind_of(noun), name)
+        live = find(self._api, self._namespace, kind_of(noun), name)
         return live is not None and (not key or key in (live.get("data") or {}))
+
+    def _message(self, found: diagnosis.Problem) -> str:
+        why = str(found).removeprefix(f"{self._title} ")
+        lines = [f"{self._title} will not be {self._condition}: {why}."]
+        if found.container:
+            lines += self._log_tail(found.who.removeprefix("pod/"), found.container)
+        lines.append(f"{found.advice} cluster.describe({self._title!r}) says more.")
+        return "\n".join(lines)
+
+    def _read(self) -> Object:
+        return get(self._kind.method(self._api, "read"), self._name, self._namespace)
+
+    def _pods(self) -> list[Object]:
+        return list_pods(self._api, self._namespace, self._name)
 
     def _events(self, kind: str, name: str) -> list[Object]:
         about = f"involvedObject.kind={kind},involvedObject.name={name}"
         listed = get(self._core.list_namespaced_event, self._namespace, field_selector=about)
         return sorted(listed.get("items") or [], key=states.event_time)
 
-    def _message(self, found: diagnosis.Problem) -> str:
-        title = f"{self._kind.lower()}/{self._name}"
-        why = str(found).removeprefix(f"{title} ")
-        lines = [f"{title} will not be {self._condition}: {why}."]
-        if found.container:
-            lines += _log_tail(self._core, self._namespace, found.who, found.container)
-        lines.append(f"{found.advice} cluster.describe({title!r}) says more.")
-        return "\n".join(lines)
+    def _last_failure_log(self, pods: list[Object]) -> list[str]:
+        """Return the end of the log of the last pod that failed."""
+        for pod in reversed(pods):
+            for one in states.container_statuses(pod):
+                if (one.get("state", {}).get("terminated") or {}).get("exitCode"):
+                    return self._log_tail(pod["metadata"]["name"], one["name"])
+        return []
 
-
-def _last_failure_log(api: Any, pods: list[Object]) -> list[str]:
-    """Return the end of the log of the last pod that failed."""
-    for pod in reversed(pods):
-        for one in states.container_statuses(pod):
-            if (one.get("state", {}).get("terminated") or {}).get("exitCode"):
-                where, who = pod["metadata"]["namespace"], f"pod/{pod['metadata']['name']}"
-                return _log_tail(client.CoreV1Api(api), where, who, one["name"])
-    return []
-
-
-def _log_tail(core: Any, namespace: str, pod: str, container: str) -> list[str]:
-    """Return the end of a container's log, and of that of its run before, as far as they exist."""
-    lines: list[str] = []
-    told = set[str]()
-    for previous, title in ((False, "its log ends"), (True, "the log of its run before ends")):
-        with contextlib.suppress(ApiException):
-            name = pod.removeprefix("pod/")
-            text = read_log(core, namespace, name, container, LOG_LINES, previous)
-            if text.strip() and text not in told:
-                told.add(text)
-                lines += [f"{pod}, {title}:", *(f"  {line}" for line in text.splitlines())]
-    return lines
+    def _log_tail(self, pod: str, container: str) -> list[str]:
+        """Return the end of a container's log, and of that of its run before, if they exist."""
+        lines: list[str] = []
+        told = set[str]()
+        for previous, title in ((False, "its log ends"), (True, "the log of its run before ends")):
+            with contextlib.suppress(ApiException):
+                text = read_log(self._core, self._namespace, pod, container, LOG_LINES, previous)
+                if text.strip() and text not in told:
+                    told.add(text)
+                    lines += [f"pod/{pod}, {title}:", *(f"  {x}" for x in text.splitlines())]
+        return lines
 
 
 def wait_gone(
@@ -198,37 +224,3 @@ def wait_gone(
         f"Still there when the time was over: {', '.join(left)}. "
         "A pod may take its whole grace period to end: wait a little and try again."
     )
-
-
-def _object_reached(
-    api: Any, namespace: str, kind: Kind, name: str, condition: str, seconds: float
-) -> Iterator[tuple[bool, str]]:
-    known = False
-    selector = {"field_selector": f"metadata.name={name}"}
-    objects = list_and_watch(kind.method(api, "list"), namespace, selector, seconds=seconds)
-    for state in objects:
-        raw = state.get(name)
-        if condition == "deleted":
-            yield raw is None, "it is still there"
-        elif raw is None:
-            verb = "was deleted meanwhile" if known else "is not there"
-            raise NotFound(f"{kind.noun}/{name} {verb} (namespace {namespace}).")
-        else:
-            known = True
-            now = states.job_summary(raw) if kind.name == "Job" else states.pod_summary(raw)
-            try:
-                yield states.condition_met(kind.noun, raw, condition), now
-            except ClusterError as error:  # it has ended otherwise
-                pods = [raw] if kind.name == "Pod" else list_pods(api, namespace, name)
-                raise ClusterError("\n".join([str(error), *_last_failure_log(api, pods)])) from None
-
-
-def _pods_started(
-    api: Any, namespace: str, job: str, condition: str, seconds: float
-) -> Iterator[tuple[bool, str]]:
-    raw = get(kind_of("job").method(api, "read"), job, namespace)
-    wanted = raw["spec"].get("parallelism", 1)
-    pods = kind_of("pod").method(api, "list")
-    for state in list_and_watch(pods, namespace, pod_selector(job), seconds=seconds):
-        started = sum(states.has_started(pod, condition) for pod in state.values())
-        yield started >= wanted, f"{started} of {wanted} pods are"

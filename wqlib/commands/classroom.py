@@ -1,6 +1,7 @@
 """The commands `wqlib class ...`: a class of learners on one shared cluster.
 
-See docs/class.md. What is done is in `wqlib/classroom/`; here it is asked for and told.
+See docs/class.md. The work is done in `wqlib/course/classroom/`; here are the command lines and
+the messages.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..course.classroom.teacher import Teacher
 from ..errors import EXIT_ERROR, EXIT_OK, ClusterUnreachable
 from .terminal import Block, size
 
-USUAL_NAME, WATCH_SECONDS = "class", 5.0
+DEFAULT_NAME, WATCH_SECONDS = "class", 5.0
 MOST_DAYS, MOST_PODS = 366.0, 100
 Command = Callable[[Teacher, argparse.Namespace], int]
 NEXT = """\
@@ -119,7 +120,7 @@ def _delete(teacher: Teacher, options: argparse.Namespace) -> int:
     for learner in learners:
         print(f"    {learner.namespace}")
     print(f"and {len(files)} files in {folder}: kubeconfigs, notes and the list.")
-    if not options.yes and not _agreed():
+    if not options.yes and not _confirmed():
         print("Nothing was deleted.")
         return EXIT_ERROR
 
@@ -132,7 +133,7 @@ def _delete(teacher: Teacher, options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _agreed() -> bool:
+def _confirmed() -> bool:
     try:
         return input("Delete all of it? Type yes: ").strip().lower() == "yes"
     except EOFError:
@@ -157,8 +158,8 @@ def _parser() -> argparse.ArgumentParser:
             "name",
             metavar="NAME",
             nargs="?",
-            default=USUAL_NAME,
-            help=f"name of the class, such as monday ({USUAL_NAME})",
+            default=DEFAULT_NAME,
+            help=f"name of the class, such as monday ({DEFAULT_NAME})",
         )
         made.add_argument("--context", help="a context of your kubeconfig (default: WQLIB_CONTEXT)")
         made.set_defaults(run=run)

@@ -16,7 +16,7 @@ from ..errors import EXIT_ERROR, EXIT_OK, EXIT_SIGNAL, WqlibError
 
 
 class Stopped(BaseException):
-    """A signal asks to end. Not an Exception, so nothing takes it for an error.
+    """Raised when a signal asks us to end. Not an Exception, so nothing takes it for an error.
 
     Attributes:
         number: The number of the signal.

@@ -1,7 +1,7 @@
 """`wqlib watch job2`: each lease of each pod in the terminal, as it happens.
 
-On a terminal the picture changes in place; into a file or a pipe goes a line of words now and
-then, and the picture at the end. Ctrl-C ends the watching and nothing else.
+On a terminal the picture changes in place; a file or a pipe gets a line of text now and then, and
+the picture at the end. Ctrl-C ends the watching and nothing else.
 """
 
 from __future__ import annotations
