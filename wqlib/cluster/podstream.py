@@ -61,8 +61,9 @@ def execute(api: Any, namespace: str, pod: str, command: list[str], seconds: flo
             while not ended and (left := deadline - time.monotonic()) > 0:
                 status.update(f"a command in pod/{pod}")  # not its words: they may hold a password
                 channel.update(timeout=min(left, 1))
-                # To read a channel may bring more for another one, and the end; so ask first
-                # whether it is the end, and read once more after it.
+                # Output is taken as it comes: the client's buffer costs n² to grow. To read a
+                # channel may bring more for another one, and the end; so ask first whether it
+                # is the end, and read once more after it.
                 ended = not channel.is_open()
                 for number, got in parts.items():
                     if part := channel.read_channel(number):  # "" if nothing came

@@ -7,11 +7,13 @@ the messages.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..cluster.kube import translate_errors
@@ -177,10 +179,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_output(new, "where kubeconfigs and notes go, readable for you alone")
     new.add_argument(
-        "--days", type=_days, default=2.0, help="how long the kubeconfigs work, in days (2)"
+        "--days",
+        type=_between(0.01, MOST_DAYS),  # a cluster gives no tokens for under ten minutes
+        default=2.0,
+        help="how long the kubeconfigs work, in days (2)",
     )
     new.add_argument(
-        "--pods", type=_pods, default=20, help="how many pods a learner may run at once (20)"
+        "--pods",
+        type=_between(create.BUSY_PODS, MOST_PODS, int),
+        default=20,
+        help="how many pods a learner may run at once (20)",
     )
     new.add_argument(
         "--server",
@@ -198,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     status.add_argument(
         "--watch",
-        type=_seconds,
+        type=_between(0.5, 3600),
         nargs="?",
         const=WATCH_SECONDS,
         metavar="SECONDS",
@@ -223,26 +231,16 @@ def _add_output(parser: argparse.ArgumentParser, about: str) -> None:
     parser.add_argument("--output", type=Path, metavar="FOLDER", help=f"{about} (wq-NAME)")
 
 
-def _between(text: str, least: float, most: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not least <= value <= most:
+def _between(least: float, most: float, kind: type = float) -> Callable[[str], Any]:
+    """Return the type of an argument that is a number in these bounds."""
+
+    def convert(text: str) -> Any:
+        with contextlib.suppress(ValueError):
+            if least <= float(text) <= most:
+                return kind(float(text))
         raise argparse.ArgumentTypeError(f"{text} is not a number from {least:g} to {most:g}")
-    return value
 
-
-def _days(text: str) -> float:
-    return _between(text, 0.01, MOST_DAYS)  # a cluster gives no tokens for under ten minutes
-
-
-def _seconds(text: str) -> float:
-    return _between(text, 0.5, 3600)
-
-
-def _pods(text: str) -> int:
-    return int(_between(text, create.BUSY_PODS, MOST_PODS))
+    return convert
 
 
 def _server(text: str) -> str:

@@ -64,7 +64,11 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="find out whether everything works here")
     doctor.add_argument("checks", nargs="*", metavar="CHECK", help="only these (default: all)")
-    _add_context(doctor)
+    doctor.add_argument(
+        "--context",
+        help="a real cluster: a context of your kubeconfig (default: WQLIB_CONTEXT, or else "
+        "the local cluster)",
+    )
     doctor.set_defaults(run=_doctor)
 
     cluster = commands.add_parser("cluster", help="start, stop or look at the local cluster")
@@ -99,14 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("folder", type=Path, help="the folder with the Dockerfile")
     bundle.set_defaults(run=_bundle)
     return parser
-
-
-def _add_context(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--context",
-        help="a real cluster: a context of your kubeconfig (default: WQLIB_CONTEXT, or else "
-        "the local cluster)",
-    )
 
 
 def _doctor(options: argparse.Namespace) -> int:
