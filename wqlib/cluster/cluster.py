@@ -21,7 +21,7 @@ from kubernetes.client.exceptions import ApiException
 from ..errors import ClusterError
 from ..events import PodEvent
 from . import manifests, namespaces, podsignals, podstream, states, waiting
-from .kube import Object, get, list_and_watch, read_log, translate_errors
+from .kube import Object, get, get_or_none, list_and_watch, read_log, translate_errors
 from .manifests import LABEL, LABEL_VALUE, Source, kind_of, parse_target
 from .podstream import ExecResult
 from .portforward import PortForward
@@ -279,17 +279,14 @@ class Cluster:
         if found is None or key not in (found.get("data") or {}):
             namespaces.ensure(self.api, self.namespace)
             value = base64.b64encode(secrets.token_urlsafe(24).encode()).decode()
-            body: Object = {"metadata": {"name": name, "labels": {LABEL: LABEL_VALUE}}}
-            body = {"apiVersion": "v1", "kind": "Secret", **body, "data": {key: value}}
-            try:
-                if found is None:
-                    get(self.core.create_namespaced_secret, self.namespace, body)
-                else:
-                    patch = {"data": {key: value}}
-                    get(self.core.patch_namespaced_secret, name, self.namespace, patch)
-            except ApiException as error:
-                if error.status != 409:  # somebody else made it first: take theirs
-                    raise
+            metadata = {"name": name, "labels": {LABEL: LABEL_VALUE}}
+            body = {"metadata": metadata, "data": {key: value}}
+            if found is None:  # if somebody else makes it first, take theirs
+                create = self.core.create_namespaced_secret
+                get_or_none(create, self.namespace, body, statuses=[409])
+            else:
+                patch = self.core.patch_namespaced_secret
+                get(patch, name, self.namespace, {"data": {key: value}})
             found = get(self.core.read_namespaced_secret, name, self.namespace)
         return base64.b64decode(found["data"][key]).decode()
 

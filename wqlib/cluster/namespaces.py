@@ -58,11 +58,7 @@ def ensure(api: Any, namespace: str) -> None:
         if error.status != 404:
             raise
     body = {"metadata": {"name": namespace, "labels": {LABEL: LABEL_VALUE}}}
-    try:
-        get(core.create_namespace, body)
-    except ApiException as error:
-        if error.status != 409:  # somebody else was faster
-            raise
+    get_or_none(core.create_namespace, body, statuses=[409])  # somebody else may be faster
     wait_service_account(api, namespace)
 
 
