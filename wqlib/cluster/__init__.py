@@ -82,7 +82,7 @@ def connect(
     path = find_context(files, chosen)
     api = client_for(files, chosen)
     builder = CommandBuilder(chosen, lambda: namespaces.images_provided(api, namespace))
-    return Cluster(chosen, namespace, path, api, builder, context=chosen)
+    return Cluster(chosen, namespace, path, api, builder)
 
 
 def named_namespace(context: str | None = None, kubeconfig: str | Path | None = None) -> str:

@@ -53,16 +53,15 @@ class Cluster:
 
     def __init__(
         self,
-        name: str,
+        context: str | None,  # None: that of the kubeconfig, which is the local cluster's own
         namespace: str,
         kubeconfig: Path,
         api: Any,
         builder: ImageBuilder,
         *,
-        context: str | None = None,
         answer_seconds: float = 2.4,  # a learner is told within five that it does not answer
     ) -> None:
-        self.name = name
+        self.name = context or LOCAL
         self.namespace = namespace
         self.kubeconfig = kubeconfig
         self.api = api

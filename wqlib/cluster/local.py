@@ -16,7 +16,7 @@ from localcluster import Status
 from ..errors import ClusterError, ImageError
 from ..redisserver import find, find_cli, image
 from . import namespaces
-from .cluster import LOCAL, Cluster
+from .cluster import Cluster
 from .kube import client_for
 from .statusline import StatusLine
 
@@ -30,7 +30,7 @@ def connect(namespace: str) -> Cluster:
     """
     path = start()
     api = client_for([path], None)
-    return Cluster(LOCAL, namespace, path, api, FolderBuilder(), answer_seconds=20)
+    return Cluster(None, namespace, path, api, FolderBuilder(), answer_seconds=20)
 
 
 def home() -> Path:
