@@ -1,4 +1,4 @@
-"""What can go wrong, in words that a learner can act on.
+"""What can go wrong, in words that a learner can act on, and the exit codes for it.
 
 Every error of the library is a `WqlibError`. Its message says what happened, why, and
 what to do next, in one or two sentences.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+# The exit codes of all commands; one that signal n has ended exits with EXIT_SIGNAL + n.
+EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_SIGNAL = 0, 1, 2, 128
 
 
 class WqlibError(Exception):

@@ -239,7 +239,7 @@ def test_all_that_apply_makes_carries_our_label(fresh):
     fresh.apply([job("labelled", SLEEP, parallelism=0), pod("labelled", "")])
     kinds = [manifests.kind_of("job"), manifests.kind_of("pod")]
     for kind in kinds:
-        found = manifests.list_all(fresh.api, fresh.namespace, kind, manifests.OURS)
+        found = manifests.list_all(fresh.api, fresh.namespace, kind, manifests.OUR_SELECTOR)
         assert "labelled" in [one["metadata"]["name"] for one in found]
 
 
@@ -457,7 +457,10 @@ def test_exec_says_what_went_wrong(redis_pod, cluster):
 
 
 def test_a_websocket_that_is_refused_is_explained(cluster):
-    core, name = client.CoreV1Api(kube.stream_client(cluster.api)), "nobody-" + "x" * 240
+    core, name = (
+        client.CoreV1Api(client.ApiClient(cluster.api.configuration)),
+        "nobody-" + "x" * 240,
+    )
     with pytest.raises(ApiException) as error:
         stream(core.connect_get_namespaced_pod_exec, name, cluster.namespace, command=["true"])
     explained = kube.explain(error.value)
@@ -777,7 +780,7 @@ def test_a_watch_whose_version_is_too_old_lists_again():
             listed(9, "b"),
         ]
     )
-    states = kube.follow(lambda *_, **__: next(answers), "ns", {}, seconds=60)
+    states = kube.list_and_watch(lambda *_, **__: next(answers), "ns", {}, seconds=60)
     assert [sorted(next(states)), sorted(next(states))] == [["a"], ["b"]]
 
 
@@ -840,11 +843,12 @@ def test_the_build_command_gets_tag_and_folder_and_shows_its_last_lines(tmp_path
     (folder / "Dockerfile").write_text("FROM scratch\n")
     monkeypatch.setenv(builder.VARIABLE, "printf '%s|' {tag} {folder} > out.txt")
     monkeypatch.chdir(tmp_path)
-    assert builder.build("anything", "a:1", folder) == "a:1"
+    images = builder.CommandBuilder("anything")
+    images.build("a:1", folder)
     assert (tmp_path / "out.txt").read_text() == f"a:1|{folder}|"
     monkeypatch.setenv(builder.VARIABLE, "echo first; echo no space left >&2; exit 5")
     with pytest.raises(ImageError, match=r"exit code 5(.|\n)*no space left"):
-        builder.build("anything", "a:1", folder)
+        images.build("a:1", folder)
 
 
 def test_how_images_get_into_well_known_clusters(monkeypatch):
@@ -939,7 +943,7 @@ def a_platform(cluster: Cluster) -> Iterator[None]:
     def work() -> None:
         served: set[str] = set()
         list_call = lambda _, **options: core.list_namespace(**options)  # noqa: E731
-        for state in kube.follow(list_call, "", {}, stop=stop):
+        for state in kube.list_and_watch(list_call, "", {}, stop=stop):
             new = {space for space in state if space.startswith(cluster.namespace)} - served
             served |= new
             for space in new:
@@ -1157,7 +1161,7 @@ def test_the_state_of_a_pod_in_words(status, kind, reason):
     raw = {"metadata": {"name": "p"}, "status": status}
     event = pod_states.pod_event(raw, 1.0)
     assert (event.kind, event.reason) == (kind, reason)
-    assert pod_states.pod_from(raw).reason == reason
+    assert pod_states.to_pod(raw).reason == reason
 
 
 def test_a_pod_that_is_being_deleted_is_terminating():
@@ -1166,4 +1170,4 @@ def test_a_pod_that_is_being_deleted_is_terminating():
         "status": {"phase": "Running"},
     }
     assert pod_states.pod_event(raw, 1.0).kind == "terminating"
-    assert pod_states.pod_from(raw).reason == "Terminating"
+    assert pod_states.to_pod(raw).reason == "Terminating"

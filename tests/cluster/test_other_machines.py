@@ -99,7 +99,7 @@ def test_a_disk_that_fills_up_is_told_and_disturbs_nothing_that_runs(
         while True:  # the cluster writes too, so what is free now says nothing
             filler.write(bytes(512))
     with pytest.raises(ClusterError, match=r"No space left on device\. .* WQLIB_HOME"):
-        local.Images().build("mine:1", folder)
+        local.FolderBuilder().build("mine:1", folder)
     local.start("wq-course")
     assert local.status() is not None
     local.stop()
@@ -145,7 +145,7 @@ def test_nobody_else_reads_the_state_whatever_the_umask_is(
     mask: int, home: Path, tmp_path: Path
 ) -> None:
     folder = make_folder(tmp_path / "image")
-    build = ENSURE + f"local.Images().build('mine:1', {str(folder)!r})"
+    build = ENSURE + f"local.FolderBuilder().build('mine:1', {str(folder)!r})"
     done = python(build, preexec_fn=lambda: os.umask(mask))
     assert done.returncode == 0, done.stderr
     for path in [home, *home.rglob("*")]:

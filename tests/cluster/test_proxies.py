@@ -21,7 +21,7 @@ import yaml
 from kubernetes import client
 
 from wqlib.cluster import Cluster, connect, local, proxies
-from wqlib.cluster.kube import client_for, get, in_words
+from wqlib.cluster.kube import client_for, get, translate_errors
 from wqlib.cluster.podstream import _websocket
 from wqlib.errors import ClusterError, ClusterUnreachable
 
@@ -204,7 +204,7 @@ def test_an_error_names_the_proxy_and_not_its_password(
         if websocket:
             call = partial(_websocket, api, name, "redis", "wq-near", ports="6379")
         with pytest.raises(ClusterUnreachable, match=why) as caught:
-            in_words(call)()
+            translate_errors(call)()
     told = "".join(traceback.format_exception(caught.value))
     assert f"the proxy {address}, named by {named_by}" in told
     assert ("NO_PROXY" in told) == (named_by != "proxy-url")

@@ -1,4 +1,4 @@
-"""waiting, stuck, notice: a wait that is in vain ends with the cause; a long one speaks."""
+"""waiting, diagnosis, statusline: a wait that is in vain ends with the cause; a long one speaks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from clusters import REAL, SLEEP, eventually, job, local_only, pod
 
-from wqlib.cluster import stuck
+from wqlib.cluster import diagnosis
 from wqlib.errors import ClusterError, WaitTimeout
 
 ALWAYS = {"restartPolicy": "Always"}
@@ -214,21 +214,26 @@ def nothing(kind: str, name: str) -> list[Any]:
     ],
 )
 def test_a_job_is_stuck_only_if_nothing_can_get_on(pods, condition, expected):
-    found = stuck.find_in_job(
+    found = diagnosis.diagnose_job(
         {"metadata": {"name": "j"}, "spec": {"parallelism": 2}}, pods, condition, nothing
     )
     assert (found and found.reason) == expected
 
 
 def test_a_pod_of_its_own_is_stuck_also_when_a_signal_ends_it():
-    assert stuck.find(crashed(1, 137, of_a_job=False), nothing).reason == "CrashLoopBackOff"
+    assert (
+        diagnosis.diagnose_pod(crashed(1, 137, of_a_job=False), nothing).reason
+        == "CrashLoopBackOff"
+    )
 
 
 def test_a_node_that_is_on_its_way_is_waited_for():
     no_room = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
     found = {"metadata": {"name": "p"}, "status": {"phase": "Pending", "conditions": [no_room]}}
-    assert stuck.find(found, nothing).reason == "Unschedulable"
-    assert stuck.find(found, lambda kind, name: [{"reason": "TriggeredScaleUp"}]) is None
+    assert diagnosis.diagnose_pod(found, nothing).reason == "Unschedulable"
+    assert (
+        diagnosis.diagnose_pod(found, lambda kind, name: [{"reason": "TriggeredScaleUp"}]) is None
+    )
 
 
 # -- long waits speak
@@ -237,12 +242,12 @@ def test_a_node_that_is_on_its_way_is_waited_for():
 WAITS = r"Waiting for pod/redis to be ready \(\d+ s\)"
 SLOW = """
 import time
-from wqlib.cluster import notice
-notice.QUIET_SECONDS, notice.PAUSE_SECONDS = 0.1, 0.01
-with notice.Notice() as told:
+from wqlib.cluster import statusline
+statusline.QUIET_SECONDS, statusline.PAUSE_SECONDS = 0.1, 0.01
+with statusline.StatusLine() as told:
     for _ in range(4):
         time.sleep(0.06)
-        told.tell("pod/redis to be ready")
+        told.update("pod/redis to be ready")
 print("ready")
 """
 

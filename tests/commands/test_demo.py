@@ -140,7 +140,7 @@ def test_without_a_redis_server_it_says_what_to_do(home, monkeypatch):
     process = demo("--json")
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
-    assert errors.startswith("wqlib demo: WQLIB_REDIS_SERVER names")
+    assert errors.startswith("wqlib: WQLIB_REDIS_SERVER names")
     assert nothing_is_left(home)
 
 

@@ -52,15 +52,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def view(cluster: Cluster) -> Iterator[Dashboard]:
     """A live view of two pods at work on 60 items; afterwards no thread is left."""
-    folder = course.folder()
     options = argparse.Namespace(pods=2, kills=5, lease_seconds=1.5, item_seconds=0.4)
-    image = demo._build_image(cluster, folder / "worker")
+    image = demo._build_image(cluster, course.folder() / "worker")
     with cluster.port_forward("service/redis", 6379) as forward:
         password = cluster.secret("redis")
         with WorkQueue("demo", host=forward.host, port=forward.port, password=password) as queue:
             queue.clear()
             queue.put([f"item {number}" for number in range(60)])
-            cluster.apply(demo._job(folder / "manifests" / "job.yaml", image, options))
+            cluster.apply(demo._job(image, options))
             dashboard = Dashboard(queue, cluster, demo.JOB, fps=10)
             try:
                 dashboard.start()

@@ -287,5 +287,5 @@ def test_a_login_program_that_is_missing_is_named(tmp_path: Path, program: str) 
 )
 def test_a_broken_manifest_is_said_so_and_not_quoted(text: str, told: str) -> None:
     with pytest.raises(ClusterError, match=told) as caught:
-        [manifests.ready_to_send(manifest, "wq-x") for manifest in manifests.read(text)]
+        [manifests.prepare(manifest, "wq-x") for manifest in manifests.read(text)]
     assert MARK not in all_of(caught.value)

@@ -19,21 +19,27 @@ import os
 from pathlib import Path
 
 from ..errors import ClusterError
-from . import builder, namespaces
-from .cluster import Cluster
-from .kube import client_for, in_words
-from .kubeconfig import find_context, kubeconfig_files
-from .notice import Notice
+from . import namespaces
+from .builder import CommandBuilder
+from .cluster import LOCAL, Cluster
+from .kube import client_for, translate_errors
+from .kubeconfig import context_namespace, find_context, kubeconfig_files
 from .podstream import ExecResult
 from .portforward import PortForward
 from .states import Pod
 
-LOCAL = "local"  # the name by which `context` and WQLIB_CONTEXT mean the local cluster
+__all__ = [
+    "LOCAL",
+    "Cluster",
+    "ExecResult",
+    "Pod",
+    "PortForward",
+    "connect",
+    "named_namespace",
+]
 
-__all__ = ["Cluster", "ExecResult", "Pod", "PortForward", "connect", "named_namespace"]
 
-
-@in_words
+@translate_errors
 def connect(
     context: str | None = None,
     *,
@@ -60,42 +66,40 @@ def connect(
         >>> cluster
         Cluster(namespace='wq-course')
     """
-    context = context or os.environ.get("WQLIB_CONTEXT") or None
-    if context in (None, LOCAL):
-        if kubeconfig and context is None:
-            raise ClusterError(
-                "A kubeconfig was named, but no context. Name the context too, as in "
-                "connect('kind-wq', kubeconfig=…); without one, connect() uses the local cluster."
-            )
-        namespace = namespace or namespaces.named() or namespaces.USUAL
-        return _connect_local(namespace)
+    chosen = context or os.environ.get("WQLIB_CONTEXT")
+    if kubeconfig and not chosen:
+        raise ClusterError(
+            "A kubeconfig was named, but no context. Name the context too, as in "
+            "connect('kind-wq', kubeconfig=…); without one, connect() uses the local cluster."
+        )
+    chosen = chosen or LOCAL
+    namespace = namespace or named_namespace(chosen, kubeconfig) or namespaces.DEFAULT
+    if chosen == LOCAL:
+        from . import local  # a real cluster needs no package `localcluster`
+
+        return local.connect(namespace)
     files = kubeconfig_files(kubeconfig)
-    path = find_context(files, str(context))
-    namespace = namespace or namespaces.named(path, str(context)) or namespaces.USUAL
-    api = client_for(files, context)
-    images = builder.Images(api, namespace, str(context))
-    return Cluster(str(context), namespace, path, api, images, context=str(context))
+    path = find_context(files, chosen)
+    api = client_for(files, chosen)
+    builder = CommandBuilder(chosen, lambda: namespaces.images_provided(api, namespace))
+    return Cluster(chosen, namespace, path, api, builder)
 
 
-def named_namespace(context: str | None = None) -> str:
-    """The namespace that WQLIB_NAMESPACE or the context names for us; "" if neither does.
+def named_namespace(context: str | None = None, kubeconfig: str | Path | None = None) -> str:
+    """Return the namespace that WQLIB_NAMESPACE or the context names for us; "" if neither does.
+
+    A context's own counts only if its name begins with "wq-".
 
     Args:
         context: As in `connect`.
+        kubeconfig: As in `connect`.
 
     Raises:
         ClusterError: If there is no such context.
     """
     context = context or os.environ.get("WQLIB_CONTEXT") or LOCAL
-    if context == LOCAL:
-        return namespaces.named()
-    return namespaces.named(find_context(kubeconfig_files(None), context), context)
-
-
-def _connect_local(namespace: str) -> Cluster:
-    from . import local
-
-    with Notice() as notice:
-        path = local.start(namespaces.USUAL, tell=notice.tell)
-    api = client_for([path], None)
-    return Cluster(LOCAL, namespace, path, api, local.Images(), answer_seconds=20)
+    own = ""
+    if context != LOCAL:
+        own = context_namespace(find_context(kubeconfig_files(kubeconfig), context), context)
+    own = own if own.startswith(namespaces.PREFIX) else ""
+    return os.environ.get(namespaces.VARIABLE) or own

@@ -1,7 +1,7 @@
 """Build an image for a real cluster, with the tool that belongs to it.
 
-There is no way in the Kubernetes API to build an image, so this runs a command. Which one
-is known for kind, minikube and Docker Desktop; for others `WQLIB_BUILD_COMMAND` says it.
+The Kubernetes API cannot build an image, so this runs a command. It is known for kind, minikube
+and Docker Desktop; for other clusters, `WQLIB_BUILD_COMMAND` holds it.
 """
 
 from __future__ import annotations
@@ -11,40 +11,64 @@ import os
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import ImageError
-from . import namespaces
-from .notice import Notice
+from .statusline import StatusLine
 
 VARIABLE = "WQLIB_BUILD_COMMAND"
 SHOWN_LINES = 15
 
 
 @dataclass(frozen=True)
-class Images:
-    """Images for the pods of a real cluster, in one of its namespaces."""
+class CommandBuilder:
+    """Builds images with a command; an `ImageBuilder`.
 
-    api: Any
-    namespace: str
+    Attributes:
+        context: For which cluster.
+        provided: Tells whether somebody else has built the images. Then nothing is done, unless
+            WQLIB_BUILD_COMMAND says how. Whether they really are there shows when a pod starts.
+    """
+
     context: str
+    provided: Callable[[], bool] = lambda: False
 
     def build(self, tag: str, folder: Path) -> None:
-        """Build an image, unless somebody else provides those of the namespace; see `build`."""
-        build(self.context, tag, folder, provided=self._are_provided())
+        """Build the image `tag` from the Dockerfile in `folder`.
 
-    def how(self) -> str:
-        """Say how images are built; see `check`."""
-        return check(self.context, provided=self._are_provided())
+        Raises:
+            ImageError: If there is no Dockerfile, or the command fails; with its last lines.
+        """
+        if not (folder / "Dockerfile").is_file():
+            raise ImageError(f"There is no Dockerfile in {folder}. Name the folder that has it.")
+        if not self._skips():
+            _run(command_for(self.context), tag, folder)
 
-    def _are_provided(self) -> bool:
-        return namespaces.images_are_there(self.api, self.namespace)
+    def describe(self) -> str:
+        """Say how images are built, without building one.
+
+        Raises:
+            ImageError: If nobody said how, or the program for it is missing.
+        """
+        if self._skips():
+            return "by whoever made the class"
+        template = command_for(self.context)
+        program = shlex.split(template)[0]
+        if not shutil.which(program):
+            raise ImageError(
+                f"Images for the context {self.context!r} are built with `{template}`, but there "
+                f"is no program {program} here. Install it, or set {VARIABLE} to another command."
+            )
+        return f"with `{template}`"
+
+    def _skips(self) -> bool:
+        return not os.environ.get(VARIABLE) and self.provided()
 
 
 def command_for(context: str) -> str:
-    """The command that builds an image for this context, with {tag} and {folder} open.
+    """Return the command that builds an image for this context, with {tag} and {folder} open.
 
     Raises:
         ImageError: If nobody said how.
@@ -66,53 +90,7 @@ def command_for(context: str) -> str:
     )
 
 
-def check(context: str, *, provided: bool = False) -> str:
-    """See whether images can be built for this context, without building one.
-
-    Args:
-        context: Which.
-        provided: Somebody else built them, so they need not be built.
-
-    Returns:
-        The command.
-
-    Raises:
-        ImageError: If nobody said how, or the program for it is missing.
-    """
-    if provided and not os.environ.get(VARIABLE):
-        return "by whoever made the class"
-    template = command_for(context)
-    program = shlex.split(template)[0]
-    if not shutil.which(program):
-        raise ImageError(
-            f"Images for the context {context!r} are built with `{template}`, but there is no "
-            f"program {program} here. Install it, or set {VARIABLE} to another command."
-        )
-    return f"with `{template}`"
-
-
-def build(context: str, tag: str, folder: str | Path, *, provided: bool = False) -> str:
-    """Build the image `tag` from the Dockerfile in `folder`.
-
-    Args:
-        context: For which cluster.
-        tag: Its name.
-        folder: What it is made from.
-        provided: Somebody else built it already, so nothing is done, unless WQLIB_BUILD_COMMAND
-            says how. Whether the image really is there shows when a pod starts.
-
-    Returns:
-        The tag.
-
-    Raises:
-        ImageError: If there is no Dockerfile, or the command fails; with its last lines.
-    """
-    folder = Path(folder).expanduser()
-    if not (folder / "Dockerfile").is_file():
-        raise ImageError(f"There is no Dockerfile in {folder}. Name the folder that has it.")
-    if provided and not os.environ.get(VARIABLE):
-        return tag
-    template = command_for(context)
+def _run(template: str, tag: str, folder: Path) -> None:
     command = template.replace("{tag}", shlex.quote(tag))
     command = command.replace("{folder}", shlex.quote(str(folder.resolve())))
     run = subprocess.Popen(
@@ -124,20 +102,19 @@ def build(context: str, tag: str, folder: str | Path, *, provided: bool = False)
         text=True,
         errors="replace",
     )
-    said = None
-    with run, Notice() as notice:
+    output = None
+    with run, StatusLine() as status:
         try:
-            while said is None:
+            while output is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    said = run.communicate(timeout=1)[0]
-                notice.tell(f"the image {tag}: {template}")
+                    output = run.communicate(timeout=1)[0]
+                status.update(f"the image {tag}: {template}")
         except BaseException:
             run.kill()
             raise
     if run.returncode != 0:
-        last = "\n".join(said.strip().splitlines()[-SHOWN_LINES:])
+        last = "\n".join(output.strip().splitlines()[-SHOWN_LINES:])
         raise ImageError(
             f"The image {tag} was not built: `{template}` ended with exit code "
             f"{run.returncode}. Its last lines:\n{last}"
         )
-    return tag

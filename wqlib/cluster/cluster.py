@@ -20,21 +20,23 @@ from kubernetes.client.exceptions import ApiException
 
 from ..errors import ClusterError
 from ..events import PodEvent
-from . import freezing, manifests, namespaces, podstream, states, waiting
-from .kube import Object, follow, get, in_words
-from .manifests import LABEL, LABEL_VALUE, Source, kind_of, split_target
+from . import manifests, namespaces, podsignals, podstream, states, waiting
+from .kube import Object, get, get_or_none, list_and_watch, read_log, translate_errors
+from .manifests import LABEL, LABEL_VALUE, Source, kind_of, parse_target
 from .podstream import ExecResult
 from .portforward import PortForward
 from .states import Pod
 
+LOCAL = "local"  # the name by which `context` and WQLIB_CONTEXT mean the local cluster
 
-class Images(Protocol):
+
+class ImageBuilder(Protocol):
     """How images get into a cluster."""
 
     def build(self, tag: str, folder: Path) -> None:
         """Build an image from the Dockerfile in a folder; raise ImageError if that fails."""
 
-    def how(self) -> str:
+    def describe(self) -> str:
         """Say how, in a few words; raise ImageError if it cannot work."""
 
 
@@ -51,22 +53,21 @@ class Cluster:
 
     def __init__(
         self,
-        name: str,
+        context: str | None,  # None: that of the kubeconfig, which is the local cluster's own
         namespace: str,
         kubeconfig: Path,
         api: Any,
-        images: Images,
+        builder: ImageBuilder,
         *,
-        context: str = "",
         answer_seconds: float = 2.4,  # a learner is told within five that it does not answer
     ) -> None:
-        self.name = name
+        self.name = context or LOCAL
         self.namespace = namespace
         self.kubeconfig = kubeconfig
         self.api = api
         self.core: Any = client.CoreV1Api(api)
         self.batch: Any = client.BatchV1Api(api)
-        self._images = images
+        self._builder = builder
         self._context = context
         self._forwards: list[PortForward] = []
         version = client.VersionApi(api).get_code(_request_timeout=(4, answer_seconds))
@@ -75,7 +76,7 @@ class Cluster:
 
     @property
     def kubectl_options(self) -> str:
-        """Options with which kubectl does the same here: `!kubectl {…} get pods`."""
+        """The options with which kubectl works here: `!kubectl {…} get pods`."""
         where = ["--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace]
         return shlex.join([*where, *(["--context", self._context] if self._context else [])])
 
@@ -88,7 +89,7 @@ class Cluster:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    @in_words
+    @translate_errors
     def apply(self, source: Source) -> list[str]:
         """Create the objects of manifests, or change them to what the manifests say.
 
@@ -109,21 +110,21 @@ class Cluster:
             for manifest in manifests.read(source)
         ]
 
-    @in_words
+    @translate_errors
     def delete(
         self, target: str, *, grace_seconds: int | None = None, timeout_seconds: float = 60
     ) -> bool:
-        """Delete an object, and wait until it and the pods of a Job are gone.
+        """Delete an object, and wait until it is gone, with its pods if it is a Job.
 
         Args:
             target: For example "job/job-wq-2".
-            grace_seconds: How long its pods may take to end, instead of what they say.
+            grace_seconds: How long its pods may take to end, instead of what their manifest says.
             timeout_seconds: How long to wait.
 
         Returns:
             False if it was not there.
         """
-        kind, name = split_target(target)
+        kind, name = parse_target(target)
         live = manifests.find(self.api, self.namespace, kind, name)
         if live is None:
             return False
@@ -136,19 +137,19 @@ class Cluster:
             if grace_seconds is not None:
                 for pod in self.pods(name):
                     manifests.delete(self.api, self.namespace, pod_kind, pod.name, grace_seconds)
-            here = waiting.pods_of(name)
+            here = waiting.pod_selector(name)
             waiting.wait_gone(self.api, self.namespace, pod_kind, {uid}, deadline, here)
         return True
 
-    @in_words
+    @translate_errors
     def wait(
         self, target: str, condition: str = "complete", *, timeout_seconds: float = 120
     ) -> None:
-        """Wait until an object is as wanted, by a watch. After 3 s it says what it waits for.
+        """Wait until an object meets a condition, by a watch. After 3 s, say what it waits for.
 
         A pod that crashes once and then runs is waited for; one in CrashLoopBackOff, which
         begins with the second crash, is not, nor one that has had no image, Secret or node
-        for 3 s. A Job is waited for as long as one of its pods gets on.
+        for 3 s. A Job is waited for as long as one of its pods makes progress.
 
         Args:
             target: "job/job-wq-2" or "pod/redis"; any kind for "deleted".
@@ -158,29 +159,29 @@ class Cluster:
             timeout_seconds: How long to wait.
 
         Raises:
-            WaitTimeout: If the time is over; with the last state, and why pods do not run.
-            ClusterError: If it cannot come true any more, e.g. the Job has failed, or its pods
+            WaitTimeout: If the time is up; with the last state, and why pods do not run.
+            ClusterError: If it can no longer come true, e.g. the Job has failed, or its pods
                 cannot start; with the cause, the end of the log and what to do next.
             NotFound: If there is no such object, or it was deleted meanwhile.
         """
-        kind, name = split_target(target)
-        waiting.wait_for(self.api, self.namespace, kind, name, condition, timeout_seconds)
+        kind, name = parse_target(target)
+        waiting.Wait(self.api, self.namespace, kind, name, condition).run(timeout_seconds)
 
-    @in_words
+    @translate_errors
     def pods(self, job: str | None = None) -> list[Pod]:
-        """The pods of a Job, or all in the namespace, the oldest first."""
-        return [states.pod_from(raw) for raw in self._raw_pods(job)]
+        """Return the pods of a Job, or all in the namespace, the oldest first."""
+        return [states.to_pod(raw) for raw in self._list_pods(job)]
 
-    @in_words
+    @translate_errors
     def logs(self, target: str, *, tail: int | None = None, previous: bool = False) -> str:
-        """What a pod wrote, or all pods of a Job, each line with the pod's name before it.
+        """Return the log of a pod, or of all pods of a Job, each line after its pod's name.
 
         Args:
             target: "pod/redis" or "job/job-wq-2".
-            tail: Only so many of the last lines of each pod.
-            previous: What the container wrote before it was restarted.
+            tail: Only this many of the last lines of each pod.
+            previous: The log of the container before it was restarted.
         """
-        kind, name = split_target(target, "pod")
+        kind, name = parse_target(target, "pod")
         if kind.name == "Pod":
             return self._log(
                 get(self.core.read_namespaced_pod, name, self.namespace), tail, previous
@@ -189,7 +190,7 @@ class Cluster:
             raise ClusterError(f"A {kind.noun} has no log. Name a pod or a Job.")
         get(self.batch.read_namespaced_job, name, self.namespace)
         lines = []
-        for pod in self._raw_pods(name):
+        for pod in self._list_pods(name):
             try:
                 text = self._log(pod, tail, previous)
             except ApiException as error:
@@ -199,9 +200,9 @@ class Cluster:
             lines += [f"[{pod['metadata']['name']}] {line}\n" for line in text.splitlines()]
         return "".join(lines)
 
-    @in_words
+    @translate_errors
     def exec(self, pod: str, command: list[str], *, timeout_seconds: float = 30) -> ExecResult:
-        """Run a command in a pod's first container, and wait for its end.
+        """Run a command in a pod's first container, and wait until it ends.
 
         Args:
             pod: Name of the pod, with or without "pod/".
@@ -216,39 +217,39 @@ class Cluster:
                 "A command is a list of program and arguments, as in ['ls', '-l'], not one text. "
                 "With a shell: ['sh', '-c', '…']."
             )
-        name = split_target(pod, "pod")[1]
-        return podstream.run(self.api, self.namespace, name, command, timeout_seconds)
+        name = parse_target(pod, "pod")[1]
+        return podstream.execute(self.api, self.namespace, name, command, timeout_seconds)
 
-    @in_words
+    @translate_errors
     def scale(self, job: str, parallelism: int) -> None:
         """Change how many pods of a Job may run at once (`spec.parallelism`)."""
-        name = split_target(job, "job")[1]
+        name = parse_target(job, "job")[1]
         patch = {"spec": {"parallelism": parallelism}}
         get(self.batch.patch_namespaced_job, name, self.namespace, patch)
 
-    @in_words
+    @translate_errors
     def kill_pod(self, pod: str, *, grace_seconds: int = 0) -> None:
-        """Delete a pod with (almost) no time to end well, and do not wait for it.
+        """Delete a pod with (almost) no time to shut down, and do not wait for it.
 
         Kubernetes sends SIGTERM and, after `grace_seconds` (at least about 2), SIGKILL.
         """
-        kind, name = split_target(pod, "pod")
+        kind, name = parse_target(pod, "pod")
         manifests.delete(self.api, self.namespace, kind, name, grace_seconds)
 
-    @in_words
+    @translate_errors
     def freeze_pod(self, pod: str) -> None:
-        """Let all processes of a pod stand still (SIGSTOP), until `thaw_pod` lets them go on.
+        """Freeze all processes of a pod (SIGSTOP), until `thaw_pod` lets them go on.
 
         In a container the pod needs `shareProcessNamespace: true`: no SIGSTOP for process 1.
         """
-        freezing.signal_processes(self.exec, split_target(pod, "pod")[1], "SIGSTOP")
+        podsignals.send_signal(self.exec, parse_target(pod, "pod")[1], "SIGSTOP")
 
-    @in_words
+    @translate_errors
     def thaw_pod(self, pod: str) -> None:
         """Let the processes of a frozen pod go on, as if nothing had happened."""
-        freezing.signal_processes(self.exec, split_target(pod, "pod")[1], "SIGCONT")
+        podsignals.send_signal(self.exec, parse_target(pod, "pod")[1], "SIGCONT")
 
-    @in_words
+    @translate_errors
     def port_forward(self, target: str, port: int) -> PortForward:
         """Reach a port of a pod or a service through a free port of 127.0.0.1.
 
@@ -260,8 +261,8 @@ class Cluster:
         Raises:
             ClusterError: If no pod is ready.
         """
-        kind, name = split_target(target)
-        podstream.endpoint(self.api, self.namespace, kind, name, port)
+        kind, name = parse_target(target)
+        podstream.ready_endpoint(self.api, self.namespace, kind, name, port)
         forward = PortForward(
             lambda: podstream.dial(self.api, self.namespace, kind, name, port),
             f"{kind.noun}/{name}",
@@ -269,7 +270,7 @@ class Cluster:
         self._forwards.append(forward)
         return forward
 
-    @in_words
+    @translate_errors
     def secret(self, name: str, key: str = "password") -> str:
         """Read a value from a Secret; make it, with a random value, if there is none."""
         kind = kind_of("secret")
@@ -277,60 +278,58 @@ class Cluster:
         if found is None or key not in (found.get("data") or {}):
             namespaces.ensure(self.api, self.namespace)
             value = base64.b64encode(secrets.token_urlsafe(24).encode()).decode()
-            body: Object = {"metadata": {"name": name, "labels": {LABEL: LABEL_VALUE}}}
-            body = {"apiVersion": "v1", "kind": "Secret", **body, "data": {key: value}}
-            try:
-                if found is None:
-                    get(self.core.create_namespaced_secret, self.namespace, body)
-                else:
-                    patch = {"data": {key: value}}
-                    get(self.core.patch_namespaced_secret, name, self.namespace, patch)
-            except ApiException as error:
-                if error.status != 409:  # somebody else made it first: take theirs
-                    raise
+            metadata = {"name": name, "labels": {LABEL: LABEL_VALUE}}
+            body = {"metadata": metadata, "data": {key: value}}
+            if found is None:  # if somebody else makes it first, take theirs
+                create = self.core.create_namespaced_secret
+                get_or_none(create, self.namespace, body, statuses=[409])
+            else:
+                patch = self.core.patch_namespaced_secret
+                get(patch, name, self.namespace, {"data": {key: value}})
             found = get(self.core.read_namespaced_secret, name, self.namespace)
         return base64.b64decode(found["data"][key]).decode()
 
-    @in_words
+    @translate_errors
     def events(self, target: str | None = None) -> list[str]:
-        """What the cluster noted, the oldest first: "Normal Started pod/redis: …".
+        """Return the events, the oldest first: "Normal Started pod/redis: …".
 
         Args:
-            target: Only what is about this object, and the pods of a Job; None for all.
+            target: Only those about this object, and the pods of a Job; None for all.
         """
         found = get(self.core.list_namespaced_event, self.namespace).get("items") or []
         if target:
-            kind, name = split_target(target)
-            about = {(kind.name, re.escape(name))}
+            kind, name = parse_target(target)
+            about = re.escape(f"{kind.name}/{name}")
             if kind.name == "Job":
-                about.add(("Pod", re.escape(name) + "-[a-z0-9]{5}"))
-            found = [one for one in found if _is_about(one, about)]
-        return [states.event_line(one) for one in sorted(found, key=states.event_time)]
+                about += "|" + re.escape(f"Pod/{name}-") + "[a-z0-9]{5}"
+            found = [one for one in found if re.fullmatch(about, _involved(one))]
+        return [states.event_summary(one) for one in sorted(found, key=states.event_time)]
 
-    @in_words
+    @translate_errors
     def describe(self, target: str) -> str:
-        """A Job or a pod, with its state, its pods or containers, and its events, as text."""
-        kind, name = split_target(target)
+        """Describe a Job or a pod: its state, its pods or containers, and its events, as text."""
+        kind, name = parse_target(target)
         if kind.name not in ("Job", "Pod"):
             raise ClusterError(f"wqlib describes Jobs and pods; use kubectl for a {kind.noun}.")
         raw = get(kind.method(self.api, "read"), name, self.namespace)
-        noted = self.events(target)
+        events = self.events(target)
         if kind.name == "Pod":
-            return states.describe_pod(raw, noted)
-        return states.describe_job(raw, self._raw_pods(name), noted)
+            return states.describe_pod(raw, events)
+        return states.describe_job(raw, self._list_pods(name), events)
 
     def watch_pods(self, stop: threading.Event, job: str | None = None) -> Iterator[PodEvent]:
-        """Follow the pods: first what there is, then each change as it happens.
+        """Follow the pods: first those that there are, then each change as it happens.
 
         It goes on when the connection breaks or the API server is away for a while.
 
         Args:
-            stop: Ends it within a moment when set, from any thread.
+            stop: Ends it at once when set, from any thread.
             job: Only the pods of this Job.
         """
         seen: dict[str, tuple[Any, PodEvent]] = {}
-        selector = waiting.pods_of(split_target(job, "job")[1] if job else None)
-        for state in follow(self.core.list_namespaced_pod, self.namespace, selector, stop=stop):
+        selector = waiting.pod_selector(parse_target(job, "job")[1] if job else None)
+        pods = list_and_watch(self.core.list_namespaced_pod, self.namespace, selector, stop=stop)
+        for state in pods:
             now = time.time()
             for name in seen.keys() - state.keys():
                 yield PodEvent("deleted", now, name, seen.pop(name)[1].job)
@@ -350,7 +349,7 @@ class Cluster:
         Raises:
             ImageError: If it fails; with the line of the Dockerfile or the tool's last lines.
         """
-        self._images.build(tag, Path(folder).expanduser())
+        self._builder.build(tag, Path(folder).expanduser())
         return tag
 
     def how_images_are_built(self) -> str:
@@ -359,9 +358,9 @@ class Cluster:
         Raises:
             ImageError: If it cannot work; with what to do.
         """
-        return self._images.how()
+        return self._builder.describe()
 
-    @in_words
+    @translate_errors
     def clean_up(self) -> list[str]:
         """Delete what carries our label in our namespace, and wait until it is gone.
 
@@ -370,7 +369,7 @@ class Cluster:
 
         Returns:
             What was deleted: "job/job-wq-2", …, sorted. If our namespace is kept because of
-            something else in it, a sentence that says what comes first.
+            something else in it, a sentence that says so comes first.
         """
         return namespaces.clean_up(self.api, self.namespace)
 
@@ -380,26 +379,17 @@ class Cluster:
             self._forwards.pop().close()
         self.api.close()
 
-    def _raw_pods(self, job: str | None) -> list[Object]:
-        name = split_target(job, "job")[1] if job else None
-        return waiting.raw_pods(self.api, self.namespace, name)
+    def _list_pods(self, job: str | None) -> list[Object]:
+        name = parse_target(job, "job")[1] if job else None
+        return waiting.list_pods(self.api, self.namespace, name)
 
     def _log(self, pod: Object, tail: int | None, previous: bool) -> str:
-        limit = {} if tail is None else {"tail_lines": tail}
-        answer = self.core.read_namespaced_pod_log(
-            pod["metadata"]["name"],
-            self.namespace,
-            container=pod["spec"]["containers"][0]["name"],
-            previous=previous,
-            _preload_content=False,
-            **limit,
-        )
-        return str(answer.data.decode("utf-8", "replace"))
+        container = pod["spec"]["containers"][0]["name"]
+        name = pod["metadata"]["name"]
+        return read_log(self.core, self.namespace, name, container, tail, previous)
 
 
-def _is_about(event: Object, about: set[tuple[str, str]]) -> bool:
+def _involved(event: Object) -> str:
+    """Return the object that an event is about, as "Pod/redis"."""
     who = event.get("involvedObject") or {}
-    return any(
-        who.get("kind") == kind and re.fullmatch(name, who.get("name") or "")
-        for kind, name in about
-    )
+    return f"{who.get('kind')}/{who.get('name')}"

@@ -2,7 +2,7 @@
 
 Three things that the client leaves to its users: no call waits for ever, an error says in
 words what to do next, and a watch goes on after a disconnect or an expired version
-(`follow`). Objects are plain dicts here, as the API sends them.
+(`list_and_watch`). Objects are plain dicts here, as the API sends them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -27,11 +27,11 @@ from kubernetes.client.exceptions import ApiException
 
 from ..errors import ClusterError, ClusterUnreachable, NotFound
 from . import proxies
-from .kubeconfig import check_login_program
+from .kubeconfig import check_credential_plugin
 
 CONNECT_SECONDS = 4
 READ_SECONDS = 30
-WATCH_SECONDS = 60  # then it is asked anew: a line that died silently is noticed by then
+WATCH_SECONDS = 60  # then a new request is made, lest a dead connection go unnoticed
 
 Object = dict[str, Any]
 Selector = dict[str, str]
@@ -40,17 +40,17 @@ R = TypeVar("R")
 
 
 def client_for(files: list[Path], context: str | None) -> Any:
-    """An ApiClient for a context, whose calls end in time.
+    """Return an ApiClient for a context, whose calls end in time.
 
     Args:
         files: The kubeconfig files, merged as kubectl does.
         context: Name of the context; the current one if None.
     """
     if context:
-        check_login_program(files, context)
+        check_credential_plugin(files, context)
     where = ", ".join(map(str, files))
     try:
-        settings = proxies.configured(
+        settings = proxies.load_configuration(
             config.load_kube_config, os.pathsep.join(map(str, files)), context=context
         )
     except ClusterError:
@@ -68,25 +68,16 @@ def client_for(files: list[Path], context: str | None) -> Any:
     settings.retries = urllib3.Retry(total=1, connect=0, read=1, redirect=0, status=0, other=0)
     if not settings.verify_ssl:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return _in_time(client.ApiClient(settings))
+    return _with_time_limits(client.ApiClient(settings))
 
 
-def stream_client(api: Any) -> Any:
-    """A second ApiClient with the same settings, for one WebSocket.
-
-    `kubernetes.stream` swaps a method of its client while it connects, so a client that
-    other threads use meanwhile would break.
-    """
-    return client.ApiClient(api.configuration)
-
-
-def _in_time(api: Any) -> Any:
+def _with_time_limits(api: Any) -> Any:
     """Give every request a time limit, if the caller gave none; a watch may stay silent."""
     pool = api.rest_client.pool_manager
     request, via = pool.request, api.configuration.via
 
     @functools.wraps(request)
-    def in_time(method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+    def limited(method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("timeout") is None:
             endless = "watch=true" in url.lower() or "follow=true" in url.lower()
             read = None if endless else READ_SECONDS
@@ -97,12 +88,12 @@ def _in_time(api: Any) -> Any:
             error.via = via  # type: ignore[attr-defined]
             raise
 
-    pool.request = in_time
+    pool.request = limited
     return api
 
 
-def in_words(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorator: the errors of the client become a ClusterError that says what to do."""
+def translate_errors(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function: errors of the client become a ClusterError that says what to do."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -115,12 +106,12 @@ def in_words(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def explain(error: Exception) -> ClusterError:
-    """Put an error of the client into words."""
+    """Return a ClusterError that says what an error of the client means, and what to do."""
     if not isinstance(error, ApiException):
-        return unreachable(error)
+        return _unreachable(error)
     if not error.status:
         return _explain_handshake(error)
-    said = said_by(error)
+    said = server_message(error)
     if error.status == 404 and "the server could not find the requested resource" in said:
         return NotFound("The cluster does not know this kind of object (or this version of it).")
     if error.status == 404:
@@ -145,12 +136,12 @@ def explain(error: Exception) -> ClusterError:
 
 
 def _explain_handshake(error: Any) -> ClusterError:
-    """The client puts the answer to a refused WebSocket into one string, status and all."""
+    """Explain a refused WebSocket: the client puts the whole answer into one string."""
     said, *more = str(error.reason).split(" -+-+- ", 2)  # the status, the headers, the body
     body = more[-1] if more else ""
     status = re.match(r"Handshake status (\d+)", said)
     if not status:
-        return unreachable(error)
+        return _unreachable(error)
     answer = ApiException(status=int(status[1]), reason=said)
     with contextlib.suppress(ValueError, SyntaxError):  # up to websocket-client 1.8: b'…'
         body = ast.literal_eval(body) if body.startswith("b") else body
@@ -158,7 +149,7 @@ def _explain_handshake(error: Any) -> ClusterError:
     return explain(answer)
 
 
-def unreachable(error: Exception) -> ClusterUnreachable:
+def _unreachable(error: Exception) -> ClusterUnreachable:
     """Say why the API server cannot be reached; the error's `via` is the proxy, if there is one."""
     text = str(getattr(error, "reason", None) or error)  # its text alone names the request too
     via: proxies.Proxy | None = getattr(error, "via", None)
@@ -195,44 +186,83 @@ def unreachable(error: Exception) -> ClusterUnreachable:
     )
 
 
-def said_by(error: Any) -> str:
-    """What the API server said: the message inside the body of its answer."""
+def server_message(error: Any) -> str:
+    """Return what the API server said: the message inside the body of its answer."""
     with contextlib.suppress(ValueError, TypeError, AttributeError):
         return str(json.loads(error.body)["message"]).rstrip(".")
     return str(error.reason or error.body or error).strip().rstrip(".")
 
 
 def get(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Object:
-    """Call a method of the client and return the answer as a dict, as it was sent."""
+    """Call a method of the client, and return the answer as a dict, as it was sent."""
     answer = call(*args, _preload_content=False, **kwargs)
     result: Object = json.loads(answer.data)
     return result
 
 
-def follow(
+def get_or_none(
+    call: Callable[..., Any], *args: Any, statuses: Container[int] = (403, 404), **kwargs: Any
+) -> Object | None:
+    """Call a method as `get` does; return None if it fails with one of these statuses.
+
+    Args:
+        call: The method, and its arguments.
+        statuses: By default those for what we may not do, and for what is not there.
+    """
+    try:
+        return get(call, *args, **kwargs)
+    except ApiException as error:
+        if error.status in statuses:
+            return None
+        raise
+
+
+def read_log(
+    core: Any, namespace: str, pod: str, container: str, tail: int | None, previous: bool
+) -> str:
+    """Return the log of a container.
+
+    Args:
+        core: CoreV1Api of the client.
+        namespace, pod, container: The names.
+        tail: Only this many of its last lines.
+        previous: That of the container before it was restarted.
+    """
+    answer = core.read_namespaced_pod_log(
+        pod,
+        namespace,
+        container=container,
+        tail_lines=tail,
+        previous=previous,
+        _preload_content=False,
+    )
+    return str(answer.data.decode("utf-8", "replace"))
+
+
+def list_and_watch(
     list_call: Callable[..., Any],
     namespace: str,
     selector: Selector,
     *,
     seconds: float | None = None,
     stop: threading.Event | None = None,
-    pulse: int = WATCH_SECONDS,
 ) -> Iterator[dict[str, Object]]:
-    """List objects, then watch them: the state after each change.
+    """List objects, then watch them; yield the state after each change.
 
     Args:
         list_call: A list method, e.g. `core.list_namespaced_pod`.
         namespace: Where to look.
         selector: Which ones: `label_selector` or `field_selector`, or nothing.
-        seconds: End after this time (to the second).
+        seconds: End after this time (to the second). With it, yield at least once a second, also
+            when nothing has changed.
         stop: End when this is set. With it, the watch outlives an unreachable server.
-        pulse: Yield at least once in this many seconds, also when nothing has changed.
 
     Yields:
-        Name and object of all that there is, as a dict that the caller may keep. The first
-        one comes at once, also when it is empty.
+        All objects by name, as a dict that the caller may keep. The first one comes at once,
+        also when it is empty.
     """
     deadline = math.inf if seconds is None else time.monotonic() + seconds
+    pause = WATCH_SECONDS if seconds is None else 1
     state: dict[str, Object] = {}
     version = ""
     while not (stop and stop.is_set()):
@@ -243,7 +273,7 @@ def follow(
                 state = {item["metadata"]["name"]: item for item in listed.get("items") or []}
                 yield dict(state)
             began = time.monotonic()
-            remaining = min(deadline - began, pulse)
+            remaining = min(deadline - began, pause)
             if remaining <= 0:
                 return
             for event in _watch(list_call, namespace, version, remaining, stop, selector):
@@ -264,9 +294,9 @@ def follow(
             if time.monotonic() - began < 0.1:  # a server that ends it at once is not pestered
                 time.sleep(0.1)
         except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
-            lost_its_place = bool(version) and getattr(error, "status", 410) == 410
+            lost_version = bool(version) and getattr(error, "status", 410) == 410
             version = ""
-            if stop is None and not lost_its_place:
+            if stop is None and not lost_version:
                 raise
             if stop:
                 stop.wait(0.5)
@@ -280,7 +310,11 @@ def _watch(
     stop: threading.Event | None,
     selector: Selector,
 ) -> Iterator[Object]:
-    """One watch request: its events until the server, the time or `stop` ends it."""
+    """Make one watch request; yield its events until the server, the time or `stop` ends it.
+
+    The client's own `Watch` fails with a KeyError at an ERROR event that it was told to leave as
+    it is, and its `stop()` ends a silent watch in its newest versions only.
+    """
     response = list_call(
         namespace,
         watch=True,
@@ -293,7 +327,7 @@ def _watch(
     )
     ended = threading.Event()
     if stop:
-        threading.Thread(target=_hang_up, args=(response, stop, ended), daemon=True).start()
+        threading.Thread(target=_shut_down_on, args=(response, stop, ended), daemon=True).start()
     rest = b""
     try:
         for part in response.stream(amt=None, decode_content=False):
@@ -310,8 +344,8 @@ def _watch(
         response.release_conn()
 
 
-def _hang_up(response: Any, stop: threading.Event, ended: threading.Event) -> None:
-    """Wake the reader of a silent watch when `stop` is set, by closing the line."""
+def _shut_down_on(response: Any, stop: threading.Event, ended: threading.Event) -> None:
+    """Wake the reader of a silent watch when `stop` is set, by shutting down its socket."""
     while not ended.wait(0.1):
         if stop.is_set():
             line = getattr(response, "connection", None) or getattr(response, "_connection", None)

@@ -1,4 +1,4 @@
-"""Reading kubeconfigs: which files, which contexts, and what is wrong with them.
+"""Kubeconfigs: which files, which contexts, and what is wrong with them.
 
 They hold keys, so an error repeats nothing of a file but names.
 """
@@ -17,7 +17,7 @@ from ..errors import ClusterError
 
 
 def kubeconfig_files(named: str | Path | None) -> list[Path]:
-    """The kubeconfig files to read: the one that was named, KUBECONFIG, or ~/.kube/config."""
+    """Return the kubeconfig files to read: the one named, KUBECONFIG, or ~/.kube/config."""
     if named:
         return [Path(named).expanduser()]
     listed = os.environ.get("KUBECONFIG", "")
@@ -26,14 +26,14 @@ def kubeconfig_files(named: str | Path | None) -> list[Path]:
 
 
 def find_context(files: list[Path], context: str) -> Path:
-    """The file that holds a context.
+    """Return the file that holds a context.
 
     Raises:
         ClusterError: If none does; the message lists the contexts that there are.
     """
     known: list[str] = []
     for path in files:
-        names = _named(path, "context")
+        names = _entries(path, "context")
         if context in names:
             return path
         known += names
@@ -48,13 +48,13 @@ def find_context(files: list[Path], context: str) -> Path:
     )
 
 
-def namespace_of(path: Path, context: str) -> str:
-    """The namespace that a context of a kubeconfig names; "" if it names none."""
-    return str(_named(path, "context").get(context, {}).get("namespace") or "")
+def context_namespace(path: Path, context: str) -> str:
+    """Return the namespace that a context of a kubeconfig names; "" if it names none."""
+    return str(_entries(path, "context").get(context, {}).get("namespace") or "")
 
 
-def _named(path: Path, kind: str) -> dict[str, dict[str, Any]]:
-    """The contexts, clusters or users of a kubeconfig, by name.
+def _entries(path: Path, kind: str) -> dict[str, dict[str, Any]]:
+    """Return the contexts, clusters or users of a kubeconfig, by name.
 
     Raises:
         ClusterError: If it is no kubeconfig.
@@ -77,18 +77,24 @@ def _named(path: Path, kind: str) -> dict[str, dict[str, Any]]:
 
 
 def yaml_problem(error: yaml.YAMLError) -> str:
-    """Where YAML is wrong, and what is, without a word of the text: that may be a secret."""
+    """Say where YAML is wrong, and how, without a word of the text: that may be a secret."""
     mark = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     problem = getattr(error, "problem", None) or "it has characters that YAML does not allow"
     return where + re.sub(r"""(['"])(?!<)..+\1""", "…", problem)
 
 
-def check_login_program(files: list[Path], context: str) -> None:
-    """The client goes on without a login when the program for it is missing; we do not."""
-    chosen = next((x[context] for x in (_named(f, "context") for f in files) if context in x), {})
+def check_credential_plugin(files: list[Path], context: str) -> None:
+    """Check that the program with which a context logs in is there.
+
+    The client goes on without a login when it is missing.
+
+    Raises:
+        ClusterError: If it is not there.
+    """
+    chosen = next((x[context] for x in (_entries(f, "context") for f in files) if context in x), {})
     for path in files:
-        if user := _named(path, "user").get(str(chosen.get("user"))):
+        if user := _entries(path, "user").get(str(chosen.get("user"))):
             plugin = user.get("exec")
             plugin = plugin if isinstance(plugin, dict) else {}
             program = str(plugin.get("command") or "")

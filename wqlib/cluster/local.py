@@ -7,15 +7,30 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import localcluster
 from localcluster import Status
 
-from .. import redisserver
 from ..errors import ClusterError, ImageError
-from ..redisserver import image
+from ..redisserver import find, find_cli, image
+from . import namespaces
+from .cluster import Cluster
+from .kube import client_for
+from .statusline import StatusLine
+
+
+def connect(namespace: str) -> Cluster:
+    """Start the local cluster unless it runs, and connect to it.
+
+    Raises:
+        RedisServerMissing: There is none for its image `redis`.
+        ClusterError: It does not start.
+    """
+    path = start()
+    api = client_for([path], None)
+    return Cluster(None, namespace, path, api, FolderBuilder(), answer_seconds=20)
 
 
 def home() -> Path:
@@ -23,12 +38,11 @@ def home() -> Path:
     return Path(os.environ.get("WQLIB_HOME") or "~/.wqlib").expanduser()
 
 
-def start(namespace: str, *, tell: Callable[[str], None] = lambda what: None) -> Path:
+def start(namespace: str = namespaces.DEFAULT) -> Path:
     """Start it unless it runs; it lives at least as long as this process.
 
     Args:
         namespace: The one that its kubeconfig names.
-        tell: Called again and again with what is waited for.
 
     Returns:
         The path of its kubeconfig.
@@ -37,21 +51,17 @@ def start(namespace: str, *, tell: Callable[[str], None] = lambda what: None) ->
         RedisServerMissing: There is none for its image `redis`.
         ClusterError: It does not start.
     """
-    server = redisserver.find()
-    scripts = image.scripts(server, redisserver.find_cli(server))
+    server = find()
+    scripts = image.scripts(server, find_cli(server))
     redis = localcluster.ProgramImage(scripts, [image.COMMAND], image.FOLDER, [image.PORT])
-    with _in_our_words():
-        return localcluster.ensure(
-            home(),
-            namespace=namespace,
-            images=dict.fromkeys(image.NAMES, redis),
-            tell=tell,
-        )
+    images = dict.fromkeys(image.NAMES, redis)
+    with _our_errors(), StatusLine() as status:
+        return localcluster.ensure(home(), namespace=namespace, images=images, tell=status.update)
 
 
 def stop() -> bool:
     """Stop it with all its pods; return whether it ran."""
-    with _in_our_words():
+    with _our_errors():
         return localcluster.stop(home())
 
 
@@ -61,7 +71,7 @@ def status() -> Status | None:
 
 
 @contextlib.contextmanager
-def left_as_found() -> Iterator[None]:
+def restore_on_exit() -> Iterator[None]:
     """Stop it at the end of the block, unless it ran before."""
     ran_before = status() is not None
     try:
@@ -71,25 +81,25 @@ def left_as_found() -> Iterator[None]:
             stop()
 
 
-class Images:
-    """Images for its pods: folders, built from a Dockerfile."""
+class FolderBuilder:
+    """Builds images as folders of the local cluster; an `ImageBuilder`."""
 
     def build(self, tag: str, folder: Path) -> None:
         """Build an image. Raise ImageError, with the line of the Dockerfile, if that fails."""
-        with _in_our_words():
+        with _our_errors():
             localcluster.build_image(tag, folder, home=home())
 
-    def how(self) -> str:
+    def describe(self) -> str:
         """Say how images are built here, in a few words."""
         return "from a Dockerfile"
 
 
 @contextlib.contextmanager
-def _in_our_words() -> Iterator[None]:
+def _our_errors() -> Iterator[None]:
     try:
         yield
     except localcluster.ClusterError as error:
-        words = str(error).replace("LOCALCLUSTER_HOME", "WQLIB_HOME")
-        words = words.replace("python -m localcluster", "wqlib cluster")
+        text = str(error).replace("LOCALCLUSTER_HOME", "WQLIB_HOME")
+        text = text.replace("python -m localcluster", "wqlib cluster")
         kind = ImageError if isinstance(error, localcluster.ImageError) else ClusterError
-        raise kind(words) from None
+        raise kind(text) from None

@@ -22,11 +22,11 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from ..errors import ClusterError
-from .kube import Object, get, said_by
+from .kube import Object, get, get_or_none, server_message
 from .kubeconfig import yaml_problem
 
 LABEL, LABEL_VALUE = "app.kubernetes.io/managed-by", "wqlib"
-OURS = f"{LABEL}={LABEL_VALUE}"
+OUR_SELECTOR = f"{LABEL}={LABEL_VALUE}"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 NEW_NAMESPACE_SECONDS = 15  # how long a new namespace may lack its default service account
 
@@ -41,13 +41,13 @@ class Kind:
         name: As in a manifest, e.g. "Job".
         group: API group, e.g. "batch"; "" for the core.
         api: Class of the client, e.g. "BatchV1Api".
-        short: Further names that a target may use, e.g. ("svc",).
+        short_names: Further names that a target may use, e.g. ("svc",).
     """
 
     name: str
     group: str
     api: str
-    short: tuple[str, ...] = ()
+    short_names: tuple[str, ...] = ()
 
     @property
     def noun(self) -> str:
@@ -55,12 +55,12 @@ class Kind:
         return self.name.lower()
 
     def method(self, api: Any, verb: str) -> Any:
-        """A method of the client, e.g. `method(api, "read")` is `read_namespaced_job`."""
+        """Return a method of the client, e.g. `method(api, "read")` is `read_namespaced_job`."""
         snake = re.sub(r"(?<!^)(?=[A-Z])", "_", self.name).lower()
         return getattr(getattr(client, self.api)(api), f"{verb}_namespaced_{snake}")
 
 
-# In the order in which clean-up deletes: first what would make the others anew.
+# In the order in which clean-up deletes: first what would create the others again.
 KINDS = (
     Kind("CronJob", "batch", "BatchV1Api", ("cj",)),
     Kind("Job", "batch", "BatchV1Api"),
@@ -86,17 +86,17 @@ KINDS = (
 
 
 def kind_of(noun: str) -> Kind:
-    """The kind that a target or a manifest names: "job", "Job", "jobs", "svc", "job.batch"."""
+    """Return the kind that is named: "job", "Job", "jobs", "svc" or "job.batch"."""
     wanted = noun.lower().partition(".")[0]
     for kind in KINDS:
-        if wanted in (kind.noun, f"{kind.noun}s", *kind.short):
+        if wanted in (kind.noun, f"{kind.noun}s", *kind.short_names):
             return kind
     known = ", ".join(kind.noun for kind in KINDS)
     raise ClusterError(f"wqlib does not know the kind {noun!r}. It knows: {known}.")
 
 
-def split_target(target: str, default: str | None = None) -> tuple[Kind, str]:
-    """Take a target apart: "job/job-wq-2" is (Job, "job-wq-2").
+def parse_target(target: str, default: str | None = None) -> tuple[Kind, str]:
+    """Split a target into kind and name: "job/job-wq-2" is (Job, "job-wq-2").
 
     Args:
         target: Kind and name with a slash between.
@@ -167,7 +167,7 @@ def _parse(text: str, where: str) -> Iterator[Object]:
         yield from read(document)
 
 
-def ready_to_send(manifest: Object, namespace: str) -> tuple[Kind, str, Object]:
+def prepare(manifest: Object, namespace: str) -> tuple[Kind, str, Object]:
     """Check a manifest, and add our label and namespace.
 
     Returns:
@@ -202,7 +202,7 @@ def apply_one(api: Any, namespace: str, manifest: Object) -> str:
     Returns:
         A line like kubectl's: "job.batch/job-wq-2 created".
     """
-    kind, name, wanted = ready_to_send(manifest, namespace)
+    kind, name, wanted = prepare(manifest, namespace)
     title = f"{kind.noun}.{kind.group}/{name}" if kind.group else f"{kind.noun}/{name}"
     applied = json.dumps(wanted, sort_keys=True, separators=(",", ":"))
     wanted = copy.deepcopy(wanted)
@@ -212,50 +212,43 @@ def apply_one(api: Any, namespace: str, manifest: Object) -> str:
         _create(api, namespace, kind, wanted)
         return f"{title} created"
     before = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED, "{}")
-    patch = _with_removals(json.loads(before), wanted)
+    patch = _merge_patch(json.loads(before), wanted)
     try:
         changed = get(kind.method(api, "patch"), name, namespace, patch)
     except ApiException as error:
-        if error.status == 422 and ("immutable" in said_by(error) or "forbidden" in said_by(error)):
-            raise ClusterError(_cannot_change(kind, name, said_by(error))) from None
+        said = server_message(error)
+        if error.status == 422 and ("immutable" in said or "forbidden" in said):
+            raise ClusterError(_cannot_change(kind, name, said)) from None
         raise
-    return f"{title} {'unchanged' if _content(changed) == _content(live) else 'configured'}"
+    unchanged = _without_bookkeeping(changed) == _without_bookkeeping(live)
+    return f"{title} {'unchanged' if unchanged else 'configured'}"
 
 
 def find(api: Any, namespace: str, kind: Kind, name: str) -> Object | None:
-    """An object, or None if there is none."""
-    try:
-        return get(kind.method(api, "read"), name, namespace)
-    except ApiException as error:
-        if error.status == 404:
-            return None
-        raise
+    """Return an object, or None if there is none."""
+    return get_or_none(kind.method(api, "read"), name, namespace, statuses=[404])
 
 
 def delete(
     api: Any, namespace: str, kind: Kind, name: str, grace_seconds: int | None = None
 ) -> bool:
     """Delete an object and what it owns, without waiting; False if it was not there."""
-    grace = {} if grace_seconds is None else {"grace_period_seconds": grace_seconds}
-    try:
-        # The API's default for Jobs, Orphan, would leave their pods behind.
-        get(kind.method(api, "delete"), name, namespace, propagation_policy="Background", **grace)
-    except ApiException as error:
-        if error.status == 404:
-            return False
-        raise
-    return True
+    # The API's default for Jobs, Orphan, would leave their pods behind.
+    deleted = get_or_none(
+        kind.method(api, "delete"),
+        name,
+        namespace,
+        propagation_policy="Background",
+        grace_period_seconds=grace_seconds,
+        statuses=[404],
+    )
+    return deleted is not None
 
 
 def list_all(api: Any, namespace: str, kind: Kind, selector: str = "") -> list[Object]:
-    """All objects of a kind; none if the cluster does not know the kind."""
-    try:
-        found = get(kind.method(api, "list"), namespace, label_selector=selector)
-    except ApiException as error:
-        if error.status in (403, 404):
-            return []
-        raise
-    return list(found.get("items") or [])
+    """Return all objects of a kind; none if the cluster does not know it, or does not allow it."""
+    found = get_or_none(kind.method(api, "list"), namespace, label_selector=selector)
+    return list((found or {}).get("items") or [])
 
 
 def _create(api: Any, namespace: str, kind: Kind, manifest: Object) -> None:
@@ -265,25 +258,25 @@ def _create(api: Any, namespace: str, kind: Kind, manifest: Object) -> None:
             get(kind.method(api, "create"), namespace, manifest)
             return
         except ApiException as error:
-            too_new = error.status in (403, 500) and "service account" in said_by(error)
+            too_new = error.status in (403, 500) and "service account" in server_message(error)
             if not too_new or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
 
 
-def _with_removals(before: Object, wanted: Object) -> Object:
-    """The wanted object, with a null for each key that was applied before and is gone."""
+def _merge_patch(before: Object, wanted: Object) -> Object:
+    """Return the wanted object, with a null for each key that was applied before and is gone."""
     patch = dict(wanted)
     for key, value in before.items():
         if key not in wanted:
             patch[key] = None
         elif isinstance(value, dict) and isinstance(wanted[key], dict):
-            patch[key] = _with_removals(value, wanted[key])
+            patch[key] = _merge_patch(value, wanted[key])
     return patch
 
 
-def _content(live: Object) -> Object:
-    """What counts as a change: not the version, the bookkeeping or the status."""
+def _without_bookkeeping(live: Object) -> Object:
+    """Return what counts as a change: not the version, the bookkeeping or the status."""
     bookkeeping = ("resourceVersion", "managedFields", "generation")
     metadata = {k: v for k, v in live["metadata"].items() if k not in bookkeeping}
     return {**live, "metadata": metadata, "status": None}
@@ -298,11 +291,11 @@ def _cannot_change(kind: Kind, name: str, said: str) -> str:
 
 
 def is_ours(found: Object) -> bool:
-    """True if an object carries our label."""
+    """Tell whether an object carries our label."""
     return bool((found["metadata"].get("labels") or {}).get(LABEL) == LABEL_VALUE)
 
 
 def owned_by(found: Object, uids: Iterable[str]) -> bool:
-    """True if one of the owners of an object is among these."""
+    """Tell whether one of the owners of an object is among these."""
     owners = {one.get("uid") for one in found["metadata"].get("ownerReferences") or []}
     return not owners.isdisjoint(uids)

@@ -1,4 +1,4 @@
-"""The two things that go through a WebSocket into a pod: a command, and a port.
+"""The two kinds of WebSocket into a pod: for a command, and for a port.
 
 https://kubernetes.io/docs/reference/kubectl/generated/kubectl_exec/
 """
@@ -16,16 +16,16 @@ from kubernetes.stream import stream
 
 from ..errors import ClusterError, WaitTimeout
 from . import states
-from .kube import Object, get, in_words, stream_client
+from .kube import Object, get, translate_errors
 from .manifests import Kind
-from .notice import Notice
+from .statusline import StatusLine
 
 STDOUT, STDERR, STATUS = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
 class ExecResult:
-    """What a command in a pod did.
+    """The result of a command in a pod.
 
     Attributes:
         stdout: What it wrote to standard output.
@@ -38,7 +38,7 @@ class ExecResult:
     exit_code: int
 
 
-def run(api: Any, namespace: str, pod: str, command: list[str], seconds: float) -> ExecResult:
+def execute(api: Any, namespace: str, pod: str, command: list[str], seconds: float) -> ExecResult:
     """Run a command in a pod's first container. See `Cluster.exec`."""
     container = _first_container(api, namespace, pod)
     channel = _websocket(
@@ -57,12 +57,13 @@ def run(api: Any, namespace: str, pod: str, command: list[str], seconds: float) 
     parts: dict[int, list[bytes]] = {STDOUT: [], STDERR: [], STATUS: []}
     try:
         ended = False
-        with Notice() as notice:
+        with StatusLine() as status:
             while not ended and (left := deadline - time.monotonic()) > 0:
-                notice.tell(f"a command in pod/{pod}")  # not its words: they may hold a password
+                status.update(f"a command in pod/{pod}")  # not its words: they may hold a password
                 channel.update(timeout=min(left, 1))
-                # To read a channel may bring more for another one, and the end; so ask first
-                # whether it is the end, and read once more after it.
+                # Output is taken as it comes: the client's buffer costs n² to grow. To read a
+                # channel may bring more for another one, and the end; so ask first whether it
+                # is the end, and read once more after it.
                 ended = not channel.is_open()
                 for number, got in parts.items():
                     if part := channel.read_channel(number):  # "" if nothing came
@@ -78,17 +79,21 @@ def run(api: Any, namespace: str, pod: str, command: list[str], seconds: float) 
     return ExecResult(text[STDOUT], text[STDERR], _exit_code(pod, command, text[STATUS]))
 
 
-@in_words
+@translate_errors
 def dial(api: Any, namespace: str, kind: Kind, name: str, port: int) -> Any:
     """Open a WebSocket to the port of a pod that is ready to serve a target."""
-    pod, number = endpoint(api, namespace, kind, name, port)
+    pod, number = ready_endpoint(api, namespace, kind, name, port)
     call = "connect_get_namespaced_pod_portforward"
     return _websocket(api, call, pod, namespace, ports=str(number)).sock
 
 
 def _websocket(api: Any, call: str, pod: str, namespace: str, **options: Any) -> Any:
-    """Open one WebSocket by a method of CoreV1Api."""
-    method = getattr(client.CoreV1Api(stream_client(api)), call)
+    """Open one WebSocket by a method of CoreV1Api.
+
+    It gets a client of its own: `kubernetes.stream` swaps a method of its client while it connects,
+    so one that other threads use meanwhile would break.
+    """
+    method = getattr(client.CoreV1Api(client.ApiClient(api.configuration)), call)
     try:
         return stream(method, pod, namespace, binary=True, _preload_content=False, **options)
     except ApiException as error:
@@ -96,8 +101,8 @@ def _websocket(api: Any, call: str, pod: str, namespace: str, **options: Any) ->
         raise
 
 
-def endpoint(api: Any, namespace: str, kind: Kind, name: str, port: int) -> tuple[str, int]:
-    """Name and port of a pod that is ready to serve "service/…" or "pod/…"."""
+def ready_endpoint(api: Any, namespace: str, kind: Kind, name: str, port: int) -> tuple[str, int]:
+    """Return the name and the port of a pod that is ready to serve "service/…" or "pod/…"."""
     core = client.CoreV1Api(api)
     target_port: int | str = port
     if kind.name == "Pod":
@@ -115,7 +120,7 @@ def endpoint(api: Any, namespace: str, kind: Kind, name: str, port: int) -> tupl
         leaving = pod["metadata"].get("deletionTimestamp")
         if states.has_condition(pod, "Ready") and not leaving:
             return pod["metadata"]["name"], _port_number(pod, target_port)
-    lines = "; ".join(states.pod_line(pod) for pod in pods) or "it has no pods"
+    lines = "; ".join(states.pod_summary(pod) for pod in pods) or "it has no pods"
     raise ClusterError(
         f"No pod behind {kind.noun}/{name} is ready ({lines}). Wait for it first, as in "
         "cluster.wait('pod/redis', 'ready')."
@@ -126,7 +131,7 @@ def _first_container(api: Any, namespace: str, pod: str) -> str:
     raw = get(client.CoreV1Api(api).read_namespaced_pod, pod, namespace)
     if raw.get("status", {}).get("phase") != "Running":
         raise ClusterError(
-            f"pod/{pod} does not run ({states.pod_line(raw)}), so no command can run in it. "
+            f"pod/{pod} does not run ({states.pod_summary(raw)}), so no command can run in it. "
             f"Wait for it first: cluster.wait('pod/{pod}', 'running')."
         )
     return str(raw["spec"]["containers"][0]["name"])
@@ -145,7 +150,7 @@ def _target_port(service: Object, port: int) -> int | str:
 
 
 def _port_number(pod: Object, port: int | str) -> int:
-    """The number of a port that a service may call by its name."""
+    """Return the number of a port that a service may call by its name."""
     for container in pod["spec"].get("containers", []):
         for one in container.get("ports") or []:
             if one.get("name") == port:
@@ -154,7 +159,7 @@ def _port_number(pod: Object, port: int | str) -> int:
 
 
 def _exit_code(pod: str, command: list[str], status: str) -> int:
-    """Read the last message of an exec: a Status object."""
+    """Return the exit code from the last message of an exec, a Status object."""
     try:
         said = json.loads(status or "{}")
     except ValueError:

@@ -41,7 +41,7 @@ class PortForward:
     Args:
         dial: Opens one WebSocket to the port of a pod that is ready; raises ClusterError if
             there is none.
-        label: What it leads to, for people.
+        label: What it leads to, for its `repr`.
 
     Attributes:
         host: Always "127.0.0.1".
@@ -112,7 +112,7 @@ class PortForward:
     def _serve(self, local: socket.socket) -> None:
         """Carry one connection, from its accept to its end."""
         try:
-            websocket = self._dial_patiently()
+            websocket = self._dial_with_retries()
             if websocket is None:
                 return
             try:
@@ -128,7 +128,7 @@ class PortForward:
                 self._open.pop(local, None)
             local.close()
 
-    def _dial_patiently(self) -> Any | None:
+    def _dial_with_retries(self) -> Any | None:
         """Open the WebSocket, also to a pod that is only just being replaced."""
         deadline = time.monotonic() + POD_GONE_SECONDS
         while not self._closed.is_set():
@@ -246,7 +246,7 @@ def _change(selector: selectors.BaseSelector, side: socket.socket, before: int, 
 
 
 def _frame(payload: bytes, *, opcode: int = 0x2) -> bytes:
-    """One WebSocket frame from a client.
+    """Return one WebSocket frame from a client.
 
     A client must mask its frames, against proxies that mistake plain text for HTTP. Inside
     TLS no proxy sees them, so the mask is zero, which leaves the payload as it is.

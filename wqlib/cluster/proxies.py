@@ -1,4 +1,4 @@
-"""Which proxy leads to an API server: none if it is on this machine, as kubectl has it.
+"""The proxy that leads to an API server: none if that is on this machine, as with kubectl.
 
 The client and its WebSockets would each read the environment, by rules of their own. So the
 rules of Go, hence of kubectl, are applied here once, and both are told what came out:
@@ -44,8 +44,8 @@ class Proxy:
         return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
-def configured(load: Callable[..., Any], *source: Any, **options: Any) -> Any:
-    """A Configuration of the client, loaded and told about proxies; `via` is the proxy or None.
+def load_configuration(load: Callable[..., Any], *source: Any, **options: Any) -> Any:
+    """Load a Configuration of the client, and tell it its proxy; its `via` is that, or None.
 
     Args:
         load: A function of `kubernetes.config`; `source` and `options` are its arguments.
@@ -54,7 +54,7 @@ def configured(load: Callable[..., Any], *source: Any, **options: Any) -> Any:
     settings.proxy = None
     load(*source, client_configuration=settings, **options)
     if settings.proxy:
-        via: Proxy | None = _parsed(str(settings.proxy), IN_THE_KUBECONFIG)
+        via: Proxy | None = _parse(str(settings.proxy), IN_THE_KUBECONFIG)
     else:
         via = from_environment(settings.host, os.environ)
     settings.via, settings.proxy_headers = via, None
@@ -70,7 +70,7 @@ def configured(load: Callable[..., Any], *source: Any, **options: Any) -> Any:
 
 
 def from_environment(server: str, environment: Mapping[str, str]) -> Proxy | None:
-    """The proxy that the environment names for a server.
+    """Return the proxy that the environment names for a server, or None.
 
     Raises:
         ClusterError: If it is one that cannot be used.
@@ -80,26 +80,19 @@ def from_environment(server: str, environment: Mapping[str, str]) -> Proxy | Non
     name = f"{at.scheme}_proxy"
     named_by = next((x for x in (name.upper(), name) if environment.get(x)), "")
     exceptions = environment.get("NO_PROXY") or environment.get("no_proxy", "")
-    if not named_by or _is_direct(at.hostname or "", port, exceptions):
+    if not named_by or _bypasses_proxy(at.hostname or "", port, exceptions):
         return None
-    return _parsed(environment[named_by], named_by)
+    return _parse(environment[named_by], named_by)
 
 
-def _parsed(url: str, named_by: str) -> Proxy:
+def _parse(url: str, named_by: str) -> Proxy:
     url = url.strip()
     with contextlib.suppress(ValueError):
         at = urlsplit(url if "://" in url else f"http://{url}")
-        if (
-            at.scheme == "http"
-            and at.hostname
-            and not (at.path.strip("/") or at.query + at.fragment)
-        ):
-            return Proxy(
-                at.hostname,
-                at.port or 80,
-                unquote(at.netloc.rpartition("@")[0]),
-                named_by,
-            )
+        more = at.path.strip("/") + at.query + at.fragment
+        if at.scheme == "http" and at.hostname and not more:
+            login = unquote(at.netloc.rpartition("@")[0])
+            return Proxy(at.hostname, at.port or 80, login, named_by)
     # The URL may hold a password: it is not repeated here.
     raise ClusterError(
         f"The cluster is behind a proxy, named by {named_by}, that cannot be used here: it must be "
@@ -108,8 +101,8 @@ def _parsed(url: str, named_by: str) -> Proxy:
     )
 
 
-def _is_direct(host: str, port: int, exceptions: str) -> bool:
-    """Is a host on this machine, or among those of NO_PROXY?"""
+def _bypasses_proxy(host: str, port: int, exceptions: str) -> bool:
+    """Tell whether a host is on this machine, or among those of NO_PROXY."""
     ip = _ip(host)
     if host == "localhost" or (ip and ip.is_loopback):
         return True

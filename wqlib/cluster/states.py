@@ -1,6 +1,6 @@
-"""What the objects of the cluster say about themselves, in words. Pure: no I/O.
+"""The state of pods and Jobs, as their objects tell it, in words. Pure: no I/O.
 
-Objects are dicts as the API sends them. What a pod's phase and a container's state mean:
+Objects are dicts as the API sends them (`raw`). What a pod's phase and a container's state mean:
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 """
 
@@ -42,8 +42,8 @@ class Pod:
     job: str
 
 
-def pod_from(raw: Object) -> Pod:
-    """Read what matters from a pod."""
+def to_pod(raw: Object) -> Pod:
+    """Make a `Pod` from the object."""
     status = raw.get("status", {})
     reason = _reason(raw)[0]
     if not reason and raw["metadata"].get("deletionTimestamp"):
@@ -60,7 +60,7 @@ def pod_from(raw: Object) -> Pod:
 
 
 def pod_event(raw: Object, at: float) -> PodEvent:
-    """What a pod has become.
+    """Return the event that tells what a pod has become.
 
     Args:
         raw: The pod.
@@ -79,7 +79,7 @@ def pod_event(raw: Object, at: float) -> PodEvent:
 
 
 def owner_job(raw: Object) -> str:
-    """Name of the Job that owns a pod, or ""."""
+    """Return the name of the Job that owns a pod, or ""."""
     for owner in raw["metadata"].get("ownerReferences") or []:
         if owner.get("kind") == "Job":
             return str(owner["name"])
@@ -87,21 +87,21 @@ def owner_job(raw: Object) -> str:
 
 
 def has_condition(raw: Object, name: str) -> bool:
-    """True if the object has this condition, and it is true."""
-    return condition(raw, name).get("status") == "True"
+    """Tell whether an object has this condition, and it is true."""
+    return get_condition(raw, name).get("status") == "True"
 
 
-def condition(raw: Object, name: str) -> Object:
-    """One condition of an object, or {}."""
+def get_condition(raw: Object, name: str) -> Object:
+    """Return one condition of an object, or {}."""
     for one in raw.get("status", {}).get("conditions") or []:
         if one.get("type") == name:
             return dict(one)
     return {}
 
 
-def pod_line(raw: Object) -> str:
-    """A pod in one line: its name, phase and, if something is odd, why."""
-    pod = pod_from(raw)
+def pod_summary(raw: Object) -> str:
+    """Return a pod in one line: its name, phase and, if something is odd, why."""
+    pod = to_pod(raw)
     reason, message = _reason(raw)
     text = f"{pod.name} {pod.phase}"
     if message:
@@ -111,8 +111,8 @@ def pod_line(raw: Object) -> str:
     return text + (f", {pod.restarts} restart{'s' * (pod.restarts > 1)}" if pod.restarts else "")
 
 
-def job_line(raw: Object) -> str:
-    """The counts of a Job: "2 active, 1 succeeded, 0 failed"."""
+def job_summary(raw: Object) -> str:
+    """Return the counts of a Job: "2 active, 1 succeeded, 0 failed"."""
     status = raw.get("status", {})
     counts = (f"{status.get(key, 0)} {key}" for key in ("active", "succeeded", "failed"))
     return ", ".join(counts)
@@ -124,8 +124,8 @@ CONDITIONS = {
 }
 
 
-def reached(kind: str, raw: Object, wanted: str) -> bool:
-    """Whether a Job or a pod is as wanted.
+def condition_met(kind: str, raw: Object, wanted: str) -> bool:
+    """Tell whether a Job or a pod meets a condition.
 
     Raises:
         ClusterError: If it never will be, e.g. a Job that failed will not be complete.
@@ -138,11 +138,11 @@ def _job_reached(raw: Object, wanted: str) -> bool:
     if has_condition(raw, label):
         return True
     if has_condition(raw, other):
-        ended = condition(raw, other)
+        ended = get_condition(raw, other)
         why = ": ".join(str(ended[key]) for key in ("reason", "message") if ended.get(key))
         name = raw["metadata"]["name"]
         raise ClusterError(
-            f"job/{name} will not be {wanted}: it is {other.lower()} ({why or job_line(raw)}). "
+            f"job/{name} will not be {wanted}: it is {other.lower()} ({why or job_summary(raw)}). "
             f"cluster.logs('job/{name}') and cluster.describe('job/{name}') say more."
         )
     return False
@@ -161,14 +161,14 @@ def _pod_reached(raw: Object, wanted: str) -> bool:
     if phase in ("Succeeded", "Failed"):
         name = raw["metadata"]["name"]
         raise ClusterError(
-            f"pod/{name} will not be {wanted}: it has ended ({pod_line(raw)}). "
+            f"pod/{name} will not be {wanted}: it has ended ({pod_summary(raw)}). "
             f"cluster.logs('pod/{name}') says more."
         )
     return False
 
 
 def has_started(raw: Object, wanted: str) -> bool:
-    """True if a pod of a Job is "running" or "ready", or has succeeded meanwhile."""
+    """Tell whether a pod of a Job is "running" or "ready", or has succeeded meanwhile."""
     phase = raw.get("status", {}).get("phase")
     if phase in ("Running", "Pending") and wanted == "ready":
         return has_condition(raw, "Ready")
@@ -176,7 +176,7 @@ def has_started(raw: Object, wanted: str) -> bool:
 
 
 def describe_job(raw: Object, pods: list[Object], events: list[str]) -> str:
-    """A Job, its pods and its events as a short text."""
+    """Return a Job, its pods and its events as a short text."""
     spec = raw.get("spec", {})
     completions = spec.get("completions")
     ended = [
@@ -188,15 +188,16 @@ def describe_job(raw: Object, pods: list[Object], events: list[str]) -> str:
         f"Job          {raw['metadata']['name']}",
         f"Parallelism  {spec.get('parallelism', 1)}",
         f"Completions  {'unset (a work queue)' if completions is None else completions}",
-        f"Status       {job_line(raw)}",
+        f"Status       {job_summary(raw)}",
         f"Conditions   {', '.join(ended) or 'none yet'}",
     ]
-    return "\n".join([*lines, *_section("Pods", [pod_line(pod) for pod in pods])]) + _tail(events)
+    lines += _section("Pods", [pod_summary(pod) for pod in pods])
+    return "\n".join([*lines, *_section("Events", events)])
 
 
 def describe_pod(raw: Object, events: list[str]) -> str:
-    """A pod, its containers and its events as a short text."""
-    pod = pod_from(raw)
+    """Return a pod, its containers and its events as a short text."""
+    pod = to_pod(raw)
     running = {one["name"]: one for one in raw.get("status", {}).get("containerStatuses") or []}
     containers = [
         f"{one['name']}: image {one.get('image', '')}, {_container_state(running.get(one['name']))}"
@@ -205,15 +206,16 @@ def describe_pod(raw: Object, events: list[str]) -> str:
     lines = [
         f"Pod          {pod.name}",
         f"Job          {pod.job or 'none'}",
-        f"Status       {pod_line(raw).removeprefix(pod.name).strip()}",
+        f"Status       {pod_summary(raw).removeprefix(pod.name).strip()}",
         f"Ready        {'yes' if pod.ready else 'no'}",
         f"IP           {pod.ip or 'none yet'}",
     ]
-    return "\n".join([*lines, *_section("Containers", containers)]) + _tail(events)
+    lines += _section("Containers", containers)
+    return "\n".join([*lines, *_section("Events", events)])
 
 
-def event_line(raw: Object) -> str:
-    """An event of the cluster in one line, without its time."""
+def event_summary(raw: Object) -> str:
+    """Return an event of the cluster in one line, without its time."""
     about = raw.get("involvedObject") or raw.get("regarding") or {}
     who = f"{str(about.get('kind', '')).lower()}/{about.get('name', '')}"
     text = str(raw.get("message") or raw.get("note") or "").strip()
@@ -223,25 +225,23 @@ def event_line(raw: Object) -> str:
 
 
 def event_time(event: Object) -> tuple[str, int]:
-    """When an event was; the version tells apart those of one second."""
+    """Return when an event was; the version tells apart those of one second."""
     meta = event["metadata"]
     when = event.get("lastTimestamp") or event.get("eventTime") or meta.get("creationTimestamp")
     version = str(meta.get("resourceVersion", ""))
     return str(when or ""), int(version) if version.isdigit() else 0
 
 
-def containers_of(raw: Object) -> list[Object]:
-    """The statuses of a pod's containers, the init containers first."""
+def container_statuses(raw: Object) -> list[Object]:
+    """Return the statuses of a pod's containers, the init containers first."""
     status = raw.get("status", {})
-    return [
-        *(status.get("initContainerStatuses") or []),
-        *(status.get("containerStatuses") or []),
-    ]
+    init = status.get("initContainerStatuses") or []
+    return [*init, *(status.get("containerStatuses") or [])]
 
 
 def _reason(raw: Object) -> tuple[str, str]:
-    """Why a pod is not simply running, and the message that belongs to it."""
-    status, containers = raw.get("status", {}), containers_of(raw)
+    """Return why a pod is not simply running, and the message that belongs to it."""
+    status, containers = raw.get("status", {}), container_statuses(raw)
     for one in containers:
         waiting = one.get("state", {}).get("waiting") or {}
         if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
@@ -254,7 +254,7 @@ def _reason(raw: Object) -> tuple[str, str]:
             return str(ended["reason"]), str(ended.get("message") or "")
     if status.get("reason"):
         return str(status["reason"]), str(status.get("message") or "")
-    scheduled = condition(raw, "PodScheduled")
+    scheduled = get_condition(raw, "PodScheduled")
     if scheduled.get("status") == "False":
         return str(scheduled.get("reason") or "Unschedulable"), str(scheduled.get("message") or "")
     for one in containers if status.get("phase") == "Running" else ():
@@ -271,18 +271,11 @@ def _shortened(message: str) -> str:
 
 def _container_state(status: Object | None) -> str:
     for name, state in ((status or {}).get("state") or {}).items():
-        reason = (state or {}).get("reason")
-        code = (state or {}).get("exitCode")
-        detail = ", ".join(
-            part for part in (reason, "" if code is None else f"exit code {code}") if part
-        )
-        return f"{name} ({detail})" if detail else str(name)
+        details = [state["reason"]] if (state or {}).get("reason") else []
+        details += [f"exit code {state['exitCode']}"] if "exitCode" in (state or {}) else []
+        return f"{name} ({', '.join(details)})" if details else str(name)
     return "not started"
 
 
 def _section(title: str, lines: list[str]) -> list[str]:
     return [f"{title}:", *(f"  {line}" for line in lines)] if lines else [f"{title}: none"]
-
-
-def _tail(events: list[str]) -> str:
-    return "\n" + "\n".join(_section("Events", events))

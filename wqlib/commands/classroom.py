@@ -1,27 +1,29 @@
 """The commands `wqlib class ...`: a class of learners on one shared cluster.
 
-See docs/class.md. What is done is in `wqlib/classroom/`; here it is asked for and told.
+See docs/class.md. The work is done in `wqlib/course/classroom/`; here are the command lines and
+the messages.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from ..cluster.kube import in_words
+from ..cluster.kube import translate_errors
 from ..course.classroom import create, names, remove, report
 from ..course.classroom import teacher as teachers
 from ..course.classroom.teacher import Teacher
-from ..errors import ClusterUnreachable
+from ..errors import EXIT_ERROR, EXIT_OK, ClusterUnreachable
 from .terminal import Block, size
 
-EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
-USUAL_NAME, WATCH_SECONDS = "class", 5.0
+DEFAULT_NAME, WATCH_SECONDS = "class", 5.0
 MOST_DAYS, MOST_PODS = 366.0, 100
 Command = Callable[[Teacher, argparse.Namespace], int]
 NEXT = """\
@@ -38,29 +40,25 @@ NOTE: the cluster's address is {server}, which other machines do not reach. If l
 their own, make the class with --server and the address at which they find it."""
 
 
+@translate_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of `wqlib class`.
+    """Run the command line of `wqlib class`.
 
     Returns:
-        0; 1 if something went wrong; 2 for a wrong command line; 130 after Ctrl-C.
+        0; 1 if nothing was deleted.
 
     Raises:
         WqlibError: What went wrong, in plain words.
+        KeyboardInterrupt: After Ctrl-C, with what to do next.
     """
     options = _parser().parse_args(arguments)
     names.checked(options.name)
-    return int(_run(options))
-
-
-@in_words
-def _run(options: argparse.Namespace) -> int:
     try:
         return int(options.run(teachers.connect(options.context), options))
     except KeyboardInterrupt:
         if getattr(options, "watch", None) is not None:  # that is how watching ends
             return EXIT_OK
-        print(f"wqlib: interrupted. {options.after_interruption}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        raise KeyboardInterrupt(options.after_interruption) from None
 
 
 def _create(teacher: Teacher, options: argparse.Namespace) -> int:
@@ -124,7 +122,7 @@ def _delete(teacher: Teacher, options: argparse.Namespace) -> int:
     for learner in learners:
         print(f"    {learner.namespace}")
     print(f"and {len(files)} files in {folder}: kubeconfigs, notes and the list.")
-    if not options.yes and not _agreed():
+    if not options.yes and not _confirmed():
         print("Nothing was deleted.")
         return EXIT_ERROR
 
@@ -137,7 +135,7 @@ def _delete(teacher: Teacher, options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _agreed() -> bool:
+def _confirmed() -> bool:
     try:
         return input("Delete all of it? Type yes: ").strip().lower() == "yes"
     except EOFError:
@@ -162,8 +160,8 @@ def _parser() -> argparse.ArgumentParser:
             "name",
             metavar="NAME",
             nargs="?",
-            default=USUAL_NAME,
-            help=f"name of the class, such as monday ({USUAL_NAME})",
+            default=DEFAULT_NAME,
+            help=f"name of the class, such as monday ({DEFAULT_NAME})",
         )
         made.add_argument("--context", help="a context of your kubeconfig (default: WQLIB_CONTEXT)")
         made.set_defaults(run=run)
@@ -181,10 +179,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_output(new, "where kubeconfigs and notes go, readable for you alone")
     new.add_argument(
-        "--days", type=_days, default=2.0, help="how long the kubeconfigs work, in days (2)"
+        "--days",
+        type=_between(0.01, MOST_DAYS),  # a cluster gives no tokens for under ten minutes
+        default=2.0,
+        help="how long the kubeconfigs work, in days (2)",
     )
     new.add_argument(
-        "--pods", type=_pods, default=20, help="how many pods a learner may run at once (20)"
+        "--pods",
+        type=_between(create.BUSY_PODS, MOST_PODS, int),
+        default=20,
+        help="how many pods a learner may run at once (20)",
     )
     new.add_argument(
         "--server",
@@ -202,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     status.add_argument(
         "--watch",
-        type=_seconds,
+        type=_between(0.5, 3600),
         nargs="?",
         const=WATCH_SECONDS,
         metavar="SECONDS",
@@ -227,26 +231,16 @@ def _add_output(parser: argparse.ArgumentParser, about: str) -> None:
     parser.add_argument("--output", type=Path, metavar="FOLDER", help=f"{about} (wq-NAME)")
 
 
-def _between(text: str, least: float, most: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not least <= value <= most:
+def _between(least: float, most: float, kind: type = float) -> Callable[[str], Any]:
+    """Return the type of an argument that is a number in these bounds."""
+
+    def convert(text: str) -> Any:
+        with contextlib.suppress(ValueError):
+            if least <= float(text) <= most:
+                return kind(float(text))
         raise argparse.ArgumentTypeError(f"{text} is not a number from {least:g} to {most:g}")
-    return value
 
-
-def _days(text: str) -> float:
-    return _between(text, 0.01, MOST_DAYS)  # a cluster gives no tokens for under ten minutes
-
-
-def _seconds(text: str) -> float:
-    return _between(text, 0.5, 3600)
-
-
-def _pods(text: str) -> int:
-    return int(_between(text, create.BUSY_PODS, MOST_PODS))
+    return convert
 
 
 def _server(text: str) -> str:

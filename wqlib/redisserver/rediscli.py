@@ -27,7 +27,7 @@ ESCAPED = {ord(c): repr(c)[1:-1] for c in "\n\r\t\\"} | {7: r"\a", 8: r"\b", 34:
 
 
 def raw(reply: Any) -> str:
-    """A reply as a program reads it."""
+    """Return a reply as a program reads it."""
     if isinstance(reply, list):
         return "\n".join(map(raw, reply))
     if isinstance(reply, bytes):
@@ -36,7 +36,7 @@ def raw(reply: Any) -> str:
 
 
 def typed(reply: Any, indent: str = "") -> str:
-    """A reply as a person reads it, with its type."""
+    """Return a reply as a person reads it, with its type."""
     if isinstance(reply, list):
         width = len(str(len(reply)))
         inner = indent + " " * (width + 2)
@@ -64,7 +64,7 @@ class Client:
         self._wire: Wire | None = None
 
     def run(self, words: Sequence[str | bytes]) -> int:
-        """Send a command and print what comes back; returns the exit code."""
+        """Send a command and print what comes back; return the exit code."""
         try:
             if self._wire is None:
                 self._wire = self._open()
@@ -104,7 +104,7 @@ class Client:
 
 
 def main() -> int:
-    """The command line; returns the exit code."""
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="redis-cli",
         add_help=False,
@@ -116,7 +116,7 @@ def main() -> int:
     parser.add_argument("-a", "--pass", dest="password", help="password; better REDISCLI_AUTH")
     parser.add_argument("--user", help="user of the ACL")
     parser.add_argument("-n", dest="db", type=int, default=0, help="number of the database")
-    parser.add_argument("-r", dest="repeat", type=int, default=1, help="run it so often")
+    parser.add_argument("-r", dest="repeat", type=int, default=1, help="how many times to run it")
     parser.add_argument("-i", dest="pause", type=float, default=0.0, help="seconds between runs")
     parser.add_argument("-x", action="store_true", help="the last argument is standard input")
     parser.add_argument("--raw", action="store_true", help="as for a program")

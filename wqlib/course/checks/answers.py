@@ -152,7 +152,7 @@ class Answers(contextlib.ExitStack):
 
     def find(self, target: str) -> dict[str, Any] | None:
         """Return an object of the cluster, such as "pod/redis", or None if there is none."""
-        kind, name = manifests.split_target(target)
+        kind, name = manifests.parse_target(target)
         return manifests.find(self.cluster.api, self.cluster.namespace, kind, name)
 
     def wait(self, target: str, condition: str, seconds: float, late: str) -> str:

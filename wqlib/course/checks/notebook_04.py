@@ -9,7 +9,7 @@ from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 
-from ...cluster.kube import said_by
+from ...cluster.kube import server_message
 from ...errors import ClusterError
 from ..verbs import job_manifest
 from .answers import Answers, Wrong
@@ -37,7 +37,11 @@ def the_manifest(answers: Answers) -> str:
             answers.cluster.namespace, _named(new), dry_run="All"
         )
     except (ApiException, ValueError) as error:  # ValueError: what the client itself refuses
-        said = said_by(error) if isinstance(error, ApiException) else " ".join(str(error).split())
+        said = (
+            server_message(error)
+            if isinstance(error, ApiException)
+            else " ".join(str(error).split())
+        )
         raise Wrong(
             f"Kubernetes would not take your manifest: {said[:300]} "
             "(The value of an environment variable is text.)"

@@ -143,7 +143,7 @@ def works(teacher: Teacher, learner: Learner, token: Token, patience_seconds: fl
         patience_seconds: How long to try again while it does not.
     """
     kubeconfig = content(teacher, learner, token, teacher.server)
-    settings = proxies.configured(config.load_kube_config_from_dict, kubeconfig)
+    settings = proxies.load_configuration(config.load_kube_config_from_dict, kubeconfig)
     deadline = time.monotonic() + patience_seconds
     with client.ApiClient(settings) as api:
         look = client.CoreV1Api(api).list_namespaced_pod

@@ -92,7 +92,7 @@ def stuck_pods(pods: Sequence[Object]) -> list[str]:
     """List the pods that are stuck, and why. Pods with the same trouble share a line."""
     found = Counter(
         f"job/{pod.job}: {pod.reason}" if pod.job else f"pod/{pod.name}: {pod.reason}"
-        for pod in map(states.pod_from, pods)
+        for pod in map(states.to_pod, pods)
         if pod.reason in _STUCK and pod.phase in ("Pending", "Running")
     )
     return [f"{one} ({count} pods)" if count > 1 else one for one, count in found.items()]

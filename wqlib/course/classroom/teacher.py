@@ -11,7 +11,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from ...cluster import LOCAL
-from ...cluster.kube import client_for, get, said_by
+from ...cluster.kube import client_for, get, server_message
 from ...cluster.kubeconfig import find_context, kubeconfig_files
 from ...errors import ClassError
 from . import objects
@@ -139,7 +139,7 @@ def _refusal_of_role(teacher: Teacher, learner: Learner) -> str:
         get(teacher.rbac.create_namespaced_role, "default", role, dry_run="All")
     except ApiException as error:
         if error.status == 403:
-            return said_by(error)[:300]
+            return server_message(error)[:300]
         raise
     return ""
 

@@ -1,7 +1,7 @@
-"""Why a pod will not get on by itself, as its state and its events tell. Pure: no I/O.
+"""Why a pod makes no progress, as its state and its events tell. Pure: no I/O.
 
-Some reasons mend themselves: a Secret may be made a moment later, a node may be added. So a pod
-counts as stuck once a reason has been there for `SETTLE_SECONDS`. A pod that crashes once and
+Some problems go away by themselves: a Secret may be made a moment later, a node added. So a pod
+counts as stuck once it has had one for `SETTLE_SECONDS`. A pod that crashes once and
 then runs is told from one that crashes always by `CrashLoopBackOff`, which begins with the second
 crash: the kubelet restarts a container at once after the first.
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-restarts
@@ -18,6 +18,7 @@ from typing import Any
 from . import states
 
 Object = dict[str, Any]
+EventsOf = Callable[[str, str], list[Object]]
 
 SETTLE_SECONDS = 3.0
 SHORT_RUN_SECONDS = 10  # a container that ends sooner than this has not started properly
@@ -27,7 +28,7 @@ CHOSEN_EXIT_CODES = range(129)  # above are signals: a worker that an item kille
 _IMAGE = "Correct the image's name in the manifest, or build it first: cluster.build_image(…)."
 _CONFIG = "Make the Secret or ConfigMap that it names, with that key, or correct its name."
 _COMMAND = "Correct the command, or what it needs to run; then delete the pod and apply it again."
-_ROOM = (
+_CAPACITY = (
     "Ask for less in resources.requests, or for no node that the cluster does not have; where "
     "nodes are added on demand, wait once more."
 )
@@ -42,7 +43,7 @@ _ADVICE = {
     "CreateContainerError": _COMMAND,
     "RunContainerError": _COMMAND,
     "CrashLoopBackOff": _COMMAND,
-    "Unschedulable": _ROOM,
+    "Unschedulable": _CAPACITY,
     "FailedMount": _CONFIG,
     "FailedCreate": _QUOTA,
     "Failed": _COMMAND,
@@ -52,14 +53,14 @@ _NOT_THERE = re.compile(r"not found|non-?existent", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
-    """Why something will not get on.
+class Problem:
+    """Why a pod or a Job makes no progress.
 
     Attributes:
         who: For example "pod/redis".
-        reason: In Kubernetes' word, e.g. "ErrImagePull".
+        reason: Kubernetes' own word, e.g. "ErrImagePull".
         message: What the cluster says about it, or "".
-        container: Whose log says more, or "".
+        container: The container whose log says more, or "".
     """
 
     who: str
@@ -77,68 +78,69 @@ class Stuck:
         return f"{self.who} {self.reason}" + (f" ({said})" if said else "")
 
 
-def find(pod: Object, noted: Callable[[str, str], list[Object]]) -> Stuck | None:
-    """Why a pod does not get on, or None if nothing says that it will not.
+def diagnose_pod(pod: Object, events_of: EventsOf) -> Problem | None:
+    """Return why a pod makes no progress, or None if nothing says that it will not.
 
     Args:
         pod: The pod.
-        noted: The events about an object, by its kind and name; asked only if they can help.
+        events_of: Returns the events about an object, by its kind and name; called only if they
+            can help.
     """
     metadata, phase = pod["metadata"], pod.get("status", {}).get("phase")
     who = f"pod/{metadata['name']}"
     if metadata.get("deletionTimestamp") or phase in ENDED:
         return None
-    for one in states.containers_of(pod):
+    for one in states.container_statuses(pod):
         waiting = one.get("state", {}).get("waiting") or {}
         reason = str(waiting.get("reason") or "")
         if reason == "CrashLoopBackOff":
             ended = one.get("lastState", {}).get("terminated") or {}
             if one.get("restartCount") and _never_started(pod, ended):
                 code = f"exit code {ended.get('exitCode')}, {one['restartCount'] + 1} times"
-                return Stuck(who, reason, f"{ended.get('message') or ''} {code}", one["name"])
+                return Problem(who, reason, f"{ended.get('message') or ''} {code}", one["name"])
         elif reason in _ADVICE:
-            return Stuck(who, reason, str(waiting.get("message") or ""), one["name"])
-    scheduled = states.condition(pod, "PodScheduled")
+            return Problem(who, reason, str(waiting.get("message") or ""), one["name"])
+    scheduled = states.get_condition(pod, "PodScheduled")
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        if any(x.get("reason") == "TriggeredScaleUp" for x in noted("Pod", metadata["name"])):
+        if any(x.get("reason") == "TriggeredScaleUp" for x in events_of("Pod", metadata["name"])):
             return None
-        return Stuck(who, "Unschedulable", str(scheduled.get("message") or ""))
+        return Problem(who, "Unschedulable", str(scheduled.get("message") or ""))
     if phase == "Pending":
-        return _event(who, noted("Pod", metadata["name"]), "FailedMount", _NOT_THERE)
+        return _event(who, events_of("Pod", metadata["name"]), "FailedMount", _NOT_THERE)
     return None
 
 
-def find_in_job(
-    job: Object, pods: list[Object], condition: str, noted: Callable[[str, str], list[Object]]
-) -> Stuck | None:
-    """Why a Job will not reach a condition, or None if nothing says so.
+def diagnose_job(
+    job: Object, pods: list[Object], condition: str, events_of: EventsOf
+) -> Problem | None:
+    """Return why a Job will not meet a condition, or None if nothing says so.
 
     Args:
         job: The Job.
         pods: Its pods, the oldest first.
         condition: As in `Cluster.wait`: "complete", "failed", "running" or "ready".
-        noted: The events about an object, by its kind and name.
+        events_of: As for `diagnose_pod`.
     """
     active = [pod for pod in pods if pod.get("status", {}).get("phase") not in ENDED]
-    found = [find(pod, noted) for pod in active]
-    reasons = [one for one in found if one is not None]
+    found = [diagnose_pod(pod, events_of) for pod in active]
+    problems = [one for one in found if one is not None]
     if condition in ("running", "ready"):
         missing = len(pods) < job["spec"].get("parallelism", 1)
-    elif len(reasons) < len(active):
-        return None  # a pod that gets on may do the work of all
-    elif condition == "failed" and all(x.reason == "CrashLoopBackOff" for x in reasons):
+    elif len(problems) < len(active):
+        return None  # a pod that makes progress may do the work of all
+    elif condition == "failed" and all(x.reason == "CrashLoopBackOff" for x in problems):
         return None  # too many crashes make it fail
     else:
         missing = not active
-    if reasons or not missing:
-        return reasons[0] if reasons else None
+    if problems or not missing:
+        return problems[0] if problems else None
     name = job["metadata"]["name"]
-    refused = _event(f"job/{name}", noted("Job", name), "FailedCreate")
+    refused = _event(f"job/{name}", events_of("Job", name), "FailedCreate")
     return refused if refused or condition == "failed" else _failures(job, pods)
 
 
-def missing(found: Stuck) -> tuple[str, str, str] | None:
-    """What a pod lacks: "secret" or "configmap", its name, and the key in it or ""."""
+def missing_object(found: Problem) -> tuple[str, str, str] | None:
+    """Return what a pod lacks: "secret" or "configmap", its name, and the key in it or ""."""
     if thing := re.search(r'(secret|configmap) "([^"]+)" not found', found.message):
         return thing[1], thing[2], ""
     if key := re.search(r"find key (\S+) in (Secret|ConfigMap) [^/ ]+/(\S+)", found.message):
@@ -146,12 +148,12 @@ def missing(found: Stuck) -> tuple[str, str, str] | None:
     return None
 
 
-def _failures(job: Object, pods: list[Object]) -> Stuck | None:
-    """Pods of a Job that each ended as soon as they started: one more than may run at once."""
+def _failures(job: Object, pods: list[Object]) -> Problem | None:
+    """Return a problem if pods of a Job each failed at once: one more than may run at a time."""
     brief = [
         (pod, one)
         for pod in pods
-        for one in states.containers_of(pod)
+        for one in states.container_statuses(pod)
         if pod.get("status", {}).get("phase") == "Failed"
         and _never_started(pod, one.get("state", {}).get("terminated") or {})
     ]
@@ -160,20 +162,20 @@ def _failures(job: Object, pods: list[Object]) -> Stuck | None:
         return None
     pod, one = brief[-1]
     said = f"exit code {one['state']['terminated']['exitCode']}, as {len(brief) - 1} before it"
-    return Stuck(f"pod/{pod['metadata']['name']}", "Failed", said, one["name"])
+    return Problem(f"pod/{pod['metadata']['name']}", "Failed", said, one["name"])
 
 
 def _event(
     who: str, events: list[Object], reason: str, said: re.Pattern[str] | None = None
-) -> Stuck | None:
+) -> Problem | None:
     found = [one for one in events if one.get("reason") == reason]
     if not found or (said and not said.search(str(found[-1].get("message")))):
         return None
-    return Stuck(who, reason, str(found[-1].get("message") or ""))
+    return Problem(who, reason, str(found[-1].get("message") or ""))
 
 
 def _never_started(pod: Object, ended: Object) -> bool:
-    """True if the run of a container that ended was none: short, and not ended by a signal."""
+    """Tell whether a container ended before it got to work: soon, and not by a signal."""
     began, end = _when(ended.get("startedAt")), _when(ended.get("finishedAt"))
     if not began or not end or (end - began).total_seconds() >= SHORT_RUN_SECONDS:
         return not began and bool(ended)  # what could not be started has no time

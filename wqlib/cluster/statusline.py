@@ -1,4 +1,4 @@
-"""One line that says what a long wait is for: from the third second on, gone at the end.
+"""A line that says what a long wait is for: from the third second on, gone at the end.
 
 In a notebook it is an output that changes, in a terminal a line that is written over, in a log a
 new line now and then. It appears only where somebody reads it: a kernel that runs a notebook as
@@ -9,6 +9,7 @@ A thread never shows one: its words would land in whichever cell ran last.
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shutil
 import sys
 import threading
@@ -21,29 +22,29 @@ PAUSE_SECONDS = 1.0  # at least, between two changes of the line
 LOG_SECONDS = 30.0  # in a log, at most one line in this time
 
 
-class Notice:
-    """What is waited for, shown while a `with` block takes long.
+class StatusLine:
+    """A line that shows what a `with` block waits for, while that takes long.
 
     Example:
-        >>> with Notice() as notice:
-        ...     notice.tell("pod/redis to be ready")
+        >>> with StatusLine() as status:
+        ...     status.update("pod/redis to be ready")
     """
 
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._shown_at = float("-inf")
-        self._handle: Any = None
+        self._display_id = ""
 
-    def __enter__(self) -> Notice:
+    def __enter__(self) -> StatusLine:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._handle is not None:
-            self._handle.update({"text/plain": ""}, raw=True)
+        if self._display_id:
+            self._display(_notebook(), "")
         elif self._shown_at > 0 and sys.stderr.isatty():
             self._write("\r\033[K")
 
-    def tell(self, what: str) -> None:
+    def update(self, what: str) -> None:
         """Say what is waited for; call it as often as you like.
 
         Args:
@@ -57,7 +58,8 @@ class Notice:
         line = f"Waiting for {what} ({now - self._began:.0f} s)"
         shell = _notebook()
         if shell is not None:
-            self._display(shell, line)
+            if shell.get_parent().get("content", {}).get("allow_stdin"):
+                self._display(shell, line)
         elif sys.stderr.isatty():
             columns = shutil.get_terminal_size().columns
             self._write(f"\r\033[K{line[: columns - 1]}")
@@ -68,15 +70,10 @@ class Notice:
         self._shown_at = now
 
     def _display(self, shell: Any, line: str) -> None:
-        if not shell.get_parent().get("content", {}).get("allow_stdin"):
-            return
-        if self._handle is None:
-            from IPython.display import display
-
-            show: Any = display  # it has no type hints
-            self._handle = show({"text/plain": line}, raw=True, display_id=True)
-        else:
-            self._handle.update({"text/plain": line}, raw=True)
+        known, self._display_id = self._display_id, self._display_id or secrets.token_hex(8)
+        shell.display_pub.publish(
+            {"text/plain": line}, transient={"display_id": self._display_id}, update=bool(known)
+        )
 
     @staticmethod
     def _write(text: str) -> None:
@@ -85,17 +82,17 @@ class Notice:
             sys.stderr.flush()
 
 
-def ticks(what: str, deadline: float, pause: float = 0.1) -> Iterator[None]:
-    """Yield again and again until `deadline` (of `time.monotonic()`); say what that waits for."""
-    with Notice() as notice:
+def poll(what: str, deadline: float, pause: float = 0.1) -> Iterator[None]:
+    """Yield again and again until `deadline` (of `time.monotonic()`); show what that waits for."""
+    with StatusLine() as status:
         while time.monotonic() < deadline:
             yield
-            notice.tell(what)
+            status.update(what)
             time.sleep(pause)
 
 
 def _notebook() -> Any:
-    """The shell of the notebook in which this runs, or None."""
+    """Return the shell of the notebook in which this runs, or None."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell if hasattr(shell, "kernel") else None

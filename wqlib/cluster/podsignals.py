@@ -1,4 +1,4 @@
-"""Make all processes of a pod stand still, and let them go on: a pause, as learners may meet it.
+"""Freeze all processes of a pod, and let them go on: a pause, as may happen to any program.
 
 A virtual machine that is moved, a disk that does not answer, a swapping node: the program does
 not die, it only does nothing for a while, and does not know it. SIGSTOP does the same on purpose.
@@ -48,7 +48,7 @@ print(count)
 """
 
 
-def signal_processes(
+def send_signal(
     execute: Callable[[str, list[str]], ExecResult],
     pod: str,
     name: Literal["SIGSTOP", "SIGCONT"],
