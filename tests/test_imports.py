@@ -101,12 +101,6 @@ def test_no_circle_of_modules_of_any_size() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-def test_the_local_cluster_knows_neither_wqlib_nor_redis() -> None:
-    for path in SOURCES["localcluster"].rglob("*.*"):
-        if path.suffix in (".py", ".txt"):
-            assert not re.search(r"wqlib|redis(?!=/usr)", path.read_text("utf-8"), re.I), path
-
-
 def public_names() -> dict[str, set[str]]:
     """What the README lets one import, by module."""
     text = (ROOT / "README.md").read_text("utf-8")

@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
             action="append",
             default=[],
             metavar="NAME=PROGRAM",
-            help="an image that runs a program of this machine, as in redis=/usr/bin/redis-server",
+            help="an image that runs a program of this machine, as in web=/usr/sbin/nginx",
         )
     serve.add_argument("--ready-fd", type=int, default=-1, help=argparse.SUPPRESS)
     kubelet.add_argument("--kubeconfig", type=Path, required=True, help="an administrator's")
