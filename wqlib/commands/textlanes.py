@@ -133,7 +133,7 @@ def _lane(lane: Lane, axis: TimeAxis, width: int, again: set[str], colours: bool
             _bar(row, span, end, axis, again, marks)
     for column, letter in marks.items():
         row.put(column, letter, "mark")
-    (name,) = words.short_names([lane.worker], lane.job)
+    name = words.short_name(lane.worker, lane.job)
     left = ""
     deadlines = [span.deadline for span in lane.held.values() if span.deadline]
     if deadlines and axis.live:

@@ -82,12 +82,12 @@ class History:
 
     @property
     def depth(self) -> list[Level]:
-        """How full the queue was over time, oldest first, at most 2,048 moments."""
+        """Return how full the queue was over time, oldest first, at most 2,048 moments."""
         return list(self._levels.until_now(self.counts))
 
     @property
     def waiting_after_expiry(self) -> int:
-        """How many items whose lease expired were not lent again yet."""
+        """Count the items whose lease expired and that were not lent again yet."""
         return sum(span.outcome == "expire" for span in self._lost.values())
 
     def add(self, events: Iterable[Recorded]) -> int:
@@ -158,7 +158,7 @@ class History:
         return history
 
     def rate(self, now: float, window_seconds: float = 10.0) -> float:
-        """Items completed a second, lately.
+        """Return how many items were completed a second, lately.
 
         Args:
             now: The moment to look from, in seconds since the epoch.
@@ -172,7 +172,7 @@ class History:
         return self._pace.rate(now, window_seconds, self.started_at)
 
     def eta(self, now: float) -> tuple[float, float] | None:
-        """How long until the queue is drained, if all goes on as lately, seen from `now`.
+        """Estimate how long until the queue is drained, if all goes on as lately, seen from `now`.
 
         Returns:
             Seconds left and their uncertainty (one standard deviation), (0, 0) when drained,
@@ -186,16 +186,18 @@ class History:
         return self._pace.eta(now, left, self.started_at)
 
     def summary(self, now: float, job: str = "") -> str:
-        """Where the run stands in a few sentences, at a moment in seconds since the epoch.
+        """Say where the run stands in a few sentences, at a moment in seconds since the epoch.
 
         For example "Job job-wq-2: 3 pods running. 41 of 60 items done, 3 leased, 16 waiting,
         0 dead. 2 leases expired and were lent again. About 12 s left."
         """
-        return words.summary(self, now, job)
+        lanes = list(self.lanes.values())
+        return words.summary(self.counts, lanes, self.waiting_after_expiry, self.eta(now), job)
 
     def table(self, now: float) -> list[PodRow]:
-        """What each pod did until `now`: a row for each lane, in the order of `lanes`."""
-        return words.table(self, now)
+        """Return what each pod did until `now`: a row for each lane, in the order of `lanes`."""
+        drained = self.drained_at is not None
+        return [words.pod_row(lane, now, drained) for lane in list(self.lanes.values())]
 
     def _lane(self, worker: str, at: float) -> Lane:
         lane = self.lanes.get(worker)

@@ -19,7 +19,7 @@ def names(box: LaneBox, measure: Measure) -> list[Text]:
     lane, height = box.lane, box.height
     if height < 11:
         return []
-    (short,) = words.short_names([lane.worker], lane.job)
+    short = words.short_name(lane.worker, lane.job)
     role: Role = "name" if lane.alive or lane.held or not lane.state else "dim"
     return [Text(LEFT - 14, box.middle, clip(short, LEFT - 24, measure), role, "right")]
 

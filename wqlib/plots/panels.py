@@ -137,7 +137,7 @@ class Depth:
                 "right",
             ),
         ]
-        left = words.time_left(history, axis.zero_at + axis.now) if axis.live else []
+        left = words.time_left(history.eta(axis.zero_at + axis.now)) if axis.live else []
         for line, said in enumerate(left):
             texts.append(Text(LEFT - 14, self.top + 50 + 14 * line, said, "dim", "right"))
         x = axis.x1 + 8
