@@ -357,7 +357,7 @@ class History:
         counts = self.counts
         if reading.done != counts.done:
             self._pace.restart(reading.done)
-        for name in ("pending", "leased", "done", "dead", "expired", "released", "failed"):
+        for name in recording.COUNTERS:
             setattr(counts, name, getattr(reading, name))
         held = sum(len(lane.held) for lane in self.lanes.values())
         if held and not counts.leased:

@@ -74,6 +74,8 @@ class Reading:
     failed: int = 0
 
 
+COUNTERS = tuple(f.name for f in fields(Reading) if f.name != "at")
+
 Recorded = Event | PodEvent | Reading
 
 _CLASSES: tuple[type[Recorded], ...] = (Event, PodEvent, Reading)
