@@ -505,7 +505,7 @@ def test_items_are_a_number_or_names() -> None:
 
 def test_every_control_can_be_reached_by_keyboard(make_queue: MakeQueue) -> None:
     controls = Dashboard(make_queue(), FakeCluster())._controls
-    parts = [part for row in controls.rows.children for part in row.children]
+    parts = [part for row in controls.rows for part in row]
     names = "Pod,Next pod,Kill,Ask to end,Freeze,Thaw".split(",")
     names += "Parallelism,Scale,Items,Add,Stop live view".split(",")
     assert [part.description for part in parts] == names  # Tab goes in this order
@@ -546,11 +546,11 @@ def test_the_stop_button_stops(make_queue: MakeQueue, view: Callable[..., Dashbo
 def test_the_chosen_pod_stays_chosen_while_others_come_and_go() -> None:
     asked: list[Request] = []
     controls = Controls(asked.append, with_cluster=True)
-    controls.offer(("a", "b", "c"))
+    controls.offer_pods(("a", "b", "c"))
     controls._pods.value = "b"
-    controls.offer(("b", "c", "d"))
+    controls.offer_pods(("b", "c", "d"))
     assert controls._pods.value == "b"
-    controls.offer(())
+    controls.offer_pods(())
     controls._kill.click()
     assert asked == []
 
@@ -558,7 +558,7 @@ def test_the_chosen_pod_stays_chosen_while_others_come_and_go() -> None:
 def test_the_next_pod_can_be_chosen_without_the_arrow_keys() -> None:
     controls = Controls(lambda _: None, with_cluster=True)
     controls._next.click()
-    controls.offer(("a", "b"))
+    controls.offer_pods(("a", "b"))
     chosen = []
     for _ in range(3):
         controls._next.click()
@@ -568,8 +568,8 @@ def test_the_next_pod_can_be_chosen_without_the_arrow_keys() -> None:
 
 def test_without_a_cluster_there_is_nothing_to_kill(make_queue: MakeQueue) -> None:
     dashboard = Dashboard(make_queue())
-    (row,) = dashboard._controls.rows.children
-    assert [part.description for part in row.children] == ["Items", "Add", "Stop live view"]
+    (row,) = dashboard._controls.rows
+    assert [part.description for part in row] == ["Items", "Add", "Stop live view"]
 
 
 def test_a_view_that_nobody_keeps_is_collected(make_queue: MakeQueue) -> None:

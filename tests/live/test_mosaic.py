@@ -197,11 +197,11 @@ def test_the_picture_assembles_while_the_work_goes_on(
     eventually(lambda: shown.history.counts.done == 6)
     shown.stop()
     assert shown.error is None
-    assert "6 of 6 items done" in shown._header.value
-    assert "Stopped" in shown._header.value
+    assert "6 of 6 items done" in shown._stage.header.value
+    assert "Stopped" in shown._stage.header.value
     last = matplotlib.image.imread(io.BytesIO(shown.png()))
     assert last.shape[:2] == tuple(
-        round(2 * x) for x in (shown._figure.height, shown._figure.width)
+        round(2 * x) for x in (shown._picture.picture.height, shown._picture.picture.width)
     )
     assert [part.pod for part in mosaic.parts(shown.history, 6)] == [1, 2, 1, 2, 2, 2]
     assert shown._results == {
@@ -227,7 +227,7 @@ def test_a_pod_that_is_gone_is_told_and_its_tile_done_by_another(
     lease = other.lease(wait_seconds=10)
     assert lease
     other.complete(lease, tasks.mandelbrot(lease.item))
-    eventually(lambda: shown.history.counts.done == 1 and "gone" in words(shown._figure))
+    eventually(lambda: shown.history.counts.done == 1 and "gone" in words(shown._picture.picture))
     assert mosaic.parts(shown.history, 1)[0][:3] == ("done", 2, 2)
 
 

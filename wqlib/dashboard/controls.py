@@ -7,13 +7,13 @@ besides, since JupyterLab takes the arrow keys of a list for its own.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any, Literal
 
 import ipywidgets as widgets
 
-from .actions import GENTLE_SECONDS, Request
+from .actions import GRACE_SECONDS, Request
+from .stage import wide
 
 MOST_PODS = 1000
 _PodAction = Literal["kill", "end", "freeze", "thaw"]
@@ -27,29 +27,29 @@ class Controls:
         with_cluster: Is there a cluster whose pods can be killed and scaled?
 
     Attributes:
-        rows: The widget, each row of the same height.
+        rows: The widgets, row by row.
     """
 
     def __init__(self, ask: Callable[[Request], None], *, with_cluster: bool) -> None:
         self._ask = ask
-        self._pods = widgets.Dropdown(options=[], description="Pod", **_wide(250))
+        self._pods = widgets.Dropdown(options=[], description="Pod", **wide(250))
         self._next = self._button("Next pod", "Choose the next pod of the list", self._on_next)
         self._kill = self._on_pod("kill", "Kill", "It is deleted, with no time to end well")
         self._end = self._on_pod(
-            "end", "Ask to end", f"It gets SIGTERM, and {GENTLE_SECONDS} s to end well"
+            "end", "Ask to end", f"It gets SIGTERM, and {GRACE_SECONDS} s to end well"
         )
         self._freeze = self._on_pod(
             "freeze", "Freeze", "It stands still, renews nothing, and does not know it"
         )
         self._thaw = self._on_pod("thaw", "Thaw", "A frozen pod goes on")
         self._number = widgets.BoundedIntText(
-            value=1, min=0, max=MOST_PODS, description="Parallelism", **_wide(150)
+            value=1, min=0, max=MOST_PODS, description="Parallelism", **wide(150)
         )
         self._scale = self._button(
             "Scale", "Let this many pods of the Job run at once", self._on_scale
         )
         self._items = widgets.Text(
-            value="10", description="Items", placeholder="20, or apple, banana", **_wide(200)
+            value="10", description="Items", placeholder="20, or apple, banana", **wide(200)
         )
         self._add = self._button(
             "Add", "Put so many items, or these, at the end of the line", self._on_add
@@ -59,9 +59,7 @@ class Controls:
         for_pods = [self._pods, self._next, self._kill, self._end, self._freeze, self._thaw]
         for_job = [self._number, self._scale]
         for_queue = [self._items, self._add, self._stop]
-        rows = [for_pods, for_job + for_queue] if with_cluster else [for_queue]
-        self._parts = [part for row in rows for part in row]
-        self.rows = widgets.VBox([_row(row) for row in rows])
+        self.rows = [for_pods, for_job + for_queue] if with_cluster else [for_queue]
 
     def _button(self, label: str, tooltip: str, click: Callable[[Any], None]) -> widgets.Button:
         button = widgets.Button(
@@ -91,7 +89,7 @@ class Controls:
     def _on_stop(self, _: Any) -> None:
         self._ask(Request("stop"))
 
-    def offer(self, pods: tuple[str, ...]) -> None:
+    def offer_pods(self, pods: tuple[str, ...]) -> None:
         """Offer these pods; the one that is chosen stays chosen as long as it is there."""
         if self._pods.options != pods:
             chosen = self._pods.value
@@ -102,34 +100,3 @@ class Controls:
         if pods and not self._number_known:
             self._number.value = len(pods)
             self._number_known = True
-        stay_reachable(self._parts)
-
-    def enable(self, on: bool) -> None:
-        """Let the buttons be used, or not."""
-        for part in self._parts:
-            part.disabled = not on
-        stay_reachable(self._parts)
-
-
-def stay_reachable(parts: list[Any]) -> None:
-    """Let clicks arrive while a cell runs, where the kernel can do that.
-
-    JupyterLab sends them to a subshell of the kernel, which is free when the main thread is
-    not. But ipykernel 7.4 sends an answer to whichever shell spoke last through the widget,
-    and takes a click for one; so let it forget who that was. (6.31 has no subshells: there a
-    click waits until no cell runs.)
-    """
-    for part in parts:
-        with contextlib.suppress(TypeError):  # no kernel: no such attributes
-            vars(part.comm).pop("_reply_subshell_id", None)
-
-
-def _wide(pixels: int) -> dict[str, Any]:
-    return {
-        "style": {"description_width": "initial"},
-        "layout": widgets.Layout(width=f"{pixels}px"),
-    }
-
-
-def _row(parts: list[Any]) -> widgets.HBox:
-    return widgets.HBox(parts, layout=widgets.Layout(height="36px", overflow="hidden"))

@@ -15,8 +15,8 @@ _COURSE = (Path("recordings"), Path("notebooks/recordings"))
 PLACES = (*_COURSE, Path(__file__).parents[2] / _COURSE[1])
 
 
-def find(run: str | PathLike[str]) -> Path:
-    """The file of a recording.
+def recording_path(run: str | PathLike[str]) -> Path:
+    """Return the file of a recording.
 
     Args:
         run: A file, or the name of a run of the course's: "clean", "killed", "scaled".
@@ -47,12 +47,12 @@ class Tape:
 
     @classmethod
     def of(cls, run: str | PathLike[str] | History) -> Tape:
-        """The tape of a file, of a run of the course's, or of a history.
+        """Return the tape of a file, of a run of the course's, or of a history.
 
         Raises:
             BadHistoryFile: If the file is not a recording.
         """
-        return cls(list(run.log) if isinstance(run, History) else list(read(find(run))))
+        return cls(list(run.log) if isinstance(run, History) else list(read(recording_path(run))))
 
     def until(self, seconds: float) -> History:
         """The run up to a moment in seconds since it began; forwards, only what is new is read."""
