@@ -21,10 +21,12 @@ from stories import T0, Story, lost_and_found
 
 from wqlib import plots
 from wqlib.history import History
+from wqlib.history.spans import ENDS
 from wqlib.history.timeaxis import NOW_SHARE, ticks, time_axis
 from wqlib.plots import Picture, RunPicture, ThemeName, charts, depthlayout, layout, scaling
-from wqlib.plots.bars import Ended
+from wqlib.plots.bars import BAR_KINDS, Ended
 from wqlib.plots.canvas import Shapes, TextLayer, encode_png
+from wqlib.plots.lanes import BAND, PITCH
 from wqlib.plots.theme import DARK, LIGHT, MEANING, THEMES, Theme, contrast
 
 DRAW = [plots.timeline, plots.queue_depth, plots.throughput, plots.lease_histogram]
@@ -54,7 +56,7 @@ def words(picture: Picture) -> list[str]:
 
 def plan(history: History, now: float | None = None, lanes: int = 8) -> layout.TimelineLayout:
     axis = time_axis(history, now, 100, 800)
-    return layout.timeline(history, axis, top=0, height=layout.BAND + layout.PITCH * lanes)
+    return layout.timeline(history, axis, top=0, height=BAND + PITCH * lanes)
 
 
 def png_size(data: bytes) -> tuple[int, ...]:
@@ -104,7 +106,7 @@ def test_each_outcome_has_bars_of_its_own(end: str) -> None:
     story = Story(1).lease(0, "1-1@a")
     getattr(story, end)(2, "1-1@a")
     picture = plots.timeline(story.history())
-    drawn = {kind for kind in layout.BAR_KINDS if rectangles(picture, kind)}
+    drawn = {kind for kind in BAR_KINDS if rectangles(picture, kind)}
     assert drawn == {end}
 
 
@@ -174,14 +176,14 @@ def test_how_a_pod_ended_has_a_mark_of_its_own(last: list[tuple[str, str]], mark
     for number, (kind, reason) in enumerate(last):
         story.pod(5 + number, kind, "p-1", "p", reason)
     marks = plan(story.history()).marks
-    assert [kind for kind in layout.ENDS if len(marks[kind])] == [mark]
+    assert [kind for kind in ENDS if len(marks[kind])] == [mark]
 
 
 def test_a_pod_that_is_gone_with_a_lease_in_its_hands_was_killed() -> None:
     story = Story(1).pod(0, "running", "p-1", "p").lease(1, "1-1@p-1")
     story.pod(5, "terminating", "p-1", "p").pod(5.1, "deleted", "p-1", "p").expire(11, "1-1@p-1")
     marks = plan(story.history()).marks
-    assert [kind for kind in layout.ENDS if len(marks[kind])] == ["killed"]
+    assert [kind for kind in ENDS if len(marks[kind])] == ["killed"]
     assert not len(marks["terminating"])  # at once: there is no room to say that it was told
 
 
@@ -283,7 +285,7 @@ def test_more_pods_than_fit_are_counted_and_the_working_ones_are_drawn() -> None
     assert out.hidden > 0
     assert "j-3" in {box.lane.worker for box in out.boxes}
     assert any(f"{out.hidden} more pods" in text.text for text in out.texts)
-    assert out.boxes[-1].top + out.boxes[-1].height <= layout.BAND + layout.PITCH * 8 + 1e-6
+    assert out.boxes[-1].top + out.boxes[-1].height <= BAND + PITCH * 8 + 1e-6
 
 
 def test_bars_too_narrow_to_see_become_one_without_hiding_idle_time() -> None:
@@ -322,7 +324,7 @@ def test_what_is_kept_from_frame_to_frame_draws_the_same_as_drawing_anew(
         size = {"top": 0.0, "height": 120.0}
         kept = layout.timeline(history, axis, ended=ended, **size).bars
         fresh = layout.timeline(history, axis, **size).bars
-        assert all(np.array_equal(kept[kind], fresh[kind]) for kind in layout.BAR_KINDS)
+        assert all(np.array_equal(kept[kind], fresh[kind]) for kind in BAR_KINDS)
     assert history.thinned_before
 
 
@@ -684,7 +686,7 @@ def test_the_pixels_of_an_expired_lease_are_hatched(theme: ThemeName) -> None:
     axis = picture.axis(history, T0 + 12)
     pixels = np.asarray(picture.picture.canvas.buffer_rgba())[:, :, :3]
     x0, x1 = (round(2 * axis.px(at - T0)) for at in (T0 + 4, T0 + 10))
-    middle = round(2 * (6.0 + layout.BAND + layout.PITCH / 2))
+    middle = round(2 * (6.0 + BAND + PITCH / 2))
     bar = pixels[middle - 10 : middle + 10, x0:x1].reshape(-1, 3)
     fill = THEMES[theme].fills["expire"]
     shares = [

@@ -6,6 +6,7 @@ They hold what happened and nothing else; `wqlib.history` fills them in.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -149,16 +150,41 @@ class Lane:
 
     @property
     def alive(self) -> bool:
-        """Is the pod there, as far as the cluster said?"""
+        """Tell whether the pod is there, as far as the cluster said."""
         return self.state in ALIVE
 
+    @property
+    def ended_at(self) -> float | None:
+        """Return when the pod ended, or None if it did not, as far as the cluster said."""
+        ends = (mark.at for mark in self.marks if mark.kind not in ALIVE)
+        return None if self.alive else next(ends, None)
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the time until the first of its leases ends, or None if it holds none."""
+        ends = [span.deadline for span in self.held.values() if span.deadline]
+        return min(ends) - now if ends else None
+
     def busy_until(self, now: float) -> float:
-        """Seconds with at least one lease, counted up to `now`."""
+        """Return the seconds with at least one lease, counted up to `now`."""
         return self.busy_seconds + (max(0.0, now - self.busy_since) if self.held else 0.0)
 
 
-def fates(lane: Lane) -> list[tuple[str, float]]:
-    """What became of a lane's pod, and when: a kind of `ALIVE` or `ENDS`, seconds since the epoch.
+def by_job(lanes: Iterable[Lane]) -> dict[str, list[Lane]]:
+    """Group lanes by the Job of their pods, in the order of their first appearance."""
+    groups: dict[str, list[Lane]] = {}
+    for lane in lanes:
+        groups.setdefault(lane.job, []).append(lane)
+    return groups
+
+
+def most_active(lanes: Iterable[Lane], number: int) -> set[str]:
+    """Name the workers, at most that many, that live or did something last."""
+    ranked = sorted(lanes, key=lambda lane: (bool(lane.held), lane.alive, lane.last_at))
+    return {lane.worker for lane in ranked[-number:]}
+
+
+def pod_states(lane: Lane) -> list[tuple[str, float]]:
+    """Return what became of a lane's pod: kinds of `ALIVE` or `ENDS`, in seconds since the epoch.
 
     A pod that is gone, unasked or with a lease in its hands, was killed.
     """

@@ -28,8 +28,17 @@ from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
 from .bars import Floats
-from .lanes import TEXT_SIZE, Role, Text
-from .lettering import PAD, PIXELS_PER_INCH, bitmap, font_of, printable, weight_of
+from .lettering import (
+    PAD,
+    PIXELS_PER_INCH,
+    TEXT_SIZE,
+    Role,
+    Text,
+    bitmap,
+    font_of,
+    printable,
+    weight_of,
+)
 from .theme import Fill, Theme
 
 _SHIFT = {"left": 0.0, "center": 0.5, "right": 1.0}

@@ -11,7 +11,7 @@ from ..history import History
 from ..history.words import item_seconds
 from .bars import Floats
 from .canvas import Picture, Shapes, TextLayer, lines, rectangles
-from .lanes import Text
+from .lettering import Text
 from .theme import MEANING, THEMES, ThemeName
 
 MOST_BINS = 40

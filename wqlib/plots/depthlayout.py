@@ -9,7 +9,7 @@ import numpy as np
 
 from ..history import History
 from ..history.timeaxis import TimeAxis
-from .layout import Floats
+from .bars import Floats
 
 BANDS = ("done", "leased", "pending", "dead")
 _COLUMN = {"pending": 1, "leased": 2, "done": 3, "dead": 4}

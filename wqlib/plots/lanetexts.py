@@ -7,25 +7,26 @@ import math
 from ..history import words
 from ..history.spans import Lane, Span
 from ..history.timeaxis import TimeAxis
-from .lanes import BAND, LEFT, LaneBox, Measure, Role, Text, clip
+from .lanes import BAND, LEFT, LaneBox
+from .lettering import Role, Text, clip
 
 DONE_COLUMN = 46.0  # right edges of the numbers, from where the time axis ends
 LEASE_COLUMN = 108.0
 MOST_LABELS = 80
 
 
-def names(box: LaneBox, measure: Measure) -> list[Text]:
-    """The name of a pod, without that of its Job."""
+def names(box: LaneBox) -> list[Text]:
+    """Return the name of a pod, without that of its Job."""
     lane, height = box.lane, box.height
     if height < 11:
         return []
     short = words.short_name(lane.worker, lane.job)
     role: Role = "name" if lane.alive or lane.held or not lane.state else "dim"
-    return [Text(LEFT - 14, box.middle, clip(short, LEFT - 24, measure), role, "right")]
+    return [Text(LEFT - 14, box.middle, clip(short, LEFT - 24), role, "right")]
 
 
 def numbers(boxes: list[LaneBox], axis: TimeAxis, top: float) -> list[Text]:
-    """What each pod has done, and the time that its most urgent lease still has."""
+    """Say what each pod has done, and the time that its most urgent lease still has."""
     done, lease = axis.x1 + DONE_COLUMN, axis.x1 + LEASE_COLUMN
     out = [Text(done, top + BAND / 2, "done", "dim", "right")]
     if axis.live:
@@ -34,16 +35,15 @@ def numbers(boxes: list[LaneBox], axis: TimeAxis, top: float) -> list[Text]:
         if box.height < 11:
             continue
         out.append(Text(done, box.middle, f"{box.lane.done:,}", "name", "right"))
-        left = [s.deadline - axis.zero_at - axis.now for s in box.lane.held.values() if s.deadline]
-        if left and axis.live:
-            seconds = min(left)
+        seconds = box.lane.seconds_left(axis.zero_at + axis.now)
+        if seconds is not None and axis.live:
             text = words.duration(math.ceil(seconds)) if seconds > 0 else "expired"
             out.append(Text(lease, box.middle, text, "name", "right"))
     return out
 
 
-def bar_labels(boxes: list[LaneBox], axis: TimeAxis, measure: Measure) -> list[Text]:
-    """Names of the items, newest first, where they fit into their bars."""
+def bar_labels(boxes: list[LaneBox], axis: TimeAxis) -> list[Text]:
+    """Return the names of the items, newest first, where they fit into their bars."""
     out: list[Text] = []
     for box in boxes:
         if box.height / box.lane.slots < 13:
@@ -61,7 +61,7 @@ def bar_labels(boxes: list[LaneBox], axis: TimeAxis, measure: Measure) -> list[T
             room = min(axis.px(min(end, axis.end)), stop) - x0 - 8
             if room < 12:
                 continue
-            if text := clip(words.label(span), room, measure, least=7):
+            if text := clip(words.label(span), room, least=7):
                 top, bottom = box.slot(span.slot)
                 role = _role(span, box.lane)
                 out.append(Text(x0 + 4, (top + bottom) / 2, text, role))

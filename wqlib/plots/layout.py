@@ -14,36 +14,12 @@ from typing import Any
 import numpy as np
 
 from ..history import History
-from ..history.spans import ENDS, MAX_SLOTS, Lane, Span, fates
+from ..history.spans import ENDS, MAX_SLOTS, Span, pod_states
 from ..history.timeaxis import TimeAxis
 from . import lanetexts
-from .bars import BAR_KINDS, CODE, Ended, Floats, joined
-from .lanes import (
-    BAND,
-    LEFT,
-    PITCH,
-    RIGHT,
-    TEXT_SIZE,
-    LaneBox,
-    Measure,
-    Role,
-    Text,
-    about_width,
-    lane_boxes,
-)
-
-__all__ = [
-    "BAND",
-    "BAR_KINDS",
-    "ENDS",
-    "LEFT",
-    "PITCH",
-    "RIGHT",
-    "TEXT_SIZE",
-    "Floats",
-    "Role",
-    "Text",
-]
+from .bars import CODE, Ended, Floats, joined
+from .lanes import BAND, LaneBox, lane_boxes
+from .lettering import Text
 
 MOST_CURVES = 200
 
@@ -88,8 +64,6 @@ def timeline(
     *,
     top: float,
     height: float,
-    pitch: float = PITCH,
-    measure: Measure | None = None,
     ended: Ended | None = None,
 ) -> TimelineLayout:
     """Lay out the lanes of a run.
@@ -99,17 +73,14 @@ def timeline(
         axis: The time to show, from `time_axis`.
         top: Upper edge of the lanes, in pixels.
         height: Height of the lanes, in pixels; it is kept, whatever happens in the run.
-        pitch: Height of one lane, in pixels; less if they would not fit.
-        measure: Says how wide a text is, in pixels; None for an estimate.
         ended: What is known from the last frame of the leases that ended; None: nothing.
 
     Returns:
         The shapes and texts.
     """
-    measure = measure or about_width
     out = TimelineLayout(axis)
     lanes = history.lanes.values()
-    out.boxes, titles, out.hidden = lane_boxes(lanes, top, height, pitch, measure)
+    out.boxes, titles, out.hidden = lane_boxes(lanes, top, height)
     out.texts += titles
     if out.hidden:
         more = f"and {out.hidden:,} more pods, not drawn"
@@ -118,7 +89,7 @@ def timeline(
     rails, renewals, fuses = [], [], []
     marks: dict[str, list[tuple[float, float]]] = {kind: [] for kind in MARK_KINDS}
     for box in out.boxes:
-        out.texts += lanetexts.names(box, measure)
+        out.texts += lanetexts.names(box)
         rails += _rail(box, axis)
         for span in box.lane.held.values():
             rows.append(_running_bar(box, span, axis))
@@ -134,7 +105,7 @@ def timeline(
     out.fuses = _array(fuses, 3)
     out.marks = {kind: _array(places, 2) for kind, places in marks.items()}
     out.curves = _curves(history, out.boxes, axis)
-    out.texts += lanetexts.bar_labels(out.boxes, axis, measure)
+    out.texts += lanetexts.bar_labels(out.boxes, axis)
     out.texts += lanetexts.numbers(out.boxes, axis, top)
     return out
 
@@ -144,15 +115,14 @@ def _array(rows: list[Any], width: int) -> Floats:
 
 
 def _rail(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float]]:
-    lane = box.lane
+    lane, ended = box.lane, box.lane.ended_at
     start = max(lane.first_at - axis.zero_at, axis.start)
-    if lane.alive or lane.held or (not lane.state and axis.live):
+    if ended is not None:
+        end = ended - axis.zero_at
+    elif lane.alive or lane.held or (not lane.state and axis.live):
         end = axis.now
     else:
         end = lane.last_at - axis.zero_at
-    exits = [mark.at for mark in lane.marks if mark.kind in ("succeeded", "failed", "deleted")]
-    if exits and not lane.alive:
-        end = exits[0] - axis.zero_at
     return [(start, end, box.middle)] if end > start else []
 
 
@@ -166,22 +136,13 @@ def _ended_bars(boxes: list[LaneBox], axis: TimeAxis, ended: Ended) -> Floats:
     return np.column_stack([rows[:, :2], across, rows[:, 3]])
 
 
-def _exit_of(lane: Lane) -> float | None:
-    """When the pod of a lane ended, if it did."""
-    if not lane.state or lane.alive:
-        return None
-    return next(
-        (mark.at for mark in lane.marks if mark.kind in ("succeeded", "failed", "deleted")), None
-    )
-
-
 def _running_bar(box: LaneBox, span: Span, axis: TimeAxis) -> Floats:
     """A running lease: full as long as its pod lived, hollow after that, and hatched as
     expired once its deadline has passed, even if nobody noticed yet."""
     top, bottom = box.slot(span.slot)
     start = max(span.start - axis.zero_at, axis.start)
     deadline = span.deadline - axis.zero_at
-    ended = _exit_of(box.lane)
+    ended = box.lane.ended_at
     orphaned = min(axis.now, deadline if ended is None else ended - axis.zero_at)
     overdue = min(axis.now, max(deadline, start)) if span.deadline else axis.now
     orphaned = max(start, min(orphaned, overdue))
@@ -229,7 +190,7 @@ def _renewals(box: LaneBox, axis: TimeAxis) -> list[tuple[bool, float, float, fl
 
 def _marks(box: LaneBox, axis: TimeAxis) -> list[tuple[str, float]]:
     out: list[tuple[str, float]] = []
-    for kind, when in fates(box.lane):
+    for kind, when in pod_states(box.lane):
         at = when - axis.zero_at
         # It started at once, or was killed at once: there is no room to say what came before.
         follows = {"running": "pending", "killed": "terminating"}.get(kind)

@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from ..history import History
 from .bars import Floats
 from .canvas import Picture, Shapes, TextLayer, lines, rectangles
-from .lanes import Text
+from .lettering import Text
 from .theme import BLUE, GREEN, ORANGE, PURPLE, SKY, THEMES, VERMILLION, Fill, ThemeName
 
 # Okabe and Ito's colours, and a grey; then they begin again, and the numbers tell pods apart.

@@ -14,10 +14,10 @@ from matplotlib.path import Path
 from ..history import History, words
 from ..history.timeaxis import TimeAxis, ticks
 from . import depthlayout, layout
-from .bars import Ended
+from .bars import BAR_KINDS, Ended, Floats
 from .canvas import Picture, Shapes, TextLayer, curves, lines, polygons, rectangles
-from .layout import LEFT, RIGHT, Floats, Text
-from .lettering import text_width
+from .lanes import BAND, LEFT, RIGHT
+from .lettering import Text, text_width
 from .theme import MEANING, Fill, Theme
 
 LEGEND = 46.0
@@ -47,9 +47,7 @@ class Lanes:
         self._stripes = Shapes.filled(wide, 0, Fill(theme.stripe), "stripes")
         self._grid = Shapes.stroked(axes, 1, theme.grid, 0.8, "grid")
         self._rails = Shapes.stroked(axes, 2, theme.line, 0.9, "rails")
-        self._bars = {
-            kind: Shapes.filled(axes, 3, theme.fills[kind], kind) for kind in layout.BAR_KINDS
-        }
+        self._bars = {kind: Shapes.filled(axes, 3, theme.fills[kind], kind) for kind in BAR_KINDS}
         self._now = Shapes.stroked(axes, 3.5, theme.dim, 0.8, "now")
         self._fuses = Shapes.stroked(axes, 4, theme.fuse, 1.6, "fuses", linestyle=_DOTS)
         self._ends = Shapes.stroked(axes, 4, theme.fuse, 1.4, "deadlines")
@@ -73,19 +71,18 @@ class Lanes:
             axis,
             top=self.top,
             height=self.height,
-            measure=text_width,
             ended=self._ended,
         )
         self.axes.set_xlim(axis.start, axis.end)
         tops = [(0.0, self._width, b.top, b.top + b.height) for b in plan.boxes if b.stripe]
         self._stripes.show(rectangles(np.array(tops).reshape(-1, 4)))
-        _show_grid(self._grid, axis, self.top + layout.BAND, self.top + self.height)
+        _show_grid(self._grid, axis, self.top + BAND, self.top + self.height)
         rails = plan.rails
         self._rails.show(lines(rails[:, 0], rails[:, 2], rails[:, 1], rails[:, 2]))
         for kind, shapes in self._bars.items():
             shapes.show(rectangles(plan.bars[kind]))
         now = np.array([axis.now] if axis.live else [])
-        low = np.full(len(now), self.top + layout.BAND)
+        low = np.full(len(now), self.top + BAND)
         self._now.show(lines(now, low, now, np.full(len(now), self.top + self.height)))
         fuses = plan.fuses
         self._fuses.show(lines(fuses[:, 0], fuses[:, 2], fuses[:, 1], fuses[:, 2]))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ..history import History
 from ..history.timeaxis import TimeAxis, time_axis
-from . import layout
 from .canvas import Picture
-from .layout import LEFT, PITCH, RIGHT
+from .lanes import BAND, LEFT, PITCH, RIGHT
 from .panels import LEGEND, RULER, Depth, Lanes, Legend, Ruler, Throughput
 from .theme import THEMES, ThemeName
 
@@ -38,7 +37,7 @@ def timeline(
     """
     number = max(1, len(history.lanes))
     jobs = {lane.job for lane in history.lanes.values()}
-    height = min(layout.BAND * max(1, len(jobs)) + PITCH * number, _MOST_LANES_HEIGHT)
+    height = min(BAND * max(1, len(jobs)) + PITCH * number, _MOST_LANES_HEIGHT)
     picture = Picture(width, TOP + height + RULER + LEGEND, THEMES[theme], "timeline")
     panel = Lanes(picture, TOP, height)
     ruler = Ruler(picture, TOP + height)
@@ -131,7 +130,7 @@ class RunPicture:
         scale: float = 1.5,
         window_seconds: float | None = 120.0,
     ) -> None:
-        tall = layout.BAND + PITCH * lanes
+        tall = BAND + PITCH * lanes
         rate = TOP + tall + RULER + DEPTH + 8
         legend = rate + RATE + 6
         self.picture = Picture(width, legend + LEGEND, THEMES[theme], "run", scale)

@@ -18,7 +18,7 @@ from ..history import History
 from .bars import Floats
 from .canvas import Picture, Shapes, lines, polygons
 from .charts import LEFT, TOP, Chart
-from .lanes import Text
+from .lettering import Text
 from .theme import THEMES, VERMILLION, Fill, ThemeName
 
 Runs = Mapping[int, History | Sequence[History]]
