@@ -15,14 +15,14 @@ from conftest import MakeQueue
 from matplotlib.colors import to_rgb
 from stories import T0, Story
 from test_dashboard import FakeCluster, eventually, our_threads
-from test_plots import shapes, words
+from test_plots import contrast, shapes, words
 
 from wqlib import tasks
 from wqlib.dashboard import Mosaic
 from wqlib.history import History
 from wqlib.plots import mosaic
 from wqlib.plots.mosaic import COLOURS, MosaicPicture, Part, Tile, tiles_of
-from wqlib.plots.theme import LIGHT, contrast
+from wqlib.plots.theme import LIGHT
 
 STEP = 1 / 8
 ITEMS = [

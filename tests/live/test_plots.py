@@ -27,7 +27,7 @@ from wqlib.plots import Picture, RunPicture, ThemeName, charts, depthlayout, lay
 from wqlib.plots.bars import BAR_KINDS, Ended
 from wqlib.plots.canvas import Shapes, TextLayer, encode_png
 from wqlib.plots.lanes import BAND, PITCH
-from wqlib.plots.theme import DARK, LIGHT, MEANING, THEMES, Theme, contrast
+from wqlib.plots.theme import DARK, LIGHT, MEANING, THEMES, Theme
 
 DRAW = [plots.timeline, plots.queue_depth, plots.throughput, plots.lease_histogram]
 
@@ -653,6 +653,23 @@ def test_drawing_needs_no_pyplot() -> None:
 
 
 # Colours
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast ratio of two colours, 1 to 21.
+
+    See https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio.
+    """
+    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = _rgb(colour) / 255
+    return float(
+        np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        @ (0.2126, 0.7152, 0.0722)
+    )
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])

@@ -1,18 +1,24 @@
-"""Where the lanes are. Pure geometry, as `wqlib.plots.layout`."""
+"""Where the lanes are, and the texts in and beside them. Pure, as `wqlib.plots.layout`."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ..history.spans import Lane, by_job, most_active
-from .lettering import Text, clip
+from ..history import words
+from ..history.spans import Lane, Span, by_job, most_active
+from ..history.timeaxis import TimeAxis
+from .lettering import Role, Text, clip
 
 LEFT = 128.0  # room for the names of the lanes
 RIGHT = 120.0  # room for the numbers
 BAND = 18.0  # the line with a Job's name
 PITCH = 28.0  # from lane to lane
 LEAST_PITCH = 7.0
+DONE_COLUMN = 46.0  # right edges of the numbers, from where the time axis ends
+LEASE_COLUMN = 108.0
+MOST_LABELS = 80
 
 
 @dataclass(frozen=True)
@@ -67,3 +73,62 @@ def lane_boxes(
             boxes.append(LaneBox(lane, y, pitch, len(boxes) % 2 == 0))
             y += pitch
     return boxes, titles, len(lanes) - len(shown)
+
+
+def names(box: LaneBox) -> list[Text]:
+    """Return the name of a pod, without that of its Job."""
+    lane, height = box.lane, box.height
+    if height < 11:
+        return []
+    short = words.short_name(lane.worker, lane.job)
+    role: Role = "name" if lane.alive or lane.held or not lane.state else "dim"
+    return [Text(LEFT - 14, box.middle, clip(short, LEFT - 24), role, "right")]
+
+
+def numbers(boxes: list[LaneBox], axis: TimeAxis, top: float) -> list[Text]:
+    """Say what each pod has done, and the time that its most urgent lease still has."""
+    done, lease = axis.x1 + DONE_COLUMN, axis.x1 + LEASE_COLUMN
+    out = [Text(done, top + BAND / 2, "done", "dim", "right")]
+    if axis.live:
+        out.append(Text(lease, top + BAND / 2, "time left", "dim", "right"))
+    for box in boxes:
+        if box.height < 11:
+            continue
+        out.append(Text(done, box.middle, f"{box.lane.done:,}", "name", "right"))
+        seconds = box.lane.seconds_left(axis.zero_at + axis.now)
+        if seconds is not None and axis.live:
+            text = words.duration(math.ceil(seconds)) if seconds > 0 else "expired"
+            out.append(Text(lease, box.middle, text, "name", "right"))
+    return out
+
+
+def bar_labels(boxes: list[LaneBox], axis: TimeAxis) -> list[Text]:
+    """Return the names of the items, newest first, where they fit into their bars."""
+    out: list[Text] = []
+    for box in boxes:
+        if box.height / box.lane.slots < 13:
+            continue
+        for span in reversed(box.lane.spans[-200:]):
+            if len(out) >= MOST_LABELS:
+                return out
+            end = axis.now if span.end is None else span.end - axis.zero_at
+            if end < axis.start:
+                break
+            x0 = axis.px(max(span.start - axis.zero_at, axis.start))
+            marks = [axis.px(mark.at - axis.zero_at) for mark in box.lane.marks]  # keep clear
+            x0 = max([x0, *(x + 5 for x in marks if abs(x - x0) < 9)])
+            stop = min((x - 7 for x in marks if x > x0), default=axis.x1)
+            room = min(axis.px(min(end, axis.end)), stop) - x0 - 8
+            if room < 12:
+                continue
+            if text := clip(words.label(span), room, least=7):
+                top, bottom = box.slot(span.slot)
+                role = _role(span, box.lane)
+                out.append(Text(x0 + 4, (top + bottom) / 2, text, role))
+    return out
+
+
+def _role(span: Span, lane: Lane) -> Role:
+    if span.outcome == "running":
+        return "name" if lane.state and not lane.alive else "bar"  # its bar is hollow then
+    return "bar" if span.outcome == "complete" else "lost"

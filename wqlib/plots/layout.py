@@ -16,9 +16,9 @@ import numpy as np
 from ..history import History
 from ..history.spans import ENDS, MAX_SLOTS, Span, pod_states
 from ..history.timeaxis import TimeAxis
-from . import lanetexts
+from . import lanes
 from .bars import CODE, Ended, Floats, joined
-from .lanes import BAND, LaneBox, lane_boxes
+from .lanes import BAND, LaneBox
 from .lettering import Text
 
 MOST_CURVES = 200
@@ -79,8 +79,7 @@ def timeline(
         The shapes and texts.
     """
     out = TimelineLayout(axis)
-    lanes = history.lanes.values()
-    out.boxes, titles, out.hidden = lane_boxes(lanes, top, height)
+    out.boxes, titles, out.hidden = lanes.lane_boxes(history.lanes.values(), top, height)
     out.texts += titles
     if out.hidden:
         more = f"and {out.hidden:,} more pods, not drawn"
@@ -89,7 +88,7 @@ def timeline(
     rails, renewals, fuses = [], [], []
     marks: dict[str, list[tuple[float, float]]] = {kind: [] for kind in MARK_KINDS}
     for box in out.boxes:
-        out.texts += lanetexts.names(box)
+        out.texts += lanes.names(box)
         rails += _rail(box, axis)
         for span in box.lane.held.values():
             rows.append(_running_bar(box, span, axis))
@@ -105,8 +104,8 @@ def timeline(
     out.fuses = _array(fuses, 3)
     out.marks = {kind: _array(places, 2) for kind, places in marks.items()}
     out.curves = _curves(history, out.boxes, axis)
-    out.texts += lanetexts.bar_labels(out.boxes, axis)
-    out.texts += lanetexts.numbers(out.boxes, axis, top)
+    out.texts += lanes.bar_labels(out.boxes, axis)
+    out.texts += lanes.numbers(out.boxes, axis, top)
     return out
 
 
@@ -128,8 +127,7 @@ def _rail(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float]]:
 
 def _ended_bars(boxes: list[LaneBox], axis: TimeAxis, ended: Ended) -> Floats:
     """Bars of the leases that ended, a row each: start, end, top, bottom, code of the outcome."""
-    lanes = [box.lane for box in boxes]
-    rows, lane_of = joined(*ended.rows(lanes, axis), axis)
+    rows, lane_of = joined(*ended.rows([box.lane for box in boxes], axis), axis)
     slots = [[box.slot(number) for number in range(MAX_SLOTS)] for box in boxes]
     edges = np.array(slots, dtype=np.float64).reshape(-1, MAX_SLOTS, 2)
     across = edges[lane_of, rows[:, 2].astype(np.int64)] if len(rows) else np.empty((0, 2))

@@ -6,7 +6,7 @@ from ..history import History
 from ..history.timeaxis import TimeAxis, time_axis
 from .canvas import Picture
 from .lanes import BAND, LEFT, PITCH, RIGHT
-from .panels import LEGEND, RULER, Depth, Lanes, Legend, Ruler, Throughput
+from .panels import LEGEND, RULER, Depth, Lanes, Legend, Panel, Ruler, Throughput
 from .theme import THEMES, ThemeName
 
 WIDTH = 900.0
@@ -39,12 +39,8 @@ def timeline(
     jobs = {lane.job for lane in history.lanes.values()}
     height = min(BAND * max(1, len(jobs)) + PITCH * number, _MOST_LANES_HEIGHT)
     picture = Picture(width, TOP + height + RULER + LEGEND, THEMES[theme], "timeline")
-    panel = Lanes(picture, TOP, height)
-    ruler = Ruler(picture, TOP + height)
+    _show(history, now, picture, Lanes(picture, TOP, height), TOP + height)
     Legend(picture, TOP + height + RULER)
-    axis = time_axis(history, now, LEFT, width - RIGHT)
-    panel.show(history, axis)
-    ruler.show(axis)
     return picture
 
 
@@ -69,11 +65,7 @@ def queue_depth(
         A stacked area; each band is named at its right.
     """
     picture = Picture(width, height, THEMES[theme], "queue over time")
-    panel = Depth(picture, TOP, height - TOP - RULER)
-    ruler = Ruler(picture, height - RULER)
-    axis = time_axis(history, now, LEFT, width - RIGHT)
-    panel.show(history, axis)
-    ruler.show(axis)
+    _show(history, now, picture, Depth(picture, TOP, height - TOP - RULER), height - RULER)
     return picture
 
 
@@ -98,12 +90,17 @@ def throughput(
         The rate as an area, and its mean as a broken line.
     """
     picture = Picture(width, height, THEMES[theme], "throughput")
-    panel = Throughput(picture, TOP, height - TOP - RULER)
-    ruler = Ruler(picture, height - RULER)
-    axis = time_axis(history, now, LEFT, width - RIGHT)
-    panel.show(history, axis)
-    ruler.show(axis)
+    _show(history, now, picture, Throughput(picture, TOP, height - TOP - RULER), height - RULER)
     return picture
+
+
+def _show(
+    history: History, now: float | None, picture: Picture, panel: Panel, ruler_top: float
+) -> None:
+    """Draw a panel that does not change again, and the moments under it."""
+    axis = time_axis(history, now, LEFT, picture.width - RIGHT)
+    panel.show(history, axis)
+    Ruler(picture, ruler_top).show(axis)
 
 
 class RunPicture:
@@ -136,14 +133,16 @@ class RunPicture:
         self.picture = Picture(width, legend + LEGEND, THEMES[theme], "run", scale)
         self.window_seconds = window_seconds
         self._x1 = width - RIGHT
-        self._lanes = Lanes(self.picture, TOP, tall)
         self._ruler = Ruler(self.picture, TOP + tall)
-        self._depth = Depth(self.picture, TOP + tall + RULER, DEPTH)
-        self._rate = Throughput(self.picture, rate, RATE)
+        self._panels: list[Panel] = [
+            Lanes(self.picture, TOP, tall),
+            Depth(self.picture, TOP + tall + RULER, DEPTH),
+            Throughput(self.picture, rate, RATE),
+        ]
         Legend(self.picture, legend)
 
     def axis(self, history: History, now: float) -> TimeAxis:
-        """The time that a frame shows; when it is equal, and the history, so is the frame."""
+        """Return the time that a frame shows; if it and the history are equal, so is the frame."""
         return time_axis(history, now, LEFT, self._x1, window_seconds=self.window_seconds)
 
     def frame(self, history: History, now: float) -> bytes:
@@ -157,8 +156,7 @@ class RunPicture:
             A PNG, always of the same size.
         """
         axis = self.axis(history, now)
-        self._lanes.show(history, axis)
         self._ruler.show(axis)
-        self._depth.show(history, axis)
-        self._rate.show(history, axis)
+        for panel in self._panels:
+            panel.show(history, axis)
         return self.picture.frame()
