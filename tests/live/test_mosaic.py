@@ -89,7 +89,7 @@ def test_what_is_no_tile_is_refused_in_words(items: Any, message: str) -> None:
 
 
 def test_each_tile_tells_who_has_it_and_at_which_try() -> None:
-    assert mosaic.parts(half_done(), 6) == [
+    assert mosaic.parts_of(half_done(), 6) == [
         Part("done", 1, 1, 11),
         Part("done", 1, 2, 12),
         Part("lost", 2, 1, 13),
@@ -100,7 +100,7 @@ def test_each_tile_tells_who_has_it_and_at_which_try() -> None:
 
 
 def test_items_beyond_the_tiles_are_no_part_of_the_picture() -> None:
-    assert [part.state for part in mosaic.parts(half_done(), 1)] == ["done"]
+    assert [part.state for part in mosaic.parts_of(half_done(), 1)] == ["done"]
 
 
 def test_a_tile_has_the_colour_of_the_pod_that_made_it() -> None:
@@ -203,10 +203,10 @@ def test_the_picture_assembles_while_the_work_goes_on(
     assert last.shape[:2] == tuple(
         round(2 * x) for x in (shown._picture.picture.height, shown._picture.picture.width)
     )
-    assert [part.pod for part in mosaic.parts(shown.history, 6)] == [1, 2, 1, 2, 2, 2]
+    assert [part.pod for part in mosaic.parts_of(shown.history, 6)] == [1, 2, 1, 2, 2, 2]
     assert shown._results == {
         part.item_id: pixels_of(item)
-        for part, item in zip(mosaic.parts(shown.history, 6), ITEMS, strict=True)
+        for part, item in zip(mosaic.parts_of(shown.history, 6), ITEMS, strict=True)
     }
 
 
@@ -228,7 +228,7 @@ def test_a_pod_that_is_gone_is_told_and_its_tile_done_by_another(
     assert lease
     other.complete(lease, tasks.mandelbrot(lease.item))
     eventually(lambda: shown.history.counts.done == 1 and "gone" in words(shown._picture.picture))
-    assert mosaic.parts(shown.history, 1)[0][:3] == ("done", 2, 2)
+    assert mosaic.parts_of(shown.history, 1)[0][:3] == ("done", 2, 2)
 
 
 def test_its_repr_never_changes_and_showing_it_starts_it(
@@ -265,7 +265,7 @@ def test_it_outlives_a_queue_that_is_cleared(
         while lease := queue.lease():
             queue.complete(lease, tasks.mandelbrot(lease.item))
         eventually(lambda: len(shown._results) == shown.history.counts.done == 6)
-    ids = [part.item_id for part in mosaic.parts(shown.history, 6)]
+    ids = [part.item_id for part in mosaic.parts_of(shown.history, 6)]
     eventually(lambda: sorted(shown._results) == ids)
     assert shown.error is None
 

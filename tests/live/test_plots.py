@@ -477,7 +477,7 @@ def middles(picture: Picture, name: str = "runs") -> list[tuple[float, ...]]:
 
 def test_the_speedup_is_the_rate_of_each_run_over_that_of_one_pod() -> None:
     runs = {4: steady_run(80, 4, 1.25), 1: steady_run(20), 2: steady_run(40, 2)}
-    assert [(one.pods, one.middle) for one in scaling.speedups(runs)] == [
+    assert [(one.pods, one.median) for one in scaling.speedups(runs)] == [
         (1, pytest.approx(1)),
         (2, pytest.approx(2)),
         (4, pytest.approx(3.2)),
@@ -500,8 +500,8 @@ def test_several_runs_are_a_mark_at_the_median_and_a_bar_from_the_slowest_to_the
         2: [steady_run(20, 2, seconds) for seconds in (2.0, 1.0, 1.25)],
     }
     one, two = scaling.speedups(runs)
-    assert (one.low, one.middle, one.high) == pytest.approx((0.8, 1, 1.25))
-    assert (two.low, two.middle, two.high) == pytest.approx((1, 1.6, 2))
+    assert (one.low, one.median, one.high) == pytest.approx((0.8, 1, 1.25))
+    assert (two.low, two.median, two.high) == pytest.approx((1, 1.6, 2))
     assert (one.runs, two.runs) == (3, 3)
     picture = plots.speedup(runs)
     bars = np.asarray(shapes(picture, "spread").get_path().vertices).reshape(-1, 2, 2)
@@ -515,7 +515,7 @@ def test_several_runs_are_a_mark_at_the_median_and_a_bar_from_the_slowest_to_the
 def test_one_slow_outlier_moves_neither_the_mark_nor_the_base() -> None:
     runs = {pods: [steady_run(8, pods), steady_run(8, pods)] for pods in (1, 2)}
     slow = {pods: [*some, steady_run(8, pods, 50.0)] for pods, some in runs.items()}
-    assert [one.middle for one in scaling.speedups(slow)] == pytest.approx([1, 2])
+    assert [one.median for one in scaling.speedups(slow)] == pytest.approx([1, 2])
 
 
 def amdahl(share: float, pods: int) -> float:

@@ -129,8 +129,8 @@ class Replay(ThreadedView):
     def _move(self, on: bool) -> None:
         """Let time go on, or stand still."""
         self._resting = not on
-        self._toggle.description = "Pause" if on else "Play"
         self._show(at_once=True)
+        self._toggle.description = "Pause" if on else "Play"
         self._moved_at = time.monotonic()
 
     def _show(self, *, at_once: bool = False) -> None:

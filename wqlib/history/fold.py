@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import cast, get_args
 
-from ..events import Event, PodEvent
+from ..events import Event, EventKind, PodEvent
 from . import recording, words
 from .recording import Reading, Recorded
 from .series import Levels, Pace
@@ -19,6 +19,7 @@ MAX_SPANS = 24_000
 MAX_HANDOVERS = 2_000
 MAX_MARKS = 64
 MAX_RENEWALS = 64
+_COUNTERS = {"expire": "expired", "fail": "failed", "release": "released"}
 FINEST = 1_024  # parts of a run that a picture of all of it can show
 
 
@@ -51,18 +52,8 @@ class History:
         self.log = recording.EventLog()
         self.version = 0
         self._cleared_by: Event | None = None
-        self._steps: dict[str, Callable[[Any], None]] = {
-            "put": self._put,
-            "lease": self._lease,
-            "renew": self._renew,
-            "complete": self._complete,
-            "release": self._give_back,
-            "fail": self._give_back,
-            "expire": self._give_back,
-            "dead": self._dead,
-            "requeue": self._requeue,
-            "drained": self._drained,
-            "clear": self._clear,
+        self._steps: dict[str, Callable[[Event], object]] = {
+            kind: getattr(self, f"_{kind}") for kind in get_args(EventKind)
         }
         self._wipe()
 
@@ -117,7 +108,7 @@ class History:
                 if step is not None:
                     at, levels = event.at, self._levels
                     if not levels.since <= at < levels.until:
-                        levels.turn(at, self.counts)
+                        levels.advance(at, self.counts)
                     step(event)
                     self.counts.pending = event.pending
                     self._levels.at = at
@@ -181,9 +172,8 @@ class History:
         left = self.counts.pending + self.counts.leased
         if left == 0:
             return (0.0, 0.0) if self.counts.total else None
-        if self.started_at is None or now <= self.started_at:
-            return None
-        return self._pace.eta(now, left, self.started_at)
+        started = self.started_at
+        return None if started is None or now <= started else self._pace.eta(now, left, started)
 
     def summary(self, now: float, job: str = "") -> str:
         """Say where the run stands in a few sentences, at a moment in seconds since the epoch.
@@ -297,21 +287,16 @@ class History:
         self._pace.completed(at, counts.done)
 
     def _give_back(self, event: Event) -> None:
-        outcome: Any = event.kind
-        lane = self._lane(event.worker, event.at)
-        span = self._end(lane, event, outcome)
+        lane, counter = self._lane(event.worker, event.at), _COUNTERS[event.kind]
+        setattr(self.counts, counter, getattr(self.counts, counter) + 1)
         lane.lost += 1
-        counts = self.counts
-        if event.kind == "expire":
-            counts.expired += 1
-        elif event.kind == "fail":
-            counts.failed += 1
-        else:
-            counts.released += 1
+        span = self._end(lane, event, cast(Outcome, event.kind))
         if span is not None:
             self._lost[event.item_id] = span
             if len(self._lost) > MAX_HANDOVERS:
                 del self._lost[next(iter(self._lost))]
+
+    _expire = _fail = _release = _give_back
 
     def _dead(self, event: Event) -> None:
         self.counts.dead += 1
