@@ -9,9 +9,9 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from ..history.feed import WatchedCluster, WatchedQueue
 
@@ -37,25 +37,10 @@ class Cluster(WatchedCluster, Protocol):
     def scale(self, job: str, parallelism: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Something that the reader wants done.
-
-    Attributes:
-        kind: What.
-        pod: Which pod, for "kill", "end", "freeze" and "thaw".
-        number: How many pods, for "scale".
-        text: Which items, for "add": a number, or items with commas between them.
-    """
-
-    kind: Literal["stop", "kill", "end", "freeze", "thaw", "scale", "add"]
-    pod: str = ""
-    number: int = 0
-    text: str = ""
-
-
 class Actions:
-    """Carries requests out, one after the other, on a thread of its own: a cluster may be slow.
+    """Carries out what is asked for, one after the other, on a thread of its own.
+
+    A cluster may be slow. Each action says in a sentence what it did.
 
     Args:
         queue: The queue that is watched; a connection of our own is made to it.
@@ -63,7 +48,7 @@ class Actions:
         job: Says which Job to scale, or "" if nobody knows.
 
     Attributes:
-        messages: What was done, or why it was not, in a sentence for each request.
+        messages: What was done, or why it was not.
     """
 
     def __init__(self, queue: Queue, cluster: Cluster | None, job: Callable[[], str]) -> None:
@@ -72,15 +57,18 @@ class Actions:
         self._cluster: Any = cluster  # without one there are no buttons that need it
         self._job = job
         self._added = 0
-        self._requests: SimpleQueue[Request | None] = SimpleQueue()
+        self._requests: SimpleQueue[Callable[[], str] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def submit(self, request: Request) -> None:
+    def submit(self, action: Callable[..., str], *arguments: Any) -> None:
         """Carry this out soon."""
-        if self._thread is None:
+        self._requests.put(partial(action, *arguments))
+
+    def start(self) -> None:
+        """Begin to carry out what is asked for, if anything is."""
+        if self._thread is None and not self._requests.empty():
             self._thread = threading.Thread(target=self._run, name="wqlib-actions", daemon=True)
             self._thread.start()
-        self._requests.put(request)
 
     def stop(self) -> None:
         """Carry out what was asked for, and end."""
@@ -90,36 +78,36 @@ class Actions:
             self._thread = None
 
     def _run(self) -> None:
-        while (request := self._requests.get()) is not None:
+        while (action := self._requests.get()) is not None:
             try:
-                self.messages.put(self._carry_out(request))
+                self.messages.put(action())
             except Exception as error:
                 self.messages.put(f"That did not work: {error or type(error).__name__}")
 
-    def _carry_out(self, request: Request) -> str:
-        """Do it, and say in a sentence what was done."""
-        pod = request.pod
-        if request.kind == "kill":
-            self._cluster.kill_pod(pod, grace_seconds=0)
-            return f"Killed pod {pod}."
-        if request.kind == "end":
-            self._cluster.kill_pod(pod, grace_seconds=GRACE_SECONDS)
-            return f"Asked pod {pod} to end."
-        if request.kind == "freeze":
-            self._cluster.freeze_pod(pod)
-            return f"Froze pod {pod}: it renews nothing now, and does not know it."
-        if request.kind == "thaw":
-            self._cluster.thaw_pod(pod)
-            return f"Thawed pod {pod}: it goes on as if nothing had happened."
-        if request.kind == "add":
-            return self._add(request.text)
+    def kill(self, pod: str) -> str:
+        self._cluster.kill_pod(pod, grace_seconds=0)
+        return f"Killed pod {pod}."
+
+    def end(self, pod: str) -> str:
+        self._cluster.kill_pod(pod, grace_seconds=GRACE_SECONDS)
+        return f"Asked pod {pod} to end."
+
+    def freeze(self, pod: str) -> str:
+        self._cluster.freeze_pod(pod)
+        return f"Froze pod {pod}: it renews nothing now, and does not know it."
+
+    def thaw(self, pod: str) -> str:
+        self._cluster.thaw_pod(pod)
+        return f"Thawed pod {pod}: it goes on as if nothing had happened."
+
+    def scale(self, number: int) -> str:
         job = self._job()
         if not job:
             return "Say which Job to scale: Dashboard(queue, cluster, job)."
-        self._cluster.scale(job, request.number)
-        return f"Job {job} may run {request.number} pods at once."
+        self._cluster.scale(job, number)
+        return f"Job {job} may run {number} pods at once."
 
-    def _add(self, text: str) -> str:
+    def add(self, text: str) -> str:
         items = items_of(text, self._added)
         if not items:
             return "Say which items to add: a number, or their names with commas between them."

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import ipywidgets as widgets
 
@@ -18,12 +17,6 @@ from .stage import RunStage, wide
 from .threaded import ThreadedView
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    kind: Literal["play", "pause", "seek", "speed"]
-    value: float = 0.0
 
 
 class Replay(ThreadedView):
@@ -93,16 +86,16 @@ class Replay(ThreadedView):
     def play(self) -> None:
         """Play on; from the beginning if it stands at the end."""
         self.start()
-        self._ask(_Request("play"))
+        self._ask(self._play)
 
     def pause(self) -> None:
         """Stand still."""
-        self._ask(_Request("pause"))
+        self._ask(self._move, False)
 
     def seek(self, seconds: float) -> None:
         """Show this moment, in seconds since the run began."""
         self.start()
-        self._ask(_Request("seek", seconds))
+        self._ask(self._seek, seconds)
 
     # The owner thread
 
@@ -116,15 +109,16 @@ class Replay(ThreadedView):
         else:
             self._show()
 
-    def _carry_out(self, request: _Request) -> None:
-        if request.kind == "seek":
-            self._at = min(max(0.0, request.value), self._tape.seconds)
-        elif request.kind == "speed":
-            self._speed = request.value
-        else:
-            if request.kind == "play" and self._at >= self._tape.seconds:
-                self._at = 0.0
-            self._move(request.kind == "play")
+    def _play(self) -> None:
+        if self._at >= self._tape.seconds:
+            self._at = 0.0
+        self._move(True)
+
+    def _seek(self, seconds: float) -> None:
+        self._at = min(max(0.0, seconds), self._tape.seconds)
+
+    def _set_speed(self, speed: float) -> None:
+        self._speed = speed
 
     def _move(self, on: bool) -> None:
         """Let time go on, or stand still."""
@@ -169,11 +163,14 @@ class Replay(ThreadedView):
         return [self._toggle, self._slider, self._speeds]
 
     def _on_toggle(self, _: Any) -> None:
-        self._ask(_Request("play" if self._resting else "pause"))
+        if self._resting:
+            self._ask(self._play)
+        else:
+            self._ask(self._move, False)
 
     def _on_slider(self, change: Any) -> None:
         if threading.current_thread() is not self._thread:  # else it follows the time
-            self._ask(_Request("seek", float(change["new"])))
+            self._ask(self._seek, float(change["new"]))
 
     def _on_speed(self, change: Any) -> None:
-        self._ask(_Request("speed", float(change["new"])))
+        self._ask(self._set_speed, float(change["new"]))

@@ -30,9 +30,8 @@ _live_lock = threading.Lock()
 class ThreadedView:
     """A widget that is drawn by one thread, its owner.
 
-    A subclass says what is drawn at each turn and what is left at the end (`_turn`), and what a
-    request of the reader does (`_carry_out`). Both run on the owner thread; whatever runs on
-    another calls nothing but `_ask`.
+    A subclass says what is drawn at each turn, and what is left at the last (`_turn`). It runs on
+    the owner thread; whatever runs on another calls nothing but `_ask`.
 
     Args:
         key: What it shows; another view of the same is stopped when this one starts.
@@ -53,7 +52,7 @@ class ThreadedView:
         self._key = (type(self), key)
         self._stage = stage
         self._frame_seconds = 1.0 / fps
-        self._requests: SimpleQueue[Any] = SimpleQueue()
+        self._requests: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -96,14 +95,18 @@ class ThreadedView:
             if _live.get(self._key) is self:
                 del _live[self._key]
 
-    def _ask(self, request: Any) -> None:
-        """Let the owner thread carry this out."""
-        self._requests.put(request)
+    def _ask(self, step: Callable[..., object], *arguments: Any) -> None:
+        """Let the owner thread do this."""
+        self._requests.put(partial(step, *arguments))
+
+    def _end_soon(self) -> None:
+        """Tell the thread to end."""
+        self._stop.set()
+        self._ask(lambda: None)  # wakes it
 
     def _leave(self, seconds: float) -> None:
         """Tell the thread to end, and wait that long for it."""
-        self._stop.set()
-        self._requests.put(None)  # wakes it
+        self._end_soon()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(seconds)
 
@@ -112,7 +115,7 @@ class ThreadedView:
     def _run(self) -> None:
         pause: float | None = 0.0
         while True:
-            self._try(partial(self._take_requests, pause))
+            self._try(partial(self._do_requests, pause))
             if self._stop.is_set():
                 break
             started = time.monotonic()
@@ -124,14 +127,12 @@ class ThreadedView:
         self._try(partial(self._turn, last=True))
         self._stage.enable(False)
 
-    def _take_requests(self, pause: float | None) -> None:
-        """Carry out what was asked for; wait so long for the first request."""
+    def _do_requests(self, pause: float | None) -> None:
+        """Do what was asked for; wait that long for the first request."""
         with contextlib.suppress(Empty):
-            request = self._requests.get(timeout=pause)
+            self._requests.get(timeout=pause)()
             while True:
-                if request is not None:
-                    self._carry_out(request)
-                request = self._requests.get_nowait()
+                self._requests.get_nowait()()
 
     def _try(self, step: Callable[[], None]) -> None:
         try:
@@ -143,18 +144,9 @@ class ThreadedView:
     def _turn(self, *, last: bool) -> None:
         raise NotImplementedError
 
-    def _carry_out(self, request: Any) -> None: ...
-
 
 class QueueView(ThreadedView):
     """A view of what happens to a queue now, read through a feed.
-
-    Args:
-        queue: The queue to watch.
-        cluster: What `wqlib.connect()` gave, or None.
-        job: Name of the Job to watch; None for all pods.
-        stage: As for `ThreadedView`.
-        fps: As for `ThreadedView`.
 
     Attributes:
         history: What happened so far. It changes while the view is live.

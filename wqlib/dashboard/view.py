@@ -10,7 +10,7 @@ from queue import Empty
 from ..errors import WaitTimeout
 from ..plots import ThemeName
 from . import markup
-from .actions import Actions, Cluster, Queue, Request
+from .actions import Actions, Cluster, Queue
 from .controls import Controls
 from .stage import RunStage
 from .threaded import QueueView
@@ -57,10 +57,10 @@ class Dashboard(QueueView):
         theme: ThemeName = "light",
         window_seconds: float | None = 120.0,
     ) -> None:
-        self._controls = Controls(self._ask, with_cluster=cluster is not None)
+        self._actions = Actions(queue, cluster, lambda: self._job or self._only_job())
+        self._controls = Controls(self._actions, self._end_soon, with_cluster=cluster is not None)
         stage = RunStage(lanes, theme, window_seconds, self._controls.rows)
         super().__init__(queue, cluster, job, stage, fps)
-        self._actions = Actions(queue, cluster, lambda: self._job or self._only_job())
         self._drained = threading.Event()
         self._offered_at = float("-inf")
 
@@ -86,12 +86,6 @@ class Dashboard(QueueView):
         self._drained.clear()
         super()._run()
 
-    def _carry_out(self, request: Request) -> None:
-        if request.kind == "stop":
-            self._stop.set()
-        else:
-            self._actions.submit(request)
-
     def _poll(self) -> None:
         super()._poll()
         if self._feed.drained:
@@ -115,6 +109,8 @@ class Dashboard(QueueView):
     def _turn(self, *, last: bool) -> None:
         if last:
             self._actions.stop()
+        else:
+            self._actions.start()
         super()._turn(last=last)
 
     def _only_job(self) -> str:
