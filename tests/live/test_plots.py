@@ -24,7 +24,7 @@ from wqlib.history import History
 from wqlib.history.spans import ENDS
 from wqlib.history.timeaxis import NOW_SHARE, ticks, time_axis
 from wqlib.plots import Picture, RunPicture, ThemeName, charts, depthlayout, layout, scaling
-from wqlib.plots.bars import BAR_KINDS, Ended
+from wqlib.plots.bars import BAR_KINDS, EndedBars
 from wqlib.plots.canvas import Shapes, TextLayer, encode_png
 from wqlib.plots.lanes import BAND, PITCH
 from wqlib.plots.theme import DARK, LIGHT, MEANING, THEMES, Theme
@@ -315,7 +315,7 @@ def test_what_is_kept_from_frame_to_frame_draws_the_same_as_drawing_anew(
                 story.dead(i * 0.4, lease)
         held[worker] = f"{i}-1@{worker}"
         story.lease(i * 0.4, held[worker])
-    history, ended, at = History(), Ended(), 0
+    history, ended, at = History(), EndedBars(), 0
     while at < len(story.events):
         step = chance.randint(1, 40)
         history.add(story.events[at : at + step])

@@ -45,7 +45,7 @@ _COLUMNS = (
 
 
 def header(summary: str, state: str, trouble: str = "") -> str:
-    """The run in words, read out by screen readers when it changes.
+    """Return the run in words, read out by screen readers when it changes.
 
     Args:
         summary: Where the run stands.
@@ -65,12 +65,12 @@ def header(summary: str, state: str, trouble: str = "") -> str:
 
 
 def note(text: str) -> str:
-    """What became of the last request, in one line."""
+    """Return what became of the last request, in one line."""
     return f'<div role="status" aria-live="polite" style="{_FONT} {_DIM}">{escape(text)}</div>'
 
 
 def table(rows: Iterable[PodRow]) -> str:
-    """A line for each pod."""
+    """Return the table of pods, a line for each."""
     head = "".join(f'<th scope="col" class="{side}">{name}</th>' for name, side in _COLUMNS)
     body = "".join(f"<tr>{_cells(row)}</tr>" for row in rows)
     return (

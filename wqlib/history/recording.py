@@ -102,6 +102,7 @@ class EventLog:
         self._moving = threading.Lock()  # a run may be saved while it goes on
 
     def clear(self) -> None:
+        """Forget all events."""
         with self._moving:
             self.forgotten = 0
             self.recent.clear()

@@ -100,7 +100,7 @@ class Counts:
 
     @property
     def total(self) -> int:
-        """All items: done, dead, leased and waiting."""
+        """Count all items: done, dead, leased and waiting."""
         return self.done + self.dead + self.leased + self.pending
 
 

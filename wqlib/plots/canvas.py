@@ -176,6 +176,7 @@ class Shapes(PathPatch):
 
     @classmethod
     def filled(cls, axes: Axes, zorder: float, fill: Fill, name: str = "") -> Shapes:
+        """Make shapes with a fill, known by a name in the SVG."""
         shapes = cls(
             axes,
             zorder,
@@ -194,6 +195,7 @@ class Shapes(PathPatch):
     def stroked(
         cls, axes: Axes, zorder: float, colour: str, width: float, name: str = "", **look: Any
     ) -> Shapes:
+        """Make lines without a fill, known by a name in the SVG."""
         return cls(
             axes, zorder, fill=False, edgecolor=colour, linewidth=width, gid=name or None, **look
         )

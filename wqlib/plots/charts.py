@@ -125,9 +125,11 @@ class Chart:
         self.x_marks = _round_marks(most_x, (self.x1 - LEFT) / 70)
 
     def px(self, x: float) -> float:
+        """Return where a value of the lower ruler is, in pixels."""
         return LEFT + (self.x1 - LEFT) * x / self.most_x
 
     def py(self, y: float) -> float:
+        """Return where a value of the left ruler is, in pixels from the top."""
         return self.y1 - (self.y1 - TOP) * y / self.most_y
 
     def rulers(self, words: list[str], *, whole: bool = False) -> None:

@@ -14,7 +14,7 @@ from matplotlib.path import Path
 from ..history import History, words
 from ..history.timeaxis import TimeAxis, ticks
 from . import depthlayout, layout
-from .bars import BAR_KINDS, Ended, Floats
+from .bars import BAR_KINDS, EndedBars, Floats
 from .canvas import Picture, Shapes, TextLayer, curves, lines, polygons, rectangles
 from .lanes import BAND, LEFT, RIGHT
 from .lettering import Text, text_width
@@ -86,7 +86,7 @@ class Lanes(Panel):
         }
         for marks in self._marks.values():
             marks.set_clip_on(False)
-        self._ended = Ended()
+        self._ended = EndedBars()
 
     def show(self, history: History, axis: TimeAxis) -> None:
         plan = layout.timeline(history, axis, top=self.top, height=self.height, ended=self._ended)

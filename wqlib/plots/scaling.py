@@ -168,7 +168,7 @@ def _series(runs: Runs | Mapping[str, Runs]) -> dict[str, Runs]:
 def _draw(
     chart: Chart, number: int, name: str, some: list[Speedup], y: float, *, numbers: bool
 ) -> float:
-    """One curve and its entry in the key; returns where the next entry goes."""
+    """Draw one curve and its entry in the key; return where the next entry goes."""
     theme = chart.picture.theme
     colour = (theme.fuse, VERMILLION, theme.text)[number]
     sign, mark = _MARKS[number]
@@ -207,7 +207,7 @@ def _draw(
 
 
 def _whiskers(x: Floats, low: Floats, high: Floats, half: float) -> Path | None:
-    """Upright lines with a stroke across each end, for those that have a length."""
+    """Return upright lines with a stroke across each end, for those that have a length."""
     some = high > low
     x, low, high = x[some], low[some], high[some]
     return lines(
