@@ -55,7 +55,7 @@ class Tape:
         return cls(list(run.log) if isinstance(run, History) else list(read(recording_path(run))))
 
     def until(self, seconds: float) -> History:
-        """Return the run up to a moment in seconds from its start; forwards, only what is new is read."""
+        """Return the run up to a moment in seconds since it began; it is read on from the last."""
         at = self.began_at + seconds if seconds != float("inf") else seconds
         upto = bisect_right(self._times, at + 1e-6)
         if upto < self._folded:

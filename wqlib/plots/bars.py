@@ -65,10 +65,6 @@ class EndedBars:
     def rows(self, lanes: Sequence[Lane], axis: TimeAxis) -> tuple[Floats, Numbers]:
         """Return those that reach into the time shown.
 
-        Args:
-            lanes: The lanes.
-            axis: The time.
-
         Returns:
             Rows of start, end (in seconds since the run began), slot, code; and the position
             of each one's lane in `lanes`.
@@ -94,13 +90,7 @@ class EndedBars:
 def merge_narrow(rows: Floats, lane_of: Numbers, axis: TimeAxis) -> tuple[Floats, Numbers]:
     """Make one bar of neighbours too narrow to tell apart, and leave a gap after wide ones.
 
-    Args:
-        rows: As `EndedBars.rows` returns them.
-        lane_of: As `EndedBars.rows` returns it.
-        axis: The time.
-
-    Returns:
-        Rows of start, end, slot, code; and the position of each one's lane.
+    Takes and returns rows and positions of lanes as `EndedBars.rows` does.
     """
     group = (lane_of * 16 + rows[:, 2].astype(np.int64)) * 16 + rows[:, 3].astype(np.int64)
     order = np.argsort(group, kind="stable")

@@ -31,7 +31,6 @@ from .bars import Floats
 from .lettering import (
     PAD,
     PIXELS_PER_INCH,
-    TEXT_SIZE,
     Role,
     Text,
     bitmap,
@@ -280,8 +279,8 @@ class TextLayer(Artist):
             gc.restore()
             return
         for text in self.texts:
-            colour, weight, size = self._look(text.role)
-            font = font_of(weight, size)
+            colour, weight = self._look(text.role)
+            font = font_of(weight)
             word = printable(text.text)
             width, _, _ = renderer.get_text_width_height_descent(word, font, False)
             _, above, _ = renderer.get_text_width_height_descent("H", font, False)
@@ -295,10 +294,10 @@ class TextLayer(Artist):
             renderer.draw_text(gc, x, y, word, font, 0, False)
             gc.restore()
 
-    def _look(self, role: Role) -> tuple[str, str, float]:
+    def _look(self, role: Role) -> tuple[str, str]:
         theme = self._theme
         colour = {"dim": theme.dim, "bar": theme.on_bar}.get(role, theme.text)
-        return colour, weight_of(role), TEXT_SIZE
+        return colour, weight_of(role)
 
 
 def _draw_plate(renderer: Any, ground: str, x: float, y: float, width: float, above: float) -> None:

@@ -47,12 +47,7 @@ class LaneBox:
 def lane_boxes(
     lanes: Collection[Lane], top: float, height: float
 ) -> tuple[list[LaneBox], list[Text], int]:
-    """Stack the lanes, grouped by Job, into a given height.
-
-    Args:
-        lanes: The lanes, in the order of their first appearance.
-        top: Upper edge, in pixels.
-        height: Height of all, in pixels.
+    """Stack the lanes, grouped by Job, between `top` and `top + height` in pixels.
 
     Returns:
         A box for each lane; the names of the Jobs; how many lanes found no room.

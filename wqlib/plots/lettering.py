@@ -59,7 +59,7 @@ class _Letter(NamedTuple):
 def text_width(text: str, role: Role = "dim") -> float:
     """Return how wide a text is, in pixels of the layout."""
     weight = weight_of(role)
-    return sum(_letter(c, weight, TEXT_SIZE, PIXELS_PER_INCH).advance for c in printable(text))
+    return sum(_letter(c, weight, PIXELS_PER_INCH).advance for c in printable(text))
 
 
 def clip(text: str, room: float, least: int = 1) -> str:
@@ -72,10 +72,10 @@ def clip(text: str, room: float, least: int = 1) -> str:
 
 
 @lru_cache(maxsize=4096)
-def bitmap(text: str, colour: str, weight: str, size: float, dpi: float, plate: str = "") -> Bitmap:
+def bitmap(text: str, colour: str, weight: str, dpi: float, plate: str = "") -> Bitmap:
     """Draw a text in a colour, "#rrggbb"; a `plate` is the colour of its ground, or ""."""
-    above, up, below = _heights(weight, size, dpi)
-    letters = [_letter(c, weight, size, dpi) for c in printable(text)]
+    above, up, below = _heights(weight, dpi)
+    letters = [_letter(c, weight, dpi) for c in printable(text)]
     width = sum(letter.advance for letter in letters)
     room = max((letter.cover.shape[1] for letter in letters), default=0)
     cover = np.zeros((up + below, int(np.ceil(width)) + 2 * PAD + room), np.uint8)
@@ -109,9 +109,9 @@ def printable(text: str) -> str:
 
 
 @cache
-def font_of(weight: str, size: float) -> FontProperties:
+def font_of(weight: str) -> FontProperties:
     """Return a font that is there."""
-    return FontProperties(family=_family(), weight=weight, size=size)
+    return FontProperties(family=_family(), weight=weight, size=TEXT_SIZE)
 
 
 @cache
@@ -137,19 +137,19 @@ def _known_characters() -> frozenset[int]:
 
 
 @cache
-def _heights(weight: str, size: float, dpi: float) -> tuple[float, int, int]:
+def _heights(weight: str, dpi: float) -> tuple[float, int, int]:
     """Return the heights of a capital, of the pixels above the base line, and below it."""
-    _, above, _ = _agg(1, 1, dpi).get_text_width_height_descent("H", font_of(weight, size), False)
+    _, above, _ = _agg(1, 1, dpi).get_text_width_height_descent("H", font_of(weight), False)
     return float(above), int(np.ceil(1.6 * above)) + PAD, int(np.ceil(0.6 * above)) + PAD
 
 
 @lru_cache(maxsize=4096)
-def _letter(character: str, weight: str, size: float, dpi: float) -> _Letter:
-    font, probe = font_of(weight, size), _agg(1, 1, dpi)
+def _letter(character: str, weight: str, dpi: float) -> _Letter:
+    font, probe = font_of(weight), _agg(1, 1, dpi)
     between, _, _ = probe.get_text_width_height_descent(f"H{character}H", font, False)
     without, _, _ = probe.get_text_width_height_descent("HH", font, False)
     advance = max(0.0, float(between - without))
-    _, up, below = _heights(weight, size, dpi)
+    _, up, below = _heights(weight, dpi)
     agg = _agg(int(np.ceil(advance)) + 3 * PAD, up + below, dpi)
     agg.draw_text(agg.new_gc(), PAD, up, character, font, 0, False)
     return _Letter(np.array(agg.buffer_rgba(), np.uint8)[::-1, :, 3].copy(), advance)
