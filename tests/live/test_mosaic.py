@@ -201,7 +201,8 @@ def test_the_picture_assembles_while_the_work_goes_on(
     assert "Stopped" in shown._stage.header.value
     last = matplotlib.image.imread(io.BytesIO(shown.png()))
     assert last.shape[:2] == tuple(
-        round(2 * x) for x in (shown._picture.picture.height, shown._picture.picture.width)
+        round(2 * x)
+        for x in (shown._stage.picture.picture.height, shown._stage.picture.picture.width)
     )
     assert [part.pod for part in mosaic.parts_of(shown.history, 6)] == [1, 2, 1, 2, 2, 2]
     assert shown._results == {
@@ -227,7 +228,9 @@ def test_a_pod_that_is_gone_is_told_and_its_tile_done_by_another(
     lease = other.lease(wait_seconds=10)
     assert lease
     other.complete(lease, tasks.mandelbrot(lease.item))
-    eventually(lambda: shown.history.counts.done == 1 and "gone" in words(shown._picture.picture))
+    eventually(
+        lambda: shown.history.counts.done == 1 and "gone" in words(shown._stage.picture.picture)
+    )
     assert mosaic.parts_of(shown.history, 1)[0][:3] == ("done", 2, 2)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from ..errors import QueueError
@@ -12,7 +11,7 @@ from ..history import History
 from ..plots.mosaic import MosaicPicture, tiles_of
 from ..plots.theme import ThemeName
 from .actions import Cluster, Queue
-from .stage import FINAL_SCALE, Stage
+from .stage import Stage
 from .threaded import QueueView
 
 
@@ -56,11 +55,12 @@ class Mosaic(QueueView):
     ) -> None:
         tiles = tiles_of(items)
         limit = max(int(item["limit"]) for item in items)
-        self._picture_of = partial(MosaicPicture, tiles, limit, theme=theme)
-        self._picture = self._picture_of()
         self._results: dict[int, bytes] = {}
-        first = self._picture.frame(History(), {}, 0.0)
-        super().__init__(queue, cluster, job, Stage(self._picture.picture, first), fps)
+
+        def make(scale: float) -> MosaicPicture:
+            return MosaicPicture(tiles, limit, theme=theme, scale=scale)
+
+        super().__init__(queue, cluster, job, Stage(make, (History(), {}, 0.0)), fps)
 
     # The owner thread
 
@@ -79,12 +79,5 @@ class Mosaic(QueueView):
             with contextlib.suppress(QueueError):
                 self._results = self._feed.results()
 
-    def _draw(self, *, last: bool) -> None:
-        shown = self.history, self._results, self._feed.now
-        if last:
-            sharp = self._picture_of(scale=FINAL_SCALE)
-            sharp.show(*shown)
-            self._stage.keep(sharp.picture)
-        else:
-            key = (self.history.version, len(self._results))
-            self._stage.draw(key, lambda: self._picture.frame(*shown))
+    def _shown(self) -> tuple[Any, ...]:
+        return self.history, self._results, self._feed.now

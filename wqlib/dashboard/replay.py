@@ -13,7 +13,7 @@ import ipywidgets as widgets
 from ..history import History
 from ..history.tape import Tape, recording_path
 from ..plots import ThemeName
-from .stage import RunStage, wide
+from .stage import run_stage, wide
 from .threaded import ThreadedView
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0)
@@ -48,7 +48,6 @@ class Replay(ThreadedView):
     """
 
     _state = "Replay"
-    _stage: RunStage
 
     def __init__(
         self,
@@ -70,7 +69,7 @@ class Replay(ThreadedView):
         self._resting = True
         self._moved_at = 0.0
         room = lanes or max(2, min(16, len(self.history.lanes)))
-        stage = RunStage(room, theme, window_seconds, [self._controls()])
+        stage = run_stage(room, theme, window_seconds, [self._controls()])
         key = id(run) if isinstance(run, History) else str(recording_path(run))
         super().__init__(key, stage, fps)
         self._show()
@@ -130,7 +129,7 @@ class Replay(ThreadedView):
     def _show(self, *, at_once: bool = False) -> None:
         self.history = self._tape.until(self._at)
         now = self._tape.began_at + self._at
-        self._stage.draw_run(self.history, now)
+        self._stage.draw(self.history, now)
         if abs(self._slider.value - self._at) > 1e-6:
             self._slider.value = self._at
         state = f"{self._state}, {self._at:.1f} s of {self._tape.seconds:.1f} s"

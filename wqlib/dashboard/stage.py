@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from ..history import History
-from ..plots import Picture, RunPicture, ThemeName
+from ..plots import RunPicture, ThemeName
 from . import markup
 
 FINAL_SCALE = 2.0
@@ -20,65 +20,72 @@ _SCALE = 1.5
 
 
 class Stage:
-    """A header and a picture, each of a height that never changes.
+    """A header, a picture, controls and a table, each of a height that never changes.
 
     Args:
-        figure: The picture.
-        png: Its first frame.
+        make: Makes the picture, a `RunPicture` or a `MosaicPicture`, of that many dots a pixel.
+        first: The arguments of its first frame.
         controls: What the reader can use, row by row, under the picture.
-        texts: The widgets under the controls.
+        with_table: Is there a table of the pods, and a note on what was asked for?
 
     Attributes:
         box: The widget.
         header: The run in words.
-        image: The picture.
+        picture: The picture.
+        image: Its widget.
+        note: What became of the last request, or None.
         table: A line for each pod, or None.
         frames: How many frames were drawn.
     """
 
-    table: Any = None
-
     def __init__(
         self,
-        figure: Picture,
-        png: bytes,
+        make: Callable[[float], Any],
+        first: tuple[Any, ...],
         controls: Sequence[Sequence[Any]] = (),
-        texts: Sequence[Any] = (),
+        *,
+        with_table: bool = False,
     ) -> None:
         self.frames = 0
+        self._make = make
+        self.picture = make(_SCALE)
         self._controls = [control for row in controls for control in row]
         self._drawn: Any = None
         self._said_at = self._listed_at = float("-inf")
+        figure = self.picture.picture
         width, height = round(figure.width), round(figure.height)
         # An Image takes no alt text, and a tooltip keeps it from being shown at all (ipywidgets
         # 8.1): the header says in words what it shows.
         self.image = widgets.Image(
-            value=png,
+            value=self.picture.frame(*first),
             format="png",
             width=width,
             height=height,
             # Narrower windows scale it; the attributes above keep its shape from the start.
             layout=widgets.Layout(width=f"{width}px", max_width="100%", height="auto"),
         )
-        self.header = text_line(width, 44, markup.header("", "Starting"))
-        rows = [
-            widgets.HBox(row, layout=widgets.Layout(height="36px", overflow="hidden"))
-            for row in controls
-        ]
-        below = [widgets.VBox(rows), *texts] if rows else texts
+        self.header = _text(width, 44, markup.header("", "Starting"))
+        self.note: Any = _text(width, 22) if with_table else None
+        self.table: Any = _text(width, 132, markup.table([])) if with_table else None
+        row = widgets.Layout(height="36px", overflow="hidden")
+        rows = widgets.VBox([widgets.HBox(parts, layout=row) for parts in controls])
+        below = [rows, self.note, self.table] if with_table else []
         self.box = widgets.VBox([self.header, self.image, *below])
         self.box.add_class("wqlib-view")
 
-    def draw(self, key: Any, frame: Callable[[], bytes]) -> None:
-        """Draw a frame, unless it would be the same as the last one, which had the same key."""
+    def draw(self, *shown: Any) -> None:
+        """Draw a frame, unless it would be the same as the last one."""
+        key = self.picture.key(*shown)
         if key != self._drawn:
-            self.image.value = frame()
+            self.image.value = self.picture.frame(*shown)
             self._drawn = key
             self.frames += 1
 
-    def keep(self, figure: Picture) -> None:
-        """Show a picture that stays."""
-        self.image.value = figure.png()
+    def draw_last(self, *shown: Any) -> None:
+        """Draw a frame that stays: sharp, and packed well."""
+        last = self._make(FINAL_SCALE)
+        last.frame(*shown)
+        self.image.value = last.picture.png()
         self._drawn = None
 
     def say(
@@ -127,49 +134,21 @@ class Stage:
                 vars(control.comm).pop("_reply_subshell_id", None)
 
 
-class RunStage(Stage):
-    """The stage of a run: its picture, and a table of its pods.
+def run_stage(
+    lanes: int,
+    theme: ThemeName,
+    window_seconds: float | None,
+    controls: Sequence[Sequence[Any]],
+) -> Stage:
+    """Return the stage of a run; see `RunPicture` for the first three."""
 
-    Args:
-        lanes: For how many pods there is full room.
-        theme: "light" or "dark".
-        window_seconds: How much of the past is shown while the run goes on; None for all.
-        controls: As for `Stage`.
+    def make(scale: float) -> RunPicture:
+        return RunPicture(lanes, theme=theme, scale=scale, window_seconds=window_seconds)
 
-    Attributes:
-        note: What became of the last request.
-    """
-
-    def __init__(
-        self,
-        lanes: int,
-        theme: ThemeName,
-        window_seconds: float | None,
-        controls: Sequence[Sequence[Any]],
-    ) -> None:
-        self._options: dict[str, Any] = {"theme": theme, "window_seconds": window_seconds}
-        self._lanes = lanes
-        self.picture = RunPicture(lanes, scale=_SCALE, **self._options)
-        figure = self.picture.picture
-        self.note = text_line(round(figure.width), 22)
-        self.table = text_line(round(figure.width), 132, markup.table([]))
-        png = self.picture.frame(History(), 0.0)
-        super().__init__(figure, png, controls, [self.note, self.table])
-
-    def draw_run(self, history: History, now: float) -> None:
-        """Draw a frame, unless it would be the same as the last one."""
-        axis = self.picture.axis(history, now)
-        key = (id(history), history.version, axis.live, round(axis.now * axis.scale * 2))
-        self.draw(key, lambda: self.picture.frame(history, now))
-
-    def draw_last(self, history: History, now: float) -> None:
-        """Draw a frame that stays: sharp, and packed well."""
-        last = RunPicture(self._lanes, scale=FINAL_SCALE, **self._options)
-        last.frame(history, now)
-        self.keep(last.picture)
+    return Stage(make, (History(), 0.0), controls, with_table=True)
 
 
-def text_line(width: int, height: int, html: str = "") -> Any:
+def _text(width: int, height: int, html: str = "") -> Any:
     """Return a widget for texts, of a size that never changes, in pixels."""
     layout = widgets.Layout(
         width=f"{width}px",

@@ -175,14 +175,16 @@ class QueueView(ThreadedView):
     def _turn(self, *, last: bool) -> None:
         if not (last and self._feed.trouble):  # else whoever stops the view would wait for Redis
             self._poll()
-        self._draw(last=last)
+        draw = self._stage.draw_last if last else self._stage.draw
+        draw(*self._shown())
         self._say(last=last)
 
     def _poll(self) -> None:
         self._feed.poll()
 
-    def _draw(self, *, last: bool) -> None:
-        raise NotImplementedError
+    def _shown(self) -> tuple[Any, ...]:
+        """Return what the picture is drawn from."""
+        return self.history, self._feed.now
 
     def _say(self, *, last: bool) -> None:
         state = "Stopped" if last else self._state

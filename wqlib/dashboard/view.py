@@ -12,7 +12,7 @@ from ..plots import ThemeName
 from . import markup
 from .actions import Actions, Cluster, Queue
 from .controls import Controls
-from .stage import RunStage
+from .stage import run_stage
 from .threaded import QueueView
 
 OFFER_SECONDS = 1.0  # between two looks at which pods there are to choose from
@@ -44,8 +44,6 @@ class Dashboard(QueueView):
         >>> dashboard.stop()  # doctest: +SKIP
     """
 
-    _stage: RunStage
-
     def __init__(
         self,
         queue: Queue,
@@ -59,7 +57,7 @@ class Dashboard(QueueView):
     ) -> None:
         self._actions = Actions(queue, cluster, lambda: self._job or self._only_job())
         self._controls = Controls(self._actions, self._end_soon, with_cluster=cluster is not None)
-        stage = RunStage(lanes, theme, window_seconds, self._controls.rows)
+        stage = run_stage(lanes, theme, window_seconds, self._controls.rows)
         super().__init__(queue, cluster, job, stage, fps)
         self._drained = threading.Event()
         self._offered_at = float("-inf")
@@ -92,10 +90,6 @@ class Dashboard(QueueView):
             self._drained.set()
         else:
             self._drained.clear()
-
-    def _draw(self, *, last: bool) -> None:
-        draw = self._stage.draw_last if last else self._stage.draw_run
-        draw(self.history, self._feed.now)
 
     def _say(self, *, last: bool) -> None:
         with contextlib.suppress(Empty):

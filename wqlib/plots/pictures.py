@@ -142,8 +142,13 @@ class RunPicture:
         Legend(self.picture, legend)
 
     def axis(self, history: History, now: float) -> TimeAxis:
-        """Return the time that a frame shows; if it and the history are equal, so is the frame."""
+        """Return the time that a frame shows."""
         return time_axis(history, now, LEFT, self._x1, window_seconds=self.window_seconds)
+
+    def key(self, history: History, now: float) -> object:
+        """Return what is equal for frames that are equal."""
+        axis = self.axis(history, now)
+        return id(history), history.version, axis.live, round(axis.now * axis.scale * 2)
 
     def frame(self, history: History, now: float) -> bytes:
         """Draw the run as it is now.
