@@ -143,7 +143,7 @@ def _bar(
     letters = _FILL[span.outcome] * length
     if span.start - axis.zero_at >= axis.start:
         letters = ("*" if span.lease_id in again else "[") + letters[1:]
-    name = words.label(span)
+    name = words.item_name(span)
     clear = marks.keys().isdisjoint(range(first, first + 1 + len(name)))
     if name and clear and len(name) <= length - 2:
         letters = letters[0] + name + letters[1 + len(name) :]

@@ -13,7 +13,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from .actions import GRACE_SECONDS, Actions
-from .stage import wide
+from .stage import labelled
 
 MOST_PODS = 1000
 
@@ -38,7 +38,7 @@ class Controls:
 
             return _button(label, tooltip, click)
 
-        self._pods = widgets.Dropdown(options=[], description="Pod", **wide(250))
+        self._pods = widgets.Dropdown(options=[], description="Pod", **labelled(250))
         self._next = _button("Next pod", "Choose the next pod of the list", self._choose_next)
         self._kill = on_pod(actions.kill, "Kill", "It is deleted, with no time to end well")
         self._end = on_pod(
@@ -49,7 +49,7 @@ class Controls:
         )
         self._thaw = on_pod(actions.thaw, "Thaw", "A frozen pod goes on")
         self._number = widgets.BoundedIntText(
-            value=1, min=0, max=MOST_PODS, description="Parallelism", **wide(150)
+            value=1, min=0, max=MOST_PODS, description="Parallelism", **labelled(150)
         )
         self._scale = _button(
             "Scale",
@@ -57,7 +57,7 @@ class Controls:
             lambda: actions.submit(actions.scale, self._number.value),
         )
         self._items = widgets.Text(
-            value="10", description="Items", placeholder="20, or apple, banana", **wide(200)
+            value="10", description="Items", placeholder="20, or apple, banana", **labelled(200)
         )
         self._add = _button(
             "Add",

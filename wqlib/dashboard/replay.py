@@ -13,7 +13,7 @@ import ipywidgets as widgets
 from ..history import History
 from ..history.tape import Tape, recording_path
 from ..plots import ThemeName
-from .stage import run_stage, wide
+from .stage import labelled, run_stage
 from .threaded import ThreadedView
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0)
@@ -85,16 +85,16 @@ class Replay(ThreadedView):
     def play(self) -> None:
         """Play on; from the beginning if it stands at the end."""
         self.start()
-        self._ask(self._play)
+        self._submit(self._play)
 
     def pause(self) -> None:
         """Stand still."""
-        self._ask(self._move, False)
+        self._submit(self._move, False)
 
     def seek(self, seconds: float) -> None:
         """Show this moment, in seconds since the run began."""
         self.start()
-        self._ask(self._seek, seconds)
+        self._submit(self._seek, seconds)
 
     # The owner thread
 
@@ -133,7 +133,7 @@ class Replay(ThreadedView):
         if abs(self._slider.value - self._at) > 1e-6:
             self._slider.value = self._at
         state = f"{self._state}, {self._at:.1f} s of {self._tape.seconds:.1f} s"
-        self._stage.say(self.history, now, state, at_once=at_once or self._resting)
+        self._stage.update_texts(self.history, now, state, at_once=at_once or self._resting)
 
     # Widgets: what they hear is only put where the owner thread finds it
 
@@ -149,27 +149,27 @@ class Replay(ThreadedView):
             step=max(self._tape.seconds / 1000, 0.001),
             description="Time",
             readout_format=".1f",
-            **wide(520),
+            **labelled(520),
         )
         self._slider.observe(self._on_slider, "value")
         self._speeds = widgets.Dropdown(
             options=[(f"{speed:g}×", speed) for speed in sorted({*SPEEDS, self._speed})],
             value=self._speed,
             description="Speed",
-            **wide(140),
+            **labelled(140),
         )
         self._speeds.observe(self._on_speed, "value")
         return [self._toggle, self._slider, self._speeds]
 
     def _on_toggle(self, _: Any) -> None:
         if self._resting:
-            self._ask(self._play)
+            self._submit(self._play)
         else:
-            self._ask(self._move, False)
+            self._submit(self._move, False)
 
     def _on_slider(self, change: Any) -> None:
         if threading.current_thread() is not self._thread:  # else it follows the time
-            self._ask(self._seek, float(change["new"]))
+            self._submit(self._seek, float(change["new"]))
 
     def _on_speed(self, change: Any) -> None:
-        self._ask(self._set_speed, float(change["new"]))
+        self._submit(self._set_speed, float(change["new"]))

@@ -65,12 +65,15 @@ class Stage:
             layout=widgets.Layout(width=f"{width}px", max_width="100%", height="auto"),
         )
         self.header = _text(width, 44, markup.header("", "Starting"))
-        self.note: Any = _text(width, 22) if with_table else None
-        self.table: Any = _text(width, 132, markup.table([])) if with_table else None
-        row = widgets.Layout(height="36px", overflow="hidden")
-        rows = widgets.VBox([widgets.HBox(parts, layout=row) for parts in controls])
-        below = [rows, self.note, self.table] if with_table else []
-        self.box = widgets.VBox([self.header, self.image, *below])
+        self.note: Any = None
+        self.table: Any = None
+        parts = [self.header, self.image]
+        if with_table:
+            row = widgets.Layout(height="36px", overflow="hidden")
+            rows = widgets.VBox([widgets.HBox(some, layout=row) for some in controls])
+            self.note, self.table = _text(width, 22), _text(width, 132, markup.table([]))
+            parts += [rows, self.note, self.table]
+        self.box = widgets.VBox(parts)
         self.box.add_class("wqlib-view")
 
     def draw(self, *shown: Any) -> None:
@@ -88,7 +91,7 @@ class Stage:
         self.image.value = last.picture.png()
         self._drawn = None
 
-    def say(
+    def update_texts(
         self,
         history: History,
         now: float,
@@ -108,7 +111,7 @@ class Stage:
             self._said_at = time.monotonic()
             self.header.value = markup.header(history.summary(now, job), state, trouble)
 
-    def say_failed(self, state: str, error: Exception) -> None:
+    def show_error(self, state: str, error: Exception) -> None:
         """Say in the header that the view itself failed."""
         self._said_at = time.monotonic()
         with contextlib.suppress(Exception):
@@ -119,9 +122,9 @@ class Stage:
         """Let the controls be used, or not."""
         for control in self._controls:
             control.disabled = not on
-        self.stay_reachable()
+        self.keep_reachable()
 
-    def stay_reachable(self) -> None:
+    def keep_reachable(self) -> None:
         """Let clicks arrive while a cell runs, where the kernel can do that.
 
         JupyterLab sends them to a subshell of the kernel, which is free when the main thread is
@@ -161,7 +164,7 @@ def _text(width: int, height: int, html: str = "") -> Any:
     return widgets.HTML(html, layout=layout)
 
 
-def wide(pixels: int) -> dict[str, Any]:
+def labelled(pixels: int) -> dict[str, Any]:
     """Return the options of a control with a label, of a given width."""
     return {
         "style": {"description_width": "initial"},

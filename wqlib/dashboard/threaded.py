@@ -31,7 +31,7 @@ class ThreadedView:
     """A widget that is drawn by one thread, its owner.
 
     A subclass says what is drawn at each turn, and what is left at the last (`_turn`). It runs on
-    the owner thread; whatever runs on another calls nothing but `_ask`.
+    the owner thread; whatever runs on another calls nothing but `_submit`.
 
     Args:
         key: What it shows; another view of the same is stopped when this one starts.
@@ -95,18 +95,18 @@ class ThreadedView:
             if _live.get(self._key) is self:
                 del _live[self._key]
 
-    def _ask(self, step: Callable[..., object], *arguments: Any) -> None:
+    def _submit(self, step: Callable[..., object], *arguments: Any) -> None:
         """Let the owner thread do this."""
         self._requests.put(partial(step, *arguments))
 
-    def _end_soon(self) -> None:
+    def _request_stop(self) -> None:
         """Tell the thread to end."""
         self._stop.set()
-        self._ask(lambda: None)  # wakes it
+        self._submit(lambda: None)  # wakes it
 
     def _leave(self, seconds: float) -> None:
         """Tell the thread to end, and wait that long for it."""
-        self._end_soon()
+        self._request_stop()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(seconds)
 
@@ -120,7 +120,7 @@ class ThreadedView:
                 break
             started = time.monotonic()
             self._try(partial(self._turn, last=False))
-            self._stage.stay_reachable()
+            self._stage.keep_reachable()
             spent = time.monotonic() - started
             # At least as long asleep as awake, so that cells keep half of the processor.
             pause = None if self._resting else max(self._frame_seconds - spent, spent, 0.01)
@@ -139,7 +139,7 @@ class ThreadedView:
             step()
         except Exception as error:
             self.error = error
-            self._stage.say_failed(self._state, error)
+            self._stage.show_error(self._state, error)
 
     def _turn(self, *, last: bool) -> None:
         raise NotImplementedError
@@ -177,7 +177,7 @@ class QueueView(ThreadedView):
             self._poll()
         draw = self._stage.draw_last if last else self._stage.draw
         draw(*self._shown())
-        self._say(last=last)
+        self._update_texts(last=last)
 
     def _poll(self) -> None:
         self._feed.poll()
@@ -186,10 +186,10 @@ class QueueView(ThreadedView):
         """Return what the picture is drawn from."""
         return self.history, self._feed.now
 
-    def _say(self, *, last: bool) -> None:
+    def _update_texts(self, *, last: bool) -> None:
         state = "Stopped" if last else self._state
         job, trouble = self._job or "", self._feed.trouble
-        self._stage.say(self.history, self._feed.now, state, job, trouble, at_once=last)
+        self._stage.update_texts(self.history, self._feed.now, state, job, trouble, at_once=last)
 
 
 @atexit.register

@@ -56,7 +56,9 @@ class Dashboard(QueueView):
         window_seconds: float | None = 120.0,
     ) -> None:
         self._actions = Actions(queue, cluster, lambda: self._job or self._only_job())
-        self._controls = Controls(self._actions, self._end_soon, with_cluster=cluster is not None)
+        self._controls = Controls(
+            self._actions, self._request_stop, with_cluster=cluster is not None
+        )
         stage = run_stage(lanes, theme, window_seconds, self._controls.rows)
         super().__init__(queue, cluster, job, stage, fps)
         self._drained = threading.Event()
@@ -91,14 +93,14 @@ class Dashboard(QueueView):
         else:
             self._drained.clear()
 
-    def _say(self, *, last: bool) -> None:
+    def _update_texts(self, *, last: bool) -> None:
         with contextlib.suppress(Empty):
             while True:
                 self._stage.note.value = markup.note(self._actions.messages.get_nowait())
         if time.monotonic() - self._offered_at >= OFFER_SECONDS:
             self._offered_at = time.monotonic()
             self._controls.offer_pods(self._running_pods())
-        super()._say(last=last)
+        super()._update_texts(last=last)
 
     def _turn(self, *, last: bool) -> None:
         if last:

@@ -20,7 +20,7 @@ MAX_HANDOVERS = 2_000
 MAX_MARKS = 64
 MAX_RENEWALS = 64
 _COUNTERS = {"expire": "expired", "fail": "failed", "release": "released"}
-FINEST = 1_024  # parts of a run that a picture of all of it can show
+FINEST_PARTS = 1_024  # parts of a run that a picture of all of it can show
 
 
 class History:
@@ -55,9 +55,9 @@ class History:
         self._steps: dict[str, Callable[[Event], object]] = {
             kind: getattr(self, f"_{kind}") for kind in get_args(EventKind)
         }
-        self._wipe()
+        self._reset()
 
-    def _wipe(self) -> None:
+    def _reset(self) -> None:
         self.lanes: dict[str, Lane] = {}
         self.handovers: deque[Handover] = deque(maxlen=MAX_HANDOVERS)
         self.counts = Counts()
@@ -66,8 +66,8 @@ class History:
         self.drained_at: float | None = None
         self.thinned_before = 0.0
         self._lost: dict[int, Span] = {}  # by item id: the lease it lost last, until lent again
-        self._leased_unseen = 0  # leases that a reading told of, but no event
-        self._kept = 0
+        self._unseen_leases = 0  # leases that a reading told of, but no event
+        self._spans_kept = 0
         self._levels = Levels()
         self._pace = Pace()
 
@@ -117,7 +117,7 @@ class History:
             elif type(event) is PodEvent:
                 self._pod(event)
             elif type(event) is Reading:
-                self._read(event)
+                self._apply_reading(event)
         if self._cleared_by is not None:  # what came before is no part of this run
             first = next(i for i, event in enumerate(batch) if event is self._cleared_by)
             batch, self._cleared_by = batch[first:], None
@@ -212,9 +212,9 @@ class History:
         self.drained_at = None
 
     def _begin(self, lane: Lane, event: Event) -> Span:
-        at, taken = event.at, lane.taken
+        at, slots_taken = event.at, lane.slots_taken
         if lane.held:
-            slot = min((~taken & (taken + 1)).bit_length(), MAX_SLOTS) - 1
+            slot = min((~slots_taken & (slots_taken + 1)).bit_length(), MAX_SLOTS) - 1
             lane.slots = max(lane.slots, slot + 1)
         else:
             slot, lane.busy_since = 0, at
@@ -225,13 +225,13 @@ class History:
         if at > lane.last_at:
             lane.last_at = at
         lane.held[event.lease_id] = span
-        lane.taken = taken | 1 << slot
+        lane.slots_taken = slots_taken | 1 << slot
         lane.spans.append(span)
         if self._lost and (lost := self._lost.pop(event.item_id, None)) is not None:
             self.handovers.append(Handover(lost, span))
-            self.counts.relent += 1
-        self._kept += 1
-        if self._kept > MAX_SPANS:
+            self.counts.lent_again += 1
+        self._spans_kept += 1
+        if self._spans_kept > MAX_SPANS:
             self._thin()
         return span
 
@@ -241,8 +241,8 @@ class History:
             lane.last_at = at
         span = lane.held.pop(event.lease_id, None)
         if span is None:
-            if self._leased_unseen:
-                self._leased_unseen -= 1
+            if self._unseen_leases:
+                self._unseen_leases -= 1
                 self.counts.leased -= 1
             return None
         span.end = at
@@ -250,10 +250,10 @@ class History:
         span.reason = event.reason
         self.counts.leased -= 1
         if not lane.held:
-            lane.taken = 0
+            lane.slots_taken = 0
             lane.busy_seconds += at - lane.busy_since
         elif span.slot < MAX_SLOTS - 1:
-            lane.taken &= ~(1 << span.slot)
+            lane.slots_taken &= ~(1 << span.slot)
         return span
 
     def _renew(self, event: Event) -> None:
@@ -262,8 +262,8 @@ class History:
         if span is None:
             # Its beginning was trimmed from the stream; it is leased all the same.
             span = self._begin(lane, event)
-            if self._leased_unseen:
-                self._leased_unseen -= 1
+            if self._unseen_leases:
+                self._unseen_leases -= 1
             else:
                 self.counts.leased += 1
         span.deadline = event.deadline
@@ -282,9 +282,9 @@ class History:
             lane.item_seconds.append(seconds)
             lane.items_timed += 1
             lane.seconds_sum += seconds
-            self._pace.timed(seconds)
+            self._pace.add_item_time(seconds)
         lane.free_since = at
-        self._pace.completed(at, counts.done)
+        self._pace.add_completion(at, counts.done)
 
     def _give_back(self, event: Event) -> None:
         lane, counter = self._lane(event.worker, event.at), _COUNTERS[event.kind]
@@ -316,7 +316,7 @@ class History:
 
     def _clear(self, event: Event) -> None:
         pods = [lane.marks for lane in self.lanes.values() if lane.alive]
-        self._wipe()
+        self._reset()
         self.log.clear()
         for marks in pods:
             self._fold(list(marks))
@@ -338,7 +338,7 @@ class History:
             lane.marks.append(event)
             del lane.marks[:-MAX_MARKS]
 
-    def _read(self, reading: Reading) -> None:
+    def _apply_reading(self, reading: Reading) -> None:
         counts = self.counts
         if reading.done != counts.done:
             self._pace.restart(reading.done)
@@ -348,23 +348,23 @@ class History:
         if held and not counts.leased:
             self._forget_held()
             held = 0
-        self._leased_unseen = max(0, counts.leased - held)
+        self._unseen_leases = max(0, counts.leased - held)
         if counts.pending or counts.leased:
             self.drained_at = None
         self.last_at = max(self.last_at, reading.at)
-        self._levels.put(reading.at, counts)
+        self._levels.record(reading.at, counts)
 
     def _forget_held(self) -> None:
         """Take out the leases that ended in a part of the stream that was trimmed."""
         for lane in self.lanes.values():
             lane.spans = [span for span in lane.spans if span.end is not None]
             lane.held.clear()
-            lane.taken = 0
+            lane.slots_taken = 0
 
     def _thin(self) -> None:
-        self._kept = 0
-        least = (self.last_at - (self.started_at or self.last_at)) / FINEST
+        self._spans_kept = 0
+        least = (self.last_at - (self.started_at or self.last_at)) / FINEST_PARTS
         for lane in self.lanes.values():
             lane.spans, before = thinned(lane.spans, least)
             self.thinned_before = max(self.thinned_before, before)
-            self._kept += len(lane.spans)
+            self._spans_kept += len(lane.spans)

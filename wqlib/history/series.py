@@ -31,11 +31,11 @@ class Levels:
     def advance(self, at: float, counts: Counts) -> None:
         """Keep how the last step ended, with these counts, and begin the step of this moment."""
         if self.at:
-            self.put(self.at, counts)
+            self.record(self.at, counts)
         step = int(at / self._step_seconds)
         self.since, self.until = step * self._step_seconds, (step + 1) * self._step_seconds
 
-    def put(self, at: float, counts: Counts) -> None:
+    def record(self, at: float, counts: Counts) -> None:
         """Note the counts of a moment."""
         self.at = at
         row = Level(at, counts.pending, counts.leased, counts.done, counts.dead)
@@ -54,7 +54,7 @@ class Levels:
     def until_now(self, counts: Counts) -> list[Level]:
         """Return all rows, the last of them with these counts."""
         if self.at:
-            self.put(self.at, counts)
+            self.record(self.at, counts)
         return self.rows
 
 
@@ -68,7 +68,7 @@ class Pace:
         self._sum = 0.0
         self._squares = 0.0
 
-    def completed(self, at: float, done: int) -> None:
+    def add_completion(self, at: float, done: int) -> None:
         """Note that `done` items were completed by `at`."""
         recent = self._recent
         if len(recent) > 1 and at - recent[-2][0] < FIRST_STEP_SECONDS:
@@ -76,7 +76,7 @@ class Pace:
         else:
             recent.append((at, done))
 
-    def timed(self, seconds: float) -> None:
+    def add_item_time(self, seconds: float) -> None:
         """Note how long an item took."""
         self._timed += 1
         self._sum += seconds

@@ -85,7 +85,7 @@ class Counts:
         expired: Leases that ran out.
         released: Leases given back.
         failed: Attempts that failed.
-        relent: Items lent again after an earlier lease of theirs was lost.
+        lent_again: Items lent again after an earlier lease of theirs was lost.
     """
 
     put: int = 0
@@ -96,7 +96,7 @@ class Counts:
     expired: int = 0
     released: int = 0
     failed: int = 0
-    relent: int = 0
+    lent_again: int = 0
 
     @property
     def total(self) -> int:
@@ -124,7 +124,7 @@ class Lane:
         items_timed: How many items were timed in all.
         seconds_sum: How long they took together.
         held: The leases that it holds now, by lease id.
-        taken: The slots in use, as a bit mask.
+        slots_taken: The slots in use, as a bit mask.
         busy_since: When it last went from no lease to one.
         free_since: When it last completed an item.
     """
@@ -144,7 +144,7 @@ class Lane:
     items_timed: int = 0
     seconds_sum: float = 0.0
     held: dict[str, Span] = field(default_factory=dict)
-    taken: int = 0
+    slots_taken: int = 0
     busy_since: float = 0.0
     free_since: float = 0.0
 

@@ -12,7 +12,7 @@ from .recording import Recorded, read
 
 # Where the course's own recordings are, seen from its folders, and in this copy of it.
 _COURSE = (Path("recordings"), Path("notebooks/recordings"))
-PLACES = (*_COURSE, Path(__file__).parents[2] / _COURSE[1])
+FOLDERS = (*_COURSE, Path(__file__).parents[2] / _COURSE[1])
 
 
 def recording_path(run: str | PathLike[str]) -> Path:
@@ -21,7 +21,7 @@ def recording_path(run: str | PathLike[str]) -> Path:
     Args:
         run: A file, or the name of a run of the course's: "clean", "killed", "scaled".
     """
-    files = [Path(run), *(place / f"{run}.jsonl" for place in PLACES)]
+    files = [Path(run), *(place / f"{run}.jsonl" for place in FOLDERS)]
     return next((file for file in files if file.exists()), Path(run))
 
 

@@ -40,7 +40,7 @@ def pod_row(lane: Lane, now: float, drained: bool) -> PodRow:
     return PodRow(
         pod=lane.worker,
         job=lane.job,
-        state=state(lane, drained),
+        state=state_of(lane, drained),
         done=lane.done,
         lost=lane.lost,
         working_on=working_on(list(lane.held.values())),
@@ -136,7 +136,7 @@ _STATES = {
 }
 
 
-def state(lane: Lane, drained: bool) -> str:
+def state_of(lane: Lane, drained: bool) -> str:
     """Return what a pod or worker does, in a word."""
     if lane.state in _STATES:
         return _STATES[lane.state]
@@ -154,13 +154,13 @@ def working_on(spans: list[Span]) -> str:
     if not spans:
         return ""
     first = spans[0]
-    words = label(first)
+    words = item_name(first)
     if first.attempt > 1:
         words += f" (attempt {first.attempt})"
     return words if len(spans) == 1 else f"{words} and {len(spans) - 1} more"
 
 
-def label(span: Span) -> str:
+def item_name(span: Span) -> str:
     """Return a short name of a span's item, free of what would break a line."""
     if not span.item:
         return f"item {span.item_id}" if span.item_id else ""
@@ -173,7 +173,7 @@ def short_name(worker: str, job: str) -> str:
     return worker.removeprefix(f"{job}-") if job else worker
 
 
-def count(number: int) -> str:
+def short_number(number: int) -> str:
     """Return a number short enough to stand beside a picture: "41", "950,000", "1.25 M"."""
     return f"{number:,}" if number < 1_000_000 else f"{number / 1e6:,.2f} M"
 

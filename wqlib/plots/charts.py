@@ -98,13 +98,13 @@ def lease_histogram(
             rectangles(np.column_stack(rows)[some])
         )
         below = below + counts
-    chart.key(
+    chart.legend(
         {outcome: f"{int(n.sum()):,} {MEANING[outcome]}" for outcome, n in found.counts.items()}
     )
     for name, at in (("mean", found.mean), ("p95", found.p95)):
         if at is not None:
             chart.mark(at, f"{name} {item_seconds(at)}", 10.0 if name == "mean" else 24.0)
-    chart.say("how long a lease lasted", "leases")
+    chart.label_axes("how long a lease lasted", "leases")
     if found.missing:
         chart.texts.append(Text(chart.x1 + 12, height - 14, f"{found.missing:,} older not shown"))
     return picture
@@ -146,7 +146,7 @@ class Chart:
         self.texts += [Text(self.px(at), self.y1 + 12, word, "dim", "center") for at, word in pairs]
         self.texts += [Text(LEFT - 8, self.py(at), f"{at:,g}", "dim", "right") for at in y]
 
-    def key(self, entries: dict[str, str]) -> None:
+    def legend(self, entries: dict[str, str]) -> None:
         """Say what each fill means."""
         x, y = self.x1 + 12, TOP + 12
         for kind, said in entries.items():
@@ -161,7 +161,7 @@ class Chart:
         line.show(lines(at, 0.0, at, self.most_y))
         self.texts.append(Text(self.px(at) + 5, TOP + y, said, "lost"))
 
-    def say(self, below: str, left: str) -> None:
+    def label_axes(self, below: str, left: str) -> None:
         """Say what the rulers measure."""
         middle = (LEFT + self.x1) / 2
         self.texts.append(Text(middle, self.picture.height - 12, below, "name", "center"))

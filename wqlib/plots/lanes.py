@@ -70,7 +70,7 @@ def lane_boxes(
     return boxes, titles, len(lanes) - len(shown)
 
 
-def names(box: LaneBox) -> list[Text]:
+def name_label(box: LaneBox) -> list[Text]:
     """Return the name of a pod, without that of its Job."""
     lane, height = box.lane, box.height
     if height < 11:
@@ -80,7 +80,7 @@ def names(box: LaneBox) -> list[Text]:
     return [Text(LEFT - 14, box.middle, clip(short, LEFT - 24), role, "right")]
 
 
-def numbers(boxes: list[LaneBox], axis: TimeAxis, top: float) -> list[Text]:
+def number_labels(boxes: list[LaneBox], axis: TimeAxis, top: float) -> list[Text]:
     """Say what each pod has done, and the time that its most urgent lease still has."""
     done, lease = axis.x1 + DONE_COLUMN, axis.x1 + LEASE_COLUMN
     out = [Text(done, top + BAND / 2, "done", "dim", "right")]
@@ -116,7 +116,7 @@ def bar_labels(boxes: list[LaneBox], axis: TimeAxis) -> list[Text]:
             room = min(axis.px(min(end, axis.end)), stop) - x0 - 8
             if room < 12:
                 continue
-            if text := clip(words.label(span), room, least=7):
+            if text := clip(words.item_name(span), room, least=7):
                 top, bottom = box.slot(span.slot)
                 role = _role(span, box.lane)
                 out.append(Text(x0 + 4, (top + bottom) / 2, text, role))

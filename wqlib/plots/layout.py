@@ -81,8 +81,8 @@ def timeline(
         more = f"and {hidden:,} more pods, not drawn"
         texts.append(Text(axis.x1 - 8, top + BAND / 2, more, "dim", "right"))
     for box in boxes:
-        texts += lanes.names(box)
-    texts += lanes.bar_labels(boxes, axis) + lanes.numbers(boxes, axis, top)
+        texts += lanes.name_label(box)
+    texts += lanes.bar_labels(boxes, axis) + lanes.number_labels(boxes, axis, top)
     running = [(box, span) for box in boxes for span in box.lane.held.values()]
     ended_bars = _ended_bars(boxes, axis, ended or EndedBars())
     bars = np.concatenate([ended_bars, *(_running_bar(box, span, axis) for box, span in running)])

@@ -108,7 +108,7 @@ class Lanes(Panel):
             at, top, bottom = rows.T
             shapes.show(lines(at, top, at, bottom))
         size = min([1.0, *(box.height / 20 for box in plan.boxes)])
-        bends = curves(_bends(plan.curves, axis))
+        bends = curves(_control_points(plan.curves, axis))
         self._halo.show(bends)
         self._curves.show(bends)
         self._arrows.show(_glyphs("arrow", plan.curves[:, 2:], axis, size))
@@ -133,7 +133,7 @@ class Depth(Panel):
         plan = depthlayout.depth(history, axis, top=self.top, height=self.height)
         self.axes.set_ylim(0, plan.most)
         self._scale(axis, 0, plan.most)
-        total = f"{words.count(history.counts.total)} in all"
+        total = f"{words.short_number(history.counts.total)} in all"
         texts = _title(self.top, "items", total)
         left = words.time_left(history.eta(axis.zero_at + axis.now)) if axis.live else []
         for line, said in enumerate(left):
@@ -146,7 +146,9 @@ class Depth(Panel):
                 continue
             level, y = plan.labels[band]
             self._swatches[band].show(rectangles([(x, x + 9, y - 4.5, y + 4.5)]))
-            texts.append(Text(x + 15, y, f"{words.count(level)} {_BAND_WORDS[band]}", "name"))
+            texts.append(
+                Text(x + 15, y, f"{words.short_number(level)} {_BAND_WORDS[band]}", "name")
+            )
         self._texts.texts = texts
 
 
@@ -198,7 +200,7 @@ def _closed(outline: Floats) -> Path | None:
     return polygons(np.vstack([outline, outline[:1]])[None])
 
 
-def _bends(rows: Floats, axis: TimeAxis) -> Floats:
+def _control_points(rows: Floats, axis: TimeAxis) -> Floats:
     """Return control points of the handovers: they leave to the right, arrive from the left."""
     points = np.empty((len(rows), 4, 2))
     swing = np.maximum(16.0 / axis.scale, (rows[:, 2] - rows[:, 0]) / 2)

@@ -146,7 +146,7 @@ def speedup(
         y = _draw(chart, i, name, some, y, numbers=len(measured) == 1)
     if any(one.runs > 1 for some in measured.values() for one in some):
         chart.texts.append(Text(chart.x1 + 12, y, "I  slowest to fastest run"))
-    chart.say("pods", "times as fast")
+    chart.label_axes("pods", "times as fast")
     return picture
 
 
