@@ -229,7 +229,6 @@ class History:
         lane.spans.append(span)
         if self._lost and (lost := self._lost.pop(event.item_id, None)) is not None:
             self.handovers.append(Handover(lost, span))
-            self.counts.lent_again += 1
         self._spans_kept += 1
         if self._spans_kept > MAX_SPANS:
             self._thin()

@@ -85,7 +85,6 @@ class Counts:
         expired: Leases that ran out.
         released: Leases given back.
         failed: Attempts that failed.
-        lent_again: Items lent again after an earlier lease of theirs was lost.
     """
 
     put: int = 0
@@ -96,7 +95,6 @@ class Counts:
     expired: int = 0
     released: int = 0
     failed: int = 0
-    lent_again: int = 0
 
     @property
     def total(self) -> int:

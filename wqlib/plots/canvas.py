@@ -27,17 +27,9 @@ from matplotlib.path import Path
 from matplotlib.transforms import IdentityTransform
 from numpy.typing import ArrayLike, NDArray
 
+from . import lettering
 from .bars import Floats
-from .lettering import (
-    PAD,
-    PIXELS_PER_INCH,
-    Role,
-    Text,
-    bitmap,
-    font_of,
-    printable,
-    weight_of,
-)
+from .lettering import PIXELS_PER_INCH, Role, Text
 from .theme import Fill, Theme
 
 _SHIFT = {"left": 0.0, "center": 0.5, "right": 1.0}
@@ -272,16 +264,16 @@ class TextLayer(Artist):
             gc = renderer.new_gc()
             for text in self.texts:
                 plate = self._theme.ground if text.role == "lost" else ""
-                image = bitmap(text.text, *self._look(text.role), figure.dpi, plate)
-                left = round(text.x * scale - image.width * _SHIFT[text.align]) - PAD
+                image = lettering.bitmap(text.text, *self._look(text.role), figure.dpi, plate)
+                left = round(text.x * scale - image.width * _SHIFT[text.align]) - lettering.PAD
                 base = round(text.y * scale + image.above / 2)
                 renderer.draw_image(gc, left, bottom - base - image.below, image.pixels)
             gc.restore()
             return
         for text in self.texts:
             colour, weight = self._look(text.role)
-            font = font_of(weight)
-            word = printable(text.text)
+            font = lettering.font_of(weight)
+            word = lettering.printable(text.text)
             width, _, _ = renderer.get_text_width_height_descent(word, font, False)
             _, above, _ = renderer.get_text_width_height_descent("H", font, False)
             gc = renderer.new_gc()
@@ -297,7 +289,7 @@ class TextLayer(Artist):
     def _look(self, role: Role) -> tuple[str, str]:
         theme = self._theme
         colour = {"dim": theme.dim, "bar": theme.on_bar}.get(role, theme.text)
-        return colour, weight_of(role)
+        return colour, lettering.weight_of(role)
 
 
 def _draw_plate(renderer: Any, ground: str, x: float, y: float, width: float, above: float) -> None:
