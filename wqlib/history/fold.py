@@ -40,7 +40,7 @@ class History:
         >>> history = History()
         >>> history.add([Event("lease", 1.0, lease_id="1-1@pod-a", item_id=1, attempt=1,
         ...                    worker="pod-a", item="apple", deadline=11.0),
-        ...              Event("complete", 2.5, lease_id="1-1@pod-a", item_id=1)])
+        ...              Event("complete", 2.5, lease_id="1-1@pod-a", item_id=1, worker="pod-a")])
         2
         >>> history.lanes["pod-a"].spans[0].end
         2.5
