@@ -64,12 +64,12 @@ class MadeUpRun:
         self._held: dict[str, tuple[int, str]] = {}
 
     def beginning(self) -> list[Event | PodEvent]:
-        """The queue is filled, the pods start."""
+        """Return how it begins: the queue is filled, the pods start."""
         pods = [PodEvent("running", T0, name, JOB) for name in self.names]
         return [Event("put", T0, count=self.items, pending=self.items), *pods]
 
     def events(self, leases: int) -> Iterator[Event]:
-        """What happens until so many more items are leased."""
+        """Yield what happens until that many more items are leased."""
         for _ in range(leases):
             number = self.leased + 1
             pod = self.names[self.leased % len(self.names)]
@@ -141,7 +141,7 @@ def fold(events: int, pods: int) -> dict[str, Any]:
 
 
 def fold_apart(events: int, pods: int) -> dict[str, Any]:
-    """`fold` in a process of its own, in which nothing else took memory before."""
+    """Run `fold` in a process of its own, in which nothing else took memory before."""
     code = (
         f"import sys, json; sys.path.insert(0, {str(_HERE.parent)!r}); "
         f"from benchmarks.dashboard import fold; print(json.dumps(fold({events}, {pods})))"
@@ -249,7 +249,7 @@ def _judged(name: str, value: float) -> dict[str, Any]:
 
 
 def text(result: dict[str, Any]) -> str:
-    """The result as a table."""
+    """Return the result as a table."""
     lines = ["leases   pods   frame, processor   by the clock     PNG"]
     lines += [
         f"{row['leases']:6,} {row['pods']:6} {row['cpu_ms']:15.1f} ms {row['clock_ms']:11.1f} ms "

@@ -20,7 +20,7 @@ from conftest import MakeQueue, run_out
 from nbclient import NotebookClient
 
 from wqlib.dashboard import Dashboard, markup
-from wqlib.dashboard.actions import Request, items_of
+from wqlib.dashboard.actions import Actions, items_of
 from wqlib.dashboard.controls import Controls
 from wqlib.errors import ClusterError, WaitTimeout
 from wqlib.events import PodEvent
@@ -52,6 +52,12 @@ class FakeCluster:
 
     def kill_pod(self, pod: str, *, grace_seconds: int = 0) -> None:
         self._do("kill", pod, grace_seconds)
+
+    def freeze_pod(self, pod: str) -> None:
+        self._do("freeze", pod)
+
+    def thaw_pod(self, pod: str) -> None:
+        self._do("thaw", pod)
 
     def scale(self, job: str, parallelism: int) -> None:
         self._do("scale", job, parallelism)
@@ -505,7 +511,7 @@ def test_items_are_a_number_or_names() -> None:
 
 def test_every_control_can_be_reached_by_keyboard(make_queue: MakeQueue) -> None:
     controls = Dashboard(make_queue(), FakeCluster())._controls
-    parts = [part for row in controls.rows.children for part in row.children]
+    parts = [part for row in controls.rows for part in row]
     names = "Pod,Next pod,Kill,Ask to end,Freeze,Thaw".split(",")
     names += "Parallelism,Scale,Items,Add,Stop live view".split(",")
     assert [part.description for part in parts] == names  # Tab goes in this order
@@ -543,22 +549,26 @@ def test_the_stop_button_stops(make_queue: MakeQueue, view: Callable[..., Dashbo
     assert dashboard._controls._stop.disabled
 
 
-def test_the_chosen_pod_stays_chosen_while_others_come_and_go() -> None:
-    asked: list[Request] = []
-    controls = Controls(asked.append, with_cluster=True)
-    controls.offer(("a", "b", "c"))
+def some_controls(queue: WorkQueue) -> tuple[Controls, Actions]:
+    actions = Actions(queue, None, str)
+    return Controls(actions, lambda: None, with_cluster=True), actions
+
+
+def test_the_chosen_pod_stays_chosen_while_others_come_and_go(make_queue: MakeQueue) -> None:
+    controls, actions = some_controls(make_queue())
+    controls.offer_pods(("a", "b", "c"))
     controls._pods.value = "b"
-    controls.offer(("b", "c", "d"))
+    controls.offer_pods(("b", "c", "d"))
     assert controls._pods.value == "b"
-    controls.offer(())
+    controls.offer_pods(())
     controls._kill.click()
-    assert asked == []
+    assert actions._requests.empty()
 
 
-def test_the_next_pod_can_be_chosen_without_the_arrow_keys() -> None:
-    controls = Controls(lambda _: None, with_cluster=True)
+def test_the_next_pod_can_be_chosen_without_the_arrow_keys(make_queue: MakeQueue) -> None:
+    controls, _ = some_controls(make_queue())
     controls._next.click()
-    controls.offer(("a", "b"))
+    controls.offer_pods(("a", "b"))
     chosen = []
     for _ in range(3):
         controls._next.click()
@@ -568,8 +578,8 @@ def test_the_next_pod_can_be_chosen_without_the_arrow_keys() -> None:
 
 def test_without_a_cluster_there_is_nothing_to_kill(make_queue: MakeQueue) -> None:
     dashboard = Dashboard(make_queue())
-    (row,) = dashboard._controls.rows.children
-    assert [part.description for part in row.children] == ["Items", "Add", "Stop live view"]
+    (row,) = dashboard._controls.rows
+    assert [part.description for part in row] == ["Items", "Add", "Stop live view"]
 
 
 def test_a_view_that_nobody_keeps_is_collected(make_queue: MakeQueue) -> None:

@@ -15,14 +15,14 @@ from conftest import MakeQueue
 from matplotlib.colors import to_rgb
 from stories import T0, Story
 from test_dashboard import FakeCluster, eventually, our_threads
-from test_plots import shapes, words
+from test_plots import contrast, shapes, words
 
 from wqlib import tasks
 from wqlib.dashboard import Mosaic
 from wqlib.history import History
 from wqlib.plots import mosaic
 from wqlib.plots.mosaic import COLOURS, MosaicPicture, Part, Tile, tiles_of
-from wqlib.plots.theme import LIGHT, contrast
+from wqlib.plots.theme import LIGHT
 
 STEP = 1 / 8
 ITEMS = [
@@ -89,7 +89,7 @@ def test_what_is_no_tile_is_refused_in_words(items: Any, message: str) -> None:
 
 
 def test_each_tile_tells_who_has_it_and_at_which_try() -> None:
-    assert mosaic.parts(half_done(), 6) == [
+    assert mosaic.parts_of(half_done(), 6) == [
         Part("done", 1, 1, 11),
         Part("done", 1, 2, 12),
         Part("lost", 2, 1, 13),
@@ -100,7 +100,7 @@ def test_each_tile_tells_who_has_it_and_at_which_try() -> None:
 
 
 def test_items_beyond_the_tiles_are_no_part_of_the_picture() -> None:
-    assert [part.state for part in mosaic.parts(half_done(), 1)] == ["done"]
+    assert [part.state for part in mosaic.parts_of(half_done(), 1)] == ["done"]
 
 
 def test_a_tile_has_the_colour_of_the_pod_that_made_it() -> None:
@@ -197,16 +197,17 @@ def test_the_picture_assembles_while_the_work_goes_on(
     eventually(lambda: shown.history.counts.done == 6)
     shown.stop()
     assert shown.error is None
-    assert "6 of 6 items done" in shown._header.value
-    assert "Stopped" in shown._header.value
+    assert "6 of 6 items done" in shown._stage.header.value
+    assert "Stopped" in shown._stage.header.value
     last = matplotlib.image.imread(io.BytesIO(shown.png()))
     assert last.shape[:2] == tuple(
-        round(2 * x) for x in (shown._figure.height, shown._figure.width)
+        round(2 * x)
+        for x in (shown._stage.picture.picture.height, shown._stage.picture.picture.width)
     )
-    assert [part.pod for part in mosaic.parts(shown.history, 6)] == [1, 2, 1, 2, 2, 2]
+    assert [part.pod for part in mosaic.parts_of(shown.history, 6)] == [1, 2, 1, 2, 2, 2]
     assert shown._results == {
         part.item_id: pixels_of(item)
-        for part, item in zip(mosaic.parts(shown.history, 6), ITEMS, strict=True)
+        for part, item in zip(mosaic.parts_of(shown.history, 6), ITEMS, strict=True)
     }
 
 
@@ -227,8 +228,10 @@ def test_a_pod_that_is_gone_is_told_and_its_tile_done_by_another(
     lease = other.lease(wait_seconds=10)
     assert lease
     other.complete(lease, tasks.mandelbrot(lease.item))
-    eventually(lambda: shown.history.counts.done == 1 and "gone" in words(shown._figure))
-    assert mosaic.parts(shown.history, 1)[0][:3] == ("done", 2, 2)
+    eventually(
+        lambda: shown.history.counts.done == 1 and "gone" in words(shown._stage.picture.picture)
+    )
+    assert mosaic.parts_of(shown.history, 1)[0][:3] == ("done", 2, 2)
 
 
 def test_its_repr_never_changes_and_showing_it_starts_it(
@@ -265,7 +268,7 @@ def test_it_outlives_a_queue_that_is_cleared(
         while lease := queue.lease():
             queue.complete(lease, tasks.mandelbrot(lease.item))
         eventually(lambda: len(shown._results) == shown.history.counts.done == 6)
-    ids = [part.item_id for part in mosaic.parts(shown.history, 6)]
+    ids = [part.item_id for part in mosaic.parts_of(shown.history, 6)]
     eventually(lambda: sorted(shown._results) == ids)
     assert shown.error is None
 

@@ -21,11 +21,13 @@ from stories import T0, Story, lost_and_found
 
 from wqlib import plots
 from wqlib.history import History
+from wqlib.history.spans import ENDS
 from wqlib.history.timeaxis import NOW_SHARE, ticks, time_axis
 from wqlib.plots import Picture, RunPicture, ThemeName, charts, depthlayout, layout, scaling
-from wqlib.plots.bars import Ended
+from wqlib.plots.bars import BAR_KINDS, EndedBars
 from wqlib.plots.canvas import Shapes, TextLayer, encode_png
-from wqlib.plots.theme import DARK, LIGHT, MEANING, THEMES, Theme, contrast
+from wqlib.plots.lanes import BAND, PITCH
+from wqlib.plots.theme import DARK, LIGHT, MEANING, THEMES, Theme
 
 DRAW = [plots.timeline, plots.queue_depth, plots.throughput, plots.lease_histogram]
 
@@ -54,7 +56,7 @@ def words(picture: Picture) -> list[str]:
 
 def plan(history: History, now: float | None = None, lanes: int = 8) -> layout.TimelineLayout:
     axis = time_axis(history, now, 100, 800)
-    return layout.timeline(history, axis, top=0, height=layout.BAND + layout.PITCH * lanes)
+    return layout.timeline(history, axis, top=0, height=BAND + PITCH * lanes)
 
 
 def png_size(data: bytes) -> tuple[int, ...]:
@@ -104,7 +106,7 @@ def test_each_outcome_has_bars_of_its_own(end: str) -> None:
     story = Story(1).lease(0, "1-1@a")
     getattr(story, end)(2, "1-1@a")
     picture = plots.timeline(story.history())
-    drawn = {kind for kind in layout.BAR_KINDS if rectangles(picture, kind)}
+    drawn = {kind for kind in BAR_KINDS if rectangles(picture, kind)}
     assert drawn == {end}
 
 
@@ -174,14 +176,14 @@ def test_how_a_pod_ended_has_a_mark_of_its_own(last: list[tuple[str, str]], mark
     for number, (kind, reason) in enumerate(last):
         story.pod(5 + number, kind, "p-1", "p", reason)
     marks = plan(story.history()).marks
-    assert [kind for kind in layout.ENDS if len(marks[kind])] == [mark]
+    assert [kind for kind in ENDS if len(marks[kind])] == [mark]
 
 
 def test_a_pod_that_is_gone_with_a_lease_in_its_hands_was_killed() -> None:
     story = Story(1).pod(0, "running", "p-1", "p").lease(1, "1-1@p-1")
     story.pod(5, "terminating", "p-1", "p").pod(5.1, "deleted", "p-1", "p").expire(11, "1-1@p-1")
     marks = plan(story.history()).marks
-    assert [kind for kind in layout.ENDS if len(marks[kind])] == ["killed"]
+    assert [kind for kind in ENDS if len(marks[kind])] == ["killed"]
     assert not len(marks["terminating"])  # at once: there is no room to say that it was told
 
 
@@ -283,7 +285,7 @@ def test_more_pods_than_fit_are_counted_and_the_working_ones_are_drawn() -> None
     assert out.hidden > 0
     assert "j-3" in {box.lane.worker for box in out.boxes}
     assert any(f"{out.hidden} more pods" in text.text for text in out.texts)
-    assert out.boxes[-1].top + out.boxes[-1].height <= layout.BAND + layout.PITCH * 8 + 1e-6
+    assert out.boxes[-1].top + out.boxes[-1].height <= BAND + PITCH * 8 + 1e-6
 
 
 def test_bars_too_narrow_to_see_become_one_without_hiding_idle_time() -> None:
@@ -313,7 +315,7 @@ def test_what_is_kept_from_frame_to_frame_draws_the_same_as_drawing_anew(
                 story.dead(i * 0.4, lease)
         held[worker] = f"{i}-1@{worker}"
         story.lease(i * 0.4, held[worker])
-    history, ended, at = History(), Ended(), 0
+    history, ended, at = History(), EndedBars(), 0
     while at < len(story.events):
         step = chance.randint(1, 40)
         history.add(story.events[at : at + step])
@@ -322,7 +324,7 @@ def test_what_is_kept_from_frame_to_frame_draws_the_same_as_drawing_anew(
         size = {"top": 0.0, "height": 120.0}
         kept = layout.timeline(history, axis, ended=ended, **size).bars
         fresh = layout.timeline(history, axis, **size).bars
-        assert all(np.array_equal(kept[kind], fresh[kind]) for kind in layout.BAR_KINDS)
+        assert all(np.array_equal(kept[kind], fresh[kind]) for kind in BAR_KINDS)
     assert history.thinned_before
 
 
@@ -475,7 +477,7 @@ def middles(picture: Picture, name: str = "runs") -> list[tuple[float, ...]]:
 
 def test_the_speedup_is_the_rate_of_each_run_over_that_of_one_pod() -> None:
     runs = {4: steady_run(80, 4, 1.25), 1: steady_run(20), 2: steady_run(40, 2)}
-    assert [(one.pods, one.middle) for one in scaling.speedups(runs)] == [
+    assert [(one.pods, one.median) for one in scaling.speedups(runs)] == [
         (1, pytest.approx(1)),
         (2, pytest.approx(2)),
         (4, pytest.approx(3.2)),
@@ -498,8 +500,8 @@ def test_several_runs_are_a_mark_at_the_median_and_a_bar_from_the_slowest_to_the
         2: [steady_run(20, 2, seconds) for seconds in (2.0, 1.0, 1.25)],
     }
     one, two = scaling.speedups(runs)
-    assert (one.low, one.middle, one.high) == pytest.approx((0.8, 1, 1.25))
-    assert (two.low, two.middle, two.high) == pytest.approx((1, 1.6, 2))
+    assert (one.low, one.median, one.high) == pytest.approx((0.8, 1, 1.25))
+    assert (two.low, two.median, two.high) == pytest.approx((1, 1.6, 2))
     assert (one.runs, two.runs) == (3, 3)
     picture = plots.speedup(runs)
     bars = np.asarray(shapes(picture, "spread").get_path().vertices).reshape(-1, 2, 2)
@@ -513,7 +515,7 @@ def test_several_runs_are_a_mark_at_the_median_and_a_bar_from_the_slowest_to_the
 def test_one_slow_outlier_moves_neither_the_mark_nor_the_base() -> None:
     runs = {pods: [steady_run(8, pods), steady_run(8, pods)] for pods in (1, 2)}
     slow = {pods: [*some, steady_run(8, pods, 50.0)] for pods, some in runs.items()}
-    assert [one.middle for one in scaling.speedups(slow)] == pytest.approx([1, 2])
+    assert [one.median for one in scaling.speedups(slow)] == pytest.approx([1, 2])
 
 
 def amdahl(share: float, pods: int) -> float:
@@ -653,6 +655,23 @@ def test_drawing_needs_no_pyplot() -> None:
 # Colours
 
 
+def contrast(one: str, other: str) -> float:
+    """Return the contrast ratio of two colours, 1 to 21.
+
+    See https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio.
+    """
+    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = _rgb(colour) / 255
+    return float(
+        np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        @ (0.2126, 0.7152, 0.0722)
+    )
+
+
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_texts_and_shapes_have_the_contrast_that_wcag_asks_for(theme: Theme) -> None:
     for ground in (theme.ground, theme.stripe):
@@ -684,7 +703,7 @@ def test_the_pixels_of_an_expired_lease_are_hatched(theme: ThemeName) -> None:
     axis = picture.axis(history, T0 + 12)
     pixels = np.asarray(picture.picture.canvas.buffer_rgba())[:, :, :3]
     x0, x1 = (round(2 * axis.px(at - T0)) for at in (T0 + 4, T0 + 10))
-    middle = round(2 * (6.0 + layout.BAND + layout.PITCH / 2))
+    middle = round(2 * (6.0 + BAND + PITCH / 2))
     bar = pixels[middle - 10 : middle + 10, x0:x1].reshape(-1, 3)
     fill = THEMES[theme].fills["expire"]
     shares = [

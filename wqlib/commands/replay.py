@@ -9,7 +9,7 @@ from os import PathLike
 from ..events import Event, PodEvent
 from ..history import History
 from ..history.recording import Recorded, read
-from ..history.tape import find
+from ..history.tape import recording_path
 
 TOLD = ("lease", "complete", "release", "fail", "expire", "dead", "requeue", "drained", "clear")
 
@@ -27,7 +27,7 @@ def play(path: str | PathLike[str], speed: float = 0.0) -> None:
     history = History()
     began: float | None = None
     started = time.monotonic()
-    for recorded in read(find(path)):
+    for recorded in read(recording_path(path)):
         history.add([recorded])
         began = recorded.at if began is None else began
         seconds = recorded.at - began

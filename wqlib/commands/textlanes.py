@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..history import History, words
-from ..history.spans import Lane, Span, fates
+from ..history.spans import Lane, Span, by_job, most_active, pod_states
 from ..history.timeaxis import TimeAxis, clock, ticks, time_axis
 
 NAME_COLUMNS = 14
@@ -104,44 +104,36 @@ def draw(
 
 
 def _lanes(history: History, axis: TimeAxis, width: int, room: int, colours: bool) -> Iterator[str]:
-    groups: dict[str, list[Lane]] = {}
-    for lane in history.lanes.values():
-        groups.setdefault(lane.job, []).append(lane)
-    everyone = sorted(
-        history.lanes.values(), key=lambda lane: (bool(lane.held), lane.alive, lane.last_at)
-    )
-    # Those that live and those that did something last are worth the room.
+    lanes = history.lanes.values()
+    groups = by_job(lanes)
     room = max(1, room - len(groups))
-    shown = everyone if len(everyone) <= room else everyone[-max(1, room - 1) :]
-    chosen = {lane.worker for lane in shown}
+    chosen = most_active(lanes, room if len(lanes) <= room else max(1, room - 1))
     again = {found.lease_id for _, found in history.handovers}
-    for job, lanes in groups.items():
+    for job, members in groups.items():
         yield f"{_cut(job or 'workers', NAME_COLUMNS + width):{NAME_COLUMNS + width}}  done  left"
-        for lane in lanes:
+        for lane in members:
             if lane.worker in chosen:
                 yield _lane(lane, axis, width, again, colours)
-    if hidden := len(everyone) - len(chosen):
+    if hidden := len(lanes) - len(chosen):
         yield f"and {hidden:,} more pods"
 
 
 def _lane(lane: Lane, axis: TimeAxis, width: int, again: set[str], colours: bool) -> str:
     row = _Row.of(width)
-    over = [mark.at for mark in lane.marks if mark.kind in ("succeeded", "failed", "deleted")]
-    life = over[0] - axis.zero_at if over and not lane.alive else axis.now
+    life = axis.now if lane.ended_at is None else lane.ended_at - axis.zero_at
     start = _column(lane.first_at - axis.zero_at, axis)
     row.put(start, "_" * max(0, _column(life, axis) - start), "dim")
-    marks = {_column(at - axis.zero_at, axis): _MARKS[kind] for kind, at in fates(lane)}
+    marks = {_column(at - axis.zero_at, axis): _MARKS[kind] for kind, at in pod_states(lane)}
     for span in lane.spans:
         end = axis.now if span.end is None else span.end - axis.zero_at
         if end >= axis.start:
             _bar(row, span, end, axis, again, marks)
     for column, letter in marks.items():
         row.put(column, letter, "mark")
-    (name,) = words.short_names([lane.worker], lane.job)
+    name = words.short_name(lane.worker, lane.job)
     left = ""
-    deadlines = [span.deadline for span in lane.held.values() if span.deadline]
-    if deadlines and axis.live:
-        seconds = min(deadlines) - axis.zero_at - axis.now
+    seconds = lane.seconds_left(axis.zero_at + axis.now)
+    if seconds is not None and axis.live:
         left = words.duration(round(seconds)) if seconds > 0 else "over"
     numbers = f"{lane.done:6,}{left:>7}"
     return f"{_cut(name, NAME_COLUMNS - 1):{NAME_COLUMNS}}{row.text(colours)}{numbers}"
@@ -155,7 +147,7 @@ def _bar(
     letters = _FILL[span.outcome] * length
     if span.start - axis.zero_at >= axis.start:
         letters = ("*" if span.lease_id in again else "[") + letters[1:]
-    name = words.label(span)
+    name = words.item_name(span)
     clear = marks.keys().isdisjoint(range(first, first + 1 + len(name)))
     if name and clear and len(name) <= length - 2:
         letters = letters[0] + name + letters[1 + len(name) :]

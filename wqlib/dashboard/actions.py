@@ -1,99 +1,124 @@
 """What the buttons of the live view make happen, in the cluster and in the queue.
 
-Each action may take a while, so `Hands` carries them out on a thread of its own. None of
-them touches the picture: that follows from what happens.
+None of it touches the picture: that follows from what happens.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from ..queue import WorkQueue
+from ..history.feed import WatchedCluster, WatchedQueue
 
-GENTLE_SECONDS = 30
+GRACE_SECONDS = 30
 MOST_ITEMS_AT_ONCE = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Something that the reader wants done.
+class Queue(WatchedQueue, Protocol):
+    """What a live view needs of a queue; `wqlib.WorkQueue` has it."""
 
-    Attributes:
-        kind: What.
-        pod: Which pod, for "kill", "end", "freeze" and "thaw".
-        number: How many pods, for "scale".
-        text: Which items, for "add": a number, or items with commas between them.
-    """
+    name: str
+    address: Any  # with a host and a port
 
-    kind: Literal["stop", "kill", "end", "freeze", "thaw", "scale", "add"]
-    pod: str = ""
-    number: int = 0
-    text: str = ""
+    def put(self, items: list[str]) -> int: ...
+
+
+class Cluster(WatchedCluster, Protocol):
+    """What a live view needs of a cluster; what `wqlib.connect()` gives has it."""
+
+    def kill_pod(self, pod: str, *, grace_seconds: int) -> None: ...
+    def freeze_pod(self, pod: str) -> None: ...
+    def thaw_pod(self, pod: str) -> None: ...
+    def scale(self, job: str, parallelism: int) -> None: ...
 
 
 class Actions:
-    """Carries out requests.
+    """Carries out what is asked for, one after the other, on a thread of its own.
+
+    A cluster may be slow. Each action says in a sentence what it did.
 
     Args:
         queue: The queue that is watched; a connection of our own is made to it.
         cluster: What `wqlib.connect()` gave, or None.
         job: Says which Job to scale, or "" if nobody knows.
+
+    Attributes:
+        messages: What was done, or why it was not.
     """
 
-    def __init__(self, queue: WorkQueue, cluster: Any, job: Callable[[], str]) -> None:
+    def __init__(self, queue: Queue, cluster: Cluster | None, job: Callable[[], str]) -> None:
+        self.messages: SimpleQueue[str] = SimpleQueue()
         self._queue = queue
-        self._cluster = cluster
+        self._cluster: Any = cluster  # without one there are no buttons that need it
         self._job = job
         self._added = 0
+        self._requests: SimpleQueue[Callable[[], str] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
 
-    def __call__(self, request: Request) -> str:
-        """Carry a request out.
+    def submit(self, action: Callable[..., str], *arguments: Any) -> None:
+        """Carry this out soon."""
+        self._requests.put(partial(action, *arguments))
 
-        Returns:
-            What was done, in a sentence.
+    def start(self) -> None:
+        """Begin to carry out what is asked for, if anything is."""
+        if self._thread is None and not self._requests.empty():
+            self._thread = threading.Thread(target=self._run, name="wqlib-actions", daemon=True)
+            self._thread.start()
 
-        Raises:
-            WqlibError: It could not be done.
-        """
-        pod = request.pod
-        if request.kind == "kill":
-            self._cluster.kill_pod(pod, grace_seconds=0)
-            return f"Killed pod {pod}."
-        if request.kind == "end":
-            self._cluster.kill_pod(pod, grace_seconds=GENTLE_SECONDS)
-            return f"Asked pod {pod} to end."
-        if request.kind == "freeze":
-            self._cluster.freeze_pod(pod)
-            return f"Froze pod {pod}: it renews nothing now, and does not know it."
-        if request.kind == "thaw":
-            self._cluster.thaw_pod(pod)
-            return f"Thawed pod {pod}: it goes on as if nothing had happened."
-        if request.kind == "add":
-            return self._add(request.text)
+    def stop(self) -> None:
+        """Carry out what was asked for, and end."""
+        if self._thread is not None:
+            self._requests.put(None)
+            self._thread.join(5.0)
+            self._thread = None
+
+    def _run(self) -> None:
+        while (action := self._requests.get()) is not None:
+            try:
+                self.messages.put(action())
+            except Exception as error:
+                self.messages.put(f"That did not work: {error or type(error).__name__}")
+
+    def kill(self, pod: str) -> str:
+        self._cluster.kill_pod(pod, grace_seconds=0)
+        return f"Killed pod {pod}."
+
+    def end(self, pod: str) -> str:
+        self._cluster.kill_pod(pod, grace_seconds=GRACE_SECONDS)
+        return f"Asked pod {pod} to end."
+
+    def freeze(self, pod: str) -> str:
+        self._cluster.freeze_pod(pod)
+        return f"Froze pod {pod}: it renews nothing now, and does not know it."
+
+    def thaw(self, pod: str) -> str:
+        self._cluster.thaw_pod(pod)
+        return f"Thawed pod {pod}: it goes on as if nothing had happened."
+
+    def scale(self, number: int) -> str:
         job = self._job()
         if not job:
             return "Say which Job to scale: Dashboard(queue, cluster, job)."
-        self._cluster.scale(job, request.number)
-        return f"Job {job} may run {request.number} pods at once."
+        self._cluster.scale(job, number)
+        return f"Job {job} may run {number} pods at once."
 
-    def _add(self, text: str) -> str:
+    def add(self, text: str) -> str:
         items = items_of(text, self._added)
         if not items:
             return "Say which items to add: a number, or their names with commas between them."
-        with self._queue.copy() as queue:
+        with contextlib.closing(self._queue.copy()) as queue:
             number = queue.put(items)
         self._added += number
         return f"Added {number:,} {'item' if number == 1 else 'items'}."
 
 
 def items_of(text: str, before: int = 0) -> list[str]:
-    """The items that a reader asked for.
+    """Return the items that a reader asked for.
 
     Args:
         text: A number ("20"), or items with commas between them ("apple, banana").
@@ -104,38 +129,3 @@ def items_of(text: str, before: int = 0) -> list[str]:
         number = min(int(text), MOST_ITEMS_AT_ONCE)
         return [f"added {i}" for i in range(before + 1, before + number + 1)]
     return [item for part in text.split(",") if (item := part.strip())]
-
-
-class Hands:
-    """Carries requests out, one after the other, on a thread of its own: a cluster may be slow.
-
-    Args:
-        act: Carries one out and says what was done; what it raises is said, too.
-    """
-
-    def __init__(self, act: Callable[[Request], str]) -> None:
-        self._act = act
-        self._todo: SimpleQueue[Request | None] = SimpleQueue()
-        self.said: SimpleQueue[str] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-
-    def take(self, request: Request) -> None:
-        """Carry this out soon."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="wqlib-hands", daemon=True)
-            self._thread.start()
-        self._todo.put(request)
-
-    def stop(self) -> None:
-        """Carry out what was asked for, and end."""
-        if self._thread is not None:
-            self._todo.put(None)
-            self._thread.join(5.0)
-            self._thread = None
-
-    def _run(self) -> None:
-        while (request := self._todo.get()) is not None:
-            try:
-                self.said.put(self._act(request))
-            except Exception as error:
-                self.said.put(f"That did not work: {error or type(error).__name__}")

@@ -1,4 +1,4 @@
-"""The buttons of the live view. A click only puts a request where the owner thread finds it.
+"""The buttons of the live view. A click only puts a request where another thread finds it.
 
 All of them are a browser's own buttons, lists and fields, so Tab reaches them in this order,
 Space or Enter presses them, and a screen reader says their names. The list of pods has a button
@@ -7,91 +7,76 @@ besides, since JupyterLab takes the arrow keys of a list for its own.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import ipywidgets as widgets
 
-from .actions import GENTLE_SECONDS, Request
+from .actions import GRACE_SECONDS, Actions
+from .stage import labelled
 
 MOST_PODS = 1000
-_PodAction = Literal["kill", "end", "freeze", "thaw"]
 
 
 class Controls:
     """The rows of buttons.
 
     Args:
-        ask: Called with each request, from whichever thread a click arrives on.
+        actions: What carries out what is asked for.
+        stop: Stops the live view.
         with_cluster: Is there a cluster whose pods can be killed and scaled?
 
     Attributes:
-        rows: The widget, each row of the same height.
+        rows: The widgets, row by row.
     """
 
-    def __init__(self, ask: Callable[[Request], None], *, with_cluster: bool) -> None:
-        self._ask = ask
-        self._pods = widgets.Dropdown(options=[], description="Pod", **_wide(250))
-        self._next = self._button("Next pod", "Choose the next pod of the list", self._on_next)
-        self._kill = self._on_pod("kill", "Kill", "It is deleted, with no time to end well")
-        self._end = self._on_pod(
-            "end", "Ask to end", f"It gets SIGTERM, and {GENTLE_SECONDS} s to end well"
+    def __init__(self, actions: Actions, stop: Callable[[], None], *, with_cluster: bool) -> None:
+        def on_pod(action: Callable[[str], str], label: str, tooltip: str) -> widgets.Button:
+            def click() -> None:
+                if self._pods.value:
+                    actions.submit(action, self._pods.value)
+
+            return _button(label, tooltip, click)
+
+        self._pods = widgets.Dropdown(options=[], description="Pod", **labelled(250))
+        self._next = _button("Next pod", "Choose the next pod of the list", self._choose_next)
+        self._kill = on_pod(actions.kill, "Kill", "It is deleted, with no time to end well")
+        self._end = on_pod(
+            actions.end, "Ask to end", f"It gets SIGTERM, and {GRACE_SECONDS} s to end well"
         )
-        self._freeze = self._on_pod(
-            "freeze", "Freeze", "It stands still, renews nothing, and does not know it"
+        self._freeze = on_pod(
+            actions.freeze, "Freeze", "It stands still, renews nothing, and does not know it"
         )
-        self._thaw = self._on_pod("thaw", "Thaw", "A frozen pod goes on")
+        self._thaw = on_pod(actions.thaw, "Thaw", "A frozen pod goes on")
         self._number = widgets.BoundedIntText(
-            value=1, min=0, max=MOST_PODS, description="Parallelism", **_wide(150)
+            value=1, min=0, max=MOST_PODS, description="Parallelism", **labelled(150)
         )
-        self._scale = self._button(
-            "Scale", "Let this many pods of the Job run at once", self._on_scale
+        self._scale = _button(
+            "Scale",
+            "Let this many pods of the Job run at once",
+            lambda: actions.submit(actions.scale, self._number.value),
         )
         self._items = widgets.Text(
-            value="10", description="Items", placeholder="20, or apple, banana", **_wide(200)
+            value="10", description="Items", placeholder="20, or apple, banana", **labelled(200)
         )
-        self._add = self._button(
-            "Add", "Put so many items, or these, at the end of the line", self._on_add
+        self._add = _button(
+            "Add",
+            "Put so many items, or these, at the end of the line",
+            lambda: actions.submit(actions.add, self._items.value),
         )
-        self._stop = self._button("Stop live view", "The run itself goes on", self._on_stop)
+        self._stop = _button("Stop live view", "The run itself goes on", stop)
         self._number_known = False
         for_pods = [self._pods, self._next, self._kill, self._end, self._freeze, self._thaw]
         for_job = [self._number, self._scale]
         for_queue = [self._items, self._add, self._stop]
-        rows = [for_pods, for_job + for_queue] if with_cluster else [for_queue]
-        self._parts = [part for row in rows for part in row]
-        self.rows = widgets.VBox([_row(row) for row in rows])
+        self.rows = [for_pods, for_job + for_queue] if with_cluster else [for_queue]
 
-    def _button(self, label: str, tooltip: str, click: Callable[[Any], None]) -> widgets.Button:
-        button = widgets.Button(
-            description=label, tooltip=tooltip, layout=widgets.Layout(width="auto")
-        )
-        button.on_click(click)
-        return button
-
-    def _on_pod(self, kind: _PodAction, label: str, tooltip: str) -> widgets.Button:
-        def click(_: Any) -> None:
-            if self._pods.value:
-                self._ask(Request(kind, pod=self._pods.value))
-
-        return self._button(label, tooltip, click)
-
-    def _on_next(self, _: Any) -> None:
+    def _choose_next(self) -> None:
         pods, chosen = self._pods.options, self._pods.value
         if chosen in pods:
             self._pods.value = pods[(pods.index(chosen) + 1) % len(pods)]
 
-    def _on_scale(self, _: Any) -> None:
-        self._ask(Request("scale", number=self._number.value))
-
-    def _on_add(self, _: Any) -> None:
-        self._ask(Request("add", text=self._items.value))
-
-    def _on_stop(self, _: Any) -> None:
-        self._ask(Request("stop"))
-
-    def offer(self, pods: tuple[str, ...]) -> None:
+    def offer_pods(self, pods: tuple[str, ...]) -> None:
         """Offer these pods; the one that is chosen stays chosen as long as it is there."""
         if self._pods.options != pods:
             chosen = self._pods.value
@@ -102,34 +87,9 @@ class Controls:
         if pods and not self._number_known:
             self._number.value = len(pods)
             self._number_known = True
-        stay_reachable(self._parts)
-
-    def enable(self, on: bool) -> None:
-        """Let the buttons be used, or not."""
-        for part in self._parts:
-            part.disabled = not on
-        stay_reachable(self._parts)
 
 
-def stay_reachable(parts: list[Any]) -> None:
-    """Let clicks arrive while a cell runs, where the kernel can do that.
-
-    JupyterLab sends them to a subshell of the kernel, which is free when the main thread is
-    not. But ipykernel 7.4 sends an answer to whichever shell spoke last through the widget,
-    and takes a click for one; so let it forget who that was. (6.31 has no subshells: there a
-    click waits until no cell runs.)
-    """
-    for part in parts:
-        with contextlib.suppress(TypeError):  # no kernel: no such attributes
-            vars(part.comm).pop("_reply_subshell_id", None)
-
-
-def _wide(pixels: int) -> dict[str, Any]:
-    return {
-        "style": {"description_width": "initial"},
-        "layout": widgets.Layout(width=f"{pixels}px"),
-    }
-
-
-def _row(parts: list[Any]) -> widgets.HBox:
-    return widgets.HBox(parts, layout=widgets.Layout(height="36px", overflow="hidden"))
+def _button(label: str, tooltip: str, click: Callable[[], Any]) -> widgets.Button:
+    button = widgets.Button(description=label, tooltip=tooltip, layout=widgets.Layout(width="auto"))
+    button.on_click(lambda _: click())
+    return button

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 
 from ..history import PodRow
@@ -32,20 +32,20 @@ _LIVE = (
     '<span class="wqlib-was-live" style="display: none">'
     "The kernel has ended, this is its last picture</span>"
 )
-_COLUMNS = (
-    ("pod", "left"),
-    ("state", "left"),
-    ("done", "right"),
-    ("lost", "right"),
-    ("now working on", "left"),
-    ("mean", "right"),
-    ("p95", "right"),
-    ("busy", "right"),
+_COLUMNS: tuple[tuple[str, str, Callable[[PodRow], str]], ...] = (
+    ("pod", "left", lambda row: row.pod),
+    ("state", "left", lambda row: row.state),
+    ("done", "right", lambda row: f"{row.done:,}"),
+    ("lost", "right", lambda row: f"{row.lost:,}"),
+    ("now working on", "left", lambda row: row.working_on or "–"),
+    ("mean", "right", lambda row: item_seconds(row.mean_seconds)),
+    ("p95", "right", lambda row: item_seconds(row.p95_seconds)),
+    ("busy", "right", lambda row: f"{row.busy:.0%}"),
 )
 
 
 def header(summary: str, state: str, trouble: str = "") -> str:
-    """The run in words, read out by screen readers when it changes.
+    """Return the run in words, read out by screen readers when it changes.
 
     Args:
         summary: Where the run stands.
@@ -65,13 +65,13 @@ def header(summary: str, state: str, trouble: str = "") -> str:
 
 
 def note(text: str) -> str:
-    """What became of the last request, in one line."""
+    """Return what became of the last request, in one line."""
     return f'<div role="status" aria-live="polite" style="{_FONT} {_DIM}">{escape(text)}</div>'
 
 
 def table(rows: Iterable[PodRow]) -> str:
-    """A line for each pod."""
-    head = "".join(f'<th scope="col" class="{side}">{name}</th>' for name, side in _COLUMNS)
+    """Return the table of pods, a line for each."""
+    head = "".join(f'<th scope="col" class="{side}">{name}</th>' for name, side, _ in _COLUMNS)
     body = "".join(f"<tr>{_cells(row)}</tr>" for row in rows)
     return (
         f'{_STYLE}<table class="wqlib"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
@@ -79,17 +79,4 @@ def table(rows: Iterable[PodRow]) -> str:
 
 
 def _cells(row: PodRow) -> str:
-    values = (
-        row.pod,
-        row.state,
-        f"{row.done:,}",
-        f"{row.lost:,}",
-        row.working_on or "–",
-        item_seconds(row.mean_seconds),
-        item_seconds(row.p95_seconds),
-        f"{row.busy:.0%}",
-    )
-    return "".join(
-        f'<td class="{side}">{escape(value)}</td>'
-        for value, (_, side) in zip(values, _COLUMNS, strict=True)
-    )
+    return "".join(f'<td class="{side}">{escape(of(row))}</td>' for _, side, of in _COLUMNS)

@@ -1,11 +1,11 @@
-"""What the live view and the replay have in common: the widgets, and one owner for each."""
+"""The widgets of a view: what is said, the picture, and what the reader can use."""
 
 from __future__ import annotations
 
-import atexit
-import threading
+import contextlib
 import time
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import ipywidgets as widgets
 
@@ -15,87 +15,145 @@ from . import markup
 
 FINAL_SCALE = 2.0
 ALOUD_SECONDS = 2.0  # between two changes of the header, which a screen reader reads out
+TABLE_SECONDS = 1.0  # between two changes of the table: nobody reads faster
 _SCALE = 1.5
 
 
 class Stage:
-    """The picture of a run, and what is said about it, all of a height that never changes.
+    """A header, a picture, controls and a table, each of a height that never changes.
 
     Args:
-        lanes: For how many pods there is full room.
-        theme: "light" or "dark".
-        window_seconds: How much of the past is shown while the run goes on; None for all.
-        controls: The widgets between the picture and the table.
+        make: Makes the picture, a `RunPicture` or a `MosaicPicture`, of that many dots a pixel.
+        first: The arguments of its first frame.
+        controls: What the reader can use, row by row, under the picture.
+        with_table: Is there a table of the pods, and a note on what was asked for?
 
     Attributes:
         box: The widget.
-        header, note, table: Its texts; `note` says what became of the last request.
-        image: The picture.
+        header: The run in words.
+        picture: The picture.
+        image: Its widget.
+        note: What became of the last request, or None.
+        table: A line for each pod, or None.
         frames: How many frames were drawn.
     """
 
     def __init__(
-        self, lanes: int, theme: ThemeName, window_seconds: float | None, controls: Any
+        self,
+        make: Callable[[float], Any],
+        first: tuple[Any, ...],
+        controls: Sequence[Sequence[Any]] = (),
+        *,
+        with_table: bool = False,
     ) -> None:
-        self._options: dict[str, Any] = {"theme": theme, "window_seconds": window_seconds}
-        self._lanes = lanes
-        self.picture = RunPicture(lanes, scale=_SCALE, **self._options)
         self.frames = 0
-        self._said_at = float("-inf")
+        self._make = make
+        self.picture = make(_SCALE)
+        self._controls = [control for row in controls for control in row]
         self._drawn: Any = None
+        self._said_at = self._listed_at = float("-inf")
         figure = self.picture.picture
         width, height = round(figure.width), round(figure.height)
         # An Image takes no alt text, and a tooltip keeps it from being shown at all (ipywidgets
         # 8.1): the header says in words what it shows.
         self.image = widgets.Image(
-            value=self.picture.frame(History(), 0.0),
+            value=self.picture.frame(*first),
             format="png",
             width=width,
             height=height,
             # Narrower windows scale it; the attributes above keep its shape from the start.
             layout=widgets.Layout(width=f"{width}px", max_width="100%", height="auto"),
         )
-        self.header = widgets.HTML(markup.header("", "Starting"), layout=_fixed(width, 44))
-        self.note = widgets.HTML(layout=_fixed(width, 22))
-        self.table = widgets.HTML(markup.table([]), layout=_fixed(width, 132))
-        self.box = widgets.VBox([self.header, self.image, controls, self.note, self.table])
+        self.header = _text(width, 44, markup.header("", "Starting"))
+        self.note: Any = None
+        self.table: Any = None
+        parts = [self.header, self.image]
+        if with_table:
+            row = widgets.Layout(height="36px", overflow="hidden")
+            rows = widgets.VBox([widgets.HBox(some, layout=row) for some in controls])
+            self.note, self.table = _text(width, 22), _text(width, 132, markup.table([]))
+            parts += [rows, self.note, self.table]
+        self.box = widgets.VBox(parts)
         self.box.add_class("wqlib-view")
 
-    def draw(self, history: History, now: float) -> None:
+    def draw(self, *shown: Any) -> None:
         """Draw a frame, unless it would be the same as the last one."""
-        axis = self.picture.axis(history, now)
-        key = (id(history), history.version, axis.live, round(axis.now * axis.scale * 2))
+        key = self.picture.key(*shown)
         if key != self._drawn:
-            self.image.value = self.picture.frame(history, now)
+            self.image.value = self.picture.frame(*shown)
             self._drawn = key
             self.frames += 1
 
-    def draw_last(self, history: History, now: float) -> None:
+    def draw_last(self, *shown: Any) -> None:
         """Draw a frame that stays: sharp, and packed well."""
-        last = RunPicture(self._lanes, scale=FINAL_SCALE, **self._options)
-        last.frame(history, now)
+        last = self._make(FINAL_SCALE)
+        last.frame(*shown)
         self.image.value = last.picture.png()
         self._drawn = None
 
-    def say(
+    def update_texts(
         self,
         history: History,
         now: float,
         state: str,
         job: str = "",
-        wrong: str = "",
+        trouble: str = "",
         *,
         at_once: bool = False,
     ) -> None:
-        """Set the table, and the header: at once, or if it has stood for a while."""
-        self.table.value = markup.table(history.table(now))
+        """Set the table and the header: at once, or if they have stood for a while."""
+        if self.table is not None and (
+            at_once or time.monotonic() - self._listed_at >= TABLE_SECONDS
+        ):
+            self._listed_at = time.monotonic()
+            self.table.value = markup.table(history.table(now))
         if at_once or time.monotonic() - self._said_at >= ALOUD_SECONDS:
             self._said_at = time.monotonic()
-            self.header.value = markup.header(history.summary(now, job), state, wrong)
+            self.header.value = markup.header(history.summary(now, job), state, trouble)
+
+    def show_error(self, state: str, error: Exception) -> None:
+        """Say in the header that the view itself failed."""
+        self._said_at = time.monotonic()
+        with contextlib.suppress(Exception):
+            trouble = f"The view itself failed ({type(error).__name__}: {error})."
+            self.header.value = markup.header("", state, trouble)
+
+    def enable(self, on: bool) -> None:
+        """Let the controls be used, or not."""
+        for control in self._controls:
+            control.disabled = not on
+        self.keep_reachable()
+
+    def keep_reachable(self) -> None:
+        """Let clicks arrive while a cell runs, where the kernel can do that.
+
+        JupyterLab sends them to a subshell of the kernel, which is free when the main thread is
+        not. But ipykernel 7.4 sends an answer to whichever shell spoke last through the widget,
+        and takes a click for one; so let it forget who that was. (6.31 has no subshells: there a
+        click waits until no cell runs.)
+        """
+        for control in self._controls:
+            with contextlib.suppress(TypeError):  # no kernel: no such attributes
+                vars(control.comm).pop("_reply_subshell_id", None)
 
 
-def _fixed(width: int, height: int) -> widgets.Layout:
-    return widgets.Layout(
+def run_stage(
+    lanes: int,
+    theme: ThemeName,
+    window_seconds: float | None,
+    controls: Sequence[Sequence[Any]],
+) -> Stage:
+    """Return the stage of a run; see `RunPicture` for the first three."""
+
+    def make(scale: float) -> RunPicture:
+        return RunPicture(lanes, theme=theme, scale=scale, window_seconds=window_seconds)
+
+    return Stage(make, (History(), 0.0), controls, with_table=True)
+
+
+def _text(width: int, height: int, html: str = "") -> Any:
+    """Return a widget for texts, of a size that never changes, in pixels."""
+    layout = widgets.Layout(
         width=f"{width}px",
         max_width="100%",
         height=f"{height}px",
@@ -103,45 +161,12 @@ def _fixed(width: int, height: int) -> widgets.Layout:
         padding="0 0 0 12px",
         overflow="auto",
     )
+    return widgets.HTML(html, layout=layout)
 
 
-class View(Protocol):
-    """Something with an owner thread."""
-
-    def stop(self) -> None: ...
-
-    def leave(self, seconds: float) -> None:
-        """Tell the thread to end, and wait so long for that."""
-
-
-# What is live now, by what it shows: a cell that is run again stops the view before.
-_live: dict[tuple[Any, ...], View] = {}
-_live_lock = threading.Lock()
-
-
-def take_over(key: tuple[Any, ...], view: View) -> None:
-    """Be the view of this from now on; the one that was is stopped."""
-    with _live_lock:
-        other = _live.get(key)
-        _live[key] = view
-    if other is not None and other is not view:
-        other.stop()
-
-
-def give_up(view: View) -> None:
-    """Be no view any more."""
-    with _live_lock:
-        for key in [key for key, one in _live.items() if one is view]:
-            del _live[key]
-
-
-@atexit.register
-def _stop_all() -> None:
-    """Let no thread draw into a kernel that is going down."""
-    with _live_lock:
-        views = list(_live.values())
-        _live.clear()
-    for view in views:
-        view.leave(0.0)
-    for view in views:
-        view.leave(2.0)
+def labelled(pixels: int) -> dict[str, Any]:
+    """Return the options of a control with a label, of a given width."""
+    return {
+        "style": {"description_width": "initial"},
+        "layout": widgets.Layout(width=f"{pixels}px"),
+    }

@@ -10,16 +10,15 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, Self
 
 from ..errors import QueueError
 from ..events import Event, PodEvent
-from . import History, Reading
-
-if TYPE_CHECKING:
-    from ..queue import WorkQueue
+from .fold import History
+from .recording import COUNTERS, Reading
 
 READ_ENTRIES = 10_000
 MOST_READS = 5  # in one poll, so that a picture is drawn now and then while catching up
@@ -28,7 +27,25 @@ READING_SECONDS = 1.0
 PATIENCE_SECONDS = 0.25
 REPLY_SECONDS = 2.0  # a Redis that hangs shall not stop the view for long
 POD_RETRY_SECONDS = 2.0
-_COUNTED = ("pending", "leased", "done", "dead", "expired", "released", "failed")
+
+
+class WatchedQueue(Protocol):
+    """What a feed needs of a queue; `wqlib.WorkQueue` has it."""
+
+    patience_seconds: float
+
+    def copy(self, *, timeout_seconds: float | None = None) -> Self: ...
+    def server_time(self) -> float: ...
+    def stats(self) -> Any: ...  # with the fields of a `Reading`
+    def events(self, after: str, *, limit: int) -> list[Event]: ...
+    def results(self) -> dict[int, bytes]: ...
+    def close(self) -> None: ...
+
+
+class WatchedCluster(Protocol):
+    """What a feed needs of a cluster; what `wqlib.connect()` gives has it."""
+
+    def watch_pods(self, stop: threading.Event, job: str | None) -> Iterable[PodEvent]: ...
 
 
 class Feed:
@@ -47,8 +64,8 @@ class Feed:
 
     def __init__(
         self,
-        queue: WorkQueue,
-        cluster: Any = None,
+        queue: WatchedQueue,
+        cluster: WatchedCluster | None = None,
         job: str | None = None,
         history: History | None = None,
     ) -> None:
@@ -72,14 +89,14 @@ class Feed:
 
     @property
     def now(self) -> float:
-        """The present by the server's clock; it stands still while the connection is lost."""
+        """Return the time by the server's clock; it stands still while the connection is lost."""
         if self._lost_at is None:
             self._now = max(self._now, time.time() + (self._offset or 0.0))
         return self._now
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the connections, in words, or ""."""
+        """Say what is wrong with the connections, or return ""."""
         words = []
         if self._lost_at is not None:
             ago = int(time.monotonic() - self._lost_at)
@@ -108,6 +125,14 @@ class Feed:
             self._read_pods()
         return self.history.version != before
 
+    def results(self) -> dict[int, bytes]:
+        """Return the results by item id, read through the feed's own connection.
+
+        Raises:
+            QueueError: Redis does not answer.
+        """
+        return self._queue.results()
+
     def close(self) -> None:
         """Stop following, and close the connection."""
         self._stop.set()
@@ -127,7 +152,7 @@ class Feed:
             self._clock_at = tick
         if self._reading is None and tick - self._reading_at >= READING_SECONDS:
             stats = self._queue.stats()
-            counts = {name: getattr(stats, name) for name in _COUNTED}
+            counts = {name: getattr(stats, name) for name in COUNTERS}
             self._reading, self._reading_at = Reading(stats.at, **counts), tick
         for _ in range(MOST_READS):
             events = self._queue.events(self._after, limit=READ_ENTRIES)
@@ -169,13 +194,15 @@ class Feed:
 
     def _agrees(self) -> bool:
         counts, reading = self.history.counts, self._reading
-        return all(getattr(counts, name) == getattr(reading, name) for name in _COUNTED)
+        return all(getattr(counts, name) == getattr(reading, name) for name in COUNTERS)
 
     def _read_pods(self) -> None:
         if self._cluster is None:
             return
         if self._watcher is None:
-            self._watcher = threading.Thread(target=self._watch, name="wqlib-pods", daemon=True)
+            self._watcher = threading.Thread(
+                target=self._watch, args=(self._cluster,), name="wqlib-pods", daemon=True
+            )
             self._watcher.start()
         with contextlib.suppress(Empty):
             while True:
@@ -186,10 +213,10 @@ class Feed:
                 else:
                     self._pods_lost = f"{news}" or type(news).__name__
 
-    def _watch(self) -> None:
+    def _watch(self, cluster: WatchedCluster) -> None:
         while not self._stop.is_set():
             try:
-                for event in self._cluster.watch_pods(self._stop, self._job):
+                for event in cluster.watch_pods(self._stop, self._job):
                     self._pods.put(event)
             except Exception as error:
                 self._pods.put(error)

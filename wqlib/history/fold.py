@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import cast, get_args
 
-from ..events import Event, PodEvent
+from ..events import Event, EventKind, PodEvent
 from . import recording, words
 from .recording import Reading, Recorded
 from .series import Levels, Pace
@@ -19,7 +19,8 @@ MAX_SPANS = 24_000
 MAX_HANDOVERS = 2_000
 MAX_MARKS = 64
 MAX_RENEWALS = 64
-FINEST = 1_024  # parts of a run that a picture of all of it can show
+_COUNTERS = {"expire": "expired", "fail": "failed", "release": "released"}
+FINEST_PARTS = 1_024  # parts of a run that a picture of all of it can show
 
 
 class History:
@@ -39,7 +40,7 @@ class History:
         >>> history = History()
         >>> history.add([Event("lease", 1.0, lease_id="1-1@pod-a", item_id=1, attempt=1,
         ...                    worker="pod-a", item="apple", deadline=11.0),
-        ...              Event("complete", 2.5, lease_id="1-1@pod-a", item_id=1)])
+        ...              Event("complete", 2.5, lease_id="1-1@pod-a", item_id=1, worker="pod-a")])
         2
         >>> history.lanes["pod-a"].spans[0].end
         2.5
@@ -51,22 +52,12 @@ class History:
         self.log = recording.EventLog()
         self.version = 0
         self._cleared_by: Event | None = None
-        self._steps: dict[str, Callable[[Any], None]] = {
-            "put": self._put,
-            "lease": self._lease,
-            "renew": self._renew,
-            "complete": self._complete,
-            "release": self._give_back,
-            "fail": self._give_back,
-            "expire": self._give_back,
-            "dead": self._dead,
-            "requeue": self._requeue,
-            "drained": self._drained,
-            "clear": self._clear,
+        self._steps: dict[str, Callable[[Event], object]] = {
+            kind: getattr(self, f"_{kind}") for kind in get_args(EventKind)
         }
-        self._wipe()
+        self._reset()
 
-    def _wipe(self) -> None:
+    def _reset(self) -> None:
         self.lanes: dict[str, Lane] = {}
         self.handovers: deque[Handover] = deque(maxlen=MAX_HANDOVERS)
         self.counts = Counts()
@@ -75,19 +66,19 @@ class History:
         self.drained_at: float | None = None
         self.thinned_before = 0.0
         self._lost: dict[int, Span] = {}  # by item id: the lease it lost last, until lent again
-        self._leased_unseen = 0  # leases that a reading told of, but no event
-        self._kept = 0
+        self._unseen_leases = 0  # leases that a reading told of, but no event
+        self._spans_kept = 0
         self._levels = Levels()
         self._pace = Pace()
 
     @property
     def depth(self) -> list[Level]:
-        """How full the queue was over time, oldest first, at most 2,048 moments."""
+        """Return how full the queue was over time, oldest first, at most 2,048 moments."""
         return list(self._levels.until_now(self.counts))
 
     @property
     def waiting_after_expiry(self) -> int:
-        """How many items whose lease expired were not lent again yet."""
+        """Count the items whose lease expired and that were not lent again yet."""
         return sum(span.outcome == "expire" for span in self._lost.values())
 
     def add(self, events: Iterable[Recorded]) -> int:
@@ -117,7 +108,7 @@ class History:
                 if step is not None:
                     at, levels = event.at, self._levels
                     if not levels.since <= at < levels.until:
-                        levels.turn(at, self.counts)
+                        levels.advance(at, self.counts)
                     step(event)
                     self.counts.pending = event.pending
                     self._levels.at = at
@@ -126,7 +117,7 @@ class History:
             elif type(event) is PodEvent:
                 self._pod(event)
             elif type(event) is Reading:
-                self._read(event)
+                self._apply_reading(event)
         if self._cleared_by is not None:  # what came before is no part of this run
             first = next(i for i, event in enumerate(batch) if event is self._cleared_by)
             batch, self._cleared_by = batch[first:], None
@@ -158,7 +149,7 @@ class History:
         return history
 
     def rate(self, now: float, window_seconds: float = 10.0) -> float:
-        """Items completed a second, lately.
+        """Return how many items were completed a second, lately.
 
         Args:
             now: The moment to look from, in seconds since the epoch.
@@ -172,7 +163,7 @@ class History:
         return self._pace.rate(now, window_seconds, self.started_at)
 
     def eta(self, now: float) -> tuple[float, float] | None:
-        """How long until the queue is drained, if all goes on as lately, seen from `now`.
+        """Estimate how long until the queue is drained, if all goes on as lately, seen from `now`.
 
         Returns:
             Seconds left and their uncertainty (one standard deviation), (0, 0) when drained,
@@ -181,21 +172,22 @@ class History:
         left = self.counts.pending + self.counts.leased
         if left == 0:
             return (0.0, 0.0) if self.counts.total else None
-        if self.started_at is None or now <= self.started_at:
-            return None
-        return self._pace.eta(now, left, self.started_at)
+        started = self.started_at
+        return None if started is None or now <= started else self._pace.eta(now, left, started)
 
     def summary(self, now: float, job: str = "") -> str:
-        """Where the run stands in a few sentences, at a moment in seconds since the epoch.
+        """Say where the run stands in a few sentences, at a moment in seconds since the epoch.
 
         For example "Job job-wq-2: 3 pods running. 41 of 60 items done, 3 leased, 16 waiting,
         0 dead. 2 leases expired and were lent again. About 12 s left."
         """
-        return words.summary(self, now, job)
+        lanes = list(self.lanes.values())
+        return words.summary(self.counts, lanes, self.waiting_after_expiry, self.eta(now), job)
 
     def table(self, now: float) -> list[PodRow]:
-        """What each pod did until `now`: a row for each lane, in the order of `lanes`."""
-        return words.table(self, now)
+        """Return what each pod did until `now`: a row for each lane, in the order of `lanes`."""
+        drained = self.drained_at is not None
+        return [words.pod_row(lane, now, drained) for lane in list(self.lanes.values())]
 
     def _lane(self, worker: str, at: float) -> Lane:
         lane = self.lanes.get(worker)
@@ -220,9 +212,9 @@ class History:
         self.drained_at = None
 
     def _begin(self, lane: Lane, event: Event) -> Span:
-        at, taken = event.at, lane.taken
+        at, slots_taken = event.at, lane.slots_taken
         if lane.held:
-            slot = min((~taken & (taken + 1)).bit_length(), MAX_SLOTS) - 1
+            slot = min((~slots_taken & (slots_taken + 1)).bit_length(), MAX_SLOTS) - 1
             lane.slots = max(lane.slots, slot + 1)
         else:
             slot, lane.busy_since = 0, at
@@ -233,13 +225,12 @@ class History:
         if at > lane.last_at:
             lane.last_at = at
         lane.held[event.lease_id] = span
-        lane.taken = taken | 1 << slot
+        lane.slots_taken = slots_taken | 1 << slot
         lane.spans.append(span)
         if self._lost and (lost := self._lost.pop(event.item_id, None)) is not None:
             self.handovers.append(Handover(lost, span))
-            self.counts.relent += 1
-        self._kept += 1
-        if self._kept > MAX_SPANS:
+        self._spans_kept += 1
+        if self._spans_kept > MAX_SPANS:
             self._thin()
         return span
 
@@ -249,8 +240,8 @@ class History:
             lane.last_at = at
         span = lane.held.pop(event.lease_id, None)
         if span is None:
-            if self._leased_unseen:
-                self._leased_unseen -= 1
+            if self._unseen_leases:
+                self._unseen_leases -= 1
                 self.counts.leased -= 1
             return None
         span.end = at
@@ -258,10 +249,10 @@ class History:
         span.reason = event.reason
         self.counts.leased -= 1
         if not lane.held:
-            lane.taken = 0
+            lane.slots_taken = 0
             lane.busy_seconds += at - lane.busy_since
         elif span.slot < MAX_SLOTS - 1:
-            lane.taken &= ~(1 << span.slot)
+            lane.slots_taken &= ~(1 << span.slot)
         return span
 
     def _renew(self, event: Event) -> None:
@@ -270,8 +261,8 @@ class History:
         if span is None:
             # Its beginning was trimmed from the stream; it is leased all the same.
             span = self._begin(lane, event)
-            if self._leased_unseen:
-                self._leased_unseen -= 1
+            if self._unseen_leases:
+                self._unseen_leases -= 1
             else:
                 self.counts.leased += 1
         span.deadline = event.deadline
@@ -290,26 +281,21 @@ class History:
             lane.item_seconds.append(seconds)
             lane.items_timed += 1
             lane.seconds_sum += seconds
-            self._pace.timed(seconds)
+            self._pace.add_item_time(seconds)
         lane.free_since = at
-        self._pace.completed(at, counts.done)
+        self._pace.add_completion(at, counts.done)
 
     def _give_back(self, event: Event) -> None:
-        outcome: Any = event.kind
-        lane = self._lane(event.worker, event.at)
-        span = self._end(lane, event, outcome)
+        lane, counter = self._lane(event.worker, event.at), _COUNTERS[event.kind]
+        setattr(self.counts, counter, getattr(self.counts, counter) + 1)
         lane.lost += 1
-        counts = self.counts
-        if event.kind == "expire":
-            counts.expired += 1
-        elif event.kind == "fail":
-            counts.failed += 1
-        else:
-            counts.released += 1
+        span = self._end(lane, event, cast(Outcome, event.kind))
         if span is not None:
             self._lost[event.item_id] = span
             if len(self._lost) > MAX_HANDOVERS:
                 del self._lost[next(iter(self._lost))]
+
+    _expire = _fail = _release = _give_back
 
     def _dead(self, event: Event) -> None:
         self.counts.dead += 1
@@ -329,7 +315,7 @@ class History:
 
     def _clear(self, event: Event) -> None:
         pods = [lane.marks for lane in self.lanes.values() if lane.alive]
-        self._wipe()
+        self._reset()
         self.log.clear()
         for marks in pods:
             self._fold(list(marks))
@@ -351,33 +337,33 @@ class History:
             lane.marks.append(event)
             del lane.marks[:-MAX_MARKS]
 
-    def _read(self, reading: Reading) -> None:
+    def _apply_reading(self, reading: Reading) -> None:
         counts = self.counts
         if reading.done != counts.done:
             self._pace.restart(reading.done)
-        for name in ("pending", "leased", "done", "dead", "expired", "released", "failed"):
+        for name in recording.COUNTERS:
             setattr(counts, name, getattr(reading, name))
         held = sum(len(lane.held) for lane in self.lanes.values())
         if held and not counts.leased:
             self._forget_held()
             held = 0
-        self._leased_unseen = max(0, counts.leased - held)
+        self._unseen_leases = max(0, counts.leased - held)
         if counts.pending or counts.leased:
             self.drained_at = None
         self.last_at = max(self.last_at, reading.at)
-        self._levels.put(reading.at, counts)
+        self._levels.record(reading.at, counts)
 
     def _forget_held(self) -> None:
         """Take out the leases that ended in a part of the stream that was trimmed."""
         for lane in self.lanes.values():
             lane.spans = [span for span in lane.spans if span.end is not None]
             lane.held.clear()
-            lane.taken = 0
+            lane.slots_taken = 0
 
     def _thin(self) -> None:
-        self._kept = 0
-        least = (self.last_at - (self.started_at or self.last_at)) / FINEST
+        self._spans_kept = 0
+        least = (self.last_at - (self.started_at or self.last_at)) / FINEST_PARTS
         for lane in self.lanes.values():
             lane.spans, before = thinned(lane.spans, least)
             self.thinned_before = max(self.thinned_before, before)
-            self._kept += len(lane.spans)
+            self._spans_kept += len(lane.spans)

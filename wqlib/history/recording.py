@@ -74,13 +74,15 @@ class Reading:
     failed: int = 0
 
 
+COUNTERS = tuple(f.name for f in fields(Reading) if f.name != "at")
+
 Recorded = Event | PodEvent | Reading
 
-_CLASSES: tuple[type[Recorded], ...] = (Event, PodEvent, Reading)
+_KEYS: dict[type[Recorded], str] = {Event: "event", PodEvent: "pod_event", Reading: "reading"}
 _VALUES: dict[type, Callable[[Any], tuple[Any, ...]]] = {
-    cls: attrgetter(*(f.name for f in fields(cls))) for cls in _CLASSES
+    cls: attrgetter(*(f.name for f in fields(cls))) for cls in _KEYS
 }
-_BY_LENGTH = {len(fields(cls)): cls for cls in _CLASSES}  # no two have as many fields
+_BY_LENGTH = {len(fields(cls)): cls for cls in _KEYS}  # no two have as many fields
 
 
 class EventLog:
@@ -100,6 +102,7 @@ class EventLog:
         self._moving = threading.Lock()  # a run may be saved while it goes on
 
     def clear(self) -> None:
+        """Forget all events."""
         with self._moving:
             self.forgotten = 0
             self.recent.clear()
@@ -127,7 +130,7 @@ class EventLog:
                 self.forgotten += _CHUNK
 
     def copy(self) -> EventLog:
-        """The events so far, which then stay as they are."""
+        """Return the events so far, which then stay as they are."""
         other = EventLog()
         with self._moving:
             other.forgotten = self.forgotten
@@ -224,33 +227,21 @@ def _check_head(path: str | os.PathLike[str], line: bytes) -> None:
 
 
 def _to_json(event: Recorded) -> dict[str, Any]:
-    if isinstance(event, Reading):
-        return {"reading": _fields_of(event)}
-    row = _fields_of(event)
-    kind = row.pop("kind")
-    return {"event" if isinstance(event, Event) else "pod_event": kind, **row}
+    values = zip(fields(event), _VALUES[type(event)](event), strict=True)
+    row = {f.name: value for f, value in values if value != f.default}
+    key = _KEYS[type(event)]
+    return {key: row} if isinstance(event, Reading) else {key: row.pop("kind"), **row}
 
 
-def _fields_of(event: Recorded) -> dict[str, Any]:
-    return {
-        f.name: value
-        for f, value in zip(fields(event), _VALUES[type(event)](event), strict=True)
-        if value != f.default
-    }
-
-
-_CHECKS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float)}
 
 
 def _from_json(row: Any) -> Recorded | None:
     if not isinstance(row, dict):
         raise TypeError("not a JSON object")
-    if "event" in row:
-        return _build(Event, {**row, "kind": row["event"]})
-    if "pod_event" in row:
-        return _build(PodEvent, {**row, "kind": row["pod_event"]})
-    if "reading" in row:
-        return _build(Reading, row["reading"])
+    for cls, key in _KEYS.items():
+        if key in row:
+            return _build(cls, row[key] if cls is Reading else {**row, "kind": row[key]})
     return None
 
 
@@ -258,7 +249,7 @@ def _build(cls: type[Recorded], row: dict[str, Any]) -> Recorded:
     known = {f.name: f for f in fields(cls)}
     values = {name: value for name, value in row.items() if name in known}
     for name, value in values.items():
-        wanted = _CHECKS.get(str(known[name].type), (str,))
+        wanted = _TYPES.get(str(known[name].type), (str,))
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise TypeError(f"{name} is {value!r}")
     return cls(**values)

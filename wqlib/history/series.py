@@ -18,7 +18,7 @@ class Levels:
 
     Attributes:
         rows: The moments, oldest first, at most 2,048.
-        since, until: The step of time that goes on: only what leaves it needs a `turn`.
+        since, until: The step of time that goes on: only what leaves it needs an `advance`.
         at: When the counts last changed.
     """
 
@@ -28,14 +28,14 @@ class Levels:
         self._step = -1
         self.since = self.until = self.at = 0.0
 
-    def turn(self, at: float, counts: Counts) -> None:
+    def advance(self, at: float, counts: Counts) -> None:
         """Keep how the last step ended, with these counts, and begin the step of this moment."""
         if self.at:
-            self.put(self.at, counts)
+            self.record(self.at, counts)
         step = int(at / self._step_seconds)
         self.since, self.until = step * self._step_seconds, (step + 1) * self._step_seconds
 
-    def put(self, at: float, counts: Counts) -> None:
+    def record(self, at: float, counts: Counts) -> None:
         """Note the counts of a moment."""
         self.at = at
         row = Level(at, counts.pending, counts.leased, counts.done, counts.dead)
@@ -52,9 +52,9 @@ class Levels:
             self.rows[1:] = list(last.values())[1:]  # the first moment is kept
 
     def until_now(self, counts: Counts) -> list[Level]:
-        """All rows, the last of them with these counts."""
+        """Return all rows, the last of them with these counts."""
         if self.at:
-            self.put(self.at, counts)
+            self.record(self.at, counts)
         return self.rows
 
 
@@ -68,7 +68,7 @@ class Pace:
         self._sum = 0.0
         self._squares = 0.0
 
-    def completed(self, at: float, done: int) -> None:
+    def add_completion(self, at: float, done: int) -> None:
         """Note that `done` items were completed by `at`."""
         recent = self._recent
         if len(recent) > 1 and at - recent[-2][0] < FIRST_STEP_SECONDS:
@@ -76,7 +76,7 @@ class Pace:
         else:
             recent.append((at, done))
 
-    def timed(self, seconds: float) -> None:
+    def add_item_time(self, seconds: float) -> None:
         """Note how long an item took."""
         self._timed += 1
         self._sum += seconds
@@ -88,7 +88,7 @@ class Pace:
         self._base = done
 
     def rate(self, now: float, window_seconds: float, started_at: float) -> float:
-        """Items completed a second between `now - window_seconds`, or the start, and `now`."""
+        """Return the items a second from `now - window_seconds`, or the start, until `now`."""
         since = max(now - window_seconds, started_at)
         if len(self._recent) == self._recent.maxlen:
             since = max(since, self._recent[0][0])
@@ -101,7 +101,7 @@ class Pace:
         return self._base
 
     def eta(self, now: float, left: int, started_at: float) -> tuple[float, float] | None:
-        """Seconds until `left` items are done, and one standard deviation of that.
+        """Estimate the seconds until `left` items are done, and one standard deviation of that.
 
         The uncertainty is that of the rate, measured on a limited number of items and lately
         perhaps another; of the items that are left, each of its own length; and of the last

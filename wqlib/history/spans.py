@@ -6,6 +6,7 @@ They hold what happened and nothing else; `wqlib.history` fills them in.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -84,7 +85,6 @@ class Counts:
         expired: Leases that ran out.
         released: Leases given back.
         failed: Attempts that failed.
-        relent: Items lent again after an earlier lease of theirs was lost.
     """
 
     put: int = 0
@@ -95,11 +95,10 @@ class Counts:
     expired: int = 0
     released: int = 0
     failed: int = 0
-    relent: int = 0
 
     @property
     def total(self) -> int:
-        """All items: done, dead, leased and waiting."""
+        """Count all items: done, dead, leased and waiting."""
         return self.done + self.dead + self.leased + self.pending
 
 
@@ -123,7 +122,7 @@ class Lane:
         items_timed: How many items were timed in all.
         seconds_sum: How long they took together.
         held: The leases that it holds now, by lease id.
-        taken: The slots in use, as a bit mask.
+        slots_taken: The slots in use, as a bit mask.
         busy_since: When it last went from no lease to one.
         free_since: When it last completed an item.
     """
@@ -143,22 +142,47 @@ class Lane:
     items_timed: int = 0
     seconds_sum: float = 0.0
     held: dict[str, Span] = field(default_factory=dict)
-    taken: int = 0
+    slots_taken: int = 0
     busy_since: float = 0.0
     free_since: float = 0.0
 
     @property
     def alive(self) -> bool:
-        """Is the pod there, as far as the cluster said?"""
+        """Tell whether the pod is there, as far as the cluster said."""
         return self.state in ALIVE
 
+    @property
+    def ended_at(self) -> float | None:
+        """Return when the pod ended, or None if it did not, as far as the cluster said."""
+        ends = (mark.at for mark in self.marks if mark.kind not in ALIVE)
+        return None if self.alive else next(ends, None)
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the time until the first of its leases ends, or None if it holds none."""
+        ends = [span.deadline for span in self.held.values() if span.deadline]
+        return min(ends) - now if ends else None
+
     def busy_until(self, now: float) -> float:
-        """Seconds with at least one lease, counted up to `now`."""
+        """Return the seconds with at least one lease, counted up to `now`."""
         return self.busy_seconds + (max(0.0, now - self.busy_since) if self.held else 0.0)
 
 
-def fates(lane: Lane) -> list[tuple[str, float]]:
-    """What became of a lane's pod, and when: a kind of `ALIVE` or `ENDS`, seconds since the epoch.
+def by_job(lanes: Iterable[Lane]) -> dict[str, list[Lane]]:
+    """Group lanes by the Job of their pods, in the order of their first appearance."""
+    groups: dict[str, list[Lane]] = {}
+    for lane in lanes:
+        groups.setdefault(lane.job, []).append(lane)
+    return groups
+
+
+def most_active(lanes: Iterable[Lane], number: int) -> set[str]:
+    """Name the workers, at most that many, that live or did something last."""
+    ranked = sorted(lanes, key=lambda lane: (bool(lane.held), lane.alive, lane.last_at))
+    return {lane.worker for lane in ranked[-number:]}
+
+
+def pod_states(lane: Lane) -> list[tuple[str, float]]:
+    """Return what became of a lane's pod: kinds of `ALIVE` or `ENDS`, in seconds since the epoch.
 
     A pod that is gone, unasked or with a lease in its hands, was killed.
     """

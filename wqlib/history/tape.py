@@ -12,16 +12,16 @@ from .recording import Recorded, read
 
 # Where the course's own recordings are, seen from its folders, and in this copy of it.
 _COURSE = (Path("recordings"), Path("notebooks/recordings"))
-PLACES = (*_COURSE, Path(__file__).parents[2] / _COURSE[1])
+FOLDERS = (*_COURSE, Path(__file__).parents[2] / _COURSE[1])
 
 
-def find(run: str | PathLike[str]) -> Path:
-    """The file of a recording.
+def recording_path(run: str | PathLike[str]) -> Path:
+    """Return the file of a recording.
 
     Args:
         run: A file, or the name of a run of the course's: "clean", "killed", "scaled".
     """
-    files = [Path(run), *(place / f"{run}.jsonl" for place in PLACES)]
+    files = [Path(run), *(place / f"{run}.jsonl" for place in FOLDERS)]
     return next((file for file in files if file.exists()), Path(run))
 
 
@@ -47,15 +47,15 @@ class Tape:
 
     @classmethod
     def of(cls, run: str | PathLike[str] | History) -> Tape:
-        """The tape of a file, of a run of the course's, or of a history.
+        """Return the tape of a file, of a run of the course's, or of a history.
 
         Raises:
             BadHistoryFile: If the file is not a recording.
         """
-        return cls(list(run.log) if isinstance(run, History) else list(read(find(run))))
+        return cls(list(run.log) if isinstance(run, History) else list(read(recording_path(run))))
 
     def until(self, seconds: float) -> History:
-        """The run up to a moment in seconds since it began; forwards, only what is new is read."""
+        """Return the run up to a moment in seconds since it began; it is read on from the last."""
         at = self.began_at + seconds if seconds != float("inf") else seconds
         upto = bisect_right(self._times, at + 1e-6)
         if upto < self._folded:

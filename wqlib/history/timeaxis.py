@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .fold import History
+from .fold import History
 
 NOW_SHARE = 0.84  # where "now" stands in a live view: right of it is the future
 LEAST_SECONDS = 15.0  # that a live view spans before now
@@ -42,16 +40,16 @@ class TimeAxis:
 
     @property
     def scale(self) -> float:
-        """Pixels a second."""
+        """Return how many pixels a second takes."""
         return (self.x1 - self.x0) / (self.end - self.start)
 
     def px(self, seconds: float) -> float:
-        """Pixel of a moment in seconds since the run began."""
+        """Return the pixel of a moment in seconds since the run began."""
         return self.x0 + (seconds - self.start) * self.scale
 
 
 def is_live(history: History) -> bool:
-    """Does time still go on for this run: is anything leased, or any pod alive?"""
+    """Tell whether time still goes on for this run: anything is leased, or a pod is alive."""
     return history.counts.leased > 0 or any(lane.alive for lane in history.lanes.values())
 
 
@@ -96,7 +94,7 @@ def time_axis(
 
 
 def ticks(axis: TimeAxis, spacing: float = 90.0) -> list[tuple[float, str]]:
-    """Round moments to mark on the time axis.
+    """Return the round moments to mark on the time axis.
 
     Args:
         axis: The time.
@@ -112,7 +110,7 @@ def ticks(axis: TimeAxis, spacing: float = 90.0) -> list[tuple[float, str]]:
 
 
 def clock(seconds: float, step: float = 1.0) -> str:
-    """A moment of a run: "0.5 s", "40 s", "2:30 min", "1:05 h"."""
+    """Return a moment of a run in words: "0.5 s", "40 s", "2:30 min", "1:05 h"."""
     if step < 1 and seconds < 60:
         return f"{seconds:.1f} s"
     whole = round(seconds)

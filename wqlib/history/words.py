@@ -5,41 +5,34 @@ What a sighted reader takes from the picture, a screen reader must find here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from .spans import Counts, Lane, PodRow, Span
 
-from .spans import Lane, PodRow, Span
-
-if TYPE_CHECKING:
-    from .fold import History
+Estimate = tuple[float, float] | None  # seconds left and their uncertainty
 
 
-def summary(history: History, now: float, job: str = "") -> str:
-    """Where a run stands, in a few sentences; see `History.summary`."""
-    counts = history.counts
-    said = [_who(history, job)]
+def summary(
+    counts: Counts, lanes: list[Lane], waiting_after_expiry: int, left: Estimate, job: str
+) -> str:
+    """Say where a run stands, in a few sentences; see `History.summary`."""
     total = counts.total
-    if not total:
-        said.append("No items yet.")
-    else:
+    said = [_workers(lanes, job)]
+    if total:
         said.append(
-            f"{counts.done:,} of {total:,} {_items(total)} done, {counts.leased:,} leased, "
+            f"{counts.done:,} of {total:,} {_noun(total, 'item')} done, {counts.leased:,} leased, "
             f"{counts.pending:,} waiting, {counts.dead:,} dead."
         )
-    said += _troubles(history)
+    else:
+        said.append("No items yet.")
+    said += _troubles(counts, waiting_after_expiry)
     if total and not counts.pending and not counts.leased:
         said.append("The queue is drained.")
-    elif (left := history.eta(now)) is not None:
-        said.append(_left(*left))
+    elif left is not None:
+        said.append(_time_left(*left))
     return " ".join(said)
 
 
-def table(history: History, now: float) -> list[PodRow]:
-    """A row for each lane; see `History.table`."""
-    drained = history.drained_at is not None
-    return [_row(lane, now, drained) for lane in list(history.lanes.values())]
-
-
-def _row(lane: Lane, now: float, drained: bool) -> PodRow:
+def pod_row(lane: Lane, now: float, drained: bool) -> PodRow:
+    """Return the line of a lane in the table of pods; see `History.table`."""
     over = not lane.held and not lane.alive
     end = lane.last_at if over else max(now, lane.last_at)
     life = end - lane.first_at
@@ -47,7 +40,7 @@ def _row(lane: Lane, now: float, drained: bool) -> PodRow:
     return PodRow(
         pod=lane.worker,
         job=lane.job,
-        state=state(lane, drained),
+        state=state_of(lane, drained),
         done=lane.done,
         lost=lane.lost,
         working_on=working_on(list(lane.held.values())),
@@ -57,94 +50,77 @@ def _row(lane: Lane, now: float, drained: bool) -> PodRow:
     )
 
 
-def _who(history: History, job: str) -> str:
-    lanes = [lane for lane in list(history.lanes.values()) if not job or lane.job in (job, "")]
+def _workers(lanes: list[Lane], job: str) -> str:
+    lanes = [lane for lane in lanes if not job or lane.job in (job, "")]
     jobs = {lane.job for lane in lanes if lane.job} or ({job} if job else set())
     name = f"Job {jobs.pop()}: " if len(jobs) == 1 else ""
     if any(lane.state for lane in lanes):
-        running = sum(lane.state == "running" for lane in lanes)
-        words = f"{_many(running, 'pod')} running"
-        waiting = sum(lane.state == "pending" for lane in lanes)
-        leaving = sum(lane.state == "terminating" for lane in lanes)
-        if waiting:
-            words += f", {waiting} starting"
-        if leaving:
-            words += f", {leaving} ending"
-        return f"{name}{words}."
+        states = [lane.state for lane in lanes]
+        said = f"{_number(states.count('running'), 'pod')} running"
+        for state, word in (("pending", "starting"), ("terminating", "ending")):
+            if number := states.count(state):  # type: ignore[arg-type]
+                said += f", {number} {word}"
+        return f"{name}{said}."
     if not lanes:
         return f"{name}no pod yet." if name else "No worker yet."
     working = sum(bool(lane.held) for lane in lanes)
-    return f"{name}{working} of {_many(len(lanes), 'worker')} working."
+    return f"{name}{working} of {_number(len(lanes), 'worker')} working."
 
 
-def _troubles(history: History) -> list[str]:
-    counts = history.counts
+def _troubles(counts: Counts, waiting: int) -> list[str]:
     said = []
-    if counts.expired:
-        one = counts.expired == 1
-        words = f"{_many(counts.expired, 'lease')} expired"
-        waiting = _not_lent_again(history)
-        if waiting is None:
-            words += "."
-        elif waiting == 0:
-            words += f" and {'was' if one else 'were'} lent again."
-        elif waiting >= counts.expired:
-            words += f"; {'its item waits' if one else 'their items wait'} to be lent again."
-        else:
-            words += f"; {waiting} of the items {'waits' if waiting == 1 else 'wait'} again."
-        said.append(words)
+    if expired := counts.expired:
+        said.append(f"{_number(expired, 'lease')} expired{_lent_again(counts, waiting)}")
     if counts.failed:
-        said.append(f"{_many(counts.failed, 'attempt')} failed.")
-    if counts.released:
-        said.append(
-            f"{_many(counts.released, 'item')} {'was' if counts.released == 1 else 'were'} "
-            "released."
-        )
+        said.append(f"{_number(counts.failed, 'attempt')} failed.")
+    if released := counts.released:
+        said.append(f"{_number(released, 'item')} {_were(released)} released.")
     return said
 
 
-def _not_lent_again(history: History) -> int | None:
-    """How many expired items still wait; None if some died, so that no short word is true."""
-    return None if history.counts.dead else history.waiting_after_expiry
+def _lent_again(counts: Counts, waiting: int) -> str:
+    """Say what became of the items whose lease expired, if one short clause can be true."""
+    one = counts.expired == 1
+    if counts.dead:
+        return "."
+    if waiting == 0:
+        return f" and {_were(counts.expired)} lent again."
+    if waiting >= counts.expired:
+        return f"; {'its item waits' if one else 'their items wait'} to be lent again."
+    return f"; {waiting} of the items {'waits' if waiting == 1 else 'wait'} again."
 
 
-def _left(seconds: float, uncertainty: float) -> str:
+def _time_left(seconds: float, uncertainty: float) -> str:
     if seconds < 1:
         return "Less than a second left."
+    about = f"About {duration(seconds)} left"
     give_or_take = uncertainty / seconds > 0.25 and uncertainty >= 2
-    about = f"About {duration(seconds)}"
-    return (
-        f"{about} left, give or take {duration(uncertainty)}."
-        if give_or_take
-        else (f"{about} left.")
-    )
+    return f"{about}, give or take {duration(uncertainty)}." if give_or_take else f"{about}."
 
 
-def time_left(history: History, now: float) -> list[str]:
-    """The estimate of the time left in two short lines, or none: "12 s left", "± 3 s"."""
-    left = history.eta(now)
+def time_left(left: Estimate) -> list[str]:
+    """Return the time left in two short lines, or none: "12 s left", "± 3 s"."""
     if left is None or left == (0.0, 0.0):
         return []
     return [f"{duration(left[0])} left", f"± {duration(left[1])}"]
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them, two digits or so: "8 s", "2 min 10 s", "3 h 5 min"."""
-    if seconds < 10 and seconds % 1 >= 0.05 and seconds < 1:
+    """Return seconds as people say them, two digits or so: "8 s", "2 min 10 s", "3 h 5 min"."""
+    if 0.05 <= seconds < 1:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
-        whole = whole if whole < 600 else round(whole, -1)
-        minutes, rest = divmod(whole, 60)
+        minutes, rest = divmod(whole if whole < 600 else round(whole, -1), 60)
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, rest = divmod(round(seconds / 60), 60)
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
 def item_seconds(seconds: float | None) -> str:
-    """The time of an item with three digits: "0.12 s", "2.31 s", "34 ms"."""
+    """Return the time of an item with three digits: "0.12 s", "2.31 s", "34 ms"."""
     if seconds is None:
         return "–"
     if seconds < 0.1:
@@ -152,61 +128,63 @@ def item_seconds(seconds: float | None) -> str:
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
 
 
-def state(lane: Lane, drained: bool) -> str:
-    """What a pod or worker does, in a word."""
-    if lane.state == "running":
-        return "working" if lane.held else "running"
-    if lane.state == "pending":
-        return "starting"
-    if lane.state == "terminating":
-        return "ending"
-    if lane.state == "succeeded":
-        return "finished"
-    if lane.state == "failed":
-        return "failed"
+_STATES = {
+    "pending": "starting",
+    "terminating": "ending",
+    "succeeded": "finished",
+    "failed": "failed",
+}
+
+
+def state_of(lane: Lane, drained: bool) -> str:
+    """Return what a pod or worker does, in a word."""
+    if lane.state in _STATES:
+        return _STATES[lane.state]
     if lane.state == "deleted":
-        exits = [mark.kind for mark in lane.marks]
-        return "finished" if "succeeded" in exits else "gone"
+        return "finished" if any(mark.kind == "succeeded" for mark in lane.marks) else "gone"
     if lane.held:
         return "working"
+    if lane.state == "running":
+        return "running"
     return "finished" if drained else "waiting"
 
 
 def working_on(spans: list[Span]) -> str:
-    """The items of some leases: "apple", "apple (attempt 2)", "apple and 3 more"."""
+    """Return the items of some leases: "apple", "apple (attempt 2)", "apple and 3 more"."""
     if not spans:
         return ""
     first = spans[0]
-    words = label(first)
+    words = item_name(first)
     if first.attempt > 1:
         words += f" (attempt {first.attempt})"
     return words if len(spans) == 1 else f"{words} and {len(spans) - 1} more"
 
 
-def label(span: Span) -> str:
-    """A short name of a span's item, free of what would break a line."""
+def item_name(span: Span) -> str:
+    """Return a short name of a span's item, free of what would break a line."""
     if not span.item:
         return f"item {span.item_id}" if span.item_id else ""
     text = " ".join("".join(c if c.isprintable() else " " for c in span.item).split())
     return text if len(text) <= 24 else text[:23] + "…"
 
 
-def short_names(workers: list[str], job: str) -> list[str]:
-    """Names without the Job's, which stands above them: "job-wq-2-x7k2p" is "x7k2p"."""
-    return [
-        worker[len(job) + 1 :] if job and worker.startswith(f"{job}-") else worker
-        for worker in workers
-    ]
+def short_name(worker: str, job: str) -> str:
+    """Return a name without the Job's, which stands above it: "job-wq-2-x7k2p" is "x7k2p"."""
+    return worker.removeprefix(f"{job}-") if job else worker
 
 
-def _many(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _items(number: int) -> str:
-    return "item" if number == 1 else "items"
-
-
-def count(number: int) -> str:
-    """A number of items, short enough to stand beside a picture: "41", "950,000", "1.25 M"."""
+def short_number(number: int) -> str:
+    """Return a number short enough to stand beside a picture: "41", "950,000", "1.25 M"."""
     return f"{number:,}" if number < 1_000_000 else f"{number / 1e6:,.2f} M"
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number:,} {_noun(number, noun)}"
+
+
+def _noun(number: int, noun: str) -> str:
+    return noun if number == 1 else f"{noun}s"
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"

@@ -22,7 +22,7 @@ Numbers = NDArray[np.int64]
 BAR_KINDS = ("complete", "release", "fail", "expire", "dead", "running", "orphan")
 CODE = {kind: code for code, kind in enumerate(BAR_KINDS)}
 _UNSETTLED = 16  # the newest spans of a lane, which may still run or turn out dead
-_REACH = 64  # so many spans that began before the time shown may reach into it
+_REACH = 64  # how many spans that began before the time shown may reach into it
 _TIMES = attrgetter("start", "end", "slot")
 
 
@@ -34,8 +34,8 @@ class _Settled:
     number: int = 0
     rows: Floats = field(default_factory=lambda: np.empty((0, 4)))
 
-    def take(self, spans: list[Span]) -> None:
-        """Take over what has settled since the last time; `spans` only grew, or is a new list."""
+    def update(self, spans: list[Span]) -> None:
+        """Add what has settled since the last time; `spans` only grew, or is a new list."""
         if self.spans is not spans or self.number > len(spans):
             self.spans, self.number = spans, 0
         upto = len(spans) - _UNSETTLED
@@ -52,22 +52,18 @@ class _Settled:
 
 
 def _rows(spans: Sequence[Span]) -> Floats:
-    """Spans that ended, as rows of start, end, slot, code."""
+    """Return spans that ended as rows of start, end, slot, code."""
     return np.array([(*_TIMES(span), CODE[span.outcome]) for span in spans]).reshape(-1, 4)
 
 
-class Ended:
+class EndedBars:
     """The leases that ended, lane by lane, kept from frame to frame."""
 
     def __init__(self) -> None:
         self._lanes: dict[str, _Settled] = {}
 
     def rows(self, lanes: Sequence[Lane], axis: TimeAxis) -> tuple[Floats, Numbers]:
-        """Those that reach into the time shown.
-
-        Args:
-            lanes: The lanes.
-            axis: The time.
+        """Return those that reach into the time shown.
 
         Returns:
             Rows of start, end (in seconds since the run began), slot, code; and the position
@@ -77,7 +73,7 @@ class Ended:
         places: list[int] = [0]
         for lane in lanes:
             settled = self._lanes.setdefault(lane.worker, _Settled())
-            settled.take(lane.spans)
+            settled.update(lane.spans)
             known = settled.rows[: settled.number]
             first = int(np.searchsorted(known[:, 0], axis.zero_at + axis.start)) - _REACH
             fresh = [span for span in lane.spans[settled.number :] if span.end is not None]
@@ -91,16 +87,10 @@ class Ended:
         return rows[seen], lane_of[seen]
 
 
-def joined(rows: Floats, lane_of: Numbers, axis: TimeAxis) -> tuple[Floats, Numbers]:
+def merge_narrow(rows: Floats, lane_of: Numbers, axis: TimeAxis) -> tuple[Floats, Numbers]:
     """Make one bar of neighbours too narrow to tell apart, and leave a gap after wide ones.
 
-    Args:
-        rows: As `Ended.rows` returns them.
-        lane_of: As `Ended.rows` returns it.
-        axis: The time.
-
-    Returns:
-        Rows of start, end, slot, code; and the position of each one's lane.
+    Takes and returns rows and positions of lanes as `EndedBars.rows` does.
     """
     group = (lane_of * 16 + rows[:, 2].astype(np.int64)) * 16 + rows[:, 3].astype(np.int64)
     order = np.argsort(group, kind="stable")

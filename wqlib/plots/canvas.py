@@ -25,11 +25,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.transforms import IdentityTransform
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from . import lettering
 from .bars import Floats
-from .lanes import TEXT_SIZE, Role, Text
-from .lettering import PAD, PIXELS_PER_INCH, bitmap, font_of, printable, weight_of
+from .lettering import PIXELS_PER_INCH, Role, Text
 from .theme import Fill, Theme
 
 _SHIFT = {"left": 0.0, "center": 0.5, "right": 1.0}
@@ -74,7 +74,7 @@ class Picture(Figure):
         return {"text/plain": repr(self), "image/png": self.png()}, {"image/png": size}
 
     def area(self, top: float, height: float, left: float = 0.0, right: float = 0.0) -> Axes:
-        """Axes without axes: an empty area, its y running downwards in pixels of the figure."""
+        """Add an empty area without axes, its y running downwards in pixels of the figure."""
         w, h = self.width, self.height
         axes = self.add_axes((left / w, 1 - (top + height) / h, (w - left - right) / w, height / h))
         axes.set_axis_off()
@@ -83,13 +83,13 @@ class Picture(Figure):
         return axes
 
     def png(self) -> bytes:
-        """The picture as a PNG file, packed well, since it is kept."""
+        """Return the picture as a PNG file, packed well, since it is kept."""
         canvas: Any = self.canvas
         canvas.draw()
         return encode_png(np.asarray(canvas.buffer_rgba()), level=6)
 
     def frame(self) -> bytes:
-        """The picture as a PNG file, for one that is drawn again and again."""
+        """Return the picture as a PNG file, for one that is drawn again and again."""
         canvas: Any = self.canvas
         if self._background is None:
             moving = [a for a in self.get_children() if a not in self.still and a is not self.patch]
@@ -102,7 +102,7 @@ class Picture(Figure):
         return encode_png(np.asarray(canvas.buffer_rgba()))
 
     def svg(self) -> str:
-        """The picture as SVG, its texts kept as text."""
+        """Return the picture as SVG, its texts kept as text."""
         file = io.StringIO()
         settings = {"svg.fonttype": "none", "svg.hashsalt": "wqlib"}
         with mpl.rc_context(settings):  # type: ignore[arg-type]
@@ -167,6 +167,7 @@ class Shapes(PathPatch):
 
     @classmethod
     def filled(cls, axes: Axes, zorder: float, fill: Fill, name: str = "") -> Shapes:
+        """Make shapes with a fill, known by a name in the SVG."""
         shapes = cls(
             axes,
             zorder,
@@ -185,6 +186,7 @@ class Shapes(PathPatch):
     def stroked(
         cls, axes: Axes, zorder: float, colour: str, width: float, name: str = "", **look: Any
     ) -> Shapes:
+        """Make lines without a fill, known by a name in the SVG."""
         return cls(
             axes, zorder, fill=False, edgecolor=colour, linewidth=width, gid=name or None, **look
         )
@@ -196,8 +198,9 @@ class Shapes(PathPatch):
             self.set_path(path)
 
 
-def rectangles(rows: Floats) -> Path | None:
-    """Rows of start, end, top, bottom."""
+def rectangles(rows: ArrayLike) -> Path | None:
+    """Return rectangles, of rows of start, end, top, bottom."""
+    rows = np.asarray(rows, dtype=np.float64)
     if not len(rows):
         return None
     corners = np.empty((len(rows), 5, 2))
@@ -207,7 +210,7 @@ def rectangles(rows: Floats) -> Path | None:
 
 
 def polygons(corners: Floats) -> Path | None:
-    """Closed shapes of equally many corners, the last equal to the first: (number, corners, 2)."""
+    """Return closed shapes; `corners` is (number, corners, 2), the last corner being the first."""
     number, each, _ = corners.shape
     if not number:
         return None
@@ -216,17 +219,20 @@ def polygons(corners: Floats) -> Path | None:
     return Path(corners.reshape(-1, 2), np.tile(codes, number))
 
 
-def lines(x0: Floats, y0: Floats, x1: Floats, y1: Floats) -> Path | None:
-    """Straight lines."""
-    if not len(x0):
+def lines(
+    x0: Floats | float, y0: Floats | float, x1: Floats | float, y1: Floats | float
+) -> Path | None:
+    """Return straight lines; a number is the same for all of them."""
+    number = np.broadcast(x0, y0, x1, y1).size
+    if not number:
         return None
-    ends = np.empty((len(x0), 2, 2))
+    ends = np.empty((number, 2, 2))
     ends[:, 0, 0], ends[:, 0, 1], ends[:, 1, 0], ends[:, 1, 1] = x0, y0, x1, y1
-    return Path(ends.reshape(-1, 2), np.tile([Path.MOVETO, Path.LINETO], len(x0)))
+    return Path(ends.reshape(-1, 2), np.tile([Path.MOVETO, Path.LINETO], number))
 
 
 def curves(points: Floats) -> Path | None:
-    """Bezier curves: (number, 4, 2), from the first point to the last."""
+    """Return Bezier curves; `points` is (number, 4, 2), from the first point to the last."""
     if not len(points):
         return None
     codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]
@@ -258,16 +264,16 @@ class TextLayer(Artist):
             gc = renderer.new_gc()
             for text in self.texts:
                 plate = self._theme.ground if text.role == "lost" else ""
-                image = bitmap(text.text, *self._look(text.role), figure.dpi, plate)
-                left = round(text.x * scale - image.width * _SHIFT[text.align]) - PAD
+                image = lettering.bitmap(text.text, *self._look(text.role), figure.dpi, plate)
+                left = round(text.x * scale - image.width * _SHIFT[text.align]) - lettering.PAD
                 base = round(text.y * scale + image.above / 2)
                 renderer.draw_image(gc, left, bottom - base - image.below, image.pixels)
             gc.restore()
             return
         for text in self.texts:
-            colour, weight, size = self._look(text.role)
-            font = font_of(weight, size)
-            word = printable(text.text)
+            colour, weight = self._look(text.role)
+            font = lettering.font_of(weight)
+            word = lettering.printable(text.text)
             width, _, _ = renderer.get_text_width_height_descent(word, font, False)
             _, above, _ = renderer.get_text_width_height_descent("H", font, False)
             gc = renderer.new_gc()
@@ -280,10 +286,10 @@ class TextLayer(Artist):
             renderer.draw_text(gc, x, y, word, font, 0, False)
             gc.restore()
 
-    def _look(self, role: Role) -> tuple[str, str, float]:
+    def _look(self, role: Role) -> tuple[str, str]:
         theme = self._theme
         colour = {"dim": theme.dim, "bar": theme.on_bar}.get(role, theme.text)
-        return colour, weight_of(role), TEXT_SIZE
+        return colour, lettering.weight_of(role)
 
 
 def _draw_plate(renderer: Any, ground: str, x: float, y: float, width: float, above: float) -> None:

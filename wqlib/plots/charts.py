@@ -11,7 +11,7 @@ from ..history import History
 from ..history.words import item_seconds
 from .bars import Floats
 from .canvas import Picture, Shapes, TextLayer, lines, rectangles
-from .lanes import Text
+from .lettering import Text
 from .theme import MEANING, THEMES, ThemeName
 
 MOST_BINS = 40
@@ -98,13 +98,13 @@ def lease_histogram(
             rectangles(np.column_stack(rows)[some])
         )
         below = below + counts
-    chart.key(
+    chart.legend(
         {outcome: f"{int(n.sum()):,} {MEANING[outcome]}" for outcome, n in found.counts.items()}
     )
     for name, at in (("mean", found.mean), ("p95", found.p95)):
         if at is not None:
-            chart.upright(at, f"{name} {item_seconds(at)}", 10.0 if name == "mean" else 24.0)
-    chart.say("how long a lease lasted", "leases")
+            chart.mark(at, f"{name} {item_seconds(at)}", 10.0 if name == "mean" else 24.0)
+    chart.label_axes("how long a lease lasted", "leases")
     if found.missing:
         chart.texts.append(Text(chart.x1 + 12, height - 14, f"{found.missing:,} older not shown"))
     return picture
@@ -121,47 +121,48 @@ class Chart:
         self.axes.set_xlim(0, most_x)
         self.axes.set_ylim(0, most_y)
         self._wide = picture.area(0, picture.height)
-        layer = TextLayer(picture)
-        self.texts = layer.texts
+        self.texts = TextLayer(picture).texts
         self.x_marks = _round_marks(most_x, (self.x1 - LEFT) / 70)
 
     def px(self, x: float) -> float:
+        """Return where a value of the lower ruler is, in pixels."""
         return LEFT + (self.x1 - LEFT) * x / self.most_x
 
     def py(self, y: float) -> float:
+        """Return where a value of the left ruler is, in pixels from the top."""
         return self.y1 - (self.y1 - TOP) * y / self.most_y
 
     def rulers(self, words: list[str], *, whole: bool = False) -> None:
-        """Lines and numbers; `words` are those below, `whole` says that halves make no sense."""
+        """Draw lines and numbers; `words` are those below, `whole`: halves make no sense."""
         marks = _round_marks(self.most_y, (self.y1 - TOP) / 36)
         y = np.array([at for at in marks if not whole or at == int(at)])
         x = np.array(self.x_marks)
-        grid = Shapes.stroked(self.axes, 1, self.picture.theme.grid, 0.8, "grid")
-        grid.show(lines(np.zeros(len(y)), y, np.full(len(y), self.most_x), y))
-        upright = Shapes.stroked(self.axes, 1, self.picture.theme.grid, 0.8, "grid-upright")
-        upright.show(lines(x, np.zeros(len(x)), x, np.full(len(x), self.most_y)))
+        for name, path in (
+            ("grid", lines(0.0, y, self.most_x, y)),
+            ("grid-upright", lines(x, 0.0, x, self.most_y)),
+        ):
+            Shapes.stroked(self.axes, 1, self.picture.theme.grid, 0.8, name).show(path)
         pairs = zip(self.x_marks, words, strict=True)
         self.texts += [Text(self.px(at), self.y1 + 12, word, "dim", "center") for at, word in pairs]
         self.texts += [Text(LEFT - 8, self.py(at), f"{at:,g}", "dim", "right") for at in y]
 
-    def key(self, entries: dict[str, str]) -> None:
-        """What each fill means."""
+    def legend(self, entries: dict[str, str]) -> None:
+        """Say what each fill means."""
         x, y = self.x1 + 12, TOP + 12
         for kind, said in entries.items():
-            box = np.array([[x, x + 20, y - 6, y + 6]])
-            Shapes.filled(self._wide, 2, self.picture.theme.fills[kind]).show(rectangles(box))
+            box = rectangles([(x, x + 20, y - 6, y + 6)])
+            Shapes.filled(self._wide, 2, self.picture.theme.fills[kind]).show(box)
             self.texts.append(Text(x + 26, y, said, "name"))
             y += 18
 
-    def upright(self, at: float, said: str, y: float) -> None:
-        """A broken line at a place along the lower ruler, and what it is."""
-        place, ends = np.array([at]), np.array([self.most_y])
+    def mark(self, at: float, said: str, y: float) -> None:
+        """Draw a broken line at a place along the lower ruler, and say what it is."""
         line = Shapes.stroked(self.axes, 5, self.picture.theme.text, 1.0, linestyle=(0, (4, 3)))
-        line.show(lines(place, np.zeros(1), place, ends))
+        line.show(lines(at, 0.0, at, self.most_y))
         self.texts.append(Text(self.px(at) + 5, TOP + y, said, "lost"))
 
-    def say(self, below: str, left: str) -> None:
-        """What the rulers measure."""
+    def label_axes(self, below: str, left: str) -> None:
+        """Say what the rulers measure."""
         middle = (LEFT + self.x1) / 2
         self.texts.append(Text(middle, self.picture.height - 12, below, "name", "center"))
         self.texts.append(Text(12, 8, left, "name"))
@@ -173,6 +174,6 @@ def _round_up(step: float) -> float:
 
 
 def _round_marks(most: float, number: float) -> list[float]:
-    """Round numbers from 0 to `most`, at most about so many."""
+    """Return round numbers from 0 to `most`, at most about that many."""
     step = _round_up(most / max(1.0, number))
     return [round(i * step, 9) for i in range(math.floor(most / step + 1e-9) + 1)]

@@ -7,12 +7,11 @@ from itertools import chain
 
 import numpy as np
 
-from ..history import History
+from ..history import History, Level
 from ..history.timeaxis import TimeAxis
-from .layout import Floats
+from .bars import Floats
 
-BANDS = ("done", "leased", "pending", "dead")
-_COLUMN = {"pending": 1, "leased": 2, "done": 3, "dead": 4}
+BANDS = ("done", "leased", "pending", "dead")  # from the bottom
 LINE = 13.0
 
 
@@ -21,34 +20,22 @@ class DepthLayout:
     """The levels as a stacked area.
 
     Attributes:
-        axis: The time.
         most: The number of items at the upper edge.
         bands: By level that ever was above 0: the outline as rows of seconds, items.
         labels: By level, as `bands`: how many items now, and the pixel from the top at which
             to say so.
     """
 
-    axis: TimeAxis
     most: float
     bands: dict[str, Floats] = field(default_factory=dict)
     labels: dict[str, tuple[int, float]] = field(default_factory=dict)
 
 
 def depth(history: History, axis: TimeAxis, *, top: float, height: float) -> DepthLayout:
-    """Lay out how full the queue was.
-
-    Args:
-        history: The run.
-        axis: The time to show.
-        top: Upper edge, in pixels.
-        height: In pixels.
-
-    Returns:
-        The bands, from the bottom: done, leased, pending, dead.
-    """
+    """Lay out how full the queue was, between `top` and `top + height` in pixels."""
     rows = np.fromiter(chain.from_iterable(history.depth), np.float64).reshape(-1, 5)
     if not len(rows):
-        return DepthLayout(axis, 1.0)
+        return DepthLayout(1.0)
     rows[:, 0] -= axis.zero_at
     first = max(0, int(np.searchsorted(rows[:, 0], axis.start, "right")) - 1)
     rows = rows[first:]
@@ -57,13 +44,13 @@ def depth(history: History, axis: TimeAxis, *, top: float, height: float) -> Dep
     rows = rows[np.append(pixel[1:] != pixel[:-1], True)]  # the last of each pixel will do
     times = np.append(rows[:, 0], max(axis.now, rows[-1, 0]))
     levels = np.vstack([rows[:, 1:], rows[-1, 1:]])
-    out = DepthLayout(axis, max(1.0, float(levels.sum(axis=1).max()) * 1.06))
+    out = DepthLayout(max(1.0, float(levels.sum(axis=1).max()) * 1.06))
     # Levels stay until the next moment: steps, not slopes.
     x = np.repeat(times, 2)[1:]
     below = np.zeros(len(x))
     middles = {}
     for band in BANDS:
-        level = np.repeat(levels[:, _COLUMN[band] - 1], 2)[:-1]
+        level = np.repeat(levels[:, Level._fields.index(band) - 1], 2)[:-1]
         above = below + level
         if level.any():
             out.bands[band] = np.concatenate(
@@ -95,15 +82,7 @@ class RateLayout:
 
 
 def throughput(history: History, axis: TimeAxis) -> RateLayout:
-    """Lay out how fast the run went.
-
-    Args:
-        history: The run.
-        axis: The time to show.
-
-    Returns:
-        The rate as steps, each long enough for about five items.
-    """
+    """Lay out how fast the run went: as steps, each long enough for about five items."""
     rows = np.array([(level.at, level.done) for level in history.depth]).reshape(-1, 2)
     if not len(rows) or axis.now <= axis.start:
         return RateLayout()

@@ -1,33 +1,24 @@
-"""Where the lanes are, and texts at places. Pure geometry, as `wqlib.plots.layout`."""
+"""Where the lanes are, and the texts in and beside them. Pure, as `wqlib.plots.layout`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
-from ..history.spans import Lane
+from ..history import words
+from ..history.spans import Lane, Span, by_job, most_active
+from ..history.timeaxis import TimeAxis
+from .lettering import Role, Text, clip
 
 LEFT = 128.0  # room for the names of the lanes
 RIGHT = 120.0  # room for the numbers
 BAND = 18.0  # the line with a Job's name
 PITCH = 28.0  # from lane to lane
 LEAST_PITCH = 7.0
-TEXT_SIZE = 8.0
-
-# "lost" is a name on a hatched bar, which gets a ground of its own.
-Role = Literal["name", "dim", "bar", "lost", "job"]
-Measure = Callable[[str], float]
-
-
-class Text(NamedTuple):
-    """A text at a place in the figure, in pixels from its top left corner."""
-
-    x: float
-    y: float
-    text: str
-    role: Role = "dim"
-    align: Literal["left", "center", "right"] = "left"
+DONE_COLUMN = 46.0  # right edges of the numbers, from where the time axis ends
+LEASE_COLUMN = 108.0
+MOST_LABELS = 80
 
 
 @dataclass(frozen=True)
@@ -41,10 +32,11 @@ class LaneBox:
 
     @property
     def middle(self) -> float:
+        """Return its middle, in pixels."""
         return self.top + self.height / 2
 
     def slot(self, number: int) -> tuple[float, float]:
-        """Top and bottom of the bars in one of the lane's slots."""
+        """Return the top and bottom of the bars in one of the lane's slots."""
         margin = 5.0 if self.height >= 20 else min(2.0, self.height / 8)
         each = (self.height - 2 * margin) / self.lane.slots
         gap = min(1.0, each / 4) if self.lane.slots > 1 else 0.0
@@ -52,69 +44,86 @@ class LaneBox:
         return top, top + each - gap
 
 
-def about_width(text: str) -> float:
-    """About how wide a text is, in pixels; a little too wide rather than too narrow."""
-    em = TEXT_SIZE / 72 * 100
-    narrow = sum(c in "iljtfrI.,:;|!'() -" for c in text)
-    wide = sum(c in "mwMW@%—" or ord(c) > 0x2E80 for c in text)
-    return em * (0.6 * (len(text) - narrow - wide) + 0.38 * narrow + 1.0 * wide)
-
-
-def clip(text: str, room: float, measure: Measure, least: int = 1) -> str:
-    """As much of a text as fits, or "" if fewer than `least` letters do."""
-    if measure(text) <= room:
-        return text
-    while len(text) >= least and measure(text + "…") > room:
-        text = text[:-1].rstrip()
-    return text + "…" if len(text) >= least else ""
-
-
 def lane_boxes(
-    lanes: Iterable[Lane],
-    top: float,
-    height: float,
-    pitch: float,
-    measure: Measure = about_width,
+    lanes: Collection[Lane], top: float, height: float
 ) -> tuple[list[LaneBox], list[Text], int]:
-    """Stack the lanes, grouped by Job, into a given height.
-
-    Args:
-        lanes: The lanes, in the order of their first appearance.
-        top: Upper edge, in pixels.
-        height: Height of all, in pixels.
-        pitch: Height of a lane, in pixels; less if they would not fit.
-        measure: Says how wide a text is, in pixels.
+    """Stack the lanes, grouped by Job, between `top` and `top + height` in pixels.
 
     Returns:
         A box for each lane; the names of the Jobs; how many lanes found no room.
     """
-    groups: dict[str, list[Lane]] = {}
-    for lane in lanes:
-        groups.setdefault(lane.job, []).append(lane)
+    groups = by_job(lanes)
     room = height - BAND * max(1, len(groups))
-    groups, hidden = _fitting(groups, max(1, int(room // LEAST_PITCH)))
-    number = sum(map(len, groups.values()))
-    pitch = min(pitch, room / max(1, number))
+    shown = most_active(lanes, max(1, int(room // LEAST_PITCH)))
+    groups = {job: [lane for lane in some if lane.worker in shown] for job, some in groups.items()}
+    pitch = min(PITCH, room / max(1, len(shown)))
     boxes: list[LaneBox] = []
     titles: list[Text] = []
     y = top
     for job, members in groups.items():
-        titles.append(Text(12.0, y + BAND / 2, clip(job or "workers", 4 * LEFT, measure), "job"))
-        y += BAND
+        if members:
+            titles.append(Text(12.0, y + BAND / 2, clip(job or "workers", 4 * LEFT), "job"))
+            y += BAND
         for lane in members:
             boxes.append(LaneBox(lane, y, pitch, len(boxes) % 2 == 0))
             y += pitch
-    return boxes, titles, hidden
+    return boxes, titles, len(lanes) - len(shown)
 
 
-def _fitting(groups: dict[str, list[Lane]], room: int) -> tuple[dict[str, list[Lane]], int]:
-    everyone = [lane for members in groups.values() for lane in members]
-    if len(everyone) <= room:
-        return groups, 0
-    # Those that live and those that did something last are worth the room.
-    best = sorted(everyone, key=lambda lane: (bool(lane.held), lane.alive, lane.last_at))
-    chosen = {id(lane) for lane in best[-room:]}
-    kept = {
-        job: [lane for lane in members if id(lane) in chosen] for job, members in groups.items()
-    }
-    return {job: members for job, members in kept.items() if members}, len(everyone) - room
+def name_label(box: LaneBox) -> list[Text]:
+    """Return the name of a pod, without that of its Job."""
+    lane, height = box.lane, box.height
+    if height < 11:
+        return []
+    short = words.short_name(lane.worker, lane.job)
+    role: Role = "name" if lane.alive or lane.held or not lane.state else "dim"
+    return [Text(LEFT - 14, box.middle, clip(short, LEFT - 24), role, "right")]
+
+
+def number_labels(boxes: list[LaneBox], axis: TimeAxis, top: float) -> list[Text]:
+    """Say what each pod has done, and the time that its most urgent lease still has."""
+    done, lease = axis.x1 + DONE_COLUMN, axis.x1 + LEASE_COLUMN
+    out = [Text(done, top + BAND / 2, "done", "dim", "right")]
+    if axis.live:
+        out.append(Text(lease, top + BAND / 2, "time left", "dim", "right"))
+    for box in boxes:
+        if box.height < 11:
+            continue
+        out.append(Text(done, box.middle, f"{box.lane.done:,}", "name", "right"))
+        seconds = box.lane.seconds_left(axis.zero_at + axis.now)
+        if seconds is not None and axis.live:
+            text = words.duration(math.ceil(seconds)) if seconds > 0 else "expired"
+            out.append(Text(lease, box.middle, text, "name", "right"))
+    return out
+
+
+def bar_labels(boxes: list[LaneBox], axis: TimeAxis) -> list[Text]:
+    """Return the names of the items, newest first, where they fit into their bars."""
+    out: list[Text] = []
+    for box in boxes:
+        if box.height / box.lane.slots < 13:
+            continue
+        for span in reversed(box.lane.spans[-200:]):
+            if len(out) >= MOST_LABELS:
+                return out
+            end = axis.now if span.end is None else span.end - axis.zero_at
+            if end < axis.start:
+                break
+            x0 = axis.px(max(span.start - axis.zero_at, axis.start))
+            marks = [axis.px(mark.at - axis.zero_at) for mark in box.lane.marks]  # keep clear
+            x0 = max([x0, *(x + 5 for x in marks if abs(x - x0) < 9)])
+            stop = min((x - 7 for x in marks if x > x0), default=axis.x1)
+            room = min(axis.px(min(end, axis.end)), stop) - x0 - 8
+            if room < 12:
+                continue
+            if text := clip(words.item_name(span), room, least=7):
+                top, bottom = box.slot(span.slot)
+                role = _role(span, box.lane)
+                out.append(Text(x0 + 4, (top + bottom) / 2, text, role))
+    return out
+
+
+def _role(span: Span, lane: Lane) -> Role:
+    if span.outcome == "running":
+        return "name" if lane.state and not lane.alive else "bar"  # its bar is hollow then
+    return "bar" if span.outcome == "complete" else "lost"

@@ -8,44 +8,21 @@ nothing that happens in the run, so nothing jumps while it goes on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..history import History
-from ..history.spans import ENDS, MAX_SLOTS, Lane, Span, fates
+from ..history.spans import ENDS, MAX_SLOTS, Span, pod_states
 from ..history.timeaxis import TimeAxis
-from . import lanetexts
-from .bars import BAR_KINDS, CODE, Ended, Floats, joined
-from .lanes import (
-    BAND,
-    LEFT,
-    PITCH,
-    RIGHT,
-    TEXT_SIZE,
-    LaneBox,
-    Measure,
-    Role,
-    Text,
-    about_width,
-    lane_boxes,
-)
-
-__all__ = [
-    "BAND",
-    "BAR_KINDS",
-    "ENDS",
-    "LEFT",
-    "PITCH",
-    "RIGHT",
-    "TEXT_SIZE",
-    "Floats",
-    "Role",
-    "Text",
-]
+from . import lanes
+from .bars import CODE, EndedBars, Floats, merge_narrow
+from .lanes import BAND, LaneBox
+from .lettering import Text
 
 MOST_CURVES = 200
+MARK_KINDS = ("pending", "running", "terminating", *ENDS)
 
 
 @dataclass
@@ -67,19 +44,16 @@ class TimelineLayout:
     """
 
     axis: TimeAxis
-    boxes: list[LaneBox] = field(default_factory=list)
-    bars: dict[str, Floats] = field(default_factory=dict)
-    rails: Floats = field(default_factory=lambda: np.empty((0, 3)))
-    renewals: Floats = field(default_factory=lambda: np.empty((0, 3)))
-    late_renewals: Floats = field(default_factory=lambda: np.empty((0, 3)))
-    fuses: Floats = field(default_factory=lambda: np.empty((0, 3)))
-    curves: Floats = field(default_factory=lambda: np.empty((0, 4)))
-    marks: dict[str, Floats] = field(default_factory=dict)
-    texts: list[Text] = field(default_factory=list)
-    hidden: int = 0
-
-
-MARK_KINDS = ("pending", "running", "terminating", *ENDS)
+    boxes: list[LaneBox]
+    bars: dict[str, Floats]
+    rails: Floats
+    renewals: Floats
+    late_renewals: Floats
+    fuses: Floats
+    curves: Floats
+    marks: dict[str, Floats]
+    texts: list[Text]
+    hidden: int
 
 
 def timeline(
@@ -88,9 +62,7 @@ def timeline(
     *,
     top: float,
     height: float,
-    pitch: float = PITCH,
-    measure: Measure | None = None,
-    ended: Ended | None = None,
+    ended: EndedBars | None = None,
 ) -> TimelineLayout:
     """Lay out the lanes of a run.
 
@@ -99,44 +71,36 @@ def timeline(
         axis: The time to show, from `time_axis`.
         top: Upper edge of the lanes, in pixels.
         height: Height of the lanes, in pixels; it is kept, whatever happens in the run.
-        pitch: Height of one lane, in pixels; less if they would not fit.
-        measure: Says how wide a text is, in pixels; None for an estimate.
         ended: What is known from the last frame of the leases that ended; None: nothing.
 
     Returns:
         The shapes and texts.
     """
-    measure = measure or about_width
-    out = TimelineLayout(axis)
-    lanes = history.lanes.values()
-    out.boxes, titles, out.hidden = lane_boxes(lanes, top, height, pitch, measure)
-    out.texts += titles
-    if out.hidden:
-        more = f"and {out.hidden:,} more pods, not drawn"
-        out.texts.append(Text(axis.x1 - 8, top + BAND / 2, more, "dim", "right"))
-    rows = [_ended_bars(out.boxes, axis, ended or Ended())]
-    rails, renewals, fuses = [], [], []
-    marks: dict[str, list[tuple[float, float]]] = {kind: [] for kind in MARK_KINDS}
-    for box in out.boxes:
-        out.texts += lanetexts.names(box, measure)
-        rails += _rail(box, axis)
-        for span in box.lane.held.values():
-            rows.append(_running_bar(box, span, axis))
-            fuses += _fuse(box, span, axis)
-        renewals += _renewals(box, axis)
-        for kind, at in _marks(box, axis):
-            marks[kind].append((at, box.middle))
-    table = np.concatenate(rows)
-    out.bars = {kind: table[table[:, 4] == code, :4] for kind, code in CODE.items()}
-    out.rails = _array(rails, 3)
-    out.renewals = _array([row[1:] for row in renewals if not row[0]], 3)
-    out.late_renewals = _array([row[1:] for row in renewals if row[0]], 3)
-    out.fuses = _array(fuses, 3)
-    out.marks = {kind: _array(places, 2) for kind, places in marks.items()}
-    out.curves = _curves(history, out.boxes, axis)
-    out.texts += lanetexts.bar_labels(out.boxes, axis, measure)
-    out.texts += lanetexts.numbers(out.boxes, axis, top)
-    return out
+    boxes, texts, hidden = lanes.lane_boxes(history.lanes.values(), top, height)
+    if hidden:
+        more = f"and {hidden:,} more pods, not drawn"
+        texts.append(Text(axis.x1 - 8, top + BAND / 2, more, "dim", "right"))
+    for box in boxes:
+        texts += lanes.name_label(box)
+    texts += lanes.bar_labels(boxes, axis) + lanes.number_labels(boxes, axis, top)
+    running = [(box, span) for box in boxes for span in box.lane.held.values()]
+    ended_bars = _ended_bars(boxes, axis, ended or EndedBars())
+    bars = np.concatenate([ended_bars, *(_running_bar(box, span, axis) for box, span in running)])
+    renewals = _array([row for box in boxes for row in _renewals(box, axis)], 4)
+    marks = [(kind, at, box.middle) for box in boxes for kind, at in _marks(box, axis)]
+    return TimelineLayout(
+        axis,
+        boxes,
+        bars={kind: bars[bars[:, 4] == code, :4] for kind, code in CODE.items()},
+        rails=_array([row for box in boxes for row in _rail(box, axis)], 3),
+        renewals=renewals[renewals[:, 3] == 0, :3],
+        late_renewals=renewals[renewals[:, 3] == 1, :3],
+        fuses=_array([row for box, span in running for row in _fuse(box, span, axis)], 3),
+        curves=_curves(history, boxes, axis),
+        marks={kind: _array([m[1:] for m in marks if m[0] == kind], 2) for kind in MARK_KINDS},
+        texts=texts,
+        hidden=hidden,
+    )
 
 
 def _array(rows: list[Any], width: int) -> Floats:
@@ -144,44 +108,34 @@ def _array(rows: list[Any], width: int) -> Floats:
 
 
 def _rail(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float]]:
-    lane = box.lane
+    lane, ended = box.lane, box.lane.ended_at
     start = max(lane.first_at - axis.zero_at, axis.start)
-    if lane.alive or lane.held or (not lane.state and axis.live):
+    if ended is not None:
+        end = ended - axis.zero_at
+    elif lane.alive or lane.held or (not lane.state and axis.live):
         end = axis.now
     else:
         end = lane.last_at - axis.zero_at
-    exits = [mark.at for mark in lane.marks if mark.kind in ("succeeded", "failed", "deleted")]
-    if exits and not lane.alive:
-        end = exits[0] - axis.zero_at
     return [(start, end, box.middle)] if end > start else []
 
 
-def _ended_bars(boxes: list[LaneBox], axis: TimeAxis, ended: Ended) -> Floats:
-    """Bars of the leases that ended, a row each: start, end, top, bottom, code of the outcome."""
-    lanes = [box.lane for box in boxes]
-    rows, lane_of = joined(*ended.rows(lanes, axis), axis)
+def _ended_bars(boxes: list[LaneBox], axis: TimeAxis, ended: EndedBars) -> Floats:
+    """Return the leases that ended as rows of start, end, top, bottom, code of the outcome."""
+    rows, lane_of = merge_narrow(*ended.rows([box.lane for box in boxes], axis), axis)
     slots = [[box.slot(number) for number in range(MAX_SLOTS)] for box in boxes]
     edges = np.array(slots, dtype=np.float64).reshape(-1, MAX_SLOTS, 2)
     across = edges[lane_of, rows[:, 2].astype(np.int64)] if len(rows) else np.empty((0, 2))
     return np.column_stack([rows[:, :2], across, rows[:, 3]])
 
 
-def _exit_of(lane: Lane) -> float | None:
-    """When the pod of a lane ended, if it did."""
-    if not lane.state or lane.alive:
-        return None
-    return next(
-        (mark.at for mark in lane.marks if mark.kind in ("succeeded", "failed", "deleted")), None
-    )
-
-
 def _running_bar(box: LaneBox, span: Span, axis: TimeAxis) -> Floats:
-    """A running lease: full as long as its pod lived, hollow after that, and hatched as
-    expired once its deadline has passed, even if nobody noticed yet."""
+    """Return a running lease as such rows: full as long as its pod lived, hollow after that, and
+    hatched as expired once its deadline has passed, even if nobody noticed yet.
+    """
     top, bottom = box.slot(span.slot)
     start = max(span.start - axis.zero_at, axis.start)
     deadline = span.deadline - axis.zero_at
-    ended = _exit_of(box.lane)
+    ended = box.lane.ended_at
     orphaned = min(axis.now, deadline if ended is None else ended - axis.zero_at)
     overdue = min(axis.now, max(deadline, start)) if span.deadline else axis.now
     orphaned = max(start, min(orphaned, overdue))
@@ -209,27 +163,26 @@ def _fuse(box: LaneBox, span: Span, axis: TimeAxis) -> list[tuple[float, float, 
     return [(axis.now, min(deadline, axis.end), (top + bottom) / 2)]
 
 
-def _renewals(box: LaneBox, axis: TimeAxis) -> list[tuple[bool, float, float, float]]:
-    """Rows of whether the bar is hatched, moment, top, bottom."""
-    out: list[tuple[bool, float, float, float]] = []
-    if box.height < 11:
-        return out
-    for span in box.lane.spans[-400:]:
+def _renewals(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float, bool]]:
+    """Return rows of moment, top, bottom, and whether the bar is hatched."""
+    out: list[tuple[float, float, float, bool]] = []
+    for span in box.lane.spans[-400:] if box.height >= 11 else []:
         end = axis.now if span.end is None else span.end - axis.zero_at
         if span.renewals and (end - span.start + axis.zero_at) * axis.scale > 20:
             top, bottom = box.slot(span.slot)
             hatched = span.outcome not in ("complete", "running")
+            moments = (at - axis.zero_at for at in span.renewals)
             out += [
-                (hatched, at - axis.zero_at, top, top + (bottom - top) * 0.35)
-                for at in span.renewals
-                if at - axis.zero_at >= axis.start
+                (at, top, top + (bottom - top) * 0.35, hatched)
+                for at in moments
+                if at >= axis.start
             ]
     return out
 
 
 def _marks(box: LaneBox, axis: TimeAxis) -> list[tuple[str, float]]:
     out: list[tuple[str, float]] = []
-    for kind, when in fates(box.lane):
+    for kind, when in pod_states(box.lane):
         at = when - axis.zero_at
         # It started at once, or was killed at once: there is no room to say what came before.
         follows = {"running": "pending", "killed": "terminating"}.get(kind)

@@ -7,7 +7,7 @@ them anew takes longer than all the rest of the picture.
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from matplotlib import font_manager
@@ -15,13 +15,24 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 
-from .lanes import TEXT_SIZE, Role
-
+TEXT_SIZE = 8.0  # in points
 PIXELS_PER_INCH = 100  # of the layout; a figure may have more dots than that
 PAD = 2
 _FAMILIES = ("Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
 _LAST_RESORT = "DejaVu Sans"  # comes with matplotlib
-_BOLD: tuple[Role, ...] = ("job",)
+
+# "lost" is a name on a hatched bar, which gets a ground of its own.
+Role = Literal["name", "dim", "bar", "lost", "job"]
+
+
+class Text(NamedTuple):
+    """A text at a place in the figure, in pixels from its top left corner."""
+
+    x: float
+    y: float
+    text: str
+    role: Role = "dim"
+    align: Literal["left", "center", "right"] = "left"
 
 
 class Bitmap(NamedTuple):
@@ -46,16 +57,25 @@ class _Letter(NamedTuple):
 
 
 def text_width(text: str, role: Role = "dim") -> float:
-    """How wide a text is, in pixels of the layout."""
+    """Return how wide a text is, in pixels of the layout."""
     weight = weight_of(role)
-    return sum(_letter(c, weight, TEXT_SIZE, PIXELS_PER_INCH).advance for c in printable(text))
+    return sum(_letter(c, weight, PIXELS_PER_INCH).advance for c in printable(text))
+
+
+def clip(text: str, room: float, least: int = 1) -> str:
+    """Return as much of a text as fits, or "" if fewer than `least` letters do."""
+    if text_width(text) <= room:
+        return text
+    while len(text) >= least and text_width(text + "…") > room:
+        text = text[:-1].rstrip()
+    return text + "…" if len(text) >= least else ""
 
 
 @lru_cache(maxsize=4096)
-def bitmap(text: str, colour: str, weight: str, size: float, dpi: float, plate: str = "") -> Bitmap:
-    """A text in a colour, "#rrggbb"; a `plate` is the colour of its ground, if it has one."""
-    above, up, below = _heights(weight, size, dpi)
-    letters = [_letter(c, weight, size, dpi) for c in printable(text)]
+def bitmap(text: str, colour: str, weight: str, dpi: float, plate: str = "") -> Bitmap:
+    """Draw a text in a colour, "#rrggbb"; a `plate` is the colour of its ground, or ""."""
+    above, up, below = _heights(weight, dpi)
+    letters = [_letter(c, weight, dpi) for c in printable(text)]
     width = sum(letter.advance for letter in letters)
     room = max((letter.cover.shape[1] for letter in letters), default=0)
     cover = np.zeros((up + below, int(np.ceil(width)) + 2 * PAD + room), np.uint8)
@@ -78,20 +98,20 @@ def bitmap(text: str, colour: str, weight: str, size: float, dpi: float, plate: 
 
 
 def weight_of(role: Role) -> str:
-    """The weight of a font."""
-    return "bold" if role in _BOLD else "normal"
+    """Return the weight of the font."""
+    return "bold" if role == "job" else "normal"
 
 
 def printable(text: str) -> str:
-    """A text with a box for each letter that no font here has."""
+    """Return a text with a box for each letter that no font here has."""
     known = _known_characters()
     return "".join(c if ord(c) in known else "□" for c in text)
 
 
 @cache
-def font_of(weight: str, size: float) -> FontProperties:
-    """A font that is there."""
-    return FontProperties(family=_family(), weight=weight, size=size)
+def font_of(weight: str) -> FontProperties:
+    """Return a font that is there."""
+    return FontProperties(family=_family(), weight=weight, size=TEXT_SIZE)
 
 
 @cache
@@ -117,19 +137,19 @@ def _known_characters() -> frozenset[int]:
 
 
 @cache
-def _heights(weight: str, size: float, dpi: float) -> tuple[float, int, int]:
-    """Of a capital; of the pixels above the base line; and below it."""
-    _, above, _ = _agg(1, 1, dpi).get_text_width_height_descent("H", font_of(weight, size), False)
+def _heights(weight: str, dpi: float) -> tuple[float, int, int]:
+    """Return the heights of a capital, of the pixels above the base line, and below it."""
+    _, above, _ = _agg(1, 1, dpi).get_text_width_height_descent("H", font_of(weight), False)
     return float(above), int(np.ceil(1.6 * above)) + PAD, int(np.ceil(0.6 * above)) + PAD
 
 
 @lru_cache(maxsize=4096)
-def _letter(character: str, weight: str, size: float, dpi: float) -> _Letter:
-    font, probe = font_of(weight, size), _agg(1, 1, dpi)
+def _letter(character: str, weight: str, dpi: float) -> _Letter:
+    font, probe = font_of(weight), _agg(1, 1, dpi)
     between, _, _ = probe.get_text_width_height_descent(f"H{character}H", font, False)
     without, _, _ = probe.get_text_width_height_descent("HH", font, False)
     advance = max(0.0, float(between - without))
-    _, up, below = _heights(weight, size, dpi)
+    _, up, below = _heights(weight, dpi)
     agg = _agg(int(np.ceil(advance)) + 3 * PAD, up + below, dpi)
     agg.draw_text(agg.new_gc(), PAD, up, character, font, 0, False)
     return _Letter(np.array(agg.buffer_rgba(), np.uint8)[::-1, :, 3].copy(), advance)

@@ -9,11 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from matplotlib.colors import to_rgb
+from matplotlib.path import Path
 
 from ..history import History
 from .bars import Floats
 from .canvas import Picture, Shapes, TextLayer, lines, rectangles
-from .lanes import Text
+from .lettering import Text
 from .theme import BLUE, GREEN, ORANGE, PURPLE, SKY, THEMES, VERMILLION, Fill, ThemeName
 
 # Okabe and Ito's colours, and a grey; then they begin again, and the numbers tell pods apart.
@@ -50,7 +51,7 @@ class Part(NamedTuple):
 
 
 def tiles_of(items: Sequence[Mapping[str, Any]]) -> list[Tile]:
-    """Where the tiles are that the items of `wqlib.tasks.mandelbrot` ask for.
+    """Return where the tiles are that the items of `wqlib.tasks.mandelbrot` ask for.
 
     Args:
         items: The items, all with the same `step`.
@@ -80,8 +81,8 @@ def tiles_of(items: Sequence[Mapping[str, Any]]) -> list[Tile]:
     return found
 
 
-def parts(history: History, number: int) -> list[Part]:
-    """What became of each of so many tiles, in the order in which they were put.
+def parts_of(history: History, number: int) -> list[Part]:
+    """Return what became of each of that many tiles, in the order in which they were put.
 
     The queue numbers its items in that order, as it lends them for the first time.
     """
@@ -133,25 +134,28 @@ class MosaicPicture:
         self.picture = Picture(width + _KEY + 2 * MARGIN, full, THEMES[theme], "mosaic", scale)
         self._key_x = width + 2 * MARGIN
         axes = self.picture.area(MARGIN, height, MARGIN, _KEY + MARGIN)
-        self._ground = np.array(to_rgb(self.picture.theme.stripe))
+        colours = self.picture.theme
+        self._ground = np.array(to_rgb(colours.stripe))
         self._pixels: Floats = np.ones((high, wide, 3))
         self._image = axes.imshow(
             self._pixels, interpolation="nearest", aspect="auto", extent=(0, wide, high, 0)
         )
         axes.set_xlim(0, wide)
         axes.set_ylim(high, 0)
-        theme_ = self.picture.theme
-        grid = Shapes.stroked(axes, 2, theme_.ground, 1.0, "grid")
-        grid.show(_frames(tiles))
-        lost = theme_.fills["expire"]
-        self._lost = Shapes.filled(axes, 3, Fill(lost.face, lost.edge, lost.hatch), "lost")
-        self._leased = Shapes.stroked(axes, 4, theme_.text, 1.6, "leased", linestyle=(0, (4, 2)))
-        self._again = Shapes.stroked(axes, 4, theme_.text, 2.4, "again")
+        grid = Shapes.stroked(axes, 2, colours.ground, 1.0, "grid")
+        grid.show(_outlines(tiles))
+        self._lost = Shapes.filled(axes, 3, colours.fills["expire"], "lost")
+        self._leased = Shapes.stroked(axes, 4, colours.text, 1.6, "leased", linestyle=(0, (4, 2)))
+        self._retried = Shapes.stroked(axes, 4, colours.text, 2.4, "again")
         self._keys = [
             Shapes.filled(self.picture.area(0, full), 3, Fill(colour), f"key {i + 1}")
             for i, colour in enumerate(COLOURS)
         ]
         self._texts = TextLayer(self.picture)
+
+    def key(self, history: History, results: Mapping[int, bytes], now: float) -> object:
+        """Return what is equal for frames that are equal."""
+        return id(history), history.version, len(results)
 
     def frame(self, history: History, results: Mapping[int, bytes], now: float) -> bytes:
         """Draw the picture as far as it is made.
@@ -169,30 +173,20 @@ class MosaicPicture:
 
     def show(self, history: History, results: Mapping[int, bytes], now: float) -> None:
         """Set what is drawn next."""
-        found = parts(history, len(self._tiles))
+        parts = parts_of(history, len(self._tiles))
+        pairs = list(zip(self._tiles, parts, strict=True))
         self._pixels[:] = self._ground
-        for tile, part in zip(self._tiles, found, strict=True):
+        for tile, part in pairs:
             if part.state == "done":
                 self._colour(tile, part, results.get(part.item_id, b""))
         self._image.set_data(self._pixels)
-        by = {
-            state: [t for t, p in zip(self._tiles, found, strict=True) if p.state == state]
-            for state in ("leased", "lost")
-        }
-        again = [
-            tile
-            for tile, part in zip(self._tiles, found, strict=True)
-            if part.state == "done" and part.attempt > 1
-        ]
-        self._lost.show(rectangles(_corners(by["lost"])))
-        self._leased.show(_frames(by["leased"], 2 / self.zoom))
-        self._again.show(_frames(again, 2 / self.zoom))
-        self._texts.texts[:] = [
-            self._said(tile, part)
-            for tile, part in zip(self._tiles, found, strict=True)
-            if part.pod
-        ]
-        self._list(history, found, now)
+        leased = [tile for tile, part in pairs if part.state == "leased"]
+        retried = [tile for tile, part in pairs if part.state == "done" and part.attempt > 1]
+        self._lost.show(rectangles(_edges([tile for tile, part in pairs if part.state == "lost"])))
+        self._leased.show(_outlines(leased, 2 / self.zoom))
+        self._retried.show(_outlines(retried, 2 / self.zoom))
+        labels = [self._label(tile, part) for tile, part in pairs if part.pod]
+        self._texts.texts = labels + self._show_key(history, parts, now)
 
     def _colour(self, tile: Tile, part: Part, result: bytes) -> None:
         if len(result) != tile.width * tile.height:
@@ -204,39 +198,39 @@ class MosaicPicture:
         drawn[counts >= self._limit] = 0.4 * colour
         self._pixels[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width] = drawn
 
-    def _said(self, tile: Tile, part: Part) -> Text:
+    def _label(self, tile: Tile, part: Part) -> Text:
+        x, y = tile.x * self.zoom + MARGIN, tile.y * self.zoom + MARGIN
         again = f", try {part.attempt}" if part.attempt > 1 else ""
-        x, y = (tile.x * self.zoom + MARGIN, tile.y * self.zoom + MARGIN)
         if part.state == "done":
             return Text(x + 5, y + 9, f"{part.pod}{again}", "lost")
-        middle = x + tile.width * self.zoom / 2, y + tile.height * self.zoom / 2
-        word = {"leased": f"{part.pod}{again}", "lost": f"lost by {part.pod}"}[part.state]
-        return Text(*middle, word, "lost" if part.state == "lost" else "name", "center")
+        x, y = x + tile.width * self.zoom / 2, y + tile.height * self.zoom / 2
+        if part.state == "lost":
+            return Text(x, y, f"lost by {part.pod}", "lost", "center")
+        return Text(x, y, f"{part.pod}{again}", "name", "center")
 
-    def _list(self, history: History, found: Sequence[Part], now: float) -> None:
-        """The key: number, pod, how many tiles it made, what became of it."""
+    def _show_key(self, history: History, parts: Sequence[Part], now: float) -> list[Text]:
+        """Show each pod's colour, and return its number, name, tiles made and state."""
         rows = history.table(now)
+        shown = rows[:_MOST_PODS]
         for i, shapes in enumerate(self._keys):
-            mine = [n for n in range(min(len(rows), _MOST_PODS)) if n % len(COLOURS) == i]
-            shapes.show(rectangles(np.array([self._box(n) for n in mine])))
-        for n, row in enumerate(rows[:_MOST_PODS]):
+            shapes.show(rectangles([self._box(n) for n in range(i, len(shown), len(COLOURS))]))
+        texts = []
+        for n, row in enumerate(shown):
             _, end, top, bottom = self._box(n)
-            made = sum(part.state == "done" and part.pod == n + 1 for part in found)
+            made = sum(part.state == "done" and part.pod == n + 1 for part in parts)
             x, y = end + 8, (top + bottom) / 2
             short = row.pod.rpartition("-")[2][-12:]
-            self._texts.texts += [
+            texts += [
                 Text(x, y, f"{n + 1}", "name"),
                 Text(x + 22, y, f"…{short}" if short != row.pod else short, "dim"),
                 Text(x + 98, y, f"{made} tile" + "s" * (made != 1), "name"),
                 Text(x + 150, y, row.state, "dim"),
             ]
-        y = self._box(min(len(rows), _MOST_PODS))[2] + 12
+        y = self._box(len(shown))[2] + 12
         notes = ["- -  lent", "▨  lost by a pod, waits", "□  thick: done at another try"]
-        if len(rows) > _MOST_PODS:
-            notes.insert(0, f"and {len(rows) - _MOST_PODS} more pods")
-        self._texts.texts += [
-            Text(self._key_x, y + 16 * i, note, "dim") for i, note in enumerate(notes)
-        ]
+        if hidden := len(rows) - len(shown):
+            notes.insert(0, f"and {hidden} more pods")
+        return texts + [Text(self._key_x, y + 16 * i, note, "dim") for i, note in enumerate(notes)]
 
     def _box(self, row: int) -> tuple[float, float, float, float]:
         top = MARGIN + 4 + 20.0 * row
@@ -244,20 +238,20 @@ class MosaicPicture:
 
 
 def colour_of(pod: int) -> str:
-    """The colour of a pod, by its number from 1."""
+    """Return the colour of a pod, by its number from 1."""
     return COLOURS[(pod - 1) % len(COLOURS)]
 
 
-def _corners(tiles: Sequence[Tile], inset: float = 0.0) -> Floats:
-    return np.array(
-        [(t.x + inset, t.x + t.width - inset, t.y + inset, t.y + t.height - inset) for t in tiles],
-        dtype=np.float64,
-    ).reshape(-1, 4)
+def _edges(tiles: Sequence[Tile], inset: float = 0.0) -> Floats:
+    """Return rows of left, right, top, bottom."""
+    rows = [
+        (t.x + inset, t.x + t.width - inset, t.y + inset, t.y + t.height - inset) for t in tiles
+    ]
+    return np.array(rows, dtype=np.float64).reshape(-1, 4)
 
 
-def _frames(tiles: Sequence[Tile], inset: float = 0.0) -> Any:
-    c = _corners(tiles, inset)
-    x0, x1, y0, y1 = c.T
+def _outlines(tiles: Sequence[Tile], inset: float = 0.0) -> Path | None:
+    x0, x1, y0, y1 = _edges(tiles, inset).T
     return lines(
         np.concatenate([x0, x1, x1, x0]),
         np.concatenate([y0, y0, y1, y1]),

@@ -14,10 +14,10 @@ from matplotlib.path import Path
 from ..history import History, words
 from ..history.timeaxis import TimeAxis, ticks
 from . import depthlayout, layout
-from .bars import Ended
+from .bars import BAR_KINDS, EndedBars, Floats
 from .canvas import Picture, Shapes, TextLayer, curves, lines, polygons, rectangles
-from .layout import LEFT, RIGHT, Floats, Text
-from .lettering import text_width
+from .lanes import BAND, LEFT, RIGHT
+from .lettering import Text, text_width
 from .theme import MEANING, Fill, Theme
 
 LEGEND = 46.0
@@ -34,22 +34,44 @@ _MARK_WORDS = {
 _BAND_WORDS = {"done": "done", "leased": "leased", "pending": "waiting", "dead": "dead"}
 
 
-class Lanes:
-    """The lanes of the pods."""
+class Panel:
+    """A part of a picture, as wide as the time axis, with a grid and texts.
+
+    Args:
+        picture: The figure.
+        top: Its upper edge, in pixels.
+        height: In pixels.
+    """
 
     def __init__(self, picture: Picture, top: float, height: float) -> None:
         self.top, self.height = top, height
-        theme = picture.theme
-        self.axes = axes = picture.area(top, height, LEFT, RIGHT)
+        self.axes = picture.area(top, height, LEFT, RIGHT)
+        self._grid = Shapes.stroked(self.axes, 1, picture.theme.grid, 0.8, "grid")
+        self._texts = TextLayer(picture)
+
+    def show(self, history: History, axis: TimeAxis) -> None:
+        """Set what is drawn next."""
+        raise NotImplementedError
+
+    def _scale(self, axis: TimeAxis, low: float, high: float) -> None:
+        """Show this time, and a grid from `low` to `high`."""
+        self.axes.set_xlim(axis.start, axis.end)
+        at = np.array([seconds for seconds, _ in ticks(axis)])
+        self._grid.show(lines(at, low, at, high))
+
+
+class Lanes(Panel):
+    """The lanes of the pods."""
+
+    def __init__(self, picture: Picture, top: float, height: float) -> None:
+        super().__init__(picture, top, height)
+        axes, theme = self.axes, picture.theme
         wide = picture.area(top, height)
         wide.set_zorder(-1)
         self._width = picture.width
         self._stripes = Shapes.filled(wide, 0, Fill(theme.stripe), "stripes")
-        self._grid = Shapes.stroked(axes, 1, theme.grid, 0.8, "grid")
         self._rails = Shapes.stroked(axes, 2, theme.line, 0.9, "rails")
-        self._bars = {
-            kind: Shapes.filled(axes, 3, theme.fills[kind], kind) for kind in layout.BAR_KINDS
-        }
+        self._bars = {kind: Shapes.filled(axes, 3, theme.fills[kind], kind) for kind in BAR_KINDS}
         self._now = Shapes.stroked(axes, 3.5, theme.dim, 0.8, "now")
         self._fuses = Shapes.stroked(axes, 4, theme.fuse, 1.6, "fuses", linestyle=_DOTS)
         self._ends = Shapes.stroked(axes, 4, theme.fuse, 1.4, "deadlines")
@@ -64,120 +86,92 @@ class Lanes:
         }
         for marks in self._marks.values():
             marks.set_clip_on(False)
-        self._texts = TextLayer(picture)
-        self._ended = Ended()
+        self._ended = EndedBars()
 
     def show(self, history: History, axis: TimeAxis) -> None:
-        plan = layout.timeline(
-            history,
-            axis,
-            top=self.top,
-            height=self.height,
-            measure=text_width,
-            ended=self._ended,
+        plan = layout.timeline(history, axis, top=self.top, height=self.height, ended=self._ended)
+        low, high = self.top + BAND, self.top + self.height
+        self._scale(axis, low, high)
+        self._stripes.show(
+            rectangles([(0, self._width, b.top, b.top + b.height) for b in plan.boxes if b.stripe])
         )
-        self.axes.set_xlim(axis.start, axis.end)
-        tops = [(0.0, self._width, b.top, b.top + b.height) for b in plan.boxes if b.stripe]
-        self._stripes.show(rectangles(np.array(tops).reshape(-1, 4)))
-        _show_grid(self._grid, axis, self.top + layout.BAND, self.top + self.height)
-        rails = plan.rails
-        self._rails.show(lines(rails[:, 0], rails[:, 2], rails[:, 1], rails[:, 2]))
+        start, end, y = plan.rails.T
+        self._rails.show(lines(start, y, end, y))
         for kind, shapes in self._bars.items():
             shapes.show(rectangles(plan.bars[kind]))
-        now = np.array([axis.now] if axis.live else [])
-        low = np.full(len(now), self.top + layout.BAND)
-        self._now.show(lines(now, low, now, np.full(len(now), self.top + self.height)))
-        fuses = plan.fuses
-        self._fuses.show(lines(fuses[:, 0], fuses[:, 2], fuses[:, 1], fuses[:, 2]))
-        ends = fuses[fuses[:, 1] < axis.end]
-        self._ends.show(lines(ends[:, 1], ends[:, 2] - 4, ends[:, 1], ends[:, 2] + 4))
+        self._now.show(lines(axis.now, low, axis.now, high) if axis.live else None)
+        start, end, y = plan.fuses.T
+        self._fuses.show(lines(start, y, end, y))
+        _, end, y = plan.fuses[end < axis.end].T
+        self._ends.show(lines(end, y - 4, end, y + 4))
         for shapes, rows in ((self._renewals, plan.renewals), (self._late, plan.late_renewals)):
-            shapes.show(lines(rows[:, 0], rows[:, 1], rows[:, 0], rows[:, 2]))
+            at, top, bottom = rows.T
+            shapes.show(lines(at, top, at, bottom))
         size = min([1.0, *(box.height / 20 for box in plan.boxes)])
-        bends = _bends(plan.curves, axis)
-        self._halo.show(curves(bends))
-        self._curves.show(curves(bends))
+        bends = curves(_control_points(plan.curves, axis))
+        self._halo.show(bends)
+        self._curves.show(bends)
         self._arrows.show(_glyphs("arrow", plan.curves[:, 2:], axis, size))
         for kind, marks in self._marks.items():
             marks.show(_glyphs(kind, plan.marks[kind], axis, size))
         self._texts.texts = plan.texts
 
 
-class Depth:
+class Depth(Panel):
     """The queue over time."""
 
     def __init__(self, picture: Picture, top: float, height: float) -> None:
-        self.top, self.height = top, height
-        theme = picture.theme
-        self.axes = picture.area(top, height, LEFT, RIGHT)
+        super().__init__(picture, top, height)
         wide = picture.area(top, height)
-        self._grid = Shapes.stroked(self.axes, 1, theme.grid, 0.8, "grid")
+        fills = {band: picture.theme.fills[band] for band in depthlayout.BANDS}
         self._bands = {
-            band: Shapes.filled(self.axes, 2, theme.fills[band], band) for band in depthlayout.BANDS
+            band: Shapes.filled(self.axes, 2, fill, band) for band, fill in fills.items()
         }
-        self._swatches = {
-            band: Shapes.filled(wide, 2, theme.fills[band]) for band in depthlayout.BANDS
-        }
-        self._texts = TextLayer(picture)
+        self._swatches = {band: Shapes.filled(wide, 2, fill) for band, fill in fills.items()}
 
     def show(self, history: History, axis: TimeAxis) -> None:
         plan = depthlayout.depth(history, axis, top=self.top, height=self.height)
-        self.axes.set_xlim(axis.start, axis.end)
         self.axes.set_ylim(0, plan.most)
-        _show_grid(self._grid, axis, 0, plan.most)
-        for band, shapes in self._bands.items():
-            shapes.show(_closed(plan.bands[band]) if band in plan.bands else None)
-        texts = [
-            Text(LEFT - 14, self.top + 8, "items", "name", "right"),
-            Text(
-                LEFT - 14,
-                self.top + 22,
-                f"{words.count(history.counts.total)} in all",
-                "dim",
-                "right",
-            ),
-        ]
-        left = words.time_left(history, axis.zero_at + axis.now) if axis.live else []
+        self._scale(axis, 0, plan.most)
+        total = f"{words.short_number(history.counts.total)} in all"
+        texts = _title(self.top, "items", total)
+        left = words.time_left(history.eta(axis.zero_at + axis.now)) if axis.live else []
         for line, said in enumerate(left):
             texts.append(Text(LEFT - 14, self.top + 50 + 14 * line, said, "dim", "right"))
         x = axis.x1 + 8
-        for band, (level, y) in plan.labels.items():
-            self._swatches[band].show(rectangles(np.array([[x, x + 9, y - 4.5, y + 4.5]])))
-            texts.append(Text(x + 15, y, f"{words.count(level)} {_BAND_WORDS[band]}", "name"))
-        for band in depthlayout.BANDS:
+        for band, shapes in self._bands.items():
+            shapes.show(_closed(plan.bands[band]) if band in plan.bands else None)
             if band not in plan.labels:
                 self._swatches[band].show(None)
+                continue
+            level, y = plan.labels[band]
+            self._swatches[band].show(rectangles([(x, x + 9, y - 4.5, y + 4.5)]))
+            texts.append(
+                Text(x + 15, y, f"{words.short_number(level)} {_BAND_WORDS[band]}", "name")
+            )
         self._texts.texts = texts
 
 
-class Throughput:
+class Throughput(Panel):
     """Items completed a second, over time."""
 
     def __init__(self, picture: Picture, top: float, height: float) -> None:
-        self.top, self.height = top, height
+        super().__init__(picture, top, height)
         theme = picture.theme
-        self.axes = picture.area(top, height, LEFT, RIGHT)
-        self._grid = Shapes.stroked(self.axes, 1, theme.grid, 0.8, "grid")
         self._area = Shapes.filled(self.axes, 2, theme.fills["done"], "throughput")
         self._mean = Shapes.stroked(self.axes, 3, theme.text, 1.1, "mean", linestyle=(0, (5, 3)))
-        self._texts = TextLayer(picture)
 
     def show(self, history: History, axis: TimeAxis) -> None:
         plan = depthlayout.throughput(history, axis)
-        self.axes.set_xlim(axis.start, axis.end)
         self.axes.set_ylim(0, plan.most)
-        _show_grid(self._grid, axis, 0, plan.most)
+        self._scale(axis, 0, plan.most)
         self._area.show(_closed(plan.outline) if len(plan.outline) else None)
-        span = np.array([axis.start]), np.array([plan.mean]), np.array([axis.now])
-        self._mean.show(lines(*span, span[1]) if plan.mean else None)
-        y = self.top + self.height * (1 - plan.mean / plan.most)
-        self._texts.texts = [
-            Text(LEFT - 14, self.top + 8, "items a second", "name", "right"),
-            Text(LEFT - 14, self.top + 22, f"at most {plan.highest:,.3g}", "dim", "right"),
-        ]
+        self._mean.show(lines(axis.start, plan.mean, axis.now, plan.mean) if plan.mean else None)
+        texts = _title(self.top, "items a second", f"at most {plan.highest:,.3g}")
         if plan.mean:
-            mean = Text(axis.x1 + 8, max(y, self.top + 8), f"mean {plan.mean:,.3g}", "name")
-            self._texts.texts.append(mean)
+            y = max(self.top + self.height * (1 - plan.mean / plan.most), self.top + 8)
+            texts.append(Text(axis.x1 + 8, y, f"mean {plan.mean:,.3g}", "name"))
+        self._texts.texts = texts
 
 
 class Ruler:
@@ -188,22 +182,26 @@ class Ruler:
         self._texts = TextLayer(picture)
 
     def show(self, axis: TimeAxis) -> None:
+        """Set what is drawn next."""
         self._texts.texts = [
             Text(axis.px(at), self._y, word, "dim", "center") for at, word in ticks(axis)
         ]
+
+
+def _title(top: float, name: str, below: str) -> list[Text]:
+    """Return what stands left of a panel."""
+    return [
+        Text(LEFT - 14, top + 8, name, "name", "right"),
+        Text(LEFT - 14, top + 22, below, "dim", "right"),
+    ]
 
 
 def _closed(outline: Floats) -> Path | None:
     return polygons(np.vstack([outline, outline[:1]])[None])
 
 
-def _show_grid(shapes: Shapes, axis: TimeAxis, low: float, high: float) -> None:
-    at = np.array([seconds for seconds, _ in ticks(axis)])
-    shapes.show(lines(at, np.full(len(at), low), at, np.full(len(at), high)))
-
-
-def _bends(rows: Floats, axis: TimeAxis) -> Floats:
-    """Control points of the handovers: they leave to the right and arrive from the left."""
+def _control_points(rows: Floats, axis: TimeAxis) -> Floats:
+    """Return control points of the handovers: they leave to the right, arrive from the left."""
     points = np.empty((len(rows), 4, 2))
     swing = np.maximum(16.0 / axis.scale, (rows[:, 2] - rows[:, 0]) / 2)
     hop = np.where(rows[:, 1] == rows[:, 3], -18.0, 0.0)  # the same lane: over the bars
@@ -227,7 +225,6 @@ _GLYPHS: dict[str, Floats] = {
     "succeeded": np.array([(-3.6, -3.6), (-3.6, 3.6), (3.6, 3.6), (3.6, -3.6), (-3.6, -3.6)]),
     "failed": np.array([(0, -5.5), (5.5, 0), (0, 5.5), (-5.5, 0), (0, -5.5)]),
     "killed": _CROSS * 1.6,
-    "dot": _CIRCLE * 2.4,
     "arrow": np.array([(-6, -3.6), (-6, 3.6), (1, 0), (-6, -3.6)], float),
 }
 
@@ -258,8 +255,8 @@ class Legend:
         self._flat = TimeAxis(0, 0, picture.width, 0, False, 0, picture.width)
         self._x, self._y = 12.0, top + 14
         for kind, meaning in MEANING.items():
-            box = np.array([[self._x, self._x + 20, self._y - 6, self._y + 6]])
-            Shapes.filled(self._axes, 1, self._theme.fills[kind]).show(rectangles(box))
+            box = rectangles([(self._x, self._x + 20, self._y - 6, self._y + 6)])
+            Shapes.filled(self._axes, 1, self._theme.fills[kind]).show(box)
             self._say(meaning, 26)
         self._x, self._y = 12.0, top + 34
         fills = _mark_fills(self._theme)
@@ -268,8 +265,8 @@ class Legend:
             self._say(meaning, 16)
         self._line(self._theme.fuse, 1.6, linestyle=_DOTS)
         self._say("time left of a lease", 28)
-        at, low = np.array([self._x + 3]), np.array([self._y - 6])
-        Shapes.stroked(self._axes, 1, self._theme.text, 1.2).show(lines(at, low, at, low + 7))
+        tick = lines(self._x + 3, self._y - 6, self._x + 3, self._y + 1)
+        Shapes.stroked(self._axes, 1, self._theme.text, 1.2).show(tick)
         self._say("renewed", 10)
         self._line(self._theme.text, 1.1)
         self._glyph("arrow", 22, Fill(self._theme.text))
@@ -285,6 +282,5 @@ class Legend:
         Shapes.filled(self._axes, 2, fill).show(_glyphs(kind, place, self._flat))
 
     def _line(self, colour: str, width: float, **look: Any) -> None:
-        y = np.array([self._y])
-        path = lines(np.array([self._x]), y, np.array([self._x + 22]), y)
-        Shapes.stroked(self._axes, 1, colour, width, **look).show(path)
+        line = lines(self._x, self._y, self._x + 22, self._y)
+        Shapes.stroked(self._axes, 1, colour, width, **look).show(line)

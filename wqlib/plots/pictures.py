@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from ..history import History
 from ..history.timeaxis import TimeAxis, time_axis
-from . import layout
 from .canvas import Picture
-from .layout import LEFT, PITCH, RIGHT
-from .panels import LEGEND, RULER, Depth, Lanes, Legend, Ruler, Throughput
+from .lanes import BAND, LEFT, PITCH, RIGHT
+from .panels import LEGEND, RULER, Depth, Lanes, Legend, Panel, Ruler, Throughput
 from .theme import THEMES, ThemeName
 
 WIDTH = 900.0
@@ -38,14 +37,10 @@ def timeline(
     """
     number = max(1, len(history.lanes))
     jobs = {lane.job for lane in history.lanes.values()}
-    height = min(layout.BAND * max(1, len(jobs)) + PITCH * number, _MOST_LANES_HEIGHT)
+    height = min(BAND * max(1, len(jobs)) + PITCH * number, _MOST_LANES_HEIGHT)
     picture = Picture(width, TOP + height + RULER + LEGEND, THEMES[theme], "timeline")
-    panel = Lanes(picture, TOP, height)
-    ruler = Ruler(picture, TOP + height)
+    _show(history, now, picture, Lanes(picture, TOP, height), TOP + height)
     Legend(picture, TOP + height + RULER)
-    axis = time_axis(history, now, LEFT, width - RIGHT)
-    panel.show(history, axis)
-    ruler.show(axis)
     return picture
 
 
@@ -70,11 +65,7 @@ def queue_depth(
         A stacked area; each band is named at its right.
     """
     picture = Picture(width, height, THEMES[theme], "queue over time")
-    panel = Depth(picture, TOP, height - TOP - RULER)
-    ruler = Ruler(picture, height - RULER)
-    axis = time_axis(history, now, LEFT, width - RIGHT)
-    panel.show(history, axis)
-    ruler.show(axis)
+    _show(history, now, picture, Depth(picture, TOP, height - TOP - RULER), height - RULER)
     return picture
 
 
@@ -99,12 +90,17 @@ def throughput(
         The rate as an area, and its mean as a broken line.
     """
     picture = Picture(width, height, THEMES[theme], "throughput")
-    panel = Throughput(picture, TOP, height - TOP - RULER)
-    ruler = Ruler(picture, height - RULER)
-    axis = time_axis(history, now, LEFT, width - RIGHT)
-    panel.show(history, axis)
-    ruler.show(axis)
+    _show(history, now, picture, Throughput(picture, TOP, height - TOP - RULER), height - RULER)
     return picture
+
+
+def _show(
+    history: History, now: float | None, picture: Picture, panel: Panel, ruler_top: float
+) -> None:
+    """Draw a panel that does not change again, and the moments under it."""
+    axis = time_axis(history, now, LEFT, picture.width - RIGHT)
+    panel.show(history, axis)
+    Ruler(picture, ruler_top).show(axis)
 
 
 class RunPicture:
@@ -131,21 +127,28 @@ class RunPicture:
         scale: float = 1.5,
         window_seconds: float | None = 120.0,
     ) -> None:
-        tall = layout.BAND + PITCH * lanes
+        tall = BAND + PITCH * lanes
         rate = TOP + tall + RULER + DEPTH + 8
         legend = rate + RATE + 6
         self.picture = Picture(width, legend + LEGEND, THEMES[theme], "run", scale)
         self.window_seconds = window_seconds
         self._x1 = width - RIGHT
-        self._lanes = Lanes(self.picture, TOP, tall)
         self._ruler = Ruler(self.picture, TOP + tall)
-        self._depth = Depth(self.picture, TOP + tall + RULER, DEPTH)
-        self._rate = Throughput(self.picture, rate, RATE)
+        self._panels: list[Panel] = [
+            Lanes(self.picture, TOP, tall),
+            Depth(self.picture, TOP + tall + RULER, DEPTH),
+            Throughput(self.picture, rate, RATE),
+        ]
         Legend(self.picture, legend)
 
     def axis(self, history: History, now: float) -> TimeAxis:
-        """The time that a frame shows; when it is equal, and the history, so is the frame."""
+        """Return the time that a frame shows."""
         return time_axis(history, now, LEFT, self._x1, window_seconds=self.window_seconds)
+
+    def key(self, history: History, now: float) -> object:
+        """Return what is equal for frames that are equal."""
+        axis = self.axis(history, now)
+        return id(history), history.version, axis.live, round(axis.now * axis.scale * 2)
 
     def frame(self, history: History, now: float) -> bytes:
         """Draw the run as it is now.
@@ -158,8 +161,7 @@ class RunPicture:
             A PNG, always of the same size.
         """
         axis = self.axis(history, now)
-        self._lanes.show(history, axis)
         self._ruler.show(axis)
-        self._depth.show(history, axis)
-        self._rate.show(history, axis)
+        for panel in self._panels:
+            panel.show(history, axis)
         return self.picture.frame()

@@ -2,7 +2,7 @@
 run, and Amdahl's law beside it.
 
 G. M. Amdahl, "Validity of the single processor approach to achieving large scale computing
-capabilities" (1967): if a share of the work cannot be divided, then so many pods are at most
+capabilities" (1967): if a share of the work cannot be divided, then that many pods are at most
 `1 / (share + (1 - share) / pods)` times as fast as one.
 """
 
@@ -18,7 +18,7 @@ from ..history import History
 from .bars import Floats
 from .canvas import Picture, Shapes, lines, polygons
 from .charts import LEFT, TOP, Chart
-from .lanes import Text
+from .lettering import Text
 from .theme import THEMES, VERMILLION, Fill, ThemeName
 
 Runs = Mapping[int, History | Sequence[History]]
@@ -32,25 +32,25 @@ MOST_SERIES = len(_MARKS)
 
 @dataclass(frozen=True, slots=True)
 class Speedup:
-    """How many times as fast as one pod the runs of so many pods were.
+    """How many times as fast as one pod a number of pods was.
 
     Attributes:
         pods: How many pods worked.
-        middle: The median of the runs.
+        median: That of the runs.
         low: The slowest run.
         high: The fastest.
         runs: How many runs there were.
     """
 
     pods: int
-    middle: float
+    median: float
     low: float
     high: float
     runs: int = 1
 
 
 def speedups(runs: Runs) -> list[Speedup]:
-    """How many times as fast as one pod each number of pods was.
+    """Return the speedup that each number of pods brought.
 
     A run lasts from its first lease to its last completion, so the start of pods counts only
     if they worked while others started.
@@ -64,22 +64,17 @@ def speedups(runs: Runs) -> list[Speedup]:
     Raises:
         ValueError: A run completed nothing, or a number of pods is less than 1.
     """
-    rates = []
+    rates: dict[int, Floats] = {}
     for pods, some in sorted(runs.items()):
         histories = [some] if isinstance(some, History) else list(some)
         if pods < 1 or not histories:
             raise ValueError(f"There is no run of {pods} pods. Pass one or more: {{1: [history]}}.")
-        rates.append((pods, np.array([_rate(pods, history) for history in histories])))
-    one = float(np.median(rates[0][1])) / rates[0][0]
+        rates[pods] = np.array([_rate(pods, history) for history in histories])
+    least = min(rates)
+    one = float(np.median(rates[least])) / least
     return [
-        Speedup(
-            pods,
-            float(np.median(some)) / one,
-            float(some.min()) / one,
-            float(some.max()) / one,
-            len(some),
-        )
-        for pods, some in rates
+        Speedup(pods, float(np.median(x)) / one, float(min(x)) / one, float(max(x)) / one, len(x))
+        for pods, x in rates.items()
     ]
 
 
@@ -92,7 +87,7 @@ def _rate(pods: int, history: History) -> float:
 
 
 def serial_share(measured: Sequence[Speedup]) -> float | None:
-    """The share of the work that seems not to be divided: Amdahl's law, fitted.
+    """Fit Amdahl's law: return the share of the work that seems not to be divided.
 
     By least squares on the times of the runs, relative to that of one pod, in which the law is
     a straight line: `1 / speedup = share + (1 - share) / pods`.
@@ -104,7 +99,7 @@ def serial_share(measured: Sequence[Speedup]) -> float | None:
         0 (all is divided) to 1 (nothing is), or None if only one pod was measured.
     """
     pods = np.array([one.pods for one in measured], dtype=np.float64)
-    times = np.array([1 / one.middle for one in measured])
+    times = np.array([1 / one.median for one in measured])
     room = 1 - 1 / pods
     if not room.any():
         return None
@@ -143,17 +138,15 @@ def speedup(
     chart = Chart(picture, most, most)
     chart.x_marks = sorted({float(one.pods) for some in measured.values() for one in some})
     chart.rulers([f"{at:g}" for at in chart.x_marks])
-    end = np.array([most])
-    Shapes.stroked(chart.axes, 2, picture.theme.line, 1.0, "ideal", linestyle=(0, (5, 3))).show(
-        lines(np.zeros(1), np.zeros(1), end, end)
-    )
+    ideal = Shapes.stroked(chart.axes, 2, picture.theme.line, 1.0, "ideal", linestyle=(0, (5, 3)))
+    ideal.show(lines(0.0, 0.0, most, most))
     chart.texts.append(Text(chart.x1 + 12, TOP + 8, "- - ideal"))
     y = TOP + 32.0
     for i, (name, some) in enumerate(measured.items()):
         y = _draw(chart, i, name, some, y, numbers=len(measured) == 1)
     if any(one.runs > 1 for some in measured.values() for one in some):
         chart.texts.append(Text(chart.x1 + 12, y, "I  slowest to fastest run"))
-    chart.say("pods", "times as fast")
+    chart.label_axes("pods", "times as fast")
     return picture
 
 
@@ -175,22 +168,21 @@ def _series(runs: Runs | Mapping[str, Runs]) -> dict[str, Runs]:
 def _draw(
     chart: Chart, number: int, name: str, some: list[Speedup], y: float, *, numbers: bool
 ) -> float:
-    """One curve and its entry in the key; returns where the next entry goes."""
+    """Draw one curve and its entry in the key; return where the next entry goes."""
     theme = chart.picture.theme
     colour = (theme.fuse, VERMILLION, theme.text)[number]
     sign, mark = _MARKS[number]
     gid = "" if number == 0 else f" {number + 1}"
     x = np.array([one.pods for one in some], dtype=np.float64)
-    middle = np.array([one.middle for one in some])
-    low, high = (np.array([getattr(one, end) for one in some]) for end in ("low", "high"))
+    median, low, high = np.array([(one.median, one.low, one.high) for one in some]).T
     Shapes.stroked(chart.axes, 4, colour, 1.6, "measured" + gid).show(
-        lines(x[:-1], middle[:-1], x[1:], middle[1:])
+        lines(x[:-1], median[:-1], x[1:], median[1:])
     )
     Shapes.stroked(chart.axes, 4, colour, 1.2, "spread" + gid).show(
         _whiskers(x, low, high, 5.0 * chart.most_x / (chart.x1 - LEFT))
     )
     size = np.array([chart.most_x / (chart.x1 - LEFT), chart.most_y / (chart.y1 - TOP)]) * 5.0
-    rows = np.column_stack([x, middle])
+    rows = np.column_stack([x, median])
     dots = Shapes.filled(chart.axes, 5, Fill(colour, theme.ground), "runs" + gid)
     dots.show(polygons(rows[:, None, :] + (mark * size)[None]))
     share = serial_share(some)
@@ -201,10 +193,10 @@ def _draw(
         fit.show(lines(along[:-1], law[:-1], along[1:], law[1:]))
     for i, one in enumerate(some):
         if numbers or i == len(some) - 1:
-            place = Text(chart.px(one.pods) + 9, chart.py(one.middle) + 11, f"{one.middle:.1f}×")
+            place = Text(chart.px(one.pods) + 9, chart.py(one.median) + 11, f"{one.median:.1f}×")
             chart.texts.append(place._replace(role="name"))
     last = some[-1]
-    said = [(f"{sign} {name}", "name"), (f"{last.middle / last.pods:.0%} of the ideal", "dim")]
+    said = [(f"{sign} {name}", "name"), (f"{last.median / last.pods:.0%} of the ideal", "dim")]
     said += [(f"with {last.pods} pods", "dim")]
     if share is not None:
         said += [("··· Amdahl's law with", "dim"), (f"{share:.0%} not divided", "dim")]
@@ -215,7 +207,7 @@ def _draw(
 
 
 def _whiskers(x: Floats, low: Floats, high: Floats, half: float) -> Path | None:
-    """Upright lines with a stroke across each end, for those that have a length."""
+    """Return upright lines with a stroke across each end, for those that have a length."""
     some = high > low
     x, low, high = x[some], low[some], high[some]
     return lines(

@@ -123,23 +123,3 @@ DARK = Theme(
 )
 
 THEMES: dict[ThemeName, Theme] = {"light": LIGHT, "dark": DARK}
-
-
-def contrast(one: str, other: str) -> float:
-    """Contrast ratio of two colours as WCAG defines it, 1 to 21.
-
-    Args:
-        one: A colour as "#rrggbb".
-        other: Another.
-
-    Returns:
-        The ratio; see https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio.
-    """
-    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def _luminance(colour: str) -> float:
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b
