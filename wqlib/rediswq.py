@@ -38,7 +38,7 @@ from dataclasses import dataclass, replace
 
 from .errors import LeaseLost, QueueError
 from .queue import WorkQueue
-from .queue.connection import Address
+from .queue.address import Address
 from .queue.items import Item, Lease, encode
 from .queue.shown import shown
 
@@ -60,7 +60,7 @@ class RedisWQ:
         name: Name of the queue, a Redis list.
         host, port, db, username, password, ssl: As redis-py names them. What is not given is
             taken from the environment (`REDIS_PASSWORD`, for one), see
-            `wqlib.connection.Address.from_environment`.
+            `wqlib.queue.address.Address.from_environment`.
 
     Raises:
         ValueError: If the name is not good for a queue.

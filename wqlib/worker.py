@@ -26,7 +26,7 @@ from typing import Any
 
 from .errors import LeaseLost, QueueError
 from .queue import WorkQueue
-from .queue.connection import Address
+from .queue.address import Address
 from .queue.items import Lease, encode_result
 from .queue.shown import Parser, shown
 from .queue.workqueue import MAX_BATCH

@@ -16,7 +16,7 @@ from conftest import MakeQueue, soon
 
 from wqlib import tasks, worker
 from wqlib.errors import RedisUnreachable
-from wqlib.queue import WorkQueue, connection
+from wqlib.queue import WorkQueue, link
 from wqlib.redisserver import RedisServer
 from wqlib.worker import Worker
 
@@ -147,8 +147,8 @@ def test_a_worker_whose_redis_goes_away_says_so_and_when_it_is_back(
 
 
 def test_a_long_wait_is_spoken_of_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_QUIET_SECONDS", 0.01)
-    monkeypatch.setattr(connection, "_EACH_SECONDS", 0.5)
+    monkeypatch.setattr(link, "_QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(link, "_EACH_SECONDS", 0.5)
     lines: list[str] = []
     queue = WorkQueue("q", host="127.0.0.1", port=1, patience_seconds=3)
     queue.say_waits(lines.append)

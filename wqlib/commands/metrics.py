@@ -31,7 +31,7 @@ from prometheus_client.registry import Collector
 
 from ..errors import QueueError, RedisUnreachable, WqlibError
 from ..queue import WorkQueue
-from ..queue.connection import Address
+from ..queue.address import Address
 from ..queue.items import Stats
 from ..queue.shown import Parser, shown
 

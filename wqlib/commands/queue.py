@@ -25,7 +25,7 @@ import redis
 
 from ..errors import QueueError, WqlibError
 from ..queue import WorkQueue, export
-from ..queue.connection import Address
+from ..queue.address import Address
 from ..queue.export import BadQueueFile, Contents, Entry
 from ..queue.items import DeadItem, Lease, Stats
 from ..queue.shown import Parser, shown, table

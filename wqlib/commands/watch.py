@@ -18,7 +18,7 @@ from ..history import History
 from ..history.feed import Feed
 from ..history.tape import Tape
 from ..queue import WorkQueue
-from ..queue.connection import Address
+from ..queue.address import Address
 from ..queue.shown import Parser
 from . import textlanes
 from .terminal import Block, Signals, Stopped, can_colour, size

@@ -19,8 +19,11 @@ from typing import Any, Self
 
 from ..errors import ItemTooLarge, QueueError, RedisRefused, WrongKeyType, WrongVersion
 from ..events import Event, decode
-from .connection import Address, Argument, Doorbell, Link, Script
+from .address import Address
+from .doorbell import Doorbell
 from .items import CHUNK_ITEMS, DeadItem, Item, Lease, Snapshot, Stats, windows
+from .link import Link, Script
+from .wire import Argument
 
 MAX_SHOWN = 5000
 VERSION = b"1"  # of the arrangement of keys, as in lua/common.lua

@@ -23,9 +23,9 @@ import time
 from collections.abc import Sequence
 
 from ..errors import LeaseLost
-from .connection import Argument
 from .items import Lease, encode_result, lease_id
 from .storedqueue import StoredQueue, check_lease_seconds
+from .wire import Argument
 
 MAX_BATCH = 500
 _LONGEST_WAIT_SECONDS = 30.0
