@@ -21,7 +21,7 @@ from wqlib.commands import metrics, watch
 from wqlib.commands import queue as queuecli
 from wqlib.errors import ClusterError, QueueError, RedisRefused
 from wqlib.queue import WorkQueue
-from wqlib.queue.storedqueue import StoredQueue
+from wqlib.queue.store import StoredQueue
 from wqlib.redisserver import RedisServer, find
 from wqlib.rediswq import RedisWQ
 

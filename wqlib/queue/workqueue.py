@@ -24,7 +24,7 @@ from collections.abc import Sequence
 
 from ..errors import LeaseLost
 from .items import Lease, encode_result, lease_id
-from .storedqueue import StoredQueue, check_lease_seconds
+from .store import StoredQueue, check_lease_seconds
 from .wire import Argument
 
 MAX_BATCH = 500
