@@ -31,16 +31,21 @@ class Doorbell:
         self._hand, self._bell = socket.socketpair()
         self._hand.setblocking(False)
         self._bell.setblocking(False)
+        self._rung = False
         self._pause_seconds = 0.0
 
     def ring(self) -> None:
         """Let the present `wait`, or the next one, return at once. Signal handlers may call it."""
+        self._rung = True
         with contextlib.suppress(BlockingIOError):  # it has been rung often enough
             self._hand.send(b"!")
 
-    def wait(self, keys: Sequence[bytes], seconds: float) -> None:
-        """Return when one of the lists is not empty, when somebody rings, after `seconds`, or
-        when Redis is gone."""
+    def wait(self, keys: Sequence[bytes], seconds: float) -> bool:
+        """Wait until one of the lists is not empty, `seconds` are over, or Redis is gone.
+
+        Returns:
+            Whether somebody rang, which ends it at once.
+        """
         try:
             for key in keys:
                 if key not in self._lines:
@@ -66,6 +71,8 @@ class Doorbell:
         except BaseException:
             self._hang_up()
             raise
+        rung, self._rung = self._rung, False
+        return rung
 
     def _listen(self, sockets: Sequence[int], seconds: float) -> list[int]:
         """Wait until there is something to read, and return where; the bell is read here."""
