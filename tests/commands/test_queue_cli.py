@@ -20,7 +20,7 @@ from wqlib.commands import cli
 from wqlib.commands import queue as queuecli
 from wqlib.queue import WorkQueue, export
 from wqlib.queue.export import BadQueueFile, Contents, Entry
-from wqlib.queue.items import MAX_ITEM_BYTES, DeadItem, Lease, Stats
+from wqlib.queue.items import MAX_ITEM_BYTES, Stats
 from wqlib.queue.shown import shown, table
 from wqlib.redisserver import RedisServer
 
@@ -118,11 +118,16 @@ def test_a_table_is_aligned() -> None:
 
 def file_of(*parts: list[bytes]) -> list[bytes]:
     pending, leased, dead = parts
+    lease = {"lease": "1-1@pod-a", "deadline": 1_764_000_030.0}
+    why = {"item_id": 100, "error": "no luck", "history": [{"attempt": 1}]}
     contents = Contents(
         1_764_000_000.5,
-        [Lease(f"{n}-1@pod-a", item, 1_764_000_030.0) for n, item in enumerate(leased, 1)],
-        pending,
-        [DeadItem(n, item, "no luck", [{"attempt": 1}]) for n, item in enumerate(dead, 100)],
+        {"leased": len(leased), "pending": len(pending), "dead": len(dead)},
+        [
+            *(Entry("leased", item, lease) for item in leased),
+            *(Entry("pending", item) for item in pending),
+            *(Entry("dead", item, why) for item in dead),
+        ],
     )
     return [line.encode() for line in export.write("job2", contents)]
 

@@ -16,22 +16,19 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-import redis
-
-from ..errors import QueueError, WqlibError
+from ..errors import WqlibError
 from ..queue import WorkQueue, export
 from ..queue.address import Address
-from ..queue.export import BadQueueFile, Contents, Entry
-from ..queue.items import DeadItem, Lease, Stats
+from ..queue.export import BadQueueFile, Entry
+from ..queue.items import DeadItem, Stats
 from ..queue.shown import Parser, shown, table
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE = 0, 1, 2
-_MOVES, _REPLY_SECONDS = 5, 60.0
 Command = Callable[[WorkQueue, argparse.Namespace], int]
 _MEANINGS = {
     "pending": "items wait",
@@ -170,10 +167,8 @@ def _requeue(queue: WorkQueue, options: argparse.Namespace) -> int:
 
 
 def _export(queue: WorkQueue, options: argparse.Namespace) -> int:
-    contents = everything(queue)
     with _output(options.output) as output:
-        output.writelines(export.write(queue.name, contents))
-    numbers = contents.numbers
+        numbers = queue.export(output)
     told = ", ".join(f"{number:,} {state}" for state, number in numbers.items())
     _remark(f"Exported {counted(sum(numbers.values()), 'item')} of {shown(queue.name)}: {told}.")
     return EXIT_OK
@@ -205,63 +200,6 @@ def _import(queue: WorkQueue, options: argparse.Namespace) -> int:
 
 def _wanted(entries: Iterator[Entry], *, dead: bool) -> Iterator[bytes]:
     return (entry.item for entry in entries if dead or entry.state != "dead")
-
-
-# -- the whole queue
-
-
-def everything(queue: WorkQueue) -> Contents:
-    """All that is not done, from one moment.
-
-    It is one transaction, not page by page: between two pages the head of the list moves on, and
-    items would be missing. The price: Redis serves nobody else meanwhile (some tenths of a
-    second for a million small items), and all of it lies once more in its memory and in ours.
-    Only the histories of dead items are read right afterwards.
-
-    Raises:
-        QueueError: Redis did not give it.
-    """
-    queue.stats()  # what is wrong with the queue or its Redis is told best by itself
-    address = queue.address
-    for _ in range(_MOVES):
-        client = redis.Redis(
-            host=address.host,
-            port=address.port,
-            db=address.db,
-            username=address.username,
-            password=address.password,
-            ssl=address.tls,
-            socket_timeout=_REPLY_SECONDS,
-        )
-        try:
-            with client:
-                clock, deadlines, leased, pending, dead = _read(client, queue.name)
-        except redis.exceptions.MovedError as moved:  # of Redis Cluster: another node has it
-            address = replace(address, host=moved.host, port=moved.port)
-            continue
-        except redis.exceptions.RedisError as error:
-            raise QueueError(f"Redis did not give all of the queue: {error}") from None
-        histories = {one.item_id: one for one in queue.dead_items()} if dead else {}
-        return Contents(
-            at=clock[0] + clock[1] / 1e6,
-            leases=[Lease(i.decode(), leased[i], ms / 1000) for i, ms in deadlines],
-            pending=pending,
-            dead=[
-                histories.get(int(i), DeadItem(int(i), dead[i], "")) for i in sorted(dead, key=int)
-            ],
-        )
-    raise QueueError("The nodes of Redis Cluster send us in a circle. Try again in a moment.")
-
-
-def _read(client: redis.Redis, name: str) -> list[Any]:
-    """The server's time, the deadlines of leases, their items, the list, the dead items."""
-    transaction = client.pipeline(transaction=True)
-    transaction.time()
-    transaction.zrange(f"{{{name}}}:leases", 0, -1, withscores=True)
-    transaction.hgetall(f"{{{name}}}:leased")
-    transaction.lrange(name, 0, -1)
-    transaction.hgetall(f"{{{name}}}:dead")
-    return transaction.execute()
 
 
 # -- files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 
@@ -34,6 +35,12 @@ class Address:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+    def override(self, **given: Any) -> Address:
+        """Return the same address with what is given (what is not None) in its place."""
+        if given.get("password") is not None:
+            given["login_from"] = "password=..."
+        return replace(self, **{k: v for k, v in given.items() if v is not None})
 
     @classmethod
     def from_url(cls, url: str) -> Address:

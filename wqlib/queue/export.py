@@ -23,12 +23,13 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast
 
 from ..errors import QueueError
-from .items import MAX_ITEM_BYTES, DeadItem, Lease
+from .items import MAX_ITEM_BYTES
 
 FORMAT, VERSION = "wqlib queue", 1
 STATES = ("leased", "pending", "dead")
@@ -43,10 +44,11 @@ class BadQueueFile(QueueError):
 
 
 class Entry(NamedTuple):
-    """An item of a file, and in which state it was."""
+    """An item of a file, in which state it was, and what more is written of it."""
 
     state: State
     item: bytes
+    more: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,43 +57,31 @@ class Contents:
 
     Attributes:
         at: When, in seconds since the epoch, by the server's clock.
-        leases: What is lent, by deadline.
-        pending: The items that wait, in their order.
-        dead: The items that were given up, by item id.
+        numbers: How many items are in which state.
+        entries: The items, those that are leased first, by deadline; then those that wait, in
+            their order; then the dead ones, by item id. They can be read once.
     """
 
     at: float
-    leases: list[Lease]
-    pending: list[bytes]
-    dead: list[DeadItem]
-
-    @property
-    def numbers(self) -> dict[str, int]:
-        """How many items are in which state."""
-        return {"leased": len(self.leases), "pending": len(self.pending), "dead": len(self.dead)}
+    numbers: dict[str, int]
+    entries: Iterable[Entry]
 
 
 def write(name: str, contents: Contents) -> Iterator[str]:
-    """The lines of a file, each with its end.
+    """Yield the lines of a file, each with its end.
 
     Args:
         name: Name of the queue.
         contents: What is in it.
     """
     head = {"format": FORMAT, "version": VERSION, "queue": name, "at": contents.at}
-    yield _line(head | contents.numbers)
-    for lease in contents.leases:
-        more = {"lease": lease.id, "deadline": lease.deadline}
-        yield _line({"state": "leased", **_item(lease.item), **more})
-    for item in contents.pending:
-        yield _line({"state": "pending", **_item(item)})
-    for dead in contents.dead:
-        why = {"item_id": dead.item_id, "error": dead.error, "history": dead.history}
-        yield _line({"state": "dead", **_item(dead.item), **why})
+    yield _line({**head, **contents.numbers})
+    for entry in contents.entries:
+        yield _line({"state": entry.state, **_item(entry.item), **entry.more})
 
 
 def read(lines: Iterable[bytes]) -> Iterator[Entry]:
-    """The items of a file, one after the other.
+    """Yield the items of a file, one after the other.
 
     Args:
         lines: The lines of the file, with or without their ends.
@@ -120,7 +110,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Entry]:
 
 
 def read_plain(lines: Iterable[bytes]) -> Iterator[Entry]:
-    """Each line of any text file as an item, without its end; empty lines are skipped.
+    """Yield each line of any text file as an item, without its end; skip empty lines.
 
     Raises:
         BadQueueFile: A line is too long for an item.

@@ -58,10 +58,11 @@ class Script:
 
     Attributes:
         source: The text, with what it includes.
+        keys: Its keys.
     """
 
     def __init__(self, name: str, keys: Sequence[bytes]) -> None:
-        self.source = _source(name)
+        self.source, self.keys = _source(name), keys
         digest = hashlib.sha1(self.source).hexdigest()
         head = packed("EVALSHA", digest, len(keys), *keys)
         self._words, self._head = 3 + len(keys), head[head.index(b"\n") + 1 :]
@@ -165,8 +166,9 @@ class Link:
             self._tidied = now
         return self._calls
 
-    def open(self) -> Wire:
-        """A new connection to the node that this link talks to now."""
+    def open(self, timeout_seconds: float | None = None) -> Wire:
+        """Return a new connection to the node that this link talks to now."""
+        seconds = timeout_seconds or self.timeout_seconds
         address = self.address
         kind = SSLConnection if address.tls else Connection
         return Wire(
@@ -176,8 +178,8 @@ class Link:
                 db=address.db,
                 username=address.username,
                 password=address.password,
-                socket_timeout=self.timeout_seconds,
-                socket_connect_timeout=self.timeout_seconds,
+                socket_timeout=seconds,
+                socket_connect_timeout=seconds,
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,
             )

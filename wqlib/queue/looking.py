@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from itertools import islice
+from typing import Any, TextIO
 
+import redis
+
+from ..errors import QueueError
 from ..events import Event, decode
+from . import export
+from .export import Contents, Entry
 from .items import DeadItem, Lease, Snapshot, Stats
 from .store import Store
+from .wire import Argument, Refusal, packed
 
 MAX_SHOWN = 5000
 _READ_BLOCK_SECONDS = 2.0
+_EXPORT_REPLY_SECONDS = 60.0
 
 
 def pairs(flat: list[Any]) -> Iterator[tuple[Any, Any]]:
@@ -67,6 +76,60 @@ def events(store: Store, after: str, wait_seconds: float, limit: int) -> list[Ev
         block = max(1, int(min(left, _READ_BLOCK_SECONDS) * 1000))
         key = store.keys["events"]
         store.link.command("XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", key, after)
+
+
+def write_export(store: Store, file: TextIO) -> dict[str, int]:
+    """Write all that is not done; see `WorkQueue.export`."""
+    snapshot(store, 0)  # finds the node of a Redis Cluster; says best what is wrong with the queue
+    with closing(_everything(store)) as parts:
+        now, leased, pending, dead = islice(parts, 4)
+        numbers = {"leased": leased, "pending": pending, "dead": dead}
+        contents = Contents(now / 1000, numbers, _entries(parts, numbers))
+        file.writelines(export.write(store.name, contents))
+    return numbers
+
+
+def _everything(store: Store) -> Generator[Any]:
+    """Yield the replies of lua/export.lua, of the list, and of lua/export.lua, bit by bit.
+
+    It is one transaction, not page by page: between two pages the head of the list moves on, and
+    items would be missing. Nothing is kept, here or in Redis, but what is on its way.
+
+    Raises:
+        QueueError: Redis did not give it.
+    """
+    script = store.scripts["export"]
+    whole: tuple[Argument, ...] = ("EVAL", script.source, len(script.keys), *script.keys, 0)
+    commands = (
+        packed("MULTI"),
+        packed(*whole, "leased"),
+        packed("LRANGE", store.keys["list"], 0, -1),
+        packed(*whole, "dead"),
+        packed("EXEC"),
+    )
+    try:
+        with closing(store.link.open(_EXPORT_REPLY_SECONDS)) as wire:
+            wire.send(b"".join(commands))
+            parts = wire.parts()
+            for _ in commands:  # OK, QUEUED three times, and how many replies there are
+                next(parts)
+            for _ in range(3):
+                yield from islice(parts, next(parts))
+    except (redis.exceptions.RedisError, OSError, Refusal) as error:
+        raise QueueError(f"Redis did not give all of the queue: {error}") from None
+
+
+def _entries(parts: Iterator[Any], numbers: dict[str, int]) -> Iterator[Entry]:
+    for _ in range(numbers["leased"]):
+        lease_id, deadline, item = islice(parts, 3)
+        more = {"lease": lease_id.decode(), "deadline": int(deadline) / 1000}
+        yield Entry("leased", item, more)
+    for item in islice(parts, numbers["pending"]):
+        yield Entry("pending", item)
+    for _ in range(numbers["dead"]):
+        dead = dead_item(*islice(parts, 3))
+        why = {"item_id": dead.item_id, "error": dead.error, "history": dead.history}
+        yield Entry("dead", dead.item, why)
 
 
 def _dead_items(flat: list[bytes], records: list[bytes | None]) -> list[DeadItem]:

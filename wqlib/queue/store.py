@@ -20,7 +20,7 @@ CHUNK_ITEMS = 1000  # that one call takes at most
 VERSION = b"1"  # of the arrangement of keys, as in lua/common.lua
 
 # The keys of a queue, in the order of lua/common.lua, and their types.
-_TYPES = {
+TYPES = {
     "list": "list",
     "leases": "zset",
     "leased": "hash",
@@ -32,7 +32,7 @@ _TYPES = {
     "events": "stream",
     "drained": "list",
 }
-_SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "snapshot", "clear")
+_SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "snapshot", "export", "clear")
 
 # After a fork, parent and child must share neither a connection nor the numbers of calls.
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
@@ -74,7 +74,7 @@ class Store:
                 "Redis Cluster would spread its keys over several servers."
             )
         self.name, self.address = name, address
-        self.keys = {key: f"{{{name}}}:{key}".encode() for key in _TYPES} | {"list": name.encode()}
+        self.keys = {key: f"{{{name}}}:{key}".encode() for key in TYPES} | {"list": name.encode()}
         self.connect(patience_seconds, timeout_seconds)
         _stores.add(self)
 
@@ -125,10 +125,10 @@ class Store:
         """Refuse keys that are not what this library makes of them."""
         kinds = self.link.commands(*(("TYPE", key) for key in self.keys.values()))
         for (name, key), kind in zip(self.keys.items(), kinds, strict=True):
-            if kind.decode() not in (_TYPES[name], "none"):
+            if kind.decode() not in (TYPES[name], "none"):
                 raise WrongKeyType(
                     f"The queue {self.name} needs the key {key.decode()}, but that is a "
-                    f"{kind.decode()} and not a {_TYPES[name]}. Choose another name, or remove "
+                    f"{kind.decode()} and not a {TYPES[name]}. Choose another name, or remove "
                     "that key if nobody needs it."
                 )
         counts = self.keys["counts"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import hiredis
@@ -51,6 +51,7 @@ class Wire:
         self._buffer = bytearray(_READ_BYTES)
         link = cast("socket.socket", connection._sock)
         self.send, self.fileno, self._receive = link.sendall, link.fileno, link.recv_into
+        self._open_file = link.makefile
         if not isinstance(link, ssl.SSLSocket):
             # The kernel keeps the time instead of Python, which would ask it before each step.
             seconds = connection.socket_timeout or 0.0
@@ -75,6 +76,30 @@ class Wire:
                 raise ConnectionResetError("the connection broke")
             reader.feed(self._buffer, 0, size)
         return reply
+
+    def parts(self) -> Iterator[Any]:
+        """Yield all that comes, bit by bit: of an array its length first, then its elements.
+
+        So a reply may be larger than our memory. Afterwards this connection is good for nothing.
+
+        Raises:
+            Refusal: Redis refused something.
+            OSError: The connection broke, or nothing came in time.
+        """
+        with self._open_file("rb", _READ_BYTES) as file:
+            while (line := file.readline()).endswith(b"\r\n"):
+                kind, value = line[:1], line[1:-2]
+                if kind == b"$" and value != b"-1":
+                    size = int(value) + 2
+                    value = file.read(size)
+                    if len(value or b"") < size:
+                        break
+                    yield value[:-2]
+                elif kind == b"-":
+                    raise Refusal(value.decode("utf-8", "replace"))
+                else:
+                    yield {b"$": None, b"+": value}[kind] if kind in b"$+" else int(value)
+        raise ConnectionResetError("the connection broke, or nothing came in time")
 
     def close(self) -> None:
         """Hang up."""
