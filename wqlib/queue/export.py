@@ -25,7 +25,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast
 
 from ..errors import QueueError
@@ -35,6 +34,9 @@ FORMAT, VERSION = "wqlib queue", 1
 STATES = ("leased", "pending", "dead")
 # JSON may write a byte as six characters; and there is the rest of the line.
 MAX_LINE_BYTES = 6 * MAX_ITEM_BYTES + 2**20
+
+_NOTHING: Mapping[str, Any] = {}
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 State = Literal["leased", "pending", "dead"]
 
@@ -48,7 +50,7 @@ class Entry(NamedTuple):
 
     state: State
     item: bytes
-    more: Mapping[str, Any] = MappingProxyType({})
+    more: Mapping[str, Any] = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def read_plain(lines: Iterable[bytes]) -> Iterator[Entry]:
 
 
 def _line(fields: dict[str, Any]) -> str:
-    return json.dumps(fields, separators=(",", ":")) + "\n"
+    return _encode(fields) + "\n"
 
 
 def _item(item: bytes) -> dict[str, str]:

@@ -88,17 +88,15 @@ class Wire:
         """
         with self._open_file("rb", _READ_BYTES) as file:
             while (line := file.readline()).endswith(b"\r\n"):
-                kind, value = line[:1], line[1:-2]
-                if kind == b"$" and value != b"-1":
-                    size = int(value) + 2
-                    value = file.read(size)
-                    if len(value or b"") < size:
+                if line.startswith(b"$"):
+                    size = int(line[1:]) + 2
+                    if size > 1 and len(line := file.read(size) or b"") < size:
                         break
-                    yield value[:-2]
-                elif kind == b"-":
-                    raise Refusal(value.decode("utf-8", "replace"))
+                    yield line[:-2] if size > 1 else None
+                elif line.startswith(b"-"):
+                    raise Refusal(line[1:-2].decode("utf-8", "replace"))
                 else:
-                    yield {b"$": None, b"+": value}[kind] if kind in b"$+" else int(value)
+                    yield line[1:-2] if line.startswith(b"+") else int(line[1:])
         raise ConnectionResetError("the connection broke, or nothing came in time")
 
     def close(self) -> None:
