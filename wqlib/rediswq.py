@@ -29,17 +29,16 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
-import time
 import uuid
 import warnings
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from .errors import LeaseLost, QueueError
+from .errors import LeaseLost
 from .queue import WorkQueue
 from .queue.address import Address
 from .queue.items import Item, Lease, encode
+from .queue.renewer import Renewer
 from .queue.shown import shown
 
 __all__ = ["LateWarning", "RedisWQ"]
@@ -106,8 +105,10 @@ class RedisWQ:
     def _begin(self) -> None:
         self._process = os.getpid()
         self._held: list[Lease] = []  # oldest first
-        self._renewer = _Renewer(self._queue)
-        weakref.finalize(self, self._renewer.stop).atexit = False
+        queue = self._queue.copy(timeout_seconds=3.0)
+        queue.patience_seconds = 1.0
+        self._renewer = Renewer(queue)  # if Redis stays away, `complete` says so
+        weakref.finalize(self, _end, self._renewer, queue).atexit = False
 
     def sessionID(self) -> str:
         """The name of this client: that of the pod or machine, and a random end."""
@@ -142,7 +143,7 @@ class RedisWQ:
         self._queue.lease_seconds = lease_secs
         lease = self._queue.lease()
         if lease is None:
-            self._renewer.clear()
+            self._renewer.drop_all()
             if not block:
                 return None
             # In a queue that had drained before, a program without an end waits for more.
@@ -152,7 +153,7 @@ class RedisWQ:
         if lease is None:
             return None
         self._held.append(lease)
-        self._renewer.add(lease, lease_secs)
+        self._renewer.hold([lease], lease_secs)
         return lease.item
 
     def complete(self, value: Item) -> bool:
@@ -173,7 +174,7 @@ class RedisWQ:
             else:
                 done = True
             self._held.remove(lease)
-            self._renewer.remove(lease)
+            self._renewer.drop(lease)
             if done:
                 return True
         warnings.warn(
@@ -185,68 +186,6 @@ class RedisWQ:
         return False
 
 
-@dataclass
-class _Renewed:
-    """A lease that is renewed: for how many seconds, and when next by `time.monotonic`."""
-
-    lease: Lease
-    seconds: float
-    due: float
-
-
-class _Renewer:
-    """Renews leases from a thread with a connection of its own, which starts when needed."""
-
-    def __init__(self, queue: WorkQueue) -> None:
-        self._queue = queue
-        self._changed = threading.Condition()
-        self._renewed: dict[str, _Renewed] = {}
-        self._stopped = False
-        self._thread: threading.Thread | None = None
-
-    def add(self, lease: Lease, seconds: float) -> None:
-        """Renew this lease from now on."""
-        with self._changed:
-            self._renewed[lease.id] = _Renewed(lease, seconds, time.monotonic() + seconds / 4)
-            self._changed.notify()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="rediswq-renew", daemon=True)
-            self._thread.start()
-
-    def remove(self, lease: Lease) -> None:
-        """Renew this lease no longer."""
-        with self._changed:
-            self._renewed.pop(lease.id, None)
-
-    def clear(self) -> None:
-        """Renew nothing any longer."""
-        with self._changed:
-            self._renewed.clear()
-
-    def stop(self) -> None:
-        """End the thread."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()
-
-    def _run(self) -> None:
-        with self._queue.copy(timeout_seconds=3.0) as queue:
-            queue.patience_seconds = 1.0
-            while one := self._next():
-                try:
-                    queue.renew(one.lease, one.seconds)
-                    one.due = time.monotonic() + one.seconds / 4
-                except LeaseLost:
-                    self.remove(one.lease)
-                except QueueError:  # Redis is away; `complete` will say so if it stays away
-                    one.due = time.monotonic() + one.seconds / 16
-
-    def _next(self) -> _Renewed | None:
-        """Wait until a lease is to be renewed, and return it; None: the end."""
-        with self._changed:
-            while not self._stopped:
-                one = min(self._renewed.values(), key=lambda one: one.due, default=None)
-                if one and one.due <= time.monotonic():
-                    return one
-                self._changed.wait(one.due - time.monotonic() if one else None)
-        return None
+def _end(renewer: Renewer, queue: WorkQueue) -> None:
+    renewer.stop()
+    queue.close()
