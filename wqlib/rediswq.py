@@ -39,7 +39,7 @@ from .queue import WorkQueue
 from .queue.address import Address
 from .queue.items import Item, Lease, encode
 from .queue.renewer import Renewer
-from .queue.shown import shown
+from .shown import shown
 
 __all__ = ["LateWarning", "RedisWQ"]
 

@@ -23,13 +23,14 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Self
 
+from .commandline import Parser
 from .errors import LeaseLost, QueueError
 from .queue import WorkQueue
 from .queue.address import Address
 from .queue.items import Lease, encode_result
 from .queue.renewer import Renewer
-from .queue.shown import Parser, shown
 from .queue.workqueue import MAX_BATCH, Completion
+from .shown import shown
 from .tasks import TASKS, Task, find
 
 EXIT_DRAINED, EXIT_ERROR, EXIT_USAGE, EXIT_TERMINATED = 0, 1, 2, 143

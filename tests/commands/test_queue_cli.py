@@ -21,8 +21,8 @@ from wqlib.commands import queue as queuecli
 from wqlib.queue import WorkQueue, export
 from wqlib.queue.export import BadQueueFile, Contents, Entry
 from wqlib.queue.items import MAX_ITEM_BYTES, Stats
-from wqlib.queue.shown import shown, table
 from wqlib.redisserver import RedisServer
+from wqlib.shown import shown, table
 
 NASTY = b"\x1b[2J\x1b]0;owned\x07\r\n\x00\xe2\x80\xae\xff" + b"A" * 2**20
 STATS = Stats(

@@ -29,11 +29,12 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ..commandline import HOW_REDIS_IS_FOUND, Parser
 from ..errors import QueueError, RedisUnreachable, WqlibError
 from ..queue import WorkQueue
 from ..queue.address import Address
 from ..queue.items import Stats
-from ..queue.shown import Parser, shown
+from ..shown import shown
 
 EXIT_OK, EXIT_USAGE = 0, 2
 PORT = 9121
@@ -172,10 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="wqlib metrics",
         description="Serve the numbers of queues to Prometheus. Each scrape asks Redis anew.",
-        epilog="Redis is found by --redis, or as a worker finds it: WQLIB_REDIS_URL, or a "
-        "Service named redis, or else 127.0.0.1:6379; without a password in the URL, with that "
-        "of REDIS_PASSWORD. In a pod, "
-        "--address 0.0.0.0 lets Prometheus in.",
+        epilog=HOW_REDIS_IS_FOUND + "In a pod, --address 0.0.0.0 lets Prometheus in.",
     )
     parser.add_argument("names", nargs="+", metavar="NAME", help="name of a queue, such as job2")
     parser.add_argument("--redis", metavar="URL", help="redis://:password@host:6379/0")

@@ -21,12 +21,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from ..commandline import HOW_REDIS_IS_FOUND, Parser
 from ..errors import WqlibError
 from ..queue import WorkQueue, export
 from ..queue.address import Address
 from ..queue.export import BadQueueFile, Entry
 from ..queue.items import DeadItem, Stats
-from ..queue.shown import Parser, shown, table
+from ..shown import shown, table
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE = 0, 1, 2
 Command = Callable[[WorkQueue, argparse.Namespace], int]
@@ -265,10 +266,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="wqlib queue",
         description="Look at a queue, and mend it.",
-        epilog="Redis is found by --redis, or as a worker finds it: WQLIB_REDIS_URL, or a "
-        "Service named redis, or else 127.0.0.1:6379; without a password in the URL, with that "
-        "of REDIS_PASSWORD. "
-        "Example: wqlib queue stats job2 --redis redis://:password@127.0.0.1:6379/0",
+        epilog=HOW_REDIS_IS_FOUND
+        + "Example: wqlib queue stats job2 --redis redis://:password@127.0.0.1:6379/0",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
+from ..commandline import Parser
 from ..history import History
 from ..history.feed import Feed
 from ..history.tape import Tape
 from ..queue import WorkQueue
 from ..queue.address import Address
-from ..queue.shown import Parser
 from . import textlanes
 from .terminal import Block, Signals, Stopped, can_colour, size
 

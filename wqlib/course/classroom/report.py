@@ -11,7 +11,7 @@ from kubernetes.client.exceptions import ApiException
 
 from ...cluster import states
 from ...cluster.kube import get
-from ...queue.shown import shown, table
+from ...shown import shown, table
 from . import names, objects, progress
 from .names import Learner
 from .progress import Progress
