@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from wqlib.commands import cli
 from wqlib.commands import queue as queuecli
 from wqlib.queue import WorkQueue, export
-from wqlib.queue.export import BadQueueFile, Contents, Entry
+from wqlib.queue.export import BadQueueFile, Entry
 from wqlib.queue.items import MAX_ITEM_BYTES, Stats
 from wqlib.redisserver import RedisServer
 from wqlib.shown import shown, table
@@ -120,7 +120,8 @@ def file_of(*parts: list[bytes]) -> list[bytes]:
     pending, leased, dead = parts
     lease = {"lease": "1-1@pod-a", "deadline": 1_764_000_030.0}
     why = {"item_id": 100, "error": "no luck", "history": [{"attempt": 1}]}
-    contents = Contents(
+    lines = export.write(
+        "job2",
         1_764_000_000.5,
         {"leased": len(leased), "pending": len(pending), "dead": len(dead)},
         [
@@ -129,7 +130,7 @@ def file_of(*parts: list[bytes]) -> list[bytes]:
             *(Entry("dead", item, why) for item in dead),
         ],
     )
-    return [line.encode() for line in export.write("job2", contents)]
+    return [line.encode() for line in lines]
 
 
 items = st.lists(st.binary(max_size=20) | st.text(max_size=20).map(str.encode), max_size=5)

@@ -24,7 +24,6 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
 
 from ..errors import QueueError
@@ -53,32 +52,17 @@ class Entry(NamedTuple):
     more: Mapping[str, Any] = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """All of a queue that is not done, at one moment.
-
-    Attributes:
-        at: When, in seconds since the epoch, by the server's clock.
-        numbers: How many items are in which state.
-        entries: The items, those that are leased first, by deadline; then those that wait, in
-            their order; then the dead ones, by item id. They can be read once.
-    """
-
-    at: float
-    numbers: dict[str, int]
-    entries: Iterable[Entry]
-
-
-def write(name: str, contents: Contents) -> Iterator[str]:
+def write(name: str, at: float, numbers: dict[str, int], entries: Iterable[Entry]) -> Iterator[str]:
     """Yield the lines of a file, each with its end.
 
     Args:
         name: Name of the queue.
-        contents: What is in it.
+        at: Its moment, in seconds since the epoch, by the server's clock.
+        numbers: How many items are in which state.
+        entries: The items, in the order that is described above.
     """
-    head = {"format": FORMAT, "version": VERSION, "queue": name, "at": contents.at}
-    yield _line({**head, **contents.numbers})
-    for entry in contents.entries:
+    yield _line({"format": FORMAT, "version": VERSION, "queue": name, "at": at} | numbers)
+    for entry in entries:
         yield _line({"state": entry.state, **_item(entry.item), **entry.more})
 
 

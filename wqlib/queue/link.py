@@ -8,12 +8,13 @@ answered before (see lua/common.lua).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,19 @@ class Link:
                 before = self._calls if position else 0
                 requests.append(script.pack(self._next_call(), before, *arguments))
             return self._insist(requests, script)
+
+    def stream(self, *commands: Sequence[Argument], timeout_seconds: float) -> Generator[Any]:
+        """Send commands over a connection of their own and yield the replies as `Wire.parts`.
+
+        Raises:
+            QueueError: Redis did not give all.
+        """
+        try:
+            with contextlib.closing(self.open(timeout_seconds)) as wire:
+                wire.send(b"".join(packed(*words) for words in commands))
+                yield from wire.parts()
+        except (redis.exceptions.RedisError, OSError, Refusal) as error:
+            raise QueueError(f"Redis did not give all of the queue: {error}") from None
 
     def _next_call(self) -> int:
         """The number of a call: 1, 2, 3 ...; every 16th call, and one a minute at least, is one

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from typing import Any, TextIO
 
-import redis
-
-from ..errors import QueueError
 from ..events import Event, decode
 from . import export
-from .export import Contents, Entry
+from .export import Entry
 from .items import DeadItem, Lease, Snapshot, Stats
 from .store import Store
-from .wire import Argument, Refusal, packed
+from .wire import Argument
 
 MAX_SHOWN = 5000
 _READ_BLOCK_SECONDS = 2.0
@@ -79,71 +76,52 @@ def events(store: Store, after: str, wait_seconds: float, limit: int) -> list[Ev
 
 
 def write_export(store: Store, file: TextIO) -> dict[str, int]:
-    """Write all that is not done; see `WorkQueue.export`."""
-    snapshot(store, 0)  # finds the node of a Redis Cluster; says best what is wrong with the queue
-    with closing(_everything(store)) as parts:
-        now, leased, pending, dead = islice(parts, 4)
-        numbers = {"leased": leased, "pending": pending, "dead": dead}
-        contents = Contents(now / 1000, numbers, _entries(parts, numbers))
-        file.writelines(export.write(store.name, contents))
-    return numbers
-
-
-def _everything(store: Store) -> Generator[Any]:
-    """Yield the replies of lua/export.lua, of the list, and of lua/export.lua, bit by bit.
+    """Write all that is not done; see `WorkQueue.export`.
 
     It is one transaction, not page by page: between two pages the head of the list moves on, and
     items would be missing. Nothing is kept, here or in Redis, but what is on its way.
-
-    Raises:
-        QueueError: Redis did not give it.
     """
+    snapshot(store, 0)  # finds the node of a Redis Cluster; says best what is wrong with the queue
     script = store.scripts["export"]
-    whole: tuple[Argument, ...] = ("EVAL", script.source, len(script.keys), *script.keys, 0)
+    rest: tuple[Argument, ...] = ("EVAL", script.source, len(script.keys), *script.keys, 0)
     commands = (
-        packed("MULTI"),
-        packed(*whole, "leased"),
-        packed("LRANGE", store.keys["list"], 0, -1),
-        packed(*whole, "dead"),
-        packed("EXEC"),
+        ("MULTI",),
+        (*rest, "leased"),
+        ("LRANGE", store.keys["list"], 0, -1),
+        (*rest, "dead"),
+        ("EXEC",),
     )
-    try:
-        with closing(store.link.open(_EXPORT_REPLY_SECONDS)) as wire:
-            wire.send(b"".join(commands))
-            parts = wire.parts()
-            for _ in commands:  # OK, QUEUED three times, and how many replies there are
-                next(parts)
-            for _ in range(3):
-                yield from islice(parts, next(parts))
-    except (redis.exceptions.RedisError, OSError, Refusal) as error:
-        raise QueueError(f"Redis did not give all of the queue: {error}") from None
+    with closing(store.link.stream(*commands, timeout_seconds=_EXPORT_REPLY_SECONDS)) as parts:
+        for _ in range(len(commands) + 1):  # OK, QUEUED three times, and two lengths
+            next(parts)
+        now, leased, pending, dead = islice(parts, 4)
+        numbers = {"leased": leased, "pending": pending, "dead": dead}
+        file.writelines(export.write(store.name, now / 1000, numbers, _entries(parts, **numbers)))
+    return numbers
 
 
-def _entries(parts: Iterator[Any], numbers: dict[str, int]) -> Iterator[Entry]:
-    for _ in range(numbers["leased"]):
+def _entries(parts: Iterator[Any], leased: int, pending: int, dead: int) -> Iterator[Entry]:
+    for _ in range(leased):
         lease_id, deadline, item = islice(parts, 3)
         more = {"lease": lease_id.decode(), "deadline": int(deadline) / 1000}
         yield Entry("leased", item, more)
-    for item in islice(parts, numbers["pending"]):
+    next(parts)  # how many items follow
+    for item in islice(parts, pending):
         yield Entry("pending", item)
-    for _ in range(numbers["dead"]):
-        dead = dead_item(*islice(parts, 3))
-        why = {"item_id": dead.item_id, "error": dead.error, "history": dead.history}
-        yield Entry("dead", dead.item, why)
+    next(parts)
+    for _ in range(dead):
+        one = _dead_item(*islice(parts, 3))
+        why = {"item_id": one.item_id, "error": one.error, "history": one.history}
+        yield Entry("dead", one.item, why)
 
 
 def _dead_items(flat: list[bytes], records: list[bytes | None]) -> list[DeadItem]:
-    found = [dead_item(*one, record) for one, record in zip(pairs(flat), records, strict=True)]
+    found = [_dead_item(*one, record) for one, record in zip(pairs(flat), records, strict=True)]
     return sorted(found, key=lambda dead: dead.item_id)
 
 
-def dead_item(item_id: bytes, item: bytes, record: bytes | None) -> DeadItem:
-    """Return a dead item.
-
-    Args:
-        item_id, item: Its number, and what it is.
-        record: What lua/end_lease.lua noted of its attempts.
-    """
+def _dead_item(item_id: bytes, item: bytes, record: bytes | None) -> DeadItem:
+    """Return a dead item; `record` is what lua/end_lease.lua noted of its attempts."""
     history = json.loads(record.decode("utf-8", "replace"))["history"] if record else []
     for attempt in history:
         attempt["at"] /= 1000
