@@ -111,7 +111,7 @@ class RedisWQ:
         weakref.finalize(self, _end, self._renewer, queue).atexit = False
 
     def sessionID(self) -> str:
-        """The name of this client: that of the pod or machine, and a random end."""
+        """Return the name of this client: that of the pod or machine, and a random end."""
         return self._session
 
     def empty(self) -> bool:

@@ -184,7 +184,7 @@ class Worker:
         return f"Worker {shown(self.queue.worker)} on queue {shown(self.queue.name)}"
 
     def _say_at_first(self, line: str) -> None:
-        """Redis has not answered yet: so the log begins with who looks for it, and where."""
+        """Begin the log with who looks for Redis, and where, as it has not answered yet."""
         _log(f"{self._title()} looks for Redis at {self.queue.address}")
         self.queue.say_waits(_log)
         _log(line)
@@ -287,7 +287,7 @@ class Worker:
 
 
 def run(process: Task, arguments: Sequence[str] | None = None) -> int:
-    """The `main` of a worker program: read the options, work, return the exit code.
+    """Be the `main` of a worker program: read the options, work, return the exit code.
 
     Args:
         process: What to do with an item.
@@ -303,7 +303,7 @@ def run(process: Task, arguments: Sequence[str] | None = None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of `python -m wqlib.worker`."""
+    """Run the command line of `python -m wqlib.worker`; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
         process = find(options.task)

@@ -65,7 +65,7 @@ class QueueCollector(Collector):
         self._told: dict[str, str] = {}
 
     def collect(self) -> Iterable[Metric]:
-        """The numbers of all queues."""
+        """Return the numbers of all queues."""
         return families(self._read())
 
     def _read(self) -> dict[str, Stats | None]:
@@ -89,7 +89,7 @@ class QueueCollector(Collector):
 
 
 def families(found: dict[str, Stats | None]) -> list[Metric]:
-    """The numbers of queues as metric families.
+    """Return the numbers of queues as metric families.
 
     Args:
         found: The numbers by the queue's name; None: it could not be read.
@@ -114,7 +114,7 @@ def families(found: dict[str, Stats | None]) -> list[Metric]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of `wqlib metrics`. Serves until SIGTERM or Ctrl-C.
+    """Run the command line of `wqlib metrics`. Serve until SIGTERM or Ctrl-C.
 
     Returns:
         0 after SIGTERM; 2 for a wrong command line.

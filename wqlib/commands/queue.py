@@ -45,7 +45,7 @@ _MEANINGS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of `wqlib queue`.
+    """Run the command line of `wqlib queue`.
 
     Returns:
         0; 1 if something went wrong; 2 for a wrong command line.
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def stats_lines(name: str, stats: Stats) -> list[str]:
-    """The numbers of a queue as a table."""
+    """Return the numbers of a queue as a table."""
     numbers = {field: f"{getattr(stats, field):,}" for field in _MEANINGS}
     width = max(map(len, numbers.values()))
     rows = [(field, numbers[field].rjust(width), _MEANINGS[field]) for field in _MEANINGS]
@@ -86,12 +86,12 @@ def stats_lines(name: str, stats: Stats) -> list[str]:
 
 
 def stats_json(name: str, stats: Stats) -> str:
-    """The numbers of a queue as one JSON object."""
+    """Return the numbers of a queue as one JSON object."""
     return json.dumps({"queue": name, **asdict(stats), "drained": stats.drained})
 
 
 def dead_lines(dead: Sequence[DeadItem], *, history: bool) -> list[str]:
-    """Dead items as a table, or each with all its attempts."""
+    """Return dead items as a table, or each with all its attempts."""
     rows = [
         (str(one.item_id), str(_attempts(one)), shown(one.error, 60), shown(one.item, 100))
         for one in dead
@@ -208,7 +208,7 @@ def _wanted(entries: Iterator[Entry], *, dead: bool) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def _output(path: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that is there only once all is written."""
+    """Open standard output, or a file that is there only once all is written."""
     if path is None:
         yield sys.stdout
         return
@@ -227,7 +227,7 @@ def _output(path: Path | None) -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def _input(path: Path) -> Iterator[BinaryIO]:
-    """A file that can be read twice: a copy, if it is standard input or a pipe."""
+    """Open a file that can be read twice: a copy, if it is standard input or a pipe."""
     with contextlib.ExitStack() as stack:
         if str(path) == "-":
             file: BinaryIO = sys.stdin.buffer
@@ -243,7 +243,7 @@ def _input(path: Path) -> Iterator[BinaryIO]:
 
 
 def _lines(file: BinaryIO, digest: Any = None) -> Iterator[bytes]:
-    """The lines of a file; of one that is too long only so much that this can be told.
+    """Yield the lines of a file; of one that is too long only so much that this can be told.
 
     Args:
         file: The file.

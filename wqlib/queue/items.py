@@ -6,10 +6,11 @@ This module is pure: it does no I/O.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..errors import ItemTooLarge
+from ..errors import ItemTooLarge, LeaseLost
 from ..events import split_lease_id
 
 MAX_ITEM_BYTES = 16 * 2**20
@@ -61,6 +62,23 @@ def lease_id(lease: Lease) -> str:
     if not isinstance(lease, Lease):
         raise TypeError(f"{lease!r:.80} is no lease. Pass what `lease` returned.")
     return lease.id
+
+
+def check_lease_seconds(seconds: float) -> None:
+    """Refuse a lease that makes no sense, with a ValueError."""
+    if not 0.001 <= seconds <= 7 * 86400:
+        raise ValueError(f"lease_seconds is {seconds}; it must be 0.001 s to 7 days.")
+
+
+def lease_lost(leases: Sequence[Lease]) -> LeaseLost:
+    """Return the error that says that these leases are lost."""
+    names = ", ".join(lease.id for lease in leases[:3]) + (" ..." if len(leases) > 3 else "")
+    error = LeaseLost(
+        f"The lease {names} is no longer yours: it ran out, or was ended before. "
+        "Drop this result; the item is, or will be, lent to another worker."
+    )
+    error.lost = leases
+    return error
 
 
 @dataclass(frozen=True, slots=True)

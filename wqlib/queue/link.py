@@ -69,7 +69,7 @@ class Script:
         self._words, self._head = 3 + len(keys), head[head.index(b"\n") + 1 :]
 
     def pack(self, *arguments: Argument) -> bytes:
-        """The whole command in Redis' wire format."""
+        """Return the whole command in Redis' wire format."""
         tail = packed(*arguments)
         start = tail.index(b"\n") + 1
         return b"*%d\r\n%b%b" % (self._words + len(arguments), self._head, tail[start:])
@@ -77,7 +77,7 @@ class Script:
 
 @cache
 def _source(name: str) -> bytes:
-    """The text of a script; a line `--include other` stands for the text of another."""
+    """Return the text of a script; a line `--include other` stands for the text of another."""
     text = (Path(__file__).parent / "lua" / f"{name}.lua").read_bytes()
     return _INCLUDE.sub(lambda line: _source(line[1].decode()), text)
 
@@ -171,7 +171,7 @@ class Link:
             raise QueueError(f"Redis did not give all of the queue: {error}") from None
 
     def _next_call(self) -> int:
-        """The number of a call: 1, 2, 3 ...; every 16th call, and one a minute at least, is one
+        """Return the number of a call: 1, 2, 3 ...; every 16th, and one a minute at least, is one
         above a multiple of 16: the script then keeps house (see lua/close.lua)."""
         self._calls += 1
         now = time.monotonic()
@@ -253,7 +253,7 @@ class Link:
             pause = min(pause * 2, 1.0)
 
     def _login_refused(self, said: str) -> RedisRefused:
-        """Redis wants another login: say which one it got."""
+        """Return the error that says which login Redis got, as it wants another one."""
         where, source = f"{self._host}:{self._port}", self.address.login_from
         if not self.address.password:
             form = ", as in redis://:password@host:6379/0" if "URL" in source else ""
@@ -297,19 +297,19 @@ class Link:
 
 
 def translated(refusal: Exception) -> QueueError:
-    """What Redis refused, as an error in our words."""
+    """Return what Redis refused, as an error in our words."""
     told = _in_words(_said(str(refusal)))
     told.answers = getattr(refusal, "answers", ())
     return told
 
 
 def _said(text: str) -> str:
-    """What Redis said, without the arguments that it repeats: one may be a password."""
+    """Return what Redis said, without the arguments that it repeats: one may be a password."""
     return re.sub(r",? with args beginning with:.*", "", text, flags=re.DOTALL)
 
 
 def _why_away(error: Exception) -> str:
-    """Why Redis cannot be reached, in words."""
+    """Return why Redis cannot be reached, in words."""
     text = str(error)
     return next((words for signs, words in _CAUSES if re.search(signs, text)), text)
 

@@ -61,7 +61,7 @@ class Wire:
             link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
     def read(self) -> Any:
-        """The next reply; a `Refusal` is returned, not raised.
+        """Return the next reply; a `Refusal` is returned, not raised.
 
         Raises:
             OSError: The connection broke, or no reply came in time.

@@ -26,12 +26,21 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Self, TextIO
 
-from ..errors import LeaseLost
 from ..events import Event
 from . import looking
 from .address import Address
 from .filling import fill
-from .items import DeadItem, Item, Lease, Snapshot, Stats, encode_result, lease_id
+from .items import (
+    DeadItem,
+    Item,
+    Lease,
+    Snapshot,
+    Stats,
+    check_lease_seconds,
+    encode_result,
+    lease_id,
+    lease_lost,
+)
 from .store import CHUNK_ITEMS, Store
 from .wire import Argument
 
@@ -76,7 +85,7 @@ class WorkQueue:
         max_attempts: int | None = 5,
         patience_seconds: float = 5.0,
     ) -> None:
-        _check_lease_seconds(lease_seconds)
+        check_lease_seconds(lease_seconds)
         if max_attempts is not None and max_attempts < 1:
             raise ValueError(f"max_attempts is {max_attempts}; it must be 1 or more, or None.")
         address = Address.from_url(url) if isinstance(url, str) and url else url
@@ -237,7 +246,7 @@ class WorkQueue:
                 *completions,
             )
             if reply[0]:
-                raise _lost([done[int(position)][0] for position in reply[0].split(b",")])
+                raise lease_lost([done[int(position)][0] for position in reply[0].split(b",")])
             if len(reply) == 6:
                 return [Lease(reply[4].decode(), reply[5], int(reply[1]) / 1000)]
             if len(reply) > 4 or not count:
@@ -274,7 +283,7 @@ class WorkQueue:
         """
         renewed = self.renew_all([lease], lease_seconds)
         if not renewed:
-            raise _lost([lease])
+            raise lease_lost([lease])
         return renewed[0]
 
     def renew_all(self, leases: Sequence[Lease], lease_seconds: float | None = None) -> list[Lease]:
@@ -286,7 +295,7 @@ class WorkQueue:
         if len(leases) > MAX_BATCH:
             raise ValueError(f"A batch is at most {MAX_BATCH} items.")
         seconds = self.lease_seconds if lease_seconds is None else lease_seconds
-        _check_lease_seconds(seconds)
+        check_lease_seconds(seconds)
         deadline, *renewed = self._store.run("renew", int(seconds * 1000), *map(lease_id, leases))
         pairs = zip(leases, renewed, strict=True)
         return [lease._replace(deadline=deadline / 1000) for lease, ok in pairs if ok]
@@ -326,7 +335,9 @@ class WorkQueue:
             "give_back", kind, why, self.max_attempts or 0, *map(lease_id, leases)
         )
         if b"0" in answer:
-            raise _lost([x for x, told in zip(leases, answer, strict=True) if told == ord("0")])
+            raise lease_lost(
+                [x for x, told in zip(leases, answer, strict=True) if told == ord("0")]
+            )
         return answer
 
     # -- looking
@@ -428,18 +439,3 @@ class WorkQueue:
             How many items were waiting, leased or dead.
         """
         return int(self._store.run("clear"))
-
-
-def _check_lease_seconds(seconds: float) -> None:
-    if not 0.001 <= seconds <= 7 * 86400:
-        raise ValueError(f"lease_seconds is {seconds}; it must be 0.001 s to 7 days.")
-
-
-def _lost(leases: list[Lease]) -> LeaseLost:
-    names = ", ".join(lease.id for lease in leases[:3]) + (" ..." if len(leases) > 3 else "")
-    error = LeaseLost(
-        f"The lease {names} is no longer yours: it ran out, or was ended before. "
-        "Drop this result; the item is, or will be, lent to another worker."
-    )
-    error.lost = leases
-    return error
