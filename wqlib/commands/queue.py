@@ -25,7 +25,7 @@ from ..commandline import HOW_REDIS_IS_FOUND, Parser
 from ..errors import WqlibError
 from ..queue import WorkQueue, export
 from ..queue.address import Address
-from ..queue.export import BadQueueFile, Entry
+from ..queue.export import BadQueueFile
 from ..queue.items import DeadItem, Stats
 from ..shown import shown, table
 
@@ -85,17 +85,12 @@ def stats_lines(name: str, stats: Stats) -> list[str]:
     return [f"Queue {shown(name)} at {_when(stats.at)}. {end}", *table(rows)]
 
 
-def stats_json(name: str, stats: Stats) -> str:
-    """Return the numbers of a queue as one JSON object."""
-    return json.dumps({"queue": name, **asdict(stats), "drained": stats.drained})
-
-
 def dead_lines(dead: Sequence[DeadItem], *, history: bool) -> list[str]:
     """Return dead items as a table, or each with all its attempts."""
-    rows = [
-        (str(one.item_id), str(_attempts(one)), shown(one.error, 60), shown(one.item, 100))
-        for one in dead
-    ]
+    rows = []
+    for one in dead:
+        attempts = max((attempt["attempt"] for attempt in one.history), default=0)
+        rows.append((str(one.item_id), str(attempts), shown(one.error, 60), shown(one.item, 100)))
     lines = table([("ID", "ATTEMPTS", "ERROR", "ITEM"), *rows])
     if not history:
         return lines
@@ -116,10 +111,6 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
-def _attempts(dead: DeadItem) -> int:
-    return max((attempt["attempt"] for attempt in dead.history), default=0)
-
-
 def _when(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
@@ -130,7 +121,7 @@ def _when(at: float) -> str:
 def _stats(queue: WorkQueue, options: argparse.Namespace) -> int:
     stats = queue.stats()
     if options.json:
-        print(stats_json(queue.name, stats))
+        print(json.dumps({"queue": queue.name, **asdict(stats), "drained": stats.drained}))
     else:
         print("\n".join(stats_lines(queue.name, stats)))
     return EXIT_OK
@@ -186,8 +177,9 @@ def _import(queue: WorkQueue, options: argparse.Namespace) -> int:
             hint = "" if options.lines else " (A file with an item in each line needs --lines.)"
             raise BadQueueFile(f"Nothing was put. {error}{hint}") from None
         file.seek(start)
+        wanted = (x.item for x in reader(_lines(file)) if options.dead or x.state != "dead")
         put = queue.put(
-            _wanted(reader(_lines(file)), dead=options.dead),
+            wanted,
             resume=f"import {digest.hexdigest()}" if options.once else "",
         )
     print(f"{counted(put, 'item')} put into {shown(queue.name)}.")
@@ -197,10 +189,6 @@ def _import(queue: WorkQueue, options: argparse.Namespace) -> int:
     if left_out:
         _remark(f"{counted(left_out, 'dead item')} left out. With --dead they go in too.")
     return EXIT_OK
-
-
-def _wanted(entries: Iterator[Entry], *, dead: bool) -> Iterator[bytes]:
-    return (entry.item for entry in entries if dead or entry.state != "dead")
 
 
 # -- files

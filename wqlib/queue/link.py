@@ -113,8 +113,7 @@ class Link:
         Raises:
             RedisUnreachable, RedisRefused, WrongKeyType, QueueError: See `wqlib.errors`.
         """
-        with self._lock:
-            return self._insist([packed(*words)])[0]
+        return self.commands(words)[0]
 
     def commands(self, *commands: Sequence[Argument]) -> list[Any]:
         """Send several commands in one go and return their replies."""
