@@ -37,7 +37,7 @@ from dataclasses import replace
 from .errors import LeaseLost
 from .queue import WorkQueue
 from .queue.address import Address
-from .queue.items import Item, Lease, encode
+from .queue.items import Item, Lease, check_lease_seconds, encode
 from .queue.renewer import Renewer
 from .shown import shown
 
@@ -45,7 +45,6 @@ __all__ = ["LateWarning", "RedisWQ"]
 
 _PATIENCE_SECONDS = 30.0
 _LOG = logging.getLogger("wqlib.rediswq")  # to standard error, unless the program says otherwise
-_LONGEST_LEASE_SECONDS = 7 * 86400
 
 
 class LateWarning(RuntimeWarning):
@@ -136,8 +135,7 @@ class RedisWQ:
             The item, or None: there was none, the time is up, or the last item of the queue
             was completed while we waited, so that `empty` is now true.
         """
-        if not 0.001 <= lease_secs <= _LONGEST_LEASE_SECONDS:
-            raise ValueError(f"lease_secs is {lease_secs}; it must be 0.001 s to 7 days.")
+        check_lease_seconds(lease_secs, "lease_secs")
         if self._process != os.getpid():  # after a fork: the leases are the parent's
             self._begin()
         self._queue.lease_seconds = lease_secs

@@ -134,20 +134,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"wqlib metrics: {error}", file=sys.stderr)
         return EXIT_USAGE
-    serve(queues, options.address, options.port)
+    _serve(queues, options.address, options.port)
     return EXIT_OK
 
 
-def serve(queues: Sequence[WorkQueue], address: str, port: int) -> None:
-    """Answer scrapes until SIGTERM.
-
-    Args:
-        queues: The queues, all on one Redis.
-        address, port: Where to listen; port 0: any that is free.
-
-    Raises:
-        WqlibError: It cannot listen there.
-    """
+def _serve(queues: Sequence[WorkQueue], address: str, port: int) -> None:
+    """Answer scrapes until SIGTERM."""
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     registry = CollectorRegistry()

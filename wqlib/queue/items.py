@@ -64,10 +64,10 @@ def lease_id(lease: Lease) -> str:
     return lease.id
 
 
-def check_lease_seconds(seconds: float) -> None:
+def check_lease_seconds(seconds: float, name: str = "lease_seconds") -> None:
     """Refuse a lease that makes no sense, with a ValueError."""
     if not 0.001 <= seconds <= 7 * 86400:
-        raise ValueError(f"lease_seconds is {seconds}; it must be 0.001 s to 7 days.")
+        raise ValueError(f"{name} is {seconds}; it must be 0.001 s to 7 days.")
 
 
 def lease_lost(leases: Sequence[Lease]) -> LeaseLost:
