@@ -106,8 +106,8 @@ class RedisWQ:
         self._held: list[Lease] = []  # oldest first
         queue = self._queue.copy(timeout_seconds=3.0)
         queue.patience_seconds = 1.0
-        self._renewer = Renewer(queue)  # if Redis stays away, `complete` says so
-        weakref.finalize(self, _end, self._renewer, queue).atexit = False
+        self._renewer = Renewer(queue, closes=True)  # if Redis stays away, `complete` says so
+        weakref.finalize(self, self._renewer.stop).atexit = False
 
     def sessionID(self) -> str:
         """Return the name of this client: that of the pod or machine, and a random end."""
@@ -182,8 +182,3 @@ class RedisWQ:
             stacklevel=2,
         )
         return False
-
-
-def _end(renewer: Renewer, queue: WorkQueue) -> None:
-    renewer.stop()
-    queue.close()

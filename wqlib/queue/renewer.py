@@ -28,12 +28,17 @@ class Renewer:
     Args:
         queue: What renews them; others may use it too.
         trouble: Gets the error when Redis did not renew them. It is tried again.
+        closes: The queue is the thread's alone, which closes it at its end.
     """
 
     def __init__(
-        self, queue: WorkQueue, trouble: Callable[[QueueError], None] = lambda error: None
+        self,
+        queue: WorkQueue,
+        trouble: Callable[[QueueError], None] = lambda error: None,
+        *,
+        closes: bool = False,
     ) -> None:
-        self._queue, self._trouble = queue, trouble
+        self._queue, self._trouble, self._closes = queue, trouble, closes
         self._held: dict[str, tuple[Lease, _Terms]] = {}
         self._tick_seconds = float("inf")
         self._changed = threading.Event()
@@ -81,6 +86,8 @@ class Renewer:
                     due.setdefault(terms, []).append(lease)
             for terms, leases in due.items():
                 self._renew(leases, terms)
+        if self._closes:
+            self._queue.close()
 
     def _renew(self, leases: list[Lease], terms: _Terms) -> None:
         try:
