@@ -83,16 +83,16 @@ def make_queue(redis_server: RedisServer | RedisCluster) -> Iterator[MakeQueue]:
     for queue in made:
         queue.close()
     with WorkQueue(shared, url=url) as queue:
-        if queue._link.command("TYPE", shared) in (b"list", b"none"):
+        if queue._store.link.command("TYPE", shared) in (b"list", b"none"):
             queue.clear()
-        queue._link.command("DEL", shared)
+        queue._store.link.command("DEL", shared)
 
 
 def run_out(queue: WorkQueue, *leases: Lease) -> None:
     """Let leases run out now, so that a test need not be faster than a short lease."""
     queue.stats()  # leads to the node of a Redis Cluster that has the queue
     for lease in leases:
-        queue._link.command("ZADD", f"{{{queue.name}}}:leases", "XX", 1, lease.id)
+        queue._store.link.command("ZADD", f"{{{queue.name}}}:leases", "XX", 1, lease.id)
 
 
 def soon(condition: object, seconds: float = 30.0) -> None:

@@ -29,24 +29,22 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
-import time
 import uuid
 import warnings
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from .errors import LeaseLost, QueueError
+from .errors import LeaseLost
 from .queue import WorkQueue
-from .queue.connection import Address
-from .queue.items import Item, Lease, encode
-from .queue.shown import shown
+from .queue.address import Address
+from .queue.items import Item, Lease, check_lease_seconds, encode
+from .queue.renewer import Renewer
+from .shown import shown
 
 __all__ = ["LateWarning", "RedisWQ"]
 
 _PATIENCE_SECONDS = 30.0
 _LOG = logging.getLogger("wqlib.rediswq")  # to standard error, unless the program says otherwise
-_LONGEST_LEASE_SECONDS = 7 * 86400
 
 
 class LateWarning(RuntimeWarning):
@@ -60,7 +58,7 @@ class RedisWQ:
         name: Name of the queue, a Redis list.
         host, port, db, username, password, ssl: As redis-py names them. What is not given is
             taken from the environment (`REDIS_PASSWORD`, for one), see
-            `wqlib.connection.Address.from_environment`.
+            `wqlib.queue.address.Address.from_environment`.
 
     Raises:
         ValueError: If the name is not good for a queue.
@@ -106,11 +104,13 @@ class RedisWQ:
     def _begin(self) -> None:
         self._process = os.getpid()
         self._held: list[Lease] = []  # oldest first
-        self._renewer = _Renewer(self._queue)
+        queue = self._queue.copy(timeout_seconds=3.0)
+        queue.patience_seconds = 1.0
+        self._renewer = Renewer(queue, closes=True)  # if Redis stays away, `complete` says so
         weakref.finalize(self, self._renewer.stop).atexit = False
 
     def sessionID(self) -> str:
-        """The name of this client: that of the pod or machine, and a random end."""
+        """Return the name of this client: that of the pod or machine, and a random end."""
         return self._session
 
     def empty(self) -> bool:
@@ -135,14 +135,13 @@ class RedisWQ:
             The item, or None: there was none, the time is up, or the last item of the queue
             was completed while we waited, so that `empty` is now true.
         """
-        if not 0.001 <= lease_secs <= _LONGEST_LEASE_SECONDS:
-            raise ValueError(f"lease_secs is {lease_secs}; it must be 0.001 s to 7 days.")
+        check_lease_seconds(lease_secs, "lease_secs")
         if self._process != os.getpid():  # after a fork: the leases are the parent's
             self._begin()
         self._queue.lease_seconds = lease_secs
         lease = self._queue.lease()
         if lease is None:
-            self._renewer.clear()
+            self._renewer.drop_all()
             if not block:
                 return None
             # In a queue that had drained before, a program without an end waits for more.
@@ -152,7 +151,7 @@ class RedisWQ:
         if lease is None:
             return None
         self._held.append(lease)
-        self._renewer.add(lease, lease_secs)
+        self._renewer.hold([lease], lease_secs)
         return lease.item
 
     def complete(self, value: Item) -> bool:
@@ -173,7 +172,7 @@ class RedisWQ:
             else:
                 done = True
             self._held.remove(lease)
-            self._renewer.remove(lease)
+            self._renewer.drop(lease)
             if done:
                 return True
         warnings.warn(
@@ -183,70 +182,3 @@ class RedisWQ:
             stacklevel=2,
         )
         return False
-
-
-@dataclass
-class _Renewed:
-    """A lease that is renewed: for how many seconds, and when next by `time.monotonic`."""
-
-    lease: Lease
-    seconds: float
-    due: float
-
-
-class _Renewer:
-    """Renews leases from a thread with a connection of its own, which starts when needed."""
-
-    def __init__(self, queue: WorkQueue) -> None:
-        self._queue = queue
-        self._changed = threading.Condition()
-        self._renewed: dict[str, _Renewed] = {}
-        self._stopped = False
-        self._thread: threading.Thread | None = None
-
-    def add(self, lease: Lease, seconds: float) -> None:
-        """Renew this lease from now on."""
-        with self._changed:
-            self._renewed[lease.id] = _Renewed(lease, seconds, time.monotonic() + seconds / 4)
-            self._changed.notify()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="rediswq-renew", daemon=True)
-            self._thread.start()
-
-    def remove(self, lease: Lease) -> None:
-        """Renew this lease no longer."""
-        with self._changed:
-            self._renewed.pop(lease.id, None)
-
-    def clear(self) -> None:
-        """Renew nothing any longer."""
-        with self._changed:
-            self._renewed.clear()
-
-    def stop(self) -> None:
-        """End the thread."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()
-
-    def _run(self) -> None:
-        with self._queue.copy(timeout_seconds=3.0) as queue:
-            queue.patience_seconds = 1.0
-            while one := self._next():
-                try:
-                    queue.renew(one.lease, one.seconds)
-                    one.due = time.monotonic() + one.seconds / 4
-                except LeaseLost:
-                    self.remove(one.lease)
-                except QueueError:  # Redis is away; `complete` will say so if it stays away
-                    one.due = time.monotonic() + one.seconds / 16
-
-    def _next(self) -> _Renewed | None:
-        """Wait until a lease is to be renewed, and return it; None: the end."""
-        with self._changed:
-            while not self._stopped:
-                one = min(self._renewed.values(), key=lambda one: one.due, default=None)
-                if one and one.due <= time.monotonic():
-                    return one
-                self._changed.wait(one.due - time.monotonic() if one else None)
-        return None

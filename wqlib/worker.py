@@ -19,25 +19,105 @@ import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
+from .commandline import Parser
 from .errors import LeaseLost, QueueError
 from .queue import WorkQueue
-from .queue.connection import Address
+from .queue.address import Address
 from .queue.items import Lease, encode_result
-from .queue.shown import Parser, shown
-from .queue.workqueue import MAX_BATCH
+from .queue.renewer import Renewer
+from .queue.workqueue import MAX_BATCH, Completion
+from .shown import shown
 from .tasks import TASKS, Task, find
 
 EXIT_DRAINED, EXIT_ERROR, EXIT_USAGE, EXIT_TERMINATED = 0, 1, 2, 143
 _HASTE_SECONDS = 1.0
 
 
-class _OutOfTime(BaseException):
+class OutOfTime(BaseException):
     """The grace period after SIGTERM is over. Not an Exception, so a task lets it through."""
+
+
+class Shutdown:
+    """What SIGTERM does to a process that works: a grace to finish in, then no more time.
+
+    Inside `with`, SIGTERM and SIGALRM are its own (outside of the main thread nothing happens).
+
+    Args:
+        grace_seconds: How long a task may go on after SIGTERM.
+        begin: Called when SIGTERM comes, in the signal handler.
+        hurry: Called when the grace is over, and then every 0.1 s, in the signal handler.
+
+    Attributes:
+        is_requested: SIGTERM has come.
+    """
+
+    def __init__(
+        self, grace_seconds: float, begin: Callable[[], None], hurry: Callable[[], None]
+    ) -> None:
+        self.is_requested = False
+        self._grace_seconds, self._begin, self._hurry = grace_seconds, begin, hurry
+        self._in_task = False
+        self._process = os.getpid()
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in (
+                (signal.SIGTERM, self._on_sigterm),
+                (signal.SIGALRM, self._on_alarm),
+            ):
+                self._handlers[number] = signal.signal(number, handler)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def call(self, process: Task, item: bytes) -> bytes | str | None:
+        """Run a task.
+
+        Raises:
+            OutOfTime: It was still running when the grace was over.
+        """
+        try:
+            try:
+                self._in_task = True
+                return process(item)
+            finally:
+                self._in_task = False
+        except OutOfTime:
+            self._in_task = False
+            raise
+
+    def stop_clock(self) -> None:
+        """Call `hurry` no more."""
+        if threading.current_thread() is threading.main_thread():
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        if not self._is_a_fork(number) and not self.is_requested:
+            self.is_requested = True
+            signal.setitimer(signal.ITIMER_REAL, max(self._grace_seconds, 0.001), 0.1)
+            self._begin()
+
+    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
+        if self._is_a_fork(number) or not self.is_requested:
+            return
+        self._hurry()
+        if self._in_task:
+            raise OutOfTime
+
+    def _is_a_fork(self, number: int) -> bool:
+        """Are we a child that a task has forked? Then the signal does what it always does."""
+        if os.getpid() == self._process:
+            return False
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return True
 
 
 class Worker:
@@ -50,6 +130,9 @@ class Worker:
         grace_seconds: How long a task may go on after SIGTERM; less than the pod's
             `terminationGracePeriodSeconds` (30 by default), so that there is time to release.
         endless: Wait on when the queue has drained, for work without an end.
+
+    Attributes:
+        items_done: How many items it completed.
     """
 
     def __init__(
@@ -69,12 +152,6 @@ class Worker:
         self.grace_seconds = grace_seconds
         self.endless = endless
         self.items_done = 0
-        self._held: dict[str, Lease] = {}
-        self._held_since: dict[str, float] = {}  # lease id -> when it was leased or renewed
-        self._stopping = False
-        self._in_task = False
-        self._ended = threading.Event()
-        self._process = os.getpid()
 
     def run(self) -> int:
         """Work until the queue has drained or SIGTERM comes.
@@ -85,63 +162,65 @@ class Worker:
         Raises:
             RedisUnreachable: Redis stayed away for longer than the queue's patience.
         """
-        self._stopping, self._ended = False, threading.Event()
-        self._process, patience = os.getpid(), self.queue.patience_seconds
-        handlers = self._take_signals()
-        renewer = threading.Thread(target=self._keep_renewing, name="wqlib-renew", daemon=True)
-        renewer.start()
-        self.queue.say_waits(self._say_at_first)
+        queue, patience = self.queue, self.queue.patience_seconds
+        self._renewer = Renewer(queue, lambda error: _log(f"Renewing failed: {error}"))
+        self._shutdown = Shutdown(self.grace_seconds, queue.interrupt, self._hurry)
+        queue.say_waits(self._say_at_first)
         try:
-            pending = self.queue.stats().pending
-            self.queue.say_waits(_log)
-            _log(f"{self._title()}, pending: {pending}")
-            return self._loop()
+            with self._shutdown:
+                try:
+                    pending = queue.stats().pending
+                    queue.say_waits(_log)
+                    _log(f"{self._title()}, pending: {pending}")
+                    return self._loop()
+                finally:
+                    self._renewer.stop()
+                    self._release_the_rest()
         finally:
-            self._ended.set()
-            self._release_the_rest()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            renewer.join(1.0)
-            self.queue.patience_seconds = patience
+            self._renewer.stop(1.0)
+            queue.patience_seconds = patience
 
     def _title(self) -> str:
         return f"Worker {shown(self.queue.worker)} on queue {shown(self.queue.name)}"
 
     def _say_at_first(self, line: str) -> None:
-        """Redis has not answered yet: so the log begins with who looks for it, and where."""
+        """Begin the log with who looks for Redis, and where, as it has not answered yet."""
         _log(f"{self._title()} looks for Redis at {self.queue.address}")
         self.queue.say_waits(_log)
         _log(line)
 
+    def _hurry(self) -> None:
+        """Wait for Redis no longer than a moment: the grace is over."""
+        self.queue.patience_seconds = _HASTE_SECONDS
+
     def _loop(self) -> int:
-        done: list[tuple[Lease, bytes | str | None]] = []
+        shutdown, done = self._shutdown, list[Completion]()
         while True:
-            if self._stopping and not done:
+            if shutdown.is_requested and not done:
                 return self._stopped()
             try:
-                leases = self._trade(done, 0 if self._stopping else self.batch)
+                leases = self._trade(done, 0 if shutdown.is_requested else self.batch)
             except QueueError as error:
-                if not self._stopping:
+                if not shutdown.is_requested:
                     raise
                 _log(f"Could not complete everything: {error}")
                 leases = []
             done = []
-            if self._stopping and not leases:
+            if shutdown.is_requested and not leases:
                 return self._stopped()
             if not leases and not self.endless:
                 _log(f"Queue {shown(self.queue.name)} has drained, done here: {self.items_done}")
                 return EXIT_DRAINED
             for lease in leases:
-                if self._stopping:
+                if shutdown.is_requested:
                     break
                 done += self._attempt(lease)
 
-    def _trade(self, done: Sequence[tuple[Lease, bytes | str | None]], count: int) -> list[Lease]:
+    def _trade(self, done: Sequence[Completion], count: int) -> list[Lease]:
         """Complete what is done and lease what comes next."""
         lost: Sequence[Lease] = ()
         leases: list[Lease] = []
-        for lease, _ in done:
-            self._held.pop(lease.id, None)
+        self._renewer.drop(*(lease for lease, _ in done))
         try:
             leases = self.queue.exchange(
                 done, count, wait_seconds=float("inf"), until_drained=not self.endless
@@ -151,24 +230,18 @@ class Worker:
         for lease in lost:
             _log(f"Too late for {shown(lease.item)}: the lease ran out, the result is dropped")
         self.items_done += len(done) - len(lost)
-        self._held_since = dict.fromkeys([lease.id for lease in leases], time.monotonic())
-        self._held.update((lease.id, lease) for lease in leases)
+        self._renewer.hold(leases, self.queue.lease_seconds)
         return self._trade((), count) if lost else leases
 
-    def _attempt(self, lease: Lease) -> list[tuple[Lease, bytes | str | None]]:
-        """Work on one item; returns it with its result, or nothing if that came to no end."""
+    def _attempt(self, lease: Lease) -> list[Completion]:
+        """Work on one item; return it with its result, or nothing if that came to no end."""
         again = f" (attempt {lease.attempt})" if lease.attempt > 1 else ""
         _log(f"Working on {shown(lease.item)}{again}")
         try:
-            try:
-                self._in_task = True
-                result = self.process(lease.item)
-            finally:
-                self._in_task = False
+            result = self._shutdown.call(self.process, lease.item)
             encode_result(lease, result)  # a bad result is a failure of this item alone
             return [(lease, result)]
-        except _OutOfTime:
-            self._in_task = False
+        except OutOfTime:
             return []
         except KeyboardInterrupt:
             raise
@@ -182,7 +255,7 @@ class Worker:
         except Exception:
             text = type(error).__name__
         what = shown(text.encode("utf-8", "backslashreplace"))
-        self._held.pop(lease.id, None)
+        self._renewer.drop(lease)
         try:
             gave_up = self.queue.fail(lease, what)
         except LeaseLost:
@@ -191,66 +264,15 @@ class Worker:
         end = "it is dead now" if gave_up else "it waits for another attempt"
         _log(f"Failed on {shown(lease.item)}: {what}; {end}")
 
-    # -- renewing
-
-    def _keep_renewing(self) -> None:
-        """Let the leases that are held last, from a thread, while a task runs long."""
-        a_while = self.queue.lease_seconds / 4
-        while not self._ended.wait(a_while):
-            due = time.monotonic() - a_while
-            old = [x for x in list(self._held.values()) if self._held_since.get(x.id, 0.0) <= due]
-            if old:
-                try:
-                    self.queue.renew_all(old)
-                    self._held_since |= dict.fromkeys([x.id for x in old], time.monotonic())
-                except QueueError as error:
-                    if not self._ended.is_set():
-                        _log(f"Renewing failed: {error}")
-
-    # -- stopping
-
-    def _take_signals(self) -> dict[int, Any]:
-        if threading.current_thread() is not threading.main_thread():
-            return {}
-        return {
-            signal.SIGTERM: signal.signal(signal.SIGTERM, self._on_sigterm),
-            signal.SIGALRM: signal.signal(signal.SIGALRM, self._on_alarm),
-        }
-
-    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        if self._is_a_fork(number):
-            return
-        if not self._stopping:
-            self._stopping = True
-            signal.setitimer(signal.ITIMER_REAL, max(self.grace_seconds, 0.001), 0.1)
-            self.queue.interrupt()
-
-    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
-        if self._is_a_fork(number) or not self._stopping:
-            return
-        self.queue.patience_seconds = 1.0  # there is no time left to wait for Redis
-        if self._in_task:
-            raise _OutOfTime
-
-    def _is_a_fork(self, number: int) -> bool:
-        """Are we a child that a task has forked? Then the signal does what it always does."""
-        if os.getpid() == self._process:
-            return False
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-        return True
-
     def _stopped(self) -> int:
         drained = self._release_the_rest()
         _log(f"Stopped by SIGTERM, done here: {self.items_done}")
         return EXIT_DRAINED if drained else EXIT_TERMINATED
 
     def _release_the_rest(self) -> bool:
-        """Give back what is held, without waiting long for Redis; returns whether it drained."""
-        if threading.current_thread() is threading.main_thread():
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        held = list(self._held.values())
-        self._held.clear()
+        """Give back what is held, without waiting long for Redis; return whether it drained."""
+        self._shutdown.stop_clock()
+        held = self._renewer.drop_all()
         with self.queue.copy(timeout_seconds=_HASTE_SECONDS) as queue:
             queue.patience_seconds = _HASTE_SECONDS
             try:
@@ -265,7 +287,7 @@ class Worker:
 
 
 def run(process: Task, arguments: Sequence[str] | None = None) -> int:
-    """The `main` of a worker program: read the options, work, return the exit code.
+    """Be the `main` of a worker program: read the options, work, return the exit code.
 
     Args:
         process: What to do with an item.
@@ -281,7 +303,7 @@ def run(process: Task, arguments: Sequence[str] | None = None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of `python -m wqlib.worker`."""
+    """Run the command line of `python -m wqlib.worker`; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
         process = find(options.task)

@@ -1,7 +1,7 @@
 """Breaks the queue on purpose, for real, and has an independent checker judge what happened.
 
 `python -m tests.chaos` runs it (`make chaos`). The parts: `run` conducts; `servers` and `relay`
-are the Redis and the bad network in front of it; `nest` forks the processes of `worker` and
+are the Redis and the bad network in front of it; `forkserver` forks the processes of `worker` and
 `filler`, into which `faults` builds sudden death and wrong clocks; `history` keeps what happened
 and `checker`, which knows nothing of wqlib, judges it. `planted` proves the checker.
 """

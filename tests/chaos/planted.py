@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wqlib.queue import connection
+from wqlib.queue import link
 
 from .plan import Plan
 
@@ -162,14 +162,14 @@ def plant(name: str, skew_seconds: float) -> None:
     """
     check(name)
     if name:
-        original = connection._source
+        original = link._source
 
         # It calls itself by its name for what a script includes, and so comes to us again.
         def source(script: str) -> bytes:
             return spoilt(name, script, original(script), skew_seconds)
 
         original.cache_clear()
-        connection._source = source
+        link._source = source
 
 
 def check(name: str) -> None:
@@ -179,7 +179,7 @@ def check(name: str) -> None:
         LookupError: No.
     """
     for script in {where for where, _, _ in PLANTED[name].replacements} if name else ():
-        spoilt(name, script, connection._source(script))
+        spoilt(name, script, link._source(script))
 
 
 def spoilt(name: str, script: str, source: bytes, skew_seconds: float = 0.0) -> bytes:

@@ -113,8 +113,8 @@ class _Conductor:
         stack.callback(self.network.close)
         self.redis: Redis = self._start_redis()
         stack.callback(self.redis.close)
-        self.nest = self._start_nest(is_tidy)
-        stack.callback(self._end_nest)
+        self.fork_server = self._start_fork_server(is_tidy)
+        stack.callback(self._end_fork_server)
         self.tail = Tail(self.redis, f"{{{plan.queue}}}:events", folder / "events")
         stack.callback(self.tail.close)
         self._slots = [_Slot(plan.batches[i % len(plan.batches)]) for i in range(plan.workers)]
@@ -151,7 +151,7 @@ class _Conductor:
             return Cluster(self.network, self.plan.queue)
         return Alone(self.network, replica=self.plan.restarts, durable=self.plan.durable)
 
-    def _start_nest(self, is_tidy: bool) -> subprocess.Popen[bytes]:
+    def _start_fork_server(self, is_tidy: bool) -> subprocess.Popen[bytes]:
         here = Path(__file__).resolve().parent
         told = {
             "plan": self.plan.to_json(),
@@ -161,8 +161,8 @@ class _Conductor:
             "is_tidy": is_tidy,
         }
         paths = [str(here.parent), str(here.parents[1]), os.environ.get("PYTHONPATH", "")]
-        nest = subprocess.Popen(
-            [sys.executable, "-m", f"{here.name}.nest"],
+        server = subprocess.Popen(
+            [sys.executable, "-m", f"{here.name}.forkserver"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ
@@ -172,21 +172,21 @@ class _Conductor:
             },
             start_new_session=True,
         )
-        assert nest.stdout
-        os.set_blocking(nest.stdout.fileno(), False)
-        return nest
+        assert server.stdout
+        os.set_blocking(server.stdout.fileno(), False)
+        return server
 
-    def _end_nest(self) -> None:
-        assert self.nest.stdin
-        assert self.nest.stdout
-        self.nest.stdin.close()
-        self.nest.wait(30)
-        self.nest.stdout.close()
+    def _end_fork_server(self) -> None:
+        assert self.fork_server.stdin
+        assert self.fork_server.stdout
+        self.fork_server.stdin.close()
+        self.fork_server.wait(30)
+        self.fork_server.stdout.close()
 
     def _order(self, **order: Any) -> None:
-        assert self.nest.stdin
-        self.nest.stdin.write(json.dumps(order).encode() + b"\n")
-        self.nest.stdin.flush()
+        assert self.fork_server.stdin
+        self.fork_server.stdin.write(json.dumps(order).encode() + b"\n")
+        self.fork_server.stdin.flush()
 
     def _spawn(self, name: str, **options: Any) -> None:
         skew = self._rng.uniform(-_LONGEST_SKEW_SECONDS, _LONGEST_SKEW_SECONDS)
@@ -208,10 +208,10 @@ class _Conductor:
         self._spawn(slot.name, role="worker", batch=slot.batch, chance=chance)
 
     def _hear(self) -> None:
-        """Read what the nest says, and fill the places of the dead."""
-        assert self.nest.stdout
+        """Read what the fork server says, and fill the places of the dead."""
+        assert self.fork_server.stdout
         with contextlib.suppress(BlockingIOError):
-            self._unread += self.nest.stdout.read() or b""
+            self._unread += self.fork_server.stdout.read() or b""
         *lines, self._unread = self._unread.split(b"\n")
         for line in lines:
             told = json.loads(line)

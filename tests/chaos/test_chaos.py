@@ -23,7 +23,7 @@ from chaos.planted import PLANTED, plan_for, spoilt
 from chaos.records import Final, History
 from chaos.run import Report, run
 from chaos.servers import until
-from wqlib.queue.connection import _source
+from wqlib.queue.link import _source
 
 ROOT = Path(__file__).resolve().parents[2]
 START_MS = 1_700_000_000_000
@@ -345,7 +345,7 @@ def test_everything_is_gone_however_it_ends(number: signal.Signals, tmp_path: Pa
     try:
         until(lambda: len([*tmp_path.glob("wqlib-chaos-*/w*.diary")]) >= 8, "the workers")
         children = psutil.Process(conductor.pid).children(recursive=True)
-        assert len(children) >= 8 + 1 + 1 + 2  # workers, filler, nest, primary and replica
+        assert len(children) >= 8 + 1 + 1 + 2  # workers, filler, fork server, primary and replica
     finally:
         conductor.send_signal(number)
     assert conductor.wait(30) != 0

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from wqlib.commands import cli
 from wqlib.commands import queue as queuecli
 from wqlib.queue import WorkQueue, export
-from wqlib.queue.export import BadQueueFile, Contents, Entry
-from wqlib.queue.items import MAX_ITEM_BYTES, DeadItem, Lease, Stats
-from wqlib.queue.shown import shown, table
+from wqlib.queue.export import BadQueueFile, Entry
+from wqlib.queue.items import MAX_ITEM_BYTES, Stats
 from wqlib.redisserver import RedisServer
+from wqlib.shown import shown, table
 
 NASTY = b"\x1b[2J\x1b]0;owned\x07\r\n\x00\xe2\x80\xae\xff" + b"A" * 2**20
 STATS = Stats(
@@ -118,13 +118,19 @@ def test_a_table_is_aligned() -> None:
 
 def file_of(*parts: list[bytes]) -> list[bytes]:
     pending, leased, dead = parts
-    contents = Contents(
+    lease = {"lease": "1-1@pod-a", "deadline": 1_764_000_030.0}
+    why = {"item_id": 100, "error": "no luck", "history": [{"attempt": 1}]}
+    lines = export.write(
+        "job2",
         1_764_000_000.5,
-        [Lease(f"{n}-1@pod-a", item, 1_764_000_030.0) for n, item in enumerate(leased, 1)],
-        pending,
-        [DeadItem(n, item, "no luck", [{"attempt": 1}]) for n, item in enumerate(dead, 100)],
+        {"leased": len(leased), "pending": len(pending), "dead": len(dead)},
+        [
+            *(Entry("leased", item, lease) for item in leased),
+            *(Entry("pending", item) for item in pending),
+            *(Entry("dead", item, why) for item in dead),
+        ],
     )
-    return [line.encode() for line in export.write("job2", contents)]
+    return [line.encode() for line in lines]
 
 
 items = st.lists(st.binary(max_size=20) | st.text(max_size=20).map(str.encode), max_size=5)

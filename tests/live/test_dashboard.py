@@ -167,7 +167,7 @@ def test_items_pushed_by_redis_cli_are_seen_without_an_event(make_queue: MakeQue
     queue = make_queue()
     feed = Feed(queue)
     feed.poll()
-    queue._link.command("RPUSH", queue.name, "apple", "banana")
+    queue._store.link.command("RPUSH", queue.name, "apple", "banana")
     eventually(lambda: feed.poll() or feed.history.counts.pending == 2)
     assert feed.history.counts.pending == 2
     feed.close()
@@ -180,7 +180,7 @@ def test_a_stream_whose_beginning_was_trimmed_still_gives_the_right_counts(
     queue.put([str(i) for i in range(50)])
     work_all(queue, 30)
     queue.lease()
-    queue._link.command("XTRIM", f"{{{queue.name}}}:events", "MAXLEN", 3)
+    queue._store.link.command("XTRIM", f"{{{queue.name}}}:events", "MAXLEN", 3)
     feed = Feed(queue)
     feed.poll()
     counts = feed.history.counts

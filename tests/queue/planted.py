@@ -21,8 +21,8 @@ BUGS = {
     ],
     "whoever lost a lease may still give back": [
         Change(
-            "if not ends or tonumber(ends) <= now then\n    kept",
-            "if not ends then\n    kept",
+            "if not ends or tonumber(ends) <= now then\n    digits",
+            "if not ends then\n    digits",
             ("give_back",),
         )
     ],

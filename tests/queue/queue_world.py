@@ -109,8 +109,8 @@ class World:
         }
         self.observer = WorkQueue(NAME, url=url, worker="observer")
         for queue in (*self.queues.values(), self.observer):
-            queue._link._tidied = float("inf")  # or the numbers of calls leap now and then
-        for script in self.observer._scripts.values():
+            queue._store.link._tidied = float("inf")  # or the numbers of calls leap now and then
+        for script in self.observer._store.scripts.values():
             self.client.script_load(script.source)
         self._taps = {worker: Tap(queue) for worker, queue in self.queues.items()}
         self.hands = {worker: Hand() for worker in workers}
@@ -143,7 +143,7 @@ class World:
         queue = self.queues[worker]
         answer = perform(queue, call)
         agree(call, answer, self._expected(worker, call, answer))
-        sent = Sent(call, queue._link._calls, self._taps[worker].last, answer)
+        sent = Sent(call, queue._store.link._calls, self._taps[worker].last, answer)
         hand = self.hands[worker]
         self.hands[worker] = replace(hand, doubt=sent) if reply_lost else _taught(hand, sent)
         return answer
@@ -177,7 +177,7 @@ class World:
         renew twice is to renew later.) Returns whether there was one to send.
         """
         self.model.told = []
-        wire = self.queues[worker]._link._wire
+        wire = self.queues[worker]._store.link._wire
         copies = [sent for sent in self.hands[worker].past if sent.call.kind != "renew"]
         for sent in copies:
             if wire:
@@ -200,7 +200,7 @@ class World:
             "results": queue.results(),
             "snapshot": (snapshot.stats, snapshot.pending, snapshot.leases, snapshot.dead),
             "end": bool(self.client.llen(f"{{{NAME}}}:drained")),
-            "lent": queue._link.command("ZRANGE", f"{{{NAME}}}:leases", 0, -1, "WITHSCORES"),
+            "lent": queue._store.link.command("ZRANGE", f"{{{NAME}}}:leases", 0, -1, "WITHSCORES"),
         }
         known = {
             "stats": counts(model)._asdict(),
@@ -355,8 +355,8 @@ class Tap:
 
     def __init__(self, queue: WorkQueue) -> None:
         self.last = b""
-        self._open = queue._link.open
-        queue._link.open = self._tapped  # type: ignore[method-assign]
+        self._open = queue._store.link.open
+        queue._store.link.open = self._tapped  # type: ignore[method-assign]
 
     def _tapped(self) -> Any:
         wire = self._open()
@@ -373,9 +373,9 @@ class Tap:
 @contextlib.contextmanager
 def rewound(queue: WorkQueue, number: int) -> Any:
     """Inside, the next call of a queue goes out under `number`, as the one back then did."""
-    latest = queue._link._calls
-    queue._link._calls = number - 1
+    latest = queue._store.link._calls
+    queue._store.link._calls = number - 1
     try:
         yield
     finally:
-        queue._link._calls = max(latest, queue._link._calls)
+        queue._store.link._calls = max(latest, queue._store.link._calls)

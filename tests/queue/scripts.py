@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import redis
 
-from wqlib.queue import connection
+from wqlib.queue import link
 
 _CLOCK = "the clock of the tests"
 
@@ -57,23 +57,23 @@ VIRTUAL_TIME = Change("redis.call('TIME')", f"redis.call('LRANGE', '{_CLOCK}', 0
 @contextlib.contextmanager
 def changed(*changes: Change) -> Iterator[None]:
     """Queues that are made inside run scripts with these changes."""
-    real = connection._source
+    real = link._source
 
     def source(name: str) -> bytes:
-        connection._source = real  # for what the script includes
+        link._source = real  # for what the script includes
         try:
             text = real(name)
         finally:
-            connection._source = source
+            link._source = source
         for change in changes:
             text = change.apply(name, text)
         return text
 
-    connection._source = source  # type: ignore[assignment]
+    link._source = source  # type: ignore[assignment]
     try:
         yield
     finally:
-        connection._source = real
+        link._source = real
 
 
 class Clock:

@@ -21,7 +21,6 @@ from wqlib.commands import metrics, watch
 from wqlib.commands import queue as queuecli
 from wqlib.errors import ClusterError, QueueError, RedisRefused
 from wqlib.queue import WorkQueue
-from wqlib.queue.storedqueue import StoredQueue
 from wqlib.redisserver import RedisServer, find
 from wqlib.rediswq import RedisWQ
 
@@ -173,7 +172,7 @@ def test_no_error_repeats_a_secret_of_a_redis_url(
     assert MARK not in all_of(caught.value)
     monkeypatch.setenv("WQLIB_PATIENCE_SECONDS", "0.01")
     assert worker.main(["--redis", url]) in (1, 2)
-    monkeypatch.setitem(StoredQueue.__init__.__kwdefaults__, "patience_seconds", 0.01)
+    monkeypatch.setitem(WorkQueue.__init__.__kwdefaults__, "patience_seconds", 0.01)
     with contextlib.suppress(QueueError):
         queuecli.main(["stats", "q", "--redis", url])
     monkeypatch.setenv("WQLIB_REDIS", url)

@@ -48,7 +48,7 @@ def drain(queue: WorkQueue) -> list[Lease]:
 def someone_waits(queue: WorkQueue) -> bool:
     """Does some client of this Redis block?"""
     queue.stats()  # leads to the node of a Redis Cluster that has the queue
-    return b"blocked_clients:0" not in queue._link.command("INFO", "clients")
+    return b"blocked_clients:0" not in queue._store.link.command("INFO", "clients")
 
 
 class TestFilling:
@@ -505,9 +505,9 @@ class TestWaiting:
         busy, idle = make_queue("busy", lease_seconds=600), make_queue("idle")
         busy.put("apple")
         assert busy.lease()
-        before = busy._link.command("INFO", "commandstats")
+        before = busy._store.link.command("INFO", "commandstats")
         assert idle.lease(wait_seconds=1.0) is None
-        after = busy._link.command("INFO", "commandstats")
+        after = busy._store.link.command("INFO", "commandstats")
 
         def calls(info: bytes) -> int:
             line = next(row for row in info.decode().splitlines() if "cmdstat_evalsha:" in row)

@@ -153,8 +153,8 @@ def everything_is_there(queue: WorkQueue) -> None:
     assert stats.pending + stats.leased + stats.done + stats.dead == stats.put
     assert len(queue.peek(10**6)) == stats.pending
     assert len(queue.dead_items()) == stats.dead
-    leases = queue._link.command("ZRANGE", f"{{{queue.name}}}:leases", 0, -1)
-    leased = queue._link.command("HKEYS", f"{{{queue.name}}}:leased")
+    leases = queue._store.link.command("ZRANGE", f"{{{queue.name}}}:leases", 0, -1)
+    leased = queue._store.link.command("HKEYS", f"{{{queue.name}}}:leased")
     assert sorted(leases) == sorted(leased)
     assert len(leases) == stats.leased
 

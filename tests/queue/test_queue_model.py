@@ -223,8 +223,8 @@ def test_a_call_that_comes_after_the_next_one_strands_nothing(world: World) -> N
     apple, banana = world.call("A", Call("exchange", count=2)).leases
     world.call("A", Call("release", (banana,)))
     queue = world.queues["A"]
-    queue._link._calls += 1
-    held_back = queue._link._calls
+    queue._store.link._calls += 1
+    held_back = queue._store.link._calls
     world.call("A", Call("renew", (apple,)))
     with rewound(queue, held_back), contextlib.suppress(QueueError):
         queue.exchange([(apple, "apple"), (banana, "banana")], 0)

@@ -292,7 +292,7 @@ def test_a_client_that_is_gone_renews_nothing(client: Callable, job2: WorkQueue)
     assert lease is not None
     assert lease.attempt == 2
     job2.complete(lease)
-    soon(lambda: not [t for t in threading.enumerate() if t.name == "rediswq-renew"])
+    soon(lambda: not [t for t in threading.enumerate() if t.name == "wqlib-renew"])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

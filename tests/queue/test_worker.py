@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,9 +17,11 @@ from conftest import MakeQueue, soon
 
 from wqlib import tasks, worker
 from wqlib.errors import RedisUnreachable
-from wqlib.queue import WorkQueue, connection
+from wqlib.queue import WorkQueue, link
+from wqlib.queue.items import Lease
+from wqlib.queue.renewer import Renewer
 from wqlib.redisserver import RedisServer
-from wqlib.worker import Worker
+from wqlib.worker import OutOfTime, Shutdown, Worker
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -147,8 +150,8 @@ def test_a_worker_whose_redis_goes_away_says_so_and_when_it_is_back(
 
 
 def test_a_long_wait_is_spoken_of_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_QUIET_SECONDS", 0.01)
-    monkeypatch.setattr(connection, "_EACH_SECONDS", 0.5)
+    monkeypatch.setattr(link, "_QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(link, "_EACH_SECONDS", 0.5)
     lines: list[str] = []
     queue = WorkQueue("q", host="127.0.0.1", port=1, patience_seconds=3)
     queue.say_waits(lines.append)
@@ -435,3 +438,110 @@ class TestTasks:
         assert tasks.fruit(b"fig") == "3 letters"
         with pytest.raises(ValueError, match="rotten"):
             tasks.fruit(b"poison")
+
+
+class Renewals:
+    """Stands for a queue: notes what is renewed, and loses what it is told to lose."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[list[int], float]] = []
+        self.lost: set[int] = set()
+        self.away = False
+
+    def renew_all(self, leases: list[Lease], seconds: float) -> list[Lease]:
+        self.calls.append(([lease.item_id for lease in leases], seconds))
+        if self.away:
+            raise RedisUnreachable("away")
+        return [lease for lease in leases if lease.item_id not in self.lost]
+
+
+class TestRenewer:
+    ONE, TWO = (Lease(f"{number}-1@a", b"", 0.0) for number in (1, 2))
+
+    @pytest.fixture
+    def renewals(self) -> Renewals:
+        return Renewals()
+
+    @pytest.fixture
+    def renewer(self, renewals: Renewals) -> Iterator[Renewer]:
+        self.troubles: list[Exception] = []
+        renewer = Renewer(renewals, self.troubles.append)  # type: ignore[arg-type]
+        yield renewer
+        renewer.stop(5.0)
+        assert not [t for t in threading.enumerate() if t.name == "wqlib-renew"]
+
+    def test_what_is_held_is_renewed_together_again_and_again_until_it_is_dropped(
+        self, renewer: Renewer, renewals: Renewals
+    ) -> None:
+        renewer.hold([self.ONE, self.TWO], 0.2)
+        soon(lambda: len(renewals.calls) >= 2)
+        assert renewals.calls[:2] == [([1, 2], 0.2)] * 2
+        renewer.drop(self.ONE)
+        time.sleep(0.1)  # one may be on its way
+        renewals.calls.clear()
+        soon(lambda: renewals.calls)
+        assert renewals.calls[0] == ([2], 0.2)
+        assert renewer.drop_all() == [self.TWO]
+
+    def test_a_short_lease_is_renewed_in_time_while_a_long_one_waits(
+        self, renewer: Renewer, renewals: Renewals
+    ) -> None:
+        renewer.hold([self.ONE], 3600.0)
+        renewer.hold([self.TWO], 0.1)
+        soon(lambda: len(renewals.calls) >= 3)
+        assert {(tuple(ids), seconds) for ids, seconds in renewals.calls} == {((2,), 0.1)}
+
+    def test_what_is_lost_is_renewed_no_longer(self, renewer: Renewer, renewals: Renewals) -> None:
+        renewals.lost = {1}
+        renewer.hold([self.ONE, self.TWO], 0.1)
+        soon(lambda: ([2], 0.1) in renewals.calls)
+        assert renewer.drop_all() == [self.TWO]
+
+    def test_trouble_is_told_and_it_is_tried_again(
+        self, renewer: Renewer, renewals: Renewals
+    ) -> None:
+        renewals.away = True
+        renewer.hold([self.ONE], 0.1)
+        soon(lambda: len(self.troubles) >= 2)
+        assert str(self.troubles[0]) == "away"
+        assert renewer.drop_all() == [self.ONE]
+
+
+class TestShutdown:
+    def test_a_task_may_finish_within_the_grace(self) -> None:
+        told: list[str] = []
+        with Shutdown(30.0, lambda: told.append("begin"), lambda: told.append("hurry")) as shutdown:
+            assert not shutdown.is_requested
+            assert shutdown.call(self.terminated, b"apple") == b"apple"
+            assert shutdown.is_requested
+            shutdown.stop_clock()
+        assert told == ["begin"]
+
+    def test_a_task_is_ended_after_the_grace_and_told_so_again_until_the_clock_stops(self) -> None:
+        told: list[str] = []
+        with Shutdown(0.05, lambda: told.append("begin"), lambda: told.append("hurry")) as shutdown:
+            with pytest.raises(OutOfTime):
+                shutdown.call(lambda item: self.terminated(item) and time.sleep(30), b"apple")
+            soon(lambda: told.count("hurry") >= 2)
+            shutdown.stop_clock()
+        assert told[:2] == ["begin", "hurry"]
+
+    def test_the_signals_do_afterwards_what_they_did_before(self) -> None:
+        before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)]
+        with Shutdown(1.0, lambda: None, lambda: None):
+            assert signal.getsignal(signal.SIGTERM) not in before
+        assert before == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)]
+
+    def test_a_child_that_a_task_forked_dies_of_sigterm(self) -> None:
+        with Shutdown(30.0, lambda: None, lambda: None) as shutdown:
+            child = os.fork()
+            if not child:
+                os.kill(os.getpid(), signal.SIGTERM)
+                os._exit(1)
+            assert os.waitpid(child, 0)[1] == signal.SIGTERM
+            assert not shutdown.is_requested
+
+    @staticmethod
+    def terminated(item: bytes) -> bytes:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return item

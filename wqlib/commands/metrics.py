@@ -29,11 +29,12 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ..commandline import HOW_REDIS_IS_FOUND, Parser
 from ..errors import QueueError, RedisUnreachable, WqlibError
 from ..queue import WorkQueue
-from ..queue.connection import Address
+from ..queue.address import Address
 from ..queue.items import Stats
-from ..queue.shown import Parser, shown
+from ..shown import shown
 
 EXIT_OK, EXIT_USAGE = 0, 2
 PORT = 9121
@@ -64,7 +65,7 @@ class QueueCollector(Collector):
         self._told: dict[str, str] = {}
 
     def collect(self) -> Iterable[Metric]:
-        """The numbers of all queues."""
+        """Return the numbers of all queues."""
         return families(self._read())
 
     def _read(self) -> dict[str, Stats | None]:
@@ -88,7 +89,7 @@ class QueueCollector(Collector):
 
 
 def families(found: dict[str, Stats | None]) -> list[Metric]:
-    """The numbers of queues as metric families.
+    """Return the numbers of queues as metric families.
 
     Args:
         found: The numbers by the queue's name; None: it could not be read.
@@ -113,7 +114,7 @@ def families(found: dict[str, Stats | None]) -> list[Metric]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of `wqlib metrics`. Serves until SIGTERM or Ctrl-C.
+    """Run the command line of `wqlib metrics`. Serve until SIGTERM or Ctrl-C.
 
     Returns:
         0 after SIGTERM; 2 for a wrong command line.
@@ -133,20 +134,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"wqlib metrics: {error}", file=sys.stderr)
         return EXIT_USAGE
-    serve(queues, options.address, options.port)
+    _serve(queues, options.address, options.port)
     return EXIT_OK
 
 
-def serve(queues: Sequence[WorkQueue], address: str, port: int) -> None:
-    """Answer scrapes until SIGTERM.
-
-    Args:
-        queues: The queues, all on one Redis.
-        address, port: Where to listen; port 0: any that is free.
-
-    Raises:
-        WqlibError: It cannot listen there.
-    """
+def _serve(queues: Sequence[WorkQueue], address: str, port: int) -> None:
+    """Answer scrapes until SIGTERM."""
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     registry = CollectorRegistry()
@@ -172,10 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="wqlib metrics",
         description="Serve the numbers of queues to Prometheus. Each scrape asks Redis anew.",
-        epilog="Redis is found by --redis, or as a worker finds it: WQLIB_REDIS_URL, or a "
-        "Service named redis, or else 127.0.0.1:6379; without a password in the URL, with that "
-        "of REDIS_PASSWORD. In a pod, "
-        "--address 0.0.0.0 lets Prometheus in.",
+        epilog=HOW_REDIS_IS_FOUND + "In a pod, --address 0.0.0.0 lets Prometheus in.",
     )
     parser.add_argument("names", nargs="+", metavar="NAME", help="name of a queue, such as job2")
     parser.add_argument("--redis", metavar="URL", help="redis://:password@host:6379/0")

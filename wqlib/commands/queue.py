@@ -16,22 +16,20 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-import redis
-
-from ..errors import QueueError, WqlibError
+from ..commandline import HOW_REDIS_IS_FOUND, Parser
+from ..errors import WqlibError
 from ..queue import WorkQueue, export
-from ..queue.connection import Address
-from ..queue.export import BadQueueFile, Contents, Entry
-from ..queue.items import DeadItem, Lease, Stats
-from ..queue.shown import Parser, shown, table
+from ..queue.address import Address
+from ..queue.export import BadQueueFile
+from ..queue.items import DeadItem, Stats
+from ..shown import shown, table
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE = 0, 1, 2
-_MOVES, _REPLY_SECONDS = 5, 60.0
 Command = Callable[[WorkQueue, argparse.Namespace], int]
 _MEANINGS = {
     "pending": "items wait",
@@ -47,7 +45,7 @@ _MEANINGS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of `wqlib queue`.
+    """Run the command line of `wqlib queue`.
 
     Returns:
         0; 1 if something went wrong; 2 for a wrong command line.
@@ -79,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def stats_lines(name: str, stats: Stats) -> list[str]:
-    """The numbers of a queue as a table."""
+    """Return the numbers of a queue as a table."""
     numbers = {field: f"{getattr(stats, field):,}" for field in _MEANINGS}
     width = max(map(len, numbers.values()))
     rows = [(field, numbers[field].rjust(width), _MEANINGS[field]) for field in _MEANINGS]
@@ -87,17 +85,12 @@ def stats_lines(name: str, stats: Stats) -> list[str]:
     return [f"Queue {shown(name)} at {_when(stats.at)}. {end}", *table(rows)]
 
 
-def stats_json(name: str, stats: Stats) -> str:
-    """The numbers of a queue as one JSON object."""
-    return json.dumps({"queue": name, **asdict(stats), "drained": stats.drained})
-
-
 def dead_lines(dead: Sequence[DeadItem], *, history: bool) -> list[str]:
-    """Dead items as a table, or each with all its attempts."""
-    rows = [
-        (str(one.item_id), str(_attempts(one)), shown(one.error, 60), shown(one.item, 100))
-        for one in dead
-    ]
+    """Return dead items as a table, or each with all its attempts."""
+    rows = []
+    for one in dead:
+        attempts = max((attempt["attempt"] for attempt in one.history), default=0)
+        rows.append((str(one.item_id), str(attempts), shown(one.error, 60), shown(one.item, 100)))
     lines = table([("ID", "ATTEMPTS", "ERROR", "ITEM"), *rows])
     if not history:
         return lines
@@ -118,10 +111,6 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
-def _attempts(dead: DeadItem) -> int:
-    return max((attempt["attempt"] for attempt in dead.history), default=0)
-
-
 def _when(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
@@ -132,7 +121,7 @@ def _when(at: float) -> str:
 def _stats(queue: WorkQueue, options: argparse.Namespace) -> int:
     stats = queue.stats()
     if options.json:
-        print(stats_json(queue.name, stats))
+        print(json.dumps({"queue": queue.name, **asdict(stats), "drained": stats.drained}))
     else:
         print("\n".join(stats_lines(queue.name, stats)))
     return EXIT_OK
@@ -170,10 +159,8 @@ def _requeue(queue: WorkQueue, options: argparse.Namespace) -> int:
 
 
 def _export(queue: WorkQueue, options: argparse.Namespace) -> int:
-    contents = everything(queue)
     with _output(options.output) as output:
-        output.writelines(export.write(queue.name, contents))
-    numbers = contents.numbers
+        numbers = queue.export(output)
     told = ", ".join(f"{number:,} {state}" for state, number in numbers.items())
     _remark(f"Exported {counted(sum(numbers.values()), 'item')} of {shown(queue.name)}: {told}.")
     return EXIT_OK
@@ -190,8 +177,9 @@ def _import(queue: WorkQueue, options: argparse.Namespace) -> int:
             hint = "" if options.lines else " (A file with an item in each line needs --lines.)"
             raise BadQueueFile(f"Nothing was put. {error}{hint}") from None
         file.seek(start)
+        wanted = (x.item for x in reader(_lines(file)) if options.dead or x.state != "dead")
         put = queue.put(
-            _wanted(reader(_lines(file)), dead=options.dead),
+            wanted,
             resume=f"import {digest.hexdigest()}" if options.once else "",
         )
     print(f"{counted(put, 'item')} put into {shown(queue.name)}.")
@@ -203,73 +191,12 @@ def _import(queue: WorkQueue, options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _wanted(entries: Iterator[Entry], *, dead: bool) -> Iterator[bytes]:
-    return (entry.item for entry in entries if dead or entry.state != "dead")
-
-
-# -- the whole queue
-
-
-def everything(queue: WorkQueue) -> Contents:
-    """All that is not done, from one moment.
-
-    It is one transaction, not page by page: between two pages the head of the list moves on, and
-    items would be missing. The price: Redis serves nobody else meanwhile (some tenths of a
-    second for a million small items), and all of it lies once more in its memory and in ours.
-    Only the histories of dead items are read right afterwards.
-
-    Raises:
-        QueueError: Redis did not give it.
-    """
-    queue.stats()  # what is wrong with the queue or its Redis is told best by itself
-    address = queue.address
-    for _ in range(_MOVES):
-        client = redis.Redis(
-            host=address.host,
-            port=address.port,
-            db=address.db,
-            username=address.username,
-            password=address.password,
-            ssl=address.tls,
-            socket_timeout=_REPLY_SECONDS,
-        )
-        try:
-            with client:
-                clock, deadlines, leased, pending, dead = _read(client, queue.name)
-        except redis.exceptions.MovedError as moved:  # of Redis Cluster: another node has it
-            address = replace(address, host=moved.host, port=moved.port)
-            continue
-        except redis.exceptions.RedisError as error:
-            raise QueueError(f"Redis did not give all of the queue: {error}") from None
-        histories = {one.item_id: one for one in queue.dead_items()} if dead else {}
-        return Contents(
-            at=clock[0] + clock[1] / 1e6,
-            leases=[Lease(i.decode(), leased[i], ms / 1000) for i, ms in deadlines],
-            pending=pending,
-            dead=[
-                histories.get(int(i), DeadItem(int(i), dead[i], "")) for i in sorted(dead, key=int)
-            ],
-        )
-    raise QueueError("The nodes of Redis Cluster send us in a circle. Try again in a moment.")
-
-
-def _read(client: redis.Redis, name: str) -> list[Any]:
-    """The server's time, the deadlines of leases, their items, the list, the dead items."""
-    transaction = client.pipeline(transaction=True)
-    transaction.time()
-    transaction.zrange(f"{{{name}}}:leases", 0, -1, withscores=True)
-    transaction.hgetall(f"{{{name}}}:leased")
-    transaction.lrange(name, 0, -1)
-    transaction.hgetall(f"{{{name}}}:dead")
-    return transaction.execute()
-
-
 # -- files
 
 
 @contextlib.contextmanager
 def _output(path: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that is there only once all is written."""
+    """Open standard output, or a file that is there only once all is written."""
     if path is None:
         yield sys.stdout
         return
@@ -288,7 +215,7 @@ def _output(path: Path | None) -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def _input(path: Path) -> Iterator[BinaryIO]:
-    """A file that can be read twice: a copy, if it is standard input or a pipe."""
+    """Open a file that can be read twice: a copy, if it is standard input or a pipe."""
     with contextlib.ExitStack() as stack:
         if str(path) == "-":
             file: BinaryIO = sys.stdin.buffer
@@ -304,7 +231,7 @@ def _input(path: Path) -> Iterator[BinaryIO]:
 
 
 def _lines(file: BinaryIO, digest: Any = None) -> Iterator[bytes]:
-    """The lines of a file; of one that is too long only so much that this can be told.
+    """Yield the lines of a file; of one that is too long only so much that this can be told.
 
     Args:
         file: The file.
@@ -327,10 +254,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="wqlib queue",
         description="Look at a queue, and mend it.",
-        epilog="Redis is found by --redis, or as a worker finds it: WQLIB_REDIS_URL, or a "
-        "Service named redis, or else 127.0.0.1:6379; without a password in the URL, with that "
-        "of REDIS_PASSWORD. "
-        "Example: wqlib queue stats job2 --redis redis://:password@127.0.0.1:6379/0",
+        epilog=HOW_REDIS_IS_FOUND
+        + "Example: wqlib queue stats job2 --redis redis://:password@127.0.0.1:6379/0",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING
 
+from ..commandline import Parser
 from ..errors import EXIT_OK
 from ..history import History
 from ..history.feed import Feed
 from ..history.tape import Tape
 from ..queue import WorkQueue
-from ..queue.connection import Address
-from ..queue.shown import Parser
+from ..queue.address import Address
 from . import textlanes
 from .terminal import Block, Signals, Stopped, can_colour, size
 

@@ -23,17 +23,19 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, cast
 
 from ..errors import QueueError
-from .items import MAX_ITEM_BYTES, DeadItem, Lease
+from .items import MAX_ITEM_BYTES
 
 FORMAT, VERSION = "wqlib queue", 1
 STATES = ("leased", "pending", "dead")
 # JSON may write a byte as six characters; and there is the rest of the line.
 MAX_LINE_BYTES = 6 * MAX_ITEM_BYTES + 2**20
+
+_NOTHING: Mapping[str, Any] = {}
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 State = Literal["leased", "pending", "dead"]
 
@@ -43,55 +45,29 @@ class BadQueueFile(QueueError):
 
 
 class Entry(NamedTuple):
-    """An item of a file, and in which state it was."""
+    """An item of a file, in which state it was, and what more is written of it."""
 
     state: State
     item: bytes
+    more: Mapping[str, Any] = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """All of a queue that is not done, at one moment.
-
-    Attributes:
-        at: When, in seconds since the epoch, by the server's clock.
-        leases: What is lent, by deadline.
-        pending: The items that wait, in their order.
-        dead: The items that were given up, by item id.
-    """
-
-    at: float
-    leases: list[Lease]
-    pending: list[bytes]
-    dead: list[DeadItem]
-
-    @property
-    def numbers(self) -> dict[str, int]:
-        """How many items are in which state."""
-        return {"leased": len(self.leases), "pending": len(self.pending), "dead": len(self.dead)}
-
-
-def write(name: str, contents: Contents) -> Iterator[str]:
-    """The lines of a file, each with its end.
+def write(name: str, at: float, numbers: dict[str, int], entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield the lines of a file, each with its end.
 
     Args:
         name: Name of the queue.
-        contents: What is in it.
+        at: Its moment, in seconds since the epoch, by the server's clock.
+        numbers: How many items are in which state.
+        entries: The items, in the order that is described above.
     """
-    head = {"format": FORMAT, "version": VERSION, "queue": name, "at": contents.at}
-    yield _line(head | contents.numbers)
-    for lease in contents.leases:
-        more = {"lease": lease.id, "deadline": lease.deadline}
-        yield _line({"state": "leased", **_item(lease.item), **more})
-    for item in contents.pending:
-        yield _line({"state": "pending", **_item(item)})
-    for dead in contents.dead:
-        why = {"item_id": dead.item_id, "error": dead.error, "history": dead.history}
-        yield _line({"state": "dead", **_item(dead.item), **why})
+    yield _line({"format": FORMAT, "version": VERSION, "queue": name, "at": at} | numbers)
+    for entry in entries:
+        yield _line({"state": entry.state, **_item(entry.item), **entry.more})
 
 
 def read(lines: Iterable[bytes]) -> Iterator[Entry]:
-    """The items of a file, one after the other.
+    """Yield the items of a file, one after the other.
 
     Args:
         lines: The lines of the file, with or without their ends.
@@ -120,7 +96,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Entry]:
 
 
 def read_plain(lines: Iterable[bytes]) -> Iterator[Entry]:
-    """Each line of any text file as an item, without its end; empty lines are skipped.
+    """Yield each line of any text file as an item, without its end; skip empty lines.
 
     Raises:
         BadQueueFile: A line is too long for an item.
@@ -132,7 +108,7 @@ def read_plain(lines: Iterable[bytes]) -> Iterator[Entry]:
 
 
 def _line(fields: dict[str, Any]) -> str:
-    return json.dumps(fields, separators=(",", ":")) + "\n"
+    return _encode(fields) + "\n"
 
 
 def _item(item: bytes) -> dict[str, str]:

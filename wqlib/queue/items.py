@@ -6,19 +6,15 @@ This module is pure: it does no I/O.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from ..errors import ItemTooLarge
+from ..errors import ItemTooLarge, LeaseLost
 from ..events import split_lease_id
 
 MAX_ITEM_BYTES = 16 * 2**20
 MAX_RESULT_BYTES = 2**20
-CHUNK_ITEMS = 1000
-_CHUNK_BYTES = 2**20
-_CHUNKS_IN_A_WINDOW = 8
 
 Item = bytes | str | int | float | bool | dict[str, Any] | None
 
@@ -66,6 +62,23 @@ def lease_id(lease: Lease) -> str:
     if not isinstance(lease, Lease):
         raise TypeError(f"{lease!r:.80} is no lease. Pass what `lease` returned.")
     return lease.id
+
+
+def check_lease_seconds(seconds: float, name: str = "lease_seconds") -> None:
+    """Refuse a lease that makes no sense, with a ValueError."""
+    if not 0.001 <= seconds <= 7 * 86400:
+        raise ValueError(f"{name} is {seconds}; it must be 0.001 s to 7 days.")
+
+
+def lease_lost(leases: Sequence[Lease]) -> LeaseLost:
+    """Return the error that says that these leases are lost."""
+    names = ", ".join(lease.id for lease in leases[:3]) + (" ..." if len(leases) > 3 else "")
+    error = LeaseLost(
+        f"The lease {names} is no longer yours: it ran out, or was ended before. "
+        "Drop this result; the item is, or will be, lent to another worker."
+    )
+    error.lost = leases
+    return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +150,7 @@ class Snapshot:
 
 
 def encode(item: Item) -> bytes:
-    """An item as the queue keeps it: bytes as they are, text as UTF-8, the rest as JSON.
+    """Return an item as the queue keeps it: bytes as they are, text as UTF-8, the rest as JSON.
 
     Raises:
         ItemTooLarge: It has more than 16 MiB.
@@ -160,7 +173,7 @@ def encode(item: Item) -> bytes:
 
 
 def encode_result(lease: Lease, result: bytes | str | None) -> bytes:
-    """A result as lua/lease.lua takes it: "=" and the bytes, or nothing for None.
+    """Return a result as lua/lease.lua takes it: "=" and the bytes, or nothing for None.
 
     Raises:
         ItemTooLarge: It has more than 1 MiB.
@@ -177,45 +190,3 @@ def encode_result(lease: Lease, result: bytes | str | None) -> bytes:
             f"Store it elsewhere and keep its address. The lease {lease.id} is still yours."
         )
     return b"=" + kept
-
-
-def windows(items: Item | Iterable[Item], start: int = 0) -> Iterator[list[tuple[bytes, ...]]]:
-    """Cut items into what goes out at once: up to 8 calls of up to 1000 items and about 1 MiB.
-
-    A list is encoded as a whole first, so a bad item in it is found before any is put.
-
-    Args:
-        items: What `WorkQueue.put` takes.
-        start: How many items at the beginning to leave out.
-    """
-    window: list[tuple[bytes, ...]] = []
-    for chunk in _chunks(islice(_encoded(items), start, None)):
-        window.append(chunk)
-        if len(window) == _CHUNKS_IN_A_WINDOW:
-            yield window
-            window = []
-    if window:
-        yield window
-
-
-def _encoded(items: Any) -> Iterator[bytes]:
-    if isinstance(items, (list, tuple)):
-        return iter([encode(item) for item in items])
-    if isinstance(items, (bytes, bytearray, memoryview, str, dict)) or not isinstance(
-        items, Iterable
-    ):
-        return iter((encode(cast("Item", items)),))
-    return map(encode, items)
-
-
-def _chunks(items: Iterator[bytes]) -> Iterator[tuple[bytes, ...]]:
-    chunk: list[bytes] = []
-    size = 0
-    for item in items:
-        if chunk and (len(chunk) >= CHUNK_ITEMS or size + len(item) > _CHUNK_BYTES):
-            yield tuple(chunk)
-            chunk, size = [], 0
-        chunk.append(item)
-        size += len(item)
-    if chunk:
-        yield tuple(chunk)

@@ -19,13 +19,30 @@ fault-tolerant mechanism for distributed file cache consistency" (1989).
 
 from __future__ import annotations
 
+import copy
+import os
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self, TextIO
 
-from ..errors import LeaseLost
-from .connection import Argument
-from .items import Lease, encode_result, lease_id
-from .storedqueue import StoredQueue, check_lease_seconds
+from ..events import Event
+from . import looking
+from .address import Address
+from .filling import fill
+from .items import (
+    DeadItem,
+    Item,
+    Lease,
+    Snapshot,
+    Stats,
+    check_lease_seconds,
+    encode_result,
+    lease_id,
+    lease_lost,
+)
+from .store import CHUNK_ITEMS, Store
+from .wire import Argument
 
 MAX_BATCH = 500
 _LONGEST_WAIT_SECONDS = 30.0
@@ -33,7 +50,7 @@ _LONGEST_WAIT_SECONDS = 30.0
 Completion = tuple[Lease, bytes | str | None]
 
 
-class WorkQueue(StoredQueue):
+class WorkQueue:
     """A queue of items in Redis that workers lease.
 
     Args:
@@ -53,6 +70,104 @@ class WorkQueue(StoredQueue):
     Every method may raise `RedisUnreachable`, `RedisRefused`, `WrongKeyType` or `WrongVersion`.
     A queue may be shared by threads; `copy` gives a thread that waits one of its own.
     """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        password: str | None = None,
+        username: str | None = None,
+        url: str | Address | None = None,
+        worker: str | None = None,
+        lease_seconds: float = 30.0,
+        max_attempts: int | None = 5,
+        patience_seconds: float = 5.0,
+    ) -> None:
+        check_lease_seconds(lease_seconds)
+        if max_attempts is not None and max_attempts < 1:
+            raise ValueError(f"max_attempts is {max_attempts}; it must be 1 or more, or None.")
+        address = Address.from_url(url) if isinstance(url, str) and url else url
+        address = address or Address.from_environment()
+        self.address = address.override(host=host, port=port, password=password, username=username)
+        self.name = name
+        self.worker = worker or os.environ.get("HOSTNAME") or socket.gethostname()
+        if any(c.isspace() or 0xD800 <= ord(c) < 0xE000 for c in self.worker):
+            raise ValueError(
+                f"The worker's name {self.worker!r} must be UTF-8 without white space."
+            )
+        self.lease_seconds = lease_seconds
+        self.max_attempts = max_attempts
+        self._store = Store(name, self.address, patience_seconds)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long a call goes on trying while Redis is away. May be changed at any time."""
+        return self._store.link.patience_seconds
+
+    @patience_seconds.setter
+    def patience_seconds(self, seconds: float) -> None:
+        self._store.link.patience_seconds = seconds
+
+    def say_waits(self, say: Callable[[str], None]) -> None:
+        """Let `say` have a line when a call waits for Redis, each minute of it, and at the end."""
+        self._store.link.say = say
+
+    def copy(self, worker: str | None = None, *, timeout_seconds: float | None = None) -> Self:
+        """Return the same queue over a connection of its own, for another thread or worker.
+
+        Args:
+            worker: Who leases; None: the same.
+            timeout_seconds: How long to wait for one reply of Redis; None: the same (10).
+        """
+        twin = copy.copy(self)
+        twin.worker = worker or self.worker
+        twin._store = self._store.copy(timeout_seconds)
+        return twin
+
+    def close(self) -> None:
+        """Close the connections. Leases stay as they are."""
+        self._store.close()
+
+    # -- filling
+
+    def put(
+        self,
+        items: Item | Iterable[Item],
+        *,
+        progress: Callable[[int], None] | None = None,
+        resume: str = "",
+    ) -> int:
+        """Append items.
+
+        Args:
+            items: One item, or any iterable of items, of any length: it is read piece by piece.
+                Bytes are taken as they are, text as UTF-8, anything else as JSON. (A list as
+                one item: put it into a list.)
+            progress: Called now and then with the number of items that are in by now.
+            resume: A name for this filling. The queue counts what came in under it, so after
+                any failure the same call with the same items goes on where it was cut off.
+
+        Returns:
+            How many items were added.
+
+        Raises:
+            ItemTooLarge: An item has more than 16 MiB. What came before it in the iterable may
+                be in the queue; the message says how many that is.
+        """
+        return fill(self._store, items, progress, resume)
+
+    # -- working
 
     def lease(self, *, wait_seconds: float = 0.0, until_drained: bool = True) -> Lease | None:
         """Borrow the next item.
@@ -122,8 +237,8 @@ class WorkQueue(StoredQueue):
             completions += lease_id(lease), b"" if result is None else encode_result(lease, result)
         give_up_at = wait_seconds and time.monotonic() + wait_seconds
         while True:
-            reply = (self._link if self._checked else self._ready).run(
-                self._scripts["lease"],
+            reply = self._store.run(
+                "lease",
                 self.worker,
                 int(self.lease_seconds * 1000),
                 count,
@@ -131,7 +246,7 @@ class WorkQueue(StoredQueue):
                 *completions,
             )
             if reply[0]:
-                raise _lost([done[int(position)][0] for position in reply[0].split(b",")])
+                raise lease_lost([done[int(position)][0] for position in reply[0].split(b",")])
             if len(reply) == 6:
                 return [Lease(reply[4].decode(), reply[5], int(reply[1]) / 1000)]
             if len(reply) > 4 or not count:
@@ -145,20 +260,17 @@ class WorkQueue(StoredQueue):
             left = give_up_at - time.monotonic()
             if left <= 0 or (drained and until_drained):
                 return []
-            if self._interrupted:
-                self._interrupted = False
-                return []
-            keys = [self._list] if drained else [self._list, self._keys["drained"]]
+            keys = ("list",) if drained else ("list", "drained")
             until_expiry = left if drained else wait_ms / 1000 + 0.001
-            self._doorbell.wait(keys, min(left, until_expiry, _LONGEST_WAIT_SECONDS))
+            if self._store.wait(min(left, until_expiry, _LONGEST_WAIT_SECONDS), *keys):
+                return []
 
     def interrupt(self) -> None:
         """Let the `lease` that waits now, or the next one that would, return None at once.
 
         For another thread, or a signal handler.
         """
-        self._interrupted = True
-        self._doorbell.ring()
+        self._store.doorbell.ring()
 
     def renew(self, lease: Lease, lease_seconds: float | None = None) -> Lease:
         """Let a lease last `lease_seconds` (default: the queue's) from now.
@@ -171,7 +283,7 @@ class WorkQueue(StoredQueue):
         """
         renewed = self.renew_all([lease], lease_seconds)
         if not renewed:
-            raise _lost([lease])
+            raise lease_lost([lease])
         return renewed[0]
 
     def renew_all(self, leases: Sequence[Lease], lease_seconds: float | None = None) -> list[Lease]:
@@ -184,9 +296,7 @@ class WorkQueue(StoredQueue):
             raise ValueError(f"A batch is at most {MAX_BATCH} items.")
         seconds = self.lease_seconds if lease_seconds is None else lease_seconds
         check_lease_seconds(seconds)
-        deadline, *renewed = self._ready.run(
-            self._scripts["renew"], int(seconds * 1000), *map(lease_id, leases)
-        )
+        deadline, *renewed = self._store.run("renew", int(seconds * 1000), *map(lease_id, leases))
         pairs = zip(leases, renewed, strict=True)
         return [lease._replace(deadline=deadline / 1000) for lease, ok in pairs if ok]
 
@@ -221,19 +331,111 @@ class WorkQueue(StoredQueue):
         if len(leases) > MAX_BATCH:
             raise ValueError(f"A batch is at most {MAX_BATCH} items.")
         why = str(reason).encode("utf-8", "backslashreplace")[:1000]
-        answer: bytes = self._ready.run(
-            self._scripts["give_back"], kind, why, self.max_attempts or 0, *map(lease_id, leases)
+        answer: bytes = self._store.run(
+            "give_back", kind, why, self.max_attempts or 0, *map(lease_id, leases)
         )
         if b"0" in answer:
-            raise _lost([x for x, told in zip(leases, answer, strict=True) if told == ord("0")])
+            raise lease_lost(
+                [x for x, told in zip(leases, answer, strict=True) if told == ord("0")]
+            )
         return answer
 
+    # -- looking
 
-def _lost(leases: list[Lease]) -> LeaseLost:
-    names = ", ".join(lease.id for lease in leases[:3]) + (" ..." if len(leases) > 3 else "")
-    error = LeaseLost(
-        f"The lease {names} is no longer yours: it ran out, or was ended before. "
-        "Drop this result; the item is, or will be, lent to another worker."
-    )
-    error.lost = leases
-    return error
+    def stats(self) -> Stats:
+        """Return the numbers of the queue at one moment."""
+        return self.snapshot(0).stats
+
+    def drained(self) -> bool:
+        """Is nothing pending and nothing leased, decided at one moment?"""
+        return self.stats().drained
+
+    def snapshot(self, limit: int = 1000) -> Snapshot:
+        """Return numbers, waiting items, leases and dead items, all from one moment.
+
+        Args:
+            limit: How many of each to bring at most, 0 to 5000. Redis serves nobody else while
+                it collects them.
+        """
+        return looking.snapshot(self._store, limit)
+
+    def peek(self, count: int = 10) -> list[bytes]:
+        """Return the next items in line, which stay where they are."""
+        items: list[bytes] = self._store.command("LRANGE", "list", 0, count - 1)
+        return items if count > 0 else []
+
+    def results(self) -> dict[int, bytes]:
+        """Return the results kept by `complete`, by item id."""
+        found = looking.pairs(self._store.command("HGETALL", "results"))
+        return {int(item_id): result for item_id, result in found}
+
+    def dead_items(self) -> list[DeadItem]:
+        """Return the items that were given up, with their history, by item id."""
+        return looking.dead_items(self._store)
+
+    def events(
+        self, after: str = "0", *, wait_seconds: float = 0.0, limit: int = 10_000
+    ) -> list[Event]:
+        """Return what happened to the queue, oldest first; the stream keeps some 100,000 entries.
+
+        Args:
+            after: `stream_id` of the last event that you know, or "0" for all.
+            wait_seconds: How long to wait for a new one when there is none.
+            limit: How many entries of the stream to read at most.
+
+        Returns:
+            The events; an entry of the stream may hold several, and is never cut in two.
+        """
+        return looking.events(self._store, after, wait_seconds, limit)
+
+    def export(self, file: TextIO) -> dict[str, int]:
+        """Write all that is not done as JSON lines, in the format of `wqlib.queue.export`.
+
+        It is all from one moment, and the queue stays as it is. Items go to the file as they
+        come, so a queue may be larger than our memory. Redis holds a copy until it is sent, and
+        serves nobody else while it makes it (some tenths of a second a million small items).
+
+        Args:
+            file: A text file, open for writing.
+
+        Returns:
+            How many items are leased, pending and dead.
+
+        Raises:
+            QueueError: Redis did not give all of it; the file is not whole then.
+        """
+        return looking.write_export(self._store, file)
+
+    def server_time(self) -> float:
+        """Return the Redis server's clock, in seconds since the epoch."""
+        seconds, micros = self._store.link.command("TIME")
+        return int(seconds) + int(micros) / 1e6
+
+    # -- tidying
+
+    def requeue_dead(self, item_ids: Iterable[int] | None = None) -> int:
+        """Put dead items back at the end of the line, their failures forgiven.
+
+        Args:
+            item_ids: Which; None: all.
+
+        Returns:
+            How many now wait again.
+        """
+        ids = self._store.command("HKEYS", "dead") if item_ids is None else item_ids
+        try:
+            ids = [int(item_id) for item_id in ids]
+        except OverflowError:
+            raise ValueError("An item id is a whole number.") from None
+        return sum(
+            self._store.run("requeue_dead", *ids[i : i + CHUNK_ITEMS])
+            for i in range(0, len(ids), CHUNK_ITEMS)
+        )
+
+    def clear(self) -> int:
+        """Wipe the queue: items, leases, dead items, results, counters and events.
+
+        Returns:
+            How many items were waiting, leased or dead.
+        """
+        return int(self._store.run("clear"))

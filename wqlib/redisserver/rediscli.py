@@ -19,7 +19,7 @@ import hiredis
 import redis
 from redis.connection import Connection
 
-from wqlib.queue.connection import Refusal, Wire  # absolute, for a pod runs this file by its path
+from wqlib.queue.wire import Refusal, Wire  # absolute, for a pod runs this file by its path
 
 ENDLESS = ("subscribe", "psubscribe", "monitor")
 STATUS = (b"OK", b"PONG", b"QUEUED")  # words without quotes

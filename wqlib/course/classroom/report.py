@@ -10,7 +10,7 @@ from typing import Any
 
 from ...cluster import manifests, states
 from ...cluster.kube import get
-from ...queue.shown import shown, table
+from ...shown import shown, table
 from . import names, objects, progress
 from .names import Learner
 from .objects import Object

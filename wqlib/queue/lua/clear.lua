@@ -10,7 +10,7 @@
 if before then
   return tonumber(string.match(before, ' (%d+)'))
 end
-local kept = pending + call('ZCARD', leases) + call('HLEN', dead)
+local number = pending + call('ZCARD', leases) + call('HLEN', dead)
 local items = call('HGET', counts, 'items')
 call('XTRIM', events, 'MAXLEN', 0) -- not deleted: the ids of its entries must go on
 call('UNLINK', list, leases, leased, requeued, tries, dead, counts, results, drained)
@@ -18,7 +18,8 @@ if items then
   call('HSET', counts, 'items', items, 'cleared', items, 'version', VERSION)
 end
 pending = 0
-story = { 'clear', '1' }
+entry = { 'clear', '1' }
 call('RPUSH', drained, '1') -- whoever waits learns that nothing is left
+local memo = number
 --include close
-return kept
+return number

@@ -1,23 +1,27 @@
 --[[
-  The end of each script that changes something: writes its story, and remembers its answer,
-  the text `kept`, for the case that the reply is cut off.
+  The end of each script that changes something: writes its entry in the event stream, and keeps
+  what to answer for the case that the reply is cut off.
+
+  TAKES    memo   what to answer, as text, if this call is repeated
+           last   see before.lua
+  CHANGES  entry  gets its last fields
 ]]
 
 if ended and pending == 0 and call('ZCARD', leases) == 0 then
-  story[#story + 1] = 'drained'
-  story[#story + 1] = '1'
+  entry[#entry + 1] = 'drained'
+  entry[#entry + 1] = '1'
   if call('LLEN', drained) == 0 then
     call('RPUSH', drained, '1')
   end
 end
-if #story > 0 then
-  story[#story + 1] = 'pending'
-  story[#story + 1] = pending
-  call('XADD', events, '*', unpack(story))
+if #entry > 0 then
+  entry[#entry + 1] = 'pending'
+  entry[#entry + 1] = pending
+  call('XADD', events, '*', unpack(entry))
 end
 if ARGV[1] % HOUSEKEEPING == 1 or not last then
   call('XTRIM', events, 'MAXLEN', '~', EVENTS_KEPT)
-  call('SET', last_call, ARGV[1] .. ' ' .. kept, 'EX', CALL_KEPT_SECONDS)
+  call('SET', last_call, ARGV[1] .. ' ' .. memo, 'EX', CALL_KEPT_SECONDS)
 else
-  call('SET', last_call, ARGV[1] .. ' ' .. kept, 'KEEPTTL')
+  call('SET', last_call, ARGV[1] .. ' ' .. memo, 'KEEPTTL')
 end

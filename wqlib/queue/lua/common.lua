@@ -1,6 +1,8 @@
 --[[
-  The ground that every script stands on; each of them includes it. (There are no functions
-  here, and few tables: making one costs as much as a command, in each call.)
+  The ground that every script stands on; each of them includes it. A line `--include x` stands
+  for the text of x.lua, whose head says which locals it TAKES, CHANGES and GIVES beside those that
+  are declared here. (Pieces of text, because a function or a table costs as much as a command, in
+  each call that makes one.)
 
   The items that wait lie in a plain Redis list, so that RPUSH fills the queue and LRANGE
   shows it. An item that is lent leaves the list and lies in `leased` until its lease ends.
@@ -41,5 +43,5 @@ local call = redis.call
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local pending = call('LLEN', list)
-local story = {} -- the events of this call, field and value in turn
+local entry = {} -- of this call in the event stream: field and value in turn
 local ended = false -- did a lease end for good in this call? Then the queue may have drained.

@@ -16,16 +16,17 @@ if before then
 end
 
 --include end_lease
-local kept = ''
+local digits = ''
 for i = 5, #ARGV do
   local ends = call('ZSCORE', leases, ARGV[i])
   if not ends or tonumber(ends) <= now then
-    kept = kept .. '0'
+    digits = digits .. '0'
   elseif end_lease(ARGV[2], ARGV[i], ARGV[3], tonumber(ARGV[4])) then
-    kept = kept .. '2'
+    digits = digits .. '2'
   else
-    kept = kept .. '1'
+    digits = digits .. '1'
   end
 end
+local memo = digits
 --include close
-return kept
+return digits

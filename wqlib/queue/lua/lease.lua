@@ -50,7 +50,7 @@ end
 local deadline = now + ARGV[3] .. ''
 
 -- The case that must be fast: one item for another. As the rest below, without tables and loops.
-if given == 7 and wanted == 1 and pending > 0 and #story == 0 and call('ZCARD', requeued) == 0
+if given == 7 and wanted == 1 and pending > 0 and #entry == 0 and call('ZCARD', requeued) == 0
     and call('ZREM', leases, ARGV[6]) == 1 then
   call('HDEL', leased, ARGV[6])
   if not string.find(ARGV[6], '^%d+%-1@') then
@@ -64,9 +64,9 @@ if given == 7 and wanted == 1 and pending > 0 and #story == 0 and call('ZCARD', 
   call('ZADD', leases, deadline, lease_id)
   call('HSET', leased, lease_id, item)
   pending = pending - 1
-  story = { 'complete', ARGV[6], 'lease', lease_id .. ' ' .. string.sub(item, 1, PREVIEW_BYTES),
+  entry = { 'complete', ARGV[6], 'lease', lease_id .. ' ' .. string.sub(item, 1, PREVIEW_BYTES),
     'until', deadline }
-  local kept = ' ' .. deadline .. ' ' .. token
+  local memo = ' ' .. deadline .. ' ' .. token
   --include close
   return { '', deadline, pending, -1, lease_id, item }
 end
@@ -80,7 +80,7 @@ local all_live = given > 5 and call('ZREM', leases, unpack(lease_ids)) == #lease
 if all_live then
   call('HDEL', leased, unpack(lease_ids))
 end
-local told = #story
+local told = #entry
 for i = 1, #lease_ids do
   local lease_id, result = lease_ids[i], ARGV[5 + 2 * i]
   if all_live or call('HDEL', leased, lease_id) == 1 then
@@ -90,8 +90,8 @@ for i = 1, #lease_ids do
     if result ~= '' then
       call('HSET', results, string.match(lease_id, '^%d+'), string.sub(result, 2))
     end
-    story[told + 1] = 'complete'
-    story[told + 2] = lease_id
+    entry[told + 1] = 'complete'
+    entry[told + 2] = lease_id
     told = told + 2
     ended = true
   else
@@ -134,14 +134,14 @@ if wanted > 0 and pending > 0 then
     answer[2 * i + 4] = item
     deadlines[2 * i - 1] = deadline
     deadlines[2 * i] = lease_id
-    story[told + 1] = 'lease'
-    story[told + 2] = lease_id .. ' ' .. string.sub(item, 1, PREVIEW_BYTES)
+    entry[told + 1] = 'lease'
+    entry[told + 2] = lease_id .. ' ' .. string.sub(item, 1, PREVIEW_BYTES)
     told = told + 2
   end
   call('ZADD', leases, unpack(deadlines))
   call('HSET', leased, unpack(answer, 5))
-  story[told + 1] = 'until'
-  story[told + 2] = deadline
+  entry[told + 1] = 'until'
+  entry[told + 2] = deadline
   pending = pending - #items
   answer[3] = pending
 else
@@ -153,6 +153,6 @@ else
     call('DEL', drained) -- from an earlier round; whoever waits, waits for the next
   end
 end
-local kept = lost .. ' ' .. deadline .. ' ' .. table.concat(tokens, ' ')
+local memo = lost .. ' ' .. deadline .. ' ' .. table.concat(tokens, ' ')
 --include close
 return answer

@@ -33,7 +33,7 @@ end
 if ARGV[3] ~= '' then
   call('HINCRBY', counts, filled, number)
 end
-story = { 'put', number }
-local kept = ''
+entry = { 'put', number }
+local memo = ''
 --include close
 return pending

@@ -16,17 +16,17 @@ for i = 3, #ARGV do
   if ends and tonumber(ends) > now then
     call('ZREM', leases, ARGV[i])
     call('ZADD', leases, deadline, ARGV[i])
-    story[#story + 1] = 'renew'
-    story[#story + 1] = ARGV[i]
+    entry[#entry + 1] = 'renew'
+    entry[#entry + 1] = ARGV[i]
     answer[#answer + 1] = 1
   else
     answer[#answer + 1] = 0
   end
 end
-if #story > 0 then
-  story[#story + 1] = 'until'
-  story[#story + 1] = deadline
+if #entry > 0 then
+  entry[#entry + 1] = 'until'
+  entry[#entry + 1] = deadline
 end
-local kept = ''
+local memo = ''
 --include close
 return answer

@@ -12,7 +12,7 @@
 if before then
   return tonumber(string.match(before, ' (%d+)'))
 end
-local kept = 0
+local number = 0
 for i = 2, #ARGV do
   local item_id, item = ARGV[i], call('HGET', dead, ARGV[i])
   if item then
@@ -22,12 +22,13 @@ for i = 2, #ARGV do
     call('HSET', tries, item_id, cjson.encode(record))
     call('RPUSH', list, item)
     call('ZADD', requeued, 0, redis.sha1hex(item) .. ':' .. item_id .. '-' .. record.attempt)
-    kept = kept + 1
+    number = number + 1
   end
 end
-if kept > 0 then
-  pending = pending + kept
-  story = { 'requeue', kept }
+if number > 0 then
+  pending = pending + number
+  entry = { 'requeue', number }
 end
+local memo = number
 --include close
-return kept
+return number

@@ -1,9 +1,9 @@
-"""Forks the workers and the filler, so that a new one is there within milliseconds.
+"""The fork server: a new worker or filler is there within milliseconds.
 
 The conductor writes one JSON object a line to the standard input: `{"spawn": name, ...}`, or
-`{"signal": number, "to": name}`. The nest answers with `{"born": name}` and
+`{"signal": number, "to": name}`. The fork server answers with `{"born": name}` and
 `{"gone": name, "status": wait status}`. When its input ends, whoever wrote it is done or dead:
-the nest kills all its children and removes the folder of the run.
+the fork server kills all its children and removes the folder of the run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TIMEOUT_SECONDS = 1.0  # for one reply; the queue's patience is longer than Red
 _PATIENCE_SECONDS = 60.0
 
 
-class Nest:
+class ForkServer:
     """Forks processes on demand, passes signals on to them and tells when they are gone."""
 
     def __init__(self, plan: Plan, folder: Path, ports: list[int], password: str) -> None:
@@ -132,11 +132,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the conductor
     told = json.loads(os.environ.pop("WQLIB_CHAOS"))
     folder = Path(told["folder"])
-    nest = Nest(Plan.from_json(told["plan"]), folder, told["ports"], told["password"])
+    server = ForkServer(Plan.from_json(told["plan"]), folder, told["ports"], told["password"])
     try:
-        nest.run()
+        server.run()
     finally:
-        nest.kill_all()
+        server.kill_all()
         if told["is_tidy"]:
             shutil.rmtree(folder, ignore_errors=True)
 

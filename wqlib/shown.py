@@ -5,16 +5,13 @@ This module is pure: it does no I/O.
 
 from __future__ import annotations
 
-import argparse
-import re
 from collections.abc import Sequence
-from typing import NoReturn
 
 LONGEST_LINE = 200
 
 
 def shown(text: bytes | str, longest: int = LONGEST_LINE) -> str:
-    """An item as one harmless line: no control characters, not too long.
+    """Return an item as one harmless line: no control characters, not too long.
 
     Args:
         text: The item. Bytes that are not UTF-8 are shown as `\\xNN`.
@@ -29,15 +26,8 @@ def shown(text: bytes | str, longest: int = LONGEST_LINE) -> str:
     return line + " ..." if len(text) > longest else line
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors repeat a wrong word, but no login of a URL in it."""
-
-    def error(self, message: str) -> NoReturn:
-        super().error(re.sub(r"//\S*@", "//...@", message))
-
-
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines with aligned columns. The last column is as wide as it is."""
+    """Return rows of cells as lines with aligned columns. The last column is as wide as it is."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     return [
         "  ".join([cell.ljust(width) for cell, width in zip(row, widths, strict=False)] + [row[-1]])

@@ -1,0 +1,19 @@
+"""What the command lines of the worker and of `wqlib` have in common: a queue and its Redis."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import NoReturn
+
+HOW_REDIS_IS_FOUND = (
+    "Redis is found by --redis, or as a worker finds it: WQLIB_REDIS_URL, or a Service named "
+    "redis, or else 127.0.0.1:6379; without a password in the URL, with that of REDIS_PASSWORD. "
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors repeat a wrong word, but no login of a URL in it."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(re.sub(r"//\S*@", "//...@", message))
