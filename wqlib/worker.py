@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any, Self
 
 from .commandline import Parser
-from .errors import LeaseLost, QueueError
+from .errors import EXIT_ERROR, EXIT_OK, EXIT_SIGNAL, EXIT_USAGE, LeaseLost, QueueError
 from .queue import WorkQueue
 from .queue.address import Address
 from .queue.items import Lease, encode_result
@@ -33,7 +33,7 @@ from .queue.workqueue import MAX_BATCH, Completion
 from .shown import shown
 from .tasks import TASKS, Task, find
 
-EXIT_DRAINED, EXIT_ERROR, EXIT_USAGE, EXIT_TERMINATED = 0, 1, 2, 143
+EXIT_TERMINATED = EXIT_SIGNAL + signal.SIGTERM
 _HASTE_SECONDS = 1.0
 
 
@@ -210,7 +210,7 @@ class Worker:
                 return self._stopped()
             if not leases and not self.endless:
                 _log(f"Queue {shown(self.queue.name)} has drained, done here: {self.items_done}")
-                return EXIT_DRAINED
+                return EXIT_OK
             for lease in leases:
                 if shutdown.is_requested:
                     break
@@ -267,7 +267,7 @@ class Worker:
     def _stopped(self) -> int:
         drained = self._release_the_rest()
         _log(f"Stopped by SIGTERM, done here: {self.items_done}")
-        return EXIT_DRAINED if drained else EXIT_TERMINATED
+        return EXIT_OK if drained else EXIT_TERMINATED
 
     def _release_the_rest(self) -> bool:
         """Give back what is held, without waiting long for Redis; return whether it drained."""

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import MakeQueue, soon
 
-from wqlib import tasks, worker
-from wqlib.errors import RedisUnreachable
+from wqlib import tasks
+from wqlib.errors import EXIT_OK, RedisUnreachable
 from wqlib.queue import WorkQueue, link
 from wqlib.queue.items import Lease
 from wqlib.queue.renewer import Renewer
@@ -391,7 +391,7 @@ def test_it_can_run_inside_a_program(make_queue: MakeQueue) -> None:
     queue = make_queue("notebook")
     queue.put(["apple", "fig"])
     loop = Worker(queue, lambda item: item.upper())
-    assert loop.run() == worker.EXIT_DRAINED
+    assert loop.run() == EXIT_OK
     assert loop.items_done == 2
     assert sorted(queue.results().values()) == [b"APPLE", b"FIG"]
 

@@ -30,13 +30,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ..commandline import HOW_REDIS_IS_FOUND, Parser
-from ..errors import QueueError, RedisUnreachable, WqlibError
+from ..errors import EXIT_OK, EXIT_USAGE, QueueError, RedisUnreachable, WqlibError
 from ..queue import WorkQueue
 from ..queue.address import Address
 from ..queue.items import Stats
 from ..shown import shown
 
-EXIT_OK, EXIT_USAGE = 0, 2
 PORT = 9121
 # Prometheus gives up after 10 s by default.
 _PATIENCE_SECONDS, _REPLY_SECONDS = 1.0, 2.0

@@ -22,14 +22,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from ..commandline import HOW_REDIS_IS_FOUND, Parser
-from ..errors import WqlibError
+from ..errors import EXIT_ERROR, EXIT_OK, EXIT_USAGE, WqlibError
 from ..queue import WorkQueue, export
 from ..queue.address import Address
 from ..queue.export import BadQueueFile
 from ..queue.items import DeadItem, Stats
 from ..shown import shown, table
 
-EXIT_OK, EXIT_ERROR, EXIT_USAGE = 0, 1, 2
 Command = Callable[[WorkQueue, argparse.Namespace], int]
 _MEANINGS = {
     "pending": "items wait",
