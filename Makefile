@@ -37,7 +37,7 @@ $(shell mkdir -p "$(HOME)")
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint unit browser-test conformance chaos explore notebooks course check-exercises test-cluster bench bench-cluster bench-view site slides offline-kit offline-test lock clean
+.PHONY: help lab demo test lint unit unit-localcluster browser-test conformance chaos explore notebooks course check-exercises test-cluster bench bench-cluster bench-view site slides offline-kit offline-test lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -55,15 +55,17 @@ $(WORKSPACE): notebooks/course.jupyterlab-workspace $(READY)
 demo: $(READY) ## run a Job in the terminal, kill a pod, lose nothing (ARGS="--json")
 	@$(BIN)/python -m wqlib.commands.demo $(ARGS)
 
-test: lint unit notebooks ## all tests
+test: lint unit unit-localcluster notebooks ## all tests
 
 lint: $(READY) ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-unit: $(READY) ## the tests of the library, and of the local cluster
+unit: $(READY) ## the tests of the library
 	$(BIN)/pytest tests $(AT_ONCE) $(ARGS)
+
+unit-localcluster: $(READY) ## the tests of the local cluster
 	cd localcluster && ../$(BIN)/pytest $(AT_ONCE) $(ARGS)
 
 browser-test: $(READY) ## the live view in JupyterLab and Chromium, on three versions of ipykernel (some minutes)
@@ -71,7 +73,7 @@ browser-test: $(READY) ## the live view in JupyterLab and Chromium, on three ver
 
 # A KUBECONFIG of the environment does not count: a real cluster is used only when named.
 conformance: $(READY) ## the local cluster against the recording of a real one (KUBECONFIG=... : that one)
-	cd localcluster && ../$(BIN)/python -m tests.conformance $(if $(filter command,$(origin KUBECONFIG)),run --kubeconfig $(KUBECONFIG),$(if $(WQLIB_CONTEXT),run,replay)) $(ARGS)
+	cd localcluster && ../$(BIN)/python -m tests.conformance $(if $(filter command,$(origin KUBECONFIG)),run --kubeconfig $(abspath $(KUBECONFIG)),$(if $(WQLIB_CONTEXT),run,replay)) $(if $(WQLIB_CONTEXT),--context $(WQLIB_CONTEXT)) $(ARGS)
 
 explore: $(READY) ## every state of a queue of three items and two workers (some minutes)
 	$(BIN)/python tests/queue/queue_exploration.py $(ARGS)
@@ -127,7 +129,8 @@ lock: ## work out the versions in the lock files anew (needs uv)
 
 clean: ## end the local cluster and remove what was made here
 	@test ! -x $(BIN)/wqlib || $(BIN)/wqlib cluster stop
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis notebooks/worker/wqlib
+	rm -rf .venv build dist notebooks/worker/wqlib .mypy_cache .ruff_cache
+	rm -rf .pytest_cache .hypothesis localcluster/.pytest_cache localcluster/.hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A redis-server from a wheel only when the machine has none.

@@ -1,6 +1,7 @@
 """Whatever ends the daemon, nothing of it stays; and what keeps it from starting is told.
 
-`WQLIB_KILLS=20 WQLIB_SEED=...` kills it at more and other moments than `make test` does.
+`LOCALCLUSTER_KILLS=20 LOCALCLUSTER_SEED=...` kills it at more and other moments than `make test`
+does.
 """
 
 from __future__ import annotations
@@ -95,9 +96,9 @@ def _keep_busy(cluster: Local, marker: str, done: threading.Event) -> None:
 
 
 def test_killed_at_any_moment_it_starts_anew(home: Path) -> None:
-    dice = random.Random(os.environ.get("WQLIB_SEED", "moments"))
+    dice = random.Random(os.environ.get("LOCALCLUSTER_SEED", "moments"))
     marker = f"sleep 61{os.getpid()}"
-    for _ in range(int(os.environ.get("WQLIB_KILLS", "4"))):
+    for _ in range(int(os.environ.get("LOCALCLUSTER_KILLS", "4"))):
         cluster, pid = start(home)
         assert cluster.core.list_pod_for_all_namespaces().items == []
         assert list((home / "cluster" / "pods").iterdir()) == []

@@ -1,7 +1,7 @@
 """Requests of whoever has the token, but not always his senses: never a fault, never a hang.
 
 Hypothesis makes objects by the schema, with things in them that do not belong there, and sends
-them with any verb to any path. `WQLIB_FUZZ=2000` tries more of them than `make test` does.
+them with any verb to any path. `LOCALCLUSTER_FUZZ=2000` tries more of them than `make test` does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .test_safety import unharmed
 
 __all__ = ["unharmed"]
 
-EXAMPLES = int(os.environ.get("WQLIB_FUZZ", "60"))
+EXAMPLES = int(os.environ.get("LOCALCLUSTER_FUZZ", "60"))
 REQUESTS = 12
 NAMESPACE = "fuzzed"
 

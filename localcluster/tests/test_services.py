@@ -307,6 +307,11 @@ def test_an_image_stands_for_a_program_of_the_machine_as_the_caller_wants(
             return bool(waiting and waiting[0] and "has no image" in (waiting[0].message or ""))
 
         wait_until(is_missing)
+        for name in ("python", "web:1", "Web", "a" * 81, "../web"):
+            with pytest.raises(localcluster.ClusterError, match="cannot stand for programs"):
+                localcluster.ensure(home, images={name: localcluster.ProgramImage.of(program)})
+        cluster.core.create_namespaced_pod("default", pod("long", image="a" * 250))
+        wait_until(lambda: "has no image" in str(status("long").container_statuses))
         # For a running cluster, too.
         images = {"shop/greet": localcluster.ProgramImage.of(program)}
         assert localcluster.ensure(home, images=images) == cluster.kubeconfig

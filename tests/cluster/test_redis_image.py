@@ -47,6 +47,21 @@ def test_without_a_host_the_client_means_the_pod_itself(cluster: Cluster, argume
     assert ask(cluster, f"redis-cli {arguments} ping") == "PONG\n"
 
 
+def test_a_connection_that_leaves_all_as_found_stops_what_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WQLIB_HOME", str(tmp_path / "home"))
+    with connect(leave_as_found=True):
+        with connect(leave_as_found=True):
+            assert local.status() is not None
+        assert local.status() is not None  # it ran before that one
+    assert local.status() is None
+    monkeypatch.setattr("wqlib.cluster.local.client_for", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        connect(leave_as_found=True)
+    assert local.status() is None
+
+
 def test_where_all_share_one_address_the_port_is_the_true_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ import pty
 import re
 import secrets
 import select
+import shlex
 import shutil
 import struct
 import subprocess
@@ -157,8 +158,7 @@ class Learner:
             "KUBECONFIG": str(folder / "kubeconfig"),
             "TERM": "xterm",
         }
-        context = ["--context", cluster.name] if cluster.name != "local" else []
-        view = ["kubectl", "--kubeconfig", str(cluster.kubeconfig), *context]
+        view = ["kubectl", *shlex.split(cluster.kubectl_options)]
         view += ["config", "view", "--raw", "--minify", "--flatten"]
         (folder / "kubeconfig").touch(0o600)
         with (folder / "kubeconfig").open("w") as file:

@@ -491,6 +491,16 @@ class TestRenewer:
         soon(lambda: len(renewals.calls) >= 3)
         assert {(tuple(ids), seconds) for ids, seconds in renewals.calls} == {((2,), 0.1)}
 
+    def test_a_failure_is_tried_again_four_times_as_often(
+        self, renewer: Renewer, renewals: Renewals
+    ) -> None:
+        renewals.away = True
+        began = time.monotonic()
+        renewer.hold([self.ONE], 1.6)
+        soon(lambda: len(self.troubles) >= 9)
+        # At a quarter of the lease and then every sixteenth; every quarter would take 3.6 s.
+        assert 0.4 + 8 * 0.1 <= time.monotonic() - began < 9 * 0.4
+
     def test_what_is_lost_is_renewed_no_longer(self, renewer: Renewer, renewals: Renewals) -> None:
         renewals.lost = {1}
         renewer.hold([self.ONE, self.TWO], 0.1)

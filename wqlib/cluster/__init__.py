@@ -45,6 +45,7 @@ def connect(
     *,
     namespace: str | None = None,
     kubeconfig: str | Path | None = None,
+    leave_as_found: bool = False,
 ) -> Cluster:
     """Connect to a cluster: the local one, unless you name a real one.
 
@@ -56,6 +57,8 @@ def connect(
             default WQLIB_NAMESPACE; without that the context's own namespace in the kubeconfig,
             if its name begins with "wq-", as in a class; or else "wq-course".
         kubeconfig: The file that has the context; by default KUBECONFIG or ~/.kube/config.
+        leave_as_found: Stop the local cluster when this connection is closed, if it did not run
+            before. A real cluster is never stopped.
 
     Raises:
         ClusterError: If there is no such context; the message lists those that there are.
@@ -77,7 +80,7 @@ def connect(
     if chosen == LOCAL:
         from . import local  # a real cluster needs no package `localcluster`
 
-        return local.connect(namespace)
+        return local.connect(namespace, leave_as_found=leave_as_found)
     files = kubeconfig_files(kubeconfig)
     path = find_context(files, chosen)
     api = client_for(files, chosen)

@@ -12,6 +12,7 @@ import shlex
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,6 +50,7 @@ class Cluster:
         kubeconfig: The file that kubectl needs (see `kubectl_options`).
         version: The version of Kubernetes, e.g. "v1.33.1".
         api, core, batch: The official client: ApiClient, CoreV1Api, BatchV1Api.
+        at_close: What `close()` does besides.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Cluster:
         self._builder = builder
         self._context = context
         self._forwards: list[PortForward] = []
+        self.at_close = ExitStack()
         version = client.VersionApi(api).get_code(_request_timeout=(4, answer_seconds))
         self.version = str(version.git_version)
         namespaces.ensure(self.api, self.namespace)
@@ -378,6 +381,7 @@ class Cluster:
         while self._forwards:
             self._forwards.pop().close()
         self.api.close()
+        self.at_close.close()
 
     def _list_pods(self, job: str | None) -> list[Object]:
         name = parse_target(job, "job")[1] if job else None

@@ -1,6 +1,6 @@
 """The local cluster as one of wqlib's: where it lies, its image `redis`, its errors in our words.
 
-Nothing else here knows that it exists. It is a program of its own: see `localcluster/README.md`.
+Nothing else here imports it. It is a program of its own: see `localcluster/README.md`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,25 @@ from .kube import client_for
 from .statusline import StatusLine
 
 
-def connect(namespace: str) -> Cluster:
+def connect(namespace: str, *, leave_as_found: bool = False) -> Cluster:
     """Start the local cluster unless it runs, and connect to it.
+
+    Args:
+        namespace: As in `wqlib.connect`, but never None.
+        leave_as_found: As in `wqlib.connect`.
 
     Raises:
         RedisServerMissing: There is none for its image `redis`.
         ClusterError: It does not start.
     """
-    path = start()
-    api = client_for([path], None)
-    return Cluster(None, namespace, path, api, FolderBuilder(), answer_seconds=20)
+    with contextlib.ExitStack() as undo:
+        if leave_as_found and status() is None:
+            undo.callback(stop)
+        path = start()
+        api = client_for([path], None)
+        cluster = Cluster(None, namespace, path, api, FolderBuilder(), answer_seconds=20)
+        cluster.at_close.push(undo.pop_all())
+    return cluster
 
 
 def home() -> Path:
@@ -68,17 +77,6 @@ def stop() -> bool:
 def status() -> Status | None:
     """Return what runs, or None."""
     return localcluster.status(home())
-
-
-@contextlib.contextmanager
-def restore_on_exit() -> Iterator[None]:
-    """Stop it at the end of the block, unless it ran before."""
-    ran_before = status() is not None
-    try:
-        yield
-    finally:
-        if not ran_before:
-            stop()
 
 
 class FolderBuilder:

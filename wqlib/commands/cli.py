@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
     replay = commands.add_parser("replay", help="tell a recorded run in the terminal")
     replay.add_argument(
-        "file", help="what History.save wrote, or a shipped run: clean, killed or scaled"
+        "file", help="what History.save wrote, or a run of the course's: clean, killed or scaled"
     )
     replay.add_argument(
         "--speed", type=float, default=0.0, help="times as fast as it was (0: at once)"

@@ -200,10 +200,10 @@ class Killer:
 
 def _connect(context: str | None, stack: ExitStack, say: Progress) -> Cluster:
     """Connect, and make sure that nothing is left in the end."""
-    from ..cluster import connect, local
+    from ..cluster import connect
 
-    stack.enter_context(local.restore_on_exit())
-    cluster = connect(context, namespace=f"wq-demo-{secrets.token_hex(2)}")
+    namespace = f"wq-demo-{secrets.token_hex(2)}"
+    cluster = connect(context, namespace=namespace, leave_as_found=True)
 
     def clean_up() -> None:
         say.line("Cleaning up")
@@ -211,8 +211,8 @@ def _connect(context: str | None, stack: ExitStack, say: Progress) -> Cluster:
             cluster.delete(f"job/{JOB}", grace_seconds=0)
             cluster.delete("pod/redis", grace_seconds=0)
         cluster.clean_up()
-        cluster.close()
 
+    stack.callback(cluster.close)
     stack.callback(clean_up)
     return cluster
 

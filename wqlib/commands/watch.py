@@ -126,7 +126,7 @@ def play(run: str, speed: float) -> None:
     """Draw a recorded run.
 
     Args:
-        run: A file that `History.save` wrote, or the name of a run that the library ships.
+        run: A file that `History.save` wrote, or the name of a run of the course's.
         speed: How many times as fast as it was; 0: only how it ended.
     """
     tape, picture = Tape.of(run), Picture()

@@ -152,13 +152,13 @@ class Visit(ExitStack):
     @functools.cached_property
     def cluster(self) -> Cluster:
         """The cluster; the first use connects to it."""
-        from ..cluster import connect, local, named_namespace
+        from ..cluster import connect, named_namespace
 
-        if self.leave_as_found:
-            self.enter_context(local.restore_on_exit())
         named = named_namespace(self.context)  # a learner of a class may use no other
         namespace = named or f"{NAMESPACE}-{secrets.token_hex(2)}"  # others may do the same now
-        cluster = self.enter_context(connect(self.context, namespace=namespace))
+        cluster = self.enter_context(
+            connect(self.context, namespace=namespace, leave_as_found=self.leave_as_found)
+        )
         if not named:
             self.callback(cluster.clean_up)
         # Nothing is in this Redis, so it need not shut down cleanly, which takes longer.
@@ -192,7 +192,8 @@ def _packages(visit: Visit) -> str:
     except importlib.metadata.PackageNotFoundError:
         raise Failed(
             "wqlib itself is not installed, only its files are found. "
-            f"In its folder: {sys.executable} -m pip install -e '.[course]' (or `make lab`)."
+            f"In its folder: {sys.executable} -m pip install -e localcluster -e '.[course]' "
+            "(or `make lab`)."
         ) from None
     needed = [one for one in needed if not one.marker or one.marker.evaluate({"extra": "course"})]
     missing = []

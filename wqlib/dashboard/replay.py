@@ -27,7 +27,7 @@ class Replay(ThreadedView):
     the one before.
 
     Args:
-        run: A file that `History.save` wrote, or the name of a run that the library ships
+        run: A file that `History.save` wrote, or the name of a run of the course's
             ("clean", "killed", "scaled"), or a `History`.
         speed: How many times as fast as it was, one of `SPEEDS` or any other above 0.
         fps: Frames a second, at most.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -31,12 +32,11 @@ def _parser() -> argparse.ArgumentParser:
         )
     for command in (start, serve):
         command.add_argument(
-            "--linger", type=float, help="end this many seconds after the last use"
+            "--linger", type=float, help="end this many seconds after the last use (start: 8 hours)"
         )
         command.add_argument(
             "--namespace", default="default", help="of the kubeconfig; default: %(default)s"
         )
-    start.set_defaults(linger=IDLE_SECONDS)
     for command in (start, serve, kubelet):
         command.add_argument(
             "--image",
@@ -80,6 +80,8 @@ def main() -> int:
 
 
 def _start(options: argparse.Namespace) -> int:
+    # Nobody uses it when this command has ended, so it must wait longer than usual.
+    os.environ.setdefault("LOCALCLUSTER_LINGER_SECONDS", str(IDLE_SECONDS))
     path = lifecycle.ensure(
         options.home,
         namespace=options.namespace,

@@ -131,10 +131,20 @@ def ensure(
     with explained_disk_errors(state):
         state.create()
         if linger_seconds is None:
-            linger_seconds = float(os.environ.get("LOCALCLUSTER_LINGER_SECONDS") or 30)
+            linger_seconds = _linger_seconds()
         options = ["--namespace", namespace, "--linger", str(linger_seconds)]
         _ensure(state, images or {}, options, tell)
     return state.kubeconfig
+
+
+def _linger_seconds() -> float:
+    text = os.environ.get("LOCALCLUSTER_LINGER_SECONDS") or "30"
+    try:
+        return float(text)
+    except ValueError:
+        raise ClusterError(
+            f"LOCALCLUSTER_LINGER_SECONDS is {text!r}. Make it a number of seconds, or unset it."
+        ) from None
 
 
 def _ensure(
@@ -191,7 +201,7 @@ def _stop_if_foreign(state: State) -> None:
     if not owner_alive(state):
         stop(state.root.parent)
         return
-    whose = "by another version of it"
+    whose = "by another version of localcluster"
     if isinstance(other, dict) and other.get("version") == VERSION:
         whose = f"from {other.get('package')} with the Python in {other.get('python')}"
     raise ClusterError(

@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--at-once", type=int, default=AT_ONCE, help="default %(default)s")
         if name in ("record", "run"):
             command.add_argument("--kubeconfig", help="default: KUBECONFIG, or ~/.kube/config")
-            command.add_argument("--context", default=os.environ.get("WQLIB_CONTEXT"))
+            command.add_argument("--context", help="default: the current one")
     return parser
 
 

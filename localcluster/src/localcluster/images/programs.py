@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shlex
 from collections.abc import Mapping
@@ -11,7 +12,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from ..errors import ClusterError
 from ..paths import State
+
+_PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
+_NAME = re.compile(rf"(?:[a-z0-9][a-z0-9.-]*(?::[0-9]+)?/)?{_PART}(?:/{_PART})*")
+_MAX_NAME = 80  # its quoted form is the name of a file
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,17 @@ class ProgramImage:
 
 
 def register(state: State, images: Mapping[str, ProgramImage]) -> None:
-    """Let pods use these images, whatever tag they name; those of before stay, too."""
+    """Let pods use these images, whatever tag they name; those of before stay, too.
+
+    Raises:
+        ClusterError: A name is none, has a tag, or is `python`, which stands for this Python.
+    """
+    for name in images:
+        if not _NAME.fullmatch(name) or len(name) > _MAX_NAME or name == "python":
+            raise ClusterError(
+                f"{name!r} cannot stand for programs of this machine. Use a name such as redis or"
+                " shop/web, without a tag, and not python."
+            )
     for part in ("bin", "programs"):
         (state.images / part).mkdir(mode=0o700, exist_ok=True)
     for name, image in images.items():
@@ -60,6 +76,8 @@ def register(state: State, images: Mapping[str, ProgramImage]) -> None:
 
 def load(state: State, name: str) -> ProgramImage | None:
     """Return the image of that name, without a tag; None if there is none."""
+    if len(name) > _MAX_NAME:
+        return None
     try:
         return ProgramImage(**json.loads(_record(state, name).read_text("utf-8")))
     except FileNotFoundError:

@@ -1,0 +1,1 @@
+"""`wqlib …`: one module a group of commands; `cli` finds the one that is asked for."""
