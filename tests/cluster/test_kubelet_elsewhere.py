@@ -30,7 +30,7 @@ import localcluster
 from localcluster.kubelet import standalone
 from wqlib.course.bundle import bundle
 from wqlib.queue import WorkQueue
-from wqlib.redisserver import find, find_cli
+from wqlib.redisserver import find, find_cli, image
 
 CONTEXT = os.environ.get("WQLIB_CONTEXT")
 KUBECONFIG = Path(os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
@@ -113,11 +113,12 @@ def node(real: Real, said: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     bundle(folder)
     localcluster.build_image("job-wq-2:1", folder, home=home)
     server = find()
-    cli = find_cli(server)
+    redis = folder.parent / image.COMMAND
+    redis.write_text(f"#!/bin/sh\n{image.scripts(server, find_cli(server))[image.COMMAND]}")
+    redis.chmod(0o700)
     command = [sys.executable, "-m", "localcluster", "kubelet", "--schedulable"]
     command += ["--kubeconfig", str(KUBECONFIG), "--context", str(CONTEXT), "--node-name", NODE]
-    command += ["--home", str(home), "--redis-server", str(server)]
-    command += ["--redis-cli", str(cli)] if cli else []
+    command += ["--home", str(home), "--image", f"redis={redis}"]
     others = [n.metadata.name for n in real.core.list_node().items if not n.spec.unschedulable]
     with said.open("w") as stderr:
         kubelet = subprocess.Popen(command, stderr=stderr)
