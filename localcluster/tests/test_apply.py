@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from localcluster.api import fieldsets, managedfields
+from localcluster.api.patch import fieldsets, managedfields
 from localcluster.apimachinery.apierrors import ApiError
 
 from .conftest import Local

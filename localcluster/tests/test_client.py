@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tornado.web
 
-from localcluster.api import inprocess
+from localcluster.api.http import inprocess
 from localcluster.apimachinery.apierrors import ApiError
 from localcluster.apimachinery.client import Client
 from localcluster.apimachinery.informer import Informer

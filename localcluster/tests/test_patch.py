@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localcluster.api.jsonpatch import json_patch
-from localcluster.api.strategicpatch import merge_patch, strategic_merge_patch
+from localcluster.api.patch.jsonpatch import json_patch
+from localcluster.api.patch.strategicpatch import merge_patch, strategic_merge_patch
 from localcluster.apimachinery.apierrors import ApiError
 
 POD = {

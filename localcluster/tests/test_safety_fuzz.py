@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localcluster.api import schema
+from localcluster.api.schema import schema
 from localcluster.apimachinery import resources
 from localcluster.apimachinery.resources import Resource
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localcluster.api import guard
+from localcluster.api.http import guard
 
 from .conftest import Local, pod, wait_until
 from .test_safety import talk, unharmed

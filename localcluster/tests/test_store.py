@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from localcluster.api import watching
+from localcluster.api.objects import watching
 from localcluster.apimachinery import resources
 from localcluster.store import Change, Store
 

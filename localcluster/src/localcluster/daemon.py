@@ -13,10 +13,13 @@ import subprocess
 
 from . import certs
 from .addresses import Addresses
-from .api import bootstrap, fieldvalidation, guard, inprocess, kubeletproxy, zerovalues
-from .api import server as api
-from .api.openapi.documents import OpenApi
-from .api.rest import Rest
+from .api.defaults import zerovalues
+from .api.http import guard, inprocess, kubeletproxy
+from .api.http import server as api
+from .api.objects import bootstrap
+from .api.objects.rest import Rest
+from .api.schema.documents import OpenApi
+from .api.validation import fieldvalidation
 from .apimachinery.client import Client
 from .apimachinery.conventions import NODE
 from .apimachinery.jsontypes import now

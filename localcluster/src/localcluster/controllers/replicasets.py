@@ -11,14 +11,7 @@ from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
 from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
-from ..apimachinery.jsontypes import (
-    Key,
-    Obj,
-    deep_copy,
-    key_of,
-    now,
-    whole_number,
-)
+from ..apimachinery.jsontypes import Key, Obj, deep_copy, key_of, now, whole_number
 from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.resources import object_path
 from ..apimachinery.selectors import labels

@@ -1,0 +1,1 @@
+"""HTTP: who may ask, what a request says, what goes back."""

@@ -1,0 +1,138 @@
+"""Query parameters: the options of writes and of logs, checked as the real server does.
+
+https://kubernetes.io/docs/reference/kubernetes-api/common-parameters/common-parameters/
+https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#get-read-log-of-the-specified-pod
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import tornado.web
+
+from ...apimachinery import apierrors
+from ...apimachinery.jsontypes import parse_time, whole_number
+from ...apimachinery.profile import profile
+from ..validation.causes import Causes
+
+_FIELD_VALIDATIONS = ("Ignore", "Strict", "Warn")
+_KINDS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "DELETE": "DeleteOptions"}
+_LOG_FLAGS = ("follow", "previous", "timestamps")
+_LOG_LEAST = {"tailLines": 0, "sinceSeconds": 1, "limitBytes": 1}
+
+
+@dataclass
+class WriteOptions:
+    """What a request asks for besides its object.
+
+    Args:
+        field_validation: What to do about unknown fields: `Ignore`, `Warn` or `Strict`.
+        manager: Who writes, for `managedFields`; empty for the cluster's own parts.
+        force: Whether a server-side apply takes fields away from others.
+        warnings: Filled with what the client should be told.
+    """
+
+    dry_run: bool = False
+    field_validation: str = "Warn"
+    manager: str = ""
+    force: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+def write_options(handler: tornado.web.RequestHandler, patch_type: str = "") -> WriteOptions:
+    """Return what the query parameters of a write ask for.
+
+    Args:
+        patch_type: The form of a patch.
+    """
+    about = _KINDS.get(str(handler.request.method), "PatchOptions")
+    dry_run = handler.get_query_argument("dryRun", "")
+    if dry_run not in ("", "All"):
+        text = f'Unsupported value: []string{{"{dry_run}"}}: supported values: "All"'
+        raise apierrors.invalid_option(about, "FieldValueNotSupported", "dryRun", text)
+    manager = handler.get_query_argument("fieldManager", "")
+    force = flag(handler, "force")
+    if patch_type == "apply" and not manager:
+        text = "Required value: is required for apply patch"
+        raise apierrors.invalid_option(about, "FieldValueRequired", "fieldManager", text)
+    if patch_type and patch_type != "apply" and handler.get_query_argument("force", ""):
+        text = "Forbidden: may not be specified for non-apply patch"
+        raise apierrors.invalid_option(about, "FieldValueForbidden", "force", text)
+    return WriteOptions(
+        dry_run=dry_run == "All",
+        field_validation=_field_validation(handler, about),
+        manager=manager or _user_agent(handler),
+        force=force,
+    )
+
+
+def _field_validation(handler: tornado.web.RequestHandler, about: str) -> str:
+    if not profile().modern:
+        return "Ignore"
+    wanted = handler.get_query_argument("fieldValidation", "") or "Warn"
+    if wanted not in _FIELD_VALIDATIONS:
+        known = ", ".join(f'"{one}"' for one in ("", *_FIELD_VALIDATIONS))
+        text = f'Unsupported value: "{wanted}": supported values: {known}'
+        raise apierrors.invalid_option(about, "FieldValueNotSupported", "fieldValidation", text)
+    return wanted
+
+
+def _user_agent(handler: tornado.web.RequestHandler) -> str:
+    """Return who writes when they do not say so: the program's name, as the real server does."""
+    return str(handler.request.headers.get("User-Agent", "")).partition("/")[0][:128]
+
+
+def flag(handler: tornado.web.RequestHandler, name: str) -> bool:
+    """Return a query parameter that is true or false."""
+    return handler.get_query_argument(name, "").lower() in ("true", "1", "t")
+
+
+def integer(handler: tornado.web.RequestHandler, name: str, default: int) -> int:
+    """Return a query parameter that is a whole number."""
+    text = handler.get_query_argument(name, "")
+    if not text:
+        return default
+    found = whole_number(text)
+    if found is None:
+        raise apierrors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return found
+
+
+def pod_log_options(handler: tornado.web.RequestHandler, pod_name: str) -> list[tuple[str, str]]:
+    """Return `PodLogOptions` as the parameters of the request to the kubelet.
+
+    Raises:
+        ApiError: One of them makes no sense.
+    """
+    params: list[tuple[str, str]] = []
+    causes = Causes()
+    for name in _LOG_FLAGS:
+        values = handler.get_query_arguments(name)
+        if values and values[0].lower() not in ("false", "0"):
+            params.append((name, "true"))
+    for name, least in _LOG_LEAST.items():
+        if not handler.get_query_argument(name, ""):
+            continue
+        number = integer(handler, name, 0)
+        if number < least:
+            bound = "greater than or equal to 0" if least == 0 else "greater than 0"
+            causes.invalid(name, number, f"must be {bound}")
+        params.append((name, str(number)))
+    moment = handler.get_query_argument("sinceTime", "")
+    if moment:
+        _check_since_time(moment)
+        params.append(("sinceTime", moment))
+        if any(name == "sinceSeconds" for name, _ in params):
+            causes.forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified")
+    if causes:
+        raise apierrors.invalid("PodLogOptions", "", pod_name, causes)
+    return params
+
+
+def _check_since_time(text: str) -> None:
+    try:
+        parse_time(text)
+    except ValueError:
+        raise apierrors.bad_request(
+            f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"'
+        ) from None

@@ -1,1 +1,0 @@
-"""OpenAPI: the schema of the API, in the forms in which clients ask for it."""

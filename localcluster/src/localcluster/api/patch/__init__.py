@@ -1,0 +1,1 @@
+"""Patches of all kinds, and who owns which field."""

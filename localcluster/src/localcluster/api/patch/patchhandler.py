@@ -1,0 +1,99 @@
+"""The verb PATCH: merge, strategic merge, JSON patch and server-side apply.
+
+https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...apimachinery import apierrors
+from ...apimachinery.jsontypes import Obj, deep_copy
+from ...apimachinery.resources import Resource
+from ...store import Key
+from ..http.parameters import WriteOptions
+from ..objects.rest import Rest
+from ..objects.subresources import scale_of, scaled
+from . import managedfields
+from .jsonpatch import json_patch
+from .strategicpatch import merge_patch, require_object, strategic_merge_patch
+
+_PATCHES = {
+    "merge": merge_patch,
+    "strategic": strategic_merge_patch,
+    "json": json_patch,
+}
+
+
+def patch_object(
+    rest: Rest,
+    resource: Resource,
+    key: Key,
+    body: Any,
+    patch_type: str,
+    options: WriteOptions,
+    subresource: str = "",
+) -> tuple[Obj, bool]:
+    """Patch an object; return it, and whether an apply created it."""
+    if patch_type == "apply":
+        return _apply(rest, resource, key, body, options, subresource)
+    old = rest.get(resource, *key).obj
+    if patch_type != "json":
+        require_object(body)
+    patched = _PATCHES[patch_type](old, body)
+    if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
+        raise apierrors.bad_request("the patched object is no object of the API any more")
+    given = patched["metadata"].get("name")
+    if given != key[1]:
+        raise apierrors.name_mismatch(given, key[1])
+    uid = patched["metadata"].get("uid")
+    if uid != old["metadata"]["uid"]:
+        raise apierrors.immutable(resource, key[1], "metadata.uid", uid)
+    try:
+        obj = rest.incoming(resource, key[0], patched, options, old)
+    except apierrors.WrongType as error:
+        raise apierrors.patch_of_wrong_type(body, patched, patch_type, error) from None
+    if subresource != "status":
+        # From here on it is completed in place, and must not share anything with the old one.
+        obj = deep_copy(obj)
+    return rest.write(resource, key, old, obj, subresource, options), False
+
+
+def write_scale(
+    rest: Rest, resource: Resource, key: Key, body: Any, patch_type: str, options: WriteOptions
+) -> Obj:
+    """Change an object's replicas through its `Scale`, and return the new one."""
+    old = rest.get(resource, *key).obj
+    wanted = body
+    if patch_type != "replace":
+        wanted = _PATCHES.get(patch_type, merge_patch)(scale_of(old), body)
+    if not isinstance(wanted, dict):
+        raise apierrors.bad_request("the body is no object")
+    return scale_of(rest.write(resource, key, old, deep_copy(scaled(old, wanted)), "", options))
+
+
+def _apply(
+    rest: Rest, resource: Resource, key: Key, body: Any, options: WriteOptions, subresource: str
+) -> tuple[Obj, bool]:
+    """Lay a configuration over the object, and record who manages its fields."""
+    if not isinstance(body, dict):
+        raise apierrors.bad_request("error decoding patch: a configuration is an object")
+    if (body.get("metadata") or {}).get("managedFields") is not None:
+        raise apierrors.bad_request("metadata.managedFields must be nil")
+    known = WriteOptions(field_validation="Warn")
+    config = rest.incoming(resource, key[0], body, known)
+    if known.warnings:
+        raise apierrors.undeclared_field(resource, key, known.warnings[0])
+    if config["metadata"].setdefault("name", key[1]) != key[1]:
+        raise apierrors.name_mismatch(config["metadata"]["name"], key[1])
+    entry = rest.store.get(resource.name, key)
+    old = entry.obj if entry else None
+    if old is None and (subresource or config["metadata"].get("resourceVersion")):
+        raise apierrors.not_found(resource.plural, resource.group, key[1])
+    merged, managed = managedfields.apply(
+        old, config, options.manager, subresource=subresource, force=options.force
+    )
+    if old is None:
+        return rest.create(resource, key[0], merged, options, managed=managed), True
+    obj = deep_copy(merged)
+    return rest.write(resource, key, old, obj, subresource, options, managed=managed), False

@@ -1,0 +1,1 @@
+"""What kinds there are, which fields they have, and how the API says so."""
