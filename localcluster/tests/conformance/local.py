@@ -1,4 +1,4 @@
-"""A local cluster that behaves as the version that was recorded."""
+"""A local cluster to play the scenarios on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import localcluster
 from ..redisimage import find_redis, redis_image
 from .cluster import Cluster
 
-_SETTINGS = {"LOCALCLUSTER_PROFILE": "1.20", "LOCALCLUSTER_LINGER_SECONDS": "10"}
+_SETTINGS = {"LOCALCLUSTER_LINGER_SECONDS": "10"}
 
 
 @contextmanager
