@@ -9,6 +9,8 @@ import localcluster
 
 _PACKAGE = Path(localcluster.__file__).parent
 _FOREIGN = {"wqlib", "redis"}
+# What the kubelet's own server consists of.
+_KUBELET_SERVER = {"authorization", "portforward", "remotecommand", "server", "websocket"}
 
 
 def _modules(package: Path) -> dict[str, Path]:
@@ -66,6 +68,34 @@ def test_no_module_imports_the_course_or_redis() -> None:
         for name, path in _modules(_PACKAGE).items()
         for imported in _imports(name, path)
         if imported.partition(".")[0] in _FOREIGN
+    }
+    assert found == set()
+
+
+def test_http_stops_at_the_door() -> None:
+    found = {
+        name
+        for name, path in _modules(_PACKAGE).items()
+        if any(imported.partition(".")[0] == "tornado" for imported in _imports(name, path))
+    }
+    at_doors = {
+        name
+        for name in found
+        if name.startswith("localcluster.api.http.")
+        or name.removeprefix("localcluster.kubelet.") in _KUBELET_SERVER
+    }
+    assert at_doors
+    assert found == at_doors
+
+
+def test_controllers_and_kubelet_see_nothing_but_the_api() -> None:
+    hidden = ("localcluster.api.", "localcluster.store", "localcluster.daemon")
+    found = {
+        f"{name} imports {imported}"
+        for name, path in _modules(_PACKAGE).items()
+        for imported in _imports(name, path)
+        if name.startswith(("localcluster.controllers.", "localcluster.kubelet."))
+        and imported.startswith(hidden)
     }
     assert found == set()
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import os
 import secrets
 import signal
@@ -14,8 +15,10 @@ import subprocess
 from . import certs
 from .addresses import Addresses
 from .api.defaults import zerovalues
-from .api.http import guard, inprocess, kubeletproxy
-from .api.http import server as api
+from .api.endpoints.api import Api
+from .api.http import guard, kubeletproxy
+from .api.http.server import Door
+from .api.inprocess import InProcess
 from .api.objects import bootstrap
 from .api.objects.rest import Rest
 from .api.schema.documents import OpenApi
@@ -23,8 +26,8 @@ from .api.validation import fieldvalidation
 from .apimachinery.client import Client
 from .apimachinery.conventions import NODE
 from .apimachinery.jsontypes import now
-from .apimachinery.profile import profile
 from .controllers.manager import Controllers
+from .errors import ClusterError
 from .images.imagestore import Images, remove_tree
 from .kubelet import authorization
 from .kubelet import server as kubelet_server
@@ -40,6 +43,25 @@ log = logging.getLogger(__name__)
 
 _OWNER_CHECK_SECONDS = 1.0
 _STOP_SECONDS = 2.0
+
+
+def _job_backoff() -> float:
+    """Return after how many seconds the first failed pod of a Job is replaced.
+
+    Raises:
+        ClusterError: `LOCALCLUSTER_JOB_BACKOFF_SECONDS` is no such number.
+    """
+    text = os.environ.get("LOCALCLUSTER_JOB_BACKOFF_SECONDS") or "10"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise ClusterError(
+            f"LOCALCLUSTER_JOB_BACKOFF_SECONDS={text} is no number of seconds. Use one from 0 on,"
+            " such as 10, or unset it."
+        )
+    return seconds
 
 
 class Daemon:
@@ -97,27 +119,25 @@ class Daemon:
         store = Store()
         rest = Rest(store, self.addresses)
         credentials = certs.load(state.root, making)
-        token = credentials.token
-        application = guard.Guarded(token)
+        application = guard.Guarded(credentials.token)
         self.server, port = guard.listen(application, credentials.server_context)
         url = f"https://127.0.0.1:{port}"
         bootstrap.create_system_objects(rest, port)
         rest.check_schema, rest.complete = fieldvalidation.check, zerovalues.fill_zero_values
-        dial = inprocess.dial(application)
-        clients = [Client(url, token, dial=dial) for _ in range(3)]
-        self.kubelet = Kubelet(clients[0], self.plain, self.addresses, self.images, self.processes)
+        api = Api(rest, OpenApi())
+        client = Client(InProcess(api, url))
+        self.kubelet = Kubelet(client, self.plain, self.addresses, self.images, self.processes)
         secret = secrets.token_urlsafe(32)
         self.kubelet_server, self.kubelet.node.port = kubelet_server.listen(
             self.kubelet, credentials.server_context, authorization.by_token(secret)
         )
         authority = credentials.ca_pem.decode()
-        self.controllers = Controllers(clients[1], profile().first_backoff, authority)
-        self.proxy = KubeProxy(clients[2], self.addresses)
+        self.controllers = Controllers(client, _job_backoff(), authority)
+        self.proxy = KubeProxy(client, self.addresses)
         routes = kubeletproxy.routes(
             store, kubeletproxy.KubeletCredentials(secret, credentials.client_context())
         )
-        shared = {"rest": rest, "openapi": OpenApi()}
-        application.add_handlers(r".*", [*routes, (r".*", api.Handler, shared)])
+        application.add_handlers(r".*", [*routes, (r".*", Door, {"api": api})])
         self.processes.ready()
         for part in (self.kubelet.run(), self.controllers.run(), self.proxy.run()):
             self._tasks.append(asyncio.create_task(part))

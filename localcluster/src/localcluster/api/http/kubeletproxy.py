@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import tornado.httputil
-import tornado.web
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.tcpclient import TCPClient
@@ -22,8 +21,8 @@ from tornado.tcpclient import TCPClient
 from ...apimachinery import apierrors
 from ...apimachinery.jsontypes import Obj, whole_number
 from ...store import Store
-from ..objects.rest import dumps
-from .parameters import pod_log_options
+from ..endpoints.parameters import pod_log_options
+from .server import ApiHandler
 
 _CHUNK_BYTES = 64 * 1024
 _BUFFER_BYTES = 1024 * 1024
@@ -49,20 +48,13 @@ class KubeletCredentials:
     context: ssl.SSLContext
 
 
-class _KubeletRequest(tornado.web.RequestHandler):
+class _KubeletRequest(ApiHandler):
     """A request about one pod, for its kubelet."""
 
     def initialize(self, store: Store, credentials: KubeletCredentials) -> None:
         self.store, self.credentials = store, credentials
         self.upstream: IOStream | None = None
         self.gone = False
-
-    def set_default_headers(self) -> None:
-        self.clear_header("Server")
-        self.set_header("Cache-Control", "no-cache, private")
-
-    def compute_etag(self) -> str | None:
-        return None
 
     def on_connection_close(self) -> None:
         self.gone = True
@@ -73,10 +65,7 @@ class _KubeletRequest(tornado.web.RequestHandler):
         try:
             await self.serve(*parts)
         except apierrors.ApiError as error:
-            if not self._headers_written:
-                self.set_status(error.code)
-                self.set_header("Content-Type", "application/json")
-                self.finish(dumps(error.body()))
+            self.refuse(error)
         except StreamClosedError:
             pass
         finally:
@@ -175,7 +164,7 @@ class LogHandler(_KubeletRequest):
     async def serve(self, namespace: str, name: str) -> None:
         if self.request.method != "GET":
             raise apierrors.method_not_allowed()
-        params = pod_log_options(self, name)
+        params = pod_log_options(self.read_request(), name)
         pod = self.pod(namespace, name)
         container = self.container(pod)
         if not pod["spec"].get("nodeName"):

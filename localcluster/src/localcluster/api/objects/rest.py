@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...addresses import Addresses
 from ...apimachinery import apierrors
-from ...apimachinery.jsontypes import Obj, deep_copy, key_of, now, random_suffix, whole_number
-from ...apimachinery.profile import profile
+from ...apimachinery.jsontypes import Key, Obj, deep_copy, key_of, now, random_suffix, whole_number
 from ...apimachinery.resources import Resource
-from ...store import Entry, Key, Store
+from ...store import Entry, Store
 from ..defaults import defaults
-from ..http.parameters import WriteOptions
+from ..options import WriteOptions
 from ..patch import managedfields
 from ..validation.objects import check_decodable, validate_create, validate_update
 from . import admission, allocation, deletion
@@ -37,7 +35,7 @@ _SET_BY_SERVER = (
     "managedFields",
     "selfLink",
 )
-_WITH_GENERATION = {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "ReplicaSet"}
+_WITH_GENERATION = {"Deployment", "Job", "NetworkPolicy", "PodDisruptionBudget", "ReplicaSet"}
 
 
 SchemaCheck = Callable[[Obj, WriteOptions, Obj | None], Obj]
@@ -106,7 +104,7 @@ class Rest:
             metadata.pop(unwanted, None)
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = now()
-        if _has_generation(resource):
+        if resource.kind in _WITH_GENERATION:
             metadata["generation"] = 1
         defaults.set_defaults(obj)
         check_decodable(obj)
@@ -291,7 +289,7 @@ class Rest:
             obj["metadata"]["managedFields"] = managed
         if options.manager and not applied:
             managedfields.record_update(old, obj, options.manager, subresource)
-        if subresource != "status" and _has_generation(resource):
+        if subresource != "status" and resource.kind in _WITH_GENERATION:
             changed = old.get("spec") != obj.get("spec")
             obj["metadata"]["generation"] = before.get("generation", 1) + int(changed)
         if options.dry_run or obj == old:
@@ -324,13 +322,3 @@ def _is_finalized(resource: Resource, obj: Obj) -> bool:
     if metadata.get("deletionGracePeriodSeconds"):
         return False
     return resource.kind != "Namespace" or not obj["spec"].get("finalizers")
-
-
-def _has_generation(resource: Resource) -> bool:
-    """Tell whether objects of this kind count the changes of their spec (a Job since 1.21)."""
-    return resource.kind in _WITH_GENERATION or (resource.kind == "Job" and profile().modern)
-
-
-def dumps(obj: Obj) -> bytes:
-    """Return the object as compact JSON."""
-    return json.dumps(obj, separators=(",", ":")).encode()

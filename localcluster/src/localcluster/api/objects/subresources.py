@@ -10,7 +10,7 @@ from typing import Any
 from ...apimachinery import apierrors, resources
 from ...apimachinery.jsontypes import Obj, now
 from ...apimachinery.selectors import selector_text
-from ..http.parameters import WriteOptions
+from ..options import WriteOptions
 from ..validation.causes import Causes
 from .rest import Rest
 

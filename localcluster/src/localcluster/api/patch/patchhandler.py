@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from ...apimachinery import apierrors
-from ...apimachinery.jsontypes import Obj, deep_copy
+from ...apimachinery.jsontypes import Key, Obj, deep_copy
 from ...apimachinery.resources import Resource
-from ...store import Key
-from ..http.parameters import WriteOptions
 from ..objects.rest import Rest
 from ..objects.subresources import scale_of, scaled
+from ..options import WriteOptions
 from . import managedfields
 from .jsonpatch import json_patch
 from .strategicpatch import merge_patch, require_object, strategic_merge_patch

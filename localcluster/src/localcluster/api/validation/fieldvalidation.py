@@ -11,7 +11,7 @@ from ...apimachinery.apierrors import WrongType, bad_request
 from ...apimachinery.jsontypes import Obj, json_type, parse_time
 from ...apimachinery.quantities import canonical
 from ..defaults.zerovalues import ZERO_VALUES, zero_value
-from ..http.parameters import WriteOptions
+from ..options import WriteOptions
 from ..schema.schema import STRING, Type, is_quantity, model, model_of, struct_name, type_of
 
 # Times are shown even when they are null.

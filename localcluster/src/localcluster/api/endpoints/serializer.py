@@ -12,9 +12,9 @@ import math
 import re
 from typing import Any
 
-import tornado.web
-
 from ...apimachinery import apierrors
+from ...apimachinery.jsontypes import deep_copy
+from ...apimachinery.transport import Request
 from . import protobuf
 
 _MAX_DEPTH = 100
@@ -32,31 +32,31 @@ PATCH_TYPES = {
 }
 
 
-def content_type(handler: tornado.web.RequestHandler) -> str:
+def media_type(request: Request) -> str:
     """Return the media type of the body, without its parameters."""
-    return handler.request.headers.get("Content-Type", "").partition(";")[0].strip()
+    return request.content_type.partition(";")[0].strip()
 
 
-def decode_body(handler: tornado.web.RequestHandler, kind: str = "") -> Any:
+def decode_body(request: Request, kind: str = "") -> Any:
     """Return the body as JSON-like data; an empty body is an error unless `kind` is empty.
 
     Args:
         kind: The kind of object that the path takes.
     """
-    body, media_type = handler.request.body, content_type(handler) or "application/json"
+    body, sent_as = request.body, media_type(request) or "application/json"
+    if not isinstance(body, bytes):
+        return deep_copy(body)  # It is its sender's, who may go on with it.
     if not body.strip() and not kind:
         return {}
-    if media_type not in _MEDIA_TYPES and media_type not in PATCH_TYPES:
+    if sent_as not in _MEDIA_TYPES and sent_as not in PATCH_TYPES:
         raise apierrors.unsupported_media_type(_MEDIA_TYPES)
-    if media_type == protobuf.CONTENT_TYPE:
+    if sent_as == protobuf.CONTENT_TYPE:
         return protobuf.decode(body)
     try:
-        return _parse(body, as_yaml=media_type.endswith("yaml"))
+        return _parse(body, as_yaml=sent_as.endswith("yaml"))
     except (ValueError, RecursionError) as error:
-        if media_type in PATCH_TYPES:
-            raise apierrors.malformed_patch(
-                PATCH_TYPES[media_type], _go_error(body, error)
-            ) from None
+        if sent_as in PATCH_TYPES:
+            raise apierrors.malformed_patch(PATCH_TYPES[sent_as], _go_error(body, error)) from None
         where = f" (must be of type {kind})" if kind else ""
         raise apierrors.bad_request(
             f"the object provided is unrecognized{where}: couldn't get version/kind;"
