@@ -51,15 +51,16 @@ class _Echo(tornado.web.RequestHandler):
 def _echo() -> Iterator[Client]:
     server = tornado.web.Application([(r"/(\w+)", _Echo)]).listen(0, "127.0.0.1")
     port = next(iter(server._sockets.values())).getsockname()[1]
-    client = Client(HttpTransport(f"http://127.0.0.1:{port}", "token"))
-    yield client
-    client.close()
+    transport = HttpTransport(f"http://127.0.0.1:{port}", "token")
+    yield Client(transport)
+    transport.close()
     server.stop()
 
 
 def test_over_tls_the_client_does_what_the_controllers_need(local: Local, ns: str) -> None:
     async def work() -> None:
-        client = Client(HttpTransport(local.server, local.token, local.context))
+        transport = HttpTransport(local.server, local.token, local.context)
+        client = Client(transport)
         path = f"/api/v1/namespaces/{ns}/configmaps"
 
         async def one(number: int) -> None:
@@ -79,7 +80,7 @@ def test_over_tls_the_client_does_what_the_controllers_need(local: Local, ns: st
         with pytest.raises(ApiError) as caught:
             await client.get(f"{path}/c7")
         assert (caught.value.code, caught.value.reason) == (404, "NotFound")
-        client.close()
+        transport.close()
 
     run(work())
 
@@ -163,11 +164,12 @@ def test_a_connection_that_the_server_closed_meanwhile_is_opened_again() -> None
     async def work() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1")
         port = server.sockets[0].getsockname()[1]
-        client = Client(HttpTransport(f"http://127.0.0.1:{port}"))
+        transport = HttpTransport(f"http://127.0.0.1:{port}")
+        client = Client(transport)
         assert await client.get("/a") == {}
         assert await client.get("/b") == {}
         assert len(counts) == 2
-        client.close()
+        transport.close()
         server.close()
 
     run(work())

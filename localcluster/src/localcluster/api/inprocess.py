@@ -24,6 +24,3 @@ class InProcess:
         """Return the response; a write is answered before any watch tells of it."""
         await asyncio.sleep(0)  # However much one client asks, the others get their turns.
         return await self.api.answer(request)
-
-    def close(self) -> None:
-        """Nothing is kept open."""

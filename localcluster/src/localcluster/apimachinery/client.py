@@ -69,10 +69,6 @@ class Client:
         finally:
             events.close()
 
-    def close(self) -> None:
-        """Close what is kept open between requests."""
-        self.transport.close()
-
 
 def _accepted(response: Response) -> Response:
     """Return the response, or raise the refusal that it is."""

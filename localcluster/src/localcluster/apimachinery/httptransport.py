@@ -49,10 +49,6 @@ class _Connection:
             pairs = (line.partition(":") for line in lines)
             self.headers = {name.lower(): value.strip() for name, _, value in pairs}
 
-    @property
-    def chunked(self) -> bool:
-        return self.headers.get("transfer-encoding") == "chunked"
-
     async def chunk(self) -> bytes:
         """Return the next chunk of a chunked body; empty at its end."""
         with _resets():
@@ -61,7 +57,7 @@ class _Connection:
 
     async def body(self) -> bytes:
         """Return the whole body."""
-        if self.chunked:
+        if self.headers.get("transfer-encoding") == "chunked":
             parts = []
             while part := await self.chunk():
                 parts.append(part)
@@ -73,12 +69,12 @@ class _Connection:
         self.writer.close()
 
 
+@dataclass
 class _Events:
     """The events of a watch, read from the lines of a chunked body."""
 
-    def __init__(self, connection: _Connection) -> None:
-        self._connection = connection
-        self._rest = b""
+    _connection: _Connection
+    _rest: bytes = b""
 
     def __aiter__(self) -> _Events:
         return self
@@ -124,17 +120,21 @@ class HttpTransport:
 
     async def answer(self, request: Request) -> Response:
         """Return the server's response."""
-        message = self._message(request)
-        if not request.param("watch"):
-            async with self._slots:
-                return await self._answer(message)
-        connection = await self._send(message)
-        if connection.status < 400:
-            return Response(connection.status, Text(b""), events=_Events(connection))
-        return await self._finish(connection)
-
-    async def _answer(self, message: bytes) -> Response:
-        return await self._finish(await self._send(message))
+        watches = bool(request.param("watch"))
+        async with contextlib.nullcontext() if watches else self._slots:
+            connection = await self._send(self._message(request))
+            if watches and connection.status < 400:
+                return Response(connection.status, Text(b""), events=_Events(connection))
+            try:
+                text = await connection.body()
+            except BaseException:
+                connection.close()
+                raise
+            if connection.headers.get("connection") == "close":
+                connection.close()
+            else:
+                self._idle.append(connection)
+            return Response(connection.status, Text(text))
 
     async def _send(self, message: bytes) -> _Connection:
         """Send a message over an idle connection, or over a new one when that is closed."""
@@ -149,18 +149,6 @@ class HttpTransport:
                     raise
             else:
                 return connection
-
-    async def _finish(self, connection: _Connection) -> Response:
-        try:
-            text = await connection.body()
-        except BaseException:
-            connection.close()
-            raise
-        if connection.headers.get("connection") == "close":
-            connection.close()
-        else:
-            self._idle.append(connection)
-        return Response(connection.status, Text(text))
 
     async def _connect(self) -> _Connection:
         url = urlsplit(self.server)

@@ -127,6 +127,3 @@ class Transport(Protocol):
         Raises:
             OSError: The server does not answer.
         """
-
-    def close(self) -> None:
-        """Close what is kept open between requests."""
