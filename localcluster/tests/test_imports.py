@@ -85,7 +85,7 @@ def test_http_stops_at_the_door() -> None:
         or name.removeprefix("localcluster.kubelet.") in _KUBELET_SERVER
     }
     assert at_doors
-    assert found == at_doors
+    assert found - at_doors <= {"localcluster.daemon"}  # It starts and stops the servers.
 
 
 def test_controllers_and_kubelet_see_nothing_but_the_api() -> None:
