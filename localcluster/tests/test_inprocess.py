@@ -284,7 +284,7 @@ def _run_sealed(home: Path) -> None:
 
     async def work() -> None:
         state = State.of(home).create()
-        cluster = daemon.Daemon(state, "default", None, -1)
+        cluster = daemon.Daemon(state, "default", nodes=2, linger=None, ready_fd=-1)
         running = asyncio.create_task(cluster.run(certs.prepare(state.root)))
         while not state.info.exists():
             await asyncio.sleep(0.01)
