@@ -88,18 +88,6 @@ def test_http_stops_at_the_door() -> None:
     assert found - at_doors <= {"localcluster.daemon"}  # It starts and stops the servers.
 
 
-def test_controllers_and_kubelet_see_nothing_but_the_api() -> None:
-    hidden = ("localcluster.api.", "localcluster.store", "localcluster.daemon")
-    found = {
-        f"{name} imports {imported}"
-        for name, path in _modules(_PACKAGE).items()
-        for imported in _imports(name, path)
-        if name.startswith(("localcluster.controllers.", "localcluster.kubelet."))
-        and imported.startswith(hidden)
-    }
-    assert found == set()
-
-
 def test_a_circle_behind_type_checking_or_inside_a_function_is_found(tmp_path: Path) -> None:
     package = tmp_path / "sample"
     (package / "inner").mkdir(parents=True)
