@@ -136,6 +136,11 @@ def _integer(request: Request, name: str) -> int:
     return found
 
 
+def pod_flag(request: Request, name: str) -> bool:
+    """Return a flag of `PodLogOptions` and the like, where anything but false means true."""
+    return name in request.query and request.param(name).lower() not in ("false", "0")
+
+
 def pod_log_options(request: Request, pod_name: str) -> list[tuple[str, str]]:
     """Return `PodLogOptions` as the parameters of the request to the kubelet.
 
@@ -145,7 +150,7 @@ def pod_log_options(request: Request, pod_name: str) -> list[tuple[str, str]]:
     params: list[tuple[str, str]] = []
     causes = Causes()
     for name in _LOG_FLAGS:
-        if name in request.query and request.param(name).lower() not in ("false", "0"):
+        if pod_flag(request, name):
             params.append((name, "true"))
     for name, least in _LOG_LEAST.items():
         if not request.param(name):

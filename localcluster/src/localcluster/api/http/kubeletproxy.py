@@ -22,7 +22,7 @@ from tornado.tcpclient import TCPClient
 from ...apimachinery import apierrors
 from ...apimachinery.jsontypes import Obj, whole_number
 from ...store import Store
-from ..endpoints.parameters import pod_log_options
+from ..endpoints.parameters import pod_flag, pod_log_options
 from .server import ApiHandler
 
 _CHUNK_BYTES = 64 * 1024
@@ -64,6 +64,7 @@ class _KubeletRequest(ApiHandler):
 
     async def handle(self, *parts: str) -> None:
         try:
+            self.asked = self.read_request()
             await self.serve(*parts)
         except apierrors.ApiError as error:
             self.refuse(error)
@@ -79,11 +80,6 @@ class _KubeletRequest(ApiHandler):
         """Answer the request."""
         raise NotImplementedError
 
-    def flag(self, name: str) -> bool:
-        """Read a query parameter as the real server does: anything but false means true."""
-        values = self.get_query_arguments(name)
-        return bool(values) and values[0].lower() not in ("false", "0")
-
     def pod(self, namespace: str, name: str) -> Obj:
         """Return the pod, or raise a 404."""
         entry = self.store.get("pods", (namespace, name))
@@ -96,7 +92,7 @@ class _KubeletRequest(ApiHandler):
         spec, pod_name = pod["spec"], pod["metadata"]["name"]
         main = [c["name"] for c in spec["containers"]]
         init = [c["name"] for c in spec.get("initContainers") or []]
-        name = self.get_query_argument("container", "", strip=False)
+        name = self.asked.param("container")
         if name:
             if name not in main + init:
                 raise apierrors.bad_request(f"container {name} is not valid for pod {pod_name}")
@@ -167,7 +163,7 @@ class LogHandler(_KubeletRequest):
     async def serve(self, namespace: str, name: str) -> None:
         if self.request.method != "GET":
             raise apierrors.method_not_allowed()
-        params = pod_log_options(self.read_request(), name)
+        params = pod_log_options(self.asked, name)
         pod = self.pod(namespace, name)
         container = self.container(pod)
         if not pod["spec"].get("nodeName"):
@@ -245,7 +241,7 @@ class StreamHandler(_KubeletRequest):
             client.close()
 
     def _ports(self) -> list[str]:
-        texts = [t for value in self.get_query_arguments("ports") for t in value.split(",")]
+        texts = [t for value in self.asked.query.get("ports", ()) for t in value.split(",")]
         for text in texts:
             if whole_number(text) is None:
                 raise apierrors.bad_request(
@@ -256,9 +252,8 @@ class StreamHandler(_KubeletRequest):
 
     def _channels(self) -> list[tuple[str, str]]:
         names = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
-        params = [(theirs, "1") for ours, theirs in names.items() if self.flag(ours)]
-        commands = self.get_query_arguments("command", strip=False)
-        return params + [("command", word) for word in commands]
+        params = [(theirs, "1") for ours, theirs in names.items() if pod_flag(self.asked, ours)]
+        return params + [("command", word) for word in self.asked.query.get("command", ())]
 
 
 async def _relay(one: IOStream, other: IOStream) -> None:
