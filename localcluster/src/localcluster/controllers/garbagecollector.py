@@ -9,26 +9,24 @@ from dataclasses import dataclass
 
 from ..apimachinery import resources
 from ..apimachinery.apierrors import ApiError, ignored
-from ..apimachinery.client import Client
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj
-from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.resources import object_path, path_of
+from .controller import Controller
 from .ownerindex import OwnerIndex
 
 
 @dataclass
-class GarbageCollector:
+class GarbageCollector(Controller):
     """Deletes what has lost its owner, and carries out Orphan and Foreground deletions.
 
     https://kubernetes.io/docs/concepts/architecture/garbage-collection/
     """
 
-    client: Client
     informers: dict[str, Informer]
 
     def __post_init__(self) -> None:
-        self.queue = KeyQueue(self._sync)
+        super().__post_init__()
         self._queued: dict[str, tuple[str, Key]] = {}
         self._absent_owners: set[str] = set()
 

@@ -20,13 +20,9 @@ class JobPods:
         """Return all pods of the Job, those that have ended too."""
         return self.control.owned.controlled_by(job)
 
-    async def claim(self, job: Obj, *, counted: bool = True) -> list[Obj]:
-        """Return the Job's pods; adopt those that match and release those that do not.
-
-        Args:
-            counted: Adopted pods get the finalizer, so that their end is counted.
-        """
-        return await self.control.claim(job, _is_kept, TRACKING_FINALIZER if counted else "")
+    async def claim(self, job: Obj) -> list[Obj]:
+        """Return the Job's pods; adopt those that match and release those that do not."""
+        return await self.control.claim(job, _is_kept, TRACKING_FINALIZER)
 
     async def create(self, job: Obj, templates: list[Obj]) -> list[Obj]:
         """Create pods for the Job."""

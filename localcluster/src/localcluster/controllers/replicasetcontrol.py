@@ -10,7 +10,6 @@ from ..apimachinery.client import STRATEGIC, Client
 from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Obj, owner_reference
-from ..apimachinery.profile import profile
 from ..apimachinery.resources import object_path
 from . import deploymentrules as rules
 from .ownerindex import OwnerIndex, selects
@@ -101,8 +100,7 @@ class ReplicaSetControl:
     def _record_scaling(self, deployment: Obj, one: Obj, before: int) -> None:
         size, name = rules.replicas(one), one["metadata"]["name"]
         verb = "up" if size > before else "down"
-        since = f" from {before}" if profile().modern else ""
-        text = f"Scaled {verb} replica set {name}{since} to {size}"
+        text = f"Scaled {verb} replica set {name} from {before} to {size}"
         self.recorder.event(deployment, "ScalingReplicaSet", text)
 
     async def patch(self, one: Obj, change: dict[str, Any]) -> Obj:

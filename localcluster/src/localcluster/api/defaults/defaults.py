@@ -334,6 +334,12 @@ def _volume_claim(obj: Obj) -> None:
     obj.setdefault("status", {"phase": "Pending"})
 
 
+def _disruption_budget(obj: Obj) -> None:
+    """Give a PodDisruptionBudget a status; like the real one, it allows nothing at first."""
+    names = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
+    obj["status"] = dict.fromkeys(names, 0)
+
+
 _BY_KIND: dict[str, Callable[[Obj], None]] = {
     "Pod": _pod,
     "ReplicaSet": _replica_set,
@@ -347,6 +353,7 @@ _BY_KIND: dict[str, Callable[[Obj], None]] = {
     "Event": _event,
     "NetworkPolicy": _network_policy,
     "PersistentVolumeClaim": _volume_claim,
+    "PodDisruptionBudget": _disruption_budget,
     "PriorityClass": _priority_class,
     "ReplicationController": _replication_controller,
     "RoleBinding": _role_binding,
