@@ -181,7 +181,6 @@ class CronJobController(Controller):
         else:
             name = job["metadata"]["name"]
             self.recorder.event(cronjob, "SuccessfulCreate", f"Created job {name}")
-        self.jobs.put(job)
         status["active"] = [*(status.get("active") or []), rules.reference_to(job)]
         status["lastScheduleTime"] = format_time(at)
 
