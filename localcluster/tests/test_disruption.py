@@ -13,7 +13,6 @@ import pytest
 
 from localcluster.apimachinery.client import Client
 from localcluster.apimachinery.informer import Informer
-from localcluster.controllers.ownerindex import OwnerIndex
 from localcluster.controllers.podgc import PodGarbageCollector
 
 from .conftest import Local, job, pod, wait_until
@@ -230,8 +229,8 @@ def collected(local: Local, ns: str) -> Collect:
 
     async def work(until: Callable[[], Any]) -> None:
         client = Client(local.server, local.token, local.context)
-        pods = Informer(client, f"/api/v1/namespaces/{ns}/pods", objects=OwnerIndex())
-        nodes = Informer(client, "/api/v1/nodes", objects=OwnerIndex())
+        pods = Informer(client, f"/api/v1/namespaces/{ns}/pods")
+        nodes = Informer(client, "/api/v1/nodes")
         collector = PodGarbageCollector(client, pods, nodes, quarantine=0.1)
         pods.on_change, nodes.on_change = collector.pod_changed, collector.node_changed
         following = [asyncio.create_task(informer.run()) for informer in (nodes, pods)]

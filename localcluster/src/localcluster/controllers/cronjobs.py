@@ -12,13 +12,12 @@ from datetime import UTC, datetime
 
 from ..apimachinery import cron
 from ..apimachinery.apierrors import ApiError
-from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, format_time, key_of
 from ..apimachinery.resources import named, object_path, path_of
 from . import cronjobrules as rules
 from .controller import Controller
 from .jobrules import has_condition, is_finished
-from .ownerindex import OwnerIndex, controller_keys
+from .ownerindex import OwnedInformer, controller_keys
 
 # Timers cannot wait for years.
 _LONGEST_WAIT_SECONDS = 86400.0
@@ -28,8 +27,8 @@ _LONGEST_WAIT_SECONDS = 86400.0
 class CronJobController(Controller):
     """Follows CronJobs and their Jobs."""
 
-    cronjobs: Informer
-    jobs: Informer
+    cronjobs: OwnedInformer
+    jobs: OwnedInformer
     component = "cronjob-controller"
 
     def cronjob_changed(self, old: Obj | None, new: Obj | None) -> None:
@@ -49,7 +48,6 @@ class CronJobController(Controller):
         await self.jobs.synced.wait()
         cronjob = deep_copy(found)
         status = cronjob.setdefault("status", {})
-        assert isinstance(self.jobs.objects, OwnerIndex)
         jobs = self.jobs.objects.controlled_by(cronjob)
         try:
             self._note_jobs(cronjob, jobs)

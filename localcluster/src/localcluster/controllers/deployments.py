@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
-from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, deep_copy, key_of
 from ..apimachinery.resources import object_path
 from . import deploymentrules as rules
 from .controller import Controller
-from .ownerindex import OwnerIndex, adopter_keys, controller_keys
+from .ownerindex import OwnedInformer, adopter_keys, controller_keys
 from .podstate import has_ended
 from .replicasetcontrol import ReplicaSetControl, inherited_annotations
 
@@ -22,9 +21,9 @@ from .replicasetcontrol import ReplicaSetControl, inherited_annotations
 class DeploymentController(Controller):
     """Follows Deployments, their ReplicaSets, and the end of their pods."""
 
-    deployments: Informer
-    set_informer: Informer
-    pods: Informer
+    deployments: OwnedInformer
+    set_informer: OwnedInformer
+    pods: OwnedInformer
     component = "deployment-controller"
 
     def __post_init__(self) -> None:
@@ -255,9 +254,8 @@ class DeploymentController(Controller):
         await self._sync_status(deployment, old, newest)
 
     def _old_pods_run(self, old: list[Obj]) -> bool:
-        owned = self.pods.objects
-        assert isinstance(owned, OwnerIndex)
-        return any(not has_ended(pod) for one in old for pod in owned.controlled_by(one))
+        owned = self.pods.objects.controlled_by
+        return any(not has_ended(pod) for one in old for pod in owned(one))
 
     async def _trim_history(self, deployment: Obj, old: list[Obj]) -> None:
         """Delete the oldest ReplicaSets beyond `revisionHistoryLimit`."""

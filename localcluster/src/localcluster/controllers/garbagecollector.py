@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 from ..apimachinery import resources
 from ..apimachinery.apierrors import ApiError, ignored
-from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj
 from ..apimachinery.resources import object_path, path_of
 from .controller import Controller
-from .ownerindex import OwnerIndex
+from .ownerindex import OwnedInformer
 
 
 @dataclass
@@ -23,7 +22,7 @@ class GarbageCollector(Controller):
     https://kubernetes.io/docs/concepts/architecture/garbage-collection/
     """
 
-    informers: dict[str, Informer]
+    informers: dict[str, OwnedInformer]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,7 +79,6 @@ class GarbageCollector(Controller):
     def _dependents(self, uid: str) -> list[Obj]:
         found: list[Obj] = []
         for informer in self.informers.values():
-            assert isinstance(informer.objects, OwnerIndex)
             found += informer.objects.of(uid)
         return found
 

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, controller_of, key_of
 from .controller import Controller
 from .jobpods import JobPods
 from .jobrules import is_tracked
-from .podcontrol import PodControl
+from .ownerindex import OwnedInformer
 
 
 @dataclass
 class JobOrphanController(Controller):
     """Follows the pods that carry a Job's finalizer, and releases those that nobody counts."""
 
-    jobs: Informer
-    pod_informer: Informer
+    jobs: OwnedInformer
+    pod_informer: OwnedInformer
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.pods = JobPods(PodControl(self.client, self.pod_informer, self.recorder))
+        self.pods = JobPods(self.client, self.pod_informer, self.recorder)
 
     def job_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Enqueue the pods of a Job that is gone."""

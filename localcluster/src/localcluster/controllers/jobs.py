@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, key_of, now
 from . import jobindexes
 from .controller import Controller
@@ -27,8 +26,7 @@ from .jobrules import (
     wanted_pods,
 )
 from .jobsync import JobSync
-from .ownerindex import adopter_keys, controller_keys
-from .podcontrol import PodControl
+from .ownerindex import OwnedInformer, adopter_keys, controller_keys
 from .podstate import deletion_rank, is_ready, is_terminating, phase, restarts
 
 _COMPLETED = ("CompletionsReached", "Reached expected number of succeeded pods")
@@ -43,14 +41,14 @@ class JobController(Controller):
             a row doubles it.
     """
 
-    jobs: Informer
-    pod_informer: Informer
+    jobs: OwnedInformer
+    pod_informer: OwnedInformer
     first_backoff: float = 10.0
     component = "job-controller"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.pods = JobPods(PodControl(self.client, self.pod_informer, self.recorder))
+        self.pods = JobPods(self.client, self.pod_informer, self.recorder)
         self._seen_facts: dict[str, tuple[object, ...]] = {}
         self.backoff = Backoff(self.first_backoff)
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
-from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, deep_copy, key_of, now, whole_number
 from ..apimachinery.selectors import labels
 from .controller import Controller
-from .ownerindex import adopter_keys, controller_keys
+from .ownerindex import OwnedInformer, adopter_keys, controller_keys
 from .podcontrol import PodControl
 from .podstate import deletion_rank, is_active, is_available, is_ready, is_terminating
 
@@ -23,8 +22,8 @@ _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 class ReplicaSetController(Controller):
     """Follows ReplicaSets and their pods."""
 
-    sets: Informer
-    pod_informer: Informer
+    sets: OwnedInformer
+    pod_informer: OwnedInformer
     component = "replicaset-controller"
 
     def __post_init__(self) -> None:
@@ -54,8 +53,8 @@ class ReplicaSetController(Controller):
                 pods = await self._scale(replica_set, pods)
             except ApiError as error:
                 failure = error
-                pods = [pod for pod in self.pods.owned.controlled_by(replica_set) if is_active(pod)]
-        ending = [p for p in self.pods.owned.controlled_by(replica_set) if is_terminating(p)]
+                pods = [pod for pod in self.pods.of(replica_set) if is_active(pod)]
+        ending = [p for p in self.pods.of(replica_set) if is_terminating(p)]
         status = _status(replica_set, pods, len(ending), failure)
         if (replica_set.get("status") or {}) != status:
             await self.write_status(self.sets, replica_set, status)
