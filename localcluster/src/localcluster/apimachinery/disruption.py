@@ -23,7 +23,7 @@ def with_condition(status: Obj, reason: str = "", message: str = "") -> Obj:
     """
     allowed = status.get("disruptionsAllowed", 0) > 0
     conditions = list(status.get("conditions") or [])
-    known = next((c for c in conditions if c["type"] == "DisruptionAllowed"), None)
+    known = next((c for c in conditions if c.get("type") == "DisruptionAllowed"), None)
     made = {
         "type": "DisruptionAllowed",
         "status": "True" if allowed else "False",
@@ -32,7 +32,7 @@ def with_condition(status: Obj, reason: str = "", message: str = "") -> Obj:
         "reason": reason or ("SufficientPods" if allowed else "InsufficientPods"),
         "message": message,
     }
-    if known and known["status"] == made["status"]:
-        made["lastTransitionTime"] = known["lastTransitionTime"]
+    if known and known.get("status") == made["status"]:
+        made["lastTransitionTime"] = known.get("lastTransitionTime")
     others = [condition for condition in conditions if condition is not known]
     return {**status, "conditions": [*others, made]}

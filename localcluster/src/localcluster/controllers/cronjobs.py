@@ -65,7 +65,7 @@ class CronJobController(Controller):
     def _note_jobs(self, cronjob: Obj, jobs: list[Obj]) -> None:
         """Record in the status which Jobs ended."""
         status = cronjob["status"]
-        active = {one["uid"] for one in status.get("active") or []}
+        active = {one.get("uid") for one in status.get("active") or []}
         for job in jobs:
             uid, name = job["metadata"]["uid"], job["metadata"]["name"]
             complete = has_condition(job, "Complete")
@@ -88,16 +88,18 @@ class CronJobController(Controller):
         """Remove Jobs from the status that somebody deleted."""
         known = {job["metadata"]["uid"] for job in jobs}
         for one in list(cronjob["status"].get("active") or []):
-            if one["uid"] not in known and await self._get(one) is None:
-                text = f"Active job went missing: {one['name']}"
+            if one.get("uid") not in known and await self._get(cronjob, one) is None:
+                text = f"Active job went missing: {one.get('name', '')}"
                 self.recorder.event(cronjob, "MissingJob", text)
-                _forget(cronjob, one["uid"])
+                _forget(cronjob, one.get("uid"))
 
-    async def _get(self, reference: Obj) -> Obj | None:
+    async def _get(self, cronjob: Obj, reference: Obj) -> Obj | None:
         """Ask the API itself for a Job: the cache may not have seen it yet."""
-        path = path_of(named("jobs.batch"), reference["namespace"], reference["name"])
+        namespace, name = cronjob["metadata"]["namespace"], reference.get("name")
+        if not name:
+            return None
         try:
-            return await self.client.get(path)
+            return await self.client.get(path_of(named("jobs.batch"), namespace, name))
         except ApiError as error:
             if error.code != 404:
                 raise
@@ -106,6 +108,7 @@ class CronJobController(Controller):
     async def _run(self, key: Key, cronjob: Obj) -> None:
         """Start the Job that is due, if one is, and come back for the next."""
         spec, now = cronjob["spec"], datetime.now(UTC)
+        written = spec.get("schedule", "")
         try:
             rules.zone_of(cronjob)
         except ValueError as error:
@@ -115,15 +118,15 @@ class CronJobController(Controller):
         if spec.get("suspend"):
             return
         try:
-            schedule = cron.parse(spec["schedule"])
+            schedule = cron.parse(written)
         except ValueError as error:
-            text = f'unparseable schedule: "{spec["schedule"]}" : {error}'
+            text = f'unparseable schedule: "{written}" : {error}'
             self.recorder.event(cronjob, "UnparseableSchedule", text, kind="Warning")
             return
         try:
             missed = rules.missed(cronjob, schedule, now)
         except ValueError as error:
-            text = f"invalid schedule: {spec['schedule']} : {error}"
+            text = f"invalid schedule: {written} : {error}"
             self.recorder.event(cronjob, "InvalidSchedule", text, kind="Warning")
             return
         if missed.count > rules.MANY:
@@ -146,7 +149,7 @@ class CronJobController(Controller):
             text = f"Missed scheduled time to start a job: {moment}"
             self.recorder.event(cronjob, "MissSchedule", text, kind="Warning")
             return False
-        if any(one["name"] == rules.job_name(cronjob, at) for one in active):
+        if any(one.get("name") == rules.job_name(cronjob, at) for one in active):
             return False
         if status.get("lastScheduleTime") == format_time(at):
             return False
@@ -160,9 +163,9 @@ class CronJobController(Controller):
         status = cronjob["status"]
         if cronjob["spec"].get("concurrencyPolicy") == "Replace":
             for one in list(status.get("active") or []):
-                running = await self._get(one)
+                running = await self._get(cronjob, one)
                 if running is None or not await self._delete(cronjob, running):
-                    raise OSError(f"could not replace job {one['namespace']}/{one['name']}")
+                    raise OSError(f"could not replace job {one['name']}")
         wanted = rules.job_of(cronjob, at)
         path = path_of(named("jobs.batch"), wanted["metadata"]["namespace"])
         try:
@@ -195,7 +198,7 @@ class CronJobController(Controller):
         return True
 
 
-def _forget(cronjob: Obj, uid: str) -> None:
+def _forget(cronjob: Obj, uid: str | None) -> None:
     """Remove a Job from the status."""
     status = cronjob["status"]
-    status["active"] = [one for one in status.get("active") or [] if one["uid"] != uid]
+    status["active"] = [one for one in status.get("active") or [] if one.get("uid") != uid]

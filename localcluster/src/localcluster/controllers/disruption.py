@@ -100,12 +100,14 @@ class DisruptionController(Controller):
             ValueError: Nobody knows how many pods there should be.
         """
         least, most = (budget["spec"].get(name) for name in ("minAvailable", "maxUnavailable"))
-        if most is None and not isinstance(least, str):
-            return len(pods), int(least or 0)
+        if most is None and isinstance(least, int):
+            return len(pods), least
+        if most is None and least is None:
+            return 0, 0
         expected = await self._expected_scale(budget, pods)
         if most is not None:
             return expected, max(0, expected - resolve(most, expected, up=True))
-        return expected, resolve(least or 0, expected, up=True)
+        return expected, resolve(str(least), expected, up=True)
 
     async def _expected_scale(self, budget: Obj, pods: list[Obj]) -> int:
         """Return how many pods the controllers of these pods want in all."""

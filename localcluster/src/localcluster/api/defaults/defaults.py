@@ -281,7 +281,7 @@ def _cron_job(obj: Obj) -> None:
     spec.setdefault("successfulJobsHistoryLimit", 3)
     spec.setdefault("failedJobsHistoryLimit", 1)
     _stored_template(spec.setdefault("jobTemplate", {}).setdefault("spec", {}))
-    obj.setdefault("status", {})
+    obj["status"] = {}
 
 
 def _network_policy(obj: Obj) -> None:
@@ -336,6 +336,7 @@ def _volume_claim(obj: Obj) -> None:
 
 def _disruption_budget(obj: Obj) -> None:
     """Give a PodDisruptionBudget a status; like the real one, it allows nothing at first."""
+    obj.setdefault("spec", {})
     names = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
     obj["status"] = dict.fromkeys(names, 0)
 

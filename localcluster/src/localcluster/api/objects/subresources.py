@@ -115,10 +115,10 @@ def _may_ignore(budget: Obj, pod: Obj) -> bool:
 
 def _why_none(name: str, status: Obj) -> str:
     for condition in status.get("conditions") or []:
-        if condition["reason"] == "SyncFailed":
+        if condition.get("reason") == "SyncFailed":
             return (
                 f"The disruption budget {name} does not allow evicting pods currently because it"
-                f" failed sync: {condition['message']}"
+                f" failed sync: {condition.get('message')}"
             )
     return (
         f"The disruption budget {name} needs {status['desiredHealthy']} healthy pods and has"
