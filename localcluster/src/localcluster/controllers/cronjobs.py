@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..apimachinery import cron
-from ..apimachinery.apierrors import ApiError
+from ..apimachinery.apierrors import ApiError, ignored
 from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, format_time, key_of
 from ..apimachinery.resources import named, object_path, path_of
 from . import cronjobrules as rules
@@ -98,36 +98,25 @@ class CronJobController(Controller):
         namespace, name = cronjob["metadata"]["namespace"], reference.get("name")
         if not name:
             return None
-        try:
+        with ignored(404):
             return await self.client.get(path_of(named("jobs.batch"), namespace, name))
-        except ApiError as error:
-            if error.code != 404:
-                raise
-            return None
+        return None
 
     async def _run(self, key: Key, cronjob: Obj) -> None:
         """Start the Job that is due, if one is, and come back for the next."""
         spec, now = cronjob["spec"], datetime.now(UTC)
         written = spec.get("schedule", "")
         try:
+            reason, what = "UnknownTimeZone", f'invalid timeZone: "{spec.get("timeZone")}":'
             rules.zone_of(cronjob)
-        except ValueError as error:
-            text = f'invalid timeZone: "{spec["timeZone"]}": {error}'
-            self.recorder.event(cronjob, "UnknownTimeZone", text, kind="Warning")
-            return
-        if spec.get("suspend"):
-            return
-        try:
+            if spec.get("suspend"):
+                return
+            reason, what = "UnparseableSchedule", f'unparseable schedule: "{written}" :'
             schedule = cron.parse(written)
-        except ValueError as error:
-            text = f'unparseable schedule: "{written}" : {error}'
-            self.recorder.event(cronjob, "UnparseableSchedule", text, kind="Warning")
-            return
-        try:
+            reason, what = "InvalidSchedule", f"invalid schedule: {written} :"
             missed = rules.missed(cronjob, schedule, now)
         except ValueError as error:
-            text = f"invalid schedule: {written} : {error}"
-            self.recorder.event(cronjob, "InvalidSchedule", text, kind="Warning")
+            self.recorder.event(cronjob, reason, f"{what} {error}", kind="Warning")
             return
         if missed.count > rules.MANY:
             text = (
@@ -188,7 +177,8 @@ class CronJobController(Controller):
     async def _delete(self, cronjob: Obj, job: Obj) -> bool:
         """Delete a Job with its pods; return whether that was possible."""
         try:
-            await self.client.delete(object_path(job), propagationPolicy="Background")
+            with ignored(404):
+                await self.client.delete(object_path(job), propagationPolicy="Background")
         except ApiError as error:
             self.recorder.event(cronjob, "FailedDelete", f"Deleted job: {error}", kind="Warning")
             return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery import resources
-from ..apimachinery.apierrors import ApiError
+from ..apimachinery.apierrors import ignored
 from ..apimachinery.disruption import covers, with_condition
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, key_of, seconds_since
@@ -141,14 +141,11 @@ class DisruptionController(Controller):
             raise lost
         if "scale" not in resource.subresources and resource.kind not in _SCALED_OTHERWISE:
             raise ValueError(f"{resource.name} does not implement the scale subresource")
-        namespace = pod["metadata"]["namespace"]
-        try:
-            owner = await self.client.get(resources.path_of(resource, namespace, reference["name"]))
-        except ApiError as error:
-            if error.code != 404:
-                raise
-            raise lost from error
-        if owner["metadata"]["uid"] != reference["uid"]:
+        owner: Obj | None = None
+        with ignored(404):
+            path = resources.path_of(resource, pod["metadata"]["namespace"], reference["name"])
+            owner = await self.client.get(path)
+        if owner is None or owner["metadata"]["uid"] != reference["uid"]:
             raise lost
         above = controller_of(owner)
         if resource.kind == "ReplicaSet" and above and above["kind"] == "Deployment":

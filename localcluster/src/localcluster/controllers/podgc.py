@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..apimachinery.apierrors import ApiError, ignored
+from ..apimachinery.apierrors import ignored
 from ..apimachinery.client import STRATEGIC, pod_path
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, key_of, now
@@ -48,11 +48,11 @@ class PodGarbageCollector(Controller):
             self.queue.add_after(("", node), self.quarantine)
 
     def node_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Look again at the pods of a node that changed."""
+        """Look again at the pods of a node that is gone or out of service."""
         node = new or old
-        assert node is not None
-        for pod in self._on(node["metadata"]["name"]):
-            self.pod_changed(None, pod)
+        if node is not None and (new is None or _is_out_of_service(new)):
+            for pod in self._on(node["metadata"]["name"]):
+                self.pod_changed(None, pod)
 
     def _on(self, node: str) -> list[Obj]:
         return [pod for pod in self.pods.objects.values() if pod["spec"].get("nodeName") == node]
@@ -73,13 +73,9 @@ class PodGarbageCollector(Controller):
 
     async def _exists(self, node: str) -> bool:
         """Ask the API itself: the cache may not have seen a new node yet."""
-        try:
-            await self.client.get(f"/api/v1/nodes/{node}")
-        except ApiError as error:
-            if error.code != 404:
-                raise
-            return False
-        return True
+        with ignored(404):
+            return bool(await self.client.get(f"/api/v1/nodes/{node}"))
+        return False
 
     async def _remove(self, pod: Obj, condition: Obj | None = None) -> None:
         """Mark a pod as failed, so that its Job counts it, and delete it at once."""
