@@ -15,7 +15,7 @@ from ..apimachinery.jsontypes import Obj, deep_copy, owner_reference, parse_time
 from .jobrules import has_condition
 
 SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
-# From so many missed times on, something is wrong with a clock or a deadline.
+# With more missed times than this, something is wrong with a clock or a deadline.
 MANY = 100
 # A moment later than the schedule says, since timers may be early.
 _DELTA = timedelta(milliseconds=100)
@@ -49,22 +49,20 @@ def zone_of(cronjob: Obj) -> tzinfo:
         raise ValueError(f"unknown time zone {name}") from error
 
 
-def missed(
-    cronjob: Obj, schedule: Schedule, now: datetime, *, too_late_too: bool = False
-) -> Missed:
+def missed(cronjob: Obj, schedule: Schedule, now: datetime, *, deadline: bool = True) -> Missed:
     """Return the runs that are due.
 
     Args:
-        too_late_too: Count those, too, whose `startingDeadlineSeconds` is over.
+        deadline: Leave out those whose `startingDeadlineSeconds` is over.
 
     Raises:
         ValueError: The schedule has no times.
     """
-    zone, deadline = zone_of(cronjob), cronjob["spec"].get("startingDeadlineSeconds")
+    zone, limit = zone_of(cronjob), cronjob["spec"].get("startingDeadlineSeconds")
     last_run = (cronjob.get("status") or {}).get("lastScheduleTime")
     since = parse_time(last_run or cronjob["metadata"]["creationTimestamp"])
-    if deadline is not None and not too_late_too:
-        since = max(since, now - timedelta(seconds=deadline))
+    if deadline and limit is not None:
+        since = max(since, now - timedelta(seconds=limit))
     first = schedule.next(since, zone)
     second = schedule.next(first, zone) if first else None
     if first is None or second is None:
@@ -84,7 +82,7 @@ def missed(
 
 def seconds_to_next(cronjob: Obj, schedule: Schedule, now: datetime) -> float:
     """Return how long it is until the CronJob has to run again."""
-    found = missed(cronjob, schedule, now, too_late_too=True)
+    found = missed(cronjob, schedule, now, deadline=False)
     since = found.last or (now if found.count else found.since)
     following = schedule.next(since, zone_of(cronjob))
     return math.inf if following is None else (following + _DELTA - now).total_seconds()
