@@ -31,7 +31,14 @@ _FIXED = (
     "resourceVersion",
 )
 _OMITTED_WHEN_EMPTY = ("annotations", "finalizers", "labels", "ownerReferences")
-_WITH_GENERATION = {"Deployment", "Job", "NetworkPolicy", "PodDisruptionBudget", "ReplicaSet"}
+_WITH_GENERATION = {
+    "CronJob",
+    "Deployment",
+    "Job",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "ReplicaSet",
+}
 
 
 def complete_new(resource: Resource, metadata: Obj, is_taken: Callable[[str], bool]) -> None:
