@@ -253,6 +253,13 @@ _WORK: list[tuple[str, Obj]] = [
         },
     ),
     (
+        "/apis/policy/v1/namespaces/default/poddisruptionbudgets",
+        {
+            "metadata": {"name": "web"},
+            "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
+        },
+    ),
+    (
         "/api/v1/namespaces/default/services",
         {
             "metadata": {"name": "web"},
