@@ -239,15 +239,11 @@ def immutable(resource: Resource, name: str, field: str, value: Any) -> ApiError
     return invalid(resource.kind, resource.group, name, [cause, cause])
 
 
-def undeclared_field(resource: Resource, key: tuple[str, str], warning: str) -> ApiError:
-    """Return the refusal of a server-side apply with a field that the kind does not have."""
-    path = warning.partition('"')[2].rstrip('"')
-    where = ""
-    if profile().modern:
-        name = "/".join(part for part in key if part)
-        where = f" ({name}; {resource.group}/{resource.version}, Kind={resource.kind})"
-    text = f"failed to create typed patch object{where}: .{path}: field not declared in schema"
-    return ApiError(500, "", text)
+def not_typed(resource: Resource, key: tuple[str, str], why: str) -> ApiError:
+    """Return the refusal of a server-side apply of what does not fit the schema."""
+    name = "/".join(part for part in key if part)
+    where = f"({name}; {resource.group}/{resource.version}, Kind={resource.kind})"
+    return ApiError(500, "", f"failed to create typed patch object {where}: {why}")
 
 
 def uid_mismatch(resource: Resource, key: tuple[str, str], given: str, found: str) -> ApiError:
@@ -270,9 +266,8 @@ def patch_of_wrong_type(change: Any, body: Obj, patch_type: str, error: WrongTyp
     """Return the 422 of a patch after which a field has a value that it cannot have."""
     if patch_type == "strategic":
         value, why = go_value(change), f"unrecognized type: {error.wanted}"
-        if error.wanted in ("map", "slice") or error.wanted.startswith("v1."):
-            kind = error.wanted if error.wanted in ("map", "slice") else "struct"
-            why = f"cannot restore {kind} from {error.given}"
+        if error.wanted in ("map", "slice", "struct"):
+            why = f"cannot restore {error.wanted} from {error.given}"
     else:
         value, why = json.dumps(body, separators=(",", ":")), error.why
     message = f"Invalid value: {json.dumps(value)}: {why}"
