@@ -353,7 +353,10 @@ def test_an_unknown_field_is_refused_dropped_or_warned_about(local: Local, ns: s
     ("change", "message"),
     [
         ({"parallelism": "two"}, "cannot unmarshal string into Go struct field JobSpec.spec.paral"),
-        ({"parallelism": 1.5}, "cannot unmarshal number into Go struct field"),
+        (
+            {"parallelism": 1.5},
+            "cannot unmarshal number 1.5 into Go struct field JobSpec.spec.para",
+        ),
         ({"suspend": "yes"}, "cannot unmarshal string into Go struct field JobSpec.spec.suspend"),
         ({"template": []}, "cannot unmarshal array into Go struct field"),
     ],

@@ -62,6 +62,8 @@ SAID = {
     "struct": "json: cannot unmarshal string into Go struct field ",
 }
 
+CONTAINER = {"name": "a", "image": "python:3.11", "ports": [{"containerPort": 80}]}
+
 
 def _fields(kind: Type, above: tuple[str, ...] = ()) -> Iterator[tuple[str, str, Type]]:
     """Yield each field below a type once: its struct, its name and its type."""
@@ -225,6 +227,15 @@ def test_defaults_of_the_schema_are_filled_in(local: Local, ns: str) -> None:
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1024Mi"}}}
     made = local.request("POST", path, {"metadata": {"name": "c"}, "spec": spec}).json
     assert made["spec"]["resources"]["requests"]["storage"] == "1Gi"
+    assert made["status"] == {"phase": "Pending"}
+    sets = f"/apis/apps/v1/namespaces/{ns}/statefulsets"
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [CONTAINER]}}
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template, "serviceName": "s"}
+    made = local.request("POST", sets, {"metadata": {"name": "s"}, "spec": spec}).json
+    assert made["spec"]["updateStrategy"]["rollingUpdate"] == {"partition": 0}
+    [container] = made["spec"]["template"]["spec"]["containers"]
+    assert container["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
+    assert made["status"] == {"availableReplicas": 0, "replicas": 0}
     slices = f"/apis/discovery.k8s.io/v1/namespaces/{ns}/endpointslices"
     body = {"metadata": {"name": "s"}, "addressType": "IPv4"}
     assert local.request("POST", slices, body).code == 201
