@@ -349,6 +349,19 @@ def test_an_unknown_field_is_refused_dropped_or_warned_about(local: Local, ns: s
     assert "paralelism" not in warned.json["spec"]
 
 
+def test_a_field_that_is_there_twice_is_refused_or_warned_about(local: Local, ns: str) -> None:
+    body = b"""{"metadata": {"name": "p"}, "spec": {"restartPolicy": "Never", "containers": [
+        {"name": "a", "image": "python:3.10", "image": "python:3.11"}]}}"""
+    path = f"/api/v1/namespaces/{ns}/pods"
+    strict = local.request("POST", path, body, fieldValidation="Strict")
+    told = 'duplicate field "spec.containers[0].image"'
+    assert strict.code == 400
+    assert strict.json["message"].endswith(f"strict decoding error: {told}")
+    warned = local.request("POST", path, body, fieldValidation="Warn")
+    assert warned.headers["warning"] == f"299 - {json.dumps(told)}"
+    assert warned.json["spec"]["containers"][0]["image"] == "python:3.11"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -298,7 +298,7 @@ class Handler(tornado.web.RequestHandler):
         acts = target.subresource in ("binding", "eviction")
         if not acts and (target.name or (resource.namespaced and not namespace)):
             raise apierrors.method_not_allowed()
-        options, body = parameters.write_options(self), decode_body(self, resource.kind)
+        options, body = self._options_and_body(resource.kind)
         if target.subresource == "binding" or resource.kind == "Binding":
             subresources.bind(self.rest, namespace, target.name, body)
             self.reply(_success(target, {}), 201)
@@ -307,9 +307,13 @@ class Handler(tornado.web.RequestHandler):
         else:
             self._reply_object(self.rest.create(resource, namespace, body, options), options, 201)
 
+    def _options_and_body(self, kind: str, patch_type: str = "") -> tuple[WriteOptions, Any]:
+        options = parameters.write_options(self, patch_type)
+        return options, decode_body(self, kind, options.duplicates)
+
     def _change(self, target: Target) -> None:
         if self.request.method == "PUT":
-            options, body = parameters.write_options(self), decode_body(self, target.resource.kind)
+            options, body = self._options_and_body(target.resource.kind)
             if target.subresource == "finalize":
                 self.reply(subresources.finalize_namespace(self.rest, target.name, body))
                 return
@@ -324,7 +328,7 @@ class Handler(tornado.web.RequestHandler):
         patch_type = PATCH_TYPES.get(content_type(self))
         if patch_type is None:
             raise apierrors.unsupported_patch()
-        options, body = parameters.write_options(self, patch_type), decode_body(self, "patch")
+        options, body = self._options_and_body("patch", patch_type)
         if target.subresource == "scale":
             self._write_scale(target, body, patch_type, options)
             return

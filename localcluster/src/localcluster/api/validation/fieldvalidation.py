@@ -1,4 +1,7 @@
-"""Field validation: unknown fields, and values of the wrong type, as the schema tells them."""
+"""Field validation: unknown fields, and values of the wrong type, as the schema tells them.
+
+https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
+"""
 
 from __future__ import annotations
 
@@ -235,9 +238,10 @@ def check(obj: Obj, options: WriteOptions | None = None, known: Obj | None = Non
     except TypeError as error:
         why, wanted, given = error.args
         raise WrongType(prefix, why, wanted, given) from None
-    if checker.unknown and options.field_validation == "Strict":
-        listed = ", ".join(f"unknown field {json.dumps(path)}" for path in checker.unknown)
-        raise bad_request(f"{prefix}strict decoding error: {listed}")
+    told = [f"duplicate field {json.dumps(path)}" for path in options.duplicates]
+    told += [f"unknown field {json.dumps(path)}" for path in checker.unknown]
+    if told and options.field_validation == "Strict":
+        raise bad_request(f"{prefix}strict decoding error: {', '.join(told)}")
     if options.field_validation != "Ignore":
-        options.warnings += [f"unknown field {json.dumps(path)}" for path in checker.unknown]
+        options.warnings += told
     return result
