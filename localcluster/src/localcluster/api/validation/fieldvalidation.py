@@ -73,28 +73,15 @@ class _Checker:
         return result
 
     def value(self, value: Any, kind: Type, owner: Type, path: str) -> Any:
-        if kind.type == "string":
-            fits = type(value) is str
-        elif kind.type == "struct":
-            if isinstance(value, dict):
-                return self.struct(value, kind, path)
-            fits = False
-        elif kind.type == "array":
-            if isinstance(value, list):
-                parts = (f"{path}[{i}]" for i in range(len(value)))
-                return [self.part(x, kind, owner, at) for x, at in zip(value, parts, strict=True)]
-            fits = False
-        elif kind.type == "map":
-            if isinstance(value, dict):
-                return {key: self.part(x, kind, owner, path) for key, x in value.items()}
-            fits = False
-        elif kind.type in _PARSED:
+        if kind.type == "struct" and isinstance(value, dict):
+            return self.struct(value, kind, path)
+        if kind.type == "map" and isinstance(value, dict):
+            return {key: self.part(x, kind, owner, path) for key, x in value.items()}
+        if kind.type == "array" and isinstance(value, list):
+            return [self.part(x, kind, owner, f"{path}[{i}]") for i, x in enumerate(value)]
+        if kind.type in _PARSED:
             return _PARSED[kind.type](value, kind)
-        elif kind.type == "bytes":
-            fits = isinstance(value, str) and _is_base64(value)
-        else:
-            fits = kind.type == "any" or _is_plain(value, kind)
-        if not fits:
+        if not _fits(value, kind):
             raise self.wrong_type(value, kind, owner, path)
         return int(value) if kind.type == "integer" else value
 
@@ -130,19 +117,21 @@ def _unreadable(what: str, given: str, wanted: str, value: Any) -> TypeError:
     return TypeError(text, sort, kinds.get(type(value), "int64"))
 
 
-def _is_plain(value: Any, kind: Type) -> bool:
-    """Tell whether a value is the boolean or the number that it should be."""
+def _fits(value: Any, kind: Type) -> bool:
+    """Tell whether a value is the text, the boolean or the number that it should be."""
+    if kind.type in ("string", "bytes"):
+        return isinstance(value, str) and (kind.type == "string" or _is_base64(value))
     if kind.type == "boolean" or isinstance(value, bool):
-        return kind.type == "boolean" and isinstance(value, bool)
-    if kind.type == "number":
-        return isinstance(value, int | float)
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    bits = _BITS[kind.format]
-    return whole and -(1 << bits) <= value < 1 << bits
+        return kind.type in ("any", "boolean") and isinstance(value, bool)
+    if kind.type == "integer":
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        bits = _BITS[kind.format]
+        return whole and -(1 << bits) <= value < 1 << bits
+    return kind.type == "any" or (kind.type == "number" and isinstance(value, int | float))
 
 
 def _int_or_string(value: Any, _kind: Type) -> Any:
-    if isinstance(value, str) or _is_plain(value, _INT32):
+    if isinstance(value, str) or _fits(value, _INT32):
         return value
     raise _unreadable("Go value", _given(value), "int32", value)
 
