@@ -154,6 +154,18 @@ def test_an_apply_that_cannot_be(
     assert message in refused.json["message"]
 
 
+def test_two_elements_with_one_key_are_refused(local: Local, ns: str) -> None:
+    twice = [{"name": "a", "image": "x"}, {"name": "a", "image": "y"}]
+    body = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": twice}}
+    path = f"/api/v1/namespaces/{ns}/pods/p"
+    refused = local.request("PATCH", path, body, "application/apply-patch+yaml", fieldManager="x")
+    assert refused.code == 500
+    assert refused.json["message"] == (
+        f"failed to create typed patch object ({ns}/p; /v1, Kind=Pod): .spec.containers:"
+        ' duplicate entries for key [name="a"]'
+    )
+
+
 POD = {
     "apiVersion": "v1",
     "kind": "Pod",
