@@ -200,6 +200,33 @@ def test_a_wrong_value_is_refused_as_the_real_reader_does(
 
 
 @pytest.mark.parametrize(
+    ("change", "shown", "why"),
+    [
+        ({"metadata": {"labels": []}}, "map[metadata:map[labels:[]]]", "cannot restore map from"),
+        ({"metadata": []}, "map[metadata:[]]", "cannot restore struct from slice"),
+        ({"spec": {"replicas": "a"}}, "map[spec:map[replicas:a]]", "unrecognized type: int32"),
+        ({"metadata": {"creationTimestamp": "a"}}, "map[metadata:map[creationTimestamp:a]]",
+         'parsing time "a" as "2006-01-02T15:04:05Z07:00": cannot parse "a" as "2006"'),
+        ({"spec": {"strategy": {"rollingUpdate": {"maxSurge": True}}}},
+         "map[spec:map[strategy:map[rollingUpdate:map[maxSurge:true]]]]",
+         "json: cannot unmarshal bool into Go value of type int32"),
+    ],
+)  # fmt: skip
+def test_a_patch_to_a_wrong_type_is_invalid(
+    local: Local, ns: str, change: Any, shown: str, why: str
+) -> None:
+    path = f"/apis/apps/v1/namespaces/{ns}/deployments"
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [CONTAINER]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": {"a": "b"}}, "template": template}
+    local.request("POST", path, {"metadata": {"name": "d"}, "spec": spec})
+    kind = "application/strategic-merge-patch+json"
+    refused = local.request("PATCH", f"{path}/d", change, kind)
+    assert (refused.code, refused.json["reason"]) == (422, "Invalid")
+    told = f' "" is invalid: patch: Invalid value: "{shown}": {why}'
+    assert refused.json["message"].startswith(told)
+
+
+@pytest.mark.parametrize(
     ("value", "why"),
     [
         ("2026-02-30T00:00:00Z", ": day out of range"),

@@ -54,7 +54,7 @@ class WrongType(ApiError):
 
     Args:
         why: The words of the real server's JSON reader.
-        wanted: The kind of Go value that the field holds.
+        wanted: The kind of Go value that the field holds; empty if its type reads JSON itself.
         given: The kind of Go value that came.
     """
 
@@ -266,7 +266,9 @@ def patch_of_wrong_type(change: Any, body: Obj, patch_type: str, error: WrongTyp
     """Return the 422 of a patch after which a field has a value that it cannot have."""
     if patch_type == "strategic":
         value, why = go_value(change), f"unrecognized type: {error.wanted}"
-        if error.wanted in ("map", "slice", "struct"):
+        if not error.wanted:
+            why = error.why
+        elif error.wanted in ("map", "slice", "struct"):
             why = f"cannot restore {error.wanted} from {error.given}"
     else:
         value, why = json.dumps(body, separators=(",", ":")), error.why

@@ -46,14 +46,14 @@ def patch_object(
         return _apply(rest, resource, key, body, options, subresource)
     old = rest.get(resource, *key).obj
     patched = _patched(old, body, patch_type, schema.of(old))
-    if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
+    metadata: Any = patched.get("metadata") if isinstance(patched, dict) else None
+    if metadata is None:
         raise apierrors.bad_request("the patched object is no object of the API any more")
-    given = patched["metadata"].get("name")
-    if given != key[1]:
-        raise apierrors.name_mismatch(given, key[1])
-    uid = patched["metadata"].get("uid")
-    if uid != old["metadata"]["uid"]:
-        raise apierrors.immutable(resource, key[1], "metadata.uid", uid)
+    if isinstance(metadata, dict):
+        if metadata.get("name") != key[1]:
+            raise apierrors.name_mismatch(metadata.get("name") or "", key[1])
+        if metadata.get("uid") != old["metadata"]["uid"]:
+            raise apierrors.immutable(resource, key[1], "metadata.uid", metadata.get("uid"))
     try:
         obj = rest.incoming(resource, key[0], patched, options, old)
     except apierrors.WrongType as error:

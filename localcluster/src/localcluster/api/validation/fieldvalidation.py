@@ -93,9 +93,19 @@ class _Checker:
         return self.value(value, kind.items, owner, path)
 
     def wrong_type(self, value: Any, kind: Type, owner: Type, path: str) -> TypeError:
+        """Return the error of the real server's JSON reader.
+
+        Its arguments are the message, and of which kinds the value in Go should be and is.
+        """
         given = _given(value) if kind.type in ("integer", "number") else json_type(value)
         struct, bare = owner.name.rpartition(".")[2], re.sub(r"\[\d+\]", "", path)
-        return _unreadable(f"Go struct field {struct}.{bare}", given, _go_type(kind), value)
+        wanted = _go_type(kind)
+        text = (
+            f"json: cannot unmarshal {given} into Go struct field {struct}.{bare} of type {wanted}"
+        )
+        sort = {"array": "slice", "bytes": "slice", "map": "map", "struct": "struct"}
+        kinds = {dict: "map", list: "slice", str: "string", bool: "bool", float: "float64"}
+        return TypeError(text, sort.get(kind.type, wanted), kinds.get(type(value), "int64"))
 
 
 def _given(value: Any) -> str:
@@ -104,17 +114,9 @@ def _given(value: Any) -> str:
     return f"number {json.dumps(value)}" if given == "number" else given
 
 
-def _unreadable(what: str, given: str, wanted: str, value: Any) -> TypeError:
-    """Return the error of the real server's JSON reader.
-
-    Its arguments are the message, and of which kinds the value in Go should be and is.
-    """
-    kinds = {dict: "map", list: "slice", str: "string", bool: "bool", float: "float64"}
-    sort = "map" if wanted.startswith("map[") else "slice" if wanted.startswith("[]") else wanted
-    if re.match(r"v\d\w*\.", wanted):
-        sort = "map" if wanted == _RESOURCES else "struct"
-    text = f"json: cannot unmarshal {given} into {what} of type {wanted}"
-    return TypeError(text, sort, kinds.get(type(value), "int64"))
+def _unparsed(why: str) -> TypeError:
+    """Return the error of a type that reads its JSON itself."""
+    return TypeError(why, "", "")
 
 
 def _fits(value: Any, kind: Type) -> bool:
@@ -133,7 +135,7 @@ def _fits(value: Any, kind: Type) -> bool:
 def _int_or_string(value: Any, _kind: Type) -> Any:
     if isinstance(value, str) or _fits(value, _INT32):
         return value
-    raise _unreadable("Go value", _given(value), "int32", value)
+    raise _unparsed(f"json: cannot unmarshal {_given(value)} into Go value of type int32")
 
 
 _INT32 = Type("integer", format="int32")
@@ -146,17 +148,18 @@ def _quantity(value: Any, _kind: Type) -> Any:
     why = "unable to parse quantity's suffix"
     if not has_form:
         why = f"quantities must match the regular expression '^{_QUANTITY}$'"
-    raise TypeError(why, "string", "string")
+    raise _unparsed(why)
 
 
 def _time(value: Any, kind: Type) -> Any:
     if not isinstance(value, str):
-        raise _unreadable("Go value", json_type(value), "string", value)
+        text = f"json: cannot unmarshal {json_type(value)} into Go value of type string"
+        raise _unparsed(text)
     layout = _MICRO_TIME if kind.name.endswith("MicroTime") else _TIME
     why = _time_error(value, layout)
     if why:
         named = json.dumps("".join(name for _, name in layout))
-        raise TypeError(f"parsing time {json.dumps(value)} as {named}: {why}", "string", "string")
+        raise _unparsed(f"parsing time {json.dumps(value)} as {named}: {why}")
     return value
 
 
@@ -189,11 +192,8 @@ def _is_base64(text: str) -> bool:
     except ValueError:
         found = re.match(r"[A-Za-z0-9+/]*", text)
         place = found.end() if found and found.end() < len(text) else len(text) // 4 * 4
-        raise TypeError(f"illegal base64 data at input byte {place}", "slice", "string") from None
+        raise _unparsed(f"illegal base64 data at input byte {place}") from None
     return True
-
-
-_RESOURCES = "v1.ResourceList"
 
 
 def _go_type(kind: Type) -> str:
@@ -202,7 +202,7 @@ def _go_type(kind: Type) -> str:
         return kind.format
     if kind.type == "map" and kind.items:
         quantity = kind.items.type == "quantity"
-        return _RESOURCES if quantity else f"map[string]{_go_type(kind.items)}"
+        return "v1.ResourceList" if quantity else f"map[string]{_go_type(kind.items)}"
     if kind.type == "array" and kind.items:
         return f"[]{_go_type(kind.items)}"
     return _GO_TYPES.get(kind.type) or ".".join(kind.name.split(".")[-2:])
