@@ -37,7 +37,13 @@ _PORTED = {"name": "a", "port": 80}
     [
         (JSON, [{"op": "test", "path": "/data/a", "value": "2"}], 422, RULE),
         (JSON, [{"op": "remove", "path": "/data/z"}], 422, RULE),
-        (JSON, {}, 400, "json: cannot unmarshal object into Go value of type jsonpatch.Patch"),
+        (JSON, {}, 400, "error decoding patch: json: cannot unmarshal object into Go value of ty"),
+        (
+            MERGE,
+            [1],
+            400,
+            "error decoding patch: json: cannot unmarshal array into Go value of typ",
+        ),
         (STRATEGIC, [1], 400, "cannot unmarshal array into Go value of type map[string]interface"),
         (
             STRATEGIC,

@@ -110,6 +110,9 @@ def test_json_patch_operations() -> None:
         {"op": "remove", "path": "/nowhere"},
         {"op": "replace", "path": "/spec/containers/7/image", "value": "x"},
         {"op": "test", "path": "/metadata/labels/x", "value": "other"},
+        {"op": "add"},
+        {"op": "copy", "path": "/metadata/labels/y"},
+        {"op": "remove", "path": "metadata"},
     ],
 )
 def test_a_json_patch_that_does_not_apply_is_invalid(operation: dict[str, object]) -> None:
@@ -118,8 +121,17 @@ def test_a_json_patch_that_does_not_apply_is_invalid(operation: dict[str, object
     assert raised.value.code == 422
 
 
-@pytest.mark.parametrize("operations", [{}, ["x"], [{"op": "add"}]])
-def test_what_is_no_json_patch_is_a_bad_request(operations: object) -> None:
+@pytest.mark.parametrize(
+    ("operations", "why"),
+    [
+        ({}, "object into Go value of type []handlers.jsonPatchOp"),
+        (["x"], "string into Go value of type handlers.jsonPatchOp"),
+        ([{"op": 5}], "number into Go struct field jsonPatchOp.op of type string"),
+        ([{"op": "add", "path": []}], "array into Go struct field jsonPatchOp.path of type string"),
+    ],
+)
+def test_what_is_no_json_patch_is_a_bad_request(operations: object, why: str) -> None:
     with pytest.raises(ApiError) as raised:
         json_patch(POD, operations)
     assert raised.value.code == 400
+    assert raised.value.args[0] == f"error decoding patch: json: cannot unmarshal {why}"

@@ -203,7 +203,11 @@ def test_a_wrong_value_is_refused_as_the_real_reader_does(
     ("change", "shown", "why"),
     [
         ({"metadata": {"labels": []}}, "map[metadata:map[labels:[]]]", "cannot restore map from"),
-        ({"metadata": []}, "map[metadata:[]]", "cannot restore struct from slice"),
+        ({"metadata": []}, "map[metadata:[]]", "cannot restore struct from: slice"),
+        ({"spec": {"replicas": 1.5}}, "map[spec:map[replicas:1.5]]",
+         "cannot convert float64 to int32"),
+        ({"metadata": {"labels": {"a": 5}}}, "map[metadata:map[labels:map[a:5]]]",
+         "cannot convert int64 to string"),
         ({"spec": {"replicas": "a"}}, "map[spec:map[replicas:a]]", "unrecognized type: int32"),
         ({"metadata": {"creationTimestamp": "a"}}, "map[metadata:map[creationTimestamp:a]]",
          'parsing time "a" as "2006-01-02T15:04:05Z07:00": cannot parse "a" as "2006"'),

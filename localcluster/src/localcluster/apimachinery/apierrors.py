@@ -266,10 +266,15 @@ def patch_of_wrong_type(change: Any, body: Obj, patch_type: str, error: WrongTyp
     """Return the 422 of a patch after which a field has a value that it cannot have."""
     if patch_type == "strategic":
         value, why = go_value(change), f"unrecognized type: {error.wanted}"
+        numbers = ("int32", "int64", "float64")
         if not error.wanted:
-            why = error.why
+            decoder = "error decoding from json: " if error.why.startswith("illegal base64") else ""
+            why = decoder + error.why
         elif error.wanted in ("map", "slice", "struct"):
-            why = f"cannot restore {error.wanted} from {error.given}"
+            colon = ":" if error.wanted == "struct" else ""
+            why = f"cannot restore {error.wanted} from{colon} {error.given}"
+        elif error.given in numbers and error.wanted in (*numbers, "string"):
+            why = f"cannot convert {error.given} to {error.wanted}"
     else:
         value, why = json.dumps(body, separators=(",", ":")), error.why
     message = f"Invalid value: {json.dumps(value)}: {why}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...apimachinery import apierrors
-from ...apimachinery.jsontypes import Obj, deep_copy
+from ...apimachinery.jsontypes import Obj, deep_copy, json_type
 from ...apimachinery.resources import Resource
 from ...store import Key
 from ..http.parameters import WriteOptions
@@ -18,7 +18,7 @@ from ..schema import schema
 from ..schema.schema import Type
 from . import managedfields
 from .jsonpatch import json_patch
-from .strategicpatch import merge_patch, require_object, strategic_merge_patch
+from .strategicpatch import merge_patch, strategic_merge_patch
 
 _SCALE = schema.of_kind("autoscaling/v1", "Scale")
 
@@ -26,7 +26,10 @@ _SCALE = schema.of_kind("autoscaling/v1", "Scale")
 def _patched(old: Obj, change: Any, patch_type: str, kind: Type) -> Any:
     if patch_type == "json":
         return json_patch(old, change)
-    require_object(change)
+    if not isinstance(change, dict):
+        what = f"{json_type(change)} into Go value of type map[string]interface {{}}"
+        prefix = "" if patch_type == "strategic" else "error decoding patch: "
+        raise apierrors.bad_request(f"{prefix}json: cannot unmarshal {what}")
     if patch_type == "strategic":
         return strategic_merge_patch(old, change, kind)
     return merge_patch(old, change)

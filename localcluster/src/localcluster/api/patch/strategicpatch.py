@@ -9,19 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...apimachinery.apierrors import ApiError, bad_request, go_value
-from ...apimachinery.jsontypes import Obj, deep_copy, json_type
+from ...apimachinery.jsontypes import Obj, deep_copy
 from ..schema.schema import Type
 
 _DIRECTIVES = ("$setElementOrder/", "$deleteFromPrimitiveList/", "$retainKeys")
-
-
-def require_object(patch: Any) -> None:
-    """Raise a 400 when a merge patch is no object."""
-    if not isinstance(patch, dict):
-        kind = json_type(patch)
-        raise bad_request(
-            f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
-        )
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
