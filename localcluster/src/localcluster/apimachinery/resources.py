@@ -69,10 +69,12 @@ ALL = [
         subresources={
             "attach": ("create", "get"),
             "binding": ("create",),
+            "ephemeralcontainers": ("get", "patch", "update"),
             "eviction": ("create",),
             "exec": ("create", "get"),
             "log": ("get",),
             "portforward": ("create", "get"),
+            "resize": ("get", "patch", "update"),
         },
     ),
     Resource("limitranges", "LimitRange", short=("limits",), idle="enforce"),
