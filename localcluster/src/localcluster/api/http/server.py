@@ -169,6 +169,8 @@ class Handler(tornado.web.RequestHandler):
             raise apierrors.no_such_path()
         if target.resource.namespaced and target.name and target.namespace is None:
             raise apierrors.no_such_path()
+        if why := target.resource.deprecated:
+            self._warn(f"{target.resource.version} {target.resource.kind} is deprecated {why}")
         if method == "GET":
             if target.name:
                 self._get(target)
@@ -284,10 +286,13 @@ class Handler(tornado.web.RequestHandler):
         include = self.get_query_argument("includeObject", "") or "Metadata"
         return table.make_table(resource, objects, version, include, api, head=head)
 
+    def _warn(self, text: str) -> None:
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        self.add_header("Warning", f'299 - "{escaped}"')
+
     def _reply_object(self, obj: Obj, options: WriteOptions, code: int) -> None:
         for warning in options.warnings:
-            escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
-            self.add_header("Warning", f'299 - "{escaped}"')
+            self._warn(warning)
         wants = self._wants_table()
         resource = resources.find_kind(obj.get("apiVersion", ""), obj.get("kind", ""))
         if wants and resource:
