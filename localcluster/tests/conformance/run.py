@@ -7,9 +7,10 @@ import pkgutil
 import secrets
 import shutil
 import tempfile
+import threading
 import traceback
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,8 +203,22 @@ def playing(
     chosen: Iterable[Scenario], cluster: Cluster, at_once: int = AT_ONCE
 ) -> Iterator[dict[str, Future[list[dict[str, Any]]]]]:
     """Play scenarios in the background; yields the future steps of each."""
+    turn = threading.Lock()
+
+    def play_alone(scenario: Scenario, others: list[Future[Any]]) -> list[dict[str, Any]]:
+        wait(others)
+        with turn:
+            return play(scenario, cluster)
+
     with ThreadPoolExecutor(at_once) as pool:
-        futures = {one.name: pool.submit(play, one, cluster) for one in chosen}
+        chosen = sorted(chosen, key=lambda one: one.alone)
+        futures: dict[str, Future[list[dict[str, Any]]]] = {}
+        for one in chosen:
+            if one.alone:
+                others = [futures[name] for name in futures if not SCENARIOS[name].alone]
+                futures[one.name] = pool.submit(play_alone, one, others)
+            else:
+                futures[one.name] = pool.submit(play, one, cluster)
         try:
             yield futures
         finally:
