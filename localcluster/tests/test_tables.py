@@ -159,3 +159,12 @@ def test_an_address_says_whose_it_is(local: Local) -> None:
     assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "ParentRef"]
     assert table["rows"][0]["cells"] == ["192.0.2.7", "services/default/kubernetes"]
     local.request("DELETE", f"{path}/192.0.2.7")
+
+
+@pytest.mark.parametrize("plural", ["daemonsets", "statefulsets", "cronjobs", "ingresses"])
+def test_what_is_only_stored_can_be_listed_as_a_table(local: Local, ns: str, plural: str) -> None:
+    """Also what says next to nothing, if the API takes it."""
+    group = {"cronjobs": "batch", "ingresses": "networking.k8s.io"}.get(plural, "apps")
+    path = f"/apis/{group}/v1/namespaces/{ns}/{plural}"
+    local.request("POST", path, {"metadata": {"name": "x"}})
+    assert local.request("GET", path, headers=TABLE).code == 200

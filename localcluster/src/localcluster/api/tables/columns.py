@@ -74,9 +74,14 @@ def first_three(found: list[str]) -> str:
     return ",".join(found[:3]) + more
 
 
+def pod_spec(spec: Obj) -> Obj:
+    """Return the spec in the pod template of what makes pods."""
+    return (spec.get("template") or {}).get("spec") or {}
+
+
 def containers_of(spec: Obj) -> Row:
-    """Return the names and the images of the containers in a pod template."""
-    containers = spec["template"]["spec"].get("containers") or []
+    """Return the names and the images of the containers of what makes pods."""
+    containers = pod_spec(spec).get("containers") or []
     return [",".join(c.get(key, "") for c in containers) for key in ("name", "image")]
 
 

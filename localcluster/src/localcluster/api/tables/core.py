@@ -248,7 +248,7 @@ def _quota(obj: Obj) -> Row:
 
 
 def _replication_controller(obj: Obj) -> Row:
-    spec, status = obj["spec"], obj.get("status") or {}
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
     sizes = (spec.get("replicas", 1), status.get("replicas", 0), status.get("readyReplicas", 0))
     return [*row(obj, *sizes), *containers_of(spec), joined(spec.get("selector"))]
 

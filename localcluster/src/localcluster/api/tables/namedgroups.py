@@ -19,13 +19,14 @@ from .columns import (
     duration,
     first_three,
     joined,
+    pod_spec,
     row,
 )
 
 
 def _wide(obj: Obj, spec: Obj | None = None) -> Row:
     """Return the containers, images and selector of what makes pods."""
-    spec = spec or obj["spec"]
+    spec = obj.get("spec") or {} if spec is None else spec
     return [*containers_of(spec), selector_text(spec.get("selector")) or "<none>"]
 
 
@@ -100,7 +101,7 @@ def _role_binding(obj: Obj) -> Row:
 
 
 def _cron_job(obj: Obj) -> Row:
-    spec, status = obj["spec"], obj.get("status") or {}
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
     last, suspended = status.get("lastScheduleTime"), spec.get("suspend")
     cells = (
         spec.get("schedule"),
@@ -109,7 +110,7 @@ def _cron_job(obj: Obj) -> Row:
         len(status.get("active") or []),
         age(last) if last else "<none>",
     )
-    return [*row(obj, *cells), *_wide(obj, spec["jobTemplate"]["spec"])]
+    return [*row(obj, *cells), *_wide(obj, (spec.get("jobTemplate") or {}).get("spec") or {})]
 
 
 def _disruption_budget(obj: Obj) -> Row:
@@ -135,7 +136,7 @@ def _endpoint_slice(obj: Obj) -> Row:
 
 
 def _daemon_set(obj: Obj) -> Row:
-    status, spec = obj.get("status") or {}, obj["spec"]
+    status, spec = obj.get("status") or {}, obj.get("spec") or {}
     names = (
         "desiredNumberScheduled",
         "currentNumberScheduled",
@@ -143,7 +144,7 @@ def _daemon_set(obj: Obj) -> Row:
         "updatedNumberScheduled",
         "numberAvailable",
     )
-    nodes = joined(spec["template"]["spec"].get("nodeSelector"))
+    nodes = joined(pod_spec(spec).get("nodeSelector"))
     return [*row(obj, *(status.get(name, 0) for name in names), nodes), *_wide(obj)]
 
 
@@ -163,8 +164,9 @@ def _ip_address(obj: Obj) -> Row:
 
 
 def _stateful_set(obj: Obj) -> Row:
-    ready = (obj.get("status") or {}).get("readyReplicas", 0)
-    return [*row(obj, f"{ready}/{obj['spec'].get('replicas', 1)}"), *containers_of(obj["spec"])]
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 1)}"
+    return [*row(obj, ready), *containers_of(spec)]
 
 
 _BINDING = [NAME, column("Role"), AGE, *columns("Users", "Groups", "ServiceAccounts", priority=1)]
