@@ -15,7 +15,6 @@ class Resource:
 
     Attributes:
         idle: What the cluster does not do with it; such objects are only stored, and say so.
-        deprecated: Since which version it is, and what takes its place, as whoever uses it is told.
     """
 
     plural: str
@@ -29,7 +28,6 @@ class Resource:
     subresources: dict[str, tuple[str, ...]] = field(default_factory=dict)
     singular: str = ""
     idle: str = ""
-    deprecated: str = ""
 
     @property
     def group_version(self) -> str:
@@ -51,13 +49,7 @@ _RBAC = "rbac.authorization.k8s.io"
 ALL = [
     Resource("bindings", "Binding"),
     Resource("configmaps", "ConfigMap", short=("cm",)),
-    Resource(
-        "endpoints",
-        "Endpoints",
-        short=("ep",),
-        singular="endpoints",
-        deprecated="in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
-    ),
+    Resource("endpoints", "Endpoints", short=("ep",), singular="endpoints"),
     Resource("events", "Event", short=("ev",)),
     Resource(
         "namespaces",

@@ -169,8 +169,6 @@ class Handler(tornado.web.RequestHandler):
             raise apierrors.no_such_path()
         if target.resource.namespaced and target.name and target.namespace is None:
             raise apierrors.no_such_path()
-        if why := target.resource.deprecated:
-            self._warn(f"{target.resource.version} {target.resource.kind} is deprecated {why}")
         if method == "GET":
             if target.name:
                 self._get(target)
@@ -286,13 +284,10 @@ class Handler(tornado.web.RequestHandler):
         include = self.get_query_argument("includeObject", "") or "Metadata"
         return table.make_table(resource, objects, version, include, api, head=head)
 
-    def _warn(self, text: str) -> None:
-        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-        self.add_header("Warning", f'299 - "{escaped}"')
-
     def _reply_object(self, obj: Obj, options: WriteOptions, code: int) -> None:
         for warning in options.warnings:
-            self._warn(warning)
+            escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
+            self.add_header("Warning", f'299 - "{escaped}"')
         wants = self._wants_table()
         resource = resources.find_kind(obj.get("apiVersion", ""), obj.get("kind", ""))
         if wants and resource:
