@@ -103,7 +103,7 @@ def test_resources_are_rounded_up_and_the_node_is_the_limit_of_the_unlimited(
     assert resolver.resource(reference, container) == value
 
 
-def test_keys_of_a_config_map_need_not_be_names_of_shell_variables() -> None:
+def test_any_key_of_a_config_map_becomes_a_variable() -> None:
     async def fetch(plural: str, namespace: str, name: str) -> dict[str, Any]:
         return {"data": {"1bad": "x", "good": "y"}}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...apimachinery.jsontypes import Obj
 from ...apimachinery.selectors import match_labels
-from .causes import Causes, shown_selector
+from .causes import Causes, shown_int_or_string, shown_selector, shown_strategy
 
 _ROLLING = "spec.strategy.rollingUpdate"
 _PERCENT = re.compile(r"[0-9]{1,9}%")
@@ -55,16 +55,17 @@ def _check_strategy(spec: Obj, causes: Causes) -> None:
             causes.forbidden(_ROLLING, why)
         return
     if strategy["type"] != "RollingUpdate":
-        causes.unsupported("spec.strategy", strategy, ["Recreate", "RollingUpdate"])
+        shown = shown_strategy(strategy)
+        causes.unsupported("spec.strategy", shown, ["Recreate", "RollingUpdate"])
         return
     unavailable, surge = rolling["maxUnavailable"], rolling["maxSurge"]
     _check_int_or_percent(unavailable, f"{_ROLLING}.maxUnavailable", causes)
     _check_int_or_percent(surge, f"{_ROLLING}.maxSurge", causes)
     at = f"{_ROLLING}.maxUnavailable"
     if _is_zero(unavailable) and _is_zero(surge):
-        causes.invalid(at, unavailable, "may not be 0 when `maxSurge` is 0")
+        causes.invalid(at, shown_int_or_string(unavailable), "may not be 0 when `maxSurge` is 0")
     if _PERCENT.fullmatch(str(unavailable)) and int(unavailable[:-1]) > 100:
-        causes.invalid(at, unavailable, "must not be greater than 100%")
+        causes.invalid(at, shown_int_or_string(unavailable), "must not be greater than 100%")
 
 
 def _check_int_or_percent(value: Any, at: str, causes: Causes) -> None:
@@ -72,7 +73,7 @@ def _check_int_or_percent(value: Any, at: str, causes: Causes) -> None:
         if value < 0:
             causes.invalid(at, value, "must be greater than or equal to 0")
     elif not _PERCENT.fullmatch(str(value)):
-        causes.invalid(at, value, _WORDS_PERCENT)
+        causes.invalid(at, shown_int_or_string(value), _WORDS_PERCENT)
 
 
 def _is_zero(value: int | str) -> bool:

@@ -69,6 +69,21 @@ def shown_selector(selector: Obj | None) -> Any:
     return "null" if selector is None else selector
 
 
+def shown_int_or_string(value: int | str) -> int | str:
+    """Return a number or percentage, such as `maxSurge`, as the server shows it."""
+    return value
+
+
+def shown_texts(values: list[Any]) -> list[Any]:
+    """Return a list of texts as the server shows it."""
+    return values
+
+
+def shown_strategy(strategy: Obj) -> Obj:
+    """Return a Deployment's strategy as the server shows it."""
+    return strategy
+
+
 def go_texts(values: list[Any]) -> str:
     """Return a list of texts as Go writes it."""
     return f"[]string{{{', '.join(json.dumps(value) for value in values)}}}"

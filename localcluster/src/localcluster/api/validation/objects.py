@@ -15,7 +15,7 @@ from ...apimachinery.resources import Resource
 from ...apimachinery.selectors import NAME_RULE, VALUE_RULE, valid_key, valid_value
 from .apps import validate_replicated, validate_selector_update
 from .batch import validate_job, validate_job_update
-from .causes import Causes, go_texts, shown_role
+from .causes import Causes, go_texts, shown_role, shown_texts
 from .names import (
     DNS_1035_RULE,
     DNS_LABEL_RULE,
@@ -204,7 +204,7 @@ def validate_update(resource: Resource, old: Obj, new: Obj) -> None:
     if kind in ("ReplicaSet", "Deployment"):
         validate_selector_update(old, new, causes)
     if kind == "Service" and was.get("clusterIP") and was["clusterIP"] != now.get("clusterIP"):
-        shown = [now.get("clusterIP")]
+        shown = shown_texts([now.get("clusterIP")])
         causes.invalid("spec.clusterIPs[0]", shown, "may not change once set")
     if kind in ("RoleBinding", "ClusterRoleBinding") and old.get("roleRef") != new.get("roleRef"):
         causes.invalid("roleRef", shown_role(new["roleRef"]), "cannot change roleRef")
