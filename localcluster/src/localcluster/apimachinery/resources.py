@@ -152,7 +152,6 @@ ALL = [
         short=("cj",),
         categories=("all",),
         status=True,
-        idle="run",
     ),
     Resource(
         "ingresses", "Ingress", "networking.k8s.io", short=("ing",), status=True, idle="serve"
@@ -182,7 +181,6 @@ ALL = [
         "policy",
         short=("pdb",),
         status=True,
-        idle="enforce",
     ),
     Resource("clusterroles", "ClusterRole", _RBAC, namespaced=False, idle="enforce"),
     Resource("clusterrolebindings", "ClusterRoleBinding", _RBAC, namespaced=False, idle="enforce"),

@@ -281,7 +281,7 @@ def _cron_job(obj: Obj) -> None:
     spec.setdefault("successfulJobsHistoryLimit", 3)
     spec.setdefault("failedJobsHistoryLimit", 1)
     _stored_template(spec.setdefault("jobTemplate", {}).setdefault("spec", {}))
-    obj.setdefault("status", {})
+    obj["status"] = {}
 
 
 def _network_policy(obj: Obj) -> None:
@@ -334,6 +334,13 @@ def _volume_claim(obj: Obj) -> None:
     obj.setdefault("status", {"phase": "Pending"})
 
 
+def _disruption_budget(obj: Obj) -> None:
+    """Give a PodDisruptionBudget a status; like the real one, it allows nothing at first."""
+    obj.setdefault("spec", {})
+    names = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
+    obj["status"] = dict.fromkeys(names, 0)
+
+
 _BY_KIND: dict[str, Callable[[Obj], None]] = {
     "Pod": _pod,
     "ReplicaSet": _replica_set,
@@ -347,6 +354,7 @@ _BY_KIND: dict[str, Callable[[Obj], None]] = {
     "Event": _event,
     "NetworkPolicy": _network_policy,
     "PersistentVolumeClaim": _volume_claim,
+    "PodDisruptionBudget": _disruption_budget,
     "PriorityClass": _priority_class,
     "ReplicationController": _replication_controller,
     "RoleBinding": _role_binding,

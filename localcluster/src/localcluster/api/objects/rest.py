@@ -37,7 +37,7 @@ _SET_BY_SERVER = (
     "managedFields",
     "selfLink",
 )
-_WITH_GENERATION = {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "ReplicaSet"}
+_WITH_GENERATION = {"CronJob", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "ReplicaSet"}
 
 
 SchemaCheck = Callable[[Obj, WriteOptions, Obj | None], Obj]
