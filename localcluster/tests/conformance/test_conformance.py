@@ -20,10 +20,7 @@ UNRECORDED = {name: one for name, one in all_scenarios().items() if name not in 
 DECLARATIONS = declared.load()
 # What the local cluster does not do yet, by the scenario that shows it.
 AWAITED = {
-    "a-cron-job": "CronJobs make no Jobs",
     "debugging-a-pod": "ephemeral containers are not started",
-    "draining-with-a-budget": "budgets are stored, and refuse nothing",
-    "managed-by": "the Job controller does not look at managedBy",
     "pod-security": "the labels of Pod Security are not looked at",
     "resizing-a-pod": "the subresource resize is announced alone",
     "taints-that-evict": "NoExecute evicts nobody",
