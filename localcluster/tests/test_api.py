@@ -65,7 +65,7 @@ def test_random_bytes_and_half_open_connections_do_not_stop_the_others(local: Lo
 
 def test_version_says_what_it_is(local: Local) -> None:
     version = local.request("GET", "/version").json
-    assert (version["major"], version["minor"]) == ("1", "33")
+    assert (version["major"], version["minor"]) == ("1", "36")
     assert version["gitVersion"].endswith("+localcluster")
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from .jsontypes import Obj, json_type
-from .profile import profile
 from .resources import Resource
 
 
@@ -118,11 +117,10 @@ def bad_request(message: str) -> ApiError:
 
 
 def malformed_patch(patch_type: str, why: str) -> ApiError:
-    """Return the refusal of a patch that is not JSON, or not YAML; a merge patch has its own."""
-    if patch_type == "merge" and not profile().modern:
-        return ApiError(500, "", "Invalid JSON Patch")
-    prefixes = {"merge": "error decoding patch: ", "apply": "error decoding YAML: "}
-    return bad_request(prefixes.get(patch_type, "") + why)
+    """Return the refusal of a patch that is not JSON, or not YAML."""
+    if patch_type == "strategic":
+        return bad_request(why)
+    return bad_request(f"error decoding {'YAML' if patch_type == 'apply' else 'patch'}: {why}")
 
 
 def unsupported_patch() -> ApiError:

@@ -60,7 +60,7 @@ async def run(
 
 def _named_as_asked(asked: list[str], argv: list[str]) -> list[str]:
     """Let `tar` name what it packs as it was asked for: `kubectl cp` takes no other names."""
-    if asked[:-1] != ["tar", "cf", "-"] or asked == argv:
+    if asked[:-1] != ["tar", "cf", "-"] or not asked[-1].startswith("/"):
         return argv
     place, name = argv[-1].lstrip("/"), asked[-1].lstrip("/")
     pattern = re.sub(r"([]\\[.*^$,])", r"\\\1", place)

@@ -227,7 +227,7 @@ class _Exec(_Upgraded):
         command = self.get_query_arguments("command")
         stream, kind = await self.upgrade(_CHANNELS, _REMOTE_COMMAND)
         with contextlib.suppress(TimeoutError):
-            async with session(stream, kind.partition(":")[0], options) as client:
+            async with session(stream, kind, options) as client:
                 processes = self.kubelet.processes
                 await execution.run(client, processes, container, command, options)
 
@@ -245,7 +245,7 @@ class _Attach(_Upgraded):
         console = container.console
         stream, kind = await self.upgrade(_CHANNELS, _REMOTE_COMMAND)
         with contextlib.suppress(TimeoutError):
-            async with session(stream, kind.partition(":")[0], options) as client:
+            async with session(stream, kind, options) as client:
                 await attach.run(client, console, options)
 
 

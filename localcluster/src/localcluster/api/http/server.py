@@ -196,6 +196,9 @@ class Handler(tornado.web.RequestHandler):
         return target.subresource in target.resource.subresources
 
     def _get(self, target: Target) -> None:
+        wanted = listing.resource_version_of(self)
+        if wanted > self.rest.store.version:
+            raise apierrors.too_large_version(wanted, self.rest.store.version)
         entry = self.rest.get(target.resource, *target.key)
         if target.subresource == "scale":
             self.reply(scale_of(entry.obj))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ...addresses import Addresses
 from ...apimachinery import apierrors
-from ...apimachinery.jsontypes import Obj, deep_copy, key_of, now, random_suffix, whole_number
+from ...apimachinery.jsontypes import Obj, deep_copy, key_of, now, parse_integer, random_suffix
 from ...apimachinery.profile import profile
 from ...apimachinery.resources import Resource
 from ...store import Entry, Key, Store
@@ -260,9 +260,10 @@ class Rest:
         metadata, before = obj["metadata"], old["metadata"]
         version = metadata.get("resourceVersion")
         if version and version != before["resourceVersion"]:
-            if whole_number(str(version)) is None:
-                why = f'strconv.ParseUint: parsing "{version}": invalid syntax'
-                raise apierrors.ApiError(500, "", why)
+            try:
+                parse_integer(str(version), unsigned=True)
+            except ValueError as error:
+                raise apierrors.ApiError(500, "", str(error)) from None
             raise apierrors.conflict(resource.plural, resource.group, key[1])
         if metadata.get("uid") and metadata["uid"] != before["uid"]:
             raise apierrors.uid_mismatch(resource, key, metadata["uid"], before["uid"])
