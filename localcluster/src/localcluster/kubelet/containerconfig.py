@@ -44,8 +44,6 @@ async def _configure(pod: Pod, container: Container) -> list[str]:
     resolver = pod.resolver()
     # References such as $(NAME) see Services and what the manifest declares, nothing else.
     env = await resolver.resolve(spec, pod.host.service_environment(pod.manifest))
-    for text in resolver.skipped:
-        pod.event("InvalidEnvironmentVariableNames", text, kind="Warning")
     mounts = _mounts(pod, spec, env)
     root = _root(pod, container, mounts)
     folders = [(inside, place) for inside, place in mounts.items() if inside != "/"]

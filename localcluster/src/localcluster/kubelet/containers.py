@@ -8,11 +8,11 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..apimachinery.jsontypes import Obj, now
-from ..apimachinery.profile import profile
 from ..images.imagestore import PathMapping, ResolvedImage
 from .console import Console
 from .crilog import LogWriter, parse
@@ -21,6 +21,12 @@ from .processes import Process, Processes
 # As the kubelet cuts what a container leaves behind.
 _TERMINATION_MESSAGE_BYTES = 4096
 _LAST_LOG_BYTES, _LAST_LOG_LINES = 2048, 80
+
+
+# A pod's processes are this program's own user, on Linux shown as a real kubelet shows it.
+_GROUPS = list(dict.fromkeys([os.getgid(), *os.getgroups()]))
+_LINUX_USER = {"uid": os.getuid(), "gid": os.getgid(), "supplementalGroups": _GROUPS}
+_USER: Obj = {"user": {"linux": _LINUX_USER}} if sys.platform == "linux" else {}
 
 
 class StartError(Exception):
@@ -97,7 +103,6 @@ class Container:
 
     def status(self) -> Obj:
         """Return the container's part of the pod's status."""
-        modern = profile().modern
         resources = self.spec.get("resources") or {}
         requests = resources.get("requests")
         return {
@@ -109,9 +114,20 @@ class Container:
             "image": self.image.name if self.image else self.spec["image"],
             "imageID": f"process://{self.image.digest}" if self.image and self.container_id else "",
             **({"containerID": self.container_id} if self.container_id else {}),
-            **({"started": self.started} if modern or not self.init else {}),
-            **({"allocatedResources": requests} if modern and requests else {}),
-            **({"resources": resources} if modern and self.container_id else {}),
+            "started": self.started,
+            **({"allocatedResources": requests} if requests else {}),
+            **self._as_started(resources),
+        }
+
+    def _as_started(self, resources: Obj) -> Obj:
+        """Return what the status says only of a container that was started."""
+        if not self.container_id:
+            return {}
+        mounts = [_mount_status(m) for m in self.spec.get("volumeMounts") or []]
+        return {
+            "resources": resources,
+            **({"volumeMounts": mounts} if mounts else {}),
+            **_USER,
         }
 
     def log_path(self, run: int) -> Path:
@@ -245,7 +261,7 @@ class Container:
         """Show that the container never started, or left no trace, when its pod ended."""
         if self.last_state:
             self.state = self.last_state
-        elif profile().modern:
+        else:
             self.state = {
                 "terminated": {
                     "exitCode": 137,
@@ -274,3 +290,10 @@ class Container:
             raise StartError(f'exec: "{program}": executable file not found in $PATH')
         if not self.cwd.is_dir():
             raise StartError(f"the working directory {self.cwd} does not exist")
+
+
+def _mount_status(mount: Obj) -> Obj:
+    shown = {"name": mount["name"], "mountPath": mount["mountPath"]}
+    if mount.get("readOnly"):
+        shown |= {"readOnly": True, "recursiveReadOnly": "Disabled"}
+    return shown

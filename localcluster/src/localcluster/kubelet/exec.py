@@ -71,9 +71,9 @@ def _named_as_asked(asked: list[str], argv: list[str]) -> list[str]:
 
 def _cannot_start(why: str) -> str:
     return (
-        "error executing command in container: failed to exec in container: failed to start exec"
-        f' "{secrets.token_hex(32)}": OCI runtime exec failed: exec failed: unable to start'
-        f" container process: {why}: unknown"
+        "Internal error occurred: error executing command in container: failed to exec in"
+        f' container: failed to start exec "{secrets.token_hex(32)}": OCI runtime exec failed:'
+        f" exec failed: unable to start container process: {why}: unknown"
     )
 
 

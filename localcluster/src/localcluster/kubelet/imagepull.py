@@ -8,6 +8,7 @@ from .containers import Container
 from .pod import Pod
 from .podenv import ConfigError
 
+_PRESENT = "already present on machine and can be accessed by the pod"
 _FIRST_DELAY = 10.0
 _LONGEST_DELAY = 300.0
 
@@ -19,7 +20,7 @@ async def prepare(pod: Pod, container: Container) -> list[str] | None:
         try:
             container.image = pod.host.images.resolve(container.spec["image"])
             name = container.spec["image"]
-            text = f'Container image "{name}" already present on machine'
+            text = f'Container image "{name}" {_PRESENT}'
             pod.event("Pulled", text, container)
             return await containerconfig.configure(pod, container)
         except imagestore.ImageNotFound as error:

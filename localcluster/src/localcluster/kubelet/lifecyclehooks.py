@@ -9,7 +9,6 @@ import asyncio
 import signal
 
 from ..apimachinery.jsontypes import Obj
-from ..apimachinery.profile import profile
 from . import probes
 from .containers import Container, StartError
 from .pod import Pod
@@ -26,12 +25,9 @@ async def run_post_start(pod: Pod, container: Container) -> tuple[str, str] | No
     problem = await _run_hook(pod, container, hook, 24 * 3600.0)
     if problem is None:
         return None
-    error, message = problem
-    modern = profile().modern
-    text = "PostStartHook failed" if modern else message
-    pod.event("FailedPostStartHook", text, container, kind="Warning")
+    pod.event("FailedPostStartHook", "PostStartHook failed", container, kind="Warning")
     pod.event("Killing", "FailedPostStartHook", container)
-    return "PostStartHookError" if modern else f"PostStartHookError: {error}", message
+    return "PostStartHookError", problem[1]
 
 
 async def stop_container(
@@ -54,8 +50,7 @@ async def stop_container(
     if hook and grace > 0:
         problem = await _run_hook(pod, container, hook, grace)
         if problem is not None:
-            text = "PreStopHook failed" if profile().modern else problem[1]
-            pod.event("FailedPreStopHook", text, container, kind="Warning")
+            pod.event("FailedPreStopHook", "PreStopHook failed", container, kind="Warning")
         deadline = max(deadline, loop.time() + MIN_GRACE_SECONDS)
     # Only the program itself is asked, as in a container; what it leaves is killed.
     process.terminate()

@@ -8,7 +8,6 @@ from __future__ import annotations
 from operator import itemgetter
 
 from ..apimachinery.jsontypes import Obj, now
-from ..apimachinery.profile import profile
 from .containers import Container
 from .pod import Pod
 
@@ -50,6 +49,7 @@ def _exit_code(state: Obj) -> int | None:
 def _condition(pod: Pod, kind: str, holds: bool, reason: str, message: str) -> Obj:
     condition: Obj = {
         "type": kind,
+        **_observed(pod),
         "status": "True" if holds else "False",
         "lastProbeTime": None,
         "lastTransitionTime": now(),
@@ -65,11 +65,9 @@ def _condition(pod: Pod, kind: str, holds: bool, reason: str, message: str) -> O
 
 def _conditions(pod: Pod, pod_phase: str) -> list[Obj]:
     """Return the pod's conditions in the order of a real kubelet; others' come first."""
-    modern = profile().modern
-    own = [_initialized(pod, pod_phase), *_readiness(pod, pod_phase)]
-    if modern:
-        up = pod.sandbox_ready and pod_phase not in ("Succeeded", "Failed")
-        own.insert(0, _condition(pod, "PodReadyToStartContainers", up, "", ""))
+    up = pod.sandbox_ready and pod_phase not in ("Succeeded", "Failed")
+    sandbox = _condition(pod, "PodReadyToStartContainers", up, "", "")
+    own = [sandbox, _initialized(pod, pod_phase), *_readiness(pod, pod_phase)]
     known = (pod.manifest.get("status") or {}).get("conditions") or []
     scheduled = {
         "type": "PodScheduled",
@@ -78,7 +76,13 @@ def _conditions(pod: Pod, pod_phase: str) -> list[Obj]:
         "lastTransitionTime": pod.started_at,
     }
     scheduled = next((c for c in known if c["type"] == "PodScheduled"), scheduled)
-    return [*pod.foreign_conditions.values(), *own, scheduled]
+    return [*pod.foreign_conditions.values(), *own, scheduled | _observed(pod)]
+
+
+def _observed(pod: Pod) -> Obj:
+    """Return which generation of the pod a status speaks of, if the API counts them."""
+    generation = pod.metadata.get("generation")
+    return {} if generation is None else {"observedGeneration": generation}
 
 
 def _initialized(pod: Pod, pod_phase: str) -> Obj:
@@ -99,7 +103,7 @@ def _readiness(pod: Pod, pod_phase: str) -> list[Obj]:
     reason, message = "", ""
     if pod_phase == "Succeeded":
         reason = "PodCompleted"
-    elif pod_phase == "Failed" and profile().modern:
+    elif pod_phase == "Failed":
         reason = "PodFailed"
     elif unready:
         reason = "ContainersNotReady"
@@ -126,8 +130,7 @@ def publish(pod: Pod) -> None:
 def pod_status(pod: Pod) -> Obj:
     """Return the whole status of a pod."""
     policy = pod.manifest["spec"].get("restartPolicy", "Always")
-    # Before 1.27 a pod that was deleted did not get an end of its own.
-    stopping = pod.stopping.is_set() and profile().modern
+    stopping = pod.stopping.is_set()
     running = any("running" in c.state for c in pod.containers)
     pod_phase = phase(policy, pod.init, pod.main, stopping=stopping)
     if stopping and not running:
@@ -139,17 +142,19 @@ def pod_status(pod: Pod) -> Obj:
         # A sidecar, or a container that has still to end, holds the last word back.
         pod_phase = "Running"
     address = pod.host.addresses.node
-    modern = profile().modern
     status: Obj = {
+        **_observed(pod),
         "phase": pod_phase,
         "conditions": _conditions(pod, pod_phase),
         "hostIP": address,
-        **({"hostIPs": [{"ip": address}]} if modern else {}),
+        "hostIPs": [{"ip": address}],
         **(_addresses(pod) if pod.sandbox_ready else {}),
         "startTime": pod.started_at,
         "containerStatuses": sorted((c.status() for c in pod.main), key=itemgetter("name")),
         "qosClass": (pod.manifest.get("status") or {}).get("qosClass", "BestEffort"),
     }
+    if pod.sandbox_ready:
+        status["resources"] = {}
     if pod.init:
         status["initContainerStatuses"] = [c.status() for c in pod.init]
     if pod.failure and not running:

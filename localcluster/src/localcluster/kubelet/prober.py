@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ..apimachinery.jsontypes import Obj
-from ..apimachinery.profile import profile
 from . import lifecyclehooks, podstatus, probes
 from .containers import Container
 from .pod import Pod
@@ -124,8 +123,6 @@ async def _run_probe(
 
 
 def _record_failure(pod: Pod, container: Container, kind: str, result: probes.Result) -> None:
-    failed = "failed"
-    if not result.known:
-        failed = "errored and resulted in unknown state" if profile().modern else "errored"
+    failed = "failed" if result.known else "errored and resulted in unknown state"
     text = f"{kind.capitalize()} probe {failed}: {result.why}"
     pod.event("Unhealthy", text, container, kind="Warning")

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ..apimachinery.jsontypes import Obj
-from ..apimachinery.profile import profile
+from ..apimachinery.version import MAJOR, MINOR
 from .containers import StartError
 
 RunCommand = Callable[[list[str], float], Awaitable[tuple[int, str]]]
@@ -55,8 +55,7 @@ async def _exec(command: list[str], run: RunCommand, seconds: float) -> Result:
     try:
         code, output = await run(command, seconds)
     except TimeoutError:
-        why = f'command "{" ".join(command)}" timed out' if profile().modern else ""
-        return Result(False, why)
+        return Result(False, f'command "{" ".join(command)}" timed out')
     except (OSError, StartError) as error:
         return Result(False, f"failed to exec in container: {error}", known=False)
     return Result(code == 0, output)
@@ -105,7 +104,7 @@ async def _status(scheme: str, host: str, port: int, path: str, wanted: Obj) -> 
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     headers = {
         "Host": f"{host}:{port}",
-        "User-Agent": f"kube-probe/1.{profile().minor}",
+        "User-Agent": f"kube-probe/{MAJOR}.{MINOR}",
         "Accept": "*/*",
         "Connection": "close",
         **{h["name"]: h.get("value", "") for h in wanted.get("httpHeaders") or []},

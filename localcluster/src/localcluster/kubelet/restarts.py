@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from ..apimachinery.profile import profile
 from . import imagepull, lifecyclehooks, memory, podstatus, prober
 from .containers import Container, StartError
 from .pod import Pod
@@ -49,22 +48,18 @@ def _must_stop(pod: Pod, container: Container) -> bool:
 
 
 async def _back_off(pod: Pod, container: Container, delay: float) -> bool:
-    which = pod.full_name
-    text = f"restarting failed container={container.name} pod={which}"
+    text = f"restarting failed container={container.name} pod={pod.full_name}"
     if "terminated" in container.state:
         container.last_state = container.state
     container.set_waiting("CrashLoopBackOff", f"back-off {go_duration(delay)} {text}")
-    text = "Back-off restarting failed container"
-    if profile().modern:
-        text += f" {container.name} in pod {which}"
+    text = f"Back-off restarting failed container {container.name} in pod {pod.full_name}"
     pod.event("BackOff", text, container, kind="Warning")
     podstatus.publish(pod)
     return await pod.pause(delay)
 
 
 async def _run_once(pod: Pod, container: Container, argv: list[str]) -> int:
-    colon = ":" if profile().modern else ""
-    pod.event("Created", f"Created container{colon} {container.name}", container)
+    pod.event("Created", "Container created", container)
     try:
         process = container.launch(pod.host.processes, argv)
     except StartError as error:
@@ -74,7 +69,7 @@ async def _run_once(pod: Pod, container: Container, argv: list[str]) -> int:
         return 128
     if pod.deadline is not None:
         process.signal(signal.SIGKILL)
-    pod.event("Started", f"Started container {container.name}", container)
+    pod.event("Started", "Container started", container)
     asking = memory.enforce_limits(pod, container, process)
     problem = await lifecyclehooks.run_post_start(pod, container)
     if problem is not None:
