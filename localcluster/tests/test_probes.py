@@ -79,7 +79,7 @@ def test_an_http_probe_asks_as_its_manifest_says(local: Local, ns: str) -> None:
     }
     _create(local, ns, pod("p", "python", "-c", SERVE, container=container))
     wait_until(lambda: _ready(local, ns))
-    assert "kube-probe/1.33" in _log(local, ns)
+    assert "kube-probe/1.36" in _log(local, ns)
 
 
 @pytest.mark.parametrize(

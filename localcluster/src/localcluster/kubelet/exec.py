@@ -10,10 +10,9 @@ import re
 import secrets
 import signal
 import sys
-from pathlib import Path
 
 from . import nonblocking
-from .containers import Container, StartError
+from .containerrun import ContainerRun, Start, StartError
 from .processes import Process, Processes
 from .remotecommand import (
     STDERR,
@@ -30,19 +29,20 @@ from .remotecommand import (
 async def run(
     session: Session,
     processes: Processes,
-    container: Container,
+    container: ContainerRun,
     command: list[str],
     options: StreamOptions,
 ) -> None:
     """Run the command in the container for one client, who gets its output and exit code."""
-    argv = _named_as_asked(command, [container.mapping.text(word) for word in command])
+    start = container.start
+    argv = _named_as_asked(command, start.command(command))
     try:
-        container.check_program(argv)
+        start.check_program(argv)
     except StartError as error:
         await session.finish(internal_error(_cannot_start(str(error))))
         return
     running = _Terminal if options.tty else _Pipes
-    program = running(session, processes, container, argv, options)
+    program = running(session, processes, start, argv, options)
     process = program.process
     container.add_exec(process)
     try:
@@ -71,9 +71,9 @@ def _named_as_asked(asked: list[str], argv: list[str]) -> list[str]:
 
 def _cannot_start(why: str) -> str:
     return (
-        "Internal error occurred: error executing command in container: failed to exec in"
-        f' container: failed to start exec "{secrets.token_hex(32)}": OCI runtime exec failed:'
-        f" exec failed: unable to start container process: {why}: unknown"
+        "error executing command in container: failed to exec in container: failed to start exec"
+        f' "{secrets.token_hex(32)}": OCI runtime exec failed: exec failed: unable to start'
+        f" container process: {why}: unknown"
     )
 
 
@@ -131,7 +131,7 @@ class _Pipes(_Program):
         self,
         session: Session,
         processes: Processes,
-        container: Container,
+        start: Start,
         argv: list[str],
         options: StreamOptions,
     ) -> None:
@@ -141,8 +141,8 @@ class _Pipes(_Program):
         try:
             self.process = processes.spawn(
                 argv,
-                container.env,
-                Path(container.cwd),
+                start.env,
+                start.cwd,
                 stdin=options.stdin,
                 stdout=out_write,
                 stderr=err_write,
@@ -162,7 +162,7 @@ class _Terminal(_Program):
         self,
         session: Session,
         processes: Processes,
-        container: Container,
+        start: Start,
         argv: list[str],
         options: StreamOptions,
     ) -> None:
@@ -170,8 +170,8 @@ class _Terminal(_Program):
         master, slave = os.openpty()
         self.fds.append(slave)
         session.watch_size(functools.partial(nonblocking.resize, master))
-        env = {"TERM": "xterm", **container.env}
-        self.process = processes.spawn(argv, env, container.cwd, tty=os.ttyname(slave))
+        env = {"TERM": "xterm", **start.env}
+        self.process = processes.spawn(argv, env, start.cwd, tty=os.ttyname(slave))
         self.carry_out(master, STDOUT)
         if options.stdin:
             self.carry_in(master, close=False)
