@@ -12,10 +12,11 @@ from pathlib import Path
 
 from ..apimachinery.jsontypes import Obj
 from ..images import imagestore, podpython, sitecustomize
-from . import orphans, podenv, servicenames, volumes
+from . import podenv, servicenames, volumes
 from .containers import Container
 from .pod import Pod
 from .podenv import ConfigError
+from .processes import MARK
 
 _TERMINATION_LOG = "/dev/termination-log"
 
@@ -76,7 +77,9 @@ async def _configure(pod: Pod, container: Container) -> list[str]:
         raise ConfigError("no command specified")
     inside = spec.get("workingDir") or image.workdir or "/"
     container.cwd = mapping.path(inside) or _working_folder(pod, root, inside)
-    container.env["PWD"] = str(container.cwd)  # a shell's `pwd` takes this name of the folder
+    if os.path.realpath(container.cwd) != str(container.cwd):
+        # A shell's `pwd` takes this name of the folder, which a script can hold as text.
+        container.env["PWD"] = str(container.cwd)
     return [mapping.text(podenv.expand(str(word), env)) for word in argv]
 
 
@@ -95,7 +98,7 @@ def _base_environment(
         "LOCALCLUSTER_POD_IP": pod.address,
         **{f"LOCALCLUSTER_PORT_{inside}": str(real) for inside, real in pod.ports.items()},
         **{name: container.mapping.text(value) for name, value in image.env.items()},
-        orphans.MARK: pod.mark(container),
+        MARK: pod.mark(container),
     }
     if servicenames.enabled(pod.manifest):
         site = str(pod.host.images.site)

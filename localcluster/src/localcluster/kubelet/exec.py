@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from . import nonblocking
-from .containers import Container, StartError
-from .processes import Process, Processes
+from .containers import Container
+from .processes import Process, Processes, StartError
 from .remotecommand import (
     STDERR,
     STDOUT,

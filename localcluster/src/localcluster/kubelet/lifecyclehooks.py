@@ -11,8 +11,9 @@ import signal
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.profile import profile
 from . import probes
-from .containers import Container, StartError
+from .containers import Container
 from .pod import Pod
+from .processes import StartError
 
 # The shortest time that a program gets after a hook that used up the whole grace period.
 MIN_GRACE_SECONDS = 2.0

@@ -10,9 +10,9 @@ import signal
 
 from ..apimachinery.profile import profile
 from . import imagepull, lifecyclehooks, memory, podstatus, prober
-from .containers import Container, StartError
+from .containers import Container
 from .pod import Pod
-from .processes import Process
+from .processes import Process, StartError
 
 FIRST_BACKOFF = 10.0
 LONGEST_BACKOFF = 300.0
