@@ -63,10 +63,12 @@ _CURRENT = [
         subresources={
             "attach": ("create", "get"),
             "binding": ("create",),
+            "ephemeralcontainers": ("get", "patch", "update"),
             "eviction": ("create",),
             "exec": ("create", "get"),
             "log": ("get",),
             "portforward": ("create", "get"),
+            "resize": ("get", "patch", "update"),
         },
     ),
     Resource("limitranges", "LimitRange", short=("limits",), idle="enforce"),

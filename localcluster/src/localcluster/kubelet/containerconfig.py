@@ -100,7 +100,9 @@ def plan_start(
     whole = base | {name: text(value) for name, value in env.items()}
     if "PYTHONPATH" in base and base["PYTHONPATH"] != whole["PYTHONPATH"]:
         whole["PYTHONPATH"] = f"{base['PYTHONPATH']}:{whole['PYTHONPATH']}"
-    whole["PWD"] = str(places.cwd)  # a shell's `pwd` takes this name of the folder
+    if os.path.realpath(places.cwd) != str(places.cwd):
+        # A shell's `pwd` takes this name of the folder, which a script can hold as text.
+        whole["PWD"] = str(places.cwd)
     command, arguments = spec.get("command"), spec.get("args")
     if command is None:
         argv = [*image.entrypoint, *(image.command if arguments is None else arguments)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -14,15 +13,11 @@ from ..apimachinery.jsontypes import Obj
 from ..images.imagestore import PathMapping
 from .console import Console
 from .crilog import LogWriter, parse
-from .processes import Process, Processes
+from .processes import Process, Processes, StartError, find_program
 
 # As the kubelet cuts what a container leaves behind.
 _TERMINATION_MESSAGE_BYTES = 4096
 _LAST_LOG_BYTES, _LAST_LOG_LINES = 2048, 80
-
-
-class StartError(Exception):
-    """The program could not be started at all."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +39,9 @@ class Start:
         Raises:
             StartError: There is none; the message is the container runtime's.
         """
-        program = argv[0]
-        if "/" in program:
-            path = self.cwd / program
-            if not path.exists():
-                raise StartError(f'exec: "{program}": stat {program}: no such file or directory')
-            if not path.is_file() or not os.access(path, os.X_OK):
-                raise StartError(f'exec: "{program}": permission denied')
-        elif shutil.which(program, path=self.env.get("PATH", "")) is None:
-            raise StartError(f'exec: "{program}": executable file not found in $PATH')
         if not self.cwd.is_dir():
             raise StartError(f"the working directory {self.cwd} does not exist")
+        find_program(argv[0], self.env, self.cwd)
 
 
 class ContainerRun:

@@ -16,14 +16,15 @@ from typing import Any
 
 from ..apimachinery.jsontypes import Obj
 from ..images.imagestore import ImageNotFound, ResolvedImage
-from . import containerconfig, imagepull, lifecyclehooks, logs, memory, orphans, prober
+from . import containerconfig, imagepull, lifecyclehooks, logs, memory, prober
 from .backoff import Backoff, go_duration
-from .containerrun import ContainerRun, Start, StartError
+from .containerrun import ContainerRun, Start
 from .containerstate import INIT, LISTED_IN, MAIN, SIDECAR, ContainerState, restarts_after
 from .crilog import LogWriter
 from .pod import Pod
 from .podenv import ConfigError
 from .probes import Target
+from .processes import MARK, StartError
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 300.0
 # Twice the longest back-off: after so long a run, the next failure counts as the first.
@@ -168,7 +169,7 @@ class ContainerWorker:
             mounts = pod.volumes.mounts(spec, env)
             places = containerconfig.lay_out(pod.folder, spec, image, mounts, site)
             run = f"{pod.metadata['uid']}.{self.name}.{self.state.restarts}"
-            own = pod.environment() | {orphans.MARK: f"{pod.host.processes.mark}.{run}"}
+            own = pod.environment() | {MARK: f"{pod.host.processes.mark}.{run}"}
             return containerconfig.plan_start(spec, image, places, own, env)
         except (OSError, ValueError) as error:
             raise ConfigError(f"the container cannot be set up: {error}") from None

@@ -12,8 +12,8 @@ import signal
 import sys
 
 from . import nonblocking
-from .containerrun import ContainerRun, Start, StartError
-from .processes import Process, Processes
+from .containerrun import ContainerRun, Start
+from .processes import Process, Processes, StartError
 from .remotecommand import (
     STDERR,
     STDOUT,

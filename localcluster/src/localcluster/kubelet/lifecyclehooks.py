@@ -10,8 +10,8 @@ import dataclasses
 
 from ..apimachinery.jsontypes import Obj
 from . import probes
-from .containerrun import StartError
 from .probes import Target
+from .processes import StartError
 
 
 @dataclasses.dataclass(frozen=True)

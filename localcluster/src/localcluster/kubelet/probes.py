@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.version import MAJOR, MINOR
-from .containerrun import StartError
+from .processes import StartError
 
 RunCommand = Callable[[list[str], float], Awaitable[tuple[int, str]]]
 FindPort = Callable[[int | str], int]
