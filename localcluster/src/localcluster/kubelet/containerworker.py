@@ -252,7 +252,7 @@ class ContainerWorker:
         return failed.sentence(self.name, self._pod.full_name)
 
     def _start_probes(self) -> None:
-        if "startupProbe" in self.state.spec:
+        if self.state.spec.get("startupProbe"):
             self._background(self._probe("startup"))
         else:
             self._start_counts()
@@ -262,7 +262,7 @@ class ContainerWorker:
         self.state = self.state.has_started()
         self.started.set()
         for kind in ("readiness", "liveness"):
-            if f"{kind}Probe" in self.state.spec:
+            if self.state.spec.get(f"{kind}Probe"):
                 self._background(self._probe(kind))
 
     async def _probe(self, kind: str) -> None:
