@@ -7,6 +7,7 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import signal
 from collections.abc import Callable, Collection, Coroutine
@@ -25,6 +26,8 @@ from .pod import Pod
 from .podenv import ConfigError
 from .probes import Target
 from .processes import MARK, StartError
+
+Lives = Collection[asyncio.Task[bool]]
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 300.0
 # Twice the longest back-off: after so long a run, the next failure counts as the first.
@@ -87,11 +90,11 @@ class ContainerWorker:
                 again = asked or restarts_after(self.state.kind, pod.restart_policy, code)
                 if pod.stopping.is_set() or not again:
                     return code == 0
-                if loop.time() - began > _RESET_AFTER:
+                if asked or loop.time() - began > _RESET_AFTER:
                     backoff.delay = 0.0
+                if backoff.delay and await self._back_off(backoff.delay):
+                    return False
                 if not asked:
-                    if backoff.delay and await self._back_off(backoff.delay):
-                        return False
                     backoff.next()
                 self.state = self.state.starts_again()
         finally:
@@ -198,7 +201,10 @@ class ContainerWorker:
         self._guard_memory(run)
         problem = await self._post_start(run)
         if problem is None:
-            self._start_probes()
+            if spec.get("startupProbe"):
+                self._background(self._probe(run, "startup"))
+            else:
+                self._start_counts(run)
             self._changed()
         code = await run.wait()
         self._end_tasks()
@@ -251,43 +257,32 @@ class ContainerWorker:
         run.process.signal(signal.SIGKILL)
         return failed.sentence(self.name, self._pod.full_name)
 
-    def _start_probes(self) -> None:
-        if self.state.spec.get("startupProbe"):
-            self._background(self._probe("startup"))
-        else:
-            self._start_counts()
-
-    def _start_counts(self) -> None:
+    def _start_counts(self, run: ContainerRun) -> None:
         """Show that the container has started; it is asked from now on how it is."""
         self.state = self.state.has_started()
         self.started.set()
         for kind in ("readiness", "liveness"):
             if self.state.spec.get(f"{kind}Probe"):
-                self._background(self._probe(kind))
+                self._background(self._probe(run, kind))
 
-    async def _probe(self, kind: str) -> None:
-        run, probe = self.run, self.state.spec[f"{kind}Probe"]
-        assert run is not None
-        eager = kind != "liveness"
-        async for verdict in prober.verdicts(kind, probe, self._target(run), eager=eager):
-            if verdict.complaint:
-                self._events.warning("Unhealthy", verdict.complaint)
-            if verdict.well is not None and self._judge(kind, verdict.well):
-                return
-
-    def _judge(self, kind: str, well: bool) -> bool:
-        """Apply a probe's verdict; return whether it is the last one."""
-        if kind == "readiness":
-            if self.state.ready != well:
-                self.state = replace(self.state, ready=well)
-                self._changed()
-            return False
-        if not well:
-            self._stop_ill(kind)
-        elif kind == "startup":
-            self._start_counts()
-            self._changed()
-        return not well or kind == "startup"
+    async def _probe(self, run: ContainerRun, kind: str) -> None:
+        """Apply the verdicts of a probe until the last one."""
+        probe, target = self.state.spec[f"{kind}Probe"], self._target(run)
+        verdicts = prober.verdicts(kind, probe, target, eager=kind != "liveness")
+        async with contextlib.aclosing(verdicts):
+            async for verdict in verdicts:
+                if verdict.complaint:
+                    self._events.warning("Unhealthy", verdict.complaint)
+                if kind == "readiness" and verdict.well not in (None, self.state.ready):
+                    self.state = replace(self.state, ready=bool(verdict.well))
+                    self._changed()
+                elif kind == "startup" and verdict.well:
+                    self._start_counts(run)
+                    self._changed()
+                    return
+                elif kind != "readiness" and verdict.well is False:
+                    self._stop_ill(kind)
+                    return
 
     def _stop_ill(self, kind: str) -> None:
         """End a container that is not well; its restart policy says what comes next."""
@@ -310,26 +305,20 @@ class ContainerWorker:
         if spec == before:
             return
         self.state = replace(self.state, spec=spec)
-        if run is not None and spec["image"] != before["image"] and self.state.kind != INIT:
-            self._start_anew(f"Container {self.name} definition changed, will be restarted")
-        elif run is not None and _resize_restarts(spec, self.state.resources):
-            self._start_anew(f"Container {self.name} resize requires restart")
+        why = ""
+        if spec["image"] != before["image"] and self.state.kind != INIT:
+            why = "definition changed, will be restarted"
+        elif _resize_restarts(spec, self.state.resources):
+            why = "resize requires restart"
+        if run is not None and why:
+            self._restart_asked = True
+            self.stop(f"Container {self.name} {why}")
         elif run is not None:
             self.state = replace(self.state, resources=spec.get("resources") or {})
             self._guard_memory(run)
         self._changed()
 
-    def _start_anew(self, why: str) -> None:
-        self._restart_asked = True
-        self.stop(why)
-
-    def stop(
-        self,
-        why: str = "",
-        *,
-        grace: float | None = None,
-        after: Collection[asyncio.Task[bool]] = (),
-    ) -> None:
+    def stop(self, why: str = "", *, grace: float | None = None, after: Lives = ()) -> None:
         """End the program as a real kubelet does: `preStop`, SIGTERM, SIGKILL after the grace.
 
         Args:
@@ -348,13 +337,7 @@ class ContainerWorker:
             self._events.normal("Killing", why or f"Stopping container {self.name}")
             self._background(self._stop(run, deadline, seconds, after))
 
-    async def _stop(
-        self,
-        run: ContainerRun,
-        deadline: float,
-        grace: float,
-        after: Collection[asyncio.Task[bool]],
-    ) -> None:
+    async def _stop(self, run: ContainerRun, deadline: float, grace: float, after: Lives) -> None:
         loop = asyncio.get_running_loop()
         hook = (self.state.spec.get("lifecycle") or {}).get("preStop")
         if hook and grace > 0:
@@ -378,17 +361,11 @@ def _kill_at(deadline: float, run: ContainerRun) -> None:
 def _resize_restarts(spec: Obj, running_with: Obj) -> bool:
     """Tell whether a container has to start again to get its new resources."""
     wanted = spec.get("resources") or {}
-
-    def differs(part: str, name: str) -> bool:
-        old, new = running_with.get(part) or {}, wanted.get(part) or {}
-        return bool(old.get(name) != new.get(name))
-
-    changed = {
-        "cpu": differs("requests", "cpu") or differs("limits", "cpu"),
-        "memory": differs("limits", "memory"),
-    }
     return any(
-        changed.get(rule.get("resourceName"), False)
+        (running_with.get(part) or {}).get(name) != (wanted.get(part) or {}).get(name)
         for rule in spec.get("resizePolicy") or []
-        if rule.get("restartPolicy") == "RestartContainer"
+        if rule["restartPolicy"] == "RestartContainer"
+        for name in [rule["resourceName"]]
+        # A program that runs knows nothing of how much memory was requested for it.
+        for part in (("limits",) if name == "memory" else ("limits", "requests"))
     )

@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..apimachinery.events import Recorder
 from ..apimachinery.jsontypes import Obj, whole_number
 from ..images import sitecustomize
 from . import servicenames
 from .containerconfig import host_name
 from .host import Host
 from .podenv import Resolver
-from .podevents import PodEvents
 from .volumes import Volumes
+
+
+@dataclass(frozen=True)
+class PodEvents:
+    """Records events about one pod.
+
+    Args:
+        pod: Returns the pod as the API has it now.
+        part: The field path of the container that they are about.
+    """
+
+    recorder: Recorder
+    pod: Callable[[], Obj]
+    part: str = ""
+
+    def of(self, part: str) -> PodEvents:
+        """Return what records events about a part of the pod."""
+        return replace(self, part=part)
+
+    def normal(self, reason: str, message: str) -> None:
+        """Record what is as it should be."""
+        self.recorder.event(self.pod(), reason, message, part=self.part)
+
+    def warning(self, reason: str, message: str) -> None:
+        """Record what is not."""
+        self.recorder.event(self.pod(), reason, message, kind="Warning", part=self.part)
 
 
 @dataclass
