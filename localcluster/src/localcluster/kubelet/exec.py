@@ -13,7 +13,7 @@ import sys
 
 from . import nonblocking
 from .containerrun import ContainerRun, Start
-from .processes import Process, Processes, StartError
+from .processes import Processes, StartError
 from .remotecommand import (
     STDERR,
     STDOUT,
@@ -41,8 +41,7 @@ async def run(
     except StartError as error:
         await session.finish(internal_error(_cannot_start(str(error))))
         return
-    running = _Terminal if options.tty else _Pipes
-    program = running(session, processes, start, argv, options)
+    program = _Program(session, processes, start, argv, options)
     process = program.process
     container.add_exec(process)
     try:
@@ -80,53 +79,6 @@ def _cannot_start(why: str) -> str:
 class _Program:
     """A command, its output on its way to the client, and the client's input to it."""
 
-    process: Process
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.fds: list[int] = []
-        self.outputs: list[asyncio.Task[None]] = []
-        self.input: asyncio.Task[None] | None = None
-
-    def carry_out(self, fd: int, channel: int) -> None:
-        """Send what the command writes, as fast as the client takes it."""
-
-        async def carry() -> None:
-            while data := await nonblocking.read(fd, self.process.done):
-                await self.session.send(channel, data)
-
-        os.set_blocking(fd, False)
-        self.fds.append(fd)
-        self.outputs.append(asyncio.get_running_loop().create_task(carry()))
-
-    def carry_in(self, fd: int, *, close: bool) -> None:
-        """Give the command what the client sends."""
-
-        async def carry() -> None:
-            with contextlib.suppress(OSError):
-                while data := await self.session.stdin.get():
-                    await nonblocking.write(fd, data)
-            self.session.stdin.abandon()
-            if close:
-                self.fds.remove(fd)
-                os.close(fd)
-
-        os.set_blocking(fd, False)
-        self.input = asyncio.get_running_loop().create_task(carry())
-
-    async def drain(self) -> None:
-        """Wait until the client has all output, or has left."""
-        await either(asyncio.gather(*self.outputs), self.session.gone.wait())
-
-    async def close(self) -> None:
-        """Let go of everything."""
-        await cancel(*self.outputs, *([self.input] if self.input else []))
-        for fd in self.fds:
-            os.close(fd)
-        self.fds.clear()
-
-
-class _Pipes(_Program):
     def __init__(
         self,
         session: Session,
@@ -135,47 +87,68 @@ class _Pipes(_Program):
         argv: list[str],
         options: StreamOptions,
     ) -> None:
-        super().__init__(session)
-        out_read, out_write = os.pipe()
-        err_read, err_write = os.pipe()
+        self._session = session
+        self._fds: list[int] = []
+        self._outputs: list[asyncio.Task[None]] = []
+        self._input: asyncio.Task[None] | None = None
+        if options.tty:
+            master, slave = os.openpty()
+            self._fds.append(slave)
+            session.watch_size(functools.partial(nonblocking.resize, master))
+            terminal, env = os.ttyname(slave), {"TERM": "xterm", **start.env}
+            self.process = processes.spawn(argv, env, start.cwd, tty=terminal)
+            self._carry_out(master, STDOUT)
+            if options.stdin:
+                self._carry_in(master, close=False)
+            return
+        (out_read, out_write), (err_read, err_write) = os.pipe(), os.pipe()
+        env, cwd, stdin = start.env, start.cwd, options.stdin
         try:
             self.process = processes.spawn(
-                argv,
-                start.env,
-                start.cwd,
-                stdin=options.stdin,
-                stdout=out_write,
-                stderr=err_write,
+                argv, env, cwd, stdin=stdin, stdout=out_write, stderr=err_write
             )
         finally:
             os.close(out_write)
             os.close(err_write)
-        self.carry_out(out_read, STDOUT)
-        self.carry_out(err_read, STDERR)
+        self._carry_out(out_read, STDOUT)
+        self._carry_out(err_read, STDERR)
         if self.process.stdin is not None:
-            self.fds.append(self.process.stdin)
-            self.carry_in(self.process.stdin, close=True)
+            self._fds.append(self.process.stdin)
+            self._carry_in(self.process.stdin, close=True)
 
+    def _carry_out(self, fd: int, channel: int) -> None:
+        """Send what the command writes, as fast as the client takes it."""
 
-class _Terminal(_Program):
-    def __init__(
-        self,
-        session: Session,
-        processes: Processes,
-        start: Start,
-        argv: list[str],
-        options: StreamOptions,
-    ) -> None:
-        super().__init__(session)
-        master, slave = os.openpty()
-        self.fds.append(slave)
-        session.watch_size(functools.partial(nonblocking.resize, master))
-        env = {"TERM": "xterm", **start.env}
-        self.process = processes.spawn(argv, env, start.cwd, tty=os.ttyname(slave))
-        self.carry_out(master, STDOUT)
-        if options.stdin:
-            self.carry_in(master, close=False)
+        async def carry() -> None:
+            while data := await nonblocking.read(fd, self.process.done):
+                await self._session.send(channel, data)
+
+        os.set_blocking(fd, False)
+        self._fds.append(fd)
+        self._outputs.append(asyncio.get_running_loop().create_task(carry()))
+
+    def _carry_in(self, fd: int, *, close: bool) -> None:
+        """Give the command what the client sends."""
+
+        async def carry() -> None:
+            with contextlib.suppress(OSError):
+                while data := await self._session.stdin.get():
+                    await nonblocking.write(fd, data)
+            self._session.stdin.abandon()
+            if close:
+                self._fds.remove(fd)
+                os.close(fd)
+
+        os.set_blocking(fd, False)
+        self._input = asyncio.get_running_loop().create_task(carry())
+
+    async def drain(self) -> None:
+        """Wait until the client has all output, or has left."""
+        await either(asyncio.gather(*self._outputs), self._session.gone.wait())
 
     async def close(self) -> None:
-        self.session.on_resize = None
-        await super().close()
+        """Let go of everything."""
+        self._session.on_resize = None
+        await cancel(*self._outputs, *([self._input] if self._input else []))
+        for fd in self._fds:
+            os.close(fd)

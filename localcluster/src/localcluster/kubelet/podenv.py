@@ -121,17 +121,26 @@ class Resolver:
             return {n: v.replace("\0", "") for n, v in named.items()}
         return {}
 
-    async def _data(self, kind: str, reference: Obj) -> dict[str, str] | None:
-        namespace, name = self.pod["metadata"]["namespace"], reference.get("name", "")
-        plural = {"secret": "secrets", "configMap": "configmaps"}[kind]
+    async def find(self, kind: str, name: str, *, optional: bool) -> Obj | None:
+        """Return a `secret` or a `configMap`; None if it is optional and not there.
+
+        Raises:
+            ConfigError: It is not there.
+        """
         try:
-            found = await self.fetch(plural, namespace, name)
+            return await self.fetch(f"{kind.lower()}s", self.pod["metadata"]["namespace"], name)
         except ApiError as error:
             if error.code != 404:
                 raise
-            if reference.get("optional"):
+            if optional:
                 return None
             raise ConfigError(f'{kind.lower()} "{name}" not found') from None
+
+    async def _data(self, kind: str, reference: Obj) -> dict[str, str] | None:
+        optional = bool(reference.get("optional"))
+        found = await self.find(kind, reference.get("name", ""), optional=optional)
+        if found is None:
+            return None
         data: dict[str, str] = found.get("data") or {}
         if kind == "secret":
             return {k: base64.b64decode(v).decode(errors="replace") for k, v in data.items()}

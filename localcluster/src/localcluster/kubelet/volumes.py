@@ -72,7 +72,7 @@ class Volumes:
         """Make the volumes that are not there yet; return what is missing for one, or nothing."""
         for name, volume in self._all.items():
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-            if name in self._written or not set(volume) & set(volumesources.DATA_KINDS):
+            if name in self._written or "emptyDir" in volume or len(volume) == 1:
                 continue
             try:
                 await self._write(volume)

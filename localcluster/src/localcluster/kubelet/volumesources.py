@@ -14,7 +14,7 @@ from .podenv import ConfigError, Resolver
 
 # The content of each file, and its mode.
 Payload = dict[str, tuple[bytes, int]]
-DATA_KINDS = ("configMap", "secret", "downwardAPI", "projected")
+DATA_KINDS = ("configMap", "secret", "downwardAPI")
 _MODE = 0o644
 
 
@@ -28,30 +28,29 @@ async def payload(resolver: Resolver, volume: Obj) -> Payload:
     Raises:
         MountError: An object or a key that it needs is not there.
     """
-    for kind in DATA_KINDS[:3]:
-        if kind in volume:
-            source = volume[kind]
-            return await _files(resolver, kind, source, source.get("defaultMode", _MODE))
-    source = volume["projected"]
     files: Payload = {}
     problems = []
-    for part in source.get("sources") or []:
-        for kind in DATA_KINDS[:3]:
-            if kind in part:
-                try:
-                    mode = source.get("defaultMode", _MODE)
-                    files |= await _files(resolver, kind, part[kind], mode)
-                except MountError as error:
-                    problems.append(str(error))
+    for source in _sources(volume):
+        for kind in set(source) & set(DATA_KINDS):
+            mode = (volume.get("projected") or source[kind]).get("defaultMode", _MODE)
+            try:
+                files |= await _files(resolver, kind, source[kind], mode)
+            except MountError as error:
+                problems.append(str(error))
     if problems:
         raise MountError(problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]")
     return files
 
 
+def _sources(volume: Obj) -> list[Obj]:
+    """Return what a volume is made of: itself, unless it is projected."""
+    return volume["projected"].get("sources") or [] if "projected" in volume else [volume]
+
+
 def references(volume: Obj) -> set[tuple[str, str]]:
     """Return (plural, name) of the objects whose changes a volume follows."""
     found = set()
-    for source in [volume, *((volume.get("projected") or {}).get("sources") or [])]:
+    for source in _sources(volume):
         if "configMap" in source:
             found.add(("configmaps", str(source["configMap"].get("name") or "")))
         if "secret" in source:
@@ -82,16 +81,11 @@ async def _files(resolver: Resolver, kind: str, source: Obj, mode: int) -> Paylo
 
 
 async def _data(resolver: Resolver, kind: str, source: Obj) -> dict[str, bytes]:
-    plural = {"configMap": "configmaps", "secret": "secrets"}[kind]
     name = str(source.get("secretName") or source.get("name") or "")
     try:
-        found = await resolver.fetch(plural, resolver.pod["metadata"]["namespace"], name)
-    except ApiError as error:
-        if error.code != 404:
-            raise MountError(str(error)) from None
-        if source.get("optional"):
-            return {}
-        raise MountError(f'{kind.lower()} "{name}" not found') from None
+        found = await resolver.find(kind, name, optional=bool(source.get("optional"))) or {}
+    except (ApiError, ConfigError) as error:
+        raise MountError(str(error)) from None
     coded = found.get("binaryData") if kind == "configMap" else found.get("data")
     data = {key: base64.b64decode(value) for key, value in (coded or {}).items()}
     if kind == "configMap":
