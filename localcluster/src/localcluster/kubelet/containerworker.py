@@ -22,7 +22,7 @@ from .backoff import Backoff, go_duration
 from .containerrun import ContainerRun, Start
 from .containerstate import INIT, LISTED_IN, MAIN, SIDECAR, ContainerState, restarts_after
 from .crilog import LogWriter
-from .pod import Pod
+from .pod import Pod, PodEvents
 from .podenv import ConfigError
 from .probes import Target
 from .processes import MARK, StartError
@@ -56,7 +56,6 @@ class ContainerWorker:
         self.log: LogWriter | None = None
         self.started = asyncio.Event()
         self._pod, self._changed = pod, changed
-        self._events = pod.events.of(f"spec.{LISTED_IN[state.kind]}{{{state.name}}}")
         self._tasks: set[asyncio.Task[Any]] = set()
         self._guard: asyncio.Task[None] | None = None
         self._restart_asked = False
@@ -68,6 +67,10 @@ class ContainerWorker:
     @property
     def folder(self) -> Path:
         return self._pod.folder
+
+    @property
+    def _events(self) -> PodEvents:
+        return self._pod.events(f"spec.{LISTED_IN[self.state.kind]}{{{self.name}}}")
 
     def signal(self, number: int) -> None:
         """Send a signal to all processes of its program."""

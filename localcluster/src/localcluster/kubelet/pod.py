@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..apimachinery.events import Recorder
@@ -22,25 +21,20 @@ class PodEvents:
     """Records events about one pod.
 
     Args:
-        pod: Returns the pod as the API has it now.
         part: The field path of the container that they are about.
     """
 
     recorder: Recorder
-    pod: Callable[[], Obj]
-    part: str = ""
-
-    def of(self, part: str) -> PodEvents:
-        """Return what records events about a part of the pod."""
-        return replace(self, part=part)
+    pod: Obj
+    part: str
 
     def normal(self, reason: str, message: str) -> None:
         """Record what is as it should be."""
-        self.recorder.event(self.pod(), reason, message, part=self.part)
+        self.recorder.event(self.pod, reason, message, part=self.part)
 
     def warning(self, reason: str, message: str) -> None:
         """Record what is not."""
-        self.recorder.event(self.pod(), reason, message, kind="Warning", part=self.part)
+        self.recorder.event(self.pod, reason, message, kind="Warning", part=self.part)
 
 
 @dataclass
@@ -61,13 +55,12 @@ class Pod:
     folder: Path = field(init=False)
     address: str = field(init=False)
     volumes: Volumes = field(init=False)
-    events: PodEvents = field(init=False)
 
     def __post_init__(self) -> None:
         self.folder = self.host.state.pods / str(self.metadata["uid"])
         self.address = self.host.addresses.pod()
-        self.volumes = Volumes(self.folder, self.resolver, self.host.watches)
-        self.events = PodEvents(self.host.recorder, lambda: self.manifest)
+        declared = self.manifest["spec"].get("volumes") or []
+        self.volumes = Volumes(self.folder, declared, self.host.watches)
 
     @property
     def metadata(self) -> Obj:
@@ -87,6 +80,10 @@ class Pod:
     def grace_seconds(self) -> float:
         """How long its programs may take to end, if nobody says otherwise."""
         return float(self.manifest["spec"].get("terminationGracePeriodSeconds") or 0)
+
+    def events(self, part: str = "") -> PodEvents:
+        """Return what records events about the pod as it is now, or about a part of it."""
+        return PodEvents(self.host.recorder, self.manifest, part)
 
     def resolver(self) -> Resolver:
         """Return what finds the values that its manifest refers to."""

@@ -139,7 +139,7 @@ class PodWorker:
 
     def _refresh_volumes(self) -> None:
         if not self._finished:
-            self._background(self.pod.volumes.refresh())
+            self._background(self.pod.volumes.refresh(self.pod.resolver()))
 
     def _terminate(self, grace: float) -> None:
         pod = self.pod
@@ -189,7 +189,7 @@ class PodWorker:
             return
         text = "Pod was active on the node longer than the specified deadline"
         self._failure = ("DeadlineExceeded", text)
-        self.pod.events.normal(*self._failure)
+        self.pod.events().normal(*self._failure)
         self._terminate(self.pod.grace_seconds)
 
     async def _run(self) -> None:
@@ -218,6 +218,8 @@ class PodWorker:
         await self._finish()
         if pod.metadata.get("deletionTimestamp") or self._writer.silent:
             self._forget(self)
+            # They know how to call their pod's worker: such a ring would stay for long.
+            self.containers.clear()
 
     async def _run_containers(self) -> None:
         pod = self.pod
@@ -225,17 +227,17 @@ class PodWorker:
         if problem:
             self._rejected = True
             self._failure = ("VolumeNotSupported", problem)
-            pod.events.warning("FailedMount", problem)
+            pod.events().warning("FailedMount", problem)
             return
         pod.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._publish_ports()
         self._publish()
         backoff = Backoff(_FIRST_MOUNT_DELAY, _LONGEST_MOUNT_DELAY)
-        while problem := await pod.volumes.mount():
-            pod.events.warning("FailedMount", problem)
+        while problem := await pod.volumes.mount(pod.resolver()):
+            pod.events().warning("FailedMount", problem)
             if await pod.pause(backoff.next()):
                 return
-        pod.volumes.watch(self._refresh_volumes)
+        pod.volumes.watch(pod.metadata["namespace"], self._refresh_volumes)
         self._sandbox_ready = True
         self._start_ephemeral()
         try:

@@ -14,12 +14,11 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from ..apimachinery.jsontypes import Obj
 from . import volumesources
-from .objectwatch import ObjectWatches
+from .objectwatch import Changed, ObjectWatches, Reference
 from .podenv import ConfigError, Resolver, expand
 from .volumesources import MountError, Payload
 
@@ -33,20 +32,16 @@ class Volumes:
 
     Args:
         folder: The pod's.
-        resolver: Returns what finds the values that the pod refers to now.
+        declared: The pod's `volumes`.
     """
 
-    def __init__(
-        self, folder: Path, resolver: Callable[[], Resolver], watches: ObjectWatches
-    ) -> None:
+    def __init__(self, folder: Path, declared: list[Obj], watches: ObjectWatches) -> None:
         self.folder = folder / "volumes"
         self._parts = folder / "parts"
-        self._resolver, self._watches = resolver, watches
+        self._watches = watches
         self._written: dict[str, Payload] = {}
-        self._watched: list[tuple[str, str, str]] = []
-        self._changed: Callable[[], None] = lambda: None
+        self._watched: list[tuple[Reference, Changed]] = []
         self._turn = asyncio.Lock()
-        declared = resolver().pod["spec"].get("volumes") or []
         self._all: dict[str, Obj] = {
             v["name"]: v for v in declared if not v["name"].startswith(_TOKENS)
         }
@@ -68,21 +63,21 @@ class Volumes:
                 return f'volume "{name}" has no valid name'
         return ""
 
-    async def mount(self) -> str:
+    async def mount(self, resolver: Resolver) -> str:
         """Make the volumes that are not there yet; return what is missing for one, or nothing."""
         for name, volume in self._all.items():
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
             if name in self._written or "emptyDir" in volume or len(volume) == 1:
                 continue
             try:
-                await self._write(volume)
+                await self._write(volume, resolver)
             except MountError as error:
                 return f'MountVolume.SetUp failed for volume "{name}" : {error}'
         return ""
 
-    async def _write(self, volume: Obj) -> None:
+    async def _write(self, volume: Obj, resolver: Resolver) -> None:
         async with self._turn:
-            files = await volumesources.payload(self._resolver(), volume)
+            files = await volumesources.payload(resolver, volume)
             if self._written.get(volume["name"]) != files:
                 try:
                     write_atomically(self.folder / volume["name"], files)
@@ -91,26 +86,24 @@ class Volumes:
                     raise MountError(f"its files cannot be written: {why}") from None
                 self._written[volume["name"]] = files
 
-    def watch(self, changed: Callable[[], None]) -> None:
+    def watch(self, namespace: str, changed: Changed) -> None:
         """Call `changed` from now on when an object that a volume holds has changed."""
-        self._changed = changed
-        namespace = self._resolver().pod["metadata"]["namespace"]
         names = {ref for v in self._all.values() for ref in volumesources.references(v)}
         for plural, name in sorted(names):
-            self._watched.append((plural, namespace, name))
-            self._watches.add((plural, namespace, name), changed)
+            self._watched.append(((plural, namespace, name), changed))
+            self._watches.add(*self._watched[-1])
 
     def close(self) -> None:
         """Watch nothing any more."""
         while self._watched:
-            self._watches.remove(self._watched.pop(), self._changed)
+            self._watches.remove(*self._watched.pop())
 
-    async def refresh(self) -> None:
+    async def refresh(self, resolver: Resolver) -> None:
         """Bring the volumes up to date."""
         for name in list(self._written):
             # What is missing now stays as it was, as on a real node.
             with contextlib.suppress(MountError):
-                await self._write(self._all[name])
+                await self._write(self._all[name], resolver)
 
     def mounts(self, container: Obj, env: dict[str, str]) -> dict[str, Path]:
         """Return where a container's volumes lie, by the paths that it knows them by.
