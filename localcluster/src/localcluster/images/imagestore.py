@@ -153,7 +153,8 @@ class Images:
             return self._resolved(name, "process-python", bare, ["python3"], "/")
         if image := programs.load(self.state, bare):
             digest = f"process-{bare.replace('/', '-')}"
-            return self._resolved(name, digest, bare, image.command, image.workdir)
+            resolved = self._resolved(name, digest, bare, image.command, image.workdir)
+            return replace(resolved, entrypoint=image.entrypoint)
         raise ImageNotFound(
             f'the local cluster has no image "{name}" and pulls from no registry; it has'
             f" {', '.join(self.names())}, and what you build"

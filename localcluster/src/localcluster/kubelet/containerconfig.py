@@ -67,12 +67,12 @@ async def _configure(pod: Pod, container: Container) -> list[str]:
     container.env = base | {name: mapping.text(value) for name, value in env.items()}
     if "PYTHONPATH" in base and base["PYTHONPATH"] != container.env["PYTHONPATH"]:
         container.env["PYTHONPATH"] = f"{base['PYTHONPATH']}:{container.env['PYTHONPATH']}"
-    command = spec.get("command")
-    arguments = spec.get("args")
-    if command is None:
-        argv = [*image.entrypoint, *(image.command if arguments is None else arguments)]
-    else:
-        argv = [*command, *(arguments or [])]
+    command, arguments = spec.get("command"), spec.get("args")
+    argv = (
+        [*command, *(arguments or [])]
+        if command
+        else [*image.entrypoint, *(arguments or image.command)]
+    )
     if not argv:
         raise ConfigError("no command specified")
     inside = spec.get("workingDir") or image.workdir or "/"

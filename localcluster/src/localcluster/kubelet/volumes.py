@@ -157,7 +157,9 @@ def _folder(pod: Pod) -> Path:
 def _copy(pod: Pod, container: str, mount: Obj, part: Path) -> Path:
     """Return a copy of a part of a volume: such a part does not follow changes."""
     number = (mount["name"], mount["mountPath"])
-    target = pod.folder / "parts" / container / f"{abs(hash(number)):x}"
+    # Its name stays, for a program may look at how it ends.
+    name = os.path.basename(str(mount["mountPath"]).rstrip("/"))
+    target: Path = pod.folder / "parts" / container / f"{abs(hash(number)):x}" / name
     if target.exists():
         return target
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
