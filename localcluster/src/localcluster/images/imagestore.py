@@ -119,7 +119,7 @@ class Images:
 
     def prepare(self) -> None:
         """Write the small programs that stand for `pip` in pods."""
-        podpython.write_shared(self._bin(_PYTHON), self.site)
+        podpython.write_shared(self._bin(_PYTHON), self.site, _machine_path())
 
     def names(self) -> list[str]:
         """Return the images that pods can use."""
@@ -303,9 +303,12 @@ def remove_tree(path: Path) -> None:
 
 def base_path(image: ResolvedImage) -> str:
     """Return the PATH of a pod: the image's programs, this interpreter's, the system's."""
-    folders = [*map(str, image.path), str(Path(sys.executable).parent)]
+    return ":".join([*map(str, image.path), _machine_path()])
+
+
+def _machine_path() -> str:
     extra = ["/opt/homebrew/bin"] if sys.platform == "darwin" else []
-    return ":".join([*folders, _SYSTEM_PATH, *extra])
+    return ":".join([str(Path(sys.executable).parent), _SYSTEM_PATH, *extra])
 
 
 def _is_in_image(inside: str, place: Path, root: Path) -> bool:

@@ -63,7 +63,8 @@ async def _configure(pod: Pod, container: Container) -> list[str]:
     # An image without files of its own has one folder for all that a pod writes.
     home = root if image.root is None else _folder(pod, "home")
     base = _base_environment(pod, container, home, mounts.get("/tmp", home))
-    base |= {"VIRTUAL_ENV": str(private), "PATH": f"{private}/bin:{base['PATH']}"}
+    base |= {"VIRTUAL_ENV": str(private), sitecustomize.PYTHON: str(private)}
+    base["PATH"] = f"{private}/bin:{base['PATH']}"
     container.env = base | {name: mapping.text(value) for name, value in env.items()}
     if "PYTHONPATH" in base and base["PYTHONPATH"] != container.env["PYTHONPATH"]:
         container.env["PYTHONPATH"] = f"{base['PYTHONPATH']}:{container.env['PYTHONPATH']}"
