@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..apimachinery.jsontypes import Obj
-from ..images import imagestore, podpython
+from ..images import imagestore, podpython, sitecustomize
 from ..images.imagestore import PathMapping, ResolvedImage
 from . import podenv
 from .containerrun import Start
@@ -96,7 +96,8 @@ def plan_start(
     }
     if "PYTHONPATH" in pod_env and "PYTHONPATH" in image.env:
         base["PYTHONPATH"] = f"{pod_env['PYTHONPATH']}:{text(image.env['PYTHONPATH'])}"
-    base |= {"VIRTUAL_ENV": str(places.python), "PATH": f"{places.python}/bin:{base['PATH']}"}
+    base |= {"VIRTUAL_ENV": str(places.python), sitecustomize.PYTHON: str(places.python)}
+    base["PATH"] = f"{places.python}/bin:{base['PATH']}"
     whole = base | {name: text(value) for name, value in env.items()}
     if "PYTHONPATH" in base and base["PYTHONPATH"] != whole["PYTHONPATH"]:
         whole["PYTHONPATH"] = f"{base['PYTHONPATH']}:{whole['PYTHONPATH']}"
@@ -104,10 +105,10 @@ def plan_start(
         # A shell's `pwd` takes this name of the folder, which a script can hold as text.
         whole["PWD"] = str(places.cwd)
     command, arguments = spec.get("command"), spec.get("args")
-    if command is None:
-        argv = [*image.entrypoint, *(image.command if arguments is None else arguments)]
-    else:
+    if command:
         argv = [*command, *(arguments or [])]
+    else:
+        argv = [*image.entrypoint, *(arguments or image.command)]
     if not argv:
         raise ConfigError("no command specified")
     argv = [text(podenv.expand(str(word), env)) for word in argv]

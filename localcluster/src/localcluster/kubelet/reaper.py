@@ -16,12 +16,15 @@ Standard library only, and started with `python -I -S`, so it is small.
 """
 
 import contextlib
+import errno
 import fcntl
+import functools
 import marshal
 import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -73,30 +76,38 @@ def execute(
     fds: list[int],
     *,
     tty: bool,
-) -> None:
-    """Become the program: in a session of its own, with nothing that the reaper set or opened.
+) -> int:
+    """Start the program in a session of its own; return its number.
 
     What the kernel refuses is told on the program's own standard error, as runc does.
+
+    Raises:
+        OSError: There is no room for another process.
     """
     try:
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-            signal.signal(number, signal.SIG_DFL)
-        if tty:
-            os.login_tty(fds[0])
-        else:
-            os.setsid()
-            for i, fd in enumerate(fds):
-                os.dup2(fd, i)
-        os.umask(_UMASK)
-        os.chdir(cwd)
-        os.execve(program, argv, env)
+        started = subprocess.Popen(
+            argv,
+            executable=program,
+            env=env,
+            cwd=cwd,
+            stdin=fds[0],
+            stdout=fds[1],
+            stderr=fds[2],
+            umask=_UMASK,
+            start_new_session=not tty,
+            preexec_fn=functools.partial(os.login_tty, fds[0]) if tty else None,
+        )
     except OSError as error:
-        what = os.fsdecode(program)
-        text = f"exec {what}: {os.strerror(error.errno or 0).lower()}\n"
-        with contextlib.suppress(OSError):
-            os.write(2, os.fsencode(text))
-    finally:
-        os._exit(_CANNOT_EXECUTE)
+        if error.filename is None:
+            raise
+        text = f"exec {os.fsdecode(program)}: {os.strerror(error.errno or 0).lower()}\n"
+        pid = os.fork()
+        if pid == 0:
+            os.write(fds[2], os.fsencode(text))
+            os._exit(_CANNOT_EXECUTE)
+        return pid
+    started.returncode = 0  # it is waited for with all others
+    return started.pid
 
 
 class Reaper:
@@ -163,28 +174,16 @@ class Reaper:
         cwd: bytes,
         tty: bool,
     ) -> None:
-        read, write = os.pipe()
         try:
-            for fd in fds:
-                os.set_inheritable(fd, False)
-            pid = os.fork()
-            if pid == 0:
-                execute(program, argv, env, cwd, fds, tty=tty)
-        except OSError as error:
-            self._tell(b"! %d\n" % (error.errno or 0))
+            pid = execute(program, argv, env, cwd, fds, tty=tty)
+        except (OSError, subprocess.SubprocessError) as error:
+            self._tell(b"! %d\n" % (getattr(error, "errno", None) or errno.EIO))
             return
         finally:
-            for fd in (*fds, write):
+            for fd in fds:
                 os.close(fd)
-            self._wait_closed(read)
         self.marks[pid] = env.get(self.mark, b"")
         self._tell(b"+ %d\n" % pid)
-
-    @staticmethod
-    def _wait_closed(fd: int) -> None:
-        """Wait until the child has become its program, or has ended."""
-        os.read(fd, 1)
-        os.close(fd)
 
     def _signal(self, pid: int, number: int, group: bool) -> None:
         """Signal a program or its group, unless it is over: its number may be another's then."""
@@ -268,8 +267,13 @@ def _next_ended(leaders: dict[int, bytes]) -> tuple[int, int] | None:
 
 def main() -> None:
     """Serve the daemon at the other end of standard input."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    # What is ignored would be ignored by all programs, and what has a handler is not.
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, lambda *_: None)
     lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     become_subreaper()

@@ -133,7 +133,9 @@ class Volumes:
         if "emptyDir" in volume:
             return part
         number = abs(hash((mount["name"], mount["mountPath"])))
-        return _copy(part, self._parts / container / f"{number:x}")
+        # Its name stays, for a program may look at how it ends.
+        name = os.path.basename(str(mount["mountPath"]).rstrip("/"))
+        return _copy(part, self._parts / container / f"{number:x}" / name)
 
 
 def _copy(part: Path, target: Path) -> Path:
