@@ -12,7 +12,6 @@ import secrets
 import signal
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ..apimachinery.jsontypes import Obj
@@ -63,10 +62,6 @@ class ContainerWorker:
     @property
     def name(self) -> str:
         return self.state.name
-
-    @property
-    def folder(self) -> Path:
-        return self._pod.folder
 
     @property
     def _events(self) -> PodEvents:

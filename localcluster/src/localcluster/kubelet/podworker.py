@@ -91,6 +91,7 @@ class PodWorker:
             self._refresh_volumes()
         if manifest["spec"] != before["spec"] and not self._finished:
             self._update_containers(manifest["spec"])
+            self._publish()
         if metadata.get("deletionTimestamp"):
             self.deleted.set()
             self._terminate(float(metadata.get("deletionGracePeriodSeconds") or 0))
@@ -163,14 +164,12 @@ class PodWorker:
 
     def _stop_containers(self, grace: float) -> None:
         """End all containers together, but the sidecars in turn, the last one first."""
+        for container in self._of(INIT, MAIN, EPHEMERAL):
+            container.stop(grace=grace)
         later = {self._lives[c.name] for c in self._of(INIT, MAIN) if c.name in self._lives}
-        for container in reversed(self.containers):
-            if container.state.kind == SIDECAR:
-                container.stop(grace=grace, after=set(later))
-                if container.name in self._lives:
-                    later.add(self._lives[container.name])
-            else:
-                container.stop(grace=grace)
+        for container in reversed(self._of(SIDECAR)):
+            container.stop(grace=grace, after=set(later))
+            later |= {life for name, life in self._lives.items() if name == container.name}
 
     def _set_deadline_timer(self) -> None:
         """End the pod when its `activeDeadlineSeconds` are over; they may be changed."""
@@ -209,7 +208,8 @@ class PodWorker:
                 task.cancel()
             if self._deadline_timer is not None:
                 self._deadline_timer.cancel()
-        begun = all(c.state.ready or c.state.kind == SIDECAR for c in self._of(INIT, SIDECAR))
+        begun = all(c.state.ready for c in self._of(INIT))
+        begun = begun and all(c.state.container_id for c in self._of(SIDECAR))
         for container in self.containers:
             container.conclude(expected=begun and pod.deadline is not None)
         self._publish()
@@ -251,11 +251,10 @@ class PodWorker:
             life = self._start(container)
             if container.state.kind == SIDECAR:
                 started = self._background(container.started.wait())
-                ending = self._background(self.pod.stopping.wait())
-                await asyncio.wait({started, ending}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({life, started}, return_when=asyncio.FIRST_COMPLETED)
                 started.cancel()
-                ending.cancel()
-                if self.pod.stopping.is_set():
+                if life.done():  # the pod is to end, or something of ours failed
+                    await life
                     return
             elif not await life:
                 return

@@ -115,7 +115,9 @@ class _Logs(_Handler):
         container = worker.find(container_name)
         if container is None:
             raise Refused(404, f'container "{container_name}" not found in pod "{name}"\n')
-        reading = logs.read(container.folder, container.state, container.log, name, self._options())
+        reading = logs.read(
+            worker.pod.folder, container.state, container.log, name, self._options()
+        )
         async with contextlib.aclosing(reading) as pieces:
             try:
                 await anext(pieces)
