@@ -1,4 +1,4 @@
-"""What is known of one container, and how it may change. Pure.
+"""What is known of one container, and how it may change. Pure, but for the clock.
 
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-states
 """
@@ -76,26 +76,26 @@ class ContainerState:
         return None if ended is None else int(ended["exitCode"])
 
     def waits(self, reason: str, message: str = "") -> ContainerState:
-        """The container waits, and why; an end before that is its last state."""
+        """Return it waiting, and why; an end before that is its last state."""
         waiting = {"reason": reason, **({"message": message} if message else {})}
         return replace(self._remembering(), state={"waiting": waiting}, ready=False, started=False)
 
     def created(self, container_id: str) -> ContainerState:
-        """The container is there, and its program is about to start."""
+        """Return it made, its program about to start."""
         resources = self.spec.get("resources") or {}
         return replace(self, container_id=container_id, resources=resources)
 
     def runs(self) -> ContainerState:
-        """Its program has started."""
+        """Return it running."""
         return replace(self, state={"running": {"startedAt": now()}})
 
     def has_started(self) -> ContainerState:
-        """The container counts as started, as its startup probe sees it."""
+        """Return it started, as its startup probe sees it."""
         ready = self.kind in (MAIN, SIDECAR) and not self.spec.get("readinessProbe")
         return replace(self, started=True, ready=ready)
 
     def ended(self, code: int, reason: str, message: str = "") -> ContainerState:
-        """Its program has ended, or could not be started."""
+        """Return it with its program ended, or never started."""
         terminated = {
             "exitCode": code,
             "reason": reason,
@@ -108,11 +108,11 @@ class ContainerState:
         return replace(self, state={"terminated": terminated}, ready=ready, started=False)
 
     def starts_again(self) -> ContainerState:
-        """The next run of the container is about to begin."""
+        """Return it before its next run."""
         return replace(self._remembering(), restarts=self.restarts + 1)
 
     def at_the_end(self, *, expected: bool) -> ContainerState:
-        """The pod is over: nothing waits any more, or left no trace.
+        """Return it when its pod is over: nothing waits any more.
 
         Args:
             expected: Whether the container would have been started.
