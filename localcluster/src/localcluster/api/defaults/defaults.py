@@ -94,7 +94,7 @@ def _volume(volume: Obj) -> None:
 
 def _pod_spec(spec: Obj) -> None:
     """Fill in a pod's spec, in a pod or in a template."""
-    for kind in ("containers", "initContainers"):
+    for kind in ("containers", "initContainers", "ephemeralContainers"):
         for container in spec.get(kind) or []:
             if isinstance(container, dict):
                 _container(container)
@@ -107,7 +107,7 @@ def _pod_spec(spec: Obj) -> None:
         _volume(volume)
 
 
-def _qos_class(spec: Obj) -> str:
+def qos_class(spec: Obj) -> str:
     """Return the pod's quality-of-service class.
 
     https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
@@ -135,7 +135,7 @@ def _pod(obj: Obj) -> None:
     tolerations = spec.setdefault("tolerations", [])
     known = {toleration.get("key") for toleration in tolerations}
     tolerations += [dict(t) for t in _TOLERATIONS if t["key"] not in known]
-    obj["status"] = {"phase": "Pending", "qosClass": _qos_class(spec)}
+    obj["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
 
 
 def _service(obj: Obj) -> None:

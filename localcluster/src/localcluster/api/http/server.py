@@ -40,6 +40,8 @@ _AGGREGATED = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _RETURNED_WHEN_DELETED = {"Pod", "ServiceAccount", "Namespace", "ResourceQuota"}
 _RETURNED_WHEN_DELETED |= {"Service"} if profile().modern else set()
 
+_VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch"}
+
 
 class Handler(tornado.web.RequestHandler):
     """Handles every request except logs and streams of pods."""
@@ -167,6 +169,9 @@ class Handler(tornado.web.RequestHandler):
         method = self.request.method
         if target.subresource and not self._known_subresource(target):
             raise apierrors.no_such_path()
+        verbs = target.resource.subresources.get(target.subresource)
+        if verbs is not None and _VERBS.get(method or "") not in verbs:
+            raise apierrors.method_not_allowed()
         if target.resource.namespaced and target.name and target.namespace is None:
             raise apierrors.no_such_path()
         if method == "GET":

@@ -17,6 +17,7 @@ from ..defaults import defaults
 from ..http.parameters import WriteOptions
 from ..patch import managedfields
 from ..validation.objects import check_decodable, validate_create, validate_update
+from ..validation.podupdates import SUBRESOURCES, narrowed
 from . import admission, allocation, deletion
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -274,10 +275,12 @@ class Rest:
         if subresource == "status":
             obj = {**old, "status": obj.get("status") or {}}
         else:
+            if subresource in SUBRESOURCES:
+                obj = narrowed(subresource, old, obj)
             obj = self.complete(obj, old)
             self._prepare_for_update(resource, old, obj)
             check_decodable(obj)
-            validate_update(resource, old, obj)
+            validate_update(resource, old, obj, subresource)
             if resource.kind == "Service":
                 self._allocate(obj)
         for name in _FIXED_METADATA:

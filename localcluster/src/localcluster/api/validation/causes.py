@@ -37,6 +37,9 @@ class Causes(list[Obj]):
     def duplicate(self, field: str, value: Any) -> None:
         self._add(field, "FieldValueDuplicate", f"Duplicate value: {_shown(value)}")
 
+    def not_found(self, field: str, value: Any) -> None:
+        self._add(field, "FieldValueNotFound", f"Not found: {_shown(value)}")
+
     def forbidden(self, field: str, why: str) -> None:
         self._add(field, "FieldValueForbidden", f"Forbidden: {why}")
 
