@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 _LABEL = "localcluster/stand-in"
 _LEASE_SECONDS = 40
-_RENEW_SECONDS = 10.0
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _NO_PRESSURE = {
     "Memory": ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -41,6 +40,7 @@ class Node:
     Attributes:
         port: Where the kubelet's own server listens; set before `register`.
         taints: What pods have to tolerate to come here.
+        renew_seconds: How often the kubelet shows that it lives.
         registered: Whether the cluster has the Node.
     """
 
@@ -51,6 +51,7 @@ class Node:
         self.folder = folder
         self.port = 0
         self.taints: list[Obj] = []
+        self.renew_seconds = 10.0
         self.registered = False
         self._lease: Obj | None = None
 
@@ -86,7 +87,7 @@ class Node:
                 log.warning("the lease of node %s: %s", self.name, error)
             except OSError as error:
                 log.warning("the lease of node %s: %s", self.name, error)
-            await asyncio.sleep(_RENEW_SECONDS)
+            await asyncio.sleep(self.renew_seconds)
 
     async def deregister(self) -> None:
         """Take the Node and its Lease away."""
