@@ -213,6 +213,18 @@ def test_a_cluster_that_stood_still_takes_no_node_for_lost(local: Local, ns: str
     assert "NodeNotReady" not in [reason for _, reason, _ in _events(local, "worker-1")]
 
 
+def test_a_kubelet_that_is_alive_says_again_that_its_node_is_ready(local: Local) -> None:
+    moment = datetime.datetime.now(datetime.UTC).isoformat()
+    lost = {"type": "Ready", "status": "Unknown", "lastTransitionTime": moment}
+    local.core.patch_node_status("worker-1", {"status": {"conditions": [lost]}})
+
+    def ready() -> bool:
+        conditions = local.core.read_node("worker-1").status.conditions
+        return {c.type: c.status for c in conditions}["Ready"] == "True"
+
+    wait_until(lambda: ready() and not _taints(local, "worker-1"))
+
+
 def test_a_node_that_says_it_is_not_ready_is_tainted(local: Local, spare: HandmadeNode) -> None:
     moment = datetime.datetime.now(datetime.UTC).isoformat()
     for kind, status, taints in (

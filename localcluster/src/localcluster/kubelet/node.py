@@ -75,13 +75,14 @@ class Node:
                 ) from None
             await self.client.patch(path, {"spec": {"taints": self.taints or None}})
         self.registered = True
-        await self.client.patch(f"/api/v1/nodes/{self.name}/status", {"status": self._status()})
+        await self._post_status()
 
     async def renew_lease(self) -> None:
         """Renew the Node's Lease for ever: without it a control plane thinks the node dead."""
         while True:
             try:
                 await self._renew()
+                await self._reconcile_status()
             except ApiError as error:
                 self._lease = None
                 log.warning("the lease of node %s: %s", self.name, error)
@@ -96,6 +97,16 @@ class Node:
                 await self.client.delete(path)
             except (ApiError, OSError) as error:
                 log.warning("leaving: %s", error)
+
+    async def _reconcile_status(self) -> None:
+        """Say again that the node is ready, if the control plane came to believe that it is not."""
+        node = await self.client.get(f"/api/v1/nodes/{self.name}")
+        conditions = (node.get("status") or {}).get("conditions") or []
+        if not any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+            await self._post_status()
+
+    async def _post_status(self) -> None:
+        await self.client.patch(f"/api/v1/nodes/{self.name}/status", {"status": self._status()})
 
     async def _renew(self) -> None:
         if self._lease is None:
