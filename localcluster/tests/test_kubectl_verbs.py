@@ -79,7 +79,7 @@ def test_drain_evicts_and_uncordon_lets_pods_come_back(
     assert "deletionTimestamp" not in local.request("GET", path).json["metadata"]
     drained = kubectl("drain", "worker-1", "--pod-selector=app=stay", "--force")
     assert f"evicting pod {ns}/stay" in drained.stderr + drained.stdout
-    assert "node/localcluster drained" in drained.stdout
+    assert "node/worker-1 drained" in drained.stdout
     assert "Ready,SchedulingDisabled" in kubectl("get", "nodes").stdout
     kubectl("uncordon", "worker-1")
     assert local.request("GET", path).code == 404
