@@ -17,6 +17,7 @@ from ..defaults import defaults
 from ..http.parameters import WriteOptions
 from ..patch import managedfields
 from ..validation.objects import check_decodable, validate_create, validate_update
+from ..validation.warnings import warnings_for
 from . import admission, allocation, deletion
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -37,7 +38,17 @@ _SET_BY_SERVER = (
     "managedFields",
     "selfLink",
 )
-_WITH_GENERATION = {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "ReplicaSet"}
+_WITH_GENERATION = {
+    "DaemonSet",
+    "Deployment",
+    "Ingress",
+    "NetworkPolicy",
+    "Pod",
+    "PodDisruptionBudget",
+    "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
+}
 
 
 SchemaCheck = Callable[[Obj, WriteOptions, Obj | None], Obj]
@@ -112,6 +123,8 @@ class Rest:
         check_decodable(obj)
         admission.admit(resource, obj, self.store)
         validate_create(resource, obj)
+        options.warnings += warnings_for(obj)
+        options.warnings += admission.check(resource, obj, self.store)
         if self.store.get(resource.name, (namespace, name)):
             raise apierrors.already_exists(resource.plural, resource.group, name)
         if resource.kind == "Service":
@@ -277,6 +290,8 @@ class Rest:
             self._prepare_for_update(resource, old, obj)
             check_decodable(obj)
             validate_update(resource, old, obj)
+            options.warnings += warnings_for(obj, old)
+            options.warnings += admission.check(resource, obj, self.store, old)
             if resource.kind == "Service":
                 self._allocate(obj)
         for name in _FIXED_METADATA:

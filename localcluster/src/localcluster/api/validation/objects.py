@@ -187,30 +187,17 @@ def check_decodable(obj: Obj) -> None:
     kind = obj["kind"]
     version = obj["apiVersion"].rpartition("/")[2]
     prefix = f'{kind} in version "{version}" cannot be handled as a {kind}: '
-    encoded = {"Secret": "data", "ConfigMap": "binaryData"}.get(kind, "")
-    for value in (obj.get(encoded) or {}).values():
-        place = _broken_base64(value)
-        if place is not None:
-            raise bad_request(f"{prefix}illegal base64 data at input byte {place}")
-    for amounts in _amounts(obj):
-        for value in (amounts or {}).values():
-            if not is_quantity(value):
-                raise bad_request(prefix + _QUANTITY_RULE)
-
-
-def _amounts(obj: Obj) -> list[Obj | None]:
-    """Return all maps of quantities in an object."""
-    owners = [container.get("resources") or {} for _, container in containers_of(obj)]
-    spec = obj.get("spec") or {}
-    if obj["kind"] == "PersistentVolumeClaim":
-        owners.append(spec.get("resources") or {})
-    elif obj["kind"] == "LimitRange":
-        owners += spec.get("limits") or []
-    else:
-        owners.append({name: spec.get(name) for name in ("capacity", "hard")})
-    names = ("limits", "requests", "capacity", "hard", "min", "max", "default", "defaultRequest",
-             "maxLimitRequestRatio")  # fmt: skip
-    return [owner[name] for owner in owners for name in names if owner.get(name)]
+    if kind == "Secret":
+        for value in (obj.get("data") or {}).values():
+            place = _broken_base64(value)
+            if place is not None:
+                raise bad_request(f"{prefix}illegal base64 data at input byte {place}")
+    for _, container in containers_of(obj):
+        resources = container.get("resources") or {}
+        for part in ("limits", "requests"):
+            for value in (resources.get(part) or {}).values():
+                if not is_quantity(value):
+                    raise bad_request(prefix + _QUANTITY_RULE)
 
 
 def _broken_base64(value: object) -> int | None:
