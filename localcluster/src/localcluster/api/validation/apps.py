@@ -136,7 +136,8 @@ def _check_pods(obj: Obj, kind: str, title: str, causes: Causes) -> None:
 
 def _check_template(spec: Obj, title: str, causes: Causes) -> None:
     template, at = spec["template"], "spec.template.spec"
-    validate_template(template, "spec.template", causes)
+    # The pod spec of a StatefulSet is not looked at: it mounts volumes that only its pods have.
+    validate_template(template, "spec.template", causes, whole=title != "StatefulSet")
     policy = template["spec"].get("restartPolicy")
     if policy != "Always":
         causes.unsupported(f"{at}.restartPolicy", policy, ["Always"])

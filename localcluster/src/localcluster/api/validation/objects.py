@@ -136,11 +136,16 @@ def _nothing(*_: object) -> None:
     """Take a kind that has no rules of its own."""
 
 
+def _with_spec(obj: Obj) -> Obj:
+    """Return an object with a spec: one that is left out is empty."""
+    return obj if obj.get("spec") else {**obj, "spec": {}}
+
+
 def validate_create(resource: Resource, obj: Obj) -> None:
     """Raise a 422 when the new object (with its defaults) is not valid."""
     causes = Causes()
     validate_metadata(obj, causes, new=True)
-    _SPECS.get(obj["kind"], _nothing)(obj, causes)
+    _SPECS.get(obj["kind"], _nothing)(_with_spec(obj), causes)
     _raise_if_any(resource, obj, causes)
     _validate_rules(resource, obj)
 
@@ -148,6 +153,7 @@ def validate_create(resource: Resource, obj: Obj) -> None:
 def validate_update(resource: Resource, old: Obj, new: Obj) -> None:
     """Raise a 422 when the change from `old` to `new` is not allowed."""
     causes, kind = Causes(), new["kind"]
+    old, new = _with_spec(old), _with_spec(new)
     validate_metadata(new, causes, new=False)
     _no_new_finalizers(old["metadata"], new["metadata"], causes)
     if kind == "CronJob":

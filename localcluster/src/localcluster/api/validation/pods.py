@@ -81,10 +81,12 @@ def validate_limits(obj: Obj, causes: Causes) -> None:
                 causes.invalid(f"{at}.resources.requests", str(value), why)
 
 
-def validate_template(template: Obj, at: str, causes: Causes) -> None:
-    """Complain about a pod template."""
+def validate_template(template: Obj, at: str, causes: Causes, *, whole: bool = True) -> None:
+    """Complain about a pod template; when not as a `whole`, about its metadata only."""
     validate_labels(template["metadata"].get("labels"), f"{at}.labels", causes)
     validate_annotations(template["metadata"].get("annotations"), f"{at}.annotations", causes)
+    if not whole:
+        return
     validate_pod_spec(template["spec"], f"{at}.spec", causes)
     if template["spec"].get("ephemeralContainers"):
         why = "ephemeral containers not allowed in pod template"
