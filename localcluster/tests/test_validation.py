@@ -400,7 +400,15 @@ _FROZEN = [
         _claim("accessModes: [ReadWriteOnce]"),
         "{accessModes: [ReadWriteMany]}",
         "spec: Forbidden: spec is immutable after creation except resources.requests and"
-        " volumeAttributesClassName for bound claims",
+        ' volumeAttributesClassName for bound claims\n@@ -1,6 +1,6 @@\n {\n  "AccessModes": [\n'
+        '-  "ReadWriteOnce"\n+  "ReadWriteMany"\n  ],\n  "Selector": null,\n  "Resources": {\n',
+    ),
+    (
+        "Pod {nodeSelector: {no: node}, containers: [{name: c, image: i}]}",
+        "{activeDeadlineSeconds: 5, hostname: h}",
+        "if it was previously negative)\n@@ -66,7 +66,7 @@\n"
+        '   "SELinuxChangePolicy": null\n  },\n  "ImagePullSecrets": null,\n- "Hostname": "",\n'
+        '+ "Hostname": "h",\n',
     ),
     (
         "ResourceQuota {hard: {pods: 1}, scopes: [BestEffort]}",

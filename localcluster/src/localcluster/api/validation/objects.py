@@ -15,6 +15,7 @@ from . import apps, batch, config, networking, policy, storage
 from .causes import Causes
 from .metadata import validate_finalizers, validate_metadata
 from .pods import containers_of, validate_limits, validate_pod_spec
+from .specdiff import spec_diff
 
 _QUANTITY_RULE = (
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
@@ -80,15 +81,20 @@ _RULES: dict[str, _Check] = {
 
 
 def _pod_update(old: Obj, new: Obj, causes: Causes) -> None:
-    if _frozen_pod(old["spec"]) != _frozen_pod(new["spec"]):
-        causes.forbidden("spec", _POD_FIELDS)
+    was, now = old["spec"], _with_what_may_change(old["spec"], new["spec"])
+    if was != now:
+        causes.forbidden("spec", _POD_FIELDS + spec_diff("PodSpec", was, now))
 
 
-def _frozen_pod(spec: Obj) -> Obj:
-    """Return the part of a pod's spec that may never change."""
-    kept = apps.frozen(spec, _POD_MAY_CHANGE)
+def _with_what_may_change(was: Obj, now: Obj) -> Obj:
+    """Return a pod's new spec with those fields of the old one that may change."""
+    kept = apps.frozen(now, _POD_MAY_CHANGE)
+    kept |= {name: was[name] for name in _POD_MAY_CHANGE if name in was}
     for kind in ("containers", "initContainers"):
-        kept[kind] = [{**c, "image": ""} for c in spec.get(kind) or []]
+        before, after = was.get(kind) or [], now.get(kind) or []
+        if kind in now and len(before) == len(after):
+            pairs = zip(before, after, strict=True)
+            kept[kind] = [{**new, "image": old["image"]} for old, new in pairs]
     return kept
 
 

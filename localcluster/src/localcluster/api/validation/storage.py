@@ -8,6 +8,7 @@ from .apps import frozen
 from .causes import Causes
 from .metadata import validate_selector
 from .names import subdomain_faults
+from .specdiff import spec_diff
 from .volumes import require
 
 _MODES = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"]
@@ -73,7 +74,9 @@ def validate_claim_update(old: Obj, new: Obj, causes: Causes) -> None:
         may_change = (*may_change, "resources", "volumeAttributesClassName")
     if frozen(was, may_change) != frozen(now, may_change):
         why = "spec is immutable after creation except resources.requests and"
-        causes.forbidden("spec", f"{why} volumeAttributesClassName for bound claims")
+        why += " volumeAttributesClassName for bound claims"
+        kept = {**now, **{name: was[name] for name in may_change if name in was}}
+        causes.forbidden("spec", why + spec_diff("PersistentVolumeClaimSpec", was, kept))
     sizes = [((s.get("resources") or {}).get("requests") or {}).get("storage") for s in (was, now)]
     if all(map(is_quantity, sizes)) and quantity(sizes[1]) < quantity(sizes[0]):
         why = "field can not be less than status.capacity"
