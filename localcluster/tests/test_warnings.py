@@ -157,29 +157,34 @@ _VALUES: dict[str, Any] = {
     **{f"{kind}Probe.grpc": {"port": 1} for kind in ("liveness", "readiness", "startup")},
 }
 _TEXTS = {"runtimeClassName", "subdomain", "hostnameOverride"}
-_POD_FIELDS = [path for path, _, _ in warnings._POD_FIELDS]
+_FIELDS = [(path, False) for path, _, _ in warnings._POD_FIELDS] + [
+    (path, True) for path, _, _ in warnings._CONTAINER_FIELDS
+]
 
 
-def _pod_with(path: str) -> dict[str, Any]:
-    bare = path.removeprefix("*.")
-    value = _VALUES.get(bare, "x" if bare in _TEXTS else True)
+def _pod_with(path: str, of_container: bool) -> dict[str, Any]:
+    value = _VALUES.get(path, "x" if path in _TEXTS else True)
     spec: dict[str, Any] = {"containers": [{"name": "c", "image": "python"}]}
     mounts = [{"name": "v", "mountPath": "/v"}]
-    if bare.startswith("volumeMounts."):
+    if path.startswith("volumeMounts."):
         spec["volumes"] = [{"name": "v", "emptyDir": {}}]
-        spec["containers"][0]["volumeMounts"] = [{**mounts[0], bare.split(".")[1]: value}]
-    elif bare.startswith("volumes."):
-        spec["volumes"] = [{"name": "v", **_put(bare.removeprefix("volumes."), value)}]
-    elif bare.startswith("ports."):
-        spec["containers"][0]["ports"] = [{"containerPort": 80, bare.split(".")[1]: value}]
+        spec["containers"][0]["volumeMounts"] = [{**mounts[0], path.split(".")[1]: value}]
+    elif path.startswith("volumes."):
+        spec["volumes"] = [{"name": "v", **_put(path.removeprefix("volumes."), value)}]
+    elif path.startswith("ports."):
+        spec["containers"][0]["ports"] = [{"containerPort": 80, path.split(".")[1]: value}]
     else:
-        (spec["containers"][0] if path.startswith("*.") else spec).update(_put(bare, value))
+        (spec["containers"][0] if of_container else spec).update(_put(path, value))
     return {"metadata": {"name": "p"}, "spec": spec}
 
 
-@pytest.mark.parametrize("path", _POD_FIELDS)
-def test_what_is_accepted_and_not_kept_is_said(local: Local, ns: str, path: str) -> None:
-    reply = local.request("POST", f"/api/v1/namespaces/{ns}/pods", _pod_with(path), dryRun="All")
+@pytest.mark.parametrize(("path", "of_container"), _FIELDS)
+def test_what_is_accepted_and_not_kept_is_said(
+    local: Local, ns: str, path: str, of_container: bool
+) -> None:
+    reply = local.request(
+        "POST", f"/api/v1/namespaces/{ns}/pods", _pod_with(path, of_container), dryRun="All"
+    )
     if f'unknown field "spec.{path.split(".")[0]}' in reply.headers.get("warning", ""):
         pytest.skip("the installed client does not know the field yet")
     assert reply.code == 201, reply.body
@@ -188,8 +193,8 @@ def test_what_is_accepted_and_not_kept_is_said(local: Local, ns: str, path: str)
     assert re.search(rf"{last}: accepted, but the local cluster does not keep it: ", found), found
 
 
-@pytest.mark.parametrize("path", _POD_FIELDS)
-def test_nothing_acts_on_what_is_said_not_to_be_kept(path: str) -> None:
+@pytest.mark.parametrize(("path", "of_container"), _FIELDS)
+def test_nothing_acts_on_what_is_said_not_to_be_kept(path: str, of_container: bool) -> None:
     name = path.rpartition(".")[2]
     # These are names of other things, too, and no part reads them where the table means them.
     if name in ("grpc", "os", "resources", "claims", "add", "dnsPolicy"):

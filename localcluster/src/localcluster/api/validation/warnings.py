@@ -55,8 +55,9 @@ _NO_DNS = "there is no DNS server"
 _AS_YOU = "each process runs as you, with no more rights"
 _ONE_RUNTIME = "there is one runtime: plain processes"
 _PLACEMENT = "the scheduler does not look at it"
-# What is accepted and not kept: the path in a pod's spec, why, and which values do no harm.
-_POD_FIELDS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
+# What is accepted and not kept: the path in a spec or container, why, and what does no harm.
+_Field = tuple[str, str, tuple[Any, ...]]
+_POD_FIELDS: tuple[_Field, ...] = (
     ("hostNetwork", "each pod has an address of its own on the loopback interface", (False,)),
     ("hostPID", _PROCESSES, (False,)),
     ("hostIPC", _PROCESSES, (False,)),
@@ -88,24 +89,26 @@ _POD_FIELDS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("securityContext.sysctls", _AS_YOU, ()),
     ("securityContext.seLinuxOptions", _AS_YOU, ()),
     ("securityContext.windowsOptions", _ONE_RUNTIME, ()),
-    ("*.securityContext.privileged", _AS_YOU, (False,)),
-    ("*.securityContext.capabilities.add", _AS_YOU, ()),
-    ("*.securityContext.procMount", _AS_YOU, ("Default",)),
-    ("*.securityContext.seLinuxOptions", _AS_YOU, ()),
-    ("*.securityContext.windowsOptions", _ONE_RUNTIME, ()),
-    ("*.ports.hostPort", "a port is open at the pod's address only", (0,)),
-    ("*.resources.claims", "there are no devices to claim", ()),
-    ("*.restartPolicyRules", "containers restart as their restartPolicy says", ()),
-    ("*.lifecycle.stopSignal", "containers are stopped by SIGTERM", ("SIGTERM",)),
-    ("*.livenessProbe.grpc", "the probe always fails: gRPC is not spoken", ()),
-    ("*.readinessProbe.grpc", "the probe always fails: gRPC is not spoken", ()),
-    ("*.startupProbe.grpc", "the probe always fails: gRPC is not spoken", ()),
-    ("*.volumeMounts.mountPropagation", "nothing is mounted", ("None",)),
-    ("*.volumeMounts.recursiveReadOnly", "nothing is mounted", ("Disabled",)),
     ("volumes.emptyDir.medium", "the volume is a folder on your disk", ("",)),
     ("volumes.emptyDir.sizeLimit", "the volume may grow", ()),
 )
-_FIELDS: dict[str, tuple[tuple[str, str, tuple[Any, ...]], ...]] = {
+_CONTAINER_FIELDS: tuple[_Field, ...] = (
+    ("securityContext.privileged", _AS_YOU, (False,)),
+    ("securityContext.capabilities.add", _AS_YOU, ()),
+    ("securityContext.procMount", _AS_YOU, ("Default",)),
+    ("securityContext.seLinuxOptions", _AS_YOU, ()),
+    ("securityContext.windowsOptions", _ONE_RUNTIME, ()),
+    ("ports.hostPort", "a port is open at the pod's address only", (0,)),
+    ("resources.claims", "there are no devices to claim", ()),
+    ("restartPolicyRules", "containers restart as their restartPolicy says", ()),
+    ("lifecycle.stopSignal", "containers are stopped by SIGTERM", ("SIGTERM",)),
+    ("livenessProbe.grpc", "the probe always fails: gRPC is not spoken", ()),
+    ("readinessProbe.grpc", "the probe always fails: gRPC is not spoken", ()),
+    ("startupProbe.grpc", "the probe always fails: gRPC is not spoken", ()),
+    ("volumeMounts.mountPropagation", "nothing is mounted", ("None",)),
+    ("volumeMounts.recursiveReadOnly", "nothing is mounted", ("Disabled",)),
+)
+_FIELDS: dict[str, tuple[_Field, ...]] = {
     "Job": (
         ("managedBy", "the Job is run by the cluster's own controller", (_OWN_JOBS,)),
     ),
@@ -206,6 +209,8 @@ def _pod(template: Obj, prefix: str) -> Iterator[str]:
     for kind in ("podAffinity", "podAntiAffinity"):
         yield from _pod_affinity(affinity.get(kind) or {}, f"{at}.affinity.{kind}")
     yield from _not_kept(spec, at, _POD_FIELDS)
+    for where, container in containers:
+        yield from _not_kept(container, where, _CONTAINER_FIELDS)
 
 
 _NO_SELECTOR = "a null labelSelector results in matching no pod"
@@ -313,12 +318,11 @@ def _ports(containers: list[tuple[str, Obj]]) -> Iterator[str]:
             others.append((where, ip, host))
 
 
-def _not_kept(
-    spec: Obj, at: str, fields: tuple[tuple[str, str, tuple[Any, ...]], ...]
-) -> Iterator[str]:
+def _not_kept(obj: Obj, at: str, fields: tuple[_Field, ...]) -> Iterator[str]:
     for path, why, harmless in fields:
-        for first in ("initContainers", "containers") if path[0] == "*" else ("",):
-            for where, value in _values(spec, path.replace("*", first, 1).split("."), at):
+        first, *rest = path.split(".")
+        if first in obj:
+            for where, value in _values(obj[first], rest, f"{at}.{first}"):
                 if value not in (None, [], {}, *harmless):
                     yield f"{where}: accepted, but the local cluster does not keep it: {why}"
 
