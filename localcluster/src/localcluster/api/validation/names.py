@@ -7,6 +7,7 @@ https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 
@@ -45,6 +46,7 @@ CIDR_RULE = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 IP_RULE = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 
 
+@functools.lru_cache(maxsize=4096)
 def _faults(text: str, pattern: str, rule: str, most: int) -> list[str]:
     found = [f"must be no more than {most} bytes"] if len(text.encode()) > most else []
     return found if re.fullmatch(pattern, text) else [*found, rule]
@@ -82,6 +84,7 @@ def config_key_faults(key: str) -> list[str]:
     return [*found, "must not be '.'"] if key == "." else found
 
 
+@functools.lru_cache(maxsize=4096)
 def qualified_name_faults(key: str) -> list[str]:
     """Return what is wrong with the key of a label or annotation, such as `example.com/name`."""
     prefix, slash, name = key.rpartition("/")
