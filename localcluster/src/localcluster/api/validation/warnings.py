@@ -48,13 +48,11 @@ _VOLUMES = {
 }
 # The pods of these take over the name of their owner.
 _NAME_PODS = {"CronJob", "Deployment", "Job", "Pod", "ReplicaSet", "ReplicationController"}
-_OWN_JOBS = "kubernetes.io/job-controller"
 
 _PROCESSES = "pods are processes of yours in your computer's own namespaces"
 _NO_DNS = "there is no DNS server"
 _AS_YOU = "each process runs as you, with no more rights"
 _ONE_RUNTIME = "there is one runtime: plain processes"
-_PLACEMENT = "the scheduler does not look at it"
 # What is accepted and not kept: the path in a spec or container, why, and what does no harm.
 _Field = tuple[str, str, tuple[Any, ...]]
 _POD_FIELDS: tuple[_Field, ...] = (
@@ -72,18 +70,10 @@ _POD_FIELDS: tuple[_Field, ...] = (
     ("runtimeClassName", _ONE_RUNTIME, ()),
     ("overhead", _ONE_RUNTIME, ()),
     ("os", _ONE_RUNTIME, ({"name": "linux"},)),
-    ("topologySpreadConstraints", _PLACEMENT, ()),
-    ("affinity.podAffinity", _PLACEMENT, ()),
-    ("affinity.podAntiAffinity", _PLACEMENT, ()),
-    (
-        "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution",
-        _PLACEMENT,
-        (),
-    ),
-    ("priorityClassName", "no pod is preempted or scheduled before another", ()),
+    ("priorityClassName", "no running pod is preempted for it", ()),
     ("resourceClaims", "there are no devices to claim", ()),
     ("resources", "only the resources of containers count", ()),
-    ("schedulingGroup", _PLACEMENT, ()),
+    ("schedulingGroup", "pods are scheduled one by one", ()),
     ("automountServiceAccountToken", "pods get no token of their account", (False,)),
     ("securityContext.supplementalGroups", _AS_YOU, ()),
     ("securityContext.sysctls", _AS_YOU, ()),
@@ -109,9 +99,6 @@ _CONTAINER_FIELDS: tuple[_Field, ...] = (
     ("volumeMounts.recursiveReadOnly", "nothing is mounted", ("Disabled",)),
 )
 _FIELDS: dict[str, tuple[_Field, ...]] = {
-    "Job": (
-        ("managedBy", "the Job is run by the cluster's own controller", (_OWN_JOBS,)),
-    ),
     "Service": (
         ("externalIPs", "the Service is served at its cluster IP only", ()),
         ("loadBalancerClass", "there are no load balancers", ()),
