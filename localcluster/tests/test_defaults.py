@@ -284,3 +284,38 @@ def test_a_pod_counts_the_changes_of_its_spec(local: Local, ns: str) -> None:
     ):
         changed = local.core.patch_namespaced_pod("g", ns, patch)
         assert changed.metadata.generation == generation
+
+
+def test_a_pod_gets_the_priority_of_its_class_or_of_the_default_one(local: Local, ns: str) -> None:
+    path = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    for name, value, default in (("high", 7, False), ("usual", 3, True)):
+        made = {"metadata": {"name": f"{name}-{ns}"}, "value": value, "globalDefault": default}
+        reply = local.request("POST", path, {**made, "preemptionPolicy": "Never"})
+        assert reply.code == 201, reply.body
+    try:
+        for spec, priority in (({"priorityClassName": f"high-{ns}"}, 7), ({}, 3)):
+            reply = local.request(
+                "POST", f"/api/v1/namespaces/{ns}/pods", pod("p", "true", **spec), dryRun="All"
+            )
+            assert reply.json["spec"]["priority"] == priority
+            assert reply.json["spec"]["preemptionPolicy"] == "Never"
+    finally:
+        for name in ("high", "usual"):
+            local.request("DELETE", f"{path}/{name}-{ns}")
+
+
+@pytest.mark.parametrize(
+    ("tolerations", "count"),
+    [
+        ([], 2),
+        ([{"operator": "Exists"}], 1),
+        ([{"key": "node.kubernetes.io/not-ready", "operator": "Exists"}], 2),
+        ([{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}], 3),
+    ],
+)
+def test_a_pod_tolerates_a_lost_node_for_a_while(
+    local: Local, ns: str, tolerations: list[dict[str, Any]], count: int
+) -> None:
+    made = pod("p", "true", tolerations=tolerations)
+    reply = local.request("POST", f"/api/v1/namespaces/{ns}/pods", made, dryRun="All")
+    assert len(reply.json["spec"]["tolerations"]) == count

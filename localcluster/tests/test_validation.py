@@ -287,6 +287,11 @@ _REFUSED = [
         "Secret +{stringData: {a: %s}}" % ("x" * 1048577),
         "data: Too long: may not be more than 1048576 bytes",
     ),
+    (
+        "Service {ports: [{port: 1}], ipFamilyPolicy: RequireDualStack}",
+        "this cluster is not configured for dual-stack services",
+    ),
+    ("Service {ports: [{port: 1}], ipFamilies: [IPv6]}", "not configured on this cluster"),
     ("ConfigMap +{data: {..: x}}", "data[..]: Invalid value"),
     ("Pod {containers: [{name: c, image: i, env: [{name: a=b}]}]}", "printable ASCII characters"),
     (

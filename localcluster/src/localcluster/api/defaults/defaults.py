@@ -157,6 +157,14 @@ def _qos_class(spec: Obj) -> str:
     return "Guaranteed"
 
 
+def _has_toleration(tolerations: list[Obj], wanted: Obj) -> bool:
+    return any(
+        (one.get("key") or wanted["key"], one.get("effect") or wanted["effect"])
+        == (wanted["key"], wanted["effect"])
+        for one in tolerations
+    )
+
+
 def _pod(obj: Obj) -> None:
     spec = obj.setdefault("spec", {})
     _pod_spec(spec)
@@ -168,8 +176,7 @@ def _pod(obj: Obj) -> None:
     spec.setdefault("serviceAccountName", spec.get("serviceAccount") or "default")
     spec.setdefault("serviceAccount", spec["serviceAccountName"])
     tolerations = spec.setdefault("tolerations", [])
-    known = {toleration.get("key") for toleration in tolerations}
-    tolerations += [dict(t) for t in _TOLERATIONS if t["key"] not in known]
+    tolerations += [dict(one) for one in _TOLERATIONS if not _has_toleration(tolerations, one)]
     obj["status"] = {"phase": "Pending", "qosClass": _qos_class(spec)}
 
 

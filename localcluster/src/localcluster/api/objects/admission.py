@@ -29,14 +29,24 @@ def admit(resource: Resource, obj: Obj, store: Store) -> None:
             f' serviceaccount "{account}" not found'
         )
         raise apierrors.forbidden(resource.plural, "", metadata["name"], why)
+    _set_priority(resource, obj, store)
+
+
+def _set_priority(resource: Resource, pod: Obj, store: Store) -> None:
+    """Give a pod the priority of its class, or of the one that is the default of all pods."""
+    kind, spec = "priorityclasses.scheduling.k8s.io", pod["spec"]
     name = spec.get("priorityClassName")
-    if name:
-        found = store.get("priorityclasses.scheduling.k8s.io", ("", name))
-        if found is None:
-            why = f"no PriorityClass with name {name} was found"
-            raise apierrors.forbidden(resource.plural, "", metadata["name"], why)
-        spec["priority"] = found.obj["value"]
-        spec["preemptionPolicy"] = found.obj.get("preemptionPolicy", "PreemptLowerPriority")
+    found = store.get(kind, ("", name)) if name else None
+    if name and found is None:
+        why = f"no PriorityClass with name {name} was found"
+        raise apierrors.forbidden(resource.plural, "", pod["metadata"]["name"], why)
+    classes = [found] if found else store.list(kind)
+    chosen = [one.obj for one in classes if one and (name or one.obj.get("globalDefault"))]
+    if chosen:
+        lowest = min(chosen, key=lambda one: one["value"])
+        spec["priorityClassName"] = lowest["metadata"]["name"]
+        spec["priority"] = lowest["value"]
+        spec["preemptionPolicy"] = lowest.get("preemptionPolicy", "PreemptLowerPriority")
 
 
 def check(resource: Resource, obj: Obj, store: Store, old: Obj | None = None) -> list[str]:

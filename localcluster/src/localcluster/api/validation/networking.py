@@ -50,6 +50,12 @@ def validate_service(obj: Obj, causes: Causes) -> None:
     causes.one_of("spec.sessionAffinity", affinity, ["ClientIP", "None"])
     for name in ("externalTrafficPolicy", "internalTrafficPolicy"):
         causes.one_of(f"spec.{name}", spec.get(name), ["Cluster", "Local"])
+    for i, family in enumerate(spec.get("ipFamilies") or []):
+        if family == "IPv6":
+            causes.invalid(f"spec.ipFamilies[{i}]", family, "not configured on this cluster")
+    if spec.get("ipFamilyPolicy") == "RequireDualStack":
+        why = "this cluster is not configured for dual-stack services"
+        causes.invalid("spec.ipFamilyPolicy", "RequireDualStack", why)
     if spec["type"] == "ExternalName":
         if spec.get("externalName"):
             host = spec["externalName"].rstrip(".")
