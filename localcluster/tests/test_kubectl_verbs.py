@@ -72,11 +72,11 @@ def test_drain_evicts_and_uncordon_lets_pods_come_back(
     dry = local.request("POST", f"{path}/eviction", eviction, dryRun="All")
     assert dry.code == 201
     assert "deletionTimestamp" not in local.request("GET", path).json["metadata"]
-    drained = kubectl("drain", "localcluster", "--pod-selector=app=stay", "--force")
+    drained = kubectl("drain", "worker-1", "--pod-selector=app=stay", "--force")
     assert f"evicting pod {ns}/stay" in drained.stderr + drained.stdout
     assert "node/localcluster drained" in drained.stdout
     assert "Ready,SchedulingDisabled" in kubectl("get", "nodes").stdout
-    kubectl("uncordon", "localcluster")
+    kubectl("uncordon", "worker-1")
     assert local.request("GET", path).code == 404
 
 
@@ -212,7 +212,7 @@ def test_describe_tells_of_services_and_nodes(kubectl: Kubectl, running: str) ->
     kubectl("wait", "--for=jsonpath={.endpoints}", "endpointslice/stay", "--timeout=20s")
     service = kubectl("describe", "service", "stay").stdout
     assert re.search(r"^Endpoints: +127\.\d+\.\d+\.\d+:80$", service, re.MULTILINE)
-    node = kubectl("describe", "node", "localcluster").stdout
+    node = kubectl("describe", "node", "worker-1").stdout
     assert re.search(r"Container Runtime Version: +process://", node)
 
 

@@ -132,7 +132,6 @@ _CURRENT = [
         short=("cj",),
         categories=("all",),
         status=True,
-        idle="run",
     ),
     Resource("ingresses", "Ingress", "networking.k8s.io", short=("ing",), idle="serve"),
     Resource(
@@ -144,7 +143,6 @@ _CURRENT = [
         "policy",
         short=("pdb",),
         status=True,
-        idle="enforce",
     ),
     Resource("clusterroles", "ClusterRole", _RBAC, namespaced=False, idle="enforce"),
     Resource("clusterrolebindings", "ClusterRoleBinding", _RBAC, namespaced=False, idle="enforce"),

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from ..addresses import Addresses
 from ..apimachinery.client import Client
-from ..apimachinery.conventions import NODE
 from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Obj
@@ -38,7 +37,7 @@ class Kubelet:
     addresses: Addresses
     images: Images
     processes: Processes
-    name: str = NODE
+    name: str
     workers: dict[str, PodWorker] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -73,14 +72,18 @@ class Kubelet:
             for task in others:
                 task.cancel()
 
-    async def stop(self, seconds: float) -> None:
-        """End all pods: ask them, wait a little, kill them."""
+    async def stop(self, seconds: float = 0.0) -> None:
+        """End all pods, and tell the API nothing: ask them, wait a little, kill them.
+
+        Args:
+            seconds: How long to wait; 0 asks nobody, as when a machine loses its power.
+        """
         workers = list(self.workers.values())
         for worker in workers:
             worker.shut_down()
-            worker.pod.signal(signal.SIGTERM)
+            worker.pod.signal(signal.SIGTERM if seconds else signal.SIGKILL)
         tasks = [worker.task for worker in workers if not worker.task.done()]
-        if tasks:
+        if tasks and seconds:
             await asyncio.wait(tasks, timeout=seconds)
         for worker in workers:
             worker.pod.signal(signal.SIGKILL)

@@ -319,7 +319,7 @@ def _cron_job(obj: Obj) -> None:
     job = spec.setdefault("jobTemplate", {})
     job.setdefault("metadata", {})
     _template(job.setdefault("spec", {}))
-    obj.setdefault("status", {})
+    obj["status"] = {}
 
 
 def _network_policy(obj: Obj) -> None:
@@ -415,6 +415,13 @@ def _endpoint_slice(obj: Obj) -> None:
         port.setdefault("protocol", "TCP")
 
 
+def _disruption_budget(obj: Obj) -> None:
+    """Give a PodDisruptionBudget a status; like the real one, it allows nothing at first."""
+    obj.setdefault("spec", {})
+    names = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
+    obj["status"] = dict.fromkeys(names, 0)
+
+
 _BY_KIND: dict[str, Callable[[Obj], None]] = {
     "Pod": _pod,
     "ReplicaSet": _replica_set,
@@ -432,6 +439,7 @@ _BY_KIND: dict[str, Callable[[Obj], None]] = {
     "NetworkPolicy": _network_policy,
     "PersistentVolume": _persistent_volume,
     "PersistentVolumeClaim": _volume_claim,
+    "PodDisruptionBudget": _disruption_budget,
     "PriorityClass": _priority_class,
     "ReplicationController": _replication_controller,
     "RoleBinding": _role_binding,

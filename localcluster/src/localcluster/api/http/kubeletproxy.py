@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from dataclasses import dataclass
 from typing import Any
@@ -137,7 +138,9 @@ class _KubeletRequest(tornado.web.RequestHandler):
         try:
             stream = self.upstream = await asyncio.wait_for(connecting, _CONNECT_SECONDS)
         except (OSError, TimeoutError, StreamClosedError) as error:
-            why = f'Get "https://{host}:{port}{target}": dial tcp {host}:{port}: {error}'
+            code = getattr(getattr(error, "real_error", None) or error, "errno", None)
+            how = f"connect: {os.strerror(code).lower()}" if code else "i/o timeout"
+            why = f'Get "https://{host}:{port}{target}": dial tcp {host}:{port}: {how}'
             text = f"Internal error occurred: {why}"
             raise apierrors.ApiError(500, "InternalError", text) from None
         if self.gone:

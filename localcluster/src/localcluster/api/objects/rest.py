@@ -39,6 +39,7 @@ _SET_BY_SERVER = (
     "selfLink",
 )
 _WITH_GENERATION = {
+    "CronJob",
     "DaemonSet",
     "Deployment",
     "Ingress",
