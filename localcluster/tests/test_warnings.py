@@ -1,4 +1,4 @@
-"""The API's warnings: of what is deprecated or doubtful, and of what is accepted but not kept."""
+"""The API's warnings: of what is deprecated or doubtful, and of what is ignored."""
 
 from __future__ import annotations
 
@@ -171,9 +171,7 @@ def _pod_with(path: str, of_container: bool) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("path", "of_container"), _FIELDS)
-def test_what_is_accepted_and_not_kept_is_said(
-    local: Local, ns: str, path: str, of_container: bool
-) -> None:
+def test_what_is_ignored_is_said(local: Local, ns: str, path: str, of_container: bool) -> None:
     reply = local.request(
         "POST", f"/api/v1/namespaces/{ns}/pods", _pod_with(path, of_container), dryRun="All"
     )
@@ -182,11 +180,11 @@ def test_what_is_accepted_and_not_kept_is_said(
     assert reply.code == 201, reply.body
     last = path.rpartition(".")[2]
     found = reply.headers["warning"]
-    assert re.search(rf"{last}: accepted, but the local cluster does not keep it: ", found), found
+    assert re.search(rf"{last}: ignored by the local cluster: ", found), found
 
 
 @pytest.mark.parametrize(("path", "of_container"), _FIELDS)
-def test_nothing_acts_on_what_is_said_not_to_be_kept(path: str, of_container: bool) -> None:
+def test_nothing_acts_on_what_is_said_to_be_ignored(path: str, of_container: bool) -> None:
     name = path.rpartition(".")[2]
     # These are names of other things, too, or are read for another end than the table says.
     if name in ("grpc", "os", "resources", "add", "hostPort", "supplementalGroups"):
@@ -229,12 +227,12 @@ def test_a_plain_pod_is_not_warned_of(local: Local, ns: str) -> None:
         ("services", {"ports": [{"port": 1}], "sessionAffinity": "ClientIP"}, "sessionAffinity"),
     ],
 )
-def test_what_of_a_service_is_not_kept(
+def test_what_is_ignored_of_a_service(
     local: Local, ns: str, kind: str, spec: dict[str, Any], field: str
 ) -> None:
     made = {"metadata": {"name": "s"}, "spec": spec}
     found = _warnings(local, f"/api/v1/namespaces/{ns}/{kind}", made)
-    assert f"{field}: accepted, but the local cluster does not keep it: " in found
+    assert f"{field}: ignored by the local cluster: " in found
 
 
 @pytest.mark.skipif(not _MANIFESTS.is_dir(), reason="the course is not here")

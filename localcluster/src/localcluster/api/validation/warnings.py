@@ -1,8 +1,8 @@
-"""What the server warns of: what is deprecated or doubtful, as the real one, and what is not kept.
+"""Warnings: what is deprecated or doubtful, in upstream's words, and what is ignored here.
 
-A field that is accepted and that no part of the cluster acts on is named in a table here, unless
-its disregard cannot matter. What only restricts a process (`runAsUser`, dropped capabilities, a
-read-only root) is not: the pod works all the same, and docs/pods.md says so.
+A field that the API accepts and no part of the cluster acts on is in a table here, unless ignoring
+it makes no difference. What only restricts a process (`runAsUser`, dropped capabilities, a
+read-only root) is left out: the pod works without it, and docs/pods.md says so.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ _VOLUMES = {
 # The pods of these take over the name of their owner.
 _NAME_PODS = {"CronJob", "Deployment", "Job", "Pod", "ReplicaSet", "ReplicationController"}
 
-_PROCESSES = "pods are processes of yours in your computer's own namespaces"
+_PROCESSES = "pods are your own processes and share your computer's namespaces"
 _NO_DNS = "there is no DNS server"
-_AS_YOU = "each process runs as you, with no more rights"
-_ONE_RUNTIME = "there is one runtime: plain processes"
-# What is accepted and not kept: the path in a spec or container, why, and what does no harm.
+_AS_YOU = "every process runs as you, with no extra privileges"
+_ONE_RUNTIME = "there is only one runtime, plain processes"
+# What is ignored: the path in a spec or container, why, and the values that make no difference.
 _Field = tuple[str, str, tuple[Any, ...]]
 _POD_FIELDS: tuple[_Field, ...] = (
-    ("hostNetwork", "each pod has an address of its own on the loopback interface", (False,)),
+    ("hostNetwork", "every pod has a loopback address of its own", (False,)),
     ("hostPID", _PROCESSES, (False,)),
     ("hostIPC", _PROCESSES, (False,)),
     ("hostUsers", _PROCESSES, (True,)),
@@ -66,45 +66,45 @@ _POD_FIELDS: tuple[_Field, ...] = (
     ("dnsPolicy", "pods use your computer's name servers", ("ClusterFirst", "Default")),
     ("subdomain", _NO_DNS, ()),
     ("setHostnameAsFQDN", _NO_DNS, (False,)),
-    ("hostnameOverride", "the host name is that of the pod", ()),
+    ("hostnameOverride", "a pod's host name is its own name", ()),
     ("runtimeClassName", _ONE_RUNTIME, ()),
     ("overhead", _ONE_RUNTIME, ()),
     ("os", _ONE_RUNTIME, ({"name": "linux"},)),
     ("priorityClassName", "no running pod is preempted for it", ()),
     ("resourceClaims", "there are no devices to claim", ()),
-    ("resources", "only the resources of containers count", ()),
-    ("schedulingGroup", "pods are scheduled one by one", ()),
-    ("automountServiceAccountToken", "pods get no token of their account", (False,)),
+    ("resources", "only the containers' own resources count", ()),
+    ("schedulingGroup", "pods are scheduled one at a time", ()),
+    ("automountServiceAccountToken", "pods get no service account token", (False,)),
     ("securityContext.supplementalGroups", _AS_YOU, ()),
     ("securityContext.sysctls", _AS_YOU, ()),
     ("securityContext.seLinuxOptions", _AS_YOU, ()),
     ("securityContext.windowsOptions", _ONE_RUNTIME, ()),
     ("volumes.emptyDir.medium", "the volume is a folder on your disk", ("",)),
-    ("volumes.emptyDir.sizeLimit", "the volume may grow", ()),
+    ("volumes.emptyDir.sizeLimit", "the volume can grow without limit", ()),
 )
 _CONTAINER_FIELDS: tuple[_Field, ...] = (
+    ("ports.hostPort", "the port is open only at the pod's own address", (0,)),
     ("securityContext.privileged", _AS_YOU, (False,)),
     ("securityContext.capabilities.add", _AS_YOU, ()),
     ("securityContext.procMount", _AS_YOU, ("Default",)),
     ("securityContext.seLinuxOptions", _AS_YOU, ()),
     ("securityContext.windowsOptions", _ONE_RUNTIME, ()),
-    ("ports.hostPort", "a port is open at the pod's address only", (0,)),
     ("resources.claims", "there are no devices to claim", ()),
-    ("restartPolicyRules", "containers restart as their restartPolicy says", ()),
-    ("lifecycle.stopSignal", "containers are stopped by SIGTERM", ("SIGTERM",)),
-    ("livenessProbe.grpc", "the probe always fails: gRPC is not spoken", ()),
-    ("readinessProbe.grpc", "the probe always fails: gRPC is not spoken", ()),
-    ("startupProbe.grpc", "the probe always fails: gRPC is not spoken", ()),
-    ("volumeMounts.mountPropagation", "nothing is mounted", ("None",)),
-    ("volumeMounts.recursiveReadOnly", "nothing is mounted", ("Disabled",)),
+    ("restartPolicyRules", "containers restart according to restartPolicy alone", ()),
+    ("lifecycle.stopSignal", "containers are stopped with SIGTERM", ("SIGTERM",)),
+    ("livenessProbe.grpc", "gRPC probes are not supported and always fail", ()),
+    ("readinessProbe.grpc", "gRPC probes are not supported and always fail", ()),
+    ("startupProbe.grpc", "gRPC probes are not supported and always fail", ()),
+    ("volumeMounts.mountPropagation", "nothing is really mounted", ("None",)),
+    ("volumeMounts.recursiveReadOnly", "nothing is really mounted", ("Disabled",)),
 )
 _FIELDS: dict[str, tuple[_Field, ...]] = {
     "Service": (
-        ("externalIPs", "the Service is served at its cluster IP only", ()),
+        ("externalIPs", "the Service is reachable only at its cluster IP", ()),
         ("loadBalancerClass", "there are no load balancers", ()),
         ("loadBalancerIP", "there are no load balancers", ()),
         ("loadBalancerSourceRanges", "there are no load balancers", ()),
-        ("sessionAffinity", "each connection goes to any of the pods", ("None",)),
+        ("sessionAffinity", "each connection may go to any pod", ("None",)),
         ("ports.protocol", "only TCP is forwarded", ("TCP",)),
     ),
 }  # fmt: skip
@@ -142,7 +142,7 @@ def _all(obj: Obj) -> Iterator[str]:
     at, template = template_of(obj)
     if template.get("spec"):
         yield from _pod(template, at + "." * bool(at))
-    yield from _not_kept(spec, "spec", _FIELDS.get(kind, ()))
+    yield from _ignored(spec, "spec", _FIELDS.get(kind, ()))
 
 
 def _nothing(_obj: Obj) -> Iterator[str]:
@@ -195,9 +195,11 @@ def _pod(template: Obj, prefix: str) -> Iterator[str]:
         yield f"{at}.terminationGracePeriodSeconds: {why}"
     for kind in ("podAffinity", "podAntiAffinity"):
         yield from _pod_affinity(affinity.get(kind) or {}, f"{at}.affinity.{kind}")
-    yield from _not_kept(spec, at, _POD_FIELDS)
+    yield from _ignored(spec, at, _POD_FIELDS)
+    # On the host's network every port is a host port by default, and that network is ignored above.
+    fields = _CONTAINER_FIELDS[1:] if spec.get("hostNetwork") else _CONTAINER_FIELDS
     for where, container in containers:
-        yield from _not_kept(container, where, _CONTAINER_FIELDS)
+        yield from _ignored(container, where, fields)
 
 
 _NO_SELECTOR = "a null labelSelector results in matching no pod"
@@ -305,13 +307,13 @@ def _ports(containers: list[tuple[str, Obj]]) -> Iterator[str]:
             others.append((where, ip, host))
 
 
-def _not_kept(obj: Obj, at: str, fields: tuple[_Field, ...]) -> Iterator[str]:
+def _ignored(obj: Obj, at: str, fields: tuple[_Field, ...]) -> Iterator[str]:
     for path, why, harmless in fields:
         first, *rest = path.split(".")
         if first in obj:
             for where, value in _values(obj[first], rest, f"{at}.{first}"):
                 if value not in (None, [], {}, *harmless):
-                    yield f"{where}: accepted, but the local cluster does not keep it: {why}"
+                    yield f"{where}: ignored by the local cluster: {why}"
 
 
 def _values(value: Any, path: list[str], at: str) -> Iterator[tuple[str, Any]]:
