@@ -29,6 +29,7 @@ from .api.validation import fieldvalidation
 from .apimachinery.client import Client
 from .apimachinery.jsontypes import now
 from .controllers.manager import Controllers
+from .controllers.nodelifecycle import NodeWaits
 from .errors import ClusterError
 from .images.imagestore import Images, remove_tree
 from .kubelet import authorization
@@ -150,14 +151,16 @@ class Daemon:
         api = Api(rest, OpenApi())
         client = Client(InProcess(api, url))
         secret = secrets.token_urlsafe(32)
+        waits = NodeWaits.from_environment(os.environ)
         for name in self.names:
             kubelet = Kubelet(client, self.plain, self.addresses, self.images, self.processes, name)
             listening, kubelet.node.port = kubelet_server.listen(
                 kubelet, credentials.server_context, authorization.by_token(secret)
             )
+            kubelet.node.renew_seconds = waits.renew_seconds
             self.nodes[name] = _Node(kubelet, listening)
         authority = credentials.ca_pem.decode()
-        self.controllers = Controllers(client, _job_backoff(), authority)
+        self.controllers = Controllers(client, _job_backoff(), authority, waits)
         self.proxy = KubeProxy(client, self.addresses)
         routes = kubeletproxy.routes(
             store, kubeletproxy.KubeletCredentials(secret, credentials.client_context())

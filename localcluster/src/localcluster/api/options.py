@@ -14,6 +14,7 @@ class WriteOptions:
         manager: Who writes, for `managedFields`; empty for the cluster's own parts.
         force: Whether a server-side apply takes fields away from others.
         warnings: Filled with what the client should be told.
+        duplicates: The paths of the fields that its body names twice.
     """
 
     dry_run: bool = False
@@ -21,6 +22,7 @@ class WriteOptions:
     manager: str = ""
     force: bool = False
     warnings: list[str] = field(default_factory=list)
+    duplicates: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import email.utils
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...apimachinery import apierrors
 from ...apimachinery.jsontypes import Obj
@@ -14,8 +14,9 @@ from ..objects import reviews
 from ..objects.rest import Rest
 from ..schema import discovery
 from ..schema.documents import OpenApi
+from ..validation.warnings import deprecation
 from .resourceverbs import ResourceRequest
-from .routing import parse_path
+from .routing import Target, parse_path
 from .serializer import decode_body
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,16 @@ class Api:
 
     async def answer(self, request: Request) -> Response:
         """Return the response, which may be a refusal."""
+        target = parse_path(request.path)
+        response = await self._answer(request, target)
+        warnings = deprecation(target.resource) if target else []
+        return replace(response, warnings=[*warnings, *response.warnings]) if warnings else response
+
+    async def _answer(self, request: Request, target: Target | None) -> Response:
         try:
-            return await self._route(request)
+            if target is not None:
+                return ResourceRequest(self.rest, request, target).answer()
+            return await self._non_resource(request)
         except apierrors.ApiError as error:
             refusal = error
         except RecursionError:
@@ -50,11 +59,9 @@ class Api:
             refusal = apierrors.internal()
         return Response(refusal.code, Made(refusal.body()))
 
-    async def _route(self, request: Request) -> Response:
+    async def _non_resource(self, request: Request) -> Response:
+        """Answer what is no resource: reviews, discovery, version, health, OpenAPI."""
         path = request.path
-        target = parse_path(path)
-        if target is not None:
-            return ResourceRequest(self.rest, request, target).answer()
         review = reviews.kind_at(path)
         if review and request.method == "POST":
             return Response(201, Made(reviews.answer(review, decode_body(request, review))))

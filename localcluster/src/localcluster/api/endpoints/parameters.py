@@ -6,8 +6,10 @@ https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#g
 
 from __future__ import annotations
 
+import json
+
 from ...apimachinery import apierrors
-from ...apimachinery.jsontypes import Obj, parse_time, whole_number
+from ...apimachinery.jsontypes import Obj, parse_integer, parse_time
 from ...apimachinery.transport import Request
 from ..options import ListOptions, WriteOptions
 from ..validation import fieldvalidation
@@ -28,9 +30,10 @@ def write_options(request: Request, patch_type: str = "") -> WriteOptions:
         patch_type: The form of a patch.
     """
     about = _KINDS.get(request.method, "PatchOptions")
-    dry_run = request.param("dryRun")
-    if dry_run not in ("", "All"):
-        text = f'Unsupported value: []string{{"{dry_run}"}}: supported values: "All"'
+    dry_run = list(request.query.get("dryRun", ()))
+    if set(dry_run) - {"", "All"}:
+        given = json.dumps(dry_run, separators=(",", ":"), ensure_ascii=False)
+        text = f'Unsupported value: {given}: supported values: "All"'
         raise apierrors.invalid_option(about, "FieldValueNotSupported", "dryRun", text)
     manager = request.param("fieldManager")
     force = flag(request, "force")
@@ -41,7 +44,7 @@ def write_options(request: Request, patch_type: str = "") -> WriteOptions:
         text = "Forbidden: may not be specified for non-apply patch"
         raise apierrors.invalid_option(about, "FieldValueForbidden", "force", text)
     return WriteOptions(
-        dry_run=dry_run == "All",
+        dry_run="All" in dry_run,
         field_validation=_field_validation(request, about),
         manager=manager or request.user_agent.partition("/")[0][:128],
         force=force,
@@ -67,7 +70,7 @@ def list_options(request: Request) -> ListOptions:
         label_selector=request.param("labelSelector"),
         field_selector=request.param("fieldSelector"),
         resource_version_match=_resource_version_match(request),
-        resource_version=_resource_version(request.param("resourceVersion")),
+        resource_version=resource_version(request, listed=not flag(request, "watch")),
         timeout_seconds=_integer(request, "timeoutSeconds"),
         limit=_integer(request, "limit"),
         continue_token=request.param("continue"),
@@ -76,12 +79,20 @@ def list_options(request: Request) -> ListOptions:
     )
 
 
-def _resource_version(text: str) -> int:
-    version = whole_number(text or "0")
-    if version is None or version < 0:
-        why = f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
-        raise apierrors.ApiError(500, "", f"resourceVersion: {why}")
-    return version
+def resource_version(request: Request, *, listed: bool = False) -> int:
+    """Return the resourceVersion that a request names, or 0.
+
+    Args:
+        listed: Whether it asks for a list; of that alone the real server says that it is bad.
+    """
+    text = request.param("resourceVersion")
+    try:
+        return parse_integer(text or "0", unsigned=True)
+    except ValueError as error:
+        why = f"resourceVersion: Invalid value: {json.dumps(text, ensure_ascii=False)}: {error}"
+        if listed:
+            raise apierrors.bad_request(f"invalid resource version: {why}") from None
+        raise apierrors.ApiError(500, "", why) from None
 
 
 def _resource_version_match(request: Request) -> str:
@@ -109,7 +120,7 @@ def delete_options(request: Request) -> Obj:
     found = decode_body(request)
     if not isinstance(found, dict):
         raise apierrors.bad_request("DeleteOptions must be an object")
-    found = fieldvalidation.check({"apiVersion": "v1", **found, "kind": "DeleteOptions"})
+    found = fieldvalidation.check({**found, "apiVersion": "v1", "kind": "DeleteOptions"})
     given = {name for name in _DELETE_OPTIONS if request.param(name)}
     if "propagationPolicy" in given:
         found.setdefault("propagationPolicy", request.param("propagationPolicy"))
@@ -123,22 +134,16 @@ def delete_options(request: Request) -> Obj:
 
 
 def flag(request: Request, name: str) -> bool:
-    """Return a query parameter that is true or false."""
-    return request.param(name).lower() in ("true", "1", "t")
+    """Return a query parameter that is true or false: false only if it says so or is not there."""
+    return name in request.query and request.param(name).lower() not in ("false", "0")
 
 
 def _integer(request: Request, name: str) -> int:
     """Return a query parameter that is a whole number; 0 when it is missing."""
-    text = request.param(name)
-    found = whole_number(text or "0")
-    if found is None:
-        raise apierrors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    return found
-
-
-def pod_flag(request: Request, name: str) -> bool:
-    """Return a flag of `PodLogOptions` and the like, where anything but false means true."""
-    return name in request.query and request.param(name).lower() not in ("false", "0")
+    try:
+        return parse_integer(request.param(name) or "0")
+    except ValueError as error:
+        raise apierrors.bad_request(str(error)) from None
 
 
 def pod_log_options(request: Request, pod_name: str) -> list[tuple[str, str]]:
@@ -149,9 +154,7 @@ def pod_log_options(request: Request, pod_name: str) -> list[tuple[str, str]]:
     """
     params: list[tuple[str, str]] = []
     causes = Causes()
-    for name in _LOG_FLAGS:
-        if pod_flag(request, name):
-            params.append((name, "true"))
+    params += [(name, "true") for name in _LOG_FLAGS if flag(request, name)]
     for name, least in _LOG_LEAST.items():
         if not request.param(name):
             continue

@@ -24,6 +24,7 @@ from .serializer import PATCH_TYPES, decode_body, media_type
 _RETURNED_WHEN_DELETED = {"Pod", "ServiceAccount", "Namespace", "ResourceQuota", "Service"}
 # What is created below an object, and is an act: nothing is stored under its name.
 _ACTS = ("binding", "eviction")
+_VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch"}
 
 
 class ResourceRequest:
@@ -45,6 +46,9 @@ class ResourceRequest:
         target, method = self.target, self.request.method
         if target.subresource and not self._has_subresource():
             raise apierrors.no_such_path()
+        verbs = self.resource.subresources.get(target.subresource)
+        if verbs is not None and _VERBS.get(method, "") not in verbs:
+            raise apierrors.method_not_allowed()
         if self.resource.namespaced and target.name and target.namespace is None:
             raise apierrors.no_such_path()
         if method == "GET" and not target.name:
@@ -73,6 +77,9 @@ class ResourceRequest:
         return name in self.resource.subresources
 
     def _get(self) -> Response:
+        wanted = parameters.resource_version(self.request)
+        if wanted > self.rest.store.version:
+            raise apierrors.too_large_version(wanted, self.rest.store.version)
         entry = self.rest.get(self.resource, *self.target.key)
         if self.target.subresource == "scale":
             return Response(200, Made(subresources.scale_of(entry.obj)))
@@ -144,7 +151,7 @@ class ResourceRequest:
 
     def _options_and_body(self, kind: str, patch_type: str = "") -> tuple[WriteOptions, Any]:
         options = parameters.write_options(self.request, patch_type)
-        return options, decode_body(self.request, kind)
+        return options, decode_body(self.request, kind, options.duplicates)
 
     def _write_scale(self, body: Any, patch_type: str, options: WriteOptions) -> Response:
         resource, key = self.resource, self.target.key

@@ -22,7 +22,7 @@ from tornado.tcpclient import TCPClient
 from ...apimachinery import apierrors
 from ...apimachinery.jsontypes import Obj, whole_number
 from ...store import Store
-from ..endpoints.parameters import pod_flag, pod_log_options
+from ..endpoints.parameters import flag, pod_log_options
 from .server import ApiHandler
 
 _CHUNK_BYTES = 64 * 1024
@@ -94,7 +94,8 @@ class _KubeletRequest(ApiHandler):
         init = [c["name"] for c in spec.get("initContainers") or []]
         name = self.asked.param("container")
         if name:
-            if name not in main + init:
+            added = [c["name"] for c in spec.get("ephemeralContainers") or []]
+            if name not in main + init + added:
                 raise apierrors.bad_request(f"container {name} is not valid for pod {pod_name}")
             return name
         if len(main) == 1:
@@ -252,7 +253,7 @@ class StreamHandler(_KubeletRequest):
 
     def _channels(self) -> list[tuple[str, str]]:
         names = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
-        params = [(theirs, "1") for ours, theirs in names.items() if pod_flag(self.asked, ours)]
+        params = [(theirs, "1") for ours, theirs in names.items() if flag(self.asked, ours)]
         return params + [("command", word) for word in self.asked.query.get("command", ())]
 
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 
 from ...apimachinery import apierrors
-from ...apimachinery.jsontypes import Key, Obj, now, random_suffix, whole_number
+from ...apimachinery.jsontypes import Key, Obj, now, parse_integer, random_suffix
 from ...apimachinery.resources import Resource
 
 _SET_BY_SERVER = (
@@ -33,11 +33,16 @@ _FIXED = (
 _OMITTED_WHEN_EMPTY = ("annotations", "finalizers", "labels", "ownerReferences")
 _WITH_GENERATION = {
     "CronJob",
+    "DaemonSet",
     "Deployment",
+    "Ingress",
     "Job",
     "NetworkPolicy",
+    "Pod",
     "PodDisruptionBudget",
     "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
 }
 
 
@@ -79,9 +84,10 @@ def check_version(resource: Resource, key: Key, given: Obj, found: Obj) -> None:
     """Raise a 409 when an update means another version, or another object, than the stored one."""
     version, uid = given.get("resourceVersion"), given.get("uid")
     if version and version != found["resourceVersion"]:
-        if whole_number(str(version)) is None:
-            why = f'strconv.ParseUint: parsing "{version}": invalid syntax'
-            raise apierrors.ApiError(500, "", why)
+        try:
+            parse_integer(str(version), unsigned=True)
+        except ValueError as error:
+            raise apierrors.ApiError(500, "", str(error)) from None
         raise apierrors.conflict(resource.plural, resource.group, key[1])
     if uid and uid != found["uid"]:
         raise apierrors.uid_mismatch(resource, key, uid, found["uid"])

@@ -14,6 +14,8 @@ from ..defaults import defaults
 from ..options import WriteOptions
 from ..patch import managedfields
 from ..validation.objects import check_decodable, validate_create, validate_update
+from ..validation.podupdates import SUBRESOURCES, narrowed
+from ..validation.warnings import warnings_for
 from . import admission, allocation, deletion, objectmeta
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -70,6 +72,8 @@ class Rest:
         check_decodable(obj)
         admission.admit(resource, obj, self.store)
         validate_create(resource, obj)
+        options.warnings += warnings_for(obj)
+        options.warnings += admission.check(resource, obj, self.store)
         if self._has(resource, (namespace, name)):
             raise apierrors.already_exists(resource.plural, resource.group, name)
         if resource.kind == "Service":
@@ -220,10 +224,14 @@ class Rest:
         if subresource == "status":
             obj = {**old, "status": obj.get("status") or {}}
         else:
+            if subresource in SUBRESOURCES:
+                obj = narrowed(subresource, old, obj)
             obj = self.complete(obj, old)
             self._prepare_for_update(resource, old, obj)
             check_decodable(obj)
-            validate_update(resource, old, obj)
+            validate_update(resource, old, obj, subresource)
+            options.warnings += warnings_for(obj, old)
+            options.warnings += admission.check(resource, obj, self.store, old)
             if resource.kind == "Service":
                 self._allocate(obj)
         obj["metadata"] = objectmeta.complete_update(obj["metadata"], old["metadata"], managed)
