@@ -158,7 +158,7 @@ class Processes:
             [os.fsencode(word) for word in argv],
             {os.fsencode(name): os.fsencode(value) for name, value in env.items()},
             os.fsencode(cwd),
-            bool(tty),
+            os.fsencode(tty),
         )
         done = asyncio.get_running_loop().create_future()
         process = Process(done, self._send_signal, env.get(MARK, ""))

@@ -18,19 +18,17 @@ Standard library only, and started with `python -I -S`, so it is small.
 import contextlib
 import errno
 import fcntl
-import functools
 import marshal
 import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import time
 
 _PR_SET_CHILD_SUBREAPER = 36
 _RECHECK_SECONDS = 1.0
-_UMASK = 0o022  # as in a container, where runc sets it
+_UMASK = 0o022  # of all programs, as runc sets it
 # How runc ends when the kernel refuses the program.
 _CANNOT_EXECUTE = 255
 
@@ -73,41 +71,46 @@ def execute(
     argv: list[bytes],
     env: dict[bytes, bytes],
     cwd: bytes,
+    tty: bytes,
     fds: list[int],
-    *,
-    tty: bool,
 ) -> int:
     """Start the program in a session of its own; return its number.
 
     What the kernel refuses is told on the program's own standard error, as runc does.
 
+    Args:
+        tty: The path of the terminal that becomes the session's.
+
     Raises:
         OSError: There is no room for another process.
     """
+    actions: list[tuple[object, ...]] = [
+        (os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(fds)
+    ]
+    if tty:
+        actions.insert(0, (os.POSIX_SPAWN_OPEN, 0, tty, os.O_RDWR, 0))
+    os.chdir(cwd)
     try:
-        started = subprocess.Popen(
+        return os.posix_spawn(
+            program,
             argv,
-            executable=program,
-            env=env,
-            cwd=cwd,
-            stdin=fds[0],
-            stdout=fds[1],
-            stderr=fds[2],
-            umask=_UMASK,
-            start_new_session=not tty,
-            preexec_fn=functools.partial(os.login_tty, fds[0]) if tty else None,
+            env,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=[],
+            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
         )
     except OSError as error:
-        if error.filename is None:
+        if error.errno in (errno.EAGAIN, errno.ENOMEM):
             raise
-        text = f"exec {os.fsdecode(program)}: {os.strerror(error.errno or 0).lower()}\n"
-        pid = os.fork()
-        if pid == 0:
-            os.write(fds[2], os.fsencode(text))
-            os._exit(_CANNOT_EXECUTE)
-        return pid
-    started.returncode = 0  # it is waited for with all others
-    return started.pid
+        why = os.strerror(error.errno or 0).lower()
+    finally:
+        os.chdir("/")
+    pid = os.fork()
+    if pid == 0:
+        os.write(fds[2], b"exec %s: %s\n" % (program, why.encode()))
+        os._exit(_CANNOT_EXECUTE)
+    return pid
 
 
 class Reaper:
@@ -172,12 +175,14 @@ class Reaper:
         argv: list[bytes],
         env: dict[bytes, bytes],
         cwd: bytes,
-        tty: bool,
+        tty: bytes,
     ) -> None:
+        for fd in fds:
+            os.set_inheritable(fd, False)
         try:
-            pid = execute(program, argv, env, cwd, fds, tty=tty)
-        except (OSError, subprocess.SubprocessError) as error:
-            self._tell(b"! %d\n" % (getattr(error, "errno", None) or errno.EIO))
+            pid = execute(program, argv, env, cwd, tty, fds)
+        except OSError as error:
+            self._tell(b"! %d\n" % (error.errno or 0))
             return
         finally:
             for fd in fds:
@@ -267,13 +272,9 @@ def _next_ended(leaders: dict[int, bytes]) -> tuple[int, int] | None:
 
 def main() -> None:
     """Serve the daemon at the other end of standard input."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    # What is ignored would be ignored by all programs, and what has a handler is not.
-    for number in signal.valid_signals():
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(number, lambda *_: None)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    os.umask(_UMASK)
     lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     become_subreaper()
