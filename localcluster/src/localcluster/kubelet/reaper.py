@@ -32,6 +32,9 @@ _UMASK = 0o022  # of all programs, as runc sets it
 # How runc ends when the kernel refuses the program.
 _CANNOT_EXECUTE = 255
 
+# A program, its words, its environment, its folder, and its terminal, if it has one.
+Request = tuple[bytes, list[bytes], dict[bytes, bytes], bytes, bytes]
+
 
 def become_subreaper() -> None:
     """Become the parent of orphans, where the system can do that."""
@@ -163,31 +166,23 @@ class Reaper:
             return False
         request = marshal.loads(body)
         if fds:
-            self._start(fds, *request)
+            self._start(fds, request)
         else:
             self._signal(*request)
         return True
 
-    def _start(
-        self,
-        fds: list[int],
-        program: bytes,
-        argv: list[bytes],
-        env: dict[bytes, bytes],
-        cwd: bytes,
-        tty: bytes,
-    ) -> None:
+    def _start(self, fds: list[int], request: Request) -> None:
         for fd in fds:
             os.set_inheritable(fd, False)
         try:
-            pid = execute(program, argv, env, cwd, tty, fds)
+            pid = execute(*request, fds)
         except OSError as error:
             self._tell(b"! %d\n" % (error.errno or 0))
             return
         finally:
             for fd in fds:
                 os.close(fd)
-        self.marks[pid] = env.get(self.mark, b"")
+        self.marks[pid] = request[2].get(self.mark, b"")
         self._tell(b"+ %d\n" % pid)
 
     def _signal(self, pid: int, number: int, group: bool) -> None:
@@ -202,10 +197,26 @@ class Reaper:
 
     def _reap(self) -> None:
         """Take in all children that have ended, and kill what they left in their groups."""
-        while (found := _next_ended(self.marks)) is not None:
-            pid, code = found
-            if self.marks.pop(pid, None) is not None:
-                self._tell(b"- %d %d\n" % (pid, code))
+        with contextlib.suppress(ChildProcessError):
+            while pid := self._next_ended():
+                pid, status = os.waitpid(pid, os.WNOHANG)
+                if not pid:
+                    return
+                if self.marks.pop(pid, None) is not None:
+                    if not hasattr(os, "waitid"):
+                        _kill(os.killpg, pid)
+                    code = os.waitstatus_to_exitcode(status)
+                    self._tell(b"- %d %d\n" % (pid, code if code >= 0 else 128 - code))
+
+    def _next_ended(self) -> int:
+        """Kill the group of a child that has ended, and return its number; 0 if there is none."""
+        if not hasattr(os, "waitid"):
+            return -1
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        # The zombie still keeps the number of its group from being used again.
+        if found and found.si_pid in self.marks:
+            _kill(os.killpg, found.si_pid)
+        return found.si_pid if found else 0
 
     def _end_orphans(self) -> None:
         """End each adopted process whose container is over."""
@@ -245,29 +256,6 @@ def _kill(how, pid: int) -> bool:  # type: ignore[no-untyped-def]
         # macOS says the second of a group whose processes are all zombies.
         return False
     return True
-
-
-def _next_ended(leaders: dict[int, bytes]) -> tuple[int, int] | None:
-    """Return the number and the exit code of a child that has ended, if there is one."""
-    try:
-        pid = -1
-        if hasattr(os, "waitid"):
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if found is None:
-                return None
-            pid = found.si_pid
-            # The zombie still keeps the number of its group from being used again.
-            if pid in leaders:
-                _kill(os.killpg, pid)
-        pid, status = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return None
-    if pid == 0:
-        return None
-    if not hasattr(os, "waitid") and pid in leaders:
-        _kill(os.killpg, pid)
-    code = os.waitstatus_to_exitcode(status)
-    return pid, code if code >= 0 else 128 - code
 
 
 def main() -> None:
