@@ -63,8 +63,16 @@ class Story:
         self.pending = 0
         return self._add("clear", at)
 
-    def pod(self, at: float, kind: Any, pod: str, job: str = "job-wq-2", reason: str = "") -> Story:
-        self.events.append(PodEvent(kind, T0 + at, pod, job, reason))
+    def pod(
+        self,
+        at: float,
+        kind: Any,
+        pod: str,
+        job: str = "job-wq-2",
+        reason: str = "",
+        node: str = "",
+    ) -> Story:
+        self.events.append(PodEvent(kind, T0 + at, pod, job, reason, node))
         return self
 
     def history(self) -> History:

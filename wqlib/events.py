@@ -83,6 +83,7 @@ class PodEvent:
         pod: Name of the pod.
         job: Name of the Job that owns it, or "".
         reason: Why, e.g. "Error", "exit code 137", "OOMKilled", or "".
+        node: Name of the node that it is on, or "".
     """
 
     kind: PodKind
@@ -90,6 +91,7 @@ class PodEvent:
     pod: str
     job: str = ""
     reason: str = ""
+    node: str = ""
 
 
 def split_lease_id(lease_id: str) -> tuple[int, int, str]:

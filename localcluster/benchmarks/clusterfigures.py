@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,13 @@ def bare_start(command: list[str]) -> float:
     process.kill()
     process.wait()
     return took * 1000
+
+
+def bare_imports() -> float:
+    """Return the ms of a bare interpreter that imports what any such server needs."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import tornado, ssl, yaml, json"], check=True)
+    return (time.perf_counter() - began) * 1000
 
 
 def bare_many(command: list[str], count: int, at_once: int) -> float:

@@ -35,7 +35,7 @@ began = time.perf_counter()
 import base64, http.client, json, ssl
 from urllib.parse import urlsplit
 from localcluster import ensure
-loaded = json.loads(ensure().read_text())
+loaded = json.loads(ensure(nodes=int(sys.argv[1])).read_text())
 cluster = loaded["clusters"][0]["cluster"]
 usable = time.perf_counter()
 ca = base64.b64decode(cluster["certificate-authority-data"]).decode()
@@ -149,7 +149,8 @@ def _cpu_seconds(process: psutil.Process) -> float:
 class Cluster:
     """A local cluster in a folder of its own, as a `with` block."""
 
-    def __init__(self) -> None:
+    def __init__(self, nodes: int) -> None:
+        self.nodes = nodes
         self._folder = tempfile.TemporaryDirectory(prefix="localcluster-")
         self.home = Path(self._folder.name)
         self.kubeconfig = self.home / "cluster" / "kubeconfig"
@@ -177,7 +178,7 @@ class Cluster:
         """
         began = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-c", _BOOT],
+            [sys.executable, "-c", _BOOT, str(self.nodes)],
             capture_output=True,
             text=True,
             env=self._environment(),

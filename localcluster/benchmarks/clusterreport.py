@@ -9,6 +9,7 @@ from typing import Any
 
 # figure, part of it, bar (all are upper bounds, not reached), unit, what it is
 BARS: tuple[tuple[str, str, float, str, str], ...] = (
+    ("boot_ratio", "median", 2.5, "x", "that process to a bare one that imports a server's parts"),
     ("boot_ms", "p95", 400, "ms", "ensure() in a fresh process until a request is answered"),
     ("first_boot_ms", "p95", 400, "ms", "the same where no cluster has been before"),
     ("pod_start_ms", "p95", 100, "ms", "a pod from its creation to Running"),
@@ -53,7 +54,7 @@ def text(result: Mapping[str, Any]) -> str:
     busy = f"load {result['load_before']}"
     lines = [
         f"The local cluster on {result['machine']} ({busy}), Python {result['python']}",
-        f"{result['rounds']} rounds in {result['seconds']} s",
+        f"{result['rounds']} rounds in {result['seconds']} s, nodes: {result['nodes']}",
         "",
         f"{'':38}{'median':>10}{'p95':>10}{'most':>10}  of",
     ]
@@ -85,6 +86,8 @@ def text(result: Mapping[str, Any]) -> str:
 _SPREADS = (
     ("boot_ms", "boot until a request is answered, ms"),
     ("first_boot_ms", "first boot in a new home, ms"),
+    ("boot_process_ms", "boot, the process as a whole, ms"),
+    ("imports_ms", "a bare process that only imports, ms"),
     ("pod_start_ms", "pod created to Running, ms"),
     ("job_seconds", "Job of {job_pods} pods to Complete, s"),
     ("job_cpu_seconds", "  CPU of the daemon for it, s"),

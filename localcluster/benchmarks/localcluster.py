@@ -1,6 +1,6 @@
 """How fast the local cluster starts and works, and what it costs while it does.
 
-    python benchmarks/localcluster.py [--json] [--quick] [--rounds N] [--pods N]
+    python benchmarks/localcluster.py [--json] [--quick] [--rounds N] [--pods N] [--nodes N]
 
 Each round has a cluster of its own in a new folder. It is booted from a fresh process, several
 times; then it runs three Jobs of 200 pods, 50 at once, and is idle; then pods are started one by
@@ -65,7 +65,7 @@ def main() -> int:
     samples: dict[str, list[float]] = defaultdict(list)
     try:
         for number in range(options.rounds):
-            _round(amounts, samples)
+            _round(amounts, options.nodes, samples)
             _say(f"round {number + 1} of {options.rounds}: {time.monotonic() - began:.0f} s")
     except Failed as error:
         _say(f"The cluster does not do its work: {error}")
@@ -76,6 +76,7 @@ def main() -> int:
         "load_before": round(busy, 2),
         "quick": options.quick,
         "job_pods": options.pods,
+        "nodes": options.nodes,
         "rounds": options.rounds,
         "seconds": round(time.monotonic() - began, 1),
     }
@@ -83,11 +84,11 @@ def main() -> int:
     return 0
 
 
-def _round(amounts: Amounts, samples: dict[str, list[float]]) -> None:
+def _round(amounts: Amounts, nodes: int, samples: dict[str, list[float]]) -> None:
     for _ in range(amounts.first_boots):
-        with Cluster() as cluster:
+        with Cluster(nodes) as cluster:
             samples["first_boot_ms"].append(cluster.boot()["answered"])
-    with Cluster() as cluster:
+    with Cluster(nodes) as cluster:
         cluster.boot()
         for _ in range(amounts.boots):
             cluster.stop()
@@ -95,6 +96,7 @@ def _round(amounts: Amounts, samples: dict[str, list[float]]) -> None:
             samples["boot_ms"].append(times["answered"])
             samples["boot_kubeconfig_ms"].append(times["usable"])
             samples["boot_process_ms"].append(times["process"])
+            samples["imports_ms"].append(figures.bare_imports())
         _jobs(cluster, amounts, samples)
         samples["idle_cpu_percent"].append(figures.idle_cpu_percent(cluster, amounts.idle_seconds))
         samples["pod_start_ms"] += figures.pod_starts(cluster, amounts.pods)
@@ -148,6 +150,7 @@ def _result(samples: dict[str, list[float]]) -> dict[str, Any]:
         "pod_start": _ratio(samples["pod_start_ms"], samples["popen_ms"]),
         "job": _ratio(samples["job_seconds"], samples["popen_job_seconds"]),
     }
+    result["boot_ratio"] = {"median": _ratio(samples["boot_process_ms"], samples["imports_ms"])}
     result["commands"] = f"pods run {' '.join(figures.SLEEP)}, the Job {' '.join(figures.TRUE)}"
     result["bars"] = report.bars(result)
     return result
@@ -163,6 +166,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="less of everything, in about 20 s")
     parser.add_argument("--rounds", type=int, help="default: 3; with --quick 1")
     parser.add_argument("--pods", type=int, default=200, help="pods of a Job, a quarter at once")
+    parser.add_argument("--nodes", type=int, default=1, help="of the cluster; default: %(default)s")
     options = parser.parse_args()
     if options.rounds is None:
         options.rounds = 1 if options.quick else 3

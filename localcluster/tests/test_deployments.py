@@ -302,6 +302,26 @@ def test_a_deleted_pod_of_a_deployment_comes_back(local: Local, ns: str, apps: A
     }
 
 
+def test_pods_that_still_end_are_counted(local: Local, ns: str, apps: Any) -> None:
+    body = _manifest(replicas=2)
+    script = "trap 'sleep 1; exit' TERM; while :; do sleep 0.05; done"
+    body["spec"]["template"]["spec"]["containers"][0]["command"] = ["sh", "-c", script]
+    body["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 30
+    apps.create_namespaced_deployment(ns, body)
+    _rolled_out(apps, ns)
+    apps.patch_namespaced_deployment("web", ns, {"spec": {"replicas": 1}})
+    path = f"/apis/apps/v1/namespaces/{ns}"
+
+    def counted(number: int) -> bool:
+        deployment = local.request("GET", f"{path}/deployments/web").json
+        [replica_set] = local.request("GET", f"{path}/replicasets").json["items"]
+        found = [one["status"]["terminatingReplicas"] for one in (deployment, replica_set)]
+        return found == [number, number] and deployment["status"]["replicas"] == 1
+
+    wait_until(lambda: counted(1))
+    wait_until(lambda: counted(0))
+
+
 @pytest.mark.parametrize("policy", ["Foreground", "Background"])
 def test_deleting_a_deployment_takes_everything_along(
     local: Local, ns: str, apps: Any, policy: str

@@ -113,6 +113,52 @@ def test_a_success_policy_ends_the_job_early(local: Local, ns: str) -> None:
     assert _status(local, ns).completed_indexes == "0"
 
 
+@pytest.mark.parametrize(
+    ("rule", "interim", "end"),
+    [
+        ({"successPolicy": {"rules": [{"succeededCount": 1}]}}, "SuccessCriteriaMet", "Complete"),
+        ({"activeDeadlineSeconds": 2}, "FailureTarget", "Failed"),
+    ],
+)
+def test_a_job_ends_only_once_its_pods_have_ended(
+    local: Local, ns: str, rule: dict[str, Any], interim: str, end: str
+) -> None:
+    script = """test $JOB_COMPLETION_INDEX -eq 0 && sleep 0.5 && exit
+    trap 'sleep 1; exit 1' TERM; while :; do sleep 0.05; done"""
+    body = _indexed("j", script, 2, **rule)
+    body["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 30
+    local.batch.create_namespaced_job(ns, body)
+    status = wait_until(lambda: (s := _status(local, ns)).conditions and s)
+    assert [c.type for c in status.conditions] == [interim]
+    assert (status.active, status.terminating, status.completion_time) == (None, 1, None)
+    last = _end(local, ns)
+    status = _status(local, ns)
+    assert [c.type for c in status.conditions] == [interim, end]
+    assert (last.reason, last.message) == (
+        status.conditions[0].reason,
+        status.conditions[0].message,
+    )
+    assert (status.completion_time is not None) == (end == "Complete")
+    assert (status.succeeded, status.terminating) == (1, 0)
+    assert status.failed == (1 if end == "Failed" else None)
+
+
+@pytest.mark.parametrize("name", ["example.com/queue", "kubernetes.io/job-controller"])
+def test_a_job_of_another_manager_is_left_alone(local: Local, ns: str, name: str) -> None:
+    local.batch.create_namespaced_job(ns, job("j", "true", managedBy=name))
+    local.batch.create_namespaced_job(ns, job("other", "true"))
+    _end(local, ns, "other")
+    if name == "kubernetes.io/job-controller":
+        assert _end(local, ns).type == "Complete"
+        return
+    assert not _pods(local, ns)
+    status = _status(local, ns)
+    assert status.start_time is status.conditions is None
+    # The other manager writes its status.
+    change = {"status": {"active": 7, "startTime": "2024-01-01T00:00:00Z"}}
+    assert local.batch.patch_namespaced_job_status("j", ns, change).status.active == 7
+
+
 def test_an_indexed_job_grows_with_its_parallelism(local: Local, ns: str) -> None:
     local.batch.create_namespaced_job(ns, _indexed("j", "sleep 60", 1))
     change = {"spec": {"completions": 3, "parallelism": 3}}
@@ -137,6 +183,44 @@ def test_an_exit_code_can_fail_the_job_at_once(local: Local, ns: str) -> None:
         " FailJob rule at index 0"
     )
     assert local.batch.read_namespaced_job("j", ns).spec.pod_replacement_policy == "Failed"
+
+
+def test_an_exit_code_can_fail_its_index_at_once(local: Local, ns: str) -> None:
+    policy = _policy("FailIndex", onExitCodes={"operator": "In", "values": [42]})
+    script = "test $JOB_COMPLETION_INDEX -ne 1 || exit 42"
+    modes = {"backoffLimitPerIndex": 3, "podFailurePolicy": policy}
+    local.batch.create_namespaced_job(ns, _indexed("j", script, 3, **modes))
+    assert _end(local, ns).reason == "FailedIndexes"
+    status = _status(local, ns)
+    assert (status.completed_indexes, status.failed_indexes, status.failed) == ("0,2", "1", 1)
+
+
+def test_too_many_failed_indexes_fail_the_job(local: Local, ns: str) -> None:
+    script = "test $JOB_COMPLETION_INDEX -lt 2 && exit 1; sleep 60"
+    limits = {"backoffLimitPerIndex": 0, "maxFailedIndexes": 1}
+    local.batch.create_namespaced_job(ns, _indexed("j", script, 3, **limits))
+    end = _end(local, ns)
+    assert (end.type, end.reason) == ("Failed", "MaxFailedIndexesExceeded")
+    assert end.message == "Job has exceeded the specified maximal number of failed indexes"
+    assert (_status(local, ns).failed_indexes, _status(local, ns).failed) == ("0,1", 3)
+
+
+@pytest.mark.parametrize(("action", "failed"), [("Ignore", None), ("Count", 1)])
+def test_an_evicted_pod_can_be_ignored(
+    local: Local, ns: str, action: str, failed: int | None
+) -> None:
+    policy = _policy(action, onPodConditions=[{"type": "DisruptionTarget", "status": "True"}])
+    script = "trap 'exit 1' TERM; while :; do sleep 0.05; done"
+    body = job("j", "sh", "-c", script, podFailurePolicy=policy)
+    body["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 30
+    local.batch.create_namespaced_job(ns, body)
+    wait_until(lambda: _status(local, ns).ready == 1)
+    name = _pods(local, ns)[0].metadata.name
+    path = f"/api/v1/namespaces/{ns}/pods/{name}/eviction"
+    assert local.request("POST", path, {"metadata": {"name": name}}).code == 201
+    wait_until(lambda: {p.metadata.name for p in _pods(local, ns)} not in (set(), {name}))
+    wait_until(lambda: _status(local, ns).ready == 1)
+    assert _status(local, ns).failed == failed
 
 
 @pytest.mark.parametrize(

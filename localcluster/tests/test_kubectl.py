@@ -127,7 +127,7 @@ def test_get_in_its_outputs(kubectl: Kubectl) -> None:
     assert "completionMode: NonIndexed" in kubectl("get", "job", "hello", "-o", "yaml").stdout
     wide = kubectl("get", "job", "-o", "wide").stdout
     assert "batch.kubernetes.io/controller-uid=" in wide
-    assert "localcluster" in kubectl("get", "nodes").stdout
+    assert "worker-1" in kubectl("get", "nodes").stdout
     assert "process://" in kubectl("get", "nodes", "-o", "wide").stdout
     assert kubectl("api-resources", "--api-group=batch").returncode == 0
 

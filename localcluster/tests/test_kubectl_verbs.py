@@ -33,6 +33,11 @@ def test_explain_shows_the_descriptions_of_the_api(kubectl: Kubectl) -> None:
     assert re.search(r"template\t<PodTemplateSpec> -required-", spec)
     tree = kubectl("explain", "deployment.spec.strategy", "--recursive").stdout
     assert "  rollingUpdate\t<RollingUpdateDeployment>\n    maxSurge\t<IntOrString>\n" in tree
+    policy = kubectl("explain", "pod.spec.restartPolicy").stdout
+    assert "ENUM:\n    Always\n    Never\n    OnFailure\n" in policy
+    assert 'Possible enum values:\n     - `"Always"`\n' in policy
+    older = kubectl("explain", "service.spec.ports", "--output=plaintext-openapiv2").stdout
+    assert re.search(r"port\t<integer> -required-", older)
     assert kubectl("explain", "job.spec.nothing", check=False).stderr == (
         'error: field "nothing" does not exist\n'
     )
@@ -72,11 +77,11 @@ def test_drain_evicts_and_uncordon_lets_pods_come_back(
     dry = local.request("POST", f"{path}/eviction", eviction, dryRun="All")
     assert dry.code == 201
     assert "deletionTimestamp" not in local.request("GET", path).json["metadata"]
-    drained = kubectl("drain", "localcluster", "--pod-selector=app=stay", "--force")
+    drained = kubectl("drain", "worker-1", "--pod-selector=app=stay", "--force")
     assert f"evicting pod {ns}/stay" in drained.stderr + drained.stdout
-    assert "node/localcluster drained" in drained.stdout
+    assert "node/worker-1 drained" in drained.stdout
     assert "Ready,SchedulingDisabled" in kubectl("get", "nodes").stdout
-    kubectl("uncordon", "localcluster")
+    kubectl("uncordon", "worker-1")
     assert local.request("GET", path).code == 404
 
 
@@ -212,7 +217,7 @@ def test_describe_tells_of_services_and_nodes(kubectl: Kubectl, running: str) ->
     kubectl("wait", "--for=jsonpath={.endpoints}", "endpointslice/stay", "--timeout=20s")
     service = kubectl("describe", "service", "stay").stdout
     assert re.search(r"^Endpoints: +127\.\d+\.\d+\.\d+:80$", service, re.MULTILINE)
-    node = kubectl("describe", "node", "localcluster").stdout
+    node = kubectl("describe", "node", "worker-1").stdout
     assert re.search(r"Container Runtime Version: +process://", node)
 
 
@@ -241,7 +246,7 @@ spec: {{podSelector: {{matchLabels: {{a: b}}}}}}
 apiVersion: v1
 kind: LimitRange
 metadata: {{name: limits}}
-spec: {{limits: [{{type: Container, default: {{cpu: 100m}}}}]}}
+spec: {{limits: [{{type: Pod, max: {{cpu: 100m}}}}]}}
 """
 
 

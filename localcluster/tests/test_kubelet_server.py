@@ -20,7 +20,7 @@ PARTS = Path(localcluster.__file__).parent
 
 
 def _kubelet(local: Local) -> tuple[str, int]:
-    node = local.core.read_node("localcluster")
+    node = local.core.read_node("worker-1")
     address = next(a.address for a in node.status.addresses if a.type == "InternalIP")
     return address, node.status.daemon_endpoints.kubelet_endpoint.port
 
@@ -55,9 +55,9 @@ def test_it_listens_on_this_machine_only_and_shows_the_clusters_certificate(loca
 
 
 def test_the_node_has_a_lease_that_is_renewed(local: Local) -> None:
-    path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/localcluster"
+    path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/worker-1"
     lease = wait_until(lambda: (r := local.request("GET", path)).code == 200 and r.json)
-    assert lease["spec"]["holderIdentity"] == "localcluster"
+    assert lease["spec"]["holderIdentity"] == "worker-1"
     assert lease["spec"]["leaseDurationSeconds"] == 40
     assert lease["metadata"]["ownerReferences"][0]["kind"] == "Node"
 

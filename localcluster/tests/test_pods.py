@@ -107,7 +107,7 @@ def test_a_pod_that_ends_well_has_succeeded(local: Local, ns: str) -> None:
     assert (ended.exit_code, ended.reason, status.ready) == (0, "Completed", False)
     assert ended.started_at <= ended.finished_at
     assert found.status.pod_ip
-    assert found.spec.node_name == "localcluster"
+    assert found.spec.node_name == "worker-1"
     assert _log(local, ns) == "hello\n"
 
 

@@ -172,6 +172,8 @@ def test_endpoints_list_ready_pods_apart_from_others(local: Local, ns: str) -> N
         ]
 
     wait_until(lambda: listed() == [(["ready"], ["unready"])])
+    [found] = local.core.list_namespaced_endpoints(ns).items
+    assert found.metadata.labels == {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
 
 
 def test_endpoints_say_what_time_the_change_is_from_that_they_tell(local: Local, ns: str) -> None:

@@ -20,6 +20,7 @@ import pytest
 from stories import T0, Story, lost_and_found
 
 from wqlib import plots
+from wqlib.commands import textlanes
 from wqlib.history import History
 from wqlib.history.spans import ENDS
 from wqlib.history.timeaxis import NOW_SHARE, ticks, time_axis
@@ -143,6 +144,21 @@ def test_pods_are_grouped_by_job() -> None:
     assert [box.lane.worker for box in out.boxes] == ["one-a", "one-b", "two-a"]
     assert [text.text for text in out.texts if text.role == "job"] == ["one", "two"]
     assert {"a", "b"} <= {text.text for text in out.texts}  # the Job's name is not said twice
+
+
+def test_pods_are_grouped_by_node_when_there_are_several() -> None:
+    story = Story()
+    for number, node in enumerate(("worker-2", "worker-1", "worker-2", "")):
+        story.pod(number, "running" if node else "pending", f"job-wq-2-pod{number}", node=node)
+    history = story.history()
+    out = plan(history)
+    titles = [text.text for text in out.texts if text.role == "job"]
+    assert titles == ["job-wq-2", "job-wq-2 on worker-1", "job-wq-2 on worker-2"]
+    assert [box.lane.worker[-1] for box in out.boxes] == ["3", "1", "0", "2"]
+    drawn = "\n".join(textlanes.draw(history, T0 + 4))
+    assert drawn.index("on worker-1") < drawn.index("pod1") < drawn.index("on worker-2")
+    alone = Story().pod(0, "running", "job-wq-2-a", node="worker-1").history()
+    assert [text.text for text in plan(alone).texts if text.role == "job"] == ["job-wq-2"]
 
 
 def test_marks_say_what_became_of_a_pod() -> None:

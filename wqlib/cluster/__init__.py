@@ -21,7 +21,7 @@ from pathlib import Path
 from ..errors import ClusterError
 from . import namespaces
 from .builder import CommandBuilder
-from .cluster import LOCAL, Cluster
+from .cluster import LOCAL, NODES, Cluster
 from .kube import client_for, translate_errors
 from .kubeconfig import context_namespace, find_context, kubeconfig_files
 from .podstream import ExecResult
@@ -30,6 +30,7 @@ from .states import Pod
 
 __all__ = [
     "LOCAL",
+    "NODES",
     "Cluster",
     "ExecResult",
     "Pod",
@@ -45,6 +46,7 @@ def connect(
     *,
     namespace: str | None = None,
     kubeconfig: str | Path | None = None,
+    nodes: int = NODES,
     leave_as_found: bool = False,
 ) -> Cluster:
     """Connect to a cluster: the local one, unless you name a real one.
@@ -57,6 +59,7 @@ def connect(
             default WQLIB_NAMESPACE; without that the context's own namespace in the kubeconfig,
             if its name begins with "wq-", as in a class; or else "wq-course".
         kubeconfig: The file that has the context; by default KUBECONFIG or ~/.kube/config.
+        nodes: How many nodes the local cluster gets, if it does not run yet.
         leave_as_found: Stop the local cluster when this connection is closed, if it did not run
             before. A real cluster is never stopped.
 
@@ -80,7 +83,7 @@ def connect(
     if chosen == LOCAL:
         from . import local  # a real cluster needs no package `localcluster`
 
-        return local.connect(namespace, leave_as_found=leave_as_found)
+        return local.connect(namespace, nodes=nodes, leave_as_found=leave_as_found)
     files = kubeconfig_files(kubeconfig)
     path = find_context(files, chosen)
     api = client_for(files, chosen)

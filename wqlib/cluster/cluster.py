@@ -29,6 +29,7 @@ from .portforward import PortForward
 from .states import Pod
 
 LOCAL = "local"  # the name by which `context` and WQLIB_CONTEXT mean the local cluster
+NODES = 3  # of the local cluster: work goes on with one lost and one drained
 
 
 class ImageBuilder(Protocol):
@@ -48,7 +49,7 @@ class Cluster:
         name: The context, or "local".
         namespace: The namespace in which all verbs work.
         kubeconfig: The file that kubectl needs (see `kubectl_options`).
-        version: The version of Kubernetes, e.g. "v1.33.1".
+        version: The version of Kubernetes, e.g. "v1.36.2".
         api, core, batch: The official client: ApiClient, CoreV1Api, BatchV1Api.
         at_close: What `close()` does besides.
     """
@@ -239,6 +240,23 @@ class Cluster:
         kind, name = parse_target(pod, "pod")
         manifests.delete(self.api, self.namespace, kind, name, grace_seconds)
 
+    def kill_node(self, node: str) -> None:
+        """Let a node of the local cluster lose its power: all that runs on it is killed at once.
+
+        What follows is as on a real one, in seconds and not in minutes: the node is NotReady, then
+        its pods are Terminating and replaced on other nodes.
+
+        Args:
+            node: Its name, as `kubectl get nodes` shows it: "worker-2".
+
+        Raises:
+            ClusterError: It is not there, or dead already; or this is a real cluster.
+        """
+        raise ClusterError(
+            f"This is a real cluster: wqlib does not kill {node}. To take a node out of use, let"
+            f" its pods end in peace: kubectl drain {node} --ignore-daemonsets"
+        )
+
     @translate_errors
     def freeze_pod(self, pod: str) -> None:
         """Freeze all processes of a pod (SIGSTOP), until `thaw_pod` lets them go on.
@@ -338,7 +356,7 @@ class Cluster:
                 yield PodEvent("deleted", now, name, seen.pop(name)[1].job)
             for name, raw in state.items():
                 event = states.pod_event(raw, now)
-                key = (raw["metadata"].get("uid"), event.kind, event.reason)
+                key = (raw["metadata"].get("uid"), event.kind, event.reason, event.node)
                 if name not in seen or seen[name][0] != key:
                     seen[name] = (key, event)
                     yield event

@@ -16,16 +16,17 @@ from localcluster import Status
 from ..errors import ClusterError, ImageError
 from ..redisserver import find, find_cli, image
 from . import namespaces
-from .cluster import Cluster
+from .cluster import NODES, Cluster
 from .kube import client_for
 from .statusline import StatusLine
 
 
-def connect(namespace: str, *, leave_as_found: bool = False) -> Cluster:
+def connect(namespace: str, *, nodes: int = NODES, leave_as_found: bool = False) -> Cluster:
     """Start the local cluster unless it runs, and connect to it.
 
     Args:
         namespace: As in `wqlib.connect`, but never None.
+        nodes: As in `wqlib.connect`.
         leave_as_found: As in `wqlib.connect`.
 
     Raises:
@@ -35,9 +36,9 @@ def connect(namespace: str, *, leave_as_found: bool = False) -> Cluster:
     with contextlib.ExitStack() as undo:
         if leave_as_found and status() is None:
             undo.callback(stop)
-        path = start()
+        path = start(nodes=nodes)
         api = client_for([path], None)
-        cluster = Cluster(None, namespace, path, api, FolderBuilder(), answer_seconds=20)
+        cluster = LocalCluster(None, namespace, path, api, FolderBuilder(), answer_seconds=20)
         cluster.at_close.push(undo.pop_all())
     return cluster
 
@@ -47,11 +48,12 @@ def home() -> Path:
     return Path(os.environ.get("WQLIB_HOME") or "~/.wqlib").expanduser()
 
 
-def start(namespace: str = namespaces.DEFAULT) -> Path:
+def start(namespace: str = namespaces.DEFAULT, nodes: int = NODES) -> Path:
     """Start it unless it runs; it lives at least as long as this process.
 
     Args:
         namespace: The one that its kubeconfig names.
+        nodes: How many it gets, if it starts now.
 
     Returns:
         The path of its kubeconfig.
@@ -67,7 +69,9 @@ def start(namespace: str = namespaces.DEFAULT) -> Path:
     )
     images = dict.fromkeys(image.NAMES, redis)
     with _our_errors(), StatusLine() as status:
-        return localcluster.ensure(home(), namespace=namespace, images=images, tell=status.update)
+        return localcluster.ensure(
+            home(), namespace=namespace, images=images, nodes=nodes, tell=status.update
+        )
 
 
 def stop() -> bool:
@@ -79,6 +83,15 @@ def stop() -> bool:
 def status() -> Status | None:
     """Return what runs, or None."""
     return localcluster.status(home())
+
+
+class LocalCluster(Cluster):
+    """The local cluster; it can do what no client can do to a real one."""
+
+    def kill_node(self, node: str) -> None:
+        """See `Cluster.kill_node`."""
+        with _our_errors():
+            localcluster.kill_node(node, home())
 
 
 class FolderBuilder:

@@ -186,19 +186,13 @@ def _describe(kind: Kind, found: Object) -> str:
 
 
 def wait_service_account(api: Any, namespace: str) -> None:
-    """Wait until a new namespace has its default service account; it refuses pods before that.
-
-    Up to Kubernetes 1.23, that must have got a token as well.
-    """
+    """Wait until a new namespace has its default service account; it refuses pods before that."""
     core = client.CoreV1Api(api)
-    version = get(client.VersionApi(api).get_code)
-    needs_token = version.get("major") == "1" and int(version["minor"].rstrip("+")) < 24
     what = f"the service account of namespace/{namespace}"
     for _ in poll(what, time.monotonic() + ACCOUNT_SECONDS):
         try:
-            account = get(core.read_namespaced_service_account, "default", namespace)
-            if account.get("secrets") or not needs_token:
-                return
+            get(core.read_namespaced_service_account, "default", namespace)
+            return
         except ApiException as error:
             if error.status != 404 or "default" not in str(error.body):
                 return

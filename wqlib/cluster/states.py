@@ -31,6 +31,7 @@ class Pod:
             "OOMKilled", "exit code 137", "Terminating", or "".
         ip: Its address inside the cluster, or "".
         job: Name of the Job that owns it, or "".
+        node: Name of the node that it is on, or "".
     """
 
     name: str = field(repr=False)
@@ -40,6 +41,7 @@ class Pod:
     reason: str
     ip: str = field(repr=False)
     job: str
+    node: str = field(repr=False)
 
 
 def to_pod(raw: Object) -> Pod:
@@ -56,6 +58,7 @@ def to_pod(raw: Object) -> Pod:
         reason=reason,
         ip=status.get("podIP") or "",
         job=owner_job(raw),
+        node=raw["spec"].get("nodeName") or "",
     )
 
 
@@ -75,7 +78,8 @@ def pod_event(raw: Object, at: float) -> PodEvent:
     ended = kind in ("succeeded", "failed")
     if raw["metadata"].get("deletionTimestamp") and not ended:
         kind = "terminating"
-    return PodEvent(kind, at, raw["metadata"]["name"], owner_job(raw), _reason(raw)[0])
+    node = raw["spec"].get("nodeName") or ""
+    return PodEvent(kind, at, raw["metadata"]["name"], owner_job(raw), _reason(raw)[0], node)
 
 
 def owner_job(raw: Object) -> str:
@@ -208,6 +212,7 @@ def describe_pod(raw: Object, events: list[str]) -> str:
         f"Job          {pod.job or 'none'}",
         f"Status       {pod_summary(raw).removeprefix(pod.name).strip()}",
         f"Ready        {'yes' if pod.ready else 'no'}",
+        f"Node         {pod.node or 'none yet'}",
         f"IP           {pod.ip or 'none yet'}",
     ]
     lines += _section("Containers", containers)

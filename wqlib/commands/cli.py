@@ -73,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
 
     cluster = commands.add_parser("cluster", help="start, stop or look at the local cluster")
     cluster.add_argument("action", choices=["start", "stop", "status"])
+    cluster.add_argument(
+        "--nodes", type=int, help="start: how many it gets, if it does not run yet (default: 3)"
+    )
     cluster.set_defaults(run=_cluster)
 
     for name, (_, about) in _MODULES.items():
@@ -121,7 +124,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _cluster(options: argparse.Namespace) -> int:
-    from ..cluster import LOCAL, connect, local
+    from ..cluster import LOCAL, NODES, connect, local
 
     found = local.status()
     if options.action == "stop":
@@ -131,12 +134,14 @@ def _cluster(options: argparse.Namespace) -> int:
         if found is None:
             print("The local cluster does not run.")
         else:
-            print(f"The local cluster runs at {found.server}, with {found.pods} pods.")
+            size = f"{found.nodes} nodes and {found.pods} pods"
+            print(f"The local cluster runs at {found.server}, with {size}.")
             print(f"For kubectl: export KUBECONFIG={shlex.quote(str(found.kubeconfig))}")
     else:
         # Nobody uses it when this command has ended, so it must wait longer than usual.
         os.environ.setdefault("LOCALCLUSTER_LINGER_SECONDS", str(IDLE_SECONDS))
-        with connect(LOCAL) as cluster:
+        nodes = NODES if options.nodes is None else options.nodes
+        with connect(LOCAL, nodes=nodes) as cluster:
             path = cluster.kubeconfig
         if found is None:
             print("The local cluster runs, until `wqlib cluster stop` or 8 hours without use.")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..history import History, words
-from ..history.spans import Lane, Span, by_job, most_active, pod_states
+from ..history.spans import Lane, Span, grouped, most_active, pod_states
 from ..history.timeaxis import TimeAxis, clock, ticks, time_axis
 
 NAME_COLUMNS = 14
@@ -105,12 +105,12 @@ def draw(
 
 def _lanes(history: History, axis: TimeAxis, width: int, room: int, colours: bool) -> Iterator[str]:
     lanes = history.lanes.values()
-    groups = by_job(lanes)
+    groups = grouped(lanes)
     room = max(1, room - len(groups))
     chosen = most_active(lanes, room if len(lanes) <= room else max(1, room - 1))
     again = {found.lease_id for _, found in history.handovers}
-    for job, members in groups.items():
-        yield f"{_cut(job or 'workers', NAME_COLUMNS + width):{NAME_COLUMNS + width}}  done  left"
+    for title, members in groups.items():
+        yield f"{_cut(title, NAME_COLUMNS + width):{NAME_COLUMNS + width}}  done  left"
         for lane in members:
             if lane.worker in chosen:
                 yield _lane(lane, axis, width, again, colours)

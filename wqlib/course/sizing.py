@@ -42,7 +42,7 @@ class Plan:
         lease_seconds: How long a lease lasts unless it is renewed, in seconds.
         deaths_per_pod_hour: How often a working pod dies without warning.
         replace_seconds: From a pod's death until Kubernetes wants the next one, in seconds
-            (a Job of Kubernetes 1.27 or later: 10 after the first failure).
+            (a Job: 10 after the first failure, then twice as long each time).
         pauses_per_pod_hour: How often a working pod stands still (a frozen machine, a slow disk).
         pause_seconds: For how long, in seconds.
 

@@ -332,6 +332,7 @@ class History:
             # The first news of a pod that has long been at work is old news.
             event = replace(event, at=lane.spans[-1].end or event.at if over else lane.first_at)
         lane.job = event.job or lane.job
+        lane.node = event.node or lane.node
         lane.state = event.kind
         if not lane.marks or lane.marks[-1].kind != event.kind:
             lane.marks.append(event)

@@ -109,6 +109,7 @@ class Lane:
     Attributes:
         worker: Name of the worker; in a cluster, of its pod.
         job: Name of the Job that owns the pod, or "".
+        node: Name of the node that the pod is on, or "".
         state: The last that the cluster said of the pod, or "" if it said nothing.
         spans: Its leases in the order in which they began.
         marks: What became of the pod, and when.
@@ -130,6 +131,7 @@ class Lane:
     worker: str
     first_at: float
     job: str = ""
+    node: str = ""
     state: PodKind | Literal[""] = ""
     spans: list[Span] = field(default_factory=list)
     marks: list[PodEvent] = field(default_factory=list)
@@ -167,11 +169,21 @@ class Lane:
         return self.busy_seconds + (max(0.0, now - self.busy_since) if self.held else 0.0)
 
 
-def by_job(lanes: Iterable[Lane]) -> dict[str, list[Lane]]:
-    """Group lanes by the Job of their pods, in the order of their first appearance."""
-    groups: dict[str, list[Lane]] = {}
+def grouped(lanes: Iterable[Lane]) -> dict[str, list[Lane]]:
+    """Group lanes by Job, in the order of their first appearance, and by node if there are several.
+
+    Returns:
+        The lanes of each group, under what to call it: "job-wq-2", "job-wq-2 on worker-1".
+    """
+    jobs: dict[str, dict[str, list[Lane]]] = {}
     for lane in lanes:
-        groups.setdefault(lane.job, []).append(lane)
+        jobs.setdefault(lane.job, {}).setdefault(lane.node, []).append(lane)
+    several = len({node for nodes in jobs.values() for node in nodes if node}) > 1
+    groups: dict[str, list[Lane]] = {}
+    for job, nodes in jobs.items():
+        for node in sorted(nodes):
+            title = (job or "workers") + (f" on {node}" if several and node else "")
+            groups.setdefault(title, []).extend(nodes[node])
     return groups
 
 

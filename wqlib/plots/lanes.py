@@ -7,13 +7,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ..history import words
-from ..history.spans import Lane, Span, by_job, most_active
+from ..history.spans import Lane, Span, grouped, most_active
 from ..history.timeaxis import TimeAxis
 from .lettering import Role, Text, clip
 
 LEFT = 128.0  # room for the names of the lanes
 RIGHT = 120.0  # room for the numbers
-BAND = 18.0  # the line with a Job's name
+BAND = 18.0  # the line with the name of a Job, and of a node
 PITCH = 28.0  # from lane to lane
 LEAST_PITCH = 7.0
 DONE_COLUMN = 46.0  # right edges of the numbers, from where the time axis ends
@@ -47,22 +47,21 @@ class LaneBox:
 def lane_boxes(
     lanes: Collection[Lane], top: float, height: float
 ) -> tuple[list[LaneBox], list[Text], int]:
-    """Stack the lanes, grouped by Job, between `top` and `top + height` in pixels.
+    """Stack the lanes, grouped by Job and node, between `top` and `top + height` in pixels.
 
     Returns:
-        A box for each lane; the names of the Jobs; how many lanes found no room.
+        A box for each lane; the names of the groups; how many lanes found no room.
     """
-    groups = by_job(lanes)
+    groups = grouped(lanes)
     room = height - BAND * max(1, len(groups))
     shown = most_active(lanes, max(1, int(room // LEAST_PITCH)))
-    groups = {job: [lane for lane in some if lane.worker in shown] for job, some in groups.items()}
     pitch = min(PITCH, room / max(1, len(shown)))
     boxes: list[LaneBox] = []
     titles: list[Text] = []
     y = top
-    for job, members in groups.items():
-        if members:
-            titles.append(Text(12.0, y + BAND / 2, clip(job or "workers", 4 * LEFT), "job"))
+    for title, group in groups.items():
+        if members := [lane for lane in group if lane.worker in shown]:
+            titles.append(Text(12.0, y + BAND / 2, clip(title, 4 * LEFT), "job"))
             y += BAND
         for lane in members:
             boxes.append(LaneBox(lane, y, pitch, len(boxes) % 2 == 0))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import ClusterError, ImageError
 from .images.programs import ProgramImage
 from .lifecycle import VERSION as __version__
-from .lifecycle import Status, ensure, status, stop
+from .lifecycle import Status, ensure, kill_node, status, stop
 from .paths import State, explained_disk_errors
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = [
     "__version__",
     "build_image",
     "ensure",
+    "kill_node",
     "list_images",
     "status",
     "stop",

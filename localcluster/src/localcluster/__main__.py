@@ -1,4 +1,4 @@
-"""`python -m localcluster start|stop|status|serve|kubelet`: a Kubernetes for one machine."""
+"""A Kubernetes for one machine: `python -m localcluster start|stop|status|kill-node|serve|…`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m localcluster", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("start", help="start the cluster, unless it runs")
+    kill = commands.add_parser("kill-node", help="let a node lose its power")
     stop = commands.add_parser("stop", help="stop the cluster with all its pods")
     status = commands.add_parser("status", help="say whether the cluster runs")
     serve = commands.add_parser("serve", help="run the cluster here until Ctrl-C")
     kubelet = commands.add_parser("kubelet", help="join a control plane that runs elsewhere")
-    for command in (start, stop, status, serve, kubelet):
+    for command in (start, kill, stop, status, serve, kubelet):
         command.add_argument(
             "--home", type=Path, help="default: LOCALCLUSTER_HOME, or ~/.localcluster"
         )
@@ -37,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--namespace", default="default", help="of the kubeconfig; default: %(default)s"
         )
+        command.add_argument(
+            "--nodes", type=int, default=1, help="how many it has; default: %(default)s"
+        )
     for command in (start, serve, kubelet):
         command.add_argument(
             "--image",
@@ -46,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="NAME=PROGRAM",
             help="an image that runs a program of this machine, as in web=/usr/sbin/nginx",
         )
+    kill.add_argument("name", help="such as worker-2")
     serve.add_argument("--ready-fd", type=int, default=-1, help=argparse.SUPPRESS)
     kubelet.add_argument("--kubeconfig", type=Path, required=True, help="an administrator's")
     kubelet.add_argument("--context", help="a context of it; default: the current one")
@@ -86,9 +91,16 @@ def _start(options: argparse.Namespace) -> int:
         options.home,
         namespace=options.namespace,
         images=dict(options.image),
+        nodes=options.nodes,
         linger_seconds=options.linger,
     )
     print(f"export KUBECONFIG={shlex.quote(str(path))}")
+    return EXIT_OK
+
+
+def _kill_node(options: argparse.Namespace) -> int:
+    lifecycle.kill_node(options.name, options.home)
+    print(f"node/{options.name} has lost its power")
     return EXIT_OK
 
 
@@ -102,7 +114,8 @@ def _status(options: argparse.Namespace) -> int:
     if found is None:
         print("not running")
         return EXIT_ERROR
-    print(f"running: pid {found.pid}, {found.server}, {found.pods} pods, since {found.started_at}")
+    size = f"{found.nodes} nodes, {found.pods} pods"
+    print(f"running: pid {found.pid}, {found.server}, {size}, since {found.started_at}")
     print(f"export KUBECONFIG={shlex.quote(str(found.kubeconfig))}")
     return EXIT_OK
 
@@ -115,7 +128,7 @@ def _serve(options: argparse.Namespace) -> int:
     if options.ready_fd < 0:
         print(f"serving; export KUBECONFIG={shlex.quote(str(state.kubeconfig))}", flush=True)
     try:
-        serving.serve(state, options.namespace, options.linger, options.ready_fd)
+        serving.serve(state, options.namespace, options.nodes, options.linger, options.ready_fd)
     except BlockingIOError as error:
         print(error, file=sys.stderr)
         return EXIT_ERROR
@@ -141,6 +154,7 @@ def _kubelet(options: argparse.Namespace) -> int:
 
 _COMMANDS = {
     "start": _start,
+    "kill-node": _kill_node,
     "stop": _stop,
     "status": _status,
     "serve": _serve,

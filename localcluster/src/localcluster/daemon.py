@@ -10,21 +10,24 @@ import os
 import secrets
 import signal
 import subprocess
+from dataclasses import dataclass
+
+from tornado.httpserver import HTTPServer
 
 from . import certs
 from .addresses import Addresses
 from .api.defaults import zerovalues
-from .api.http import guard, inprocess, kubeletproxy
+from .api.http import guard, inprocess, kubeletproxy, nodepower
 from .api.http import server as api
 from .api.objects import bootstrap
 from .api.objects.rest import Rest
 from .api.schema.documents import OpenApi
 from .api.validation import fieldvalidation
 from .apimachinery.client import Client
-from .apimachinery.conventions import NODE
 from .apimachinery.jsontypes import now
 from .apimachinery.profile import profile
 from .controllers.manager import Controllers
+from .controllers.nodelifecycle import NodeWaits
 from .images.imagestore import Images, remove_tree
 from .kubelet import authorization
 from .kubelet import server as kubelet_server
@@ -42,22 +45,43 @@ _OWNER_CHECK_SECONDS = 1.0
 _STOP_SECONDS = 2.0
 
 
+@dataclass
+class _Node:
+    """A kubelet, its server, and the task in which it runs."""
+
+    kubelet: Kubelet
+    server: HTTPServer
+    work: asyncio.Task[None] | None = None
+
+    async def lose_power(self) -> None:
+        """End all of it at once."""
+        if self.work is not None:
+            self.work.cancel()
+        self.server.stop()
+        await asyncio.gather(self.kubelet.stop(), self.server.close_all_connections())
+
+
 class Daemon:
     """The parts of the cluster, wired together.
 
     Args:
         namespace: The one that the kubeconfig's context names.
+        nodes: How many nodes the cluster has: `worker-1`, `worker-2` and so on.
         linger: How many seconds it stays without an owner; None stays for ever.
         ready_fd: Gets a byte once the cluster can be used; none if negative.
     """
 
-    def __init__(self, state: State, namespace: str, linger: float | None, ready_fd: int) -> None:
+    def __init__(
+        self, state: State, namespace: str, nodes: int, linger: float | None, ready_fd: int
+    ) -> None:
         self.state = state
         self.namespace = namespace
+        self.names = [f"worker-{number}" for number in range(1, nodes + 1)]
         self.linger = linger
         self.ready_fd = ready_fd
         self.stopped = asyncio.Event()
         self.processes = Processes()
+        self.nodes: dict[str, _Node] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._has_folder = True
 
@@ -104,38 +128,58 @@ class Daemon:
         bootstrap.create_system_objects(rest, port)
         rest.check_schema, rest.complete = fieldvalidation.check, zerovalues.fill_zero_values
         dial = inprocess.dial(application)
-        clients = [Client(url, token, dial=dial) for _ in range(3)]
-        self.kubelet = Kubelet(clients[0], self.plain, self.addresses, self.images, self.processes)
         secret = secrets.token_urlsafe(32)
-        self.kubelet_server, self.kubelet.node.port = kubelet_server.listen(
-            self.kubelet, credentials.server_context, authorization.by_token(secret)
-        )
+        waits = NodeWaits.from_environment(os.environ)
+        for name in self.names:
+            client = Client(url, token, dial=dial)
+            kubelet = Kubelet(client, self.plain, self.addresses, self.images, self.processes, name)
+            listening, kubelet.node.port = kubelet_server.listen(
+                kubelet, credentials.server_context, authorization.by_token(secret)
+            )
+            kubelet.node.renew_seconds = waits.renew_seconds
+            self.nodes[name] = _Node(kubelet, listening)
         authority = credentials.ca_pem.decode()
-        self.controllers = Controllers(clients[1], profile().first_backoff, authority)
-        self.proxy = KubeProxy(clients[2], self.addresses)
+        clients = [Client(url, token, dial=dial) for _ in range(2)]
+        self.controllers = Controllers(clients[0], profile().first_backoff, authority, waits)
+        self.proxy = KubeProxy(clients[1], self.addresses)
         routes = kubeletproxy.routes(
             store, kubeletproxy.KubeletCredentials(secret, credentials.client_context())
         )
         shared = {"rest": rest, "openapi": OpenApi()}
-        application.add_handlers(r".*", [*routes, (r".*", api.Handler, shared)])
+        application.add_handlers(
+            r".*", [*routes, nodepower.route(self.kill_node), (r".*", api.Handler, shared)]
+        )
         self.processes.ready()
-        for part in (self.kubelet.run(), self.controllers.run(), self.proxy.run()):
+        for node in self.nodes.values():
+            node.work = asyncio.create_task(node.kubelet.run())
+        for part in (self.controllers.run(), self.proxy.run()):
             self._tasks.append(asyncio.create_task(part))
         self._tasks.append(asyncio.create_task(self._watch_folder()))
         if self.linger is not None:
             self._tasks.append(asyncio.create_task(self._watch_owners(self.linger)))
-        while store.get("nodes", ("", NODE)) is None:
+        while not all(node.kubelet.node.registered for node in self.nodes.values()):
             await asyncio.sleep(0.002)
         certs.write_kubeconfig(state.kubeconfig, url, credentials, self.namespace)
         self._write_info(url)
         if self.ready_fd >= 0:
             os.write(self.ready_fd, b"r")
             os.close(self.ready_fd)
-        self._tasks.append(asyncio.create_task(self._count_pods(url)))
+        self._tasks.append(asyncio.create_task(self._keep_count()))
+
+    async def kill_node(self, name: str) -> bool:
+        """Let a node lose its power: nothing of it runs any more, and the API is not told.
+
+        Returns:
+            Whether there was one of that name.
+        """
+        node = self.nodes.pop(name, None)
+        if node is not None:
+            await node.lose_power()
+        return node is not None
 
     def _write_info(self, url: str) -> None:
         about = {"pid": os.getpid(), "server": url, "started_at": now(), "copy": installation()}
-        self._info = {**about, "pods": 0}
+        self._info = {**about, "nodes": len(self.nodes), "pods": 0}
         self._save_info()
 
     def _save_info(self) -> None:
@@ -144,12 +188,12 @@ class Daemon:
         draft.chmod(0o600)
         draft.replace(self.state.info)
 
-    async def _count_pods(self, url: str) -> None:
-        """Keep the number of running pods where `status` finds it."""
+    async def _keep_count(self) -> None:
+        """Keep the numbers of nodes and of running pods where `status` finds them."""
         while True:
-            running = self.processes.running_pods()
-            if running != self._info["pods"]:
-                self._info["pods"] = running
+            found = {"nodes": len(self.nodes), "pods": self.processes.running_pods()}
+            if not found.items() <= self._info.items():
+                self._info |= found
                 with contextlib.suppress(OSError):  # The next second may find room on the disk.
                     self._save_info()
             await asyncio.sleep(1.0)
@@ -200,10 +244,9 @@ class Daemon:
     async def _stop(self) -> None:
         if self._has_folder:
             self.state.info.unlink(missing_ok=True)
-        if hasattr(self, "kubelet"):
-            with contextlib.suppress(Exception):
-                await self.kubelet.stop(_STOP_SECONDS)
-        for task in self._tasks:
+        with contextlib.suppress(Exception):
+            await asyncio.gather(*(n.kubelet.stop(_STOP_SECONDS) for n in self.nodes.values()))
+        for task in [*self._tasks, *(n.work for n in self.nodes.values() if n.work)]:
             task.cancel()
         if hasattr(self, "proxy"):
             self.controllers.close()
@@ -211,8 +254,8 @@ class Daemon:
         self.processes.stop()
         if hasattr(self, "server"):
             self.server.stop()
-        if hasattr(self, "kubelet_server"):
-            self.kubelet_server.stop()
+        for node in self.nodes.values():
+            node.server.stop()
         if not self._has_folder:
             return  # What lies there now is another cluster's.
         for path in list(self.state.pods.iterdir()):

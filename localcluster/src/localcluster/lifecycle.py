@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import base64
 import contextlib
 import json
 import os
@@ -15,7 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from .apimachinery.conventions import KILL_NODE
 from .errors import ClusterError
 from .images import programs
 from .images.programs import ProgramImage
@@ -23,12 +26,14 @@ from .locks import lock_file, owner_alive
 from .paths import State, explained_disk_errors
 
 VERSION = "0.1.0"
+MOST_NODES = 20
 _START_SECONDS = 120.0  # a start that fails is known at once; this is for a slow disk, busy cores
 _STOP_SECONDS = 15.0
 _NEEDED_BYTES = 1 << 18
 _PASSED_ON = (
     "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
-    "LOCALCLUSTER_LOOPBACK", "LOCALCLUSTER_JOB_BACKOFF_SECONDS", "LOCALCLUSTER_PROFILE",
+    "LOCALCLUSTER_LOOPBACK", "LOCALCLUSTER_JOB_BACKOFF_SECONDS",
+    "LOCALCLUSTER_NODE_GRACE_SECONDS", "LOCALCLUSTER_NODE_EVICTION_SECONDS",
 )  # fmt: skip
 
 _owned: dict[Path, tuple[Path, int]] = {}
@@ -42,6 +47,7 @@ class Status:
     Attributes:
         server: The URL of its API.
         started_at: UTC, as Kubernetes writes times.
+        nodes: How many nodes it began with and that were not killed.
         pods: How many pods have a running process.
     """
 
@@ -49,6 +55,7 @@ class Status:
     server: str
     kubeconfig: Path
     started_at: str
+    nodes: int
     pods: int
 
 
@@ -99,6 +106,7 @@ def ensure(
     *,
     namespace: str = "default",
     images: Mapping[str, ProgramImage] | None = None,
+    nodes: int = 1,
     linger_seconds: float | None = None,
     tell: Callable[[str], None] = lambda what: None,
 ) -> Path:
@@ -112,6 +120,7 @@ def ensure(
             Kubernetes' own, it is made by whoever needs it.
         images: What pods find under these names, with whatever tag: programs of this machine.
             For a running cluster too; those that it has stay.
+        nodes: How many nodes a cluster that starts now gets: `worker-1`, `worker-2` and so on.
         linger_seconds: How long a cluster that starts now outlives its last owner; default
             `LOCALCLUSTER_LINGER_SECONDS`, or 30.
         tell: Called again and again with what it waits for.
@@ -122,6 +131,8 @@ def ensure(
     Raises:
         ClusterError: The cluster does not start.
     """
+    if not 0 < nodes <= MOST_NODES:
+        raise ClusterError(f"A local cluster has 1 to {MOST_NODES} nodes, not {nodes}.")
     state = State.of(home)
     if os.pathsep in str(state.root):
         raise ClusterError(
@@ -133,6 +144,7 @@ def ensure(
         if linger_seconds is None:
             linger_seconds = _linger_seconds()
         options = ["--namespace", namespace, "--linger", str(linger_seconds)]
+        options += ["--nodes", str(nodes)]
         _ensure(state, images or {}, options, tell)
     return state.kubeconfig
 
@@ -282,9 +294,8 @@ def status(home: Path | None = None) -> Status | None:
         return None
     info = _info(state)
     try:
-        return Status(
-            info["pid"], info["server"], state.kubeconfig, info["started_at"], info["pods"]
-        )
+        about = (info["started_at"], info["nodes"], info["pods"])
+        return Status(info["pid"], info["server"], state.kubeconfig, *about)
     except KeyError:
         return None
 
@@ -296,6 +307,48 @@ def _info(state: State) -> dict[str, Any]:
         if isinstance(info, dict):
             return info
     return {}
+
+
+def kill_node(name: str, home: Path | None = None) -> None:
+    """Let a node lose its power: its processes are killed at once, and its heartbeats stop.
+
+    What becomes of its pods is the cluster's affair, as on a real one: after 4 s (50 s on a real
+    cluster) the node is NotReady, and after 5 s more (300 s) its pods are replaced elsewhere. It
+    does not come back; `kubectl delete node` takes it off the list.
+
+    Args:
+        name: Such as `worker-2`.
+        home: Of which cluster; default `LOCALCLUSTER_HOME`, or `~/.localcluster`.
+
+    Raises:
+        ClusterError: No such cluster runs, or it has no such node, or that one is dead.
+    """
+    import http.client  # takes longer to import than all else that a start needs
+    import ssl
+
+    state = State.of(home)
+    try:
+        config = json.loads(state.kubeconfig.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ClusterError(f"No local cluster runs in {state.root}.") from None
+    cluster, token = config["clusters"][0]["cluster"], config["users"][0]["user"]["token"]
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    connection = http.client.HTTPSConnection(
+        cluster["server"].removeprefix("https://"),
+        timeout=_START_SECONDS,
+        context=ssl.create_default_context(cadata=authority),
+    )
+    with contextlib.closing(connection):
+        try:
+            headers = {"Authorization": f"Bearer {token}"}
+            connection.request("POST", KILL_NODE.format(name=quote(name, safe="")), "", headers)
+            code = connection.getresponse().status
+        except OSError as error:
+            raise ClusterError(f"The local cluster in {state.root} is ending: {error}.") from None
+    if code != http.HTTPStatus.OK:
+        raise ClusterError(
+            f"The local cluster has no node {name} that is alive. Its nodes: kubectl get nodes."
+        )
 
 
 def stop(home: Path | None = None) -> bool:

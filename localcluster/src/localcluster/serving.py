@@ -19,11 +19,12 @@ from .locks import lock_file
 from .paths import State
 
 
-def serve(state: State, namespace: str, linger: float | None, ready_fd: int) -> None:
+def serve(state: State, namespace: str, nodes: int, linger: float | None, ready_fd: int) -> None:
     """Run the daemon in this process until it ends.
 
     Args:
         namespace: The one that the kubeconfig's context names.
+        nodes: How many nodes the cluster has.
         linger: How many seconds it stays without an owner; None stays for ever.
         ready_fd: Gets a byte once the cluster can be used; none if negative.
 
@@ -54,7 +55,7 @@ def serve(state: State, namespace: str, linger: float | None, ready_fd: int) -> 
     # What was imported stays; looking through it again and again would take a tenth of the time.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    asyncio.run(daemon.Daemon(state, namespace, linger, ready_fd).run(making))
+    asyncio.run(daemon.Daemon(state, namespace, nodes, linger, ready_fd).run(making))
 
 
 @contextlib.contextmanager

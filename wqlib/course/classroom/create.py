@@ -75,8 +75,6 @@ def create(teacher: Teacher, plan: ClassPlan, say: Callable[[str], None]) -> int
     ends_at = dict[Learner, float]()
     for learner in learners:
         made = _in_the_cluster(teacher, learner, plan.pods)
-        if learner is learners[0]:
-            _warn_of_greedy_pods(teacher, learner, say)
         ends_at[learner], kept = _on_paper(teacher, learner, plan, server)
         say(
             f"{learner.namespace}  {'made' if made else 'complete'}, "
@@ -157,22 +155,6 @@ def _on_paper(
         kubeconfigs.write(path, yaml.safe_dump(content, sort_keys=False))
     kubeconfigs.write(plan.folder / learner.note, handout(learner, plan.pods, token.ends_at))
     return token.ends_at, kept
-
-
-def _warn_of_greedy_pods(teacher: Teacher, learner: Learner, say: Callable[[str], None]) -> None:
-    """Check that the cluster refuses a pod that would own its node, by a dry run."""
-    namespaces.wait_service_account(teacher.api, learner.namespace)
-    make, body = teacher.core.create_namespaced_pod, objects.greedy_pod()
-    try:
-        get(make, learner.namespace, body, dry_run="All")
-    except ApiException as error:
-        if error.status == 403:
-            return
-        raise
-    say(
-        f"NOTE: this cluster ({teacher.version}) has no Pod Security admission, so a learner who "
-        "means harm can make a pod that owns its node. Use a cluster that holds nothing else."
-    )
 
 
 def _warn_of_capacity(teacher: Teacher, learners: int, say: Callable[[str], None]) -> None:

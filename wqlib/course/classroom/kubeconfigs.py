@@ -22,7 +22,7 @@ from .names import Learner
 from .objects import Object
 from .teacher import Teacher, ensure
 
-LASTING_SECONDS = 15  # how long an old cluster may take to fill a Secret with a token
+LASTING_SECONDS = 15  # how long a cluster may take to fill a Secret with a token
 RIGHTS_SECONDS = 15  # how long new rights may take to come into force
 _NO_SUCH_CALL = (404, 405, 501)
 
@@ -75,7 +75,7 @@ def fresh_token(teacher: Teacher, learner: Learner, seconds: int) -> Token:
 
 
 def _lasting_token(teacher: Teacher, learner: Learner) -> Token:
-    """Get a token as old clusters make it: a Secret, which they fill with one that never ends."""
+    """Get one that never ends, from a cluster that makes no others: it fills a Secret with it."""
     body, where = objects.lasting_token(learner), learner.namespace
     ensure(teacher.core, "secret", body, where)
     deadline = time.monotonic() + LASTING_SECONDS
@@ -87,7 +87,7 @@ def _lasting_token(teacher: Teacher, learner: Learner) -> Token:
         time.sleep(0.1)
     raise ClassError(
         f"The cluster of the context {teacher.context!r} makes no tokens for service accounts, so "
-        "learners cannot log in. Kubernetes 1.20 and later does; ask its administrator. "
+        "learners cannot log in. Kubernetes does unless told not to; ask its administrator. "
         "`wqlib class delete` removes what was made."
     )
 

@@ -113,17 +113,11 @@ def progress(learner: Learner) -> Object:
 
 
 def lasting_token(learner: Learner) -> Object:
-    """Return a Secret that old clusters fill with a token that never ends."""
+    """Return a Secret that the cluster fills with a token that never ends."""
     annotations = {"kubernetes.io/service-account.name": ACCOUNT}
     secret = _named(learner, f"{ACCOUNT}-token", type="kubernetes.io/service-account-token")
     secret["metadata"]["annotations"] = annotations
     return secret
-
-
-def greedy_pod() -> Object:
-    """Return a pod that would own its node, which a safe cluster refuses."""
-    container = {"name": "c", "image": "none", "securityContext": {"privileged": True}}
-    return {"metadata": {"name": "wqlib-trial"}, "spec": {"containers": [container]}}
 
 
 def _named(learner: Learner, name: str, **content: Any) -> Object:

@@ -1,11 +1,12 @@
-"""This cluster's own conventions: its node's name, and which real port stands for which."""
+"""This cluster's own conventions: the path that kills a node, which real port stands for which."""
 
 from __future__ import annotations
 
 from .jsontypes import Obj
 
-NODE = "localcluster"
+NODE = "worker-1"
 PORTS_ANNOTATION = "localcluster/ports"
+KILL_NODE = "/localcluster/nodes/{name}/kill"
 
 
 def real_ports(obj: Obj) -> dict[str, int]:

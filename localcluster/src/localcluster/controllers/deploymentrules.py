@@ -90,14 +90,15 @@ def fence_posts(deployment: Obj) -> tuple[int, int]:
         deployment["spec"]["strategy"].get("rollingUpdate") or {},
         replicas(deployment),
     )
-    surge = _resolve(rolling.get("maxSurge", 0), wanted, up=True)
-    missing = _resolve(rolling.get("maxUnavailable", 0), wanted, up=False)
+    surge = resolve(rolling.get("maxSurge", 0), wanted, up=True)
+    missing = resolve(rolling.get("maxUnavailable", 0), wanted, up=False)
     if surge == 0 and missing == 0:
         missing = 1
     return surge, min(missing, wanted)
 
 
-def _resolve(value: int | str, whole: int, *, up: bool) -> int:
+def resolve(value: int | str, whole: int, *, up: bool) -> int:
+    """Return a number, or so many percent of a whole."""
     if isinstance(value, int):
         return value
     exact = whole * int(value.rstrip("%")) / 100
@@ -159,6 +160,7 @@ def status_of(deployment: Obj, sets: list[Obj], newest: Obj | None) -> Obj:
     }
     status: Obj = {"observedGeneration": deployment["metadata"]["generation"]}
     status.update({name: number for name, number in counts.items() if number})
+    status["terminatingReplicas"] = count(sets, "terminatingReplicas")
     status["conditions"] = deep_copy(known.get("conditions") or [])
     if available >= replicas(deployment) - fence_posts(deployment)[1]:
         why = ("MinimumReplicasAvailable", "Deployment has minimum availability.")

@@ -8,31 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
-from ..apimachinery.client import Client
-from ..apimachinery.events import Recorder
-from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, deep_copy, key_of
-from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.resources import object_path
 from . import deploymentrules as rules
-from .ownerindex import OwnerIndex, adopter_keys, controller_keys
+from .controller import Controller
+from .ownerindex import OwnedInformer, adopter_keys, controller_keys
 from .podstate import has_ended
 from .replicasetcontrol import ReplicaSetControl, inherited_annotations
 
 
 @dataclass
-class DeploymentController:
+class DeploymentController(Controller):
     """Follows Deployments, their ReplicaSets, and the end of their pods."""
 
-    client: Client
-    deployments: Informer
-    set_informer: Informer
-    pods: Informer
+    deployments: OwnedInformer
+    set_informer: OwnedInformer
+    pods: OwnedInformer
+    component = "deployment-controller"
 
     def __post_init__(self) -> None:
-        self.recorder = Recorder(self.client, "deployment-controller")
+        super().__post_init__()
         self.sets = ReplicaSetControl(self.client, self.set_informer, self.recorder)
-        self.queue = KeyQueue(self._sync)
 
     def deployment_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Enqueue a Deployment that changed."""
@@ -65,7 +61,7 @@ class DeploymentController:
         newest = self._newest(deployment, sets)
         old = [one for one in sets if one is not newest]
         if deployment["metadata"].get("deletionTimestamp"):
-            await self._write_status(deployment, rules.status_of(deployment, sets, newest))
+            await self._write(deployment, rules.status_of(deployment, sets, newest))
             return
         await self._report_pause(deployment)
         if deployment["spec"].get("paused") or self._was_scaled(deployment, sets):
@@ -105,7 +101,7 @@ class DeploymentController:
             why = ("DeploymentResumed", "Deployment is resumed")
         changed = deep_copy(status)
         rules.set_condition(changed, "Progressing", "Unknown", *why)
-        await self._write_status(deployment, changed)
+        await self._write(deployment, changed)
 
     async def _sync_revision(
         self, deployment: Obj, old: list[Obj], newest: Obj | None, *, create: bool
@@ -126,7 +122,7 @@ class DeploymentController:
             rules.set_condition(changed, "Progressing", "True", "NewReplicaSetCreated", text)
         await self._set_revision(deployment, rules.annotations_of(newest)[rules.REVISION])
         if rules.has_deadline(deployment):
-            await self._write_status(deployment, changed)
+            await self._write(deployment, changed)
         return newest
 
     async def _create(self, deployment: Obj, old: list[Obj], number: int) -> Obj:
@@ -140,7 +136,7 @@ class DeploymentController:
             changed = deep_copy(deployment["status"])
             if rules.has_deadline(deployment):
                 rules.set_condition(changed, "Progressing", "False", reason, text)
-                await self._write_status(deployment, changed)
+                await self._write(deployment, changed)
             raise
 
     async def _update_revision(self, deployment: Obj, newest: Obj, number: int) -> None:
@@ -193,7 +189,7 @@ class DeploymentController:
                 await self.sets.scale(deployment, one, size)
         if deployment["spec"].get("paused"):
             await self._trim_history(deployment, old)
-        await self._write_status(deployment, rules.status_of(deployment, sets, newest))
+        await self._write(deployment, rules.status_of(deployment, sets, newest))
 
     @staticmethod
     def _is_saturated(deployment: Obj, newest: Obj) -> bool:
@@ -258,9 +254,8 @@ class DeploymentController:
         await self._sync_status(deployment, old, newest)
 
     def _old_pods_run(self, old: list[Obj]) -> bool:
-        owned = self.pods.objects
-        assert isinstance(owned, OwnerIndex)
-        return any(not has_ended(pod) for one in old for pod in owned.controlled_by(one))
+        owned = self.pods.objects.controlled_by
+        return any(not has_ended(pod) for one in old for pod in owned(one))
 
     async def _trim_history(self, deployment: Obj, old: list[Obj]) -> None:
         """Delete the oldest ReplicaSets beyond `revisionHistoryLimit`."""
@@ -298,7 +293,7 @@ class DeploymentController:
             rules.set_condition(status, "ReplicaFailure", "True", *why)
         else:
             rules.drop_condition(status, "ReplicaFailure")
-        await self._write_status(deployment, status)
+        await self._write(deployment, status)
         left = rules.seconds_to_deadline(deployment, status)
         if left is not None:
             metadata = deployment["metadata"]
@@ -317,12 +312,10 @@ class DeploymentController:
                 why = ("ProgressDeadlineExceeded", f"{which} has timed out progressing.")
                 rules.set_condition(status, "Progressing", "False", *why)
 
-    async def _write_status(self, deployment: Obj, status: Obj) -> None:
+    async def _write(self, deployment: Obj, status: Obj) -> None:
         """Write the Deployment's status, if it changed."""
         if status == deployment["status"]:
             return
-        body = {**deployment, "status": status}
-        stored = await self.client.replace(object_path(deployment, "status"), body)
-        self.deployments.put(stored)
+        stored = await self.write_status(self.deployments, deployment, status)
         deployment["status"] = deep_copy(stored["status"])
         deployment["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"]

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError, ignored
-from ..apimachinery.client import Client
 from ..apimachinery.conventions import real_ports
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, key_of, owner_reference
-from ..apimachinery.keyqueue import KeyQueue
-from ..apimachinery.profile import profile
 from ..apimachinery.selectors import labels
+from .controller import Controller
 from .podstate import condition_of, is_active, is_ready
 
 _TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
+_MANAGED = {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
 
 
 @dataclass
-class EndpointsController:
+class EndpointsController(Controller):
     """Keeps each Service's list of the pods that serve it."""
 
-    client: Client
     services: Informer
     pods: Informer
 
     def __post_init__(self) -> None:
-        self.queue = KeyQueue(self._sync)
-        self._written: dict[Key, str] = {}
+        super().__post_init__()
+        self._written: dict[Key, list[Obj]] = {}
         # What the next write of a Service's list is a reaction to: since when that is so.
         self._triggers: dict[Key, str] = {}
 
@@ -67,8 +63,7 @@ class EndpointsController:
         if not service["spec"].get("selector"):
             return
         subsets = self._subsets(service)
-        said = _without_versions(subsets)
-        if self._written.get(key) == said:
+        if self._written.get(key) == subsets:
             return
         body: Obj = {
             "apiVersion": "v1",
@@ -76,16 +71,15 @@ class EndpointsController:
             "metadata": {
                 "name": name,
                 "namespace": namespace,
-                "labels": dict(labels(service)),
+                "labels": {**labels(service), **_MANAGED},
                 **({"annotations": {_TRIGGER: trigger}} if trigger else {}),
             },
             **({"subsets": subsets} if subsets else {}),
         }
         await self._replace_or_create(path, body)
-        self._written[key] = said
-        if profile().modern:
-            # Newer clients read an EndpointSlice instead.
-            await self._replace_or_create(slices, _slice(service, subsets))
+        self._written[key] = subsets
+        # Newer clients read an EndpointSlice instead.
+        await self._replace_or_create(slices, _slice(service, subsets))
 
     async def _replace_or_create(self, path: str, body: Obj) -> None:
         try:
@@ -118,21 +112,10 @@ class EndpointsController:
                         "name": metadata["name"],
                         "namespace": namespace,
                         "uid": metadata["uid"],
-                        **_version(metadata),
                     },
                 }
             )
         return list(found.values())
-
-
-def _version(metadata: Obj) -> Obj:
-    """Return the version of a pod that is meant, which only 1.20 shows."""
-    return {} if profile().modern else {"resourceVersion": metadata["resourceVersion"]}
-
-
-def _without_versions(subsets: list[Obj]) -> str:
-    """Return the list as a text, without the versions: these alone are no change of it."""
-    return re.sub(r'"resourceVersion": "\d+"', "", json.dumps(subsets))
 
 
 def _ready_since(pod: Obj | None) -> str:

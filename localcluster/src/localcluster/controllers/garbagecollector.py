@@ -9,26 +9,23 @@ from dataclasses import dataclass
 
 from ..apimachinery import resources
 from ..apimachinery.apierrors import ApiError, ignored
-from ..apimachinery.client import Client
-from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj
-from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.resources import object_path, path_of
-from .ownerindex import OwnerIndex
+from .controller import Controller
+from .ownerindex import OwnedInformer
 
 
 @dataclass
-class GarbageCollector:
+class GarbageCollector(Controller):
     """Deletes what has lost its owner, and carries out Orphan and Foreground deletions.
 
     https://kubernetes.io/docs/concepts/architecture/garbage-collection/
     """
 
-    client: Client
-    informers: dict[str, Informer]
+    informers: dict[str, OwnedInformer]
 
     def __post_init__(self) -> None:
-        self.queue = KeyQueue(self._sync)
+        super().__post_init__()
         self._queued: dict[str, tuple[str, Key]] = {}
         self._absent_owners: set[str] = set()
 
@@ -82,7 +79,6 @@ class GarbageCollector:
     def _dependents(self, uid: str) -> list[Obj]:
         found: list[Obj] = []
         for informer in self.informers.values():
-            assert isinstance(informer.objects, OwnerIndex)
             found += informer.objects.of(uid)
         return found
 

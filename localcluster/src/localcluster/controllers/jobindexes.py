@@ -62,12 +62,16 @@ def compact(indexes: Iterable[int]) -> str:
     return ",".join(parts)
 
 
+def known(job: Obj, field: str) -> set[int]:
+    """Return the indexes in a field of the Job's status that it still has."""
+    found = parse((job.get("status") or {}).get(field))
+    return {index for index in found if index < job["spec"]["completions"]}
+
+
 def succeeded(job: Obj, pods: list[Obj]) -> set[int]:
     """Return the indexes that are done, those of pods which just ended included."""
-    completions = job["spec"]["completions"]
-    known = parse((job.get("status") or {}).get("completedIndexes"))
     ended = {valid_index(job, pod) for pod in pods if phase(pod) == "Succeeded"}
-    return {i for i in known | ended if i is not None and i < completions}
+    return known(job, "completedIndexes") | {index for index in ended if index is not None}
 
 
 def pending(job: Obj, busy: set[int | None], count: int) -> list[int]:

@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..apimachinery.jsontypes import Obj
 from . import jobindexes, jobpolicy
 from .jobrules import TRACKING_FINALIZER
 from .podcontrol import PodControl
 
 
-@dataclass
-class JobPods:
+class JobPods(PodControl):
     """Makes, removes and releases the pods of Jobs."""
 
-    control: PodControl
-
-    def of(self, job: Obj) -> list[Obj]:
-        """Return all pods of the Job, those that have ended too."""
-        return self.control.owned.controlled_by(job)
-
-    async def claim(self, job: Obj, *, counted: bool = True) -> list[Obj]:
-        """Return the Job's pods; adopt those that match and release those that do not.
-
-        Args:
-            counted: Adopted pods get the finalizer, so that their end is counted.
-        """
-        return await self.control.claim(job, _is_kept, TRACKING_FINALIZER if counted else "")
-
-    async def create(self, job: Obj, templates: list[Obj]) -> list[Obj]:
-        """Create pods for the Job."""
-        return await self.control.create(job, templates)
+    finalizer = TRACKING_FINALIZER
 
     async def scale_down(self, job: Obj, pods: list[Obj]) -> None:
         """Delete surplus pods of the Job; released first, they do not count as failed."""
         await self.release(pods)
-        await self.control.delete(job, pods)
-
-    async def delete(self, job: Obj, pods: list[Obj]) -> None:
-        """Delete pods that the Job will count as failed."""
-        await self.control.delete(job, pods)
+        await self.delete(job, pods)
 
     async def release(self, pods: list[Obj]) -> None:
         """Remove the Job's finalizer: nobody has to count these pods any more."""
         change = {"$deleteFromPrimitiveList/finalizers": [TRACKING_FINALIZER]}
-        await self.control.patch(pods, lambda _pod: change)
-
-
-def _is_kept(pod: Obj) -> bool:
-    return not pod["metadata"].get("deletionTimestamp")
+        await self.patch_all(pods, lambda _pod: change)
 
 
 def plain_template(job: Obj) -> Obj:

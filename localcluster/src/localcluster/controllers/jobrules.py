@@ -6,7 +6,6 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/
 from __future__ import annotations
 
 from ..apimachinery.jsontypes import Obj, now, seconds_since
-from ..apimachinery.profile import profile
 from .podstate import condition_of, has_ended, phase, restarts
 
 TRACKING_FINALIZER = "batch.kubernetes.io/job-tracking"
@@ -32,6 +31,11 @@ DEADLINE_EXCEEDED = ("DeadlineExceeded", "Job was active longer than specified d
 def is_finished(job: Obj) -> bool:
     """Tell whether the Job is Complete or Failed."""
     return bool(has_condition(job, "Complete") or has_condition(job, "Failed"))
+
+
+def is_ours(job: Obj) -> bool:
+    """Tell whether the Job is left to this controller, and not to one of another name."""
+    return job["spec"].get("managedBy") in (None, "kubernetes.io/job-controller")
 
 
 def has_condition(job: Obj, kind: str) -> Obj | None:
@@ -60,16 +64,14 @@ def wanted_pods(job: Obj, active: int, succeeded: int) -> int:
     """Return how many pods should be active now. Pure.
 
     Without `completions` (a work queue) no pod is replaced after the first success: the others
-    are left to find the queue empty. Versions before 1.22 still obey a lower `parallelism` then.
+    are left to find the queue empty.
     """
     spec = job["spec"]
     if spec.get("suspend"):
         return 0
     parallelism: int = spec.get("parallelism", 1)
     if spec.get("completions") is None:
-        if succeeded:
-            return active if profile().modern else min(active, parallelism)
-        return parallelism
+        return active if succeeded else parallelism
     return max(0, min(int(spec["completions"]) - succeeded, parallelism))
 
 
@@ -78,7 +80,7 @@ def is_complete(job: Obj, active: int, succeeded: int) -> bool:
     completions = job["spec"].get("completions")
     if completions is None:
         return succeeded > 0 and active == 0
-    return succeeded >= int(completions) and (active == 0 or not profile().modern)
+    return succeeded >= int(completions) and active == 0
 
 
 def exceeds_restart_limit(job: Obj, pods: list[Obj]) -> bool:

@@ -1,6 +1,5 @@
 """The Job controller: keeps as many pods running as a Job wants, and counts how they ended.
 
-After the rules of today's Kubernetes (those of 1.20 are in `legacyjobs`); see
 https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
 
@@ -8,13 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..apimachinery.client import Client
-from ..apimachinery.events import Recorder
-from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, key_of, now
-from ..apimachinery.keyqueue import KeyQueue
-from ..apimachinery.resources import object_path
 from . import jobindexes
+from .controller import Controller
 from .jobbackoff import Backoff
 from .jobpods import JobPods, indexed_template, plain_template
 from .jobrules import (
@@ -22,6 +17,7 @@ from .jobrules import (
     in_order,
     is_complete,
     is_finished,
+    is_ours,
     is_tracked,
     replaces_only_failed,
     seconds_left,
@@ -30,15 +26,14 @@ from .jobrules import (
     wanted_pods,
 )
 from .jobsync import JobSync
-from .ownerindex import adopter_keys, controller_keys
-from .podcontrol import PodControl
+from .ownerindex import OwnedInformer, adopter_keys, controller_keys
 from .podstate import deletion_rank, is_ready, is_terminating, phase, restarts
 
 _COMPLETED = ("CompletionsReached", "Reached expected number of succeeded pods")
 
 
 @dataclass
-class JobController:
+class JobController(Controller):
     """Follows Jobs and their pods.
 
     Args:
@@ -46,18 +41,16 @@ class JobController:
             a row doubles it.
     """
 
-    client: Client
-    jobs: Informer
-    pod_informer: Informer
+    jobs: OwnedInformer
+    pod_informer: OwnedInformer
     first_backoff: float = 10.0
+    component = "job-controller"
 
     def __post_init__(self) -> None:
-        self.recorder = Recorder(self.client, "job-controller")
-        self.pods = JobPods(PodControl(self.client, self.pod_informer, self.recorder))
+        super().__post_init__()
+        self.pods = JobPods(self.client, self.pod_informer, self.recorder)
         self._seen_facts: dict[str, tuple[object, ...]] = {}
         self.backoff = Backoff(self.first_backoff)
-        self.queue = KeyQueue(self._sync)
-        self.orphans = KeyQueue(self._sync_orphan)
 
     def job_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Enqueue a Job that changed."""
@@ -65,8 +58,6 @@ class JobController:
         assert obj is not None
         if new is None:
             self.backoff.forget(obj)
-            for pod in self.pods.of(obj):
-                self._enqueue_orphan(pod)
         elif old is None or _job_facts(old) != _job_facts(new):
             self.queue.add(key_of(obj))
 
@@ -76,8 +67,6 @@ class JobController:
             return
         for key in controller_keys("Job", old, new):
             self.queue.add(key)
-        if new is not None:
-            self._enqueue_orphan(new)
         for key in adopter_keys(self.jobs.objects, new):
             self.queue.add(key)
 
@@ -96,31 +85,9 @@ class JobController:
         self._seen_facts[uid] = told
         return True
 
-    def close(self) -> None:
-        self.queue.close()
-        self.orphans.close()
-
-    def _enqueue_orphan(self, pod: Obj) -> None:
-        if is_tracked(pod) and self._job_of(pod) is None:
-            self.orphans.add(key_of(pod))
-
-    def _job_of(self, pod: Obj) -> Obj | None:
-        reference = controller_of(pod)
-        if reference is None:
-            return None
-        job = self.jobs.get(pod["metadata"]["namespace"], reference["name"])
-        return job if job and job["metadata"]["uid"] == reference["uid"] else None
-
-    async def _sync_orphan(self, key: Key) -> None:
-        """Release a pod whose Job is gone: nobody counts it any more."""
-        await self.jobs.synced.wait()
-        pod = self.pod_informer.get(*key)
-        if pod is not None and is_tracked(pod) and self._job_of(pod) is None:
-            await self.pods.release([pod])
-
     async def _sync(self, key: Key) -> None:
         job = self.jobs.get(*key)
-        if job is None:
+        if job is None or not is_ours(job):
             return
         if is_finished(job) or job["metadata"].get("deletionTimestamp"):
             await self.pods.release([p for p in self.pods.of(job) if is_tracked(p)])
@@ -231,7 +198,7 @@ class JobController:
         if sync.outcome and not has_condition(job, sync.outcome[0]):
             set_condition(job, *sync.outcome)
         if in_order(status) != in_order(before):
-            await self._write_status(job)
+            await self._write(job)
         await self.pods.release(ended)
         status = job["status"]
         stored = deep_copy(status)
@@ -242,7 +209,7 @@ class JobController:
         if finished:
             self._finish(sync)
         if status != stored:
-            await self._write_status(job)
+            await self._write(job)
         if finished:
             self._record_end(sync)
 
@@ -268,11 +235,9 @@ class JobController:
             self.recorder.event(job, "TooManySucceededPods", text, kind="Warning")
         self.recorder.event(job, "Completed", "Job completed")
 
-    async def _write_status(self, job: Obj) -> None:
-        """Write the Job's status; a conflict makes the whole sync start again."""
-        body = {**job, "status": in_order(job["status"])}
-        stored = await self.client.replace(object_path(job, "status"), body)
-        self.jobs.put(stored)
+    async def _write(self, job: Obj) -> None:
+        """Write the Job's status."""
+        stored = await self.write_status(self.jobs, job, in_order(job["status"]))
         job["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"]
 
     def _requeue_at_deadline(self, job: Obj) -> None:

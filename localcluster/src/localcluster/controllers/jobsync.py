@@ -128,7 +128,7 @@ class JobSync:
         failed = [p for p in self.pods if is_failed(job, p) and is_tracked(p)]
         indexed = [(jobindexes.valid_index(job, pod), pod) for pod in failed]
         known = [(index, pod) for index, pod in indexed if index is not None]
-        self.failed_indexes = jobindexes.parse(job["status"].get("failedIndexes"))
+        self.failed_indexes = jobindexes.known(job, "failedIndexes")
         self.failed_indexes |= {index for index, pod in known if self._exhausts_index(pod)}
         finished = self.succeeded_indexes | self.failed_indexes
         settled = finished | jobindexes.active_indexes(self.active)

@@ -10,21 +10,27 @@ from dataclasses import dataclass, field
 
 from ..apimachinery import resources
 from ..apimachinery.client import Client
-from ..apimachinery.informer import Informer, OnChange
+from ..apimachinery.informer import OnChange
 from ..apimachinery.jsontypes import Obj
-from ..apimachinery.keyqueue import KeyQueue
-from ..apimachinery.profile import profile
 from ..apimachinery.resources import path_of
+from .controller import Controller
+from .cronjobs import CronJobController
 from .deployments import DeploymentController
+from .disruption import DisruptionController
 from .endpoints import EndpointsController
 from .garbagecollector import GarbageCollector
+from .joborphans import JobOrphanController
 from .jobs import JobController
-from .legacyjobs import LegacyJobController
 from .namespaces import NamespaceController
-from .ownerindex import OwnerIndex
+from .nodelifecycle import NodeLifecycleController, NodeWaits
+from .ownerindex import OwnedInformer
+from .podgc import PodGarbageCollector
 from .replicasets import ReplicaSetController
 from .scheduler import Scheduler
+from .tainteviction import TaintEvictionController
 from .ttlafterfinished import TTLAfterFinishedController
+
+_UNWATCHED = ("bindings", "events", "endpointslices")
 
 
 @dataclass
@@ -33,79 +39,95 @@ class Controllers:
 
     Args:
         authority: The API's CA certificate as PEM, which every namespace gets.
+        waits: How long a silent node is waited for.
     """
 
     client: Client
     first_backoff: float = 10.0
     authority: str = ""
-    informers: dict[str, Informer] = field(default_factory=dict)
+    waits: NodeWaits = field(default_factory=NodeWaits)
+    informers: dict[str, OwnedInformer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        unwatched = ("bindings", "events", "leases", "endpointslices")
-        watched = [r for r in resources.ALL if not r.idle and r.plural not in unwatched]
-        for resource in watched:
-            informer = Informer(self.client, path_of(resource), objects=OwnerIndex())
-            self.informers[resource.name] = informer
-        pods, jobs = self.informers["pods"], self.informers["jobs.batch"]
+        for resource in resources.ALL:
+            if not resource.idle and resource.plural not in _UNWATCHED:
+                self.informers[resource.name] = OwnedInformer(self.client, path_of(resource))
+        client, pods, nodes = self.client, self.informers["pods"], self.informers["nodes"]
+        jobs, crons = self.informers["jobs.batch"], self.informers["cronjobs.batch"]
         sets, rollouts = self.informers["replicasets.apps"], self.informers["deployments.apps"]
-        services, namespaces = self.informers["services"], self.informers["namespaces"]
-        kind = JobController if profile().modern else LegacyJobController
-        self.jobs = kind(self.client, jobs, pods, self.first_backoff)
-        self.lifetimes = TTLAfterFinishedController(self.client, jobs)
-        self.sets = ReplicaSetController(self.client, sets, pods)
-        self.deployments = DeploymentController(self.client, rollouts, sets, pods)
-        self.scheduler = Scheduler(self.client, pods, self.informers["nodes"])
-        self.endpoints = EndpointsController(self.client, services, pods)
-        self.garbage = GarbageCollector(self.client, self.informers)
-        self.namespaces = NamespaceController(self.client, namespaces, self.authority)
-        handlers: dict[str, list[OnChange]] = {
-            "configmaps": [self.namespaces.content_changed],
-            "serviceaccounts": [self.namespaces.content_changed],
-            "jobs.batch": [self.jobs.job_changed, self.lifetimes.job_changed],
-            "pods": [
-                self.jobs.pod_changed,
-                self.sets.pod_changed,
-                self.deployments.pod_changed,
-                self.scheduler.pod_changed,
-                self.endpoints.pod_changed,
+        services, spaces = self.informers["services"], self.informers["namespaces"]
+        budgets = self.informers["poddisruptionbudgets.policy"]
+        job = JobController(client, jobs, pods, self.first_backoff)
+        orphan = JobOrphanController(client, jobs, pods)
+        lifetime = TTLAfterFinishedController(client, jobs)
+        cron = CronJobController(client, crons, jobs)
+        replica_set = ReplicaSetController(client, sets, pods)
+        deployment = DeploymentController(client, rollouts, sets, pods)
+        scheduler = Scheduler(client, pods, nodes, services, spaces)
+        self.lifecycle = NodeLifecycleController(client, nodes, pods, self.waits)
+        eviction = TaintEvictionController(client, pods, nodes, self.waits.eviction_share)
+        endpoints = EndpointsController(client, services, pods)
+        disruption = DisruptionController(client, budgets, pods)
+        lost = PodGarbageCollector(client, pods, nodes, self.waits.quarantine_seconds)
+        garbage = GarbageCollector(client, self.informers)
+        namespace = NamespaceController(client, spaces, self.authority)
+        self.parts: tuple[Controller, ...] = (
+            *(job, orphan, lifetime, cron, replica_set, deployment),
+            *(scheduler, self.lifecycle, eviction),
+            *(endpoints, disruption, lost, garbage, namespace),
+        )
+        told: dict[str, list[OnChange]] = {
+            "configmaps": [namespace.content_changed],
+            "cronjobs.batch": [cron.cronjob_changed],
+            "deployments.apps": [deployment.deployment_changed],
+            "jobs.batch": [
+                job.job_changed,
+                orphan.job_changed,
+                lifetime.job_changed,
+                cron.job_changed,
             ],
-            "replicasets.apps": [self.sets.set_changed, self.deployments.set_changed],
-            "deployments.apps": [self.deployments.deployment_changed],
-            "services": [self.endpoints.service_changed],
-            "namespaces": [self.namespaces.changed],
-            "nodes": [self.scheduler.node_changed],
+            "namespaces": [namespace.changed],
+            "leases.coordination.k8s.io": [self.lifecycle.lease_changed],
+            "nodes": [
+                scheduler.node_changed,
+                self.lifecycle.node_changed,
+                eviction.node_changed,
+                lost.node_changed,
+            ],
+            "poddisruptionbudgets.policy": [disruption.budget_changed],
+            "pods": [
+                job.pod_changed,
+                orphan.pod_changed,
+                replica_set.pod_changed,
+                deployment.pod_changed,
+                scheduler.pod_changed,
+                self.lifecycle.pod_changed,
+                eviction.pod_changed,
+                endpoints.pod_changed,
+                disruption.pod_changed,
+                lost.pod_changed,
+            ],
+            "replicasets.apps": [replica_set.set_changed, deployment.set_changed],
+            "serviceaccounts": [namespace.content_changed],
+            "services": [endpoints.service_changed],
         }
         for name, informer in self.informers.items():
-            informer.on_change = self._all(*handlers.get(name, []), self.garbage.changed)
-
-    @staticmethod
-    def _all(*handlers: OnChange) -> OnChange:
-        def tell(old: Obj | None, new: Obj | None) -> None:
-            for handler in handlers:
-                handler(old, new)
-
-        return tell
-
-    @property
-    def _queues(self) -> list[KeyQueue]:
-        return [
-            self.jobs.queue,
-            self.jobs.orphans,
-            self.lifetimes.queue,
-            self.sets.queue,
-            self.deployments.queue,
-            self.scheduler.queue,
-            self.endpoints.queue,
-            self.garbage.queue,
-            self.namespaces.queue,
-        ]
+            informer.on_change = _all(*told.get(name, []), garbage.changed)
 
     async def run(self) -> None:
         """Run all controllers until cancelled."""
-        speakers = (self.jobs, self.sets, self.deployments, self.scheduler)
-        work = [*(i.run() for i in self.informers.values()), *(s.recorder.run() for s in speakers)]
-        await asyncio.gather(*work)
+        following = [informer.run() for informer in self.informers.values()]
+        recording = [part.recorder.run() for part in self.parts]
+        await asyncio.gather(*following, *recording, self.lifecycle.monitor())
 
     def close(self) -> None:
-        for queue in self._queues:
-            queue.close()
+        for part in self.parts:
+            part.queue.close()
+
+
+def _all(*handlers: OnChange) -> OnChange:
+    def tell(old: Obj | None, new: Obj | None) -> None:
+        for handler in handlers:
+            handler(old, new)
+
+    return tell

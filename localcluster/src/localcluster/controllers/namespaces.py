@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 from ..apimachinery import resources
 from ..apimachinery.apierrors import ignored
-from ..apimachinery.client import Client
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, now
-from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.resources import Resource, path_of
+from .controller import Controller
 
 # What a namespace that is being emptied says, unless something goes wrong.
 _NO_FAILURES = [
@@ -51,15 +50,14 @@ _ROOTS_DESCRIPTION = (
 
 
 @dataclass
-class NamespaceController:
+class NamespaceController(Controller):
     """Creates the default contents of each namespace, and empties those that are deleted."""
 
-    client: Client
     namespaces: Informer
     authority: str = ""
 
     def __post_init__(self) -> None:
-        self.queue = KeyQueue(self._sync)
+        super().__post_init__()
         self._remaining: dict[str, list[Resource]] = {}
         self._delays: dict[str, float] = {}
 

@@ -7,8 +7,10 @@ cluster it must not look at each of them every time.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
+from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, controller_of
 from ..apimachinery.selectors import labels, match_labels
 
@@ -59,6 +61,13 @@ class OwnerIndex(dict[Key, Obj]):
             keys.pop(key, None)
             if not keys:
                 self._by_owner.pop(owner, None)
+
+
+@dataclass
+class OwnedInformer(Informer):
+    """An informer whose cache finds objects by their owners."""
+
+    objects: OwnerIndex = field(default_factory=OwnerIndex)
 
 
 def selects(owner: Obj, obj: Obj) -> bool:

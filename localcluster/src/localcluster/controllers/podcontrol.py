@@ -3,60 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ignored
-from ..apimachinery.client import STRATEGIC, Client, pod_path
-from ..apimachinery.events import Recorder
-from ..apimachinery.informer import Informer
+from ..apimachinery.client import pod_path
 from ..apimachinery.jsontypes import Obj, owner_reference, random_suffix
-from .ownerindex import OwnerIndex, selects
+from .claims import Claims
 
 # The longest start of a generated name: with its five characters it is a label's 63.
 _LONGEST_PREFIX = 58
 
 
-@dataclass
-class PodControl:
+class PodControl(Claims):
     """Claims, creates, patches and deletes the pods of one kind of controller."""
-
-    client: Client
-    informer: Informer
-    recorder: Recorder
-
-    @property
-    def owned(self) -> OwnerIndex:
-        """Return the cache of all pods, by their owners."""
-        objects = self.informer.objects
-        assert isinstance(objects, OwnerIndex)
-        return objects
-
-    async def claim(
-        self, owner: Obj, adoptable: Callable[[Obj], bool], finalizer: str = ""
-    ) -> list[Obj]:
-        """Return the pods of `owner`; adopt those that match, and release those that do not.
-
-        Args:
-            adoptable: Tells whether a pod without a controller may be adopted.
-            finalizer: What adopted pods get and released ones lose, if anything.
-        """
-        lost = {"ownerReferences": [{"$patch": "delete", "uid": owner["metadata"]["uid"]}]}
-        gained: Obj = {"ownerReferences": [owner_reference(owner)]}
-        if finalizer:
-            gained["finalizers"] = [finalizer]
-
-        def released(pod: Obj) -> Obj:
-            known = finalizer in (pod["metadata"].get("finalizers") or [])
-            return {**lost, "$deleteFromPrimitiveList/finalizers": [finalizer]} if known else lost
-
-        mine = self.owned.controlled_by(owner)
-        await self.patch([pod for pod in mine if not selects(owner, pod)], released)
-        if not owner["metadata"].get("deletionTimestamp"):
-            free = self.owned.uncontrolled(owner["metadata"]["namespace"])
-            orphans = [pod for pod in free if adoptable(pod) and selects(owner, pod)]
-            await self.patch(orphans, lambda _pod: gained)
-        return [pod for pod in self.owned.controlled_by(owner) if selects(owner, pod)]
 
     async def create(self, owner: Obj, templates: list[Obj]) -> list[Obj]:
         """Create a pod of each template, in growing batches, so that a hopeless one fails once."""
@@ -113,15 +71,3 @@ class PodControl:
                 self.recorder.event(owner, "SuccessfulDelete", text)
 
         await asyncio.gather(*(delete(pod) for pod in pods))
-
-    async def patch(self, pods: list[Obj], change: Callable[[Obj], Obj]) -> None:
-        """Change the metadata of pods; those that are gone already do not matter."""
-
-        async def patch(pod: Obj) -> None:
-            metadata = pod["metadata"]
-            body = {"metadata": {"uid": metadata["uid"], **change(pod)}}
-            path = pod_path(metadata["namespace"], metadata["name"])
-            with ignored(404, 409):
-                self.informer.put(await self.client.patch(path, body, STRATEGIC))
-
-        await asyncio.gather(*(patch(pod) for pod in pods))

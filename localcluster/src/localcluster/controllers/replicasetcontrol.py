@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from ..apimachinery.apierrors import ignored
-from ..apimachinery.client import STRATEGIC, Client
-from ..apimachinery.events import Recorder
-from ..apimachinery.informer import Informer
+from ..apimachinery.client import STRATEGIC
 from ..apimachinery.jsontypes import Obj, owner_reference
-from ..apimachinery.profile import profile
 from ..apimachinery.resources import object_path
 from . import deploymentrules as rules
-from .ownerindex import OwnerIndex, selects
+from .claims import Claims
 
 
-@dataclass
-class ReplicaSetControl:
+class ReplicaSetControl(Claims):
     """Makes, changes and removes ReplicaSets."""
-
-    client: Client
-    informer: Informer
-    recorder: Recorder
-
-    async def claim(self, deployment: Obj) -> list[Obj]:
-        """Return the Deployment's ReplicaSets; adopt those that match, release the others."""
-        owned, metadata = self.informer.objects, deployment["metadata"]
-        assert isinstance(owned, OwnerIndex)
-        kept = []
-        for one in owned.controlled_by(deployment):
-            if selects(deployment, one):
-                kept.append(one)
-            else:
-                lost = [{"$patch": "delete", "uid": metadata["uid"]}]
-                await self.patch(one, {"metadata": {"ownerReferences": lost}})
-        if metadata.get("deletionTimestamp"):
-            return kept
-        for one in list(owned.uncontrolled(metadata["namespace"])):
-            if selects(deployment, one) and not one["metadata"].get("deletionTimestamp"):
-                mine = [owner_reference(deployment)]
-                kept.append(await self.patch(one, {"metadata": {"ownerReferences": mine}}))
-        return kept
 
     async def create(self, deployment: Obj, old: list[Obj], number: int) -> Obj:
         """Create the ReplicaSet of the Deployment's present template."""
@@ -101,8 +73,7 @@ class ReplicaSetControl:
     def _record_scaling(self, deployment: Obj, one: Obj, before: int) -> None:
         size, name = rules.replicas(one), one["metadata"]["name"]
         verb = "up" if size > before else "down"
-        since = f" from {before}" if profile().modern else ""
-        text = f"Scaled {verb} replica set {name}{since} to {size}"
+        text = f"Scaled {verb} replica set {name} from {before} to {size}"
         self.recorder.event(deployment, "ScalingReplicaSet", text)
 
     async def patch(self, one: Obj, change: dict[str, Any]) -> Obj:

@@ -8,32 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
-from ..apimachinery.client import Client
-from ..apimachinery.events import Recorder
-from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, deep_copy, key_of, now, whole_number
-from ..apimachinery.keyqueue import KeyQueue
-from ..apimachinery.resources import object_path
 from ..apimachinery.selectors import labels
-from .ownerindex import adopter_keys, controller_keys
+from .controller import Controller
+from .ownerindex import OwnedInformer, adopter_keys, controller_keys
 from .podcontrol import PodControl
-from .podstate import deletion_rank, is_active, is_available, is_ready
+from .podstate import deletion_rank, is_active, is_available, is_ready, is_terminating
 
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 @dataclass
-class ReplicaSetController:
+class ReplicaSetController(Controller):
     """Follows ReplicaSets and their pods."""
 
-    client: Client
-    sets: Informer
-    pod_informer: Informer
+    sets: OwnedInformer
+    pod_informer: OwnedInformer
+    component = "replicaset-controller"
 
     def __post_init__(self) -> None:
-        self.recorder = Recorder(self.client, "replicaset-controller")
+        super().__post_init__()
         self.pods = PodControl(self.client, self.pod_informer, self.recorder)
-        self.queue = KeyQueue(self._sync)
 
     def set_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Enqueue a ReplicaSet that changed."""
@@ -58,8 +53,11 @@ class ReplicaSetController:
                 pods = await self._scale(replica_set, pods)
             except ApiError as error:
                 failure = error
-                pods = [pod for pod in self.pods.owned.controlled_by(replica_set) if is_active(pod)]
-        await self._write_status(replica_set, _status(replica_set, pods, failure))
+                pods = [pod for pod in self.pods.of(replica_set) if is_active(pod)]
+        ending = [p for p in self.pods.of(replica_set) if is_terminating(p)]
+        status = _status(replica_set, pods, len(ending), failure)
+        if (replica_set.get("status") or {}) != status:
+            await self.write_status(self.sets, replica_set, status)
         if failure:
             raise failure
         self._requeue_until_available(key, replica_set, pods)
@@ -72,12 +70,6 @@ class ReplicaSetController:
             return [pod for pod in pods if pod not in surplus]
         templates = [replica_set["spec"]["template"]] * (wanted - len(pods))
         return pods + await self.pods.create(replica_set, [_without_name(one) for one in templates])
-
-    async def _write_status(self, replica_set: Obj, status: Obj) -> None:
-        if (replica_set.get("status") or {}) == status:
-            return
-        body, path = {**replica_set, "status": status}, object_path(replica_set, "status")
-        self.sets.put(await self.client.replace(path, body))
 
     def _requeue_until_available(self, key: Key, replica_set: Obj, pods: list[Obj]) -> None:
         """Sync again when ready pods will have become available."""
@@ -100,8 +92,8 @@ def _deletion_rank(pod: Obj) -> tuple[object, ...]:
     return (*rank[:3], cost, *rank[3:])
 
 
-def _status(replica_set: Obj, pods: list[Obj], failure: ApiError | None) -> Obj:
-    """Return the status that results from these active pods."""
+def _status(replica_set: Obj, pods: list[Obj], terminating: int, failure: ApiError | None) -> Obj:
+    """Return the status that results from these active pods, and a number of terminating ones."""
     wanted = ((replica_set["spec"]["template"].get("metadata") or {}).get("labels") or {}).items()
     least = replica_set["spec"].get("minReadySeconds", 0)
     counts = {
@@ -110,6 +102,7 @@ def _status(replica_set: Obj, pods: list[Obj], failure: ApiError | None) -> Obj:
         "availableReplicas": sum(1 for pod in pods if is_available(pod, least)),
     }
     status: Obj = {"replicas": len(pods), **{name: n for name, n in counts.items() if n}}
+    status["terminatingReplicas"] = terminating
     status["observedGeneration"] = replica_set["metadata"]["generation"]
     conditions = deep_copy((replica_set.get("status") or {}).get("conditions") or [])
     known = next((c for c in conditions if c["type"] == "ReplicaFailure"), None)

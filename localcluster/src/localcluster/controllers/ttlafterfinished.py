@@ -8,23 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ignored
-from ..apimachinery.client import Client
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, key_of, seconds_since
-from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.resources import object_path
+from .controller import Controller
 from .jobrules import has_condition
 
 
 @dataclass
-class TTLAfterFinishedController:
+class TTLAfterFinishedController(Controller):
     """Deletes finished Jobs, and their pods with them, after `ttlSecondsAfterFinished`."""
 
-    client: Client
     jobs: Informer
-
-    def __post_init__(self) -> None:
-        self.queue = KeyQueue(self._sync)
 
     def job_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Enqueue a Job that changed."""

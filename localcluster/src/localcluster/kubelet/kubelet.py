@@ -14,7 +14,6 @@ from pathlib import Path
 
 from ..addresses import Addresses
 from ..apimachinery.client import Client
-from ..apimachinery.conventions import NODE
 from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Obj
@@ -22,7 +21,6 @@ from ..images.imagestore import Images, remove_tree
 from ..paths import State
 from .host import Host
 from .node import Node
-from .pod import Pod
 from .podworker import PodWorker
 from .processes import Processes
 
@@ -38,7 +36,7 @@ class Kubelet:
     addresses: Addresses
     images: Images
     processes: Processes
-    name: str = NODE
+    name: str
     workers: dict[str, PodWorker] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -73,29 +71,31 @@ class Kubelet:
             for task in others:
                 task.cancel()
 
-    async def stop(self, seconds: float) -> None:
-        """End all pods: ask them, wait a little, kill them."""
+    async def stop(self, seconds: float = 0.0) -> None:
+        """End all pods, and tell the API nothing: ask them, wait a little, kill them.
+
+        Args:
+            seconds: How long to wait; 0 asks nobody, as when a machine loses its power.
+        """
         workers = list(self.workers.values())
         for worker in workers:
             worker.shut_down()
-            worker.pod.signal(signal.SIGTERM)
+            worker.signal(signal.SIGTERM if seconds else signal.SIGKILL)
         tasks = [worker.task for worker in workers if not worker.task.done()]
-        if tasks:
+        if tasks and seconds:
             await asyncio.wait(tasks, timeout=seconds)
         for worker in workers:
-            worker.pod.signal(signal.SIGKILL)
+            worker.signal(signal.SIGKILL)
         if tasks:
             await asyncio.wait(tasks, timeout=5)
 
-    def pod(self, namespace: str, name: str) -> Pod | None:
-        """Return the pod of that name, if it runs here."""
+    def worker(self, namespace: str, name: str) -> PodWorker | None:
+        """Return the worker of the pod of that name, if it runs here."""
         known = self.pods.get(namespace, name)
-        worker = self.workers.get(known["metadata"]["uid"]) if known else None
-        return worker.pod if worker else None
+        return self.workers.get(known["metadata"]["uid"]) if known else None
 
     def _forget(self, worker: PodWorker) -> None:
         """Remove the files of a pod that is over and gone, while the others go on."""
-        worker.volumes.close()
         self.workers.pop(worker.pod.metadata["uid"], None)
         asyncio.get_running_loop().run_in_executor(None, _remove, worker.pod.folder)
 

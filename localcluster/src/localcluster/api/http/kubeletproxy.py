@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from dataclasses import dataclass
 from typing import Any
@@ -108,7 +109,8 @@ class _KubeletRequest(tornado.web.RequestHandler):
         init = [c["name"] for c in spec.get("initContainers") or []]
         name = self.get_query_argument("container", "", strip=False)
         if name:
-            if name not in main + init:
+            added = [c["name"] for c in spec.get("ephemeralContainers") or []]
+            if name not in main + init + added:
                 raise apierrors.bad_request(f"container {name} is not valid for pod {pod_name}")
             return name
         if len(main) == 1:
@@ -137,7 +139,9 @@ class _KubeletRequest(tornado.web.RequestHandler):
         try:
             stream = self.upstream = await asyncio.wait_for(connecting, _CONNECT_SECONDS)
         except (OSError, TimeoutError, StreamClosedError) as error:
-            why = f'Get "https://{host}:{port}{target}": dial tcp {host}:{port}: {error}'
+            code = getattr(getattr(error, "real_error", None) or error, "errno", None)
+            how = f"connect: {os.strerror(code).lower()}" if code else "i/o timeout"
+            why = f'Get "https://{host}:{port}{target}": dial tcp {host}:{port}: {how}'
             text = f"Internal error occurred: {why}"
             raise apierrors.ApiError(500, "InternalError", text) from None
         if self.gone:

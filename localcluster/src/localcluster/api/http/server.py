@@ -28,6 +28,7 @@ from ..patch import patchhandler
 from ..schema import discovery
 from ..schema.documents import OpenApi
 from ..tables import table
+from ..validation.warnings import deprecation
 from . import parameters
 from .parameters import WriteOptions
 from .routing import Target, parse_path
@@ -167,6 +168,7 @@ class Handler(tornado.web.RequestHandler):
 
     async def resource(self, target: Target) -> None:
         method = self.request.method
+        self._warn(deprecation(target.resource))
         if target.subresource and not self._known_subresource(target):
             raise apierrors.no_such_path()
         verbs = target.resource.subresources.get(target.subresource)
@@ -201,6 +203,9 @@ class Handler(tornado.web.RequestHandler):
         return target.subresource in target.resource.subresources
 
     def _get(self, target: Target) -> None:
+        wanted = listing.resource_version_of(self)
+        if wanted > self.rest.store.version:
+            raise apierrors.too_large_version(wanted, self.rest.store.version)
         entry = self.rest.get(target.resource, *target.key)
         if target.subresource == "scale":
             self.reply(scale_of(entry.obj))
@@ -287,9 +292,7 @@ class Handler(tornado.web.RequestHandler):
         return table.make_table(resource, objects, version, include, api, head=head)
 
     def _reply_object(self, obj: Obj, options: WriteOptions, code: int) -> None:
-        for warning in options.warnings:
-            escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
-            self.add_header("Warning", f'299 - "{escaped}"')
+        self._warn(options.warnings)
         wants = self._wants_table()
         resource = resources.find_kind(obj.get("apiVersion", ""), obj.get("kind", ""))
         if wants and resource:
@@ -298,12 +301,17 @@ class Handler(tornado.web.RequestHandler):
         stored = self.rest.store.get(resource.name, key_of(obj)) if resource and not wants else None
         self.reply(stored.text if stored and stored.obj is obj else obj, code)
 
+    def _warn(self, warnings: list[str]) -> None:
+        for warning in warnings:
+            escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
+            self.add_header("Warning", f'299 - "{escaped}"')
+
     def _create(self, target: Target) -> None:
         namespace, resource = target.namespace or "", target.resource
         acts = target.subresource in ("binding", "eviction")
         if not acts and (target.name or (resource.namespaced and not namespace)):
             raise apierrors.method_not_allowed()
-        options, body = parameters.write_options(self), decode_body(self, resource.kind)
+        options, body = self._options_and_body(resource.kind)
         if target.subresource == "binding" or resource.kind == "Binding":
             subresources.bind(self.rest, namespace, target.name, body)
             self.reply(_success(target, {}), 201)
@@ -312,9 +320,13 @@ class Handler(tornado.web.RequestHandler):
         else:
             self._reply_object(self.rest.create(resource, namespace, body, options), options, 201)
 
+    def _options_and_body(self, kind: str, patch_type: str = "") -> tuple[WriteOptions, Any]:
+        options = parameters.write_options(self, patch_type)
+        return options, decode_body(self, kind, options.duplicates)
+
     def _change(self, target: Target) -> None:
         if self.request.method == "PUT":
-            options, body = parameters.write_options(self), decode_body(self, target.resource.kind)
+            options, body = self._options_and_body(target.resource.kind)
             if target.subresource == "finalize":
                 self.reply(subresources.finalize_namespace(self.rest, target.name, body))
                 return
@@ -329,7 +341,7 @@ class Handler(tornado.web.RequestHandler):
         patch_type = PATCH_TYPES.get(content_type(self))
         if patch_type is None:
             raise apierrors.unsupported_patch()
-        options, body = parameters.write_options(self, patch_type), decode_body(self, "patch")
+        options, body = self._options_and_body("patch", patch_type)
         if target.subresource == "scale":
             self._write_scale(target, body, patch_type, options)
             return

@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from ...apimachinery import apierrors, resources
-from ...apimachinery.jsontypes import Obj, now
+from ...apimachinery.disruption import covers, with_condition
+from ...apimachinery.jsontypes import Obj, key_of, now
 from ...apimachinery.selectors import selector_text
 from ..http.parameters import WriteOptions
 from ..validation.causes import Causes
 from .rest import Rest
 
+_NOTHING = {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0}
 _SCALE_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
@@ -50,7 +52,7 @@ def bind(rest: Rest, namespace: str, name: str, body: Any) -> None:
 
 
 def evict(rest: Rest, namespace: str, name: str, body: Any, options: WriteOptions) -> Obj:
-    """Delete a pod as `kubectl drain` asks; budgets (PodDisruptionBudget) are not looked at.
+    """Delete a pod as `kubectl drain` asks, if its PodDisruptionBudget has room for that.
 
     https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
     """
@@ -61,8 +63,10 @@ def evict(rest: Rest, namespace: str, name: str, body: Any, options: WriteOption
     eviction = {"apiVersion": "policy/v1", **body, "kind": "Eviction"}
     asked = rest.check_schema(eviction, options, None).get("deleteOptions") or {}
     dry_run = options.dry_run or asked.get("dryRun") == ["All"]
-    ended = old["status"].get("phase") in ("Succeeded", "Failed")
-    if not dry_run and not ended and not old["metadata"].get("deletionTimestamp"):
+    deleted, phase = old["metadata"].get("deletionTimestamp"), old["status"].get("phase")
+    if not deleted and phase not in ("Succeeded", "Failed", "Pending"):
+        _use_budget(rest, old, dry_run=dry_run)
+    if not dry_run and not deleted and phase not in ("Succeeded", "Failed"):
         condition = {
             "type": "DisruptionTarget",
             "status": "True",
@@ -75,6 +79,59 @@ def evict(rest: Rest, namespace: str, name: str, body: Any, options: WriteOption
         rest.store.put(resource.name, (namespace, name), marked)
     rest.delete(resource, namespace, name, asked, dry_run=dry_run)
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+def _use_budget(rest: Rest, pod: Obj, *, dry_run: bool) -> None:
+    """Take one disruption from the pod's budget, if it has one; refuse when none is left."""
+    resource, (namespace, name) = "poddisruptionbudgets.policy", key_of(pod)
+    found = [e.obj for e in rest.store.list(resource, namespace) if covers(e.obj, pod)]
+    if len(found) > 1:
+        text = "This pod has more than one PodDisruptionBudget, which the eviction subresource"
+        raise apierrors.ApiError(500, "", f"{text} does not support.")
+    if not found or _may_ignore(found[0], pod):
+        return
+    budget, status, about = found[0], {**_NOTHING, **found[0]["status"]}, found[0]["metadata"]
+    if status.get("observedGeneration", 0) < about["generation"]:
+        why = f"The disruption budget {about['name']} is still being processed by the server."
+        raise _too_disruptive(why, retry_seconds=10)
+    if status["disruptionsAllowed"] <= 0:
+        raise _too_disruptive(_why_none(about["name"], status))
+    if not dry_run:
+        left = {**status, "disruptionsAllowed": status["disruptionsAllowed"] - 1}
+        left["disruptedPods"] = {**(status.get("disruptedPods") or {}), name: now()}
+        changed = {**budget, "metadata": dict(about), "status": with_condition(left)}
+        rest.store.put(resource, key_of(budget), changed)
+
+
+def _may_ignore(budget: Obj, pod: Obj) -> bool:
+    """Tell whether the pod, as it is not ready, may go whatever the budget has left."""
+    conditions = pod["status"].get("conditions") or []
+    if any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+        return False
+    status = {**_NOTHING, **budget["status"]}
+    always = budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow"
+    return always or bool(status["currentHealthy"] >= status["desiredHealthy"] > 0)
+
+
+def _why_none(name: str, status: Obj) -> str:
+    for condition in status.get("conditions") or []:
+        if condition.get("reason") == "SyncFailed":
+            return (
+                f"The disruption budget {name} does not allow evicting pods currently because it"
+                f" failed sync: {condition.get('message')}"
+            )
+    return (
+        f"The disruption budget {name} needs {status['desiredHealthy']} healthy pods and has"
+        f" {status['currentHealthy']} currently"
+    )
+
+
+def _too_disruptive(why: str, retry_seconds: int = 0) -> apierrors.ApiError:
+    details: Obj = {"causes": [{"reason": "DisruptionBudget", "message": why}]}
+    if retry_seconds:
+        details["retryAfterSeconds"] = retry_seconds
+    text = "Cannot evict pod as it would violate the pod's disruption budget."
+    return apierrors.ApiError(429, "TooManyRequests", text, details)
 
 
 def finalize_namespace(rest: Rest, name: str, body: Any) -> Obj:
