@@ -15,7 +15,7 @@ from pathlib import Path
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
 from ..apimachinery.jsontypes import Obj, now, now_micro
-from ..apimachinery.profile import profile
+from ..apimachinery.version import GIT_VERSION
 from ..errors import ClusterError
 
 log = logging.getLogger(__name__)
@@ -164,8 +164,8 @@ class Node:
                 "bootID": "",
                 "containerRuntimeVersion": f"process://{platform.python_version()}",
                 "kernelVersion": platform.release(),
-                "kubeProxyVersion": profile().git_version,
-                "kubeletVersion": profile().git_version,
+                "kubeProxyVersion": GIT_VERSION,
+                "kubeletVersion": GIT_VERSION,
                 "machineID": "",
                 "operatingSystem": platform.system().lower(),
                 "osImage": "local stand-in: pods are processes",

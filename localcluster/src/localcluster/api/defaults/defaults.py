@@ -94,7 +94,7 @@ def _volume(volume: Obj) -> None:
 
 def _pod_spec(spec: Obj) -> None:
     """Fill in a pod's spec, in a pod or in a template."""
-    for kind in ("containers", "initContainers"):
+    for kind in ("containers", "initContainers", "ephemeralContainers"):
         for container in spec.get(kind) or []:
             if isinstance(container, dict):
                 _container(container)
@@ -107,7 +107,7 @@ def _pod_spec(spec: Obj) -> None:
         _volume(volume)
 
 
-def _qos_class(spec: Obj) -> str:
+def qos_class(spec: Obj) -> str:
     """Return the pod's quality-of-service class.
 
     https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
@@ -135,7 +135,7 @@ def _pod(obj: Obj) -> None:
     tolerations = spec.setdefault("tolerations", [])
     known = {toleration.get("key") for toleration in tolerations}
     tolerations += [dict(t) for t in _TOLERATIONS if t["key"] not in known]
-    obj["status"] = {"phase": "Pending", "qosClass": _qos_class(spec)}
+    obj["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
 
 
 def _service(obj: Obj) -> None:
@@ -293,13 +293,19 @@ def _network_policy(obj: Obj) -> None:
     spec.setdefault("policyTypes", ["Ingress", *(["Egress"] if spec.get("egress") else [])])
 
 
+def _update_strategy(spec: Obj, rolling: Obj) -> None:
+    update = spec.setdefault("updateStrategy", {})
+    update.setdefault("type", "RollingUpdate")
+    if update["type"] == "RollingUpdate":
+        update["rollingUpdate"] = {**rolling, **(update.get("rollingUpdate") or {})}
+
+
 def _stateful_set(obj: Obj) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("replicas", 1)
     spec.setdefault("podManagementPolicy", "OrderedReady")
     spec.setdefault("revisionHistoryLimit", 10)
-    update = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
-    spec.setdefault("updateStrategy", update)
+    _update_strategy(spec, {"partition": 0})
     _stored_template(spec)
     obj.setdefault("status", {"replicas": 0, "availableReplicas": 0})
 
@@ -307,8 +313,7 @@ def _stateful_set(obj: Obj) -> None:
 def _daemon_set(obj: Obj) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("revisionHistoryLimit", 10)
-    update = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
-    spec.setdefault("updateStrategy", update)
+    _update_strategy(spec, {"maxSurge": 0, "maxUnavailable": 1})
     _stored_template(spec)
     counts = ("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled")
     obj.setdefault("status", dict.fromkeys((*counts, "numberReady"), 0))
@@ -331,7 +336,7 @@ def _event(obj: Obj) -> None:
 
 def _volume_claim(obj: Obj) -> None:
     obj.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-    obj.setdefault("status", {"phase": "Pending"})
+    obj.setdefault("status", {}).setdefault("phase", "Pending")
 
 
 def _disruption_budget(obj: Obj) -> None:

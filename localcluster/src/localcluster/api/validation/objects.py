@@ -26,6 +26,7 @@ from .names import (
     is_subdomain,
 )
 from .pods import PORT_RULE, containers_of, validate_limits, validate_pod_spec
+from .podupdates import validate_ephemeral_containers, validate_pod_subresource
 
 _CONFIG_KEY_RULE = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
@@ -142,8 +143,13 @@ def _config_keys(obj: Obj, causes: Causes) -> None:
             causes.invalid(f"data[{name}]", name, _CONFIG_KEY_RULE)
 
 
+def _pod(obj: Obj, causes: Causes) -> None:
+    validate_pod_spec(obj["spec"], "spec", causes)
+    validate_ephemeral_containers(obj["spec"], "spec", causes)
+
+
 _SPECS: dict[str, Callable[[Obj, Causes], None]] = {
-    "Pod": lambda obj, causes: validate_pod_spec(obj["spec"], "spec", causes),
+    "Pod": _pod,
     "Job": _job,
     "ReplicaSet": _replicated,
     "Deployment": _replicated,
@@ -160,6 +166,8 @@ def validate_create(resource: Resource, obj: Obj) -> None:
     validate = _SPECS.get(obj["kind"])
     if validate:
         validate(obj, causes)
+    if obj["kind"] == "Pod" and obj["spec"].get("ephemeralContainers"):
+        causes.forbidden("spec.ephemeralContainers", "cannot be set on create")
     _raise_if_any(resource.group, obj, causes)
     _validate_rules(resource, obj)
 
@@ -185,7 +193,7 @@ def _no_new_finalizers(old: Obj, new: Obj, causes: Causes) -> None:
             causes.forbidden("metadata.finalizers", f"{why} {go_texts(added)}")
 
 
-def validate_update(resource: Resource, old: Obj, new: Obj) -> None:
+def validate_update(resource: Resource, old: Obj, new: Obj, subresource: str = "") -> None:
     """Raise a 422 when the change from `old` to `new` is not allowed."""
     causes = Causes()
     kind = new["kind"]
@@ -195,7 +203,9 @@ def validate_update(resource: Resource, old: Obj, new: Obj) -> None:
     if validate:
         validate(new, causes)
     was, now = old.get("spec") or {}, new.get("spec") or {}
-    if kind == "Pod" and _frozen_pod(was) != _frozen_pod(now):
+    if kind == "Pod" and subresource:
+        validate_pod_subresource(subresource, old, new, causes)
+    elif kind == "Pod" and _frozen_pod(was) != _frozen_pod(now):
         causes.forbidden("spec", _POD_FIELDS if profile().modern else _OLD_POD_FIELDS)
     if kind == "Job":
         # The real server looks at a Job's spec twice.
