@@ -100,7 +100,10 @@ class Local:
         try:
             connection.request(method, target, data, sent)
             reply = connection.getresponse()
-            return Reply(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
+            got: dict[str, str] = {}
+            for name, value in reply.getheaders():
+                got[name.lower()] = ", ".join(filter(None, (got.get(name.lower()), value)))
+            return Reply(reply.status, got, reply.read())
         finally:
             connection.close()
 

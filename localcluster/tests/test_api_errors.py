@@ -130,7 +130,7 @@ def test_patches(local: Local, base: str, kind: str, patch: Any, code: int, mess
             "secrets",
             {"metadata": {"name": "x"}, "type": "kubernetes.io/basic-auth"},
             422,
-            "data[%s][username]: Required value, data[%s][password]: Required value",
+            "data[username]: Required value, data[password]: Required value",
         ),
         (
             "secrets",
@@ -167,7 +167,7 @@ MORE = {"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1500m"}}}
         (_pod({}, priorityClassName="x"), 403, "no PriorityClass with name x was found"),
         (_pod(MORE), 422, 'Invalid value: "1500m": must be less than or equal to cpu limit of 1'),
         (_pod({"resources": {"limits": {"cpu": "x"}}}), 400, "quantities must match the regular"),
-        (_pod({"env": [{"name": "9"}]}), 422, "regex used for validation is '[-._a-zA-Z]"),
+        (_pod({"env": [{"name": "="}]}), 422, "only of printable ASCII characters other than '='"),
         (_pod({"envFrom": [{}]}), 422, "must specify one of: `configMapRef` or `secretRef`"),
         (
             _pod({"env": [{"name": "A", "valueFrom": {}}]}),
@@ -181,7 +181,7 @@ MORE = {"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1500m"}}}
         ),
         (_pod({"ports": [_PORT, _PORT]}), 422, 'ports[1].name: Duplicate value: "web"'),
         (_pod({"ports": [{**_PORT, "protocol": "X"}]}), 422, '"X": supported values: "SCTP", "T'),
-        (_pod({"ports": [{**_PORT, "name": "a" * 16}]}), 422, "must be no more than 15 characters"),
+        (_pod({"ports": [{**_PORT, "name": "a" * 16}]}), 422, "must be no more than 15 bytes"),
         (_pod({"resources": {"limits": {"cpus": "1"}}}), 422, "must be a standard resource for"),
         (_pod({"resources": {"requests": {"cpu": "-1"}}}), 422, "must be greater than or equal to"),
         (_pod({"terminationMessagePolicy": "X"}), 422, "must be 'File' or 'FallbackToLogsOnError'"),

@@ -246,7 +246,7 @@ spec: {{podSelector: {{matchLabels: {{a: b}}}}}}
 apiVersion: v1
 kind: LimitRange
 metadata: {{name: limits}}
-spec: {{limits: [{{type: Container, default: {{cpu: 100m}}}}]}}
+spec: {{limits: [{{type: Pod, max: {{cpu: 100m}}}}]}}
 """
 
 

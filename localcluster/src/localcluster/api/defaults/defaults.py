@@ -11,20 +11,8 @@ from collections.abc import Callable
 
 from ...apimachinery.apierrors import bad_request
 from ...apimachinery.jsontypes import Obj
-from ...apimachinery.profile import profile
 from ..objects.allocation import EXTERNAL_TYPES
 
-# What a Job had no idea of in 1.20: dropped silently, as that server does.
-_NOT_YET = (
-    "backoffLimitPerIndex",
-    "completionMode",
-    "managedBy",
-    "maxFailedIndexes",
-    "podFailurePolicy",
-    "podReplacementPolicy",
-    "successPolicy",
-    "suspend",
-)
 _UNLIMITED = 2**31 - 1
 _RBAC = "rbac.authorization.k8s.io"
 _TOLERATIONS = [
@@ -38,11 +26,41 @@ _TOLERATIONS = [
 ]
 
 
-def _probe(probe: Obj) -> None:
-    probe.setdefault("timeoutSeconds", 1)
-    probe.setdefault("periodSeconds", 10)
-    probe.setdefault("successThreshold", 1)
-    probe.setdefault("failureThreshold", 3)
+# What a volume of each type, or a part of a projected one, has by default.
+_FILES = {"defaultMode": 420}
+_VOLUMES: dict[str, Obj] = {
+    "azureDisk": {
+        "cachingMode": "ReadWrite",
+        "fsType": "ext4",
+        "kind": "Shared",
+        "readOnly": False,
+    },
+    "configMap": _FILES,
+    "downwardAPI": _FILES,
+    "hostPath": {"type": ""},
+    "iscsi": {"iscsiInterface": "default"},
+    "projected": _FILES,
+    "rbd": {"keyring": "/etc/ceph/keyring", "pool": "rbd", "user": "admin"},
+    "scaleIO": {"fsType": "xfs", "storageMode": "ThinProvisioned"},
+    "secret": _FILES,
+}
+_PROJECTIONS: dict[str, Obj] = {
+    "podCertificate": {"maxExpirationSeconds": 86400},
+    "serviceAccountToken": {"expirationSeconds": 3600},
+}
+_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+_HANDLERS: dict[str, Obj] = {"grpc": {"service": ""}, "httpGet": {"path": "/", "scheme": "HTTP"}}
+
+
+def _fill(parts: Obj, defaults: dict[str, Obj]) -> None:
+    """Set the defaults of those parts of an object that are there."""
+    for name in parts.keys() & defaults.keys():
+        if isinstance(parts[name], dict):
+            parts[name].update({**defaults[name], **parts[name]})
+
+
+def _pull_policy(image: str) -> str:
+    return "Always" if _tag(image) == "latest" else "IfNotPresent"
 
 
 def _tag(image: str) -> str:
@@ -53,23 +71,30 @@ def _tag(image: str) -> str:
 def _container(container: Obj) -> None:
     image = container.get("image")
     if isinstance(image, str):
-        policy = "Always" if _tag(image) == "latest" else "IfNotPresent"
-        container.setdefault("imagePullPolicy", policy)
+        container.setdefault("imagePullPolicy", _pull_policy(image))
     container.setdefault("resources", {})
-    limits = container["resources"].get("limits")
-    if limits:
-        requests = container["resources"].setdefault("requests", {})
-        for name, value in limits.items():
-            requests.setdefault(name, value)
     container.setdefault("terminationMessagePath", "/dev/termination-log")
     container.setdefault("terminationMessagePolicy", "File")
     for port in container.get("ports") or []:
         port.setdefault("protocol", "TCP")
     for kind in ("readinessProbe", "livenessProbe", "startupProbe"):
         if container.get(kind):
-            _probe(container[kind])
+            container[kind].update({**_PROBE, **container[kind]})
+            _fill(container[kind], _HANDLERS)
+    for kind in ("postStart", "preStop"):
+        _fill((container.get("lifecycle") or {}).get(kind) or {}, _HANDLERS)
     for variable in container.get("env") or []:
         _field_source(variable.get("valueFrom") or {})
+
+
+def _requests(container: Obj) -> None:
+    """Let a container of a pod request what it is limited to, where it does not say."""
+    limits = container["resources"].get("limits")
+    if limits:
+        container["resources"]["requests"] = {
+            **limits,
+            **(container["resources"].get("requests") or {}),
+        }
 
 
 def _field_source(source: Obj) -> None:
@@ -81,13 +106,19 @@ def _field_source(source: Obj) -> None:
 
 
 def _volume(volume: Obj) -> None:
-    kinds = set(volume) - {"name"}
-    if not kinds:
+    if not set(volume) - {"name"}:
         volume["emptyDir"] = {}
-    for kind in kinds & {"secret", "configMap", "projected", "downwardAPI"}:
-        volume[kind].setdefault("defaultMode", 420)
+    _fill(volume, _VOLUMES)
+    image = volume.get("image")
+    if image:
+        image.setdefault("pullPolicy", _pull_policy(str(image.get("reference", ""))))
+    claim = (volume.get("ephemeral") or {}).get("volumeClaimTemplate")
+    if claim:
+        claim.setdefault("metadata", {})
+        claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
     projected = (volume.get("projected") or {}).get("sources") or []
     for source in (volume, *projected):
+        _fill(source, _PROJECTIONS)
         for item in (source.get("downwardAPI") or {}).get("items") or []:
             _field_source(item)
 
@@ -98,6 +129,8 @@ def _pod_spec(spec: Obj) -> None:
         for container in spec.get(kind) or []:
             if isinstance(container, dict):
                 _container(container)
+                for port in container.get("ports") or [] if spec.get("hostNetwork") else []:
+                    port.setdefault("hostPort", port.get("containerPort"))
     spec.setdefault("dnsPolicy", "ClusterFirst")
     spec.setdefault("restartPolicy", "Always")
     spec.setdefault("schedulerName", "default-scheduler")
@@ -124,17 +157,26 @@ def qos_class(spec: Obj) -> str:
     return "Guaranteed"
 
 
+def _has_toleration(tolerations: list[Obj], wanted: Obj) -> bool:
+    return any(
+        (one.get("key") or wanted["key"], one.get("effect") or wanted["effect"])
+        == (wanted["key"], wanted["effect"])
+        for one in tolerations
+    )
+
+
 def _pod(obj: Obj) -> None:
     spec = obj.setdefault("spec", {})
     _pod_spec(spec)
+    for container in [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]:
+        _requests(container)
     spec.setdefault("enableServiceLinks", True)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
     spec.setdefault("priority", 0)
     spec.setdefault("serviceAccountName", spec.get("serviceAccount") or "default")
     spec.setdefault("serviceAccount", spec["serviceAccountName"])
     tolerations = spec.setdefault("tolerations", [])
-    known = {toleration.get("key") for toleration in tolerations}
-    tolerations += [dict(t) for t in _TOLERATIONS if t["key"] not in known]
+    tolerations += [dict(one) for one in _TOLERATIONS if not _has_toleration(tolerations, one)]
     obj["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
 
 
@@ -142,15 +184,17 @@ def _service(obj: Obj) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("type", "ClusterIP")
     spec.setdefault("sessionAffinity", "None")
-    if profile().modern:
+    if spec["type"] != "ExternalName":
         spec.setdefault("internalTrafficPolicy", "Cluster")
-    if profile().modern and spec["type"] != "ExternalName":
         spec.setdefault("ipFamilies", ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
     if spec["type"] in EXTERNAL_TYPES:
         spec.setdefault("externalTrafficPolicy", "Cluster")
-    if profile().modern and spec["type"] == "LoadBalancer":
+    if spec["type"] == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)
+    if spec["sessionAffinity"] == "ClientIP":
+        client = spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {})
+        client.setdefault("timeoutSeconds", 10800)
     for port in spec.get("ports") or []:
         port.setdefault("protocol", "TCP")
         port.setdefault("targetPort", port.get("port"))
@@ -174,16 +218,15 @@ def _secret(obj: Obj) -> None:
 
 def _namespace(obj: Obj) -> None:
     name = obj["metadata"]["name"]
-    if profile().modern:
-        labels = obj["metadata"].get("labels") or {}
-        obj["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": name}
+    labels = obj["metadata"].get("labels") or {}
+    obj["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": name}
     obj["spec"] = {"finalizers": ["kubernetes"]}
     obj["status"] = {"phase": "Active"}
 
 
 def _template(spec: Obj) -> Obj:
     template: Obj = spec.setdefault("template", {})
-    template.setdefault("metadata", {}).setdefault("creationTimestamp", None)
+    template.setdefault("metadata", {})
     _pod_spec(template.setdefault("spec", {}))
     return template
 
@@ -191,17 +234,8 @@ def _template(spec: Obj) -> Obj:
 def _job(obj: Obj, *, new: bool) -> None:
     """Complete a Job; a new one gets the labels and the selector that tie its pods to it."""
     spec = obj.setdefault("spec", {})
-    if not profile().modern:
-        for name in _NOT_YET:
-            spec.pop(name, None)
-    if spec.get("completions") is None and spec.get("parallelism") is None:
-        spec["completions"] = 1
-    spec.setdefault("parallelism", 1)
-    limited = spec.get("backoffLimitPerIndex") is not None
-    spec.setdefault("backoffLimit", _UNLIMITED if limited else 6)
-    if profile().modern:
-        _modern_job(spec)
-    template = _template(spec)
+    template = _job_spec(spec)
+    spec.setdefault("manualSelector", False)
     if new and not spec.get("manualSelector"):
         _select_own_pods(obj, spec, template)
     labels = template["metadata"].get("labels")
@@ -210,7 +244,13 @@ def _job(obj: Obj, *, new: bool) -> None:
     obj["status"] = {}
 
 
-def _modern_job(spec: Obj) -> None:
+def _job_spec(spec: Obj) -> Obj:
+    """Complete the spec of a Job, and return its template."""
+    if spec.get("completions") is None and spec.get("parallelism") is None:
+        spec["completions"] = 1
+    spec.setdefault("parallelism", 1)
+    limited = spec.get("backoffLimitPerIndex") is not None
+    spec.setdefault("backoffLimit", _UNLIMITED if limited else 6)
     policy = spec.get("podFailurePolicy")
     for rule in (policy or {}).get("rules") or []:
         for wanted in rule.get("onPodConditions") or []:
@@ -218,20 +258,20 @@ def _modern_job(spec: Obj) -> None:
     spec.setdefault("completionMode", "NonIndexed")
     spec.setdefault("suspend", False)
     spec.setdefault("podReplacementPolicy", "Failed" if policy else "TerminatingOrFailed")
-    spec.setdefault("manualSelector", False)
+    return _template(spec)
 
 
 def _select_own_pods(obj: Obj, spec: Obj, template: Obj) -> None:
     """Label the template with what only this Job's pods have, and select by it."""
     uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
     marks = {"controller-uid": uid, "job-name": name}
-    chosen = "controller-uid"
-    if profile().modern:
-        marks |= {f"batch.kubernetes.io/{key}": value for key, value in marks.items()}
-        chosen = "batch.kubernetes.io/controller-uid"
+    marks |= {f"batch.kubernetes.io/{key}": value for key, value in marks.items()}
     template["metadata"]["labels"] = {**marks, **(template["metadata"].get("labels") or {})}
     selector = spec.setdefault("selector", {})
-    selector["matchLabels"] = {**(selector.get("matchLabels") or {}), chosen: uid}
+    selector["matchLabels"] = {
+        **(selector.get("matchLabels") or {}),
+        "batch.kubernetes.io/controller-uid": uid,
+    }
 
 
 def _replica_set(obj: Obj) -> None:
@@ -258,10 +298,6 @@ def _deployment(obj: Obj) -> None:
     obj["status"] = {}
 
 
-def _stored_template(spec: Obj) -> None:
-    _pod_spec(spec.setdefault("template", {}).setdefault("spec", {}))
-
-
 def _priority_class(obj: Obj) -> None:
     obj.setdefault("value", 0)
     obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
@@ -280,7 +316,9 @@ def _cron_job(obj: Obj) -> None:
     spec.setdefault("suspend", False)
     spec.setdefault("successfulJobsHistoryLimit", 3)
     spec.setdefault("failedJobsHistoryLimit", 1)
-    _stored_template(spec.setdefault("jobTemplate", {}).setdefault("spec", {}))
+    job = spec.setdefault("jobTemplate", {})
+    job.setdefault("metadata", {})
+    _template(job.setdefault("spec", {}))
     obj["status"] = {}
 
 
@@ -306,7 +344,14 @@ def _stateful_set(obj: Obj) -> None:
     spec.setdefault("podManagementPolicy", "OrderedReady")
     spec.setdefault("revisionHistoryLimit", 10)
     _update_strategy(spec, {"partition": 0})
-    _stored_template(spec)
+    kept = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
+    for name in ("whenDeleted", "whenScaled"):
+        kept.setdefault(name, "Retain")
+    for claim in spec.get("volumeClaimTemplates") or []:
+        claim.setdefault("kind", "PersistentVolumeClaim")
+        claim.setdefault("apiVersion", "v1")
+        _volume_claim(claim)
+    _template(spec)
     obj.setdefault("status", {"replicas": 0, "availableReplicas": 0})
 
 
@@ -314,7 +359,7 @@ def _daemon_set(obj: Obj) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("revisionHistoryLimit", 10)
     _update_strategy(spec, {"maxSurge": 0, "maxUnavailable": 1})
-    _stored_template(spec)
+    _template(spec)
     counts = ("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled")
     obj.setdefault("status", dict.fromkeys((*counts, "numberReady"), 0))
 
@@ -322,7 +367,7 @@ def _daemon_set(obj: Obj) -> None:
 def _replication_controller(obj: Obj) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("replicas", 1)
-    _stored_template(spec)
+    _template(spec)
     labels = (spec["template"].get("metadata") or {}).get("labels") or {}
     spec.setdefault("selector", dict(labels))
     obj.setdefault("status", {"replicas": 0})
@@ -337,6 +382,37 @@ def _event(obj: Obj) -> None:
 def _volume_claim(obj: Obj) -> None:
     obj.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
     obj.setdefault("status", {}).setdefault("phase", "Pending")
+
+
+def _persistent_volume(obj: Obj) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
+    spec.setdefault("volumeMode", "Filesystem")
+    _fill(spec, _VOLUMES)
+    obj.setdefault("status", {"phase": "Pending"})
+
+
+def _limit_range(obj: Obj) -> None:
+    for limit in obj.setdefault("spec", {}).get("limits") or []:
+        if limit.get("type") == "Container":
+            most = {**(limit.get("max") or {}), **(limit.get("default") or {})}
+            wanted = {**(limit.get("min") or {}), **most, **(limit.get("defaultRequest") or {})}
+            if most:
+                limit["default"] = most
+            if wanted:
+                limit["defaultRequest"] = wanted
+
+
+def _endpoints(obj: Obj) -> None:
+    for subset in obj.get("subsets") or []:
+        for port in subset.get("ports") or []:
+            port.setdefault("protocol", "TCP")
+
+
+def _endpoint_slice(obj: Obj) -> None:
+    for port in obj.get("ports") or []:
+        port.setdefault("name", "")
+        port.setdefault("protocol", "TCP")
 
 
 def _disruption_budget(obj: Obj) -> None:
@@ -356,8 +432,12 @@ _BY_KIND: dict[str, Callable[[Obj], None]] = {
     "ClusterRoleBinding": _role_binding,
     "CronJob": _cron_job,
     "DaemonSet": _daemon_set,
+    "EndpointSlice": _endpoint_slice,
+    "Endpoints": _endpoints,
     "Event": _event,
+    "LimitRange": _limit_range,
     "NetworkPolicy": _network_policy,
+    "PersistentVolume": _persistent_volume,
     "PersistentVolumeClaim": _volume_claim,
     "PodDisruptionBudget": _disruption_budget,
     "PriorityClass": _priority_class,

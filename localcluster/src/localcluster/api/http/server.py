@@ -28,6 +28,7 @@ from ..patch import patchhandler
 from ..schema import discovery
 from ..schema.documents import OpenApi
 from ..tables import table
+from ..validation.warnings import deprecation
 from . import parameters
 from .parameters import WriteOptions
 from .routing import Target, parse_path
@@ -167,6 +168,7 @@ class Handler(tornado.web.RequestHandler):
 
     async def resource(self, target: Target) -> None:
         method = self.request.method
+        self._warn(deprecation(target.resource))
         if target.subresource and not self._known_subresource(target):
             raise apierrors.no_such_path()
         verbs = target.resource.subresources.get(target.subresource)
@@ -290,9 +292,7 @@ class Handler(tornado.web.RequestHandler):
         return table.make_table(resource, objects, version, include, api, head=head)
 
     def _reply_object(self, obj: Obj, options: WriteOptions, code: int) -> None:
-        for warning in options.warnings:
-            escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
-            self.add_header("Warning", f'299 - "{escaped}"')
+        self._warn(options.warnings)
         wants = self._wants_table()
         resource = resources.find_kind(obj.get("apiVersion", ""), obj.get("kind", ""))
         if wants and resource:
@@ -300,6 +300,11 @@ class Handler(tornado.web.RequestHandler):
         # The text of a stored object is made once, for this reply and for all watches.
         stored = self.rest.store.get(resource.name, key_of(obj)) if resource and not wants else None
         self.reply(stored.text if stored and stored.obj is obj else obj, code)
+
+    def _warn(self, warnings: list[str]) -> None:
+        for warning in warnings:
+            escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
+            self.add_header("Warning", f'299 - "{escaped}"')
 
     def _create(self, target: Target) -> None:
         namespace, resource = target.namespace or "", target.resource

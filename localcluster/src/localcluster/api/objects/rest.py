@@ -18,6 +18,7 @@ from ..http.parameters import WriteOptions
 from ..patch import managedfields
 from ..validation.objects import check_decodable, validate_create, validate_update
 from ..validation.podupdates import SUBRESOURCES, narrowed
+from ..validation.warnings import warnings_for
 from . import admission, allocation, deletion
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -38,7 +39,18 @@ _SET_BY_SERVER = (
     "managedFields",
     "selfLink",
 )
-_WITH_GENERATION = {"CronJob", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "ReplicaSet"}
+_WITH_GENERATION = {
+    "CronJob",
+    "DaemonSet",
+    "Deployment",
+    "Ingress",
+    "NetworkPolicy",
+    "Pod",
+    "PodDisruptionBudget",
+    "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
+}
 
 
 SchemaCheck = Callable[[Obj, WriteOptions, Obj | None], Obj]
@@ -113,6 +125,8 @@ class Rest:
         check_decodable(obj)
         admission.admit(resource, obj, self.store)
         validate_create(resource, obj)
+        options.warnings += warnings_for(obj)
+        options.warnings += admission.check(resource, obj, self.store)
         if self.store.get(resource.name, (namespace, name)):
             raise apierrors.already_exists(resource.plural, resource.group, name)
         if resource.kind == "Service":
@@ -281,6 +295,8 @@ class Rest:
             self._prepare_for_update(resource, old, obj)
             check_decodable(obj)
             validate_update(resource, old, obj, subresource)
+            options.warnings += warnings_for(obj, old)
+            options.warnings += admission.check(resource, obj, self.store, old)
             if resource.kind == "Service":
                 self._allocate(obj)
         for name in _FIXED_METADATA:

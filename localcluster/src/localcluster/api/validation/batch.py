@@ -1,4 +1,4 @@
-"""What the server refuses about Jobs (the group `batch`).
+"""What the server refuses about Jobs and CronJobs (the group `batch`).
 
 https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/
 """
@@ -10,10 +10,11 @@ import re
 from typing import Any
 
 from ...apimachinery.jsontypes import Obj
-from ...apimachinery.profile import profile
 from ...apimachinery.selectors import match_labels
-from .causes import Causes, shown_selector
-from .names import is_dns_label
+from .causes import Causes
+from .cron import validate_schedule
+from .names import label_faults, qualified_name_faults
+from .pods import validate_template
 
 _NUMBERS = (
     "parallelism",
@@ -25,35 +26,80 @@ _NUMBERS = (
     "maxFailedIndexes",
 )
 _MOST_PARALLEL = 100_000
-_AT_POLICY = "spec.template.spec.restartPolicy"
+# A CronJob's Jobs get eleven characters more, and their pods have to fit into a label.
+_LONGEST_CRON_JOB_NAME = 52
+_FROZEN = (
+    "completions",
+    "selector",
+    "template",
+    "completionMode",
+    "podFailurePolicy",
+    "backoffLimitPerIndex",
+    "managedBy",
+    "successPolicy",
+)
 _VALUES = 'valid values: "OnFailure", "Never"'
 _ACTIONS = ["Count", "FailIndex", "FailJob", "Ignore"]
 
 
 def validate_job(obj: Obj, causes: Causes) -> None:
-    """Complain about a Job; its pod template is checked elsewhere."""
+    """Complain about a Job."""
     spec, template = obj["spec"], obj["spec"]["template"]
     _check_selector(obj, causes)
-    causes.not_negative(spec, _NUMBERS)
-    if profile().modern:
-        _check_completion_mode(obj, causes)
-    policy = template["spec"].get("restartPolicy")
-    if policy == "Always":
-        causes.required(_AT_POLICY, _VALUES)
-    elif policy not in ("OnFailure", "Never"):
-        causes.unsupported(_AT_POLICY, policy, ["OnFailure", "Never"])
-    elif spec.get("podFailurePolicy") and policy != "Never":
-        why = 'only "Never" is supported when podFailurePolicy is specified'
-        causes.invalid(_AT_POLICY, policy, why)
-    _check_failure_policy(spec, causes)
-    _check_success_policy(spec, causes)
-    _check_replacement_policy(spec, causes)
+    _check_job_spec(obj["metadata"]["name"], spec, "spec", causes)
     if not spec.get("selector"):
         causes.required("spec.selector")
     labels = template["metadata"].get("labels")
     if not spec.get("selector") or not match_labels(spec["selector"], labels or {}):
         why = "`selector` does not match template `labels`"
         causes.invalid("spec.template.metadata.labels", labels, why)
+
+
+def _check_job_spec(name: str, spec: Obj, at: str, causes: Causes) -> None:
+    """Complain about the spec of a Job, or of the Jobs of a CronJob."""
+    causes.not_negative(spec, _NUMBERS, at)
+    _check_completion_mode(name, spec, at, causes)
+    manager = spec.get("managedBy")
+    if manager is not None:
+        faults = qualified_name_faults(manager)
+        if "/" not in manager:
+            faults = ['must be a domain-prefixed path (such as "acme.io/foo")']
+        causes.faults(f"{at}.managedBy", manager, faults)
+        if len(manager) > 63:
+            causes.too_long(f"{at}.managedBy", 63)
+    validate_template(spec["template"], f"{at}.template", causes)
+    policy, where = spec["template"]["spec"].get("restartPolicy"), f"{at}.template.spec"
+    if policy == "Always":
+        causes.required(f"{where}.restartPolicy", _VALUES)
+    elif policy not in ("OnFailure", "Never"):
+        causes.unsupported(f"{where}.restartPolicy", policy, ["OnFailure", "Never"])
+    elif spec.get("podFailurePolicy") and policy != "Never":
+        why = 'only "Never" is supported when podFailurePolicy is specified'
+        causes.invalid(f"{where}.restartPolicy", policy, why)
+    _check_failure_policy(spec, at, causes)
+    _check_success_policy(spec, at, causes)
+    _check_replacement_policy(spec, at, causes)
+
+
+def validate_cron_job(obj: Obj, causes: Causes, old: Obj | None = None) -> None:
+    """Complain about a CronJob."""
+    spec, job, at = obj["spec"], obj["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec"
+    before = str(old["spec"].get("schedule") or "") if old else ""
+    validate_schedule(spec, "spec", causes, old=before)
+    causes.not_negative(spec, ("startingDeadlineSeconds",))
+    policies = ["Allow", "Forbid", "Replace"]
+    if spec.get("concurrencyPolicy") not in policies:
+        causes.unsupported("spec.concurrencyPolicy", spec.get("concurrencyPolicy"), policies)
+    _check_job_spec("", job, at, causes)
+    if job.get("selector") is not None:
+        causes.invalid(f"{at}.selector", job["selector"], "`selector` will be auto-generated")
+    if job.get("manualSelector"):
+        causes.unsupported(f"{at}.manualSelector", True, ["nil", "false"])
+    causes.not_negative(spec, ("successfulJobsHistoryLimit", "failedJobsHistoryLimit"))
+    name = obj["metadata"]["name"]
+    if old is None and len(name) > _LONGEST_CRON_JOB_NAME:
+        why = f"must be no more than {_LONGEST_CRON_JOB_NAME} characters"
+        causes.invalid("metadata.name", name, why)
 
 
 def _check_selector(obj: Obj, causes: Causes) -> None:
@@ -64,8 +110,7 @@ def _check_selector(obj: Obj, causes: Causes) -> None:
         return
     labels = spec["template"]["metadata"].get("labels") or {}
     expected = {"controller-uid": metadata["uid"], "job-name": metadata["name"]}
-    if profile().modern:
-        expected |= {f"batch.kubernetes.io/{key}": value for key, value in expected.items()}
+    expected |= {f"batch.kubernetes.io/{key}": value for key, value in expected.items()}
     for name, value in expected.items():
         at = f"spec.template.metadata.labels[{name}]"
         if name not in labels:
@@ -73,43 +118,63 @@ def _check_selector(obj: Obj, causes: Causes) -> None:
         elif labels[name] != value:
             causes.invalid(at, labels, f"must be '{value}'")
     if not match_labels(selector, expected):
-        causes.invalid("spec.selector", shown_selector(selector), "`selector` not auto-generated")
+        causes.invalid("spec.selector", selector, "`selector` not auto-generated")
 
 
-def _check_completion_mode(obj: Obj, causes: Causes) -> None:
-    spec = obj["spec"]
-    mode, indexed = spec["completionMode"], spec["completionMode"] == "Indexed"
-    if mode not in ("NonIndexed", "Indexed"):
-        causes.unsupported("spec.completionMode", mode, ["Indexed", "NonIndexed"])
-    if spec.get("maxFailedIndexes") is not None and spec.get("backoffLimitPerIndex") is None:
-        causes.required("spec.backoffLimitPerIndex", "when maxFailedIndexes is specified")
-    for name in ("backoffLimitPerIndex", "maxFailedIndexes"):
-        if spec.get(name) is not None and not indexed:
-            causes.invalid(f"spec.{name}", spec[name], "requires indexed completion mode")
+def _check_completion_mode(name: str, spec: Obj, at: str, causes: Causes) -> None:
+    mode, indexed = spec.get("completionMode"), spec.get("completionMode") == "Indexed"
+    per_index, failed = spec.get("backoffLimitPerIndex"), spec.get("maxFailedIndexes")
+    causes.one_of(f"{at}.completionMode", mode, ["Indexed", "NonIndexed"])
+    if failed is not None and per_index is None:
+        causes.required(f"{at}.backoffLimitPerIndex", "when maxFailedIndexes is specified")
+    for field in ("backoffLimitPerIndex", "maxFailedIndexes"):
+        if spec.get(field) is not None and not indexed:
+            causes.invalid(f"{at}.{field}", spec[field], "requires indexed completion mode")
     if not indexed:
         return
-    completions = spec.get("completions")
+    completions, parallelism = spec.get("completions"), spec.get("parallelism") or 0
     if completions is None:
-        causes.required("spec.completions", "when completion mode is Indexed")
+        causes.required(f"{at}.completions", "when completion mode is Indexed")
         return
-    if spec["parallelism"] > _MOST_PARALLEL:
+    if parallelism > _MOST_PARALLEL:
         why = f"must be less than or equal to {_MOST_PARALLEL} when completion mode is Indexed"
-        causes.invalid("spec.parallelism", spec["parallelism"], why)
-    if (spec.get("maxFailedIndexes") or 0) > completions:
+        causes.invalid(f"{at}.parallelism", parallelism, why)
+    if (failed or 0) > completions:
         why = "must be less than or equal to completions"
-        causes.invalid("spec.maxFailedIndexes", spec["maxFailedIndexes"], why)
-    longest = f"{obj['metadata']['name']}-{max(0, completions - 1)}"
-    if completions and not is_dns_label(longest):
+        causes.invalid(f"{at}.maxFailedIndexes", failed, why)
+    if (failed or 0) > _MOST_PARALLEL:
+        why = f"must be less than or equal to {_MOST_PARALLEL}"
+        causes.invalid(f"{at}.maxFailedIndexes", failed, why)
+    if completions > _MOST_PARALLEL and per_index is not None:
+        _check_many_indexes(spec, at, causes)
+    longest = f"{name}-{max(0, completions - 1)}"
+    if name and completions and label_faults(longest):
         why = f"will not able to create pod with invalid DNS label: {longest}"
-        causes.invalid("metadata.name", obj["metadata"]["name"], why)
+        causes.invalid("metadata.name", name, why)
 
 
-def _check_failure_policy(spec: Obj, causes: Causes) -> None:
+def _check_many_indexes(spec: Obj, at: str, causes: Causes) -> None:
+    """Complain when there are too many indexes to keep a limit for each."""
+    failed, most = spec.get("maxFailedIndexes"), _MOST_PARALLEL // 10
+    if failed is None:
+        why = f"must be specified when completions is above {_MOST_PARALLEL}"
+        causes.required(f"{at}.maxFailedIndexes", why)
+    for name, value in (
+        ("parallelism", spec.get("parallelism") or 0),
+        ("maxFailedIndexes", failed or 0),
+    ):
+        if value > most:
+            why = f"must be less than or equal to {most} when completions are above"
+            why += f" {_MOST_PARALLEL} and used with backoff limit per index"
+            causes.invalid(f"{at}.{name}", value, why)
+
+
+def _check_failure_policy(spec: Obj, path: str, causes: Causes) -> None:
     rules = (spec.get("podFailurePolicy") or {}).get("rules") or []
     if len(rules) > 20:
-        causes.too_many("spec.podFailurePolicy.rules", len(rules), 20)
+        causes.too_many(f"{path}.podFailurePolicy.rules", len(rules), 20)
     for i, rule in enumerate(rules):
-        at = f"spec.podFailurePolicy.rules[{i}]"
+        at = f"{path}.podFailurePolicy.rules[{i}]"
         action = rule.get("action")
         if not action:
             listed = ", ".join(f'"{one}"' for one in _ACTIONS)
@@ -158,8 +223,8 @@ def _check_exit_codes(spec: Obj, codes: Obj, at: str, causes: Causes) -> None:
         causes.invalid(f"{at}.values", values, "must be ordered")
 
 
-def _check_success_policy(spec: Obj, causes: Causes) -> None:
-    policy, at = spec.get("successPolicy"), "spec.successPolicy"
+def _check_success_policy(spec: Obj, path: str, causes: Causes) -> None:
+    policy, at = spec.get("successPolicy"), f"{path}.successPolicy"
     if policy is None:
         return
     if spec.get("completionMode") != "Indexed":
@@ -192,29 +257,22 @@ def _are_indexes(text: Any, completions: int) -> bool:
     return rising and numbers[-1] < completions
 
 
-def _check_replacement_policy(spec: Obj, causes: Causes) -> None:
+def _check_replacement_policy(spec: Obj, at: str, causes: Causes) -> None:
     policy = spec.get("podReplacementPolicy")
     known = ["Failed"] if spec.get("podFailurePolicy") else ["Failed", "TerminatingOrFailed"]
     if policy is not None and policy not in known:
-        causes.unsupported("spec.podReplacementPolicy", policy, known)
+        causes.unsupported(f"{at}.podReplacementPolicy", policy, known)
 
 
 def validate_job_update(old: Obj, new: Obj, causes: Causes) -> None:
     """Complain about changes of what a Job may not change."""
     was, now = old["spec"], new["spec"]
-    frozen = ["completions", "selector", "template"]
-    if profile().modern:
-        frozen += ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy"]
-        frozen += ["successPolicy"]
-    for name in frozen:
+    for name in _FROZEN:
         if name == "completions" and _grows_with_parallelism(was, now):
             continue
         if name == "template" and _only_scheduling_changed(old, new):
             continue
-        if was.get(name) != now.get(name):
-            value = now.get(name)
-            shown = shown_selector(value) if name == "selector" else value
-            causes.invalid(f"spec.{name}", shown, "field is immutable")
+        causes.immutable(f"spec.{name}", was.get(name), now.get(name))
 
 
 def _grows_with_parallelism(was: Obj, now: Obj) -> bool:

@@ -28,11 +28,11 @@ class Causes(list[Obj]):
         if value and value not in supported:
             self.unsupported(field, value, supported)
 
-    def not_negative(self, spec: Obj, names: tuple[str, ...]) -> None:
+    def not_negative(self, spec: Obj, names: tuple[str, ...], at: str = "spec") -> None:
         for name in names:
             value = spec.get(name)
             if isinstance(value, int) and value < 0:
-                self.invalid(f"spec.{name}", value, "must be greater than or equal to 0")
+                self.invalid(f"{at}.{name}", value, "must be greater than or equal to 0")
 
     def duplicate(self, field: str, value: Any) -> None:
         self._add(field, "FieldValueDuplicate", f"Duplicate value: {_shown(value)}")
@@ -45,6 +45,18 @@ class Causes(list[Obj]):
 
     def _add(self, field: str, reason: str, message: str) -> None:
         self.append({"reason": reason, "message": message, "field": field})
+
+    def faults(self, field: str, value: Any, why: list[str]) -> None:
+        for one in why:
+            self.invalid(field, value, one)
+
+    def immutable(self, field: str, old: Any, new: Any) -> None:
+        if old != new:
+            self.invalid(field, "null" if new is None else new, "field is immutable")
+
+    def too_long(self, field: str, most: int, unit: str = "bytes") -> None:
+        text = f"Too long: may not be more than {most} {unit}"
+        self._add(field, "FieldValueTooLong", text)
 
     def too_many(self, field: str, count: int, most: int) -> None:
         text = f"Too many: {count}: must have at most {most} items"

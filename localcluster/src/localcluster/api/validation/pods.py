@@ -9,29 +9,33 @@ import re
 from collections.abc import Iterator
 
 from ...apimachinery.jsontypes import Obj
-from ...apimachinery.profile import profile
 from ...apimachinery.quantities import quantity
 from .causes import Causes
-from .names import DNS_LABEL, DNS_LABEL_RULE, is_dns_label
+from .metadata import validate_annotations, validate_labels, validate_selector
+from .names import (
+    IP_RULE,
+    PORT_RULE,
+    is_ip,
+    is_port,
+    label_faults,
+    port_name_faults,
+    subdomain_faults,
+)
 from .volumes import validate_mounts, validate_volumes
 
 _DNS = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]
-_OLD_DNS = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]
 _PROTOCOLS = ["SCTP", "TCP", "UDP"]
 _PULL_POLICIES = ["Always", "IfNotPresent", "Never"]
 _RESTART_POLICIES = ["Always", "OnFailure", "Never"]
 _RESOURCES = {"cpu", "memory", "ephemeral-storage"}
-_PORT_NAME = re.compile(r"[-a-z0-9]+")
-_PROBE_PORT_NAME = re.compile(r"[-a-zA-Z0-9]+")
-_ALPHANUMERIC = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
-PORT_RULE = "must be between 1 and 65535, inclusive"
-_ENV_NAME = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
+# Printable ASCII, but not the `=`.
+_ENV_NAME = re.compile(r"[ -<>-~]+")
 _ENV_NAME_RULE = (
-    "a valid environment variable name must consist of alphabetic characters,"
-    " digits, '_', '-', or '.', and must not start with a digit (e.g. 'my.env-name',"
-    "  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is"
-    " '[-._a-zA-Z][-._a-zA-Z0-9]*')"
+    "a valid environment variable name must consist only of printable ASCII characters other"
+    " than '='"
 )
+_NOT_NEGATIVE = "must be greater than or equal to 0"
+_EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"]
 _MOST = 2**31 - 1
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 _COUNTS = (
@@ -43,13 +47,24 @@ _COUNTS = (
 )
 
 
+def template_of(obj: Obj) -> tuple[str, Obj]:
+    """Return the pod template in an object, with its path; a pod is its own.
+
+    A kind that has no pods has an empty one.
+    """
+    if obj["kind"] == "Pod":
+        return "", obj
+    spec, at = obj.get("spec"), "spec.template"
+    if obj["kind"] == "CronJob":
+        spec, at = ((spec or {}).get("jobTemplate") or {}).get("spec"), f"spec.jobTemplate.{at}"
+    found = spec.get("template") if isinstance(spec, dict) else None
+    return at, found if isinstance(found, dict) else {}
+
+
 def containers_of(obj: Obj) -> Iterator[tuple[str, Obj]]:
     """Yield the containers of a pod, or of a template, with their paths."""
-    at, spec = "spec", obj.get("spec") or {}
-    if obj["kind"] == "CronJob":
-        at, spec = f"{at}.jobTemplate.spec", (spec.get("jobTemplate") or {}).get("spec") or {}
-    if obj["kind"] != "Pod":
-        at, spec = f"{at}.template.spec", (spec.get("template") or {}).get("spec") or {}
+    at, template = template_of(obj)
+    spec, at = template.get("spec") or {}, f"{at}.spec".lstrip(".")
     for part in ("initContainers", "containers"):
         for i, container in enumerate(spec.get(part) or []):
             yield f"{at}.{part}[{i}]", container
@@ -62,9 +77,20 @@ def validate_limits(obj: Obj, causes: Causes) -> None:
         limits = resources.get("limits") or {}
         for name, value in (resources.get("requests") or {}).items():
             if name in limits and quantity(value) > quantity(limits[name]):
-                most = f" of {limits[name]}" if profile().modern else ""
-                why = f"must be less than or equal to {name} limit{most}"
+                why = f"must be less than or equal to {name} limit of {limits[name]}"
                 causes.invalid(f"{at}.resources.requests", str(value), why)
+
+
+def validate_template(template: Obj, at: str, causes: Causes, *, whole: bool = True) -> None:
+    """Complain about a pod template; when not as a `whole`, about its metadata only."""
+    validate_labels(template["metadata"].get("labels"), f"{at}.labels", causes)
+    validate_annotations(template["metadata"].get("annotations"), f"{at}.annotations", causes)
+    if not whole:
+        return
+    validate_pod_spec(template["spec"], f"{at}.spec", causes)
+    if template["spec"].get("ephemeralContainers"):
+        why = "ephemeral containers not allowed in pod template"
+        causes.forbidden(f"{at}.spec.ephemeralContainers", why)
 
 
 def validate_pod_spec(spec: Obj, at: str, causes: Causes) -> None:
@@ -74,8 +100,8 @@ def validate_pod_spec(spec: Obj, at: str, causes: Causes) -> None:
         name = str(volume.get("name") or "")
         if not name:
             causes.required(f"{at}.volumes[{i}].name")
-        elif not is_dns_label(name):
-            causes.invalid(f"{at}.volumes[{i}].name", name, DNS_LABEL_RULE)
+        else:
+            causes.faults(f"{at}.volumes[{i}].name", name, label_faults(name))
     validate_volumes(spec.get("volumes") or [], f"{at}.volumes", causes)
     if not spec.get("containers"):
         causes.required(f"{at}.containers")
@@ -87,8 +113,6 @@ def validate_pod_spec(spec: Obj, at: str, causes: Causes) -> None:
     if policy not in _RESTART_POLICIES:
         causes.unsupported(f"{at}.restartPolicy", policy, _RESTART_POLICIES)
     _pod_settings(spec, at, causes)
-    if spec.get("hostname") and not DNS_LABEL.fullmatch(spec["hostname"]):
-        causes.invalid(f"{at}.hostname", spec["hostname"], DNS_LABEL_RULE)
 
 
 def _containers(containers: list[Obj], at: str, volumes: set[str], causes: Causes) -> None:
@@ -98,8 +122,8 @@ def _containers(containers: list[Obj], at: str, volumes: set[str], causes: Cause
         name = container.get("name")
         if not name:
             causes.required(f"{where}.name")
-        elif not is_dns_label(name):
-            causes.invalid(f"{where}.name", name, DNS_LABEL_RULE)
+        elif label_faults(name):
+            causes.faults(f"{where}.name", name, label_faults(name))
         elif name in seen:
             causes.duplicate(f"{where}.name", name)
         seen.add(name or "")
@@ -110,8 +134,10 @@ def _containers(containers: list[Obj], at: str, volumes: set[str], causes: Cause
             causes.unsupported(f"{where}.imagePullPolicy", policy, _PULL_POLICIES)
         for j, port in enumerate(container.get("ports") or []):
             number = port.get("containerPort")
-            if not isinstance(number, int) or not 0 < number < 65536:
+            if not is_port(number):
                 causes.invalid(f"{where}.ports[{j}].containerPort", number, PORT_RULE)
+            if port.get("hostPort") and not is_port(port["hostPort"]):
+                causes.invalid(f"{where}.ports[{j}].hostPort", port["hostPort"], PORT_RULE)
         mounts = container.get("volumeMounts") or []
         validate_mounts(mounts, f"{where}.volumeMounts", volumes, causes)
         _environment(container.get("env") or [], f"{where}.env", causes)
@@ -141,11 +167,81 @@ def _pod_settings(spec: Obj, at: str, causes: Causes) -> None:
     if seconds is not None and not 0 < seconds <= _MOST:
         why = f"must be between 1 and {_MOST}, inclusive"
         causes.invalid(f"{at}.activeDeadlineSeconds", seconds, why)
-    policies = _DNS if profile().modern else _OLD_DNS
-    causes.one_of(f"{at}.dnsPolicy", spec.get("dnsPolicy"), policies)
+    causes.one_of(f"{at}.dnsPolicy", spec.get("dnsPolicy"), _DNS)
     for i, toleration in enumerate(spec.get("tolerations") or []):
-        where = f"{at}.tolerations[{i}].operator"
-        causes.one_of(where, toleration.get("operator"), ["Equal", "Exists"])
+        _toleration(toleration, f"{at}.tolerations[{i}]", causes)
+    for name, faults in (
+        ("hostname", label_faults),
+        ("subdomain", label_faults),
+        ("nodeName", subdomain_faults),
+        ("serviceAccountName", subdomain_faults),
+    ):
+        if spec.get(name):
+            causes.faults(f"{at}.{name}", spec[name], faults(spec[name]))
+    validate_labels(spec.get("nodeSelector"), f"{at}.nodeSelector", causes)
+    for i, alias in enumerate(spec.get("hostAliases") or []):
+        if not is_ip(alias.get("ip")):
+            causes.invalid(f"{at}.hostAliases[{i}].ip", alias.get("ip"), IP_RULE)
+    for i, spread in enumerate(spec.get("topologySpreadConstraints") or []):
+        _spread(spread, f"{at}.topologySpreadConstraints[{i}]", causes)
+    _security(spec.get("securityContext") or {}, f"{at}.securityContext", causes)
+    if (spec.get("os") or {}).get("name") not in (None, "linux", "windows"):
+        causes.unsupported(f"{at}.os.name", spec["os"]["name"], ["linux", "windows"])
+    for i, gate in enumerate(spec.get("schedulingGates") or []):
+        if gate in spec["schedulingGates"][:i]:
+            causes.duplicate(f"{at}.schedulingGates[{i}]", gate.get("name"))
+
+
+def _toleration(toleration: Obj, at: str, causes: Causes) -> None:
+    operator, effect = toleration.get("operator") or "Equal", toleration.get("effect")
+    if toleration.get("key"):
+        validate_labels({toleration["key"]: ""}, f"{at}.key", causes)
+    elif operator != "Exists":
+        why = "operator must be Exists when `key` is empty, which means"
+        causes.invalid(f"{at}.operator", operator, f'{why} "match all values and all keys"')
+    if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
+        why = "effect must be 'NoExecute' when `tolerationSeconds` is set"
+        causes.invalid(f"{at}.effect", effect or "", why)
+    if operator == "Exists" and toleration.get("value"):
+        why = "value must be empty when `operator` is 'Exists'"
+        causes.invalid(f"{at}.operator", toleration, why)
+    causes.one_of(f"{at}.operator", operator, ["Equal", "Exists"])
+    causes.one_of(f"{at}.effect", effect, _EFFECTS)
+
+
+def _spread(spread: Obj, at: str, causes: Causes) -> None:
+    if spread.get("maxSkew", 0) <= 0:
+        causes.invalid(f"{at}.maxSkew", spread.get("maxSkew", 0), "must be greater than zero")
+    if not spread.get("topologyKey"):
+        causes.required(f"{at}.topologyKey", "can not be empty")
+    allowed, given = ["DoNotSchedule", "ScheduleAnyway"], spread.get("whenUnsatisfiable")
+    if given not in allowed:
+        causes.unsupported(f"{at}.whenUnsatisfiable", given, allowed)
+    validate_selector(spread.get("labelSelector"), f"{at}.labelSelector", causes)
+
+
+def _security(security: Obj, at: str, causes: Causes) -> None:
+    """Complain about the security context of a pod or of a container."""
+    for name in ("runAsUser", "runAsGroup", "fsGroup"):
+        number = security.get(name)
+        if number is not None and not 0 <= number <= _MOST:
+            causes.invalid(f"{at}.{name}", number, f"must be between 0 and {_MOST}, inclusive")
+    if security.get("allowPrivilegeEscalation") is False:
+        why = "cannot set `allowPrivilegeEscalation` to false and"
+        if security.get("privileged"):
+            causes.invalid(at, security, f"{why} `privileged` to true")
+        added = (security.get("capabilities") or {}).get("add") or []
+        if "CAP_SYS_ADMIN" in added or "SYS_ADMIN" in added:
+            causes.invalid(at, security, f"{why} `capabilities.Add` CAP_SYS_ADMIN")
+    for name in ("seccompProfile", "appArmorProfile"):
+        profile, known = security.get(name), ["Localhost", "RuntimeDefault", "Unconfined"]
+        if profile and profile.get("type") not in known:
+            causes.unsupported(f"{at}.{name}.type", profile.get("type"), known)
+        elif profile and profile["type"] == "Localhost" and not profile.get("localhostProfile"):
+            why = "must be set when seccomp type is Localhost"
+            causes.required(f"{at}.{name}.localhostProfile", why)
+    mount = security.get("procMount")
+    causes.one_of(f"{at}.procMount", mount, ["Default", "Unmasked"])
 
 
 def _container_settings(container: Obj, at: str, causes: Causes) -> None:
@@ -163,6 +259,7 @@ def _container_settings(container: Obj, at: str, causes: Causes) -> None:
         why = "must be 'File' or 'FallbackToLogsOnError'"
         causes.invalid(f"{at}.terminationMessagePolicy", policy, why)
     _resources(container.get("resources") or {}, f"{at}.resources", causes)
+    _security(container.get("securityContext") or {}, f"{at}.securityContext", causes)
 
 
 def _ports(ports: list[Obj], at: str, causes: Causes) -> None:
@@ -170,13 +267,7 @@ def _ports(ports: list[Obj], at: str, causes: Causes) -> None:
     for i, port in enumerate(ports):
         name = port.get("name")
         if name:
-            if len(name) > 15:
-                causes.invalid(f"{at}[{i}].name", name, "must be no more than 15 characters")
-            if not _PORT_NAME.fullmatch(name):
-                causes.invalid(f"{at}[{i}].name", name, _ALPHANUMERIC)
-            if not re.search("[a-z]", name):
-                why = "must contain at least one letter or number (a-z, 0-9)"
-                causes.invalid(f"{at}[{i}].name", name, why)
+            causes.faults(f"{at}[{i}].name", name, port_name_faults(name))
             if name in seen:
                 causes.duplicate(f"{at}[{i}].name", name)
             seen.add(name)
@@ -200,7 +291,7 @@ def _resources(resources: Obj, at: str, causes: Causes) -> None:
                 causes.invalid(where, name, "must be a standard resource type or fully qualified")
                 causes.invalid(where, name, "must be a standard resource for containers")
             elif re.match(r"-[\d.]*[1-9]", str(value)):
-                causes.invalid(where, str(value), "must be greater than or equal to 0")
+                causes.invalid(where, str(value), _NOT_NEGATIVE)
 
 
 def _hooks_and_probes(container: Obj, at: str, causes: Causes) -> None:
@@ -218,7 +309,7 @@ def _probe(probe: Obj, at: str, kind: str, causes: Causes) -> None:
     _handler(probe, at, causes)
     for name in _COUNTS:
         if (probe.get(name) or 0) < 0:
-            causes.invalid(f"{at}.{name}", probe[name], "must be greater than or equal to 0")
+            causes.invalid(f"{at}.{name}", probe[name], _NOT_NEGATIVE)
     wins = probe.get("successThreshold") or 1
     if kind != "readinessProbe" and wins != 1:
         causes.invalid(f"{at}.successThreshold", wins, "must be 1")
@@ -236,10 +327,14 @@ def _handler(handler: Obj, at: str, causes: Causes) -> None:
             causes.required(f"{at}.exec.command")
         elif name in ("httpGet", "tcpSocket"):
             _handler_port(handler[name].get("port"), f"{at}.{name}.port", causes)
+            scheme = handler[name].get("scheme")
+            causes.one_of(f"{at}.{name}.scheme", scheme, ["HTTP", "HTTPS"])
+        elif name == "grpc" and not is_port(handler["grpc"].get("port")):
+            causes.invalid(f"{at}.grpc.port", handler["grpc"].get("port") or 0, PORT_RULE)
 
 
 def _handler_port(port: int | str | None, at: str, causes: Causes) -> None:
-    if isinstance(port, str) and not _PROBE_PORT_NAME.fullmatch(port):
-        causes.invalid(at, port, _ALPHANUMERIC)
-    elif not isinstance(port, str) and not 0 < (port or 0) < 65536:
+    if isinstance(port, str):
+        causes.faults(at, port, port_name_faults(port))
+    elif not is_port(port):
         causes.invalid(at, port or 0, PORT_RULE)

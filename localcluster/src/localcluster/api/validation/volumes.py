@@ -13,6 +13,40 @@ _RESOURCES = [
     for part in ("limits", "requests")
     for name in ("cpu", "ephemeral-storage", "memory")
 ]
+# What a volume of each type needs.
+_REQUIRED = {
+    "awsElasticBlockStore": ("volumeID",),
+    "azureDisk": ("diskName", "diskURI"),
+    "azureFile": ("secretName", "shareName"),
+    "cephfs": ("monitors",),
+    "cinder": ("volumeID",),
+    "csi": ("driver",),
+    "flexVolume": ("driver",),
+    "gcePersistentDisk": ("pdName",),
+    "gitRepo": ("repository",),
+    "glusterfs": ("endpoints", "path"),
+    "hostPath": ("path",),
+    "image": ("reference",),
+    "iscsi": ("targetPortal", "iqn"),
+    "nfs": ("server", "path"),
+    "persistentVolumeClaim": ("claimName",),
+    "photonPersistentDisk": ("pdID",),
+    "portworxVolume": ("volumeID",),
+    "quobyte": ("registry", "volume"),
+    "rbd": ("monitors", "image"),
+    "scaleIO": ("gateway", "system", "volumeName"),
+    "vsphereVolume": ("volumePath",),
+}
+_HOST_PATHS = [
+    "",
+    "BlockDevice",
+    "CharDevice",
+    "Directory",
+    "DirectoryOrCreate",
+    "File",
+    "FileOrCreate",
+    "Socket",
+]
 _DATA = ("configMap", "secret", "downwardAPI")
 
 
@@ -41,13 +75,18 @@ def _source(kind: str, source: Obj, where: str, causes: Causes) -> None:
         for i, part in enumerate(source.get("sources") or []):
             _projection(part, f"{at}.sources[{i}]", causes)
         _path_conflicts(source, at, causes)
-    elif kind == "hostPath":
-        if not source.get("path"):
-            causes.required(f"{at}.path")
-        elif ".." in str(source["path"]).split("/"):
+    require(kind, source, at, causes)
+    if kind == "hostPath":
+        if ".." in str(source.get("path")).split("/"):
             causes.invalid(f"{at}.path", source["path"], "must not contain '..'")
-    elif kind == "persistentVolumeClaim" and not source.get("claimName"):
-        causes.required(f"{at}.claimName")
+        causes.one_of(f"{at}.type", source.get("type"), _HOST_PATHS)
+
+
+def require(kind: str, source: Obj, at: str, causes: Causes) -> None:
+    """Complain about what a volume of a type lacks."""
+    for name in _REQUIRED.get(kind, ()):
+        if not source.get(name):
+            causes.required(f"{at}.{name}")
 
 
 def _projection(part: Obj, at: str, causes: Causes) -> None:

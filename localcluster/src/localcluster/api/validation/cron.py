@@ -1,0 +1,59 @@
+"""What the server refuses about the schedule and the time zone of a CronJob.
+
+https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/
+"""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+
+from ...apimachinery import cron
+from ...apimachinery.jsontypes import Obj
+from .causes import Causes
+
+
+def _fault(schedule: str) -> str:
+    """Return why a schedule cannot be read; nothing when it can."""
+    found = re.match(r"(?:CRON_)?TZ=(\S*)\s*", schedule)
+    if found and not _is_zone(found[1]):
+        return f"provided bad location {found[1]}: unknown time zone {found[1]}"
+    try:
+        cron.parse(schedule[found.end() :] if found else schedule)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _is_zone(name: str) -> bool:
+    """Tell whether a time zone is known; where the machine has no data, each one is taken."""
+    known = zoneinfo.available_timezones()
+    return not known or name in ("", "UTC", "Local") or name in known
+
+
+def validate_schedule(spec: Obj, at: str, causes: Causes, *, old: str = "") -> None:
+    """Complain about a CronJob's schedule and time zone.
+
+    Args:
+        old: The schedule so far; a `TZ=` that it had may stay.
+    """
+    schedule, zone = str(spec.get("schedule") or ""), spec.get("timeZone")
+    if not schedule:
+        causes.required(f"{at}.schedule")
+    else:
+        why = _fault(schedule)
+        if why:
+            causes.invalid(f"{at}.schedule", schedule, why)
+        if "TZ" in schedule and "TZ" not in old:
+            why = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
+            causes.invalid(f"{at}.schedule", schedule, why)
+        elif "TZ" in schedule and zone is not None:
+            why = "cannot use both timeZone field and TZ or CRON_TZ in schedule"
+            causes.invalid(f"{at}.schedule", schedule, why)
+    if zone == "":
+        causes.invalid(f"{at}.timeZone", zone, "timeZone must be nil or non-empty string")
+    elif str(zone).lower() == "local":
+        why = "timeZone must be an explicit time zone as defined in"
+        causes.invalid(f"{at}.timeZone", zone, f"{why} https://www.iana.org/time-zones")
+    elif zone is not None and not _is_zone(str(zone)):
+        causes.invalid(f"{at}.timeZone", zone, f"unknown time zone {zone}")
