@@ -100,7 +100,7 @@ def test_a_name_that_is_no_label(local: Local, ns: str) -> None:
     found = _warnings(local, f"/apis/batch/v1/namespaces/{ns}/jobs", job("a.b", "true"))
     assert found.startswith(
         '299 - "metadata.name: this is used in Pod names and hostnames, which can result in'
-        " surprising behavior; a DNS label is recommended: [a lowercase RFC 1123 label must"
+        ' surprising behavior; a DNS label is recommended: [must not contain dots]"'
     )
 
 
