@@ -12,6 +12,7 @@ _SERVER = """\
 exec {} "$@" --bind "$LOCALCLUSTER_POD_IP" \
     ${{LOCALCLUSTER_PORT_6379:+--port "$LOCALCLUSTER_PORT_6379"}}
 """
+_ENTRYPOINT = 'case "$1" in -*|*.conf) set -- redis-server "$@";; esac\nexec "$@"\n'
 _CLI = 'exec {} -h "$LOCALCLUSTER_POD_IP" -p "${{LOCALCLUSTER_PORT_6379:-6379}}" "$@"\n'
 
 
@@ -27,7 +28,8 @@ def redis_image(server: Path) -> ProgramImage:
     """Return the image `redis`, with the client that lies beside the server."""
     client = shutil.which(server.name.replace("-server", "-cli")) or "redis-cli"
     scripts = {
+        "docker-entrypoint.sh": _ENTRYPOINT,
         "redis-server": _SERVER.format(shlex.quote(str(server))),
         "redis-cli": _CLI.format(shlex.quote(client)),
     }
-    return ProgramImage(scripts, ["redis-server"], "/data", [6379])
+    return ProgramImage(scripts, ["redis-server"], "/data", [6379], ["docker-entrypoint.sh"])

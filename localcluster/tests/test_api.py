@@ -65,7 +65,7 @@ def test_random_bytes_and_half_open_connections_do_not_stop_the_others(local: Lo
 
 def test_version_says_what_it_is(local: Local) -> None:
     version = local.request("GET", "/version").json
-    assert (version["major"], version["minor"]) == ("1", "33")
+    assert (version["major"], version["minor"]) == ("1", "36")
     assert version["gitVersion"].endswith("+localcluster")
 
 
@@ -349,11 +349,27 @@ def test_an_unknown_field_is_refused_dropped_or_warned_about(local: Local, ns: s
     assert "paralelism" not in warned.json["spec"]
 
 
+def test_a_field_that_is_there_twice_is_refused_or_warned_about(local: Local, ns: str) -> None:
+    body = b"""{"metadata": {"name": "p"}, "spec": {"restartPolicy": "Never", "containers": [
+        {"name": "a", "image": "python:3.10", "image": "python:3.11"}]}}"""
+    path = f"/api/v1/namespaces/{ns}/pods"
+    strict = local.request("POST", path, body, fieldValidation="Strict")
+    told = 'duplicate field "spec.containers[0].image"'
+    assert strict.code == 400
+    assert strict.json["message"].endswith(f"strict decoding error: {told}")
+    warned = local.request("POST", path, body, fieldValidation="Warn")
+    assert warned.headers["warning"] == f"299 - {json.dumps(told)}"
+    assert warned.json["spec"]["containers"][0]["image"] == "python:3.11"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"parallelism": "two"}, "cannot unmarshal string into Go struct field JobSpec.spec.paral"),
-        ({"parallelism": 1.5}, "cannot unmarshal number into Go struct field"),
+        (
+            {"parallelism": 1.5},
+            "cannot unmarshal number 1.5 into Go struct field JobSpec.spec.para",
+        ),
         ({"suspend": "yes"}, "cannot unmarshal string into Go struct field JobSpec.spec.suspend"),
         ({"template": []}, "cannot unmarshal array into Go struct field"),
     ],
@@ -484,10 +500,8 @@ def test_the_schema_says_that_the_server_checks_fields(local: Local) -> None:
     schemas = document["components"]["schemas"]
     parallelism = schemas["io.k8s.api.batch.v1.JobSpec"]["properties"]["parallelism"]
     assert parallelism["description"].startswith("Specifies the maximum desired number of pods")
-    assert {**parallelism, "description": ""} == {
-        "type": "integer",
-        "description": "",
-    }
+    assert parallelism.keys() == {"type", "format", "description"}
+    assert parallelism["format"] == "int32"
     containers = schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"]
     assert containers["x-kubernetes-patch-merge-key"] == "name"
     assert "io.k8s.api.core.v1.Service" not in schemas

@@ -37,7 +37,13 @@ _PORTED = {"name": "a", "port": 80}
     [
         (JSON, [{"op": "test", "path": "/data/a", "value": "2"}], 422, RULE),
         (JSON, [{"op": "remove", "path": "/data/z"}], 422, RULE),
-        (JSON, {}, 400, "json: cannot unmarshal object into Go value of type jsonpatch.Patch"),
+        (JSON, {}, 400, "error decoding patch: json: cannot unmarshal object into Go value of ty"),
+        (
+            MERGE,
+            [1],
+            400,
+            "error decoding patch: json: cannot unmarshal array into Go value of typ",
+        ),
         (STRATEGIC, [1], 400, "cannot unmarshal array into Go value of type map[string]interface"),
         (
             STRATEGIC,
@@ -230,8 +236,22 @@ def test_pods(local: Local, base: str, obj: Any, code: int, message: str) -> Non
     ("params", "code", "message"),
     [
         ({"limit": "x"}, 400, 'strconv.ParseInt: parsing "x": invalid syntax'),
+        ({"limit": "1" * 20}, 400, f'strconv.ParseInt: parsing "{"1" * 20}": value out of range'),
+        ({"timeoutSeconds": "1s"}, 400, 'strconv.ParseInt: parsing "1s": invalid syntax'),
         ({"continue": "abc"}, 400, "invalid continue token: continue key is not valid"),
-        ({"resourceVersion": "x"}, 500, 'strconv.ParseUint: parsing "x": invalid syntax'),
+        (
+            {"resourceVersion": "x"},
+            400,
+            'invalid resource version: resourceVersion: Invalid value: "x": strconv.ParseUint: ',
+        ),
+        ({"resourceVersion": "-1"}, 400, 'strconv.ParseUint: parsing "-1": invalid syntax'),
+        ({"resourceVersion": "9" * 20}, 400, "value out of range"),
+        (
+            {"resourceVersion": "x", "watch": "1"},
+            500,
+            'resourceVersion: Invalid value: "x": strconv.ParseUint: parsing "x": invalid syntax',
+        ),
+        ({"timeoutSeconds": "x", "watch": "1"}, 400, 'parsing "x": invalid syntax'),
         ({"resourceVersion": "99999999"}, 504, "Too large resource version: 99999999, current: "),
         ({"resourceVersionMatch": "Exact"}, 422, "forbidden unless resourceVersion is provided"),
         ({"labelSelector": "a=b=c"}, 400, "found '=', expected: ',' or 'end of string'"),
@@ -258,9 +278,54 @@ def test_deletions(local: Local, base: str, options: Any, code: int, message: st
     _refused(local, code, message, "DELETE", f"{base}/configmaps/c", options)
 
 
+def test_numbers_that_make_no_sense_in_other_requests(local: Local, base: str) -> None:
+    one = f"{base}/configmaps/c"
+    text = 'strconv.ParseUint: parsing "x": invalid syntax'
+    where = f'resourceVersion: Invalid value: "x": {text}'
+    _refused(local, 500, where, "GET", one, resourceVersion="x")
+    _refused(
+        local, 504, "Too large resource version: 99999999", "GET", one, resourceVersion="9" * 8
+    )
+    wrong = {"metadata": {"name": "c", "resourceVersion": "x"}}
+    _refused(local, 500, text, "PUT", one, wrong)
+    _refused(local, 500, text, "PATCH", one, wrong, MERGE)
+    many = f"{base}/configmaps"
+    _refused(local, 400, f"invalid resource version: {where}", "DELETE", many, resourceVersion="x")
+    text = 'strconv.ParseInt: parsing "x": invalid syntax'
+    _refused(local, 400, text, "DELETE", one, gracePeriodSeconds="x")
+    _refused(local, 400, text, "GET", f"{base}/pods/p/log", tailLines="x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"),
+    [(MERGE, "error decoding patch: "), (JSON, "error decoding patch: "), (STRATEGIC, "")],
+)
+def test_a_patch_that_is_no_json(local: Local, base: str, kind: str, start: str) -> None:
+    reply = local.request("PATCH", f"{base}/configmaps/c", b"[{]", kind)
+    assert reply.code == 400
+    assert reply.json["message"].startswith(f"{start}invalid character ']' ")
+
+
+def test_values_in_messages_are_json_with_sorted_maps(local: Local, base: str) -> None:
+    labels = {"b": "2", "a": "ä"}
+    spec = {
+        "selector": {"matchLabels": {"c": "3"}},
+        "template": {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "c", "image": "i"}]},
+        },
+    }
+    path = base.replace("/api/v1", "/apis/apps/v1") + "/replicasets"
+    text = 'spec.template.metadata.labels: Invalid value: {"a":"ä","b":"2"}: `selector` does not'
+    _refused(local, 422, "Invalid", "POST", path, {"metadata": {"name": "r"}, "spec": spec})
+    spec["template"]["metadata"]["labels"]["a"] = "1"  # type: ignore[index]
+    text = text.replace("ä", "1")
+    _refused(local, 422, text, "POST", path, {"metadata": {"name": "r"}, "spec": spec})
+
+
 def test_options_of_a_write(local: Local, base: str) -> None:
     path, body = f"{base}/configmaps", {"metadata": {"name": "x"}}
-    text = 'dryRun: Unsupported value: []string{"x"}: supported values: "All"'
+    text = 'dryRun: Unsupported value: ["x"]: supported values: "All"'
     _refused(local, 422, text, "POST", path, body, dryRun="x")
     text = 'fieldValidation: Unsupported value: "x": supported values: "", "Ignore", "Strict"'
     _refused(local, 422, text, "POST", path, body, fieldValidation="x")

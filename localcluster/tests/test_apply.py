@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from localcluster.api.patch import fieldsets, managedfields
+from localcluster.api.schema import schema
 from localcluster.apimachinery.apierrors import ApiError
 
 from .conftest import Local
@@ -153,6 +154,18 @@ def test_an_apply_that_cannot_be(
     assert message in refused.json["message"]
 
 
+def test_two_elements_with_one_key_are_refused(local: Local, ns: str) -> None:
+    twice = [{"name": "a", "image": "x"}, {"name": "a", "image": "y"}]
+    body = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": twice}}
+    path = f"/api/v1/namespaces/{ns}/pods/p"
+    refused = local.request("PATCH", path, body, "application/apply-patch+yaml", fieldManager="x")
+    assert refused.code == 500
+    assert refused.json["message"] == (
+        f"failed to create typed patch object ({ns}/p; /v1, Kind=Pod): .spec.containers:"
+        ' duplicate entries for key [name="a"]'
+    )
+
+
 POD = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -195,7 +208,8 @@ def test_a_field_is_shown_as_messages_write_it() -> None:
 
 def test_elements_of_others_stay_in_place() -> None:
     live = {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}
-    merged = fieldsets.merge(live, {"env": [{"name": "C"}, {"name": "A", "value": "9"}]})
+    change = {"env": [{"name": "C"}, {"name": "A", "value": "9"}]}
+    merged = fieldsets.merge(live, change, schema.named("io.k8s.api.core.v1.Container"))
     assert [one["name"] for one in merged["env"]] == ["A", "B", "C"]
     assert merged["env"][0] == {"name": "A", "value": "9"}
     assert live["env"][0]["value"] == "1"

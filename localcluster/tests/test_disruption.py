@@ -208,7 +208,7 @@ def test_a_drain_waits_until_the_budget_allows_it(local: Local, ns: str, kubectl
     local.core.create_namespaced_pod(ns, pod("d", "sleep", "60"))
     _budget(local, ns, minAvailable=1)
     _has(local, ns, 1, 1, 1, 0)
-    arguments = ("drain", "localcluster", "--pod-selector=app=d", "--force")
+    arguments = ("drain", "worker-1", "--pod-selector=app=d", "--force")
     try:
         tried = kubectl(*arguments, "--timeout=1s", check=False)
         assert tried.returncode == 1
@@ -217,9 +217,9 @@ def test_a_drain_waits_until_the_budget_allows_it(local: Local, ns: str, kubectl
         change = {"spec": {"minAvailable": 0}}
         local.request("PATCH", path, change, _MERGE)
         _has(local, ns, 1, 0, 1, 1)
-        assert "node/localcluster drained" in kubectl(*arguments).stdout
+        assert "node/worker-1 drained" in kubectl(*arguments).stdout
     finally:
-        kubectl("uncordon", "localcluster")
+        kubectl("uncordon", "worker-1")
     assert _pods(local, ns) == []
 
 

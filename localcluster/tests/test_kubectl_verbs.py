@@ -33,6 +33,11 @@ def test_explain_shows_the_descriptions_of_the_api(kubectl: Kubectl) -> None:
     assert re.search(r"template\t<PodTemplateSpec> -required-", spec)
     tree = kubectl("explain", "deployment.spec.strategy", "--recursive").stdout
     assert "  rollingUpdate\t<RollingUpdateDeployment>\n    maxSurge\t<IntOrString>\n" in tree
+    policy = kubectl("explain", "pod.spec.restartPolicy").stdout
+    assert "ENUM:\n    Always\n    Never\n    OnFailure\n" in policy
+    assert 'Possible enum values:\n     - `"Always"`\n' in policy
+    older = kubectl("explain", "service.spec.ports", "--output=plaintext-openapiv2").stdout
+    assert re.search(r"port\t<integer> -required-", older)
     assert kubectl("explain", "job.spec.nothing", check=False).stderr == (
         'error: field "nothing" does not exist\n'
     )
@@ -74,7 +79,7 @@ def test_drain_evicts_and_uncordon_lets_pods_come_back(
     assert "deletionTimestamp" not in local.request("GET", path).json["metadata"]
     drained = kubectl("drain", "worker-1", "--pod-selector=app=stay", "--force")
     assert f"evicting pod {ns}/stay" in drained.stderr + drained.stdout
-    assert "node/localcluster drained" in drained.stdout
+    assert "node/worker-1 drained" in drained.stdout
     assert "Ready,SchedulingDisabled" in kubectl("get", "nodes").stdout
     kubectl("uncordon", "worker-1")
     assert local.request("GET", path).code == 404

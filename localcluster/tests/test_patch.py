@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from localcluster.api.patch import strategicpatch
 from localcluster.api.patch.jsonpatch import json_patch
-from localcluster.api.patch.strategicpatch import merge_patch, strategic_merge_patch
+from localcluster.api.patch.strategicpatch import merge_patch
+from localcluster.api.schema import schema
 from localcluster.apimachinery.apierrors import ApiError
 
 POD = {
@@ -18,6 +22,10 @@ POD = {
     },
     "metadata": {"finalizers": ["f1"], "labels": {"x": "1"}},
 }
+
+
+def strategic_merge_patch(target: Any, change: Any, kind: str = "Pod") -> Any:
+    return strategicpatch.strategic_merge_patch(target, change, schema.of_kind("v1", kind))
 
 
 def test_a_merge_patch_replaces_lists_and_null_removes() -> None:
@@ -60,6 +68,24 @@ def test_finalizers_are_united_and_taken_out_one_by_one() -> None:
     assert strategic_merge_patch(more, less)["metadata"]["finalizers"] == ["f2"]
 
 
+def test_an_element_without_its_merge_key_is_refused() -> None:
+    change = {"spec": {"containers": [{"image": "three"}]}}
+    with pytest.raises(ApiError, match="does not contain declared merge key: name") as raised:
+        strategic_merge_patch(POD, change)
+    assert raised.value.code == 500
+    assert strategic_merge_patch({}, change) == change
+
+
+def test_ports_of_an_endpoint_slice_are_replaced_and_those_of_a_service_merged() -> None:
+    first, second = {"name": "a", "port": 80}, {"name": "b", "port": 81}
+    slices = schema.of_kind("discovery.k8s.io/v1", "EndpointSlice")
+    patched = strategicpatch.strategic_merge_patch({"ports": [first]}, {"ports": [second]}, slices)
+    assert patched == {"ports": [second]}
+    service = {"spec": {"ports": [first]}}
+    patched = strategic_merge_patch(service, {"spec": {"ports": [second]}}, "Service")
+    assert patched == {"spec": {"ports": [second, first]}}
+
+
 def test_json_patch_operations() -> None:
     patched = json_patch(
         POD,
@@ -84,6 +110,9 @@ def test_json_patch_operations() -> None:
         {"op": "remove", "path": "/nowhere"},
         {"op": "replace", "path": "/spec/containers/7/image", "value": "x"},
         {"op": "test", "path": "/metadata/labels/x", "value": "other"},
+        {"op": "add"},
+        {"op": "copy", "path": "/metadata/labels/y"},
+        {"op": "remove", "path": "metadata"},
     ],
 )
 def test_a_json_patch_that_does_not_apply_is_invalid(operation: dict[str, object]) -> None:
@@ -92,8 +121,17 @@ def test_a_json_patch_that_does_not_apply_is_invalid(operation: dict[str, object
     assert raised.value.code == 422
 
 
-@pytest.mark.parametrize("operations", [{}, ["x"], [{"op": "add"}]])
-def test_what_is_no_json_patch_is_a_bad_request(operations: object) -> None:
+@pytest.mark.parametrize(
+    ("operations", "why"),
+    [
+        ({}, "object into Go value of type []handlers.jsonPatchOp"),
+        (["x"], "string into Go value of type handlers.jsonPatchOp"),
+        ([{"op": 5}], "number into Go struct field jsonPatchOp.op of type string"),
+        ([{"op": "add", "path": []}], "array into Go struct field jsonPatchOp.path of type string"),
+    ],
+)
+def test_what_is_no_json_patch_is_a_bad_request(operations: object, why: str) -> None:
     with pytest.raises(ApiError) as raised:
         json_patch(POD, operations)
     assert raised.value.code == 400
+    assert raised.value.args[0] == f"error decoding patch: json: cannot unmarshal {why}"

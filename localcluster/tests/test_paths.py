@@ -20,7 +20,7 @@ from localcluster.errors import ClusterError
 
 from .conftest import Local, pod, wait_until
 
-FOLDERS = ["ho me", "o'clock", 'a "b" c', "$HOME", "wörk", "a;b&c(x)*[y]\\z"]
+FOLDERS = ["ho me", "o'clock", 'a "b" c', "$HOME", "wörk", "new\nline", "a;b&c(x)*[y]\\z"]
 # Every way in which a path of the pod's comes into a script or a program.
 SCRIPT = """set -e
 test -z "$(ls /work)"; echo x > /work/f; cat /work/f; cp /work/f "$HOME"/g; cp $HOME/g $TMPDIR/h

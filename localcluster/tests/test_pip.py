@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
 import redis
 
 from localcluster.images import podpython
@@ -38,12 +39,21 @@ def test_what_a_container_installs_is_its_own(local: Local, ns: str, tmp_path: P
     tiny, old = _wheel(tmp_path, "tinypackage", "1.5"), _wheel(tmp_path, "redis", "0.1")
     before = _here()
     show = "python -c 'import redis, hiredis, localcluster; print(redis.__version__)'"
+    # As many a program of this environment does; its first line names this Python.
+    installer = (
+        'import subprocess, sys; words = ["-m", "pip", "install", "-q", "--no-index"];'
+        "subprocess.run([sys.executable, *words, *sys.argv[1:]])\\n"
+    )
     scripts = {
         "shadowing": f"""set -e; pip install -q --no-index {tiny} {old} 2>/dev/null; {show}
             tinypackage-program; pip uninstall -y hiredis | grep -c 'outside environment'
             python -m venv --without-pip v; v/bin/python -c 'import sys; print(sys.argv)'""",
         "module": f"python -m pip install -q --no-index {tiny}; {show}; tinypackage-program",
         "path": f"/usr/local/bin/pip3 install -q --no-index {tiny}; {show}; tinypackage-program",
+        "user": f"pip install -q --user --no-index {tiny} {old} 2>/dev/null; {show};"
+        " ~/.local/bin/tinypackage-program",
+        "script": f"printf '#!{sys.executable}\\n{installer}' >installer; chmod +x installer;"
+        f" ./installer {tiny}; tinypackage-program",
         "other": f"{show}; command -v tinypackage-program || echo no program",
     }
     manifest = pod("p", "true", container={"securityContext": {"readOnlyRootFilesystem": True}})
@@ -63,10 +73,27 @@ def test_what_a_container_installs_is_its_own(local: Local, ns: str, tmp_path: P
     wait_until(over, seconds=120)
     assert log("shadowing") == ["0.1", "program of 1.5", "1", "['-c']"]
     assert log("module") == log("path") == [redis.__version__, "program of 1.5"]
+    assert log("user") == ["0.1", "program of 1.5"]
+    assert log("script") == ["program of 1.5"]
     assert log("other") == [redis.__version__, "no program"]
     assert _here() == before
     local.core.delete_namespaced_pod("p", ns, grace_period_seconds=0)
     wait_until(lambda: not list(local.home.glob("cluster/pods/*/python.*")))
+
+
+@pytest.mark.parametrize("option", ["", "--system"])
+def test_uv_installs_into_the_pod(local: Local, ns: str, tmp_path: Path, option: str) -> None:
+    """With a uv that tells how it was called; the real one is not on every machine."""
+    (tmp_path / "uv").write_text('#!/bin/sh\necho "$@" "$VIRTUAL_ENV" "$UV_SYSTEM_PYTHON"\n')
+    (tmp_path / "uv").chmod(0o700)
+    podpython.write_shared(tmp_path / "bin", tmp_path / "site", str(tmp_path))
+    script = f"UV_SYSTEM_PYTHON=1 {tmp_path}/bin/uv pip install {option} x"
+    local.core.create_namespaced_pod(ns, pod("p", "sh", "-c", script))
+    wait_until(lambda: local.core.read_namespaced_pod("p", ns).status.phase == "Succeeded")
+    words = str(local.core.read_namespaced_pod_log("p", ns)).split()
+    own = words[-1]
+    assert "/python." in own
+    assert words == ["pip", "install", *(["--python", own] if option else []), "x", own]
 
 
 def test_a_python_without_pip_gets_one_or_says_where_it_is_missing(tmp_path: Path) -> None:

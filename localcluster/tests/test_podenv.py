@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from localcluster.apimachinery.apierrors import ApiError
-from localcluster.apimachinery.profile import Profile
 from localcluster.apimachinery.quantities import quantity
-from localcluster.kubelet import podenv
 from localcluster.kubelet.podenv import ConfigError, Resolver, expand, service_environment
 
 POD = {
@@ -105,25 +103,13 @@ def test_resources_are_rounded_up_and_the_node_is_the_limit_of_the_unlimited(
     assert resolver.resource(reference, container) == value
 
 
-def test_old_kubelets_leave_out_what_is_no_name_of_a_variable(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_any_key_of_a_config_map_becomes_a_variable() -> None:
     async def fetch(plural: str, namespace: str, name: str) -> dict[str, Any]:
         return {"data": {"1bad": "x", "good": "y"}}
 
     source = {"envFrom": [{"configMapRef": {"name": "there"}}]}
-
-    def resolved() -> tuple[dict[str, str], list[str]]:
-        resolver = Resolver(POD, "127.9.0.1", "127.0.0.1", fetch)
-        return asyncio.run(resolver.resolve(source, {})), resolver.skipped
-
-    assert resolved() == ({"1bad": "x", "good": "y"}, [])
-    monkeypatch.setattr(podenv, "profile", lambda: Profile(20, 0.0))
-    message = (
-        "Keys [1bad] from the EnvFrom configMap n/there were skipped since they are considered"
-        " invalid environment variable names."
-    )
-    assert resolved() == ({"good": "y"}, [message])
+    resolver = Resolver(POD, "127.9.0.1", "127.0.0.1", fetch)
+    assert asyncio.run(resolver.resolve(source, {})) == {"1bad": "x", "good": "y"}
 
 
 def test_services_become_variables_of_both_kinds() -> None:

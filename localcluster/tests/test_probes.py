@@ -79,7 +79,7 @@ def test_an_http_probe_asks_as_its_manifest_says(local: Local, ns: str) -> None:
     }
     _create(local, ns, pod("p", "python", "-c", SERVE, container=container))
     wait_until(lambda: _ready(local, ns))
-    assert "kube-probe/1.33" in _log(local, ns)
+    assert "kube-probe/1.36" in _log(local, ns)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_post_start_comes_before_the_container_counts_as_running(
     script = f"while ! test -e {go}; do sleep 0.05; done"
     hook = {"postStart": {"exec": {"command": ["sh", "-c", script]}}}
     _create(local, ns, pod("p", "sleep", "60", container={"lifecycle": hook}))
-    _told(local, ns, "Started", "Started container main")
+    _told(local, ns, "Started", "Container started")
     time.sleep(0.2)
     assert _read(local, ns).status.phase == "Pending"
     go.touch()

@@ -79,6 +79,17 @@ def test_pods_in_every_state_die_with_the_daemon(home: Path) -> None:
     wait_until(lambda: _processes(home) == [])
 
 
+def test_what_left_its_group_and_hides_its_mark_dies_with_the_daemon(home: Path) -> None:
+    cluster, pid = start(home)
+    marker = f"sleep 63{os.getpid()}"
+    hidden = f"setsid env -i PATH=$PATH sh -c '(setsid {marker} &); {marker}' & {marker}"
+    cluster.core.create_namespaced_pod(NS, pod("p", "sh", "-c", hidden))
+    wait_until(lambda: len(running(marker)) >= 3)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not running(marker))
+    wait_until(lambda: _processes(home) == [])
+
+
 def _keep_busy(cluster: Local, marker: str, done: threading.Event) -> None:
     """Create and delete Jobs and pods until the daemon is gone."""
     number = 0

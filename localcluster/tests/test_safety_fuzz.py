@@ -79,33 +79,36 @@ def values(draw: st.DrawFn, kind: schema.Type, depth: int = 0) -> Any:
     """Something of this type; one time in twelve, something else."""
     if draw(st.integers(0, 11)) == 0:
         return draw(st.sampled_from(ODD))
-    one = schema.Type(kind.name)
-    if kind.many == "list":
-        return draw(st.lists(values(one, depth + 1), max_size=2))
-    if kind.many == "dict":
+    if kind.items and kind.type == "array":
+        return draw(st.lists(values(kind.items, depth + 1), max_size=2))
+    if kind.items:
         keys = st.sampled_from(["a", "b", "cpu", "memory", "..", "x/y", ""])
-        return draw(st.dictionaries(keys, values(one, depth + 1), max_size=2))
+        return draw(st.dictionaries(keys, values(kind.items, depth + 1), max_size=2))
+    numbers = [0, 1, 2, 80, 6379, -1, 10**12]
     simple: dict[str, list[Any]] = {
-        "str": TEXTS,
-        "int": [0, 1, 2, 80, 6379, -1, 10**12],
-        "bool": [True, False],
-        "float": ODD,
+        "string": [*TEXTS, *kind.enum],
+        "bytes": ["", "YQ==", "a"],
+        "time": ["2020-01-01T00:00:00Z", "2020-01-01T00:00:00.000000Z", ""],
+        "quantity": ["1", "10m", "1.5Gi", 2],
+        "int-or-string": [*numbers, "25%", "a"],
+        "integer": numbers,
+        "boolean": [True, False],
+        "number": ODD,
         "any": ODD,
     }
-    if kind.name in simple:
-        return draw(st.sampled_from(simple[kind.name]))
-    fields = schema.model(kind.name)
-    if not fields or depth > 6:
+    if kind.type in simple:
+        return draw(st.sampled_from(simple[kind.type]))
+    if depth > 6:
         return draw(st.sampled_from([{}, None]))
-    chosen = set(schema.required(kind.name)) if draw(st.booleans()) else set()
-    chosen |= draw(st.sets(st.sampled_from(sorted(fields)), max_size=4 if depth else 3))
-    return {name: draw(values(fields[name], depth + 1)) for name in sorted(chosen)}
+    chosen = set(kind.required) if draw(st.booleans()) else set()
+    chosen |= draw(st.sets(st.sampled_from(sorted(kind.fields)), max_size=4 if depth else 3))
+    return {name: draw(values(kind.fields[name], depth + 1)) for name in sorted(chosen)}
 
 
 @st.composite
 def objects(draw: st.DrawFn, resource: Resource) -> Any:
     """An object of this kind, which mostly has a name."""
-    made = draw(values(schema.Type(schema.model_of(resource.kind))))
+    made = draw(values(schema.of_kind(resource.group_version, resource.kind)))
     if isinstance(made, dict) and draw(st.integers(0, 9)):
         made.pop("kind", None)
         made.pop("apiVersion", None)
@@ -145,7 +148,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, Any, str, str]:
     if verb in ("POST", "PUT"):
         body = draw(objects(resource))
     elif verb == "DELETE":
-        body = draw(st.one_of(st.none(), values(schema.Type("V1DeleteOptions"))))
+        body = draw(st.one_of(st.none(), values(schema.of_kind("v1", "DeleteOptions"))))
     elif verb == "PATCH":
         kind = draw(st.sampled_from(sorted(KINDS)))
         if KINDS[kind] == "operations":

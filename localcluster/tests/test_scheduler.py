@@ -1,40 +1,26 @@
-"""Which pods get the node, and what those that do not are told."""
+"""Pods find their nodes in a running cluster; those that do not are told why, and try again."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
-from localcluster.controllers import predicates
+from kubernetes import client
 
 from .conftest import Local, pod, wait_until
+from .handmade import HandmadeNode
 from .test_pods import _create, _phase, _read
 
+HOST = "kubernetes.io/hostname"
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
-NODE = {
-    "metadata": {"name": "here", "labels": {"disk": "ssd", "cores": "8"}},
-    "spec": {},
-    "status": {"allocatable": {"cpu": "2", "memory": "1Gi", "pods": "3"}},
-}
 
 
-def _asking(name: str = "p", init: list[str] | None = None, **requests: str) -> dict[str, Any]:
-    manifest = pod(name, "sleep", "60", container={"resources": {"requests": requests}})
-    if init:
-        manifest["spec"]["initContainers"] = [
-            {"name": f"i{i}", "resources": {"requests": {"cpu": cpu}}} for i, cpu in enumerate(init)
-        ]
-    return manifest
-
-
-def _why(manifest: dict[str, Any], *others: dict[str, Any], **node_spec: Any) -> list[str]:
-    node = {**NODE, "spec": node_spec}
-    result = predicates.filter_node(manifest, node, list(others))
-    return result.reasons if result else []
+def _asking(name: str = "p", **requests: str) -> dict[str, Any]:
+    return pod(name, "sleep", "60", container={"resources": {"requests": requests}})
 
 
 def _refusal(local: Local, ns: str, name: str = "p") -> str:
@@ -49,76 +35,16 @@ def _refusal(local: Local, ns: str, name: str = "p") -> str:
 
 @pytest.fixture
 def cordoned(local: Local, kubectl: Kubectl) -> Iterator[None]:
-    kubectl("cordon", "localcluster")
+    kubectl("cordon", "worker-1")
     yield
-    kubectl("uncordon", "localcluster")
-
-
-@pytest.mark.parametrize(
-    ("manifest", "reasons"),
-    [
-        (_asking(cpu="2", memory="1Gi"), []),
-        (_asking(cpu="2001m"), ["Insufficient cpu"]),
-        (_asking(cpu="3", memory="2Gi"), ["Insufficient cpu", "Insufficient memory"]),
-        (_asking(cpu="1", init=["1500m", "3"]), ["Insufficient cpu"]),
-        (_asking(cpu="1", init=["1500m", "2"]), []),
-        (_asking(**{"example.com/gpu": "1"}), ["Insufficient example.com/gpu"]),
-    ],
-)
-def test_what_a_pod_requests_must_be_there(manifest: dict[str, Any], reasons: list[str]) -> None:
-    assert _why(manifest) == reasons
-
-
-def test_the_requests_of_all_pods_count_together() -> None:
-    others = [_asking("a", cpu="500m", memory="256Mi"), _asking("b", cpu="700m")]
-    assert _why(_asking(cpu="800m"), *others) == []
-    assert _why(_asking(cpu="801m"), *others) == ["Insufficient cpu"]
-    assert _why(_asking(memory="769Mi"), *others) == ["Insufficient memory"]
-    assert _why(_asking(), *others, _asking("c")) == ["Too many pods"]
-
-
-@pytest.mark.parametrize(
-    ("toleration", "admitted"),
-    [
-        (None, False),
-        ({"operator": "Exists"}, True),
-        ({"key": "k", "operator": "Exists"}, True),
-        ({"key": "k", "value": "v"}, True),
-        ({"key": "k", "value": "v", "effect": "NoSchedule"}, True),
-        ({"key": "k", "value": "v", "effect": "NoExecute"}, False),
-        ({"key": "k", "value": "other"}, False),
-        ({"key": "other", "operator": "Exists"}, False),
-    ],
-)
-def test_a_taint_needs_a_toleration(toleration: dict[str, str] | None, admitted: bool) -> None:
-    manifest = pod("p", "true", tolerations=[toleration] if toleration else [])
-    why = _why(manifest, taints=[{"key": "k", "value": "v", "effect": "NoSchedule"}])
-    assert why == ([] if admitted else ["node(s) had untolerated taint {k: v}"])
-
-
-@pytest.mark.parametrize(
-    ("requirement", "admitted"),
-    [
-        ({"key": "disk", "operator": "In", "values": ["ssd", "hdd"]}, True),
-        ({"key": "disk", "operator": "NotIn", "values": ["ssd"]}, False),
-        ({"key": "gpu", "operator": "DoesNotExist"}, True),
-        ({"key": "gpu", "operator": "Exists"}, False),
-        ({"key": "cores", "operator": "Gt", "values": ["4"]}, True),
-        ({"key": "cores", "operator": "Lt", "values": ["4"]}, False),
-    ],
-)
-def test_node_affinity_is_asked_for(requirement: dict[str, Any], admitted: bool) -> None:
-    required = {"nodeSelectorTerms": [{"matchExpressions": [requirement]}]}
-    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
-    why = _why(pod("p", "true", affinity=affinity))
-    assert why == ([] if admitted else ["node(s) didn't match Pod's node affinity/selector"])
+    kubectl("uncordon", "worker-1")
 
 
 def test_a_pod_that_asks_for_too_much_waits_and_says_why(local: Local, ns: str) -> None:
     _create(local, ns, _asking(cpu="1000"))
     message = (
-        "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No"
-        " preemption victims found for incoming pod."
+        "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1"
+        " nodes are available: 1 Preemption is not helpful for scheduling."
     )
     assert _refusal(local, ns) == message
     assert _read(local, ns).status.phase == "Pending"
@@ -151,10 +77,51 @@ def test_a_cordoned_node_takes_only_pods_that_tolerate_it(
     tolerant = pod("q", "sleep", "60", tolerations=[{"key": key, "operator": "Exists"}])
     _create(local, ns, tolerant)
     _phase(local, ns, "Running", "q")
-    assert [t.key for t in local.core.read_node("localcluster").spec.taints] == [key]
-    kubectl("uncordon", "localcluster")
+    assert [t.key for t in local.core.read_node("worker-1").spec.taints] == [key]
+    kubectl("uncordon", "worker-1")
     _phase(local, ns, "Running")
-    wait_until(lambda: not local.core.read_node("localcluster").spec.taints)
+    wait_until(lambda: not local.core.read_node("worker-1").spec.taints)
+
+
+def test_pods_of_a_job_are_spread_over_the_nodes(local: Local, ns: str) -> None:
+    with HandmadeNode(local, "spare-1"), HandmadeNode(local, "spare-2"):
+        template = {"spec": _asking(cpu="10m")["spec"]}
+        spec = {"parallelism": 6, "completions": 6, "template": template}
+        local.batch.create_namespaced_job(ns, {"metadata": {"name": "j"}, "spec": spec})
+
+        def nodes() -> Counter[str]:
+            found = local.core.list_namespaced_pod(ns).items
+            return Counter(p.spec.node_name for p in found if p.spec.node_name)
+
+        wait_until(lambda: nodes().total() == 6)
+        assert sorted(nodes().values()) == [2, 2, 2]
+
+
+def test_the_most_important_pod_goes_first(local: Local, ns: str) -> None:
+    scheduling = client.SchedulingV1Api(local.core.api_client)
+    classes = [f"{ns}-low", f"{ns}-high"]
+    for value, name in enumerate(classes):
+        made = {"metadata": {"name": name}, "value": value}
+        scheduling.create_priority_class(made)
+    for name in classes:
+        waiting = _asking(name, cpu="1500m")
+        waiting["spec"] |= {"priorityClassName": name, "nodeSelector": {"spare": "yes"}}
+        _create(local, ns, waiting)
+        _refusal(local, ns, name)
+    with HandmadeNode(local, "spare-1", spare="yes"):
+        wait_until(lambda: _read(local, ns, classes[1]).spec.node_name == "spare-1")
+        wait_until(lambda: "1 Insufficient cpu" in _refusal(local, ns, classes[0]))
+    for name in classes:
+        scheduling.delete_priority_class(name)
+
+
+def test_a_pod_with_affinity_goes_where_another_came(local: Local, ns: str) -> None:
+    term = {"topologyKey": HOST, "labelSelector": {"matchLabels": {"app": "other"}}}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+    _create(local, ns, pod("p", "sleep", "60", affinity={"podAffinity": required}))
+    assert "didn't match pod affinity rules" in _refusal(local, ns)
+    _create(local, ns, pod("other", "sleep", "60"))
+    _phase(local, ns, "Running")
 
 
 def test_a_pod_for_another_scheduler_is_left_alone(local: Local, ns: str) -> None:

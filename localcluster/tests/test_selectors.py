@@ -59,5 +59,5 @@ def test_what_cannot_be_selected_is_a_bad_request() -> None:
         label_selector("=b")
     with pytest.raises(ApiError, match="'Lt' operators, the value must be an integer"):
         label_selector("a>b")
-    with pytest.raises(ApiError, match=r'field label "a.b" not supported for batchv1.Job'):
+    with pytest.raises(ApiError, match=r'field label "a.b" not supported for Job'):
         field_selector("a.b=1", "jobs")

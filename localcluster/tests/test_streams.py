@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,25 @@ def test_exec_ends_with_its_container(local: Local, running: str) -> None:
     assert connection.returncode == 137
 
 
-def test_exec_of_a_program_that_is_not_there(local: Local, running: str) -> None:
-    connection = _exec(local, running, "nosuch", _preload_content=False)
-    connection.run_forever(timeout=10)
-    assert "executable file not found in $PATH" in str(connection.read_channel(3))
+@pytest.mark.parametrize(("version", "times"), [("v4", 1), ("v5", 2)])
+def test_exec_of_a_program_that_is_not_there(
+    local: Local, running: str, version: str, times: int
+) -> None:
+    """A real API server translates version 5 for the kubelet, and wraps the error once more."""
+    connection = websocket.create_connection(
+        f"{local.server.replace('https', 'wss')}/api/v1/namespaces/{running}/pods/p/exec"
+        "?command=nosuch&stdout=true&stderr=true",
+        header={"Authorization": f"Bearer {local.token}"},
+        subprotocols=[f"{version}.channel.k8s.io"],
+        sslopt={"context": local.context},
+        timeout=10,
+    )
+    while not (data := connection.recv()) or data[0] != 3:
+        pass
+    message = json.loads(data[1:])["message"]
+    assert "executable file not found in $PATH" in message
+    assert message.count("Internal error occurred: ") == times
+    connection.close()
 
 
 def test_exec_sends_nothing_before_the_client_has_answered(local: Local, running: str) -> None:

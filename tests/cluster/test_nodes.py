@@ -82,7 +82,6 @@ def test_a_drained_node_loses_nothing_and_no_lease_runs_out(run: Run) -> None:
         assert run.judge() == (60, 0, 0)
         events = run.queue.events("0")
         assert not [event for event in events if event.kind == "expire"]
-        assert {e.worker for e in events if e.kind == "release"} & victims
         run.cluster.wait(f"job/{JOB}", "complete")
     finally:
         kubectl(run.cluster, "uncordon", node)

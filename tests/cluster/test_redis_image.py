@@ -47,6 +47,78 @@ def test_without_a_host_the_client_means_the_pod_itself(cluster: Cluster, argume
     assert ask(cluster, f"redis-cli {arguments} ping") == "PONG\n"
 
 
+FILES = {
+    "redis.conf": "# settings\nport 7001\nappendonly yes\ndir /data\nbind 0.0.0.0\n",
+    "password.conf": 'requirepass "two words"\nmaxmemory 64mb\n',
+    "sentinel.conf": "sentinel monitor main 127.0.0.1 6379 1\n",
+}
+MOUNTS = [
+    {"name": "files", "mountPath": "/etc/redis"},
+    {"name": "files", "mountPath": "/usr/local/etc/one.conf", "subPath": "redis.conf"},
+    {"name": "data", "mountPath": "/data"},
+]
+
+
+@pytest.mark.parametrize(
+    ("args", "ask", "answer"),
+    [
+        (None, "redis-cli ping; pwd | grep -c data", "PONG\n1\n"),
+        (["--appendonly", "yes"], "redis-cli config get appendonly; ls", "appendonly\nyes\nappen"),
+        (["--port", "7000"], "redis-cli -p 7000 ping", "PONG\n"),
+        (["--requirepass", "$(PASSWORD)"], "redis-cli -a secret --no-auth-warning ping", "PONG\n"),
+        (
+            ["redis-server", "--maxmemory", "1mb"],
+            "redis-cli config get maxmemory",
+            "maxmemory\n104",
+        ),
+        (["/etc/redis/redis.conf"], "redis-cli -p 7001 ping; ls", "PONG\nappendonlydir\n"),
+        (["/usr/local/etc/one.conf"], "redis-cli -p 7001 ping; ls", "PONG\nappendonlydir\n"),
+        (["redis-server", "/etc/redis/redis.conf"], "redis-cli -p 7001 ping", "PONG\n"),
+        (
+            ["/etc/redis/password.conf", "--port", "7002"],
+            "redis-cli -p 7002 -a 'two words' --no-auth-warning ping",
+            "PONG\n",
+        ),
+        (["sh", "-c", "umask; exec redis-server"], "redis-cli ping", "PONG\n"),
+    ],
+)
+def test_the_server_starts_as_in_the_official_image(
+    cluster: Cluster, args: list[str] | None, ask: str, answer: str
+) -> None:
+    files = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "files"}, "data": FILES}
+    container = {"name": "redis", "image": "redis:8", "args": args, "volumeMounts": MOUNTS}
+    container["env"] = [{"name": "PASSWORD", "value": "secret"}]
+    volumes = [{"name": "files", "configMap": {"name": "files"}}, {"name": "data", "emptyDir": {}}]
+    spec = {"containers": [container], "volumes": volumes}
+    server = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "r"}, "spec": spec}
+    for manifest in (files, server):
+        cluster.apply(manifest)
+    try:
+        cluster.wait("pod/r", "ready")
+        first = f"{ask.split(';')[0]} >/dev/null 2>&1"
+        script = f"for i in $(seq 50); do {first} && break; sleep 0.1; done; {ask}"
+        assert cluster.exec("r", ["sh", "-c", script]).stdout.startswith(answer)
+    finally:
+        cluster.core.delete_namespaced_pod("r", cluster.namespace, grace_period_seconds=0)
+
+
+@pytest.mark.parametrize("name", ["redis-sentinel", "redis-benchmark", "redis-check-aof"])
+def test_the_other_programs_of_the_image(cluster: Cluster, name: str) -> None:
+    start_redis(cluster)
+    if not cluster.exec("redis", ["sh", "-c", f"command -v {name} || true"]).stdout:
+        pytest.skip(f"this machine has no {name}")
+    scripts = {
+        "redis-sentinel": "echo sentinel monitor main $LOCALCLUSTER_POD_IP 6379 1 >s.conf;"
+        " redis-sentinel s.conf >/dev/null & sleep 1; redis-cli -p 26379 ping; kill $!",
+        "redis-benchmark": "redis-benchmark -a $REDIS_PASSWORD -q -n 100 -c 2 ping 2>&1 |"
+        " grep -c 'requests per second'",
+        "redis-check-aof": "redis-check-aof nosuch || echo no",
+    }
+    expected = {"redis-sentinel": "PONG\n", "redis-benchmark": "1\n"}
+    found = cluster.exec("redis", ["sh", "-c", f"unset REDISCLI_AUTH; {scripts[name]}"]).stdout
+    assert expected.get(name, "no\n") in found
+
+
 def test_a_connection_that_leaves_all_as_found_stops_what_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,7 +49,7 @@ class Cluster:
         name: The context, or "local".
         namespace: The namespace in which all verbs work.
         kubeconfig: The file that kubectl needs (see `kubectl_options`).
-        version: The version of Kubernetes, e.g. "v1.33.1".
+        version: The version of Kubernetes, e.g. "v1.36.2".
         api, core, batch: The official client: ApiClient, CoreV1Api, BatchV1Api.
         at_close: What `close()` does besides.
     """

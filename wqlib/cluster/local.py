@@ -64,7 +64,9 @@ def start(namespace: str = namespaces.DEFAULT, nodes: int = NODES) -> Path:
     """
     server = find()
     scripts = image.scripts(server, find_cli(server))
-    redis = localcluster.ProgramImage(scripts, [image.COMMAND], image.FOLDER, [image.PORT])
+    redis = localcluster.ProgramImage(
+        scripts, [image.COMMAND], image.FOLDER, [image.PORT], [image.ENTRYPOINT]
+    )
     images = dict.fromkeys(image.NAMES, redis)
     with _our_errors(), StatusLine() as status:
         return localcluster.ensure(

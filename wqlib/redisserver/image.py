@@ -6,17 +6,48 @@ a link: many a program decides by its name what it is.
 
 from __future__ import annotations
 
+import re
 import shlex
+import shutil
 from pathlib import Path
 
 NAMES = ("redis", "valkey/valkey", "bitnami/redis")  # the images, with whatever tag
-COMMAND, FOLDER, PORT = "redis-server", "/data", 6379
+ENTRYPOINT, COMMAND, FOLDER, PORT = "docker-entrypoint.sh", "redis-server", "/data", 6379
 
-# What comes last wins in Redis, so the pod's own address is all that it listens on.
+# As in the official image: options alone, or a file of settings, are for the server.
+_ENTRYPOINT = """\
+case "$1" in -*|*.conf) set -- redis-server "$@";; esac
+umask 077
+exec "$@"
+"""
+
+_DIR = '^[[:blank:]]*dir[[:blank:]]+"?/data/?"?[[:blank:]]*$'
+# What comes last wins in Redis, so the pod's own address is all that it listens on. The port is
+# the one that stands for the wanted one here, and the image's folder, in a file of settings too.
 _SERVER = """\
 case "$1" in --version|-v|--help|-h|--test-memory) exec {program} "$@";; esac
+port='' option=''
+case "$1" in
+    ''|-*) ;;
+    *)  port=$(sed -n 's/^[[:blank:]]*port[[:blank:]]*\\([0-9]*\\).*/\\1/p' "$1" | tail -n 1)
+        if grep -Eq '{dir}' "$1"; then
+            file=${{TMPDIR:-/tmp}}/redis-$$.conf
+            grep -Ev '{dir}' "$1" >"$file"; shift
+            set -- "$file" --dir "$PWD" "$@"
+        fi;;
+esac
+for word do
+    [ "$option" != --port ] || port=$word
+    [ "$word" != --sentinel ] || : "${{port:=26379}}"
+    option=$word
+done
+moved=''
+case "${{port:=6379}}" in
+    *[!0-9]*) ;;
+    *) eval "moved=\\${{LOCALCLUSTER_PORT_$port:-}}";;
+esac
 exec {program} "$@" --bind "${{LOCALCLUSTER_POD_IP:-127.0.0.1}}" \
-${{LOCALCLUSTER_PORT_6379:+--port "$LOCALCLUSTER_PORT_6379"}} --daemonize no
+${{moved:+--port "$moved"}} --daemonize no
 """
 
 # In a pod `redis-cli -h redis` means the Service of that name, and no host means the pod itself.
@@ -28,10 +59,7 @@ for word do
         -h) host=$word option='';;
         -p) port=$word option='';;
         -u|-s) direct=yes option='';;
-        -[atridnDX]|--user|--pass|--sni|--cacert|--cacertdir|--cert|--key|--tls-ciphers|\\
-        --tls-ciphersuites|--pattern|--quoted-pattern|--count|--cursor|--eval|--rdb|\\
-        --functions-rdb|--pipe-timeout|--intrinsic-latency|--lru-test|--memkeys-samples|\\
-        --show-pushes) option='';;
+        {valued}) option='';;
         *) case $word in -*) option=$word;; *) break;; esac;;
     esac
     options=$((options + 1))
@@ -69,17 +97,47 @@ exec {program} "$@"
 """
 
 
+_TLS = "--sni|--cacert|--cacertdir|--cert|--key|--tls-ciphers|--tls-ciphersuites"
+# The options of each client that have a value.
+_VALUED = {
+    "cli": "-[atridnDX]|--user|--pass|--pattern|--quoted-pattern|--count|--cursor|--eval|--rdb|"
+    "--functions-rdb|--pipe-timeout|--intrinsic-latency|--lru-test|--memkeys-samples|"
+    f"--show-pushes|{_TLS}",
+    "benchmark": f"-[acndkrPt]|--user|--dbnum|--threads|--precision|--seed|{_TLS}",
+}
+
+
 def scripts(server: Path, cli: Path) -> dict[str, str]:
-    """Return the shell scripts that stand for a server and a client, by the names in the image.
+    """Return the shell scripts that stand for the image's programs, by their names in the image.
 
     Args:
         server: Path of the server's binary, as `find` returns it.
         cli: Path of its client; a Python script, if there is no other.
     """
-    client = shlex.quote(str(cli.absolute()))
+    client = _quoted(cli)
     if cli.suffix == ".py":  # -P: what lies beside the script is none of its modules
         client = f"python3 -P {client}"
-    return {
-        "redis-server": _SERVER.format(program=shlex.quote(str(server.absolute()))),
-        "redis-cli": _CLI.replace("{program}", client),
+    found = {
+        ENTRYPOINT: _ENTRYPOINT,
+        COMMAND: _SERVER.format(program=_quoted(server), dir=_DIR),
+        "redis-cli": _client("cli", client),
+        "redis-sentinel": 'exec redis-server "$@" --sentinel\n',
     }
+    for tool in ("benchmark", "check-aof", "check-rdb"):
+        path = shutil.which(re.sub("server$", tool, server.name), path=server.parent)
+        if path and path != str(server):
+            program = _quoted(Path(path))
+            is_client = tool in _VALUED
+            found[f"redis-{tool}"] = (
+                _client(tool, program) if is_client else f'exec {program} "$@"\n'
+            )
+    # The images of Valkey know their programs by both names.
+    return found | {name.replace("redis-", "valkey-"): text for name, text in found.items()}
+
+
+def _client(tool: str, program: str) -> str:
+    return _CLI.replace("{valued}", _VALUED[tool]).replace("{program}", program)
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path.absolute()))

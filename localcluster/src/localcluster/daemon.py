@@ -27,6 +27,7 @@ from .apimachinery.client import Client
 from .apimachinery.jsontypes import now
 from .apimachinery.profile import profile
 from .controllers.manager import Controllers
+from .controllers.nodelifecycle import NodeWaits
 from .images.imagestore import Images, remove_tree
 from .kubelet import authorization
 from .kubelet import server as kubelet_server
@@ -128,16 +129,18 @@ class Daemon:
         rest.check_schema, rest.complete = fieldvalidation.check, zerovalues.fill_zero_values
         dial = inprocess.dial(application)
         secret = secrets.token_urlsafe(32)
+        waits = NodeWaits.from_environment(os.environ)
         for name in self.names:
             client = Client(url, token, dial=dial)
             kubelet = Kubelet(client, self.plain, self.addresses, self.images, self.processes, name)
             listening, kubelet.node.port = kubelet_server.listen(
                 kubelet, credentials.server_context, authorization.by_token(secret)
             )
+            kubelet.node.renew_seconds = waits.renew_seconds
             self.nodes[name] = _Node(kubelet, listening)
         authority = credentials.ca_pem.decode()
         clients = [Client(url, token, dial=dial) for _ in range(2)]
-        self.controllers = Controllers(clients[0], profile().first_backoff, authority)
+        self.controllers = Controllers(clients[0], profile().first_backoff, authority, waits)
         self.proxy = KubeProxy(clients[1], self.addresses)
         routes = kubeletproxy.routes(
             store, kubeletproxy.KubeletCredentials(secret, credentials.client_context())

@@ -32,7 +32,8 @@ _STOP_SECONDS = 15.0
 _NEEDED_BYTES = 1 << 18
 _PASSED_ON = (
     "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
-    "LOCALCLUSTER_LOOPBACK", "LOCALCLUSTER_JOB_BACKOFF_SECONDS", "LOCALCLUSTER_PROFILE",
+    "LOCALCLUSTER_LOOPBACK", "LOCALCLUSTER_JOB_BACKOFF_SECONDS",
+    "LOCALCLUSTER_NODE_GRACE_SECONDS", "LOCALCLUSTER_NODE_EVICTION_SECONDS",
 )  # fmt: skip
 
 _owned: dict[Path, tuple[Path, int]] = {}
@@ -311,9 +312,9 @@ def _info(state: State) -> dict[str, Any]:
 def kill_node(name: str, home: Path | None = None) -> None:
     """Let a node lose its power: its processes are killed at once, and its heartbeats stop.
 
-    What becomes of its pods is the cluster's affair, as on a real one: after some seconds the
-    node is NotReady, then its pods are replaced elsewhere. It does not come back; `kubectl delete
-    node` takes it off the list.
+    What becomes of its pods is the cluster's affair, as on a real one: after 4 s (50 s on a real
+    cluster) the node is NotReady, and after 5 s more (300 s) its pods are replaced elsewhere. It
+    does not come back; `kubectl delete node` takes it off the list.
 
     Args:
         name: Such as `worker-2`.

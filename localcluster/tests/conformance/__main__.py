@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 from . import declared
 from .cluster import Cluster, kubectl_version
 from .local import local_cluster
-from .run import AT_ONCE, Recording, Score, all_scenarios, compare, record
+from .run import AT_ONCE, Recording, Score, all_scenarios, compare, record, recorded_scenarios
 from .script import Scenario
 
 
@@ -32,15 +32,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _playable(chosen, options.command)
     with _cluster(options) as cluster:
         if options.command == "record":
-            broken = record(chosen, cluster, options.at_once)
+            broken = record(chosen, cluster, options.at_once, options.built_from)
             print("\n".join(f"{name}\n{why}" for name, why in broken.items()))
             print(f"recorded {len(chosen) - len(broken)} scenarios from {cluster.version}")
             return bool(broken)
         if options.command == "run":
             _tell_versions(chosen, cluster)
         known = [] if options.command == "run" else declared.load()
+        print(f"{len(declared.not_yet_recorded())} scenarios are not yet recorded: they stay out")
         score = compare(chosen, cluster, known, options.at_once)
-    unused = [] if len(chosen) < len(everything) else [d for d in known if d not in score.known]
+    whole = len(chosen) == len(recorded_scenarios())
+    unused = [d for d in known if d not in score.known] if whole else []
     report(score, unused)
     return bool(score.failures or score.broken or unused)
 
@@ -109,6 +111,9 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("record", "run"):
             command.add_argument("--kubeconfig", help="default: KUBECONFIG, or ~/.kube/config")
             command.add_argument("--context", help="default: the current one")
+        if name == "record":
+            told_by = "whose build the cluster is, if not upstream's, for the recording's head"
+            command.add_argument("--built-from", default="", help=told_by)
     return parser
 
 

@@ -44,6 +44,7 @@ class Cluster:
     context: str | None = None
     patience: float = 90.0
     version: str = ""
+    parts: str = ""
     facts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -52,6 +53,10 @@ class Cluster:
         )
         self.version = self.request("GET", "/version").body["gitVersion"]
         nodes = self.request("GET", "/api/v1/nodes").body["items"]
+        runtimes = {node["status"]["nodeInfo"]["containerRuntimeVersion"] for node in nodes}
+        runtime = ", ".join(sorted(runtimes)).replace("://", " ")
+        size = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
+        self.parts = f"Kubernetes {self.version}, {runtime}, {size}"
         # What this cluster calls its own parts is nobody else's: long names go first.
         self.facts = {self.version: "<server version>", self._api.configuration.host: "<server>"}
         for node in nodes:

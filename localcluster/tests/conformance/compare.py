@@ -47,11 +47,14 @@ class Comparison:
     Args:
         scenario: Its name.
         identities: Whether equal placeholders must stay equal.
+
+    Attributes:
+        identical: Path and value of each leaf that both have.
     """
 
     scenario: str
     identities: bool = True
-    identical: int = 0
+    identical: list[tuple[str, Any]] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     _pairs: dict[tuple[bool, str, str], str] = field(default_factory=dict)
 
@@ -78,7 +81,7 @@ class Comparison:
     def _unlike(self, where: str, old: Any, new: Any) -> None:
         """Compare two values of which one has leaves below it, and the other does not."""
         if old == new:
-            self.identical += 1
+            self.identical.append((where, old))
         elif type(old) is type(new):
             self._only("gap", where, old)
             self._only("extra", where, new)
@@ -155,7 +158,7 @@ class Comparison:
         if type(old) is not type(new) or not self._same(old, new):
             self._conflict(where, old, new)
         else:
-            self.identical += 1
+            self.identical.append((where, old))
 
     def _same(self, old: Any, new: Any) -> bool:
         if not isinstance(old, str):

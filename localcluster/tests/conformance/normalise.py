@@ -51,8 +51,8 @@ _EVERYWHERE: list[tuple[str, bool, re.Pattern[str]]] = [
     ("the parser", False, re.compile(r"(?<=cannot be handled as a )(\w+): .*", re.DOTALL)),
     ("the parser", False, re.compile(r"(?<=continue key is not valid: ).*")),
     ("the parser", False, re.compile(r"json parse error: .*|invalid character .*", re.DOTALL)),
-    # A forbidden change is followed by a dump of Go's structures.
-    ("the change", False, re.compile(r"(?<=existing tolerations\))(?:\n.*|$)", re.DOTALL)),
+    # A forbidden change is followed by a diff of Go's structures.
+    ("the change", False, re.compile(r"(?<=was previously negative\))(?:\n.*|$)", re.DOTALL)),
     # Why a runtime could not start a program, in its own words.
     ("the runtime", False, re.compile(r"(?<=failed to exec in container: ).*")),
     # Versions that a message names.

@@ -8,7 +8,8 @@
         s.get("jobs/three", show=("spec.completions", "status"))
         s.kubectl("get jobs")
 
-Each step but `until` is recorded. A scenario has a namespace of its own, `s.ns`; `{ns}` stands
+Each step but `until` is recorded. What it asserts besides is what upstream documents, and holds on
+every cluster. A scenario has a namespace of its own, `s.ns`; `{ns}` stands
 for it in paths, bodies and commands.
 """
 
@@ -30,10 +31,10 @@ from .normalise import Normaliser, in_order
 PYTHON, REDIS = "python:3.11-slim", "redis:7"
 _PREFIXES = {
     "apps/v1": "deployments replicasets statefulsets daemonsets controllerrevisions",
-    "batch/v1": "jobs",
+    "batch/v1": "jobs cronjobs",
     "networking.k8s.io/v1": "networkpolicies",
     "rbac.authorization.k8s.io/v1": "roles rolebindings",
-    "policy/v1beta1": "poddisruptionbudgets",
+    "policy/v1": "poddisruptionbudgets",
 }
 _GROUPS = {plural: group for group, names in _PREFIXES.items() for plural in names.split()}
 _PATCHES = {
@@ -53,6 +54,7 @@ class Scenario:
         name: Its name, and that of the file with its recording.
         identities: Whether two fields that named the same thing must do so again.
         keep_owners: Whether `managedFields` are compared as well.
+        alone: Whether no other may play meanwhile, because it changes nodes.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Scenario:
     play: Callable[[Script], None]
     identities: bool
     keep_owners: bool
+    alone: bool
 
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -70,6 +73,7 @@ def scenario(
     *,
     identities: bool = True,
     keep_owners: bool = False,
+    alone: bool = False,
 ) -> Any:
     """Make a function a scenario."""
 
@@ -77,7 +81,7 @@ def scenario(
         name = play.__name__.replace("_", "-")
         assert name not in SCENARIOS, name
         about = (play.__doc__ or "").strip()
-        SCENARIOS[name] = Scenario(name, about, play, identities, keep_owners)
+        SCENARIOS[name] = Scenario(name, about, play, identities, keep_owners, alone)
         return play
 
     return add if play is None else add(play)

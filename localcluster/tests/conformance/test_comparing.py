@@ -11,7 +11,7 @@ import pytest
 from . import declared
 from .compare import Comparison, Difference, leaves
 from .normalise import Normaliser
-from .run import Recording, all_scenarios, judge
+from .run import Recording, all_scenarios, judge, recorded_scenarios
 
 UID, OTHER = "0c5a9f2e-1111-4000-8000-000000000001", "0c5a9f2e-2222-4000-8000-000000000002"
 
@@ -23,7 +23,7 @@ def _differences(old: Any, new: Any) -> list[tuple[str, str]]:
 
 
 def test_a_recording_is_like_itself() -> None:
-    for name, scenario in all_scenarios().items():
+    for name, scenario in recorded_scenarios().items():
         recording = Recording.load(name)
         score = judge(scenario, recording, copy.deepcopy(recording.steps), [])
         assert not score.failures
@@ -34,13 +34,13 @@ def test_one_other_leaf_in_a_recording_is_seen() -> None:
     scenario, recording = all_scenarios()["a-job-of-one"], Recording.load("a-job-of-one")
     steps = copy.deepcopy(recording.steps)
     steps[1]["body"]["status"]["succeeded"] = 2
-    steps[1]["body"]["spec"]["suspend"] = False
+    steps[1]["body"]["spec"]["invented"] = False
     del steps[1]["body"]["spec"]["backoffLimit"]
     steps[4]["stdout"] = steps[4]["stdout"].replace("1/1", "0/1")
     failures = judge(scenario, recording, steps, []).failures
     found = {(one.kind, one.where.rpartition(" | ")[2]) for one in failures}
     assert ("conflict", "body.status.succeeded") in found
-    assert ("extra", "body.spec.suspend") in found
+    assert ("extra", "body.spec.invented") in found
     assert ("gap", "body.spec.backoffLimit") in found
     assert any(kind == "conflict" and where.startswith("stdout: one") for kind, where in found)
     assert len(found) == 4
@@ -131,12 +131,42 @@ def test_a_declaration_covers_its_kind_and_its_path_alone() -> None:
     assert not known.covers(Difference("gap", at.replace("Hash", "Hashes")))
 
 
+def test_a_moment_may_have_the_declared_values_and_no_other() -> None:
+    known = declared.Declaration("either", "* | * | *.phase", "why", ("Pending", "Running"))
+    at = "s | 1 GET pods/a | body.status.phase"
+    assert known.covers(Difference("conflict", at, "Pending", "Running"))
+    assert not known.covers(Difference("conflict", at, "Pending", "Failed"))
+    assert not known.covers(Difference("conflict", at, "Failed", "Running"))
+    assert not known.covers(Difference("conflict", at.replace("phase", "reason"), "Pending", "x"))
+    assert not known.covers(Difference("gap", at, "Pending"))
+
+
+def test_a_moment_outside_its_values_is_a_conflict_and_one_inside_is_not_unused() -> None:
+    scenario, recording = all_scenarios()["a-work-queue"], Recording.load("a-work-queue")
+    where = "a-work-queue | * GET jobs/wq | body.status.ready"
+    known = [declared.Declaration("either", where, "why", (0, 1, 2))]
+    at = next(n for n, s in enumerate(recording.steps) if s["step"] == "GET jobs/wq")
+
+    def judged(ready: int) -> tuple[int, list[declared.Declaration]]:
+        steps = copy.deepcopy(recording.steps)
+        steps[at]["body"]["status"]["ready"] = ready
+        score = judge(scenario, recording, steps, known)
+        return score.count("conflict", known=False), list(score.known)
+
+    recorded = recording.steps[at]["body"]["status"]["ready"]
+    assert judged(recorded) == (0, known)
+    assert judged(recorded + 1) == (0, known)
+    assert judged(recorded + 7)[0] == 1
+
+
 @pytest.mark.parametrize(
     "text",
     [
         '[[gap]]\nwhere = ["* | * | *"]\nreason = "all"',
         '[[gap]]\nwhere = ["* | * | *.a"]\nreason = " "',
+        '[[gap]]\nwhere = ["* | * | *.a"]\nreason = "no value"\nvalues = [1, 2]',
         '[[conflict]]\nwhere = ["* | * | *.a"]\nreason = "a value may never differ"',
+        '[[either]]\nwhere = ["* | * | *.a"]\nreason = "no other"\nvalues = [1]',
     ],
 )
 def test_a_declaration_without_a_reason_or_a_limit_is_refused(text: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Each scenario on a local cluster that behaves as 1.20, against its recording from a real 1.20."""
+"""Each scenario on a local cluster, against its recording from a real one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,19 @@ import pytest
 from . import declared
 from .cluster import Cluster, kubectl_version
 from .local import local_cluster
-from .run import Recording, Score, all_scenarios, judge, playing
+from .run import Recording, Score, all_scenarios, judge, playing, recorded_scenarios
 from .script import Scenario
 
-SCENARIOS = all_scenarios()
+RECORDED = recorded_scenarios()
+UNRECORDED = {name: one for name, one in all_scenarios().items() if name not in RECORDED}
 DECLARATIONS = declared.load()
+# What the local cluster does not do yet, by the scenario that shows it.
+AWAITED = {
+    "debugging-a-pod": "ephemeral containers are not started",
+    "pod-security": "the labels of Pod Security are not looked at",
+    "resizing-a-pod": "the subresource resize is announced alone",
+    "taints-that-evict": "NoExecute evicts nobody",
+}
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -36,47 +44,69 @@ class Replay:
 @pytest.fixture(scope="module")
 def replay(request: pytest.FixtureRequest) -> Iterator[Replay]:
     """All scenarios that were asked for, at once, on one cluster."""
-    asked = {item.callspec.params["name"] for item in _of_scenarios(request.session.items)}
-    chosen = [SCENARIOS[name] for name in SCENARIOS if name in asked and _can_play(name)]
+    asked = [item.callspec.params["name"] for item in _of_scenarios(request.session.items)]
+    chosen = [one for name, one in all_scenarios().items() if name in asked and _can_play(name)]
     with local_cluster() as cluster, playing(chosen, cluster) as futures:
         yield Replay(cluster, futures)
 
 
 def _of_scenarios(items: list[pytest.Item]) -> list[Any]:
-    return [item for item in items if item.name.startswith("test_it_is_as_recorded[")]
+    tests = (test_it_is_as_recorded.__name__, test_it_plays_to_its_end.__name__)
+    return [item for item in items if item.name.startswith(tests)]
 
 
 def _can_play(name: str) -> bool:
-    return bool(kubectl_version()) or not Recording.load(name).needs_kubectl
+    # What nobody has recorded may need kubectl in any step.
+    return bool(kubectl_version()) or (name in RECORDED and not Recording.load(name).needs_kubectl)
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", RECORDED)
 def test_it_is_as_recorded(name: str, replay: Replay) -> None:
     if name not in replay.futures:
         pytest.skip("kubectl is not on PATH")
-    score = replay.score(SCENARIOS[name])
+    score = replay.score(RECORDED[name])
     assert not score.failures, "\n" + "\n".join(map(str, score.failures))
 
 
-def test_the_score(
-    replay: Replay, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
-) -> None:
-    if len(_of_scenarios(request.session.items)) < len(SCENARIOS):
-        pytest.skip("only some scenarios were asked for")
-    if len(replay.futures) < len(SCENARIOS):
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(reason=AWAITED[name], strict=True))
+        if name in AWAITED
+        else name
+        for name in UNRECORDED
+    ],
+)
+def test_it_plays_to_its_end(name: str, replay: Replay) -> None:
+    """What it asserts itself is what upstream documents, until a recording says more."""
+    if name not in replay.futures:
         pytest.skip("kubectl is not on PATH")
+    assert replay.futures[name].result()
+
+
+def test_the_score(replay: Replay, capsys: pytest.CaptureFixture[str]) -> None:
+    if not set(RECORDED) <= set(replay.futures):
+        pytest.skip("only some scenarios were asked for, or kubectl is not on PATH")
     total = Score()
-    for name in replay.futures:
-        total.add(replay.score(SCENARIOS[name]))
+    for name in RECORDED:
+        total.add(replay.score(RECORDED[name]))
     with capsys.disabled():
         print(f"\n{total}")
-    assert total.scenarios >= 40
-    assert total.share >= 0.99
+    assert total.scenarios >= 90
+    assert total.count("conflict", known=False) == 0
+    assert total.share >= 0.995
     unused = [one.where for one in DECLARATIONS if one not in total.known]
     assert not unused, f"declared in {declared.FILE.name}, but nothing differs so"
 
 
-def test_every_scenario_is_recorded_and_every_recording_is_of_one() -> None:
+def test_every_scenario_is_recorded_or_listed_as_not_yet_recorded() -> None:
     recorded = {file.stem for file in Recording.file("any").parent.glob("*.yaml")}
-    assert recorded == set(SCENARIOS)
-    assert {Recording.load(name).kubernetes for name in recorded} == {"v1.20.2"}
+    assert recorded == set(RECORDED)
+    assert declared.not_yet_recorded() == set(UNRECORDED)
+
+
+def test_every_recording_says_where_it_comes_from() -> None:
+    for name in RECORDED:
+        recording = Recording.load(name)
+        assert recording.source.startswith(f"Kubernetes {recording.kubernetes}, ")
+        assert recording.kubernetes == "v1.36.2"

@@ -39,7 +39,7 @@ class Teacher:
 
     Attributes:
         context: Its name.
-        version: The version of Kubernetes, e.g. "v1.33.1".
+        version: The version of Kubernetes, e.g. "v1.36.2".
         api, core, rbac, batch: The official client.
     """
 

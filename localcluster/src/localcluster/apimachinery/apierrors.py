@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from .jsontypes import Obj, json_type
-from .profile import profile
 from .resources import Resource
 
 
@@ -54,7 +53,7 @@ class WrongType(ApiError):
 
     Args:
         why: The words of the real server's JSON reader.
-        wanted: The kind of Go value that the field holds.
+        wanted: The kind of Go value that the field holds; empty if its type reads JSON itself.
         given: The kind of Go value that came.
     """
 
@@ -118,11 +117,10 @@ def bad_request(message: str) -> ApiError:
 
 
 def malformed_patch(patch_type: str, why: str) -> ApiError:
-    """Return the refusal of a patch that is not JSON, or not YAML; a merge patch has its own."""
-    if patch_type == "merge" and not profile().modern:
-        return ApiError(500, "", "Invalid JSON Patch")
-    prefixes = {"merge": "error decoding patch: ", "apply": "error decoding YAML: "}
-    return bad_request(prefixes.get(patch_type, "") + why)
+    """Return the refusal of a patch that is not JSON, or not YAML."""
+    if patch_type == "strategic":
+        return bad_request(why)
+    return bad_request(f"error decoding {'YAML' if patch_type == 'apply' else 'patch'}: {why}")
 
 
 def unsupported_patch() -> ApiError:
@@ -239,15 +237,11 @@ def immutable(resource: Resource, name: str, field: str, value: Any) -> ApiError
     return invalid(resource.kind, resource.group, name, [cause, cause])
 
 
-def undeclared_field(resource: Resource, key: tuple[str, str], warning: str) -> ApiError:
-    """Return the refusal of a server-side apply with a field that the kind does not have."""
-    path = warning.partition('"')[2].rstrip('"')
-    where = ""
-    if profile().modern:
-        name = "/".join(part for part in key if part)
-        where = f" ({name}; {resource.group}/{resource.version}, Kind={resource.kind})"
-    text = f"failed to create typed patch object{where}: .{path}: field not declared in schema"
-    return ApiError(500, "", text)
+def not_typed(resource: Resource, key: tuple[str, str], why: str) -> ApiError:
+    """Return the refusal of a server-side apply of what does not fit the schema."""
+    name = "/".join(part for part in key if part)
+    where = f"({name}; {resource.group}/{resource.version}, Kind={resource.kind})"
+    return ApiError(500, "", f"failed to create typed patch object {where}: {why}")
 
 
 def uid_mismatch(resource: Resource, key: tuple[str, str], given: str, found: str) -> ApiError:
@@ -270,9 +264,15 @@ def patch_of_wrong_type(change: Any, body: Obj, patch_type: str, error: WrongTyp
     """Return the 422 of a patch after which a field has a value that it cannot have."""
     if patch_type == "strategic":
         value, why = go_value(change), f"unrecognized type: {error.wanted}"
-        if error.wanted in ("map", "slice") or error.wanted.startswith("v1."):
-            kind = error.wanted if error.wanted in ("map", "slice") else "struct"
-            why = f"cannot restore {kind} from {error.given}"
+        numbers = ("int32", "int64", "float64")
+        if not error.wanted:
+            decoder = "error decoding from json: " if error.why.startswith("illegal base64") else ""
+            why = decoder + error.why
+        elif error.wanted in ("map", "slice", "struct"):
+            colon = ":" if error.wanted == "struct" else ""
+            why = f"cannot restore {error.wanted} from{colon} {error.given}"
+        elif error.given in numbers and error.wanted in (*numbers, "string"):
+            why = f"cannot convert {error.given} to {error.wanted}"
     else:
         value, why = json.dumps(body, separators=(",", ":")), error.why
     message = f"Invalid value: {json.dumps(value)}: {why}"

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from .apierrors import ApiError
 from .client import Client
 from .jsontypes import Obj, now, now_micro
-from .profile import profile
 
 log = logging.getLogger(__name__)
 
@@ -148,8 +147,8 @@ class Recorder:
             "count": 1,
             "type": kind,
             "eventTime": None,
-            "reportingComponent": self.component if profile().modern else "",
-            "reportingInstance": self.host if profile().modern else "",
+            "reportingComponent": self.component,
+            "reportingInstance": self.host,
         }
         if action:
             event |= {"source": {}, "firstTimestamp": None, "lastTimestamp": None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import json
 import random
 import re
 import time
@@ -70,6 +71,22 @@ def seconds_since(text: str) -> float:
 def whole_number(text: str) -> int | None:
     """Return the integer that a text spells in plain digits, or None (also when it is too long)."""
     return int(text) if re.fullmatch("[-+]?[0-9]{1,18}", text) else None
+
+
+def parse_integer(text: str, *, unsigned: bool = False) -> int:
+    """Return the integer that a text spells.
+
+    Raises:
+        ValueError: It spells none of 64 bits; the message is that of Go's `strconv`.
+    """
+    function, form = ("ParseUint", "[0-9]+") if unsigned else ("ParseInt", "[-+]?[0-9]+")
+    why = "invalid syntax"
+    if re.fullmatch(form, text):
+        number = int(text[:30])
+        if (0 if unsigned else -(2**63)) <= number < (2**64 if unsigned else 2**63):
+            return number
+        why = "value out of range"
+    raise ValueError(f"strconv.{function}: parsing {json.dumps(text, ensure_ascii=False)}: {why}")
 
 
 def key_of(obj: Obj) -> Key:

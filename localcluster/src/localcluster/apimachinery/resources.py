@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .jsontypes import Obj, key_of
-from .profile import profile
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -36,8 +35,8 @@ class Resource:
 
     @property
     def has_deletecollection(self) -> bool:
-        """Tell whether many can be deleted in one request; a Service could not in 1.20."""
-        return self.plural != "namespaces" and (self.plural != "services" or profile().modern)
+        """Tell whether many can be deleted in one request."""
+        return self.plural != "namespaces"
 
     @property
     def name(self) -> str:
@@ -47,12 +46,19 @@ class Resource:
 
 _RBAC = "rbac.authorization.k8s.io"
 
-_CURRENT = [
+ALL = [
     Resource("bindings", "Binding"),
     Resource("configmaps", "ConfigMap", short=("cm",)),
     Resource("endpoints", "Endpoints", short=("ep",), singular="endpoints"),
     Resource("events", "Event", short=("ev",)),
-    Resource("namespaces", "Namespace", namespaced=False, short=("ns",), status=True),
+    Resource(
+        "namespaces",
+        "Namespace",
+        namespaced=False,
+        short=("ns",),
+        status=True,
+        subresources={"finalize": ("update",)},
+    ),
     Resource("nodes", "Node", namespaced=False, short=("no",), status=True),
     Resource(
         "pods",
@@ -63,17 +69,30 @@ _CURRENT = [
         subresources={
             "attach": ("create", "get"),
             "binding": ("create",),
+            "ephemeralcontainers": ("get", "patch", "update"),
             "eviction": ("create",),
             "exec": ("create", "get"),
             "log": ("get",),
             "portforward": ("create", "get"),
+            "resize": ("get", "patch", "update"),
         },
     ),
     Resource("limitranges", "LimitRange", short=("limits",), idle="enforce"),
     Resource(
-        "persistentvolumes", "PersistentVolume", namespaced=False, short=("pv",), idle="provide"
+        "persistentvolumes",
+        "PersistentVolume",
+        namespaced=False,
+        short=("pv",),
+        status=True,
+        idle="provide",
     ),
-    Resource("persistentvolumeclaims", "PersistentVolumeClaim", short=("pvc",), idle="bind"),
+    Resource(
+        "persistentvolumeclaims",
+        "PersistentVolumeClaim",
+        short=("pvc",),
+        status=True,
+        idle="bind",
+    ),
     Resource(
         "replicationcontrollers",
         "ReplicationController",
@@ -122,6 +141,7 @@ _CURRENT = [
         short=("sts",),
         categories=("all",),
         status=True,
+        subresources={"scale": ("get", "patch", "update")},
         idle="run",
     ),
     Resource("jobs", "Job", "batch", categories=("all",), status=True),
@@ -133,9 +153,27 @@ _CURRENT = [
         categories=("all",),
         status=True,
     ),
-    Resource("ingresses", "Ingress", "networking.k8s.io", short=("ing",), idle="serve"),
+    Resource(
+        "ingresses", "Ingress", "networking.k8s.io", short=("ing",), status=True, idle="serve"
+    ),
+    Resource(
+        "ipaddresses",
+        "IPAddress",
+        "networking.k8s.io",
+        namespaced=False,
+        short=("ip",),
+        idle="reserve",
+    ),
     Resource(
         "networkpolicies", "NetworkPolicy", "networking.k8s.io", short=("netpol",), idle="enforce"
+    ),
+    Resource(
+        "servicecidrs",
+        "ServiceCIDR",
+        "networking.k8s.io",
+        namespaced=False,
+        status=True,
+        idle="allocate from",
     ),
     Resource(
         "poddisruptionbudgets",
@@ -159,31 +197,6 @@ _CURRENT = [
     Resource("leases", "Lease", "coordination.k8s.io"),
     Resource("endpointslices", "EndpointSlice", "discovery.k8s.io"),
 ]
-
-# What 1.20 has only as a beta.
-_BETA_ONCE = {"cronjobs", "endpointslices", "poddisruptionbudgets"}
-
-
-def _all() -> list[Resource]:
-    """Return the resources in the versions and the order of the emulated Kubernetes."""
-    if profile().modern:
-        return _CURRENT
-    old = [replace(r, version="v1beta1") if r.plural in _BETA_ONCE else r for r in _CURRENT]
-    return sorted(old, key=lambda r: (_OLD_ORDER.index(r.group), r.version, r.plural))
-
-
-_OLD_ORDER = (
-    "",
-    "apps",
-    "batch",
-    "networking.k8s.io",
-    "policy",
-    _RBAC,
-    "scheduling.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-)
-ALL = _all()
 
 # Bindings can only be created; nothing is ever stored under that name.
 _WITHOUT_STORE = {"bindings"}

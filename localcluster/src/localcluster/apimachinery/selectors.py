@@ -8,7 +8,6 @@ from typing import Any
 
 from .apierrors import ApiError, bad_request
 from .jsontypes import Obj
-from .profile import profile
 
 Match = Callable[[Obj], bool]
 
@@ -108,17 +107,13 @@ class _Parser:
             return lambda obj: (labels(obj).get(key) in values) == (word == "in")
         if word in ("<", ">"):
             return self._inequality(key, word)
-        known = "in, notin, =, ==, !=, gt, lt"
-        if not profile().modern:
-            known = "'=', '!=', '==', 'in', notin'"
-        raise _parse_error(f"found '{word}', expected: {known}")
+        raise _parse_error(f"found '{word}', expected: in, notin, =, ==, !=, gt, lt")
 
     def _inequality(self, key: str, word: str) -> Match:
         value = self.next()
         if not _WHOLE.match(value):
-            where = f'values[0]: Invalid value: "{value}": ' if profile().modern else ""
             why = "for 'Gt', 'Lt' operators, the value must be an integer"
-            raise _parse_error(where + why)
+            raise _parse_error(f'values[0]: Invalid value: "{value}": {why}')
 
         def matches(obj: Obj) -> bool:
             found = labels(obj).get(key, "")
@@ -230,6 +225,7 @@ _FIELDS = {
     "jobs": ["status.successful"],
     "secrets": ["type"],
     "namespaces": ["status.phase"],
+    "replicationcontrollers": ["status.replicas"],
     "services": ["spec.clusterIP", "spec.type"],
     "nodes": ["spec.unschedulable"],
 }
@@ -251,8 +247,8 @@ def field_value(obj: Obj, path: str) -> str:
 
 def _unknown_field(path: str, resource: str) -> ApiError:
     if resource == "jobs":
-        return bad_request(f'field label "{path}" not supported for batchv1.Job')
-    if resource in ("pods", "events", "nodes", "secrets", "namespaces"):
+        return bad_request(f'field label "{path}" not supported for Job')
+    if resource in _FIELDS:
         return bad_request(f"field label not supported: {path}")
     known = 'only "metadata.name", "metadata.namespace"'
     return bad_request(f'"{path}" is not a known field selector: {known}')

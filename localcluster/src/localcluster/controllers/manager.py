@@ -22,13 +22,15 @@ from .garbagecollector import GarbageCollector
 from .joborphans import JobOrphanController
 from .jobs import JobController
 from .namespaces import NamespaceController
+from .nodelifecycle import NodeLifecycleController, NodeWaits
 from .ownerindex import OwnedInformer
 from .podgc import PodGarbageCollector
 from .replicasets import ReplicaSetController
 from .scheduler import Scheduler
+from .tainteviction import TaintEvictionController
 from .ttlafterfinished import TTLAfterFinishedController
 
-_UNWATCHED = ("bindings", "events", "leases", "endpointslices")
+_UNWATCHED = ("bindings", "events", "endpointslices")
 
 
 @dataclass
@@ -37,11 +39,13 @@ class Controllers:
 
     Args:
         authority: The API's CA certificate as PEM, which every namespace gets.
+        waits: How long a silent node is waited for.
     """
 
     client: Client
     first_backoff: float = 10.0
     authority: str = ""
+    waits: NodeWaits = field(default_factory=NodeWaits)
     informers: dict[str, OwnedInformer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -59,14 +63,17 @@ class Controllers:
         cron = CronJobController(client, crons, jobs)
         replica_set = ReplicaSetController(client, sets, pods)
         deployment = DeploymentController(client, rollouts, sets, pods)
-        scheduler = Scheduler(client, pods, nodes)
+        scheduler = Scheduler(client, pods, nodes, services, spaces)
+        self.lifecycle = NodeLifecycleController(client, nodes, pods, self.waits)
+        eviction = TaintEvictionController(client, pods, nodes, self.waits.eviction_share)
         endpoints = EndpointsController(client, services, pods)
         disruption = DisruptionController(client, budgets, pods)
-        lost = PodGarbageCollector(client, pods, nodes)
+        lost = PodGarbageCollector(client, pods, nodes, self.waits.quarantine_seconds)
         garbage = GarbageCollector(client, self.informers)
         namespace = NamespaceController(client, spaces, self.authority)
-        self.parts: tuple[Controller | Scheduler, ...] = (
-            *(job, orphan, lifetime, cron, replica_set, deployment, scheduler),
+        self.parts: tuple[Controller, ...] = (
+            *(job, orphan, lifetime, cron, replica_set, deployment),
+            *(scheduler, self.lifecycle, eviction),
             *(endpoints, disruption, lost, garbage, namespace),
         )
         told: dict[str, list[OnChange]] = {
@@ -80,7 +87,13 @@ class Controllers:
                 cron.job_changed,
             ],
             "namespaces": [namespace.changed],
-            "nodes": [scheduler.node_changed, lost.node_changed],
+            "leases.coordination.k8s.io": [self.lifecycle.lease_changed],
+            "nodes": [
+                scheduler.node_changed,
+                self.lifecycle.node_changed,
+                eviction.node_changed,
+                lost.node_changed,
+            ],
             "poddisruptionbudgets.policy": [disruption.budget_changed],
             "pods": [
                 job.pod_changed,
@@ -88,6 +101,8 @@ class Controllers:
                 replica_set.pod_changed,
                 deployment.pod_changed,
                 scheduler.pod_changed,
+                self.lifecycle.pod_changed,
+                eviction.pod_changed,
                 endpoints.pod_changed,
                 disruption.pod_changed,
                 lost.pod_changed,
@@ -102,7 +117,8 @@ class Controllers:
     async def run(self) -> None:
         """Run all controllers until cancelled."""
         following = [informer.run() for informer in self.informers.values()]
-        await asyncio.gather(*following, *(part.recorder.run() for part in self.parts))
+        recording = [part.recorder.run() for part in self.parts]
+        await asyncio.gather(*following, *recording, self.lifecycle.monitor())
 
     def close(self) -> None:
         for part in self.parts:

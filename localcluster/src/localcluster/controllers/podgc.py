@@ -13,6 +13,7 @@ from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, key_of, now
 from .controller import Controller
 from .podstate import has_ended, is_ready
+from .taints import taints_of
 
 _OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 _LOST = {
@@ -93,5 +94,5 @@ class PodGarbageCollector(Controller):
 
 
 def _is_out_of_service(node: Obj | None) -> bool:
-    taints = (node or {"spec": {}})["spec"].get("taints") or []
+    taints = taints_of(node or {})
     return not is_ready(node or {}) and any(taint["key"] == _OUT_OF_SERVICE for taint in taints)

@@ -29,6 +29,20 @@ def condition_of(obj: Obj, kind: str) -> Obj | None:
     return next((c for c in conditions if c["type"] == kind), None)
 
 
+def new_condition(pod: Obj, kind: str, status: str, reason: str, message: str) -> Obj:
+    """Return a condition of a pod that begins now."""
+    generation = pod["metadata"].get("generation")
+    return {
+        "type": kind,
+        "status": status,
+        "lastProbeTime": None,
+        "lastTransitionTime": now(),
+        "reason": reason,
+        "message": message,
+        **({"observedGeneration": generation} if generation else {}),
+    }
+
+
 def is_ready(pod: Obj) -> bool:
     condition = condition_of(pod, "Ready")
     return condition is not None and condition["status"] == "True"

@@ -6,139 +6,139 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from ..apimachinery.jsontypes import Obj
-from ..apimachinery.profile import profile
-from ..apimachinery.quantities import quantity
-from ..apimachinery.selectors import labels
-from .podstate import has_ended
-
-_UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+from . import podaffinity, topologyspread
+from .nodeaffinity import admits, required_terms
+from .nodeinfo import Check, NodeInfo, Port, Snapshot, Unschedulable, host_ports, requests
+from .taints import KEEP_OFF, UNSCHEDULABLE, is_cordoned, taints_of, toleration_of, untolerated
 
 
-@dataclass(frozen=True)
-class Unschedulable:
-    """Why a node does not take a pod.
+def check_for(pod: Obj, snapshot: Snapshot) -> Check:
+    """Return a function that tells why a node does not take the pod, or None when it does."""
+    made = [make(pod) for make in _CHECKS]
+    made += [topologyspread.check_for(pod, snapshot), podaffinity.check_for(pod, snapshot)]
+    checks = [check for check in made if check]
 
-    Attributes:
-        resolvable: Whether preemption could help, as it only lacks resources.
+    def check_all(info: NodeInfo) -> Unschedulable | None:
+        for check in checks:
+            found = check(info)
+            if found is not None:
+                return found
+        return None
+
+    return check_all
+
+
+def fit_error(pod: Obj, found: Sequence[Unschedulable]) -> str:
+    """Return what a pod is told that none of the nodes takes, given the reasons of each.
+
+    There is no preemption here, so no pod is ever found that could make room.
     """
-
-    reasons: list[str]
-    resolvable: bool = False
-
-
-def is_assigned(pod: Obj) -> bool:
-    """Tell whether a pod takes up resources of its node."""
-    return bool(pod["spec"].get("nodeName")) and not has_ended(pod)
-
-
-def filter_node(pod: Obj, node: Obj, others: list[Obj]) -> Unschedulable | None:
-    """Return why the node does not take the pod beside the others, or None when it does."""
-    spec, modern = pod["spec"], profile().modern
-    tolerations = spec.get("tolerations") or []
-    if node["spec"].get("unschedulable") and not _tolerated(_UNSCHEDULABLE, tolerations):
-        return Unschedulable(["node(s) were unschedulable"])
-    for taint in node["spec"].get("taints") or []:
-        wanted = taint.get("effect") in ("NoSchedule", "NoExecute")
-        if wanted and not _tolerated(taint, tolerations):
-            which = f"{{{taint['key']}: {taint.get('value', '')}}}"
-            if modern:
-                return Unschedulable([f"node(s) had untolerated taint {which}"])
-            return Unschedulable([f"node(s) had taint {which}, that the pod didn't tolerate"])
-    if not _matches_affinity(spec, node):
-        ending = "/selector" if modern else ""
-        return Unschedulable([f"node(s) didn't match Pod's node affinity{ending}"])
-    missing = _insufficient(pod, node, others)
-    return Unschedulable(missing, resolvable=True) if missing else None
+    if not found:
+        return "no nodes available to schedule pods"
+    helps = Counter(
+        "No preemption victims found for incoming pod"
+        if one.resolvable
+        else "Preemption is not helpful for scheduling"
+        for one in found
+    )
+    preemption = _histogram(len(found), helps)
+    if pod["spec"].get("preemptionPolicy") == "Never":
+        preemption = "not eligible due to preemptionPolicy=Never."
+    reasons = Counter(reason for one in found for reason in one.reasons)
+    start = _histogram(len(found), reasons)
+    return f"{start} no new claims to deallocate, preemption: {preemption}"
 
 
-def _tolerated(taint: Obj, tolerations: list[Obj]) -> bool:
-    for one in tolerations:
-        if one.get("effect") and one["effect"] != taint.get("effect"):
-            continue
-        if one.get("key") and one["key"] != taint["key"]:
-            continue
-        if one.get("operator") == "Exists" or one.get("value", "") == taint.get("value", ""):
-            return True
-    return False
+def _histogram(nodes: int, counts: Counter[str]) -> str:
+    each = sorted(f"{count} {reason}" for reason, count in counts.items())
+    return f"0/{nodes} nodes are available: {', '.join(each)}."
 
 
-def _matches_affinity(spec: Obj, node: Obj) -> bool:
-    """Tell whether the pod's nodeSelector and node affinity admit the node."""
-    found = labels(node)
-    if any(found.get(k) != v for k, v in (spec.get("nodeSelector") or {}).items()):
-        return False
-    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    if required is None:
-        return True
-    name = {"metadata.name": node["metadata"]["name"]}
+def _pinned(pod: Obj) -> Check | None:
+    """Keep to the nodes that the pod's node affinity names; no other is looked at."""
+    names: set[str] = set()
+    for term in required_terms(pod) or []:
+        fields = term.get("matchFields") or []
+        named = [f["values"] for f in fields if f.get("operator") == "In" and f.get("values")]
+        if not named:
+            return None
+        names |= set.intersection(*map(set, named))
+    refused = Unschedulable(["node(s) didn't satisfy plugin(s) [NodeAffinity]"])
+    return (lambda info: None if info.name in names else refused) if names else None
+
+
+def _unschedulable(pod: Obj) -> Check | None:
+    if toleration_of(pod, {"key": UNSCHEDULABLE, "effect": "NoSchedule"}):
+        return None
+    refused = Unschedulable(["node(s) were unschedulable"])
+    return lambda info: refused if is_cordoned(info.node) else None
+
+
+def _named(pod: Obj) -> Check | None:
+    name = pod["spec"].get("nodeName")
+    refused = Unschedulable(["node(s) didn't match the requested node name"])
+    return (lambda info: None if info.name == name else refused) if name else None
+
+
+def _tainted(pod: Obj) -> Check | None:
+    refused = Unschedulable(["node(s) had untolerated taint(s)"])
+    return lambda info: refused if untolerated(pod, taints_of(info.node, *KEEP_OFF)) else None
+
+
+def _unselected(pod: Obj) -> Check | None:
+    if not pod["spec"].get("nodeSelector") and required_terms(pod) is None:
+        return None
+    refused = Unschedulable(["node(s) didn't match Pod's node affinity/selector"])
+    return lambda info: None if admits(pod, info.node) else refused
+
+
+def _ports(pod: Obj) -> Check | None:
+    wanted = host_ports(pod)
+    refused = Unschedulable(
+        ["node(s) didn't have free ports for the requested pod ports"], resolvable=True
+    )
+    if not wanted:
+        return None
+    return lambda info: refused if any(_clash(p, info) for p in wanted) else None
+
+
+def _clash(wanted: Port, info: NodeInfo) -> bool:
     return any(
-        all(_matches(requirement, found) for requirement in term.get("matchExpressions") or [])
-        and all(_matches(requirement, name) for requirement in term.get("matchFields") or [])
-        for term in required.get("nodeSelectorTerms") or []
-        if term.get("matchExpressions") or term.get("matchFields")
+        count > 0
+        and wanted[1:] == held[1:]
+        and (wanted[0] == held[0] or "0.0.0.0" in (wanted[0], held[0]))
+        for held, count in info.ports.items()
     )
 
 
-def _matches(requirement: Obj, found: dict[str, str]) -> bool:
-    value, values = found.get(requirement["key"]), requirement.get("values") or []
-    operator = requirement.get("operator")
-    if operator in ("Exists", "DoesNotExist"):
-        return bool((value is not None) == (operator == "Exists"))
-    if operator in ("In", "NotIn"):
-        return bool((value in values) == (operator == "In"))
-    try:
-        more = int(value or "") - int(values[0])
-    except (ValueError, IndexError):
-        return False
-    return more > 0 if operator == "Gt" else more < 0
+def _resources(pod: Obj) -> Check:
+    wanted = {name: amount for name, amount in sorted(requests(pod).items()) if amount > 0}
 
-
-def requests(pod: Obj) -> dict[str, float]:
-    """Return what a pod asks for in all: its containers together, or its largest init container."""
-    spec = pod["spec"]
-    total: dict[str, float] = {}
-    for container in spec.get("containers") or []:
-        _add(total, container)
-    sidecars: dict[str, float] = {}
-    largest: dict[str, float] = {}
-    for container in spec.get("initContainers") or []:
-        if container.get("restartPolicy") == "Always":
-            _add(sidecars, container)
-            continue
-        at_once = dict(sidecars)
-        _add(at_once, container)
-        for name, amount in at_once.items():
-            largest[name] = max(largest.get(name, 0.0), amount)
-    for name, amount in sidecars.items():
-        total[name] = total.get(name, 0.0) + amount
-    return {n: max(total.get(n, 0.0), largest.get(n, 0.0)) for n in {*total, *largest}}
-
-
-def _add(total: dict[str, float], container: Obj) -> None:
-    wanted = (container.get("resources") or {}).get("requests") or {}
-    for name, amount in wanted.items():
-        total[name] = total.get(name, 0.0) + quantity(amount)
-
-
-def _insufficient(pod: Obj, node: Obj, others: list[Obj]) -> list[str]:
-    """Return the resources that the node lacks, as reasons."""
-    allocatable = (node.get("status") or {}).get("allocatable") or {}
-    reasons = []
-    if len(others) >= quantity(allocatable.get("pods", "1000")):
-        reasons.append("Too many pods")
-    wanted = {name: amount for name, amount in requests(pod).items() if amount > 0}
-    if wanted:
-        used: dict[str, float] = {}
-        for other in others:
-            for name, amount in requests(other).items():
-                used[name] = used.get(name, 0.0) + amount
-        for name in sorted(wanted):
+    def check(info: NodeInfo) -> Unschedulable | None:
+        reasons, resolvable = [], True
+        if len(info.pods) + 1 > info.allocatable.get("pods", 0.0):
+            reasons.append("Too many pods")
+        for name, amount in wanted.items():
+            has = info.allocatable.get(name, 0.0)
             # A thousandth of a unit is the smallest amount there is.
-            free = quantity(allocatable.get(name, "0")) - used.get(name, 0.0)
-            if wanted[name] > free + 1e-6:
+            if amount > has - info.requested[name] + 1e-6:
                 reasons.append(f"Insufficient {name}")
-    return reasons
+                resolvable = resolvable and amount <= has
+        return Unschedulable(reasons, resolvable) if reasons else None
+
+    return check
+
+
+_CHECKS: tuple[Callable[[Obj], Check | None], ...] = (
+    _pinned,
+    _unschedulable,
+    _named,
+    _tainted,
+    _unselected,
+    _ports,
+    _resources,
+)

@@ -1,4 +1,4 @@
-"""The scheduler: assigns each pod to the one node there is, if it may run there.
+"""The scheduler: assigns each pod to a node that can take it.
 
 https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/
 """
@@ -7,151 +7,212 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..apimachinery.apierrors import ApiError
-from ..apimachinery.client import MERGE, Client, pod_path
-from ..apimachinery.conventions import NODE
-from ..apimachinery.events import Recorder
+from ..apimachinery.apierrors import ApiError, ignored
+from ..apimachinery.client import STRATEGIC, pod_path
 from ..apimachinery.informer import Informer
-from ..apimachinery.jsontypes import Key, Obj, key_of, now
-from ..apimachinery.keyqueue import KeyQueue
-from ..apimachinery.profile import profile
-from . import predicates
-from .podstate import condition_of
+from ..apimachinery.jsontypes import Key, Obj, key_of
+from ..apimachinery.selectors import labels
+from . import predicates, priorities
+from .controller import Controller
+from .nodeinfo import Snapshot
+from .podstate import condition_of, has_ended, new_condition
 
-_UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+# The key under which the pods that wait are decided on; others are those of pods.
+_CYCLE = ("", "")
+_GATED = "Scheduling is blocked due to non-empty scheduling gates"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a pod: its node, or why it has none."""
+
+    node: str = ""
+    reason: str = "Unschedulable"
+    message: str = ""
 
 
 @dataclass
-class Scheduler:
-    """Assigns each pod to the one node there is, if it may run there.
+class Scheduler(Controller):
+    """Assigns each pod to the best of the nodes that can take it.
 
-    It also does what the node lifecycle controller does: a node that is cordoned gets a taint.
+    Pods that wait at the same time are decided on one after the other, by their priority and age;
+    what was decided is then written for many of them at once. There is no preemption.
     """
 
-    client: Client
+    component = "default-scheduler"
+
     pods: Informer
     nodes: Informer
+    services: Informer
+    namespaces: Informer
+    _pending: set[Key] = field(default_factory=set)
     _unschedulable: set[Key] = field(default_factory=set)
-    _assigned: dict[str, Obj] = field(default_factory=dict)
+    _decisions: dict[Key, Decision] = field(default_factory=dict)
+    _assumed: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.recorder = Recorder(self.client, "default-scheduler")
-        self.queue = KeyQueue(self._sync)
+        super().__post_init__()
+        self.snapshot = Snapshot(self._namespace_labels, self._service_selectors)
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        had = old is not None and predicates.is_assigned(old)
-        if had and not (new is not None and predicates.is_assigned(new)):
-            # There are resources now for those that had to wait.
-            for key in self._unschedulable:
-                self.queue.add(key)
-        self._track_assigned(old, new)
-        if new is None:
-            assert old is not None
-            self._unschedulable.discard(key_of(old))
-        elif not new["spec"].get("nodeName"):
-            self.queue.add(key_of(new))
+        obj = new or old
+        assert obj is not None
+        uid, node = obj["metadata"]["uid"], obj["spec"].get("nodeName")
+        if new is None or has_ended(new):
+            self._assumed.discard(uid)
+            self._unschedulable.discard(key_of(obj))
+            if self.snapshot.drop(uid):
+                self._retry()
+        elif node:
+            self._assumed.discard(uid)
+            self.snapshot.put(new, node)
+            if old is None or not old["spec"].get("nodeName") or labels(old) != labels(new):
+                self._retry(("affinity", "topologySpreadConstraints"))
+        elif uid not in self._assumed:
+            self._enqueue(key_of(new))
 
     def node_changed(self, old: Obj | None, new: Obj | None) -> None:
-        if new is not None and new["metadata"]["name"] == NODE:
-            self.queue.add(("", NODE))
-        for pod in self.pods.objects.values():
-            self.pod_changed(None, pod)
+        if new is None:
+            assert old is not None
+            self.snapshot.drop_node(old["metadata"]["name"])
+        else:
+            self.snapshot.put_node(new)
+        if old is None or new is None or _node_facts(old) != _node_facts(new):
+            self._retry()
+
+    def _retry(self, fields: tuple[str, ...] = ()) -> None:
+        """Try the pods that wait again; only those whose specs have one of the fields, if any."""
+        for key in self._unschedulable:
+            pod = self.pods.get(*key)
+            if pod is not None and (not fields or any(pod["spec"].get(name) for name in fields)):
+                self._enqueue(key)
+
+    def _enqueue(self, key: Key) -> None:
+        self._pending.add(key)
+        self.queue.add(_CYCLE)
 
     async def _sync(self, key: Key) -> None:
-        if key == ("", NODE):
-            await self._taint()
-        else:
-            await self._schedule(key)
+        if key == _CYCLE:
+            self._decide()
+            return
+        decision, pod = self._decisions.pop(key, None), self.pods.get(*key)
+        if decision is None or pod is None:
+            return
+        try:
+            await (self._bind if decision.node else self._report)(pod, decision)
+        except BaseException:
+            self._decisions.setdefault(key, decision)
+            raise
 
-    async def _taint(self) -> None:
-        """Taint a cordoned node, and remove the taint from one that is not."""
-        node = self.nodes.get("", NODE)
-        if node is None:
-            return
-        taints = node["spec"].get("taints") or []
-        others = [t for t in taints if t.get("key") != _UNSCHEDULABLE_TAINT["key"]]
-        cordoned = bool(node["spec"].get("unschedulable"))
-        if cordoned != (len(others) < len(taints)):
-            wanted = [*others, {**_UNSCHEDULABLE_TAINT, "timeAdded": now()}] if cordoned else others
-            change = {"spec": {"taints": wanted or None}}
-            await self.client.patch(f"/api/v1/nodes/{NODE}", change, MERGE)
-
-    async def _schedule(self, key: Key) -> None:
-        pod, node = self.pods.get(*key), self.nodes.get("", NODE)
-        if pod is None or node is None or pod["spec"].get("nodeName"):
-            return
-        if pod["metadata"].get("deletionTimestamp"):
-            return
-        if pod["spec"].get("schedulerName", "default-scheduler") != "default-scheduler":
-            return
-        if pod["spec"].get("schedulingGates"):
-            why = "Scheduling is blocked due to non-empty scheduling gates"
-            await self._set_condition(pod, "SchedulingGated", why)
-            return
-        result = predicates.filter_node(pod, node, self._others(pod))
-        if result is not None:
-            self._unschedulable.add(key)
-            await self._report_unschedulable(pod, result)
-        elif await self._bind(pod):
+    def _decide(self) -> None:
+        """Decide on all pods that wait; the most important and the oldest choose first."""
+        waiting = [pod for key in self._pending if (pod := self.pods.get(*key))]
+        self._pending.clear()
+        refused: tuple[Obj, Decision] | None = None
+        for pod in sorted(waiting, key=_importance):
+            spec, metadata = pod["spec"], pod["metadata"]
+            if spec.get("nodeName") or metadata.get("deletionTimestamp"):
+                continue
+            if spec.get("schedulerName", "default-scheduler") != "default-scheduler":
+                continue
+            key = key_of(pod)
             self._unschedulable.discard(key)
+            if spec.get("schedulingGates"):
+                decision = Decision(reason="SchedulingGated", message=_GATED)
+            elif refused and _alike(refused[0], pod):
+                decision = refused[1]
+            else:
+                decision = place(pod, self.snapshot)
+            if decision.node:
+                self._assumed.add(metadata["uid"])
+                self.snapshot.put(pod, decision.node)
+                refused = None
+            elif decision.reason == "Unschedulable":
+                self._unschedulable.add(key)
+                refused = pod, decision
+            told = (condition_of(pod, "PodScheduled") or {}).get("message")
+            if decision.node or told != decision.message:
+                self._decisions[key] = decision
+                self.queue.add(key)
 
-    def _track_assigned(self, old: Obj | None, new: Obj | None) -> None:
-        """Keep track of the pods that the node has, or is getting."""
-        if new is not None and predicates.is_assigned(new):
-            self._assigned[new["metadata"]["uid"]] = new
-        elif old is not None and (new is None or new["spec"].get("nodeName")):
-            self._assigned.pop(old["metadata"]["uid"], None)
-
-    def _others(self, pod: Obj) -> list[Obj]:
-        uid = pod["metadata"]["uid"]
-        return [other for known, other in self._assigned.items() if known != uid]
-
-    async def _bind(self, pod: Obj) -> bool:
+    async def _bind(self, pod: Obj, decision: Decision) -> None:
+        node = decision.node
         metadata = pod["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",
             "metadata": {"name": name, "namespace": namespace},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": NODE},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
         }
-        self._assigned[metadata["uid"]] = pod
         try:
             await self.client.create(pod_path(namespace, name, "binding"), binding)
         except ApiError as error:
-            self._assigned.pop(metadata["uid"], None)
             if error.code not in (404, 409):
                 raise
-            return False
-        text = f"Successfully assigned {namespace}/{name} to {NODE}"
+            # It is gone, or somebody else has bound it, which the informer will tell.
+            if metadata["uid"] in self._assumed:
+                self._assumed.discard(metadata["uid"])
+                self.snapshot.drop(metadata["uid"])
+            return
+        text = f"Successfully assigned {namespace}/{name} to {node}"
         self.recorder.event(pod, "Scheduled", text, action="Binding")
-        return True
 
-    async def _report_unschedulable(self, pod: Obj, result: predicates.Unschedulable) -> None:
-        why = f"0/1 nodes are available: {', '.join(f'1 {one}' for one in result.reasons)}."
-        if profile().modern:
-            helps = "Preemption is not helpful for scheduling"
-            if result.resolvable:
-                helps = "No preemption victims found for incoming pod"
-            why += f" preemption: 0/1 nodes are available: 1 {helps}."
-        if await self._set_condition(pod, "Unschedulable", why):
-            self.recorder.event(pod, "FailedScheduling", why, kind="Warning", action="Scheduling")
+    async def _report(self, pod: Obj, decision: Decision) -> None:
+        """Write why the pod waits into its conditions."""
+        metadata, known = pod["metadata"], condition_of(pod, "PodScheduled")
+        why = new_condition(pod, "PodScheduled", "False", decision.reason, decision.message)
+        if known:
+            why["lastTransitionTime"] = known["lastTransitionTime"]
+        path = pod_path(metadata["namespace"], metadata["name"], "status")
+        change: Obj = {"metadata": {"uid": metadata["uid"]}, "status": {"conditions": [why]}}
+        with ignored(404, 409):
+            await self.client.patch(path, change, STRATEGIC)
+            if decision.reason == "Unschedulable":
+                self.recorder.event(
+                    pod,
+                    "FailedScheduling",
+                    decision.message,
+                    kind="Warning",
+                    action="Scheduling",
+                )
 
-    async def _set_condition(self, pod: Obj, reason: str, why: str) -> bool:
-        """Write why the pod waits into its conditions; return whether that is new."""
-        conditions = (pod.get("status") or {}).get("conditions") or []
-        known = condition_of(pod, "PodScheduled")
-        if known and known.get("message") == why:
-            return False
-        condition = {
-            "type": "PodScheduled",
-            "status": "False",
-            "reason": reason,
-            "message": why,
-            "lastProbeTime": None,
-            "lastTransitionTime": known["lastTransitionTime"] if known else now(),
-        }
-        others = [c for c in conditions if c["type"] != "PodScheduled"]
-        path = pod_path(pod["metadata"]["namespace"], pod["metadata"]["name"], "status")
-        await self.client.patch(path, {"status": {"conditions": [*others, condition]}}, MERGE)
-        return True
+    def _namespace_labels(self, name: str) -> dict[str, str]:
+        namespace = self.namespaces.get("", name)
+        return labels(namespace) if namespace else {}
+
+    def _service_selectors(self, pod: Obj) -> list[dict[str, str]]:
+        namespace, found = pod["metadata"]["namespace"], labels(pod).items()
+        selectors = (
+            service["spec"].get("selector") or {}
+            for key, service in self.services.objects.items()
+            if key[0] == namespace
+        )
+        return [chosen for chosen in selectors if chosen and chosen.items() <= found]
+
+
+def place(pod: Obj, snapshot: Snapshot) -> Decision:
+    """Find the best node for a pod. Pure."""
+    check = predicates.check_for(pod, snapshot)
+    results = [(info, check(info)) for info in snapshot.present()]
+    feasible = [info for info, refused in results if refused is None]
+    if feasible:
+        return Decision(priorities.best(pod, snapshot, feasible).name)
+    return Decision(message=predicates.fit_error(pod, [one for _, one in results if one]))
+
+
+def _importance(pod: Obj) -> tuple[int, str, str]:
+    metadata = pod["metadata"]
+    return -(pod["spec"].get("priority") or 0), metadata["creationTimestamp"], metadata["name"]
+
+
+def _alike(one: Obj, other: Obj) -> bool:
+    """Tell whether two pods that wait are refused for the same reasons."""
+    a, b = one["metadata"], other["metadata"]
+    same = all(a.get(name) == b.get(name) for name in ("namespace", "labels"))
+    return same and bool(one["spec"] == other["spec"])
+
+
+def _node_facts(node: Obj) -> tuple[object, ...]:
+    """Return what pods that wait may wait for."""
+    return node.get("spec"), labels(node), (node.get("status") or {}).get("allocatable")

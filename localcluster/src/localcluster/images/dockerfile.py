@@ -126,7 +126,6 @@ class Builder:
 
     def _do_entrypoint(self, rest: str) -> None:
         self.config.entrypoint = self._command(rest)
-        self.config.command = None
 
     def _command(self, rest: str) -> list[str]:
         """Return the words of the exec form (a JSON list) or of the shell form."""

@@ -119,7 +119,7 @@ class Images:
 
     def prepare(self) -> None:
         """Write the small programs that stand for `pip` in pods."""
-        podpython.write_shared(self._bin(_PYTHON), self.site)
+        podpython.write_shared(self._bin(_PYTHON), self.site, _machine_path())
 
     def names(self) -> list[str]:
         """Return the images that pods can use."""
@@ -153,7 +153,8 @@ class Images:
             return self._resolved(name, "process-python", bare, ["python3"], "/")
         if image := programs.load(self.state, bare):
             digest = f"process-{bare.replace('/', '-')}"
-            return self._resolved(name, digest, bare, image.command, image.workdir)
+            resolved = self._resolved(name, digest, bare, image.command, image.workdir)
+            return replace(resolved, entrypoint=image.entrypoint)
         raise ImageNotFound(
             f'the local cluster has no image "{name}" and pulls from no registry; it has'
             f" {', '.join(self.names())}, and what you build"
@@ -302,9 +303,12 @@ def remove_tree(path: Path) -> None:
 
 def base_path(image: ResolvedImage) -> str:
     """Return the PATH of a pod: the image's programs, this interpreter's, the system's."""
-    folders = [*map(str, image.path), str(Path(sys.executable).parent)]
+    return ":".join([*map(str, image.path), _machine_path()])
+
+
+def _machine_path() -> str:
     extra = ["/opt/homebrew/bin"] if sys.platform == "darwin" else []
-    return ":".join([*folders, _SYSTEM_PATH, *extra])
+    return ":".join([str(Path(sys.executable).parent), _SYSTEM_PATH, *extra])
 
 
 def _is_in_image(inside: str, place: Path, root: Path) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import shutil
 import site
 import sys
 from pathlib import Path
@@ -23,22 +25,45 @@ python -c 'import pip' 2>/dev/null || python -m ensurepip >/dev/null 2>&1 || {
 }
 exec python -m pip "$@"
 """
+# To uv the system's Python is that of the pod, for whose packages it has a folder.
+_UV = """\
+unset UV_SYSTEM_PYTHON
+command=${{1:-}}
+for word do
+    shift
+    case "$command $word" in
+        'pip --system') set -- "$@" --python "$LOCALCLUSTER_PYTHON";;
+        *) set -- "$@" "$word";;
+    esac
+done
+exec {uv} "$@"
+"""
+_USER_SITE = (
+    "import os, site; p = site.getusersitepackages(); os.path.isdir(p) and site.addsitedir(p)\n"
+)
 
 
-def write_shared(folder: Path, shared: Path) -> None:
-    """Write `pip` for Python images into `folder`, and what all their environments share."""
+def write_shared(folder: Path, shared: Path, search_path: str = "") -> None:
+    """Write `pip` for Python images into `folder`, and what all their environments share.
+
+    Args:
+        search_path: The PATH on which pods would find a `uv` of this machine.
+    """
     for path in (folder, shared):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in ("pip", "pip3", f"pip{_VERSION}"):
         write_program(folder / name, _PIP)
+    if uv := shutil.which("uv", path=search_path):
+        write_program(folder / "uv", _UV.format(uv=shlex.quote(os.path.abspath(uv))))
+    source = Path(sitecustomize.__file__).read_text("utf-8")
     home = Path(_BASE).parent
     here = [*site.getsitepackages(), site.getusersitepackages()]
     files = {
-        "sitecustomize.py": Path(sitecustomize.__file__).read_text("utf-8"),
-        "pyvenv.cfg": f"home = {home}\ninclude-system-site-packages = false\n",
-        "here.pth": "".join(
-            f"import site; site.addsitedir({path!a})\n" for path in here if path in sys.path
-        ),
+        "sitecustomize.py": source.replace('HERE = ""', f"HERE = {sys.prefix!a}", 1),
+        # In this spelling it is no reason for pip to refuse `--user`, which pods may say.
+        "pyvenv.cfg": f"home = {home}\ninclude-system-site-packages = False\n",
+        "here.pth": _USER_SITE
+        + "".join(f"import site; site.addsitedir({path!a})\n" for path in here if path in sys.path),
     }
     for name, text in files.items():
         write(shared / name, text, 0o600)

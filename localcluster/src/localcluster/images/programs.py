@@ -31,15 +31,17 @@ class ProgramImage:
     Attributes:
         scripts: What pods find on their PATH: the name of a program, and a shell script that
             runs it, without its first line.
-        command: What a container runs that names no command.
+        command: What a container runs that names neither command nor arguments.
         workdir: Where it starts.
         ports: The TCP ports on which it listens, whether a manifest names them or not.
+        entrypoint: What comes before the command, and before the arguments of a manifest.
     """
 
     scripts: Mapping[str, str]
     command: list[str]
     workdir: str = "/"
     ports: list[int] = field(default_factory=list)
+    entrypoint: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, program: Path) -> ProgramImage:

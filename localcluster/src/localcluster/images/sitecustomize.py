@@ -1,10 +1,11 @@
-"""What makes the names of Services resolve inside the Python of a pod.
+"""What makes the names of Services resolve inside the Python of a pod, and the Python its own.
 
 There is no DNS for pods that are plain processes. Pods of Python images therefore find this file,
 as `sitecustomize`, on their PYTHONPATH. It answers for the names that the cluster knows, from a
 file that the kubelet keeps (one line for each Service: name, address, which port stands for
-which), and leaves every other name to the system. It stands alone
-and imports nothing of this package.
+which), and leaves every other name to the system. A program of the environment that the cluster
+runs in is given to the pod's own Python, so that it finds, and installs, what is the pod's. This
+file stands alone and imports nothing of this package.
 https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
 """
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:  # To import it would make each program start later.
 
 NAMES, NAMESPACE = "LOCALCLUSTER_NAMES", "LOCALCLUSTER_NAMESPACE"
 DOMAIN = ".svc.cluster.local"
+PYTHON = "LOCALCLUSTER_PYTHON"
+# In the copy that pods find: the environment that the cluster runs in.
+HERE = ""
 
 
 def full_name(host: str, namespace: str) -> str:
@@ -120,7 +124,16 @@ def _next_customization() -> None:
             return
 
 
+def _become_pods_python() -> None:
+    """Go on as the pod's own Python, if this is the one that the cluster runs in."""
+    own = os.environ.get(PYTHON)
+    if own and sys.prefix == HERE != own:
+        program = f"{own}/bin/python"
+        os.execv(program, [program, *sys.orig_argv[1:]])
+
+
 def _install() -> None:
+    _become_pods_python()
     if "socket" in sys.modules:
         patch_socket(sys.modules["socket"])
     else:

@@ -8,101 +8,113 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..apimachinery.jsontypes import Obj
 from ..images import imagestore, podpython, sitecustomize
-from . import orphans, podenv, servicenames, volumes
-from .containers import Container
-from .pod import Pod
+from ..images.imagestore import PathMapping, ResolvedImage
+from . import podenv
+from .containerrun import Start
 from .podenv import ConfigError
 
 _TERMINATION_LOG = "/dev/termination-log"
 
 
-async def configure(pod: Pod, container: Container) -> list[str]:
-    """Set the container's folder and environment, and return its command.
+@dataclass(frozen=True)
+class Places:
+    """Where on this machine lies what a container knows by other paths.
+
+    Attributes:
+        home: Where its program may write.
+        temporary: Its `/tmp`.
+        python: The folder of its own Python environment.
+    """
+
+    mapping: PathMapping
+    home: Path
+    temporary: Path
+    cwd: Path
+    python: Path
+
+
+def termination_log(folder: Path, container: str) -> Path:
+    """Return the file that stands for `terminationMessagePath`."""
+    return folder / f"{container}-termination-log"
+
+
+def lay_out(
+    folder: Path, spec: Obj, image: ResolvedImage, mounts: dict[str, Path], site: Path
+) -> Places:
+    """Make a container's folders, in the pod's.
+
+    Args:
+        mounts: Where its volumes lie, by the paths that it knows them by.
+        site: The Python modules that all pods share.
 
     Raises:
-        ConfigError: The manifest refers to what is not there, or asks for what no program can be
-            given: a path that is none, a command or environment with NUL in it.
+        ConfigError: It asks for a folder outside of its image.
     """
-    try:
-        argv = await _configure(pod, container)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"the container cannot be set up: {error}") from None
-    for text in [*argv, *container.env, *container.env.values()]:
-        if "\0" in text:
-            raise ConfigError("its command or environment holds a NUL character")
-    return argv
-
-
-async def _configure(pod: Pod, container: Container) -> list[str]:
-    image = container.image
-    assert image is not None
-    spec = container.spec
-    resolver = pod.resolver()
-    # References such as $(NAME) see Services and what the manifest declares, nothing else.
-    env = await resolver.resolve(spec, pod.host.service_environment(pod.manifest))
-    for text in resolver.skipped:
-        pod.event("InvalidEnvironmentVariableNames", text, kind="Warning")
-    mounts = _mounts(pod, spec, env)
-    root = _root(pod, container, mounts)
+    name = spec["name"]
+    root = _root(folder / f"root-{name}", spec, image, mounts)
     folders = [(inside, place) for inside, place in mounts.items() if inside != "/"]
-    termination_log = os.path.normpath(spec.get("terminationMessagePath") or _TERMINATION_LOG)
-    folders.append((termination_log, container.termination_log))
+    message = os.path.normpath(spec.get("terminationMessagePath") or _TERMINATION_LOG)
+    folders.append((message, termination_log(folder, name)))
     # The longest come first, for a volume may lie in another.
     folders.sort(key=lambda pair: -len(pair[0]))
-    private = pod.folder / f"python.{container.name}"
-    python = podpython.create_venv(private, pod.host.images.site)
-    own = {f"/usr/local/bin/{name}": program for name, program in python.items()}
-    mapping = container.mapping = imagestore.PathMapping(
-        [*folders, ("/", mounts.get("/", root))], image.programs | own
-    )
+    private = folder / f"python.{name}"
+    python = podpython.create_venv(private, site)
+    own = {f"/usr/local/bin/{program}": place for program, place in python.items()}
+    mapping = PathMapping([*folders, ("/", mounts.get("/", root))], image.programs | own)
     # An image without files of its own has one folder for all that a pod writes.
-    home = root if image.root is None else _folder(pod, "home")
-    base = _base_environment(pod, container, home, mounts.get("/tmp", home))
-    base |= {"VIRTUAL_ENV": str(private), "PATH": f"{private}/bin:{base['PATH']}"}
-    container.env = base | {name: mapping.text(value) for name, value in env.items()}
-    if "PYTHONPATH" in base and base["PYTHONPATH"] != container.env["PYTHONPATH"]:
-        container.env["PYTHONPATH"] = f"{base['PYTHONPATH']}:{container.env['PYTHONPATH']}"
-    command = spec.get("command")
-    arguments = spec.get("args")
-    if command is None:
-        argv = [*image.entrypoint, *(image.command if arguments is None else arguments)]
-    else:
-        argv = [*command, *(arguments or [])]
-    if not argv:
-        raise ConfigError("no command specified")
+    home = root if image.root is None else _made(folder / "home")
     inside = spec.get("workingDir") or image.workdir or "/"
-    container.cwd = mapping.path(inside) or _working_folder(pod, root, inside)
-    container.env["PWD"] = str(container.cwd)  # a shell's `pwd` takes this name of the folder
-    return [mapping.text(podenv.expand(str(word), env)) for word in argv]
+    cwd = mapping.path(inside) or _working_folder(root, inside) or _made(folder / "home")
+    return Places(mapping, home, mounts.get("/tmp", home), cwd, private)
 
 
-def _base_environment(
-    pod: Pod, container: Container, home: Path, temporary: Path
-) -> dict[str, str]:
-    """Return what a container gets besides what its manifest says."""
-    image = container.image
-    assert image is not None
-    env = {
+def plan_start(
+    spec: Obj, image: ResolvedImage, places: Places, pod_env: dict[str, str], env: dict[str, str]
+) -> Start:
+    """Return what a container starts with. Changes nothing.
+
+    Args:
+        pod_env: What all containers of the pod get.
+        env: What the manifest says, references already replaced.
+
+    Raises:
+        ConfigError: There is no command, or one that no program can be given.
+    """
+    text = places.mapping.text
+    base = {
         **podenv.base_environment(),
         "PATH": imagestore.base_path(image),
-        "HOME": str(home),
-        "TMPDIR": str(temporary),
-        "HOSTNAME": host_name(pod.manifest),
-        "LOCALCLUSTER_POD_IP": pod.address,
-        **{f"LOCALCLUSTER_PORT_{inside}": str(real) for inside, real in pod.ports.items()},
-        **{name: container.mapping.text(value) for name, value in image.env.items()},
-        orphans.MARK: pod.mark(container),
+        "HOME": str(places.home),
+        "TMPDIR": str(places.temporary),
+        **{name: text(value) for name, value in image.env.items()},
+        **pod_env,
     }
-    if servicenames.enabled(pod.manifest):
-        site = str(pod.host.images.site)
-        env[sitecustomize.NAMES] = str(pod.host.names.path)
-        env[sitecustomize.NAMESPACE] = pod.metadata["namespace"]
-        env["PYTHONPATH"] = ":".join(filter(None, [site, env.get("PYTHONPATH")]))
-    return env
+    if "PYTHONPATH" in pod_env and "PYTHONPATH" in image.env:
+        base["PYTHONPATH"] = f"{pod_env['PYTHONPATH']}:{text(image.env['PYTHONPATH'])}"
+    base |= {"VIRTUAL_ENV": str(places.python), sitecustomize.PYTHON: str(places.python)}
+    base["PATH"] = f"{places.python}/bin:{base['PATH']}"
+    whole = base | {name: text(value) for name, value in env.items()}
+    if "PYTHONPATH" in base and base["PYTHONPATH"] != whole["PYTHONPATH"]:
+        whole["PYTHONPATH"] = f"{base['PYTHONPATH']}:{whole['PYTHONPATH']}"
+    if os.path.realpath(places.cwd) != str(places.cwd):
+        # A shell's `pwd` takes this name of the folder, which a script can hold as text.
+        whole["PWD"] = str(places.cwd)
+    command, arguments = spec.get("command"), spec.get("args")
+    if command:
+        argv = [*command, *(arguments or [])]
+    else:
+        argv = [*image.entrypoint, *(arguments or image.command)]
+    if not argv:
+        raise ConfigError("no command specified")
+    argv = [text(podenv.expand(str(word), env)) for word in argv]
+    if any("\0" in word for word in [*argv, *whole, *whole.values()]):
+        raise ConfigError("its command or environment holds a NUL character")
+    return Start(argv, whole, places.cwd, places.mapping)
 
 
 def host_name(pod: Obj) -> str:
@@ -110,16 +122,12 @@ def host_name(pod: Obj) -> str:
     return str(pod["spec"].get("hostname") or pod["metadata"]["name"])[:63].rstrip("-.")
 
 
-def _root(pod: Pod, container: Container, mounts: dict[str, Path]) -> Path:
+def _root(own: Path, spec: Obj, image: ResolvedImage, mounts: dict[str, Path]) -> Path:
     """Return the container's file tree: the image itself when it is read-only anyway."""
-    image = container.image
-    assert image is not None
     if image.root is None:
-        own = _folder(pod, f"root-{container.name}")
-        _link_volumes(own, mounts)
+        _link_volumes(_made(own), mounts)
         return own
-    own = pod.folder / f"root-{container.name}"
-    read_only = (container.spec.get("securityContext") or {}).get("readOnlyRootFilesystem")
+    read_only = (spec.get("securityContext") or {}).get("readOnlyRootFilesystem")
     if read_only and not any(_is_inside_image(image.root, inside) for inside in mounts):
         return image.root
     if not own.exists():
@@ -150,17 +158,7 @@ def _link_volumes(root: Path, mounts: dict[str, Path]) -> None:
         link.symlink_to(place)
 
 
-def _mounts(pod: Pod, spec: Obj, env: dict[str, str]) -> dict[str, Path]:
-    """Return where the container's volumes lie, by the paths that it knows them by."""
-    found = {}
-    for mount in spec.get("volumeMounts") or []:
-        place = volumes.place(pod, spec, mount, env)
-        if place is not None:
-            found[os.path.normpath("/" + str(mount["mountPath"]).lstrip("/"))] = place
-    return found
-
-
-def _working_folder(pod: Pod, root: Path, inside: str) -> Path:
+def _working_folder(root: Path, inside: str) -> Path | None:
     if inside == "/":
         return root
     place = Path(os.path.normpath(f"{root}/{inside.lstrip('/')}"))
@@ -168,10 +166,9 @@ def _working_folder(pod: Pod, root: Path, inside: str) -> Path:
         raise ConfigError(f"workingDir {inside} leads out of the image")
     if os.access(root, os.W_OK):
         place.mkdir(parents=True, exist_ok=True)
-    return place if place.is_dir() else _folder(pod, "home")
+    return place if place.is_dir() else None
 
 
-def _folder(pod: Pod, name: str) -> Path:
-    folder = pod.folder / name
+def _made(folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

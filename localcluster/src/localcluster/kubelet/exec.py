@@ -10,11 +10,10 @@ import re
 import secrets
 import signal
 import sys
-from pathlib import Path
 
 from . import nonblocking
-from .containers import Container, StartError
-from .processes import Process, Processes
+from .containerrun import ContainerRun, Start
+from .processes import Processes, StartError
 from .remotecommand import (
     STDERR,
     STDOUT,
@@ -30,19 +29,19 @@ from .remotecommand import (
 async def run(
     session: Session,
     processes: Processes,
-    container: Container,
+    container: ContainerRun,
     command: list[str],
     options: StreamOptions,
 ) -> None:
     """Run the command in the container for one client, who gets its output and exit code."""
-    argv = _named_as_asked(command, [container.mapping.text(word) for word in command])
+    start = container.start
+    argv = _named_as_asked(command, start.command(command))
     try:
-        container.check_program(argv)
+        start.check_program(argv)
     except StartError as error:
         await session.finish(internal_error(_cannot_start(str(error))))
         return
-    running = _Terminal if options.tty else _Pipes
-    program = running(session, processes, container, argv, options)
+    program = _Program(session, processes, start, argv, options)
     process = program.process
     container.add_exec(process)
     try:
@@ -60,7 +59,7 @@ async def run(
 
 def _named_as_asked(asked: list[str], argv: list[str]) -> list[str]:
     """Let `tar` name what it packs as it was asked for: `kubectl cp` takes no other names."""
-    if asked[:-1] != ["tar", "cf", "-"] or asked == argv:
+    if asked[:-1] != ["tar", "cf", "-"] or not asked[-1].startswith("/"):
         return argv
     place, name = argv[-1].lstrip("/"), asked[-1].lstrip("/")
     pattern = re.sub(r"([]\\[.*^$,])", r"\\\1", place)
@@ -80,102 +79,76 @@ def _cannot_start(why: str) -> str:
 class _Program:
     """A command, its output on its way to the client, and the client's input to it."""
 
-    process: Process
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.fds: list[int] = []
-        self.outputs: list[asyncio.Task[None]] = []
-        self.input: asyncio.Task[None] | None = None
-
-    def carry_out(self, fd: int, channel: int) -> None:
-        """Send what the command writes, as fast as the client takes it."""
-
-        async def carry() -> None:
-            while data := await nonblocking.read(fd, self.process.done):
-                await self.session.send(channel, data)
-
-        os.set_blocking(fd, False)
-        self.fds.append(fd)
-        self.outputs.append(asyncio.get_running_loop().create_task(carry()))
-
-    def carry_in(self, fd: int, *, close: bool) -> None:
-        """Give the command what the client sends."""
-
-        async def carry() -> None:
-            with contextlib.suppress(OSError):
-                while data := await self.session.stdin.get():
-                    await nonblocking.write(fd, data)
-            self.session.stdin.abandon()
-            if close:
-                self.fds.remove(fd)
-                os.close(fd)
-
-        os.set_blocking(fd, False)
-        self.input = asyncio.get_running_loop().create_task(carry())
-
-    async def drain(self) -> None:
-        """Wait until the client has all output, or has left."""
-        await either(asyncio.gather(*self.outputs), self.session.gone.wait())
-
-    async def close(self) -> None:
-        """Let go of everything."""
-        await cancel(*self.outputs, *([self.input] if self.input else []))
-        for fd in self.fds:
-            os.close(fd)
-        self.fds.clear()
-
-
-class _Pipes(_Program):
     def __init__(
         self,
         session: Session,
         processes: Processes,
-        container: Container,
+        start: Start,
         argv: list[str],
         options: StreamOptions,
     ) -> None:
-        super().__init__(session)
-        out_read, out_write = os.pipe()
-        err_read, err_write = os.pipe()
+        self._session = session
+        self._fds: list[int] = []
+        self._outputs: list[asyncio.Task[None]] = []
+        self._input: asyncio.Task[None] | None = None
+        if options.tty:
+            master, slave = os.openpty()
+            self._fds.append(slave)
+            session.watch_size(functools.partial(nonblocking.resize, master))
+            terminal, env = os.ttyname(slave), {"TERM": "xterm", **start.env}
+            self.process = processes.spawn(argv, env, start.cwd, tty=terminal)
+            self._carry_out(master, STDOUT)
+            if options.stdin:
+                self._carry_in(master, close=False)
+            return
+        (out_read, out_write), (err_read, err_write) = os.pipe(), os.pipe()
+        env, cwd, stdin = start.env, start.cwd, options.stdin
         try:
             self.process = processes.spawn(
-                argv,
-                container.env,
-                Path(container.cwd),
-                stdin=options.stdin,
-                stdout=out_write,
-                stderr=err_write,
+                argv, env, cwd, stdin=stdin, stdout=out_write, stderr=err_write
             )
         finally:
             os.close(out_write)
             os.close(err_write)
-        self.carry_out(out_read, STDOUT)
-        self.carry_out(err_read, STDERR)
+        self._carry_out(out_read, STDOUT)
+        self._carry_out(err_read, STDERR)
         if self.process.stdin is not None:
-            self.fds.append(self.process.stdin)
-            self.carry_in(self.process.stdin, close=True)
+            self._fds.append(self.process.stdin)
+            self._carry_in(self.process.stdin, close=True)
 
+    def _carry_out(self, fd: int, channel: int) -> None:
+        """Send what the command writes, as fast as the client takes it."""
 
-class _Terminal(_Program):
-    def __init__(
-        self,
-        session: Session,
-        processes: Processes,
-        container: Container,
-        argv: list[str],
-        options: StreamOptions,
-    ) -> None:
-        super().__init__(session)
-        master, slave = os.openpty()
-        self.fds.append(slave)
-        session.watch_size(functools.partial(nonblocking.resize, master))
-        env = {"TERM": "xterm", **container.env}
-        self.process = processes.spawn(argv, env, container.cwd, tty=os.ttyname(slave))
-        self.carry_out(master, STDOUT)
-        if options.stdin:
-            self.carry_in(master, close=False)
+        async def carry() -> None:
+            while data := await nonblocking.read(fd, self.process.done):
+                await self._session.send(channel, data)
+
+        os.set_blocking(fd, False)
+        self._fds.append(fd)
+        self._outputs.append(asyncio.get_running_loop().create_task(carry()))
+
+    def _carry_in(self, fd: int, *, close: bool) -> None:
+        """Give the command what the client sends."""
+
+        async def carry() -> None:
+            with contextlib.suppress(OSError):
+                while data := await self._session.stdin.get():
+                    await nonblocking.write(fd, data)
+            self._session.stdin.abandon()
+            if close:
+                self._fds.remove(fd)
+                os.close(fd)
+
+        os.set_blocking(fd, False)
+        self._input = asyncio.get_running_loop().create_task(carry())
+
+    async def drain(self) -> None:
+        """Wait until the client has all output, or has left."""
+        await either(asyncio.gather(*self._outputs), self._session.gone.wait())
 
     async def close(self) -> None:
-        self.session.on_resize = None
-        await super().close()
+        """Let go of everything."""
+        self._session.on_resize = None
+        await cancel(*self._outputs, *([self._input] if self._input else []))
+        for fd in self._fds:
+            os.close(fd)

@@ -21,7 +21,6 @@ from ..images.imagestore import Images, remove_tree
 from ..paths import State
 from .host import Host
 from .node import Node
-from .pod import Pod
 from .podworker import PodWorker
 from .processes import Processes
 
@@ -81,24 +80,22 @@ class Kubelet:
         workers = list(self.workers.values())
         for worker in workers:
             worker.shut_down()
-            worker.pod.signal(signal.SIGTERM if seconds else signal.SIGKILL)
+            worker.signal(signal.SIGTERM if seconds else signal.SIGKILL)
         tasks = [worker.task for worker in workers if not worker.task.done()]
         if tasks and seconds:
             await asyncio.wait(tasks, timeout=seconds)
         for worker in workers:
-            worker.pod.signal(signal.SIGKILL)
+            worker.signal(signal.SIGKILL)
         if tasks:
             await asyncio.wait(tasks, timeout=5)
 
-    def pod(self, namespace: str, name: str) -> Pod | None:
-        """Return the pod of that name, if it runs here."""
+    def worker(self, namespace: str, name: str) -> PodWorker | None:
+        """Return the worker of the pod of that name, if it runs here."""
         known = self.pods.get(namespace, name)
-        worker = self.workers.get(known["metadata"]["uid"]) if known else None
-        return worker.pod if worker else None
+        return self.workers.get(known["metadata"]["uid"]) if known else None
 
     def _forget(self, worker: PodWorker) -> None:
         """Remove the files of a pod that is over and gone, while the others go on."""
-        worker.volumes.close()
         self.workers.pop(worker.pod.metadata["uid"], None)
         asyncio.get_running_loop().run_in_executor(None, _remove, worker.pod.folder)
 

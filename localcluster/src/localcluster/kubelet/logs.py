@@ -6,11 +6,13 @@ import contextlib
 import datetime
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from ..apimachinery.jsontypes import parse_time
 from . import crilog
-from .containers import Container
+from .containerstate import ContainerState
+from .crilog import LogWriter
 
 _BLOCK = 64 * 1024
 
@@ -37,20 +39,30 @@ class Options:
     limit: int | None = None
 
 
-async def read(container: Container, pod_name: str, options: Options) -> AsyncGenerator[bytes]:
+async def read(
+    folder: Path,
+    container: ContainerState,
+    log: LogWriter | None,
+    pod_name: str,
+    options: Options,
+) -> AsyncGenerator[bytes]:
     """Yield the log in pieces.
+
+    Args:
+        folder: The pod's.
+        log: What writes the latest log of the container.
 
     Raises:
         LogMissing: Before the first piece, when there is nothing to show and never was.
     """
     run = container.restarts
-    waiting = "waiting" in container.state and not container.log_path(run).exists()
+    waiting = "waiting" in container.state and not path_of(folder, container.name, run).exists()
     if options.previous or waiting:
         run -= 1
-    path = container.log_path(run)
+    path = path_of(folder, container.name, run)
     if run < 0 or not path.exists():
         raise LogMissing(_absence(container, pod_name, options.previous))
-    writer = container.log if container.log and container.log.path == path else None
+    writer = log if log and log.path == path else None
     rendering = _Rendering(options)
     position = 0
     yield b""
@@ -72,7 +84,12 @@ async def read(container: Container, pod_name: str, options: Options) -> AsyncGe
                     return
 
 
-def _absence(container: Container, pod_name: str, previous: bool) -> str:
+def path_of(folder: Path, container: str, run: int) -> Path:
+    """Return where the log of a container's n-th run lies, in its pod's folder."""
+    return folder / f"{container}-{run}.log"
+
+
+def _absence(container: ContainerState, pod_name: str, previous: bool) -> str:
     if previous:
         return f'previous terminated container "{container.name}" in pod "{pod_name}" not found'
     waiting = container.state.get("waiting") or {"reason": "ContainerCreating"}

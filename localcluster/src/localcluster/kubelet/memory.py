@@ -15,14 +15,12 @@ import asyncio
 import contextlib
 import os
 import resource
-import signal
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+from ..apimachinery.jsontypes import Obj
 from ..apimachinery.quantities import quantity
-from .containers import Container
-from .pod import Pod
 from .processes import Process
 
 _ENFORCED = sys.platform == "linux"
@@ -32,44 +30,62 @@ _MARGIN_BYTES = 256 << 20
 _PAGE = resource.getpagesize()
 
 
-def enforce_limits(pod: Pod, container: Container, process: Process) -> list[asyncio.Task[Any]]:
-    """Keep a container that was just started within its limits, as far as that can be."""
-    limits = (container.spec.get("resources") or {}).get("limits") or {}
+def limit_of(resources: Obj) -> int:
+    """Return how many bytes a container may hold; 0 means as many as it likes."""
+    return int(quantity((resources.get("limits") or {}).get("memory") or "0")) if _ENFORCED else 0
+
+
+def not_enforced(resources: Obj) -> str:
+    """Return the limits that are not kept here, as text."""
+    limits = resources.get("limits") or {}
     ignored = sorted(name for name in limits if not (_ENFORCED and name == "memory"))
-    if ignored and not container.restarts:
-        shown = ", ".join(f"{name}={limits[name]}" for name in ignored)
-        text = f"limits of container {container.name} are stored, not enforced here: {shown}"
-        pod.event("LimitsNotEnforced", text, container, kind="Warning")
-    limit = int(quantity(limits.get("memory") or "0"))
-    if sys.platform != "linux" or not limit:
-        return []
-    most = 2 * limit + _MARGIN_BYTES
-    with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
-        resource.prlimit(process.pid, resource.RLIMIT_DATA, (most, most))
-    return [pod.background(_watch(container, process, limit))]
+    return ", ".join(f"{name}={limits[name]}" for name in ignored)
 
 
-async def _watch(container: Container, process: Process, limit: int) -> None:
-    while not process.done.done():
+async def exceeded(process: Process, limit: Callable[[], int]) -> bool:
+    """Watch a process while it has a limit; return whether it holds more memory than it may.
+
+    Args:
+        limit: Returns how many bytes it may hold now, or 0; it may change at any time.
+    """
+    capped = 0
+    while not process.done.done() and (most := limit()):
+        if most != capped:
+            _cap(process.pid, 2 * most + _MARGIN_BYTES)
+            capped = most
         held = memory_usage(process.pid)
-        if held > limit:
-            container.out_of_memory = True
-            process.signal(signal.SIGKILL)
-            return
-        await asyncio.sleep(_RELAXED_SECONDS if held < limit // 2 else _WATCHFUL_SECONDS)
+        if held > most:
+            return True
+        await asyncio.sleep(_RELAXED_SECONDS if held < most // 2 else _WATCHFUL_SECONDS)
+    return False
+
+
+def _cap(pid: int, most: int) -> None:
+    """Let a process's next request for memory fail, once it has so much."""
+    if sys.platform == "linux":
+        for each in _family(pid):
+            with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
+                # The hard limit stays as it is, for nobody could raise it again.
+                hard = resource.prlimit(each, resource.RLIMIT_DATA)[1]
+                resource.prlimit(each, resource.RLIMIT_DATA, (most, hard))
 
 
 def memory_usage(pid: int) -> int:
     """Return how many bytes a process and its children have for themselves."""
     total = 0
+    for each in _family(pid):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = Path(f"/proc/{each}/statm").read_bytes().split()
+            total += (int(fields[1]) - int(fields[2])) * _PAGE
+    return total
+
+
+def _family(pid: int) -> Iterator[int]:
+    """Yield a process and all that descend from it."""
     waiting = [pid]
     while waiting:
-        at = Path(f"/proc/{waiting.pop()}")
-        try:
-            fields = (at / "statm").read_bytes().split()
-            total += (int(fields[1]) - int(fields[2])) * _PAGE
-            for task in os.listdir(at / "task"):
-                waiting += map(int, (at / "task" / task / "children").read_bytes().split())
-        except (OSError, ValueError, IndexError):
-            continue
-    return total
+        at = waiting.pop()
+        yield at
+        with contextlib.suppress(OSError, ValueError):
+            for task in os.listdir(f"/proc/{at}/task"):
+                waiting += map(int, Path(f"/proc/{at}/task/{task}/children").read_bytes().split())

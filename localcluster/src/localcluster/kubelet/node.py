@@ -15,14 +15,13 @@ from pathlib import Path
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
 from ..apimachinery.jsontypes import Obj, now, now_micro
-from ..apimachinery.profile import profile
+from ..apimachinery.version import GIT_VERSION
 from ..errors import ClusterError
 
 log = logging.getLogger(__name__)
 
 _LABEL = "localcluster/stand-in"
 _LEASE_SECONDS = 40
-_RENEW_SECONDS = 10.0
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _NO_PRESSURE = {
     "Memory": ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -41,6 +40,7 @@ class Node:
     Attributes:
         port: Where the kubelet's own server listens; set before `register`.
         taints: What pods have to tolerate to come here.
+        renew_seconds: How often the kubelet shows that it lives.
         registered: Whether the cluster has the Node.
     """
 
@@ -51,6 +51,7 @@ class Node:
         self.folder = folder
         self.port = 0
         self.taints: list[Obj] = []
+        self.renew_seconds = 10.0
         self.registered = False
         self._lease: Obj | None = None
 
@@ -74,19 +75,20 @@ class Node:
                 ) from None
             await self.client.patch(path, {"spec": {"taints": self.taints or None}})
         self.registered = True
-        await self.client.patch(f"/api/v1/nodes/{self.name}/status", {"status": self._status()})
+        await self._post_status()
 
     async def renew_lease(self) -> None:
         """Renew the Node's Lease for ever: without it a control plane thinks the node dead."""
         while True:
             try:
                 await self._renew()
+                await self._reconcile_status()
             except ApiError as error:
                 self._lease = None
                 log.warning("the lease of node %s: %s", self.name, error)
             except OSError as error:
                 log.warning("the lease of node %s: %s", self.name, error)
-            await asyncio.sleep(_RENEW_SECONDS)
+            await asyncio.sleep(self.renew_seconds)
 
     async def deregister(self) -> None:
         """Take the Node and its Lease away."""
@@ -95,6 +97,16 @@ class Node:
                 await self.client.delete(path)
             except (ApiError, OSError) as error:
                 log.warning("leaving: %s", error)
+
+    async def _reconcile_status(self) -> None:
+        """Say again that the node is ready, if the control plane came to believe that it is not."""
+        node = await self.client.get(f"/api/v1/nodes/{self.name}")
+        conditions = (node.get("status") or {}).get("conditions") or []
+        if not any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+            await self._post_status()
+
+    async def _post_status(self) -> None:
+        await self.client.patch(f"/api/v1/nodes/{self.name}/status", {"status": self._status()})
 
     async def _renew(self) -> None:
         if self._lease is None:
@@ -152,8 +164,8 @@ class Node:
                 "bootID": "",
                 "containerRuntimeVersion": f"process://{platform.python_version()}",
                 "kernelVersion": platform.release(),
-                "kubeProxyVersion": profile().git_version,
-                "kubeletVersion": profile().git_version,
+                "kubeProxyVersion": GIT_VERSION,
+                "kubeletVersion": GIT_VERSION,
                 "machineID": "",
                 "operatingSystem": platform.system().lower(),
                 "osImage": "local stand-in: pods are processes",

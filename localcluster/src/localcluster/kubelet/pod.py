@@ -1,59 +1,66 @@
-"""One pod on its node: what all that is done for it needs to know of it."""
+"""What the containers of one pod share on its node."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ..apimachinery.jsontypes import Obj, now, whole_number
-from .containers import Container
+from ..apimachinery.events import Recorder
+from ..apimachinery.jsontypes import Obj, whole_number
+from ..images import sitecustomize
+from . import servicenames
+from .containerconfig import host_name
 from .host import Host
 from .podenv import Resolver
+from .volumes import Volumes
 
 
+@dataclass(frozen=True)
+class PodEvents:
+    """Records events about one pod.
+
+    Args:
+        part: The field path of the container that they are about.
+    """
+
+    recorder: Recorder
+    pod: Obj
+    part: str
+
+    def normal(self, reason: str, message: str) -> None:
+        """Record what is as it should be."""
+        self.recorder.event(self.pod, reason, message, part=self.part)
+
+    def warning(self, reason: str, message: str) -> None:
+        """Record what is not."""
+        self.recorder.event(self.pod, reason, message, kind="Warning", part=self.part)
+
+
+@dataclass
 class Pod:
-    """A pod's manifest, its containers, and how far it has come.
+    """A pod's manifest, and what it has been given. Only the pod's worker changes it.
 
     Attributes:
         manifest: The pod as the API has it now.
         ports: Which ports of the machine stand for its own, where pods share an address.
-        sandbox_ready: Whether its volumes are there and it has its address.
-        initialized: Whether its init containers have done their part.
         stopping: Set when its processes are to end; `deadline` says when at the latest.
-        finished: Whether nothing of it runs any more.
-        conditions: Those that the kubelet set last; `foreign_conditions` are set by others.
-        failure: The reason and the message of a pod that failed as a whole.
-        rejected: Whether nothing of the pod was begun, since it asks for what there is not.
-        statuses: What the API is to be told, the latest last; None at the end.
     """
 
-    def __init__(self, host: Host, manifest: Obj) -> None:
-        self.host = host
-        self.manifest = manifest
-        self.folder: Path = host.state.pods / str(manifest["metadata"]["uid"])
-        self.address = host.addresses.pod()
-        self.ports: dict[str, int] = {}
-        spec = manifest["spec"]
-        self.init = [Container(c, self.folder, init=True) for c in spec.get("initContainers") or []]
-        self.main = [Container(c, self.folder) for c in spec["containers"]]
-        for container in self.containers if self.init else []:
-            container.set_waiting("PodInitializing")
-        self.stopping = asyncio.Event()
-        self.deadline: float | None = None
-        self.finished = self.sandbox_ready = self.initialized = self.rejected = False
-        self.failure: tuple[str, str] | None = None
-        self.started_at = now()
-        self.conditions: dict[str, Obj] = {}
-        self.foreign_conditions: dict[str, Obj] = {}
-        self.statuses: asyncio.Queue[Obj | None] = asyncio.Queue()
-        self.last_status: Obj | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+    host: Host
+    manifest: Obj
+    ports: dict[str, int] = field(default_factory=dict)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    deadline: float | None = None
+    folder: Path = field(init=False)
+    address: str = field(init=False)
+    volumes: Volumes = field(init=False)
 
-    @property
-    def containers(self) -> list[Container]:
-        return [*self.init, *self.main]
+    def __post_init__(self) -> None:
+        self.folder = self.host.state.pods / str(self.metadata["uid"])
+        self.address = self.host.addresses.pod()
+        declared = self.manifest["spec"].get("volumes") or []
+        self.volumes = Volumes(self.folder, declared, self.host.watches)
 
     @property
     def metadata(self) -> Obj:
@@ -65,21 +72,18 @@ class Pod:
         """The pod's name in the messages of a kubelet."""
         return f"{self.metadata['name']}_{self.metadata['namespace']}({self.metadata['uid']})"
 
-    def mark(self, container: Container) -> str:
-        """Return what tells the processes of one run of a container from all others."""
-        uid = self.metadata["uid"]
-        return f"{self.host.processes.mark}.{uid}.{container.name}.{container.restarts}"
+    @property
+    def restart_policy(self) -> str:
+        return str(self.manifest["spec"].get("restartPolicy", "Always"))
 
-    def find(self, name: str) -> Container | None:
-        """Return the container of that name."""
-        return next((c for c in self.containers if c.name == name), None)
+    @property
+    def grace_seconds(self) -> float:
+        """How long its programs may take to end, if nobody says otherwise."""
+        return float(self.manifest["spec"].get("terminationGracePeriodSeconds") or 0)
 
-    def restart_policy(self, container: Container) -> str:
-        """Return the restart policy of a container."""
-        policy = str(self.manifest["spec"].get("restartPolicy", "Always"))
-        if container.sidecar:
-            return "Always"
-        return "OnFailure" if container.init and policy == "Always" else policy
+    def events(self, part: str = "") -> PodEvents:
+        """Return what records events about the pod as it is now, or about a part of it."""
+        return PodEvents(self.host.recorder, self.manifest, part)
 
     def resolver(self) -> Resolver:
         """Return what finds the values that its manifest refers to."""
@@ -87,44 +91,33 @@ class Pod:
         node_ip, capacity = host.addresses.node, host.capacity()
         return Resolver(self.manifest, self.address, node_ip, host.fetch, capacity)
 
+    def environment(self) -> dict[str, str]:
+        """Return what each container gets besides what its manifest and its image say."""
+        env = {
+            "HOSTNAME": host_name(self.manifest),
+            "LOCALCLUSTER_POD_IP": self.address,
+            **{f"LOCALCLUSTER_PORT_{inside}": str(real) for inside, real in self.ports.items()},
+        }
+        if servicenames.enabled(self.manifest):
+            env[sitecustomize.NAMES] = str(self.host.names.path)
+            env[sitecustomize.NAMESPACE] = self.metadata["namespace"]
+            env["PYTHONPATH"] = str(self.host.images.site)
+        return env
+
     def real_port(self, port: int | str) -> int:
-        """Return the port of the machine on which the pod's port is found."""
+        """Return the port of the machine on which the pod's port is found.
+
+        Raises:
+            ValueError: It has none of that name.
+        """
         if isinstance(port, str) and whole_number(port) is None:
-            for container in self.main:
-                for declared in container.spec.get("ports") or []:
+            for container in self.manifest["spec"]["containers"]:
+                for declared in container.get("ports") or []:
                     if declared.get("name") == port:
                         port = int(declared["containerPort"])
         if isinstance(port, str) and whole_number(port) is None:
             raise ValueError(f"the pod has no port named {port}")
         return self.ports.get(str(port), int(port))
-
-    def signal(self, number: int) -> None:
-        """Send a signal to all processes of the pod."""
-        for container in self.containers:
-            if container.process:
-                container.process.signal(number)
-
-    def event(
-        self, reason: str, message: str, container: Container | None = None, kind: str = "Normal"
-    ) -> None:
-        """Record an event about the pod, or about one of its containers."""
-        part = ""
-        if container is not None:
-            listed = "initContainers" if container in self.init else "containers"
-            part = f"spec.{listed}{{{container.name}}}"
-        self.host.recorder.event(self.manifest, reason, message, kind=kind, part=part)
-
-    def background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a task that ends with the pod at the latest."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    def cancel_background(self) -> None:
-        """End the tasks that run in the background."""
-        for task in list(self._tasks):
-            task.cancel()
 
     async def pause(self, seconds: float) -> bool:
         """Wait; return True, before the time is over, when the pod is to end."""

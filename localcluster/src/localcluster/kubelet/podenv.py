@@ -15,16 +15,12 @@ from dataclasses import dataclass, field
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.jsontypes import Obj
-from ..apimachinery.profile import profile
 from ..apimachinery.quantities import quantity
 
 _PASSED_ON = ("TZ", "LD_LIBRARY_PATH")
 
 # Gets one object: (plural, namespace, name).
 Fetch = Callable[[str, str, str], Awaitable[Obj]]
-
-# Before 1.32 the environment took only these names; a `configMapRef` may hold others.
-_OLD_NAME = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
 
 
 class ConfigError(Exception):
@@ -86,7 +82,6 @@ class Resolver:
 
     Attributes:
         allocatable: What the node has for pods: a container without a limit may use it all.
-        skipped: After `resolve`, what was left out of the environment, in the kubelet's words.
     """
 
     pod: Obj
@@ -94,7 +89,6 @@ class Resolver:
     host_ip: str
     fetch: Fetch
     allocatable: Obj = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
 
     async def resolve(self, container: Obj, base: dict[str, str]) -> dict[str, str]:
         """Return `base` with the container's own variables.
@@ -123,29 +117,30 @@ class Resolver:
                 continue
             data = await self._data(kind, reference) or {}
             named = {prefix + name: value for name, value in sorted(data.items())}
-            invalid = [n for n in named if not profile().modern and not _OLD_NAME.fullmatch(n)]
-            if invalid:
-                where = f"{self.pod['metadata']['namespace']}/{reference.get('name', '')}"
-                self.skipped.append(
-                    f"Keys [{', '.join(invalid)}] from the EnvFrom {kind} {where} were skipped"
-                    " since they are considered invalid environment variable names."
-                )
             # A process could not even be started with a NUL in its environment.
-            kept = {n: v for n, v in named.items() if n not in invalid}
-            return {n: v.replace("\0", "") for n, v in kept.items()}
+            return {n: v.replace("\0", "") for n, v in named.items()}
         return {}
 
-    async def _data(self, kind: str, reference: Obj) -> dict[str, str] | None:
-        namespace, name = self.pod["metadata"]["namespace"], reference.get("name", "")
-        plural = {"secret": "secrets", "configMap": "configmaps"}[kind]
+    async def find(self, kind: str, name: str, *, optional: bool) -> Obj | None:
+        """Return a `secret` or a `configMap`; None if it is optional and not there.
+
+        Raises:
+            ConfigError: It is not there.
+        """
         try:
-            found = await self.fetch(plural, namespace, name)
+            return await self.fetch(f"{kind.lower()}s", self.pod["metadata"]["namespace"], name)
         except ApiError as error:
             if error.code != 404:
                 raise
-            if reference.get("optional"):
+            if optional:
                 return None
             raise ConfigError(f'{kind.lower()} "{name}" not found') from None
+
+    async def _data(self, kind: str, reference: Obj) -> dict[str, str] | None:
+        optional = bool(reference.get("optional"))
+        found = await self.find(kind, reference.get("name", ""), optional=optional)
+        if found is None:
+            return None
         data: dict[str, str] = found.get("data") or {}
         if kind == "secret":
             return {k: base64.b64decode(v).decode(errors="replace") for k, v in data.items()}

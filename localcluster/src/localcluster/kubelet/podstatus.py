@@ -1,16 +1,16 @@
-"""The status of a pod, folded from the states of its containers.
+"""The status of a pod, folded from the states of its containers. Pure.
 
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase
 """
 
 from __future__ import annotations
 
-from operator import itemgetter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 
-from ..apimachinery.jsontypes import Obj, now
-from ..apimachinery.profile import profile
-from .containers import Container
-from .pod import Pod
+from ..apimachinery.jsontypes import Obj
+from .containerstate import INIT, MAIN, SIDECAR, ContainerState
 
 # The conditions that the kubelet itself sets; it leaves those of others as they are.
 OWN_CONDITIONS = (
@@ -20,146 +20,171 @@ OWN_CONDITIONS = (
     "ContainersReady",
     "PodScheduled",
 )
+_ENDED = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}
 
 
-def phase(policy: str, init: list[Container], main: list[Container], *, stopping: bool) -> str:
-    """Return the pod's phase."""
-    if stopping:
-        policy = "Never"
-    failed = [c for c in init if not c.sidecar and _exit_code(c.state) not in (None, 0)]
-    if failed and policy == "Never":
-        return "Failed"
-    ended = [_exit_code(c.state) for c in main if "terminated" in c.state]
-    waiting = [c for c in main if "waiting" in c.state]
-    if len(ended) == len(main):
-        if policy == "Always":
-            return "Running"
-        if not any(ended):
-            return "Succeeded"
-        return "Failed" if policy == "Never" else "Running"
-    if waiting and not all(c.last_state for c in waiting) and not stopping:
+@dataclass(frozen=True)
+class PodState:
+    """All that a pod's status is made of.
+
+    Attributes:
+        manifest: The pod as the API has it.
+        containers: Of all kinds, each kind in the manifest's order.
+        moment: The time of this state; a condition that changes has it from now on.
+        conditions: Those that were shown last, by their types; others' are among them.
+        address: The pod's, once its sandbox is there: its volumes, its folder.
+        stopping: Whether its processes are to end.
+        failure: The reason and the message of a pod that failed as a whole.
+        rejected: Whether nothing of the pod was begun, since it asks for what there is not.
+    """
+
+    manifest: Obj
+    containers: Sequence[ContainerState]
+    started_at: str
+    moment: str
+    conditions: dict[str, Obj]
+    host_address: str
+    address: str = ""
+    stopping: bool = False
+    failure: tuple[str, str] | None = None
+    rejected: bool = False
+
+    def of(self, *kinds: str) -> list[ContainerState]:
+        return [c for c in self.containers if c.kind in kinds]
+
+    @property
+    def running(self) -> bool:
+        return any(c.running for c in self.containers)
+
+
+def phase(pod: PodState) -> str:
+    """Return the pod's phase; a last one only when nothing of the pod runs any more."""
+    main = pod.of(MAIN)
+    codes = [c.exit_code for c in main]
+    over = None not in codes
+    if not pod.running and (pod.failure or pod.stopping):
+        return "Succeeded" if over and not any(codes) and not pod.failure else "Failed"
+    policy = pod.manifest["spec"].get("restartPolicy", "Always")
+    begun = any(not _unborn(c) for c in main)
+    if any(c.exit_code for c in pod.of(INIT)) and policy == "Never":
+        return "Pending" if pod.running else "Failed"
+    sidecars = [c for c in pod.of(SIDECAR) if _unborn(c) or (c.running and not c.started)]
+    if any(c.exit_code is None for c in pod.of(INIT)) or (sidecars and not begun):
         return "Pending"
-    return "Running"
+    if any(_unborn(c) for c in [*pod.of(SIDECAR), *main]):
+        return "Pending"
+    if pod.running or not over or policy == "Always" or (any(codes) and policy == "OnFailure"):
+        return "Running"
+    return "Failed" if any(codes) else "Succeeded"
 
 
-def _exit_code(state: Obj) -> int | None:
-    ended = state.get("terminated")
-    return None if ended is None else int(ended["exitCode"])
+def _unborn(container: ContainerState) -> bool:
+    """Tell whether a container waits for its very first start."""
+    return "waiting" in container.state and not container.last_state
 
 
-def _condition(pod: Pod, kind: str, holds: bool, reason: str, message: str) -> Obj:
-    condition: Obj = {
+def pod_status(pod: PodState) -> Obj:
+    """Return the whole status of a pod."""
+    failure = pod.failure if pod.failure and not pod.running else None
+    main = sorted(pod.of(MAIN), key=attrgetter("name"))
+    shown = {
+        "initContainerStatuses": pod.of(INIT, SIDECAR),
+        "containerStatuses": main,
+        "ephemeralContainerStatuses": pod.of("ephemeral"),
+    }
+    if pod.rejected:
+        # As of a pod that a node does not take: a container that waits would hide the reason.
+        shown = {}
+    sandbox = {"podIP": pod.address, "podIPs": [{"ip": pod.address}], "resources": {}}
+    now_in = phase(pod)
+    return {
+        **_observed(pod),
+        "phase": now_in,
+        "conditions": _conditions(pod, now_in),
+        "hostIP": pod.host_address,
+        "hostIPs": [{"ip": pod.host_address}],
+        **(sandbox if pod.address else {}),
+        "startTime": pod.started_at,
+        **{name: [c.status() for c in found] for name, found in shown.items() if found},
+        "qosClass": (pod.manifest.get("status") or {}).get("qosClass", "BestEffort"),
+        **({"reason": failure[0], "message": failure[1]} if failure else {}),
+    }
+
+
+def _observed(pod: PodState) -> Obj:
+    """Return which generation of the pod a status speaks of, if the API counts them."""
+    generation = pod.manifest["metadata"].get("generation")
+    return {} if generation is None else {"observedGeneration": generation}
+
+
+def _conditions(pod: PodState, now_in: str) -> list[Obj]:
+    """Return the pod's conditions in the order of a real kubelet; others' come first."""
+    sandbox = (bool(pod.address) and now_in not in _ENDED, "", "")
+    containers = _containers_ready(pod, now_in)
+    own = {
+        "PodReadyToStartContainers": sandbox,
+        "Initialized": _initialized(pod, now_in),
+        "Ready": _ready(pod, containers),
+        "ContainersReady": containers,
+        "PodScheduled": (True, "", ""),
+    }
+    others = [c for kind, c in pod.conditions.items() if kind not in own]
+    return others + [_condition(pod, kind, *found) for kind, found in own.items()]
+
+
+def _condition(pod: PodState, kind: str, holds: bool, reason: str, message: str) -> Obj:
+    status = "True" if holds else "False"
+    before = pod.conditions.get(kind) or {}
+    kept = before.get("lastTransitionTime") if before.get("status") == status else None
+    return {
         "type": kind,
-        "status": "True" if holds else "False",
+        **_observed(pod),
+        "status": status,
         "lastProbeTime": None,
-        "lastTransitionTime": now(),
+        "lastTransitionTime": kept or pod.moment,
         **({"reason": reason} if reason else {}),
         **({"message": message} if message else {}),
     }
-    before = pod.conditions.get(kind)
-    if before and before["status"] == condition["status"]:
-        condition["lastTransitionTime"] = before["lastTransitionTime"]
-    pod.conditions[kind] = condition
-    return condition
 
 
-def _conditions(pod: Pod, pod_phase: str) -> list[Obj]:
-    """Return the pod's conditions in the order of a real kubelet; others' come first."""
-    modern = profile().modern
-    own = [_initialized(pod, pod_phase), *_readiness(pod, pod_phase)]
-    if modern:
-        up = pod.sandbox_ready and pod_phase not in ("Succeeded", "Failed")
-        own.insert(0, _condition(pod, "PodReadyToStartContainers", up, "", ""))
-    known = (pod.manifest.get("status") or {}).get("conditions") or []
-    scheduled = {
-        "type": "PodScheduled",
-        "status": "True",
-        "lastProbeTime": None,
-        "lastTransitionTime": pod.started_at,
-    }
-    scheduled = next((c for c in known if c["type"] == "PodScheduled"), scheduled)
-    return [*pod.foreign_conditions.values(), *own, scheduled]
-
-
-def _initialized(pod: Pod, pod_phase: str) -> Obj:
-    if pod_phase == "Succeeded":
-        return _condition(pod, "Initialized", True, "PodCompleted", "")
-    waited_for = [c.name for c in pod.init if not (c.started if c.sidecar else c.ready)]
-    if not waited_for or pod.initialized:
-        return _condition(pod, "Initialized", True, "", "")
+def _initialized(pod: PodState, now_in: str) -> tuple[bool, str, str]:
+    if now_in == "Succeeded":
+        return True, "PodCompleted", ""
+    waited_for = [
+        c.name for c in pod.of(INIT, SIDECAR) if not (c.started if c.kind == SIDECAR else c.ready)
+    ]
+    # What has begun stays so: its sidecars may be starting again.
+    if not waited_for or any(c.container_id for c in pod.of(MAIN)):
+        return True, "", ""
     message = f"containers with incomplete status: [{' '.join(waited_for)}]"
-    return _condition(pod, "Initialized", False, "ContainersNotInitialized", message)
+    return False, "ContainersNotInitialized", message
 
 
-def _readiness(pod: Pod, pod_phase: str) -> list[Obj]:
-    """Return the conditions Ready and ContainersReady."""
+def _containers_ready(pod: PodState, now_in: str) -> tuple[bool, str, str]:
+    if now_in in _ENDED:
+        return False, _ENDED[now_in], ""
     # The statuses are sorted by name, the complaints are in the manifest's order.
-    needed = [c for c in pod.init if c.sidecar] + pod.main
-    unready = [c.name for c in needed if not c.ready]
-    reason, message = "", ""
-    if pod_phase == "Succeeded":
-        reason = "PodCompleted"
-    elif pod_phase == "Failed" and profile().modern:
-        reason = "PodFailed"
-    elif unready:
-        reason = "ContainersNotReady"
-        message = f"containers with unready status: [{' '.join(unready)}]"
-    ready = not reason
-    both = _condition(pod, "ContainersReady", ready, reason, message)
-    gates = [g.get("conditionType") for g in pod.manifest["spec"].get("readinessGates") or []]
-    known = (pod.manifest.get("status") or {}).get("conditions") or []
-    shut = [g for g in gates if {(c["type"], c["status"]) for c in known}.isdisjoint({(g, "True")})]
-    if ready and shut:
-        ready, reason = False, "ReadinessGatesNotReady"
-        message = f'corresponding condition of pod readiness gate "{shut[0]}" does not exist.'
-    return [_condition(pod, "Ready", ready, reason, message), both]
+    unready = [c.name for c in pod.of(SIDECAR) + pod.of(MAIN) if not c.ready]
+    if not unready:
+        return True, "", ""
+    message = f"containers with unready status: [{' '.join(unready)}]"
+    return False, "ContainersNotReady", message
 
 
-def publish(pod: Pod) -> None:
-    """Have the pod's status sent to the API, in its turn, if it has changed."""
-    status = pod_status(pod)
-    if status != pod.last_status:
-        pod.last_status = status
-        pod.statuses.put_nowait(status)
+def _ready(pod: PodState, containers: tuple[bool, str, str]) -> tuple[bool, str, str]:
+    gates = pod.manifest["spec"].get("readinessGates") or []
+    shut = [text for gate in gates if (text := _shut(pod, gate["conditionType"]))]
+    if not containers[0] or not shut:
+        return containers
+    return False, "ReadinessGatesNotReady", ", ".join(shut)
 
 
-def pod_status(pod: Pod) -> Obj:
-    """Return the whole status of a pod."""
-    policy = pod.manifest["spec"].get("restartPolicy", "Always")
-    # Before 1.27 a pod that was deleted did not get an end of its own.
-    stopping = pod.stopping.is_set() and profile().modern
-    running = any("running" in c.state for c in pod.containers)
-    pod_phase = phase(policy, pod.init, pod.main, stopping=stopping)
-    if stopping and not running:
-        codes = [(c.state.get("terminated") or {}).get("exitCode", 137) for c in pod.main]
-        pod_phase = "Failed" if any(codes) else "Succeeded"
-    if pod.failure and not running:
-        pod_phase = "Failed"
-    if running and pod_phase in ("Succeeded", "Failed"):
-        # A sidecar, or a container that has still to end, holds the last word back.
-        pod_phase = "Running"
-    address = pod.host.addresses.node
-    modern = profile().modern
-    status: Obj = {
-        "phase": pod_phase,
-        "conditions": _conditions(pod, pod_phase),
-        "hostIP": address,
-        **({"hostIPs": [{"ip": address}]} if modern else {}),
-        **(_addresses(pod) if pod.sandbox_ready else {}),
-        "startTime": pod.started_at,
-        "containerStatuses": sorted((c.status() for c in pod.main), key=itemgetter("name")),
-        "qosClass": (pod.manifest.get("status") or {}).get("qosClass", "BestEffort"),
-    }
-    if pod.init:
-        status["initContainerStatuses"] = [c.status() for c in pod.init]
-    if pod.failure and not running:
-        status["reason"], status["message"] = pod.failure
-    if pod.rejected:
-        # As of a pod that a node does not take: a container that waits would hide the reason.
-        status.pop("initContainerStatuses", None)
-        del status["containerStatuses"]
-    return status
-
-
-def _addresses(pod: Pod) -> Obj:
-    return {"podIP": pod.address, "podIPs": [{"ip": pod.address}]}
+def _shut(pod: PodState, gate: str) -> str:
+    """Return what keeps a readiness gate shut."""
+    condition = pod.conditions.get(gate)
+    if condition is None:
+        return f'corresponding condition of pod readiness gate "{gate}" does not exist.'
+    status = condition["status"]
+    if status == "True":
+        return ""
+    return f'the status of pod readiness gate "{gate}" is not "True", but {status}'

@@ -9,20 +9,24 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import pod_path
 from ..apimachinery.conventions import PORTS_ANNOTATION
-from ..apimachinery.jsontypes import Obj
-from . import lifecyclehooks, restarts
-from .containers import Container
+from ..apimachinery.jsontypes import Obj, now
+from .backoff import Backoff
+from .containerstate import EPHEMERAL, INIT, LISTED_IN, MAIN, SIDECAR, ContainerState
+from .containerworker import MIN_GRACE_SECONDS, ContainerWorker
 from .host import Host
 from .pod import Pod
-from .podstatus import OWN_CONDITIONS, publish
-from .volumes import Volumes
+from .podstatus import OWN_CONDITIONS, PodState, pod_status
+from .statuswriter import StatusWriter
 
 log = logging.getLogger(__name__)
+
+_FIRST_MOUNT_DELAY, _LONGEST_MOUNT_DELAY = 0.5, 8.0
 
 
 class PodWorker:
@@ -33,8 +37,9 @@ class PodWorker:
         forget: Called when the pod is over and gone.
 
     Attributes:
+        pod: What its containers share.
+        containers: Those of its containers, of all kinds.
         deleted: Set when somebody deleted the pod; `removed` when the API has it no more.
-        silent: Whether the API is to be told nothing more.
     """
 
     def __init__(
@@ -46,15 +51,30 @@ class PodWorker:
     ) -> None:
         self.host = host
         self.pod = Pod(host, manifest)
-        self.volumes = Volumes(self.pod)
+        self.containers = [self._container(*found) for found in _declared(manifest["spec"])]
         self.deleted, self.removed = asyncio.Event(), asyncio.Event()
-        self.silent = False
-        self._written, self._forget = written, forget
+        self._forget = forget
+        self._writer = StatusWriter(host.client, self.pod.metadata, written)
+        self._started_at = now()
+        self._conditions: dict[str, Obj] = {}
+        self._failure: tuple[str, str] | None = None
+        self._finished = self._sandbox_ready = self._rejected = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._lives: dict[str, asyncio.Task[bool]] = {}
         loop = asyncio.get_running_loop()
         self._began = loop.time()
         self._deadline_timer: asyncio.TimerHandle | None = None
         self._deadline_seconds: int | None = None
         self.task = loop.create_task(self._run())
+
+    def find(self, name: str) -> ContainerWorker | None:
+        """Return the container of that name."""
+        return next((c for c in self.containers if c.name == name), None)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all processes of the pod."""
+        for container in self.containers:
+            container.signal(number)
 
     def update(self, manifest: Obj) -> None:
         """Take in a new version of the pod; it may ask to end."""
@@ -62,33 +82,69 @@ class PodWorker:
         for condition in (manifest.get("status") or {}).get("conditions") or []:
             # Remembered, for an update of ours may just have overwritten it.
             if condition["type"] not in OWN_CONDITIONS:
-                self.pod.foreign_conditions[condition["type"]] = condition
+                self._conditions[condition["type"]] = condition
+            else:
+                self._conditions.setdefault(condition["type"], condition)
         self._set_deadline_timer()
-        metadata = manifest["metadata"]
-        for name in ("labels", "annotations"):
-            if before["metadata"].get(name) != metadata.get(name):
-                self.volumes.refresh()
-                break
+        metadata, earlier = manifest["metadata"], before["metadata"]
+        if any(earlier.get(name) != metadata.get(name) for name in ("labels", "annotations")):
+            self._refresh_volumes()
+        if manifest["spec"] != before["spec"] and not self._finished:
+            self._update_containers(manifest["spec"])
+            self._publish()
         if metadata.get("deletionTimestamp"):
             self.deleted.set()
             self._terminate(float(metadata.get("deletionGracePeriodSeconds") or 0))
 
     def remove(self) -> None:
         """End the pod's processes at once: the API has it no more."""
-        self.silent = True
+        self._writer.silent = True
         self.deleted.set()
         self.removed.set()
         self._terminate(0.0)
 
     def shut_down(self) -> None:
         """Start nothing more, and tell the API nothing: the node goes down."""
-        self.silent = True
+        self._writer.silent = True
         for event in (self.pod.stopping, self.deleted, self.removed):
             event.set()
 
+    def _container(self, kind: str, spec: Obj) -> ContainerWorker:
+        state = ContainerState(spec, kind)
+        if kind != EPHEMERAL and self.pod.manifest["spec"].get("initContainers"):
+            state = state.waits("PodInitializing")
+        return ContainerWorker(self.pod, state, self._publish)
+
+    def _of(self, *kinds: str) -> list[ContainerWorker]:
+        return [c for c in self.containers if c.state.kind in kinds]
+
+    def _update_containers(self, spec: Obj) -> None:
+        for kind, part in _declared(spec):
+            container = self.find(part["name"])
+            if container is not None:
+                container.update(part)
+            elif kind == EPHEMERAL:
+                self.containers.append(self._container(kind, part))
+        self._start_ephemeral()
+
+    def _start_ephemeral(self) -> None:
+        """Start the containers that somebody added to look into the pod."""
+        if self._sandbox_ready and not self.pod.stopping.is_set():
+            for container in self._of(EPHEMERAL):
+                if container.name not in self._lives:
+                    self._start(container)
+
+    def _start(self, container: ContainerWorker) -> asyncio.Task[bool]:
+        task = self._lives[container.name] = self._background(container.live())
+        return task
+
+    def _refresh_volumes(self) -> None:
+        if not self._finished:
+            self._background(self.pod.volumes.refresh(self.pod.resolver()))
+
     def _terminate(self, grace: float) -> None:
         pod = self.pod
-        if pod.finished:
+        if self._finished:
             return
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
@@ -96,20 +152,29 @@ class PodWorker:
             return
         first, pod.deadline = pod.deadline is None, deadline
         if grace <= 0:
-            pod.signal(signal.SIGKILL)
+            self.signal(signal.SIGKILL)
         elif first:
-            for container in pod.containers:
-                if not container.sidecar:
-                    pod.background(lifecyclehooks.stop_container(pod, container, grace=grace))
-        loop.call_later(grace + lifecyclehooks.MIN_GRACE_SECONDS, pod.signal, signal.SIGKILL)
+            self._stop_containers(grace)
+        # Each sidecar gets a moment of its own, after those that it serves.
+        turns = 1 + len(self._of(SIDECAR))
+        loop.call_later(grace + turns * MIN_GRACE_SECONDS, self.signal, signal.SIGKILL)
         if not first:
-            loop.call_later(max(grace, 0), pod.signal, signal.SIGKILL)
+            loop.call_later(max(grace, 0), self.signal, signal.SIGKILL)
         pod.stopping.set()
+
+    def _stop_containers(self, grace: float) -> None:
+        """End all containers together, but the sidecars in turn, the last one first."""
+        for container in self._of(INIT, MAIN, EPHEMERAL):
+            container.stop(grace=grace)
+        later = {self._lives[c.name] for c in self._of(INIT, MAIN) if c.name in self._lives}
+        for container in reversed(self._of(SIDECAR)):
+            container.stop(grace=grace, after=set(later))
+            later |= {life for name, life in self._lives.items() if name == container.name}
 
     def _set_deadline_timer(self) -> None:
         """End the pod when its `activeDeadlineSeconds` are over; they may be changed."""
         seconds = self.pod.manifest["spec"].get("activeDeadlineSeconds")
-        if seconds == self._deadline_seconds or self.pod.finished:
+        if seconds == self._deadline_seconds or self._finished:
             return
         self._deadline_seconds = seconds
         if self._deadline_timer is not None:
@@ -119,150 +184,140 @@ class PodWorker:
             self._deadline_timer = loop.call_at(self._began + float(seconds), self._exceed_deadline)
 
     def _exceed_deadline(self) -> None:
-        pod = self.pod
-        if pod.finished or pod.deadline is not None:
+        if self._finished or self.pod.deadline is not None:
             return
         text = "Pod was active on the node longer than the specified deadline"
-        pod.failure = ("DeadlineExceeded", text)
-        pod.event(*pod.failure)
-        self._terminate(float(pod.manifest["spec"].get("terminationGracePeriodSeconds") or 0))
+        self._failure = ("DeadlineExceeded", text)
+        self.pod.events().normal(*self._failure)
+        self._terminate(self.pod.grace_seconds)
 
     async def _run(self) -> None:
         pod = self.pod
-        sender = asyncio.get_running_loop().create_task(self._send())
+        sender = asyncio.get_running_loop().create_task(self._writer.run())
         self._set_deadline_timer()
         try:
             await self._run_containers()
         except Exception:
             log.exception("pod %s", pod.metadata["name"])
-            pod.failure = ("KubeletError", "the local cluster failed; see its daemon.log")
-            pod.signal(signal.SIGKILL)
+            self._failure = ("KubeletError", "the local cluster failed; see its daemon.log")
+            self.signal(signal.SIGKILL)
         finally:
-            pod.finished = True
-            self.volumes.close()
-            pod.cancel_background()
+            self._finished = True
+            pod.volumes.close()
+            for task in list(self._tasks):
+                task.cancel()
             if self._deadline_timer is not None:
                 self._deadline_timer.cancel()
-        for container in pod.containers:
-            container.drop_configuration()
-        for container in pod.main:
-            begun = pod.initialized or not pod.init
-            if begun and pod.stopping.is_set() and "waiting" in container.state:
-                container.set_lost()
-        publish(pod)
-        pod.statuses.put_nowait(None)
+        begun = all(c.state.ready for c in self._of(INIT))
+        begun = begun and all(c.state.container_id for c in self._of(SIDECAR))
+        for container in self.containers:
+            container.conclude(expected=begun and pod.deadline is not None)
+        self._publish()
+        self._writer.close()
         await sender
-        if not self.silent:
-            await self._finish()
-        if pod.metadata.get("deletionTimestamp") or self.silent:
+        await self._finish()
+        if pod.metadata.get("deletionTimestamp") or self._writer.silent:
             self._forget(self)
+            # They know how to call their pod's worker: such a ring would stay for long.
+            self.containers.clear()
 
     async def _run_containers(self) -> None:
         pod = self.pod
-        problem = self.volumes.unsupported()
+        problem = pod.volumes.unsupported()
         if problem:
-            pod.rejected = True
-            pod.failure = ("VolumeNotSupported", problem)
-            pod.event("FailedMount", problem, kind="Warning")
+            self._rejected = True
+            self._failure = ("VolumeNotSupported", problem)
+            pod.events().warning("FailedMount", problem)
             return
         pod.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._publish_ports()
-        publish(pod)
-        if not await self.volumes.mount():
-            return
-        pod.sandbox_ready = True
-        sidecars: list[tuple[Container, asyncio.Task[bool]]] = []
-        try:
-            await self._run_in_order(sidecars)
-        finally:
-            await self._end_sidecars(sidecars)
-
-    async def _run_in_order(self, sidecars: list[tuple[Container, asyncio.Task[bool]]]) -> None:
-        """Run the init containers one after the other, then the others together."""
-        pod = self.pod
-        for container in pod.init:
-            if container.sidecar:
-                task = pod.background(restarts.run_container(pod, container))
-                sidecars.append((container, task))
-                if not await self._wait_started(container):
-                    return
-            elif not await restarts.run_container(pod, container):
+        self._publish()
+        backoff = Backoff(_FIRST_MOUNT_DELAY, _LONGEST_MOUNT_DELAY)
+        while problem := await pod.volumes.mount(pod.resolver()):
+            pod.events().warning("FailedMount", problem)
+            if await pod.pause(backoff.next()):
                 return
-            publish(pod)
-        pod.initialized = True
-        await asyncio.gather(*[pod.background(restarts.run_container(pod, c)) for c in pod.main])
+        pod.volumes.watch(pod.metadata["namespace"], self._refresh_volumes)
+        self._sandbox_ready = True
+        self._start_ephemeral()
+        try:
+            await self._run_in_order()
+        finally:
+            await self._end_others()
 
-    async def _wait_started(self, container: Container) -> bool:
-        started = asyncio.ensure_future(container.started_event.wait())
-        ending = asyncio.ensure_future(self.pod.stopping.wait())
-        await asyncio.wait({started, ending}, return_when=asyncio.FIRST_COMPLETED)
-        started.cancel()
-        ending.cancel()
-        return not self.pod.stopping.is_set()
+    async def _run_in_order(self) -> None:
+        """Run the init containers one after the other, then the others together."""
+        for container in self._of(INIT, SIDECAR):
+            life = self._start(container)
+            if container.state.kind == SIDECAR:
+                started = self._background(container.started.wait())
+                await asyncio.wait({life, started}, return_when=asyncio.FIRST_COMPLETED)
+                started.cancel()
+                if life.done():  # the pod is to end, or something of ours failed
+                    await life
+                    return
+            elif not await life:
+                return
+            self._publish()
+        await asyncio.gather(*[self._start(container) for container in self._of(MAIN)])
 
-    async def _end_sidecars(self, sidecars: list[tuple[Container, asyncio.Task[bool]]]) -> None:
-        """End what ran beside the main containers, the last one first."""
-        loop = asyncio.get_running_loop()
-        for container, task in reversed(sidecars):
-            container.ending = True
-            deadline = self.pod.deadline
-            grace = -1.0 if deadline is None else max(deadline - loop.time(), 0.1)
-            await lifecyclehooks.stop_container(self.pod, container, grace=grace)
-            if container.process is None:
-                task.cancel()
-            await asyncio.wait({task})
+    async def _end_others(self) -> None:
+        """End what runs beside the main containers once these are over."""
+        self.pod.stopping.set()
+        if self.pod.deadline is None:
+            self._stop_containers(self.pod.grace_seconds)
+        if self._lives:
+            await asyncio.wait(self._lives.values())
+
+    def _background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a task that ends with the pod at the latest."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _publish(self) -> None:
+        """Have the pod's status sent to the API, in its turn, if it has changed."""
+        status = pod_status(
+            PodState(
+                self.pod.manifest,
+                [c.state for c in self.containers],
+                started_at=self._started_at,
+                moment=now(),
+                conditions=self._conditions,
+                host_address=self.host.addresses.node,
+                address=self.pod.address if self._sandbox_ready else "",
+                stopping=self.pod.stopping.is_set(),
+                failure=self._failure,
+                rejected=self._rejected,
+            )
+        )
+        self._conditions |= {c["type"]: c for c in status["conditions"]}
+        self._writer.put(status)
 
     async def _finish(self) -> None:
         """Tell the API, once the pod is deleted, that its processes have ended."""
+        if self._writer.silent:
+            return
         await self.deleted.wait()
         metadata = self.pod.metadata
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
         with contextlib.suppress(ApiError, OSError):
-            if not self.silent:
+            if not self._writer.silent:
                 path = pod_path(metadata["namespace"], metadata["name"])
                 await self.host.client.delete(path, **options)
                 # Its log can be read as long as somebody's finalizer keeps the pod.
                 await self.removed.wait()
-
-    async def _send(self) -> None:
-        metadata = self.pod.metadata
-        path = pod_path(metadata["namespace"], metadata["name"], "status")
-        while (status := await self._next_status()) is not None:
-            if self.silent:
-                continue
-            body = {"metadata": {"uid": metadata["uid"]}, "status": status}
-            try:
-                self._written(await self.host.client.patch(path, body))
-            except ApiError as error:
-                if error.code not in (404, 409):
-                    log.warning("status of %s: %s", metadata["name"], error)
-            except OSError as error:
-                log.warning("status of %s: %s", metadata["name"], error)
-
-    async def _next_status(self) -> Obj | None:
-        """Return the latest status: what was overtaken while the last was on its way is no news."""
-        statuses = self.pod.statuses
-        status = await statuses.get()
-        while status is not None and not statuses.empty():
-            newer = statuses.get_nowait()
-            if newer is None:
-                statuses.put_nowait(None)
-                break
-            status = newer
-        return status
 
     async def _publish_ports(self) -> None:
         """Say which port stands for which, where pods share one address."""
         pod, addresses = self.pod, self.host.addresses
         if not addresses.single:
             return
-        declared = [
-            port["containerPort"]
-            for container in pod.main
-            for port in container.spec.get("ports") or []
-        ]
-        for container in pod.main:
-            declared += self.host.images.ports(container.spec["image"])
+        main = pod.manifest["spec"]["containers"]
+        declared = [p["containerPort"] for spec in main for p in spec.get("ports") or []]
+        for spec in main:
+            declared += self.host.images.ports(spec["image"])
         pod.ports = {str(port): addresses.port(port) for port in dict.fromkeys(declared)}
         if pod.ports:
             text = ",".join(f"{inside}={real}" for inside, real in pod.ports.items())
@@ -270,3 +325,11 @@ class PodWorker:
             with contextlib.suppress(ApiError, OSError):
                 path = pod_path(pod.metadata["namespace"], pod.metadata["name"])
                 await self.host.client.patch(path, change)
+
+
+def _declared(spec: Obj) -> Iterator[tuple[str, Obj]]:
+    """Yield the containers of a pod with their kinds, in the order in which they start."""
+    for kind in (INIT, MAIN, EPHEMERAL):
+        for part in spec.get(LISTED_IN[kind]) or []:
+            sidecar = kind == INIT and part.get("restartPolicy") == "Always"
+            yield (SIDECAR if sidecar else kind), part

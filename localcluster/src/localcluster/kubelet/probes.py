@@ -13,11 +13,27 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ..apimachinery.jsontypes import Obj
-from ..apimachinery.profile import profile
-from .containers import StartError
+from ..apimachinery.version import MAJOR, MINOR
+from .processes import StartError
 
 RunCommand = Callable[[list[str], float], Awaitable[tuple[int, str]]]
 FindPort = Callable[[int | str], int]
+
+
+@dataclass(frozen=True)
+class Target:
+    """How a container is reached.
+
+    Attributes:
+        address: Its pod's.
+        port_of: Finds the port of the machine that stands for one of the pod's, or raises
+            ValueError.
+        run: Runs a command in it, for so many seconds at most; returns its code and output.
+    """
+
+    address: str
+    port_of: FindPort
+    run: RunCommand
 
 
 @dataclass(frozen=True)
@@ -34,17 +50,18 @@ class Result:
     known: bool = True
 
 
-async def run_probe(probe: Obj, address: str, port_of: FindPort, run: RunCommand) -> Result:
+async def run_probe(probe: Obj, target: Target) -> Result:
     """Run a probe once."""
     seconds = float(probe.get("timeoutSeconds", 1))
     try:
         if "exec" in probe:
-            return await _exec(list(probe["exec"].get("command") or []), run, seconds)
+            return await _exec(list(probe["exec"].get("command") or []), target.run, seconds)
         if "tcpSocket" in probe:
             wanted = probe["tcpSocket"]
-            return await _tcp(wanted.get("host") or address, port_of(wanted["port"]), seconds)
+            host, port = wanted.get("host") or target.address, target.port_of(wanted["port"])
+            return await _tcp(host, port, seconds)
         if "httpGet" in probe:
-            return await _http(probe["httpGet"], address, port_of, seconds)
+            return await _http(probe["httpGet"], target, seconds)
     except ValueError as error:
         return Result(False, str(error), known=False)
     kind = ", ".join(sorted(set(probe) & {"grpc"})) or "this kind"
@@ -55,8 +72,7 @@ async def _exec(command: list[str], run: RunCommand, seconds: float) -> Result:
     try:
         code, output = await run(command, seconds)
     except TimeoutError:
-        why = f'command "{" ".join(command)}" timed out' if profile().modern else ""
-        return Result(False, why)
+        return Result(False, f'command "{" ".join(command)}" timed out')
     except (OSError, StartError) as error:
         return Result(False, f"failed to exec in container: {error}", known=False)
     return Result(code == 0, output)
@@ -78,8 +94,8 @@ def _dial(host: str, port: int, error: OSError) -> str:
     return f"dial tcp {host}:{port}: connect: {words}"
 
 
-async def _http(wanted: Obj, address: str, port_of: FindPort, seconds: float) -> Result:
-    host, port = wanted.get("host") or address, port_of(wanted["port"])
+async def _http(wanted: Obj, target: Target, seconds: float) -> Result:
+    host, port = wanted.get("host") or target.address, target.port_of(wanted["port"])
     path = "/" + (wanted.get("path") or "/").lstrip("/")
     scheme = (wanted.get("scheme") or "HTTP").lower()
     url = f"{scheme}://{host}:{port}{path}"
@@ -105,7 +121,7 @@ async def _status(scheme: str, host: str, port: int, path: str, wanted: Obj) -> 
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     headers = {
         "Host": f"{host}:{port}",
-        "User-Agent": f"kube-probe/1.{profile().minor}",
+        "User-Agent": f"kube-probe/{MAJOR}.{MINOR}",
         "Accept": "*/*",
         "Connection": "close",
         **{h["name"]: h.get("value", "") for h in wanted.get("httpHeaders") or []},

@@ -1,32 +1,56 @@
-"""Processes in groups of their own, which never outlive the daemon.
+"""The programs of pods, each in a process group of its own, which never outlive the daemon.
 
-A new process waits, before it becomes the program, until the reaper knows its group. So there
-is no moment at which the daemon's death could leave it behind.
+The `reaper`, a small process, is the parent of them all; here is the daemon's end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import marshal
 import os
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from .orphans import MARK, Orphans, become_subreaper
-
+MARK = "LOCALCLUSTER_MARK"
 _HANDLED = re.compile(r"^Sig(?:Blk|Cgt):\s*([0-9a-f]+)$", re.MULTILINE)
-_GATE = "read -r go || exit 125; "
-_SCRIPTS = {
-    "null": _GATE + 'exec "$@" </dev/null',
-    "pipe": _GATE + 'exec "$@"',
-    "tty": _GATE + 'tty=$1; shift; exec "$@" <"$tty" >"$tty" 2>&1',
-}
+
+
+class StartError(Exception):
+    """The program could not be started at all."""
+
+
+def find_program(name: str, env: Mapping[str, str], cwd: Path) -> str:
+    """Return the file of a program as runc finds it: in the container's own PATH.
+
+    Raises:
+        StartError: There is none that can be run; in the words of a real node.
+    """
+    if "/" in name:
+        place = cwd / name
+        if not place.exists():
+            raise StartError(f'exec: "{name}": stat {name}: no such file or directory')
+        if place.is_dir():
+            raise StartError(f'exec: "{name}": is a directory')
+        if not os.access(place, os.X_OK):
+            raise StartError(f'exec: "{name}": permission denied')
+        return name
+    for folder in env.get("PATH", "").split(":"):
+        path = os.path.join(folder, name)
+        if os.path.isfile(cwd / path) and os.access(cwd / path, os.X_OK):
+            if not os.path.isabs(path):
+                why = "cannot run executable found relative to current directory"
+                raise StartError(f'exec: "{name}": {why}')
+            return path
+    raise StartError(f'exec: "{name}": executable file not found in $PATH')
 
 
 @dataclass(eq=False)
@@ -39,14 +63,11 @@ class Process:
         mark: Tells the processes of one run of a container from all others.
     """
 
-    popen: subprocess.Popen[bytes]
     done: asyncio.Future[int]
+    send: Callable[[int, int, bool], None]
     mark: str = ""
     stdin: int | None = None
-
-    @property
-    def pid(self) -> int:
-        return self.popen.pid
+    pid: int = 0
 
     def terminate(self) -> None:
         """Send SIGTERM to the program itself, if it would get it as process 1 of a container.
@@ -54,30 +75,29 @@ class Process:
         From a process 1 the kernel keeps away every signal that it has no handler for; see
         pid_namespaces(7). What has no /proc (macOS) sends it always.
         """
-        if self.done.done() or not _handles(self.pid, signal.SIGTERM):
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(self.pid, signal.SIGTERM)
+        if not self.done.done() and _handles(self.pid, signal.SIGTERM):
+            self.send(self.pid, signal.SIGTERM, False)
 
     def signal(self, number: int) -> None:
         """Send a signal to the whole group, unless it is over."""
         if not self.done.done():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, number)
+            self.send(self.pid, number, True)
 
 
 @dataclass
 class Processes:
-    """All processes of the daemon, and their reaper.
+    """All programs of the daemon's pods, and their reaper.
 
     Attributes:
-        mark: Begins the mark of each process that is started here, see `orphans`.
+        mark: Begins the mark of each process that is started here, see `reaper`.
     """
 
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
     _alive: dict[int, Process] = field(default_factory=dict)
     _reaper: subprocess.Popen[bytes] | None = None
-    _orphans: Orphans | None = None
+    _socket: socket.socket = field(init=False)
+    _starting: Process | None = None
+    _unread: bytes = b""
 
     def start(self, lock: Path, link: Path | None = None) -> None:
         """Start the reaper, which is there when `ready` returns.
@@ -86,35 +106,29 @@ class Processes:
             link: What it removes at the end, with the folder in which it is.
         """
         script = Path(__file__).with_name("reaper.py")
-        arguments = [str(script), str(lock), f"{MARK}={self.mark}.", *([str(link)] if link else [])]
-        self._reaper = subprocess.Popen(
-            [sys.executable, "-I", "-S", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            env={},
-            cwd="/",
-        )
+        arguments = [str(script), str(lock), MARK, *([str(link)] if link else [])]
+        self._socket, other = socket.socketpair()
+        with other:
+            self._reaper = subprocess.Popen(
+                [sys.executable, "-I", "-S", *arguments],
+                stdin=other.fileno(),
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+                env={},
+                cwd="/",
+            )
 
     def ready(self) -> None:
-        """Wait for the reaper, and hear from now on when a child ends."""
-        assert self._reaper is not None
-        assert self._reaper.stdout is not None
-        if self._reaper.stdout.read(1) != b"r":
+        """Wait for the reaper, and hear from now on when a program ends."""
+        if self._socket.recv(1) != b"r":
             raise RuntimeError("the reaper did not start")
-        self._reaper.stdout.close()
-        loop = asyncio.get_running_loop()
-        if become_subreaper():
-            self._orphans = Orphans(self._own_pids, self._is_alive, loop.call_later)
-        loop.add_signal_handler(signal.SIGCHLD, self._child_ended)
+        asyncio.get_running_loop().add_reader(self._socket, self._listen)
 
     def stop(self) -> None:
-        """Kill whatever is left, and end the reaper."""
-        for process in list(self._alive.values()):
-            process.signal(signal.SIGKILL)
+        """Let the reaper kill whatever is left, and end."""
         if self._reaper is not None:
-            assert self._reaper.stdin is not None
-            self._reaper.stdin.close()
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
             self._reaper.wait()
 
     def spawn(
@@ -134,35 +148,35 @@ class Processes:
             stdin: Whether the caller will write to the program's input.
             tty: The path of the terminal that becomes its input and output.
             stdout: A file descriptor, or one of subprocess' constants.
+
+        Raises:
+            StartError: There is no such program.
+            OSError: The system has no room for another process.
         """
-        kind = "tty" if tty else "pipe" if stdin else "null"
-        arguments = ["/bin/sh", "-c", _SCRIPTS[kind], "sh", *([tty] if tty else []), *argv]
-        gate_read, gate_write = os.pipe()
+        request = (
+            os.fsencode(find_program(argv[0], env, cwd)),
+            [os.fsencode(word) for word in argv],
+            {os.fsencode(name): os.fsencode(value) for name, value in env.items()},
+            os.fsencode(cwd),
+            bool(tty),
+        )
+        done = asyncio.get_running_loop().create_future()
+        process = Process(done, self._send_signal, env.get(MARK, ""))
+        read, process.stdin = os.pipe() if stdin and not tty else (-1, None)
+        path = tty or os.devnull
         try:
-            popen = subprocess.Popen(
-                arguments,
-                stdin=gate_read,
-                stdout=subprocess.DEVNULL if tty else stdout,
-                stderr=subprocess.DEVNULL if tty else stderr,
-                env=dict(env),
-                cwd=cwd,
-                start_new_session=True,
-            )
+            with open(path, "r+b", buffering=0, opener=_open_terminal) as file:
+                null = file.fileno()
+                fds = [null if read < 0 else read, null if tty or stdout < 0 else stdout]
+                fds.append(fds[1] if tty or stderr < 0 else stderr)
+                self._request(request, fds, process)
         except BaseException:
-            os.close(gate_write)
+            if process.stdin is not None:
+                os.close(process.stdin)
             raise
         finally:
-            os.close(gate_read)
-        future = asyncio.get_running_loop().create_future()
-        process = Process(popen, future, mark=env.get(MARK, ""))
-        self._alive[popen.pid] = process
-        self._tell_reaper(b"+%d\n" % popen.pid)
-        with contextlib.suppress(BrokenPipeError):
-            os.write(gate_write, b"\n")
-        if stdin and not tty:
-            process.stdin = gate_write
-        else:
-            os.close(gate_write)
+            if read >= 0:
+                os.close(read)
         return process
 
     def running_pods(self) -> int:
@@ -170,39 +184,69 @@ class Processes:
         # A mark is the daemon's, the pod's uid, and what tells its containers apart.
         return len({p.mark.split(".")[1] for p in self._alive.values() if p.mark})
 
-    def _tell_reaper(self, line: bytes) -> None:
-        assert self._reaper is not None
-        assert self._reaper.stdin is not None
-        os.write(self._reaper.stdin.fileno(), line)
+    def _request(self, request: Any, fds: Sequence[int], process: Process) -> None:
+        """Let the reaper start a program, and wait until it has."""
+        body = marshal.dumps(request)
+        socket.send_fds(self._socket, [len(body).to_bytes(4, "little")], fds)
+        self._socket.sendall(body)
+        self._starting = process
+        while self._starting is process:
+            self._hear()
+        if not process.pid:
+            process.done.result()
 
-    def _child_ended(self) -> None:
-        for pid, process in list(self._alive.items()):
-            if not self._ended(process):
+    def _send_signal(self, pid: int, number: int, group: bool) -> None:
+        body = marshal.dumps((pid, int(number), group))
+        with contextlib.suppress(OSError):
+            self._socket.sendall(len(body).to_bytes(4, "little") + body)
+
+    def _listen(self) -> None:
+        # What woke us may have been read meanwhile, by one who waited for a start.
+        self._hear(socket.MSG_DONTWAIT)
+
+    def _hear(self, flags: int = 0) -> None:
+        """Take in what the reaper says: what it started, and what has ended."""
+        try:
+            data = self._socket.recv(65536, flags)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._reaper_lost()
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            kind, *words = line.split()
+            number = int(words[0])
+            if kind == b"-":
+                process = self._alive.pop(number)
+                if not process.done.done():
+                    process.done.set_result(int(words[1]))
                 continue
-            # The zombie still keeps the number of its group from being used again.
+            assert self._starting is not None
+            if kind == b"+":
+                self._starting.pid = number
+                self._alive[number] = self._starting
+            else:
+                self._starting.done.set_exception(OSError(number, os.strerror(number)))
+            self._starting = None
+
+    def _reaper_lost(self) -> None:
+        """End the daemon: whatever it started from now on could outlive it."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+        for process in self._alive.values():
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
-            code = process.popen.wait()
-            del self._alive[pid]
-            self._tell_reaper(b"-%d\n" % pid)
+                os.killpg(process.pid, signal.SIGKILL)
             if not process.done.done():
-                process.done.set_result(code if code >= 0 else 128 - code)
-        if self._orphans is not None:
-            self._orphans.collect()
+                process.done.set_result(128 + signal.SIGKILL)
+        self._alive.clear()
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise OSError("the process that starts programs is gone")
 
-    def _own_pids(self) -> set[int]:
-        assert self._reaper is not None
-        return {self._reaper.pid, *self._alive}
 
-    def _is_alive(self, mark: str) -> bool:
-        return any(process.mark == mark for process in self._alive.values())
-
-    @staticmethod
-    def _ended(process: Process) -> bool:
-        if hasattr(os, "waitid"):
-            options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-            return os.waitid(os.P_PID, process.pid, options) is not None
-        return process.popen.poll() is not None
+def _open_terminal(path: str, flags: int) -> int:
+    """Open a terminal that is to be the program's, not the daemon's."""
+    return os.open(path, flags | os.O_NOCTTY)
 
 
 def _handles(pid: int, number: int) -> bool:

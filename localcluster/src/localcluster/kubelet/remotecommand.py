@@ -79,10 +79,16 @@ class Session:
 
 
 class WebSocketSession(Session):
-    """Channels by WebSocket."""
+    """Channels by WebSocket.
 
-    def __init__(self, stream: IOStream) -> None:
+    Args:
+        translated: Whether a real API server would stand in between and speak SPDY to the kubelet,
+            as it does for `v5.channel.k8s.io`; it wraps what went wrong once more.
+    """
+
+    def __init__(self, stream: IOStream, *, translated: bool) -> None:
         super().__init__()
+        self._translated = translated
         self._socket = websocket.WebSocket(stream)
         self._listening = asyncio.Event()
 
@@ -131,6 +137,8 @@ class WebSocketSession(Session):
             await self._socket.send(bytes([channel]), data)
 
     async def finish(self, status: Obj) -> None:
+        if self._translated and status.get("reason") == "InternalError":
+            status = internal_error(status["message"])
         await self.send(ERROR, json.dumps(status).encode())
         with contextlib.suppress(StreamClosedError):
             await self._socket.close()
@@ -210,12 +218,17 @@ async def session(stream: IOStream, kind: str, options: StreamOptions) -> AsyncI
     """Speak to a client over an upgraded connection; it is closed in the end.
 
     Args:
-        kind: `websocket` or `spdy`.
+        kind: `websocket` or `spdy`, a colon, and the protocol above it.
 
     Raises:
         TimeoutError: A SPDY client did not open the streams that it asked for.
     """
-    made = WebSocketSession(stream) if kind == "websocket" else SpdySession(stream, options)
+    transport, _, protocol = kind.partition(":")
+    made: WebSocketSession | SpdySession
+    if transport == "websocket":
+        made = WebSocketSession(stream, translated=protocol.startswith("v5."))
+    else:
+        made = SpdySession(stream, options)
 
     async def receive() -> None:
         try:

@@ -23,9 +23,8 @@ from tornado.iostream import IOStream, StreamClosedError
 from ..apimachinery.jsontypes import parse_time, whole_number
 from . import attach, logs, portforward, websocket
 from . import exec as execution
-from .containers import Container
 from .kubelet import Kubelet
-from .pod import Pod
+from .podworker import PodWorker
 from .remotecommand import StreamOptions, either, session
 
 # Tells whether a request may be served: 200, 401 or 403.
@@ -110,13 +109,16 @@ class _Logs(_Handler):
 
     async def serve(self, *parts: str) -> None:
         namespace, name, container_name = parts
-        pod = self.kubelet.pod(namespace, name)
-        if pod is None:
+        worker = self.kubelet.worker(namespace, name)
+        if worker is None:
             raise Refused(404, f'pod "{name}" does not exist\n')
-        container = pod.find(container_name)
+        container = worker.find(container_name)
         if container is None:
             raise Refused(404, f'container "{container_name}" not found in pod "{name}"\n')
-        async with contextlib.aclosing(logs.read(container, name, self._options())) as pieces:
+        reading = logs.read(
+            worker.pod.folder, container.state, container.log, name, self._options()
+        )
+        async with contextlib.aclosing(reading) as pieces:
             try:
                 await anext(pieces)
             except logs.LogMissing as error:
@@ -160,11 +162,11 @@ class _Upgraded(_Handler):
     async def post(self, *parts: str) -> None:
         await self.get(*parts)
 
-    def pod(self, namespace: str, name: str) -> Pod:
-        pod = self.kubelet.pod(namespace, name)
-        if pod is None:
+    def worker(self, namespace: str, name: str) -> PodWorker:
+        worker = self.kubelet.worker(namespace, name)
+        if worker is None:
             raise Refused(404, "pod does not exist")
-        return pod
+        return worker
 
     def stream_options(self) -> StreamOptions:
         """Read which channels the client asks for."""
@@ -221,15 +223,15 @@ class _Exec(_Upgraded):
     async def serve(self, *parts: str) -> None:
         namespace, name, container_name = parts
         options = self.stream_options()
-        container = self.pod(namespace, name).find(container_name)
-        if container is None or container.process is None:
+        container = self.worker(namespace, name).find(container_name)
+        if container is None or container.run is None:
             raise Refused(500, f'container not found ("{container_name}")')
-        command = self.get_query_arguments("command")
+        run, command = container.run, self.get_query_arguments("command")
         stream, kind = await self.upgrade(_CHANNELS, _REMOTE_COMMAND)
         with contextlib.suppress(TimeoutError):
-            async with session(stream, kind.partition(":")[0], options) as client:
+            async with session(stream, kind, options) as client:
                 processes = self.kubelet.processes
-                await execution.run(client, processes, container, command, options)
+                await execution.run(client, processes, run, command, options)
 
 
 class _Attach(_Upgraded):
@@ -238,14 +240,14 @@ class _Attach(_Upgraded):
     async def serve(self, *parts: str) -> None:
         namespace, name, container_name = parts
         options = self.stream_options()
-        container: Container | None = self.pod(namespace, name).find(container_name)
-        if container is None or container.console is None or container.process is None:
+        container = self.worker(namespace, name).find(container_name)
+        if container is None or container.run is None:
             text = f"container {container_name} not found in pod {name}_{namespace}"
             raise Refused(500, text)
-        console = container.console
+        console = container.run.console
         stream, kind = await self.upgrade(_CHANNELS, _REMOTE_COMMAND)
         with contextlib.suppress(TimeoutError):
-            async with session(stream, kind.partition(":")[0], options) as client:
+            async with session(stream, kind, options) as client:
                 await attach.run(client, console, options)
 
 
@@ -254,12 +256,12 @@ class _PortForward(_Upgraded):
 
     async def serve(self, *parts: str) -> None:
         namespace, name = parts
-        pod = self.pod(namespace, name)
-        if not any(container.process for container in pod.containers):
+        worker = self.worker(namespace, name)
+        if not any(container.run for container in worker.containers):
             raise Refused(500, f'pod not found ("{name}_{namespace}")')
         ports = self._ports()
         stream, kind = await self.upgrade((portforward.TUNNEL, *_CHANNELS), _FORWARD)
-        target = portforward.Target(name, pod.address, pod.real_port)
+        target = portforward.Target(name, worker.pod.address, worker.pod.real_port)
         try:
             if kind.startswith("spdy:"):
                 await portforward.by_spdy(stream, target, tunnel=False)

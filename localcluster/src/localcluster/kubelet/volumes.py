@@ -18,36 +18,37 @@ from pathlib import Path
 
 from ..apimachinery.jsontypes import Obj
 from . import volumesources
-from .pod import Pod
-from .podenv import ConfigError, expand
+from .objectwatch import Changed, ObjectWatches, Reference
+from .podenv import ConfigError, Resolver, expand
 from .volumesources import MountError, Payload
 
 # The service account's token, which every pod of a real cluster has and none has here.
 _TOKENS = ("kube-api-access-", "default-token-")
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-_FIRST_DELAY, _LONGEST_DELAY = 0.5, 8.0
 
 
 class Volumes:
-    """The volumes of one pod."""
+    """The volumes of one pod.
 
-    def __init__(self, pod: Pod) -> None:
-        self.pod = pod
-        self.folder = _folder(pod)
+    Args:
+        folder: The pod's.
+        declared: The pod's `volumes`.
+    """
+
+    def __init__(self, folder: Path, declared: list[Obj], watches: ObjectWatches) -> None:
+        self.folder = folder / "volumes"
+        self._parts = folder / "parts"
+        self._watches = watches
         self._written: dict[str, Payload] = {}
-        self._watched: list[tuple[str, str, str]] = []
+        self._watched: list[tuple[Reference, Changed]] = []
         self._turn = asyncio.Lock()
-
-    @property
-    def _all(self) -> list[Obj]:
-        return self.pod.manifest["spec"].get("volumes") or []
+        self._all: dict[str, Obj] = {
+            v["name"]: v for v in declared if not v["name"].startswith(_TOKENS)
+        }
 
     def unsupported(self) -> str:
         """Return what is wrong when the pod asks for a volume that cannot be had here."""
-        for volume in self._all:
-            name = volume["name"]
-            if name.startswith(_TOKENS):
-                continue
+        for name, volume in self._all.items():
             kinds = sorted(set(volume) - {"name"})
             if kinds == ["projected"]:
                 sources = volume["projected"].get("sources") or []
@@ -62,36 +63,21 @@ class Volumes:
                 return f'volume "{name}" has no valid name'
         return ""
 
-    async def mount(self) -> bool:
-        """Make all volumes, and wait for what they need; return False when the pod is to end."""
-        for volume in self._all:
-            delay = _FIRST_DELAY
-            while not await self._try(volume):
-                if await self.pod.pause(delay):
-                    return False
-                delay = min(delay * 2, _LONGEST_DELAY)
-        self._watch()
-        return True
+    async def mount(self, resolver: Resolver) -> str:
+        """Make the volumes that are not there yet; return what is missing for one, or nothing."""
+        for name, volume in self._all.items():
+            (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            if name in self._written or "emptyDir" in volume or len(volume) == 1:
+                continue
+            try:
+                await self._write(volume, resolver)
+            except MountError as error:
+                return f'MountVolume.SetUp failed for volume "{name}" : {error}'
+        return ""
 
-    async def _try(self, volume: Obj) -> bool:
-        name = volume["name"]
-        if name.startswith(_TOKENS):
-            return True
-        folder = self.folder / name
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not any(kind in volume for kind in volumesources.DATA_KINDS):
-            return True
-        try:
-            await self._write(volume)
-        except MountError as error:
-            text = f'MountVolume.SetUp failed for volume "{name}" : {error}'
-            self.pod.event("FailedMount", text, kind="Warning")
-            return False
-        return True
-
-    async def _write(self, volume: Obj) -> None:
+    async def _write(self, volume: Obj, resolver: Resolver) -> None:
         async with self._turn:
-            files = await volumesources.payload(self.pod, volume)
+            files = await volumesources.payload(resolver, volume)
             if self._written.get(volume["name"]) != files:
                 try:
                     write_atomically(self.folder / volume["name"], files)
@@ -100,64 +86,60 @@ class Volumes:
                     raise MountError(f"its files cannot be written: {why}") from None
                 self._written[volume["name"]] = files
 
-    def _watch(self) -> None:
-        namespace = self.pod.metadata["namespace"]
-        names = {ref for volume in self._all for ref in volumesources.references(volume)}
+    def watch(self, namespace: str, changed: Changed) -> None:
+        """Call `changed` from now on when an object that a volume holds has changed."""
+        names = {ref for v in self._all.values() for ref in volumesources.references(v)}
         for plural, name in sorted(names):
-            self._watched.append((plural, namespace, name))
-            self.pod.host.watches.add((plural, namespace, name), self.refresh)
+            self._watched.append(((plural, namespace, name), changed))
+            self._watches.add(*self._watched[-1])
 
     def close(self) -> None:
         """Watch nothing any more."""
         while self._watched:
-            self.pod.host.watches.remove(self._watched.pop(), self.refresh)
+            self._watches.remove(*self._watched.pop())
 
-    def refresh(self) -> None:
-        """Bring the volumes up to date, soon."""
-        if self._written and not self.pod.finished:
-            self.pod.background(self._refresh())
+    async def refresh(self, resolver: Resolver) -> None:
+        """Bring the volumes up to date."""
+        for name in list(self._written):
+            # What is missing now stays as it was, as on a real node.
+            with contextlib.suppress(MountError):
+                await self._write(self._all[name], resolver)
 
-    async def _refresh(self) -> None:
-        for volume in self._all:
-            if volume["name"] in self._written:
-                # What is missing now stays as it was, as on a real node.
-                with contextlib.suppress(MountError):
-                    await self._write(volume)
+    def mounts(self, container: Obj, env: dict[str, str]) -> dict[str, Path]:
+        """Return where a container's volumes lie, by the paths that it knows them by.
 
+        Raises:
+            ConfigError: A subPath leads out of its volume.
+        """
+        found = {}
+        for mount in container.get("volumeMounts") or []:
+            volume = self._all.get(mount["name"])
+            if volume is not None:
+                inside = os.path.normpath("/" + str(mount["mountPath"]).lstrip("/"))
+                found[inside] = self._place(volume, container["name"], mount, env)
+        return found
 
-def place(pod: Pod, container: Obj, mount: Obj, env: dict[str, str]) -> Path | None:
-    """Return where a mount of a container lies on this machine, or None if it lies nowhere.
-
-    Raises:
-        ConfigError: Its subPath leads out of the volume.
-    """
-    declared = pod.manifest["spec"].get("volumes") or []
-    volume = next((v for v in declared if v["name"] == mount["name"]), None)
-    if volume is None or volume["name"].startswith(_TOKENS):
-        return None
-    folder = _folder(pod) / str(volume["name"])
-    sub = mount.get("subPath") or expand(mount.get("subPathExpr") or "", env)
-    if not sub:
-        return folder
-    part = folder / sub
-    if os.path.isabs(sub) or not part.resolve().is_relative_to(folder.resolve()):
-        which = f'volumeMount "{mount["name"]}" of container "{container["name"]}"'
-        raise ConfigError(f"failed to prepare subPath for {which}")
-    if not part.exists():
-        part.mkdir(mode=0o700, parents=True)
-    if "emptyDir" in volume:
-        return part
-    return _copy(pod, container["name"], mount, part)
-
-
-def _folder(pod: Pod) -> Path:
-    return pod.folder / "volumes"
+    def _place(self, volume: Obj, container: str, mount: Obj, env: dict[str, str]) -> Path:
+        folder = self.folder / str(volume["name"])
+        sub = mount.get("subPath") or expand(mount.get("subPathExpr") or "", env)
+        if not sub:
+            return folder
+        part = folder / sub
+        if os.path.isabs(sub) or not part.resolve().is_relative_to(folder.resolve()):
+            which = f'volumeMount "{mount["name"]}" of container "{container}"'
+            raise ConfigError(f"failed to prepare subPath for {which}")
+        if not part.exists():
+            part.mkdir(mode=0o700, parents=True)
+        if "emptyDir" in volume:
+            return part
+        number = abs(hash((mount["name"], mount["mountPath"])))
+        # Its name stays, for a program may look at how it ends.
+        name = os.path.basename(str(mount["mountPath"]).rstrip("/"))
+        return _copy(part, self._parts / container / f"{number:x}" / name)
 
 
-def _copy(pod: Pod, container: str, mount: Obj, part: Path) -> Path:
+def _copy(part: Path, target: Path) -> Path:
     """Return a copy of a part of a volume: such a part does not follow changes."""
-    number = (mount["name"], mount["mountPath"])
-    target = pod.folder / "parts" / container / f"{abs(hash(number)):x}"
     if target.exists():
         return target
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

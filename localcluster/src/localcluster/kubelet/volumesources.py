@@ -10,12 +10,11 @@ from pathlib import PurePosixPath
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.jsontypes import Obj
-from .pod import Pod
-from .podenv import ConfigError
+from .podenv import ConfigError, Resolver
 
 # The content of each file, and its mode.
 Payload = dict[str, tuple[bytes, int]]
-DATA_KINDS = ("configMap", "secret", "downwardAPI", "projected")
+DATA_KINDS = ("configMap", "secret", "downwardAPI")
 _MODE = 0o644
 
 
@@ -23,36 +22,35 @@ class MountError(Exception):
     """The volume cannot be made yet: the message says what is missing."""
 
 
-async def payload(pod: Pod, volume: Obj) -> Payload:
+async def payload(resolver: Resolver, volume: Obj) -> Payload:
     """Return the files of a volume.
 
     Raises:
         MountError: An object or a key that it needs is not there.
     """
-    for kind in DATA_KINDS[:3]:
-        if kind in volume:
-            source = volume[kind]
-            return await _files(pod, kind, source, source.get("defaultMode", _MODE))
-    source = volume["projected"]
     files: Payload = {}
     problems = []
-    for part in source.get("sources") or []:
-        for kind in DATA_KINDS[:3]:
-            if kind in part:
-                try:
-                    mode = source.get("defaultMode", _MODE)
-                    files |= await _files(pod, kind, part[kind], mode)
-                except MountError as error:
-                    problems.append(str(error))
+    for source in _sources(volume):
+        for kind in set(source) & set(DATA_KINDS):
+            mode = (volume.get("projected") or source[kind]).get("defaultMode", _MODE)
+            try:
+                files |= await _files(resolver, kind, source[kind], mode)
+            except MountError as error:
+                problems.append(str(error))
     if problems:
         raise MountError(problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]")
     return files
 
 
+def _sources(volume: Obj) -> list[Obj]:
+    """Return what a volume is made of: itself, unless it is projected."""
+    return volume["projected"].get("sources") or [] if "projected" in volume else [volume]
+
+
 def references(volume: Obj) -> set[tuple[str, str]]:
     """Return (plural, name) of the objects whose changes a volume follows."""
     found = set()
-    for source in [volume, *((volume.get("projected") or {}).get("sources") or [])]:
+    for source in _sources(volume):
         if "configMap" in source:
             found.add(("configmaps", str(source["configMap"].get("name") or "")))
         if "secret" in source:
@@ -61,13 +59,13 @@ def references(volume: Obj) -> set[tuple[str, str]]:
     return found
 
 
-async def _files(pod: Pod, kind: str, source: Obj, mode: int) -> Payload:
+async def _files(resolver: Resolver, kind: str, source: Obj, mode: int) -> Payload:
     if kind == "downwardAPI":
         return {
-            _inside(item["path"]): (_field(pod, item), _mode_of(item, mode))
+            _inside(item["path"]): (_field(resolver, item), _mode_of(item, mode))
             for item in source.get("items") or []
         }
-    data = await _data(pod, kind, source)
+    data = await _data(resolver, kind, source)
     items = source.get("items")
     if not items:
         return {_inside(name): (content, mode) for name, content in data.items()}
@@ -82,17 +80,12 @@ async def _files(pod: Pod, kind: str, source: Obj, mode: int) -> Payload:
     return files
 
 
-async def _data(pod: Pod, kind: str, source: Obj) -> dict[str, bytes]:
-    plural = {"configMap": "configmaps", "secret": "secrets"}[kind]
+async def _data(resolver: Resolver, kind: str, source: Obj) -> dict[str, bytes]:
     name = str(source.get("secretName") or source.get("name") or "")
     try:
-        found = await pod.host.fetch(plural, pod.manifest["metadata"]["namespace"], name)
-    except ApiError as error:
-        if error.code != 404:
-            raise MountError(str(error)) from None
-        if source.get("optional"):
-            return {}
-        raise MountError(f'{kind.lower()} "{name}" not found') from None
+        found = await resolver.find(kind, name, optional=bool(source.get("optional"))) or {}
+    except (ApiError, ConfigError) as error:
+        raise MountError(str(error)) from None
     coded = found.get("binaryData") if kind == "configMap" else found.get("data")
     data = {key: base64.b64decode(value) for key, value in (coded or {}).items()}
     if kind == "configMap":
@@ -105,16 +98,16 @@ def _mode_of(item: Obj, otherwise: int) -> int:
     return otherwise if mode is None else int(mode)
 
 
-def _field(pod: Pod, item: Obj) -> bytes:
-    resolver = pod.resolver()
+def _field(resolver: Resolver, item: Obj) -> bytes:
     try:
         if "fieldRef" in item:
             return resolver.field(str(item["fieldRef"].get("fieldPath", ""))).encode()
         wanted = item["resourceFieldRef"]
-        container = pod.find(wanted.get("containerName", ""))
-        if container is None:
-            raise MountError(f"container {wanted.get('containerName', '')} not found")
-        return resolver.resource(wanted, container.spec).encode()
+        name, spec = wanted.get("containerName", ""), resolver.pod["spec"]
+        for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
+            if container["name"] == name:
+                return resolver.resource(wanted, container).encode()
+        raise MountError(f"container {name} not found")
     except ConfigError as error:
         raise MountError(str(error)) from None
 

@@ -340,3 +340,43 @@ def the_deadline_of_a_pod(s: Script) -> None:
     s.quiet("POST", "pods", pod("a", "sleep", "60", activeDeadlineSeconds=2))
     s.until("pods/a", "status.phase", "Failed")
     s.get("pods/a", show=("status.phase", "status.reason", "status.message"))
+
+
+@scenario
+def debugging_a_pod(s: Script) -> None:
+    """`kubectl debug` puts an ephemeral container beside those that run."""
+    s.quiet("POST", "pods", pod("a", "sleep", "60"))
+    s.until("pods/a", "status.phase", "Running")
+    s.kubectl(f"debug a --image={PYTHON} -c probe --profile=general -- sh -c 'echo looked'")
+    ended = "status.ephemeralContainerStatuses.0.state.terminated.exitCode"
+    s.until("pods/a", ended, 0)
+    s.get("pods/a", show=("spec.ephemeralContainers", "status.ephemeralContainerStatuses"))
+    assert s.kubectl("logs a -c probe") == "looked\n"
+    s.kubectl("get pod a")
+    s.get("pods/a/ephemeralcontainers", show=("kind", "metadata.name"))
+    change = [{"op": "remove", "path": "/spec/ephemeralContainers"}]
+    s.patch("pods/a/ephemeralcontainers", change, "json")
+    made = pod("b", "true", ephemeralContainers=[{"name": "early", "image": PYTHON}])
+    s.post("pods", made)
+
+
+@scenario
+def resizing_a_pod(s: Script) -> None:
+    """The resources of a running container change by the subresource `resize` alone.
+
+    When a node acts on it is its own affair: not with cgroup v1, for one.
+    """
+    small = {"requests": {"cpu": "10m"}, "limits": {"cpu": "100m"}}
+    large = {"requests": {"cpu": "20m"}, "limits": {"cpu": "200m"}}
+    s.quiet("POST", "pods", pod("a", "sleep", "60", container={"resources": small}))
+    s.until("pods/a", "status.phase", "Running")
+    change = {"spec": {"containers": [{"name": "main", "resources": large}]}}
+    assert s.patch("pods/a", change, "strategic")["code"] == 422
+    s.patch("pods/a/resize", change, "strategic", show=("spec.containers.0.resources",))
+    stored = s.get("pods/a", show=("metadata.generation", "spec.containers.0.resources"))
+    assert stored["spec"]["containers"][0]["resources"] == large
+    assert stored["status"]["containerStatuses"][0]["restartCount"] == 0
+    image = {"spec": {"containers": [{"name": "main", "image": "python:3.11"}]}}
+    s.patch("pods/a/resize", image, "strategic")
+    none = {"spec": {"containers": [{"name": "main", "resources": {"limits": {"cpu": "1m"}}}]}}
+    s.patch("pods/a/resize", none, "strategic")

@@ -119,3 +119,37 @@ def without_a_right_to_ask(s: Script) -> None:
     s.stranger("GET", "pods")
     s.stranger("GET", "/api/v1")
     s.stranger("DELETE", "configmaps/a")
+
+
+@scenario
+def pod_security(s: Script) -> None:
+    """A namespace's labels say what its pods must not ask for, and who is only warned."""
+    prefix = "pod-security.kubernetes.io"
+    labels = {f"{prefix}/enforce": "restricted", f"{prefix}/warn": "restricted"}
+    s.quiet("PATCH", "/api/v1/namespaces/{ns}", {"metadata": {"labels": labels}})
+    assert s.post("pods", pod("root", "true"))["code"] == 403
+    outside = pod("outside", "true", hostNetwork=True, container={"securityContext": {}})
+    s.post("pods", outside)
+    good = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    made = s.post(
+        "pods",
+        pod("good", "true", container={"securityContext": good}),
+        show=("spec.containers.0.securityContext",),
+    )
+    assert made["kind"] == "Pod"
+    # A Job is made, with a warning; its pods are not.
+    s.kubectl("create job wq --image=python:3.11-slim -- true")
+    about = "involvedObject.name=wq,reason=FailedCreate"
+    s.until(f"events?fieldSelector={about}", "items.0.reason", "FailedCreate")
+    assert not s.quiet("GET", "pods?labelSelector=job-name=wq")["items"]
+    baseline = {f"{prefix}/enforce": "baseline", f"{prefix}/warn": None}
+    s.quiet("PATCH", "/api/v1/namespaces/{ns}", {"metadata": {"labels": baseline}})
+    s.post("pods", pod("root", "true"), show=("kind", "metadata.name"))
+    s.post("pods", outside)
+    s.patch("/api/v1/namespaces/{ns}", {"metadata": {"labels": {f"{prefix}/enforce": "strict"}}})

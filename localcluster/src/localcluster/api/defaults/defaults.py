@@ -125,7 +125,7 @@ def _volume(volume: Obj) -> None:
 
 def _pod_spec(spec: Obj) -> None:
     """Fill in a pod's spec, in a pod or in a template."""
-    for kind in ("containers", "initContainers"):
+    for kind in ("containers", "initContainers", "ephemeralContainers"):
         for container in spec.get(kind) or []:
             if isinstance(container, dict):
                 _container(container)
@@ -140,7 +140,7 @@ def _pod_spec(spec: Obj) -> None:
         _volume(volume)
 
 
-def _qos_class(spec: Obj) -> str:
+def qos_class(spec: Obj) -> str:
     """Return the pod's quality-of-service class.
 
     https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
@@ -177,7 +177,7 @@ def _pod(obj: Obj) -> None:
     spec.setdefault("serviceAccount", spec["serviceAccountName"])
     tolerations = spec.setdefault("tolerations", [])
     tolerations += [dict(one) for one in _TOLERATIONS if not _has_toleration(tolerations, one)]
-    obj["status"] = {"phase": "Pending", "qosClass": _qos_class(spec)}
+    obj["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
 
 
 def _service(obj: Obj) -> None:
@@ -381,7 +381,7 @@ def _event(obj: Obj) -> None:
 
 def _volume_claim(obj: Obj) -> None:
     obj.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-    obj.setdefault("status", {"phase": "Pending"})
+    obj.setdefault("status", {}).setdefault("phase", "Pending")
 
 
 def _persistent_volume(obj: Obj) -> None:

@@ -109,7 +109,8 @@ class _KubeletRequest(tornado.web.RequestHandler):
         init = [c["name"] for c in spec.get("initContainers") or []]
         name = self.get_query_argument("container", "", strip=False)
         if name:
-            if name not in main + init:
+            added = [c["name"] for c in spec.get("ephemeralContainers") or []]
+            if name not in main + init + added:
                 raise apierrors.bad_request(f"container {name} is not valid for pod {pod_name}")
             return name
         if len(main) == 1:

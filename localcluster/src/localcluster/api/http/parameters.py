@@ -6,13 +6,13 @@ https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#g
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 import tornado.web
 
 from ...apimachinery import apierrors
-from ...apimachinery.jsontypes import parse_time, whole_number
-from ...apimachinery.profile import profile
+from ...apimachinery.jsontypes import parse_integer, parse_time
 from ..validation.causes import Causes
 
 _FIELD_VALIDATIONS = ("Ignore", "Strict", "Warn")
@@ -30,6 +30,7 @@ class WriteOptions:
         manager: Who writes, for `managedFields`; empty for the cluster's own parts.
         force: Whether a server-side apply takes fields away from others.
         warnings: Filled with what the client should be told.
+        duplicates: The paths of the fields that its body names twice.
     """
 
     dry_run: bool = False
@@ -37,6 +38,7 @@ class WriteOptions:
     manager: str = ""
     force: bool = False
     warnings: list[str] = field(default_factory=list)
+    duplicates: list[str] = field(default_factory=list)
 
 
 def write_options(handler: tornado.web.RequestHandler, patch_type: str = "") -> WriteOptions:
@@ -46,9 +48,10 @@ def write_options(handler: tornado.web.RequestHandler, patch_type: str = "") -> 
         patch_type: The form of a patch.
     """
     about = _KINDS.get(str(handler.request.method), "PatchOptions")
-    dry_run = handler.get_query_argument("dryRun", "")
-    if dry_run not in ("", "All"):
-        text = f'Unsupported value: []string{{"{dry_run}"}}: supported values: "All"'
+    dry_run = handler.get_query_arguments("dryRun")
+    if set(dry_run) - {"", "All"}:
+        given = json.dumps(dry_run, separators=(",", ":"), ensure_ascii=False)
+        text = f'Unsupported value: {given}: supported values: "All"'
         raise apierrors.invalid_option(about, "FieldValueNotSupported", "dryRun", text)
     manager = handler.get_query_argument("fieldManager", "")
     force = flag(handler, "force")
@@ -59,7 +62,7 @@ def write_options(handler: tornado.web.RequestHandler, patch_type: str = "") -> 
         text = "Forbidden: may not be specified for non-apply patch"
         raise apierrors.invalid_option(about, "FieldValueForbidden", "force", text)
     return WriteOptions(
-        dry_run=dry_run == "All",
+        dry_run="All" in dry_run,
         field_validation=_field_validation(handler, about),
         manager=manager or _user_agent(handler),
         force=force,
@@ -67,8 +70,6 @@ def write_options(handler: tornado.web.RequestHandler, patch_type: str = "") -> 
 
 
 def _field_validation(handler: tornado.web.RequestHandler, about: str) -> str:
-    if not profile().modern:
-        return "Ignore"
     wanted = handler.get_query_argument("fieldValidation", "") or "Warn"
     if wanted not in _FIELD_VALIDATIONS:
         known = ", ".join(f'"{one}"' for one in ("", *_FIELD_VALIDATIONS))
@@ -83,8 +84,9 @@ def _user_agent(handler: tornado.web.RequestHandler) -> str:
 
 
 def flag(handler: tornado.web.RequestHandler, name: str) -> bool:
-    """Return a query parameter that is true or false."""
-    return handler.get_query_argument(name, "").lower() in ("true", "1", "t")
+    """Return a query parameter that is true or false: false only if it says so or is not there."""
+    values = handler.get_query_arguments(name)
+    return bool(values) and values[0].lower() not in ("false", "0")
 
 
 def integer(handler: tornado.web.RequestHandler, name: str, default: int) -> int:
@@ -92,10 +94,10 @@ def integer(handler: tornado.web.RequestHandler, name: str, default: int) -> int
     text = handler.get_query_argument(name, "")
     if not text:
         return default
-    found = whole_number(text)
-    if found is None:
-        raise apierrors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    return found
+    try:
+        return parse_integer(text)
+    except ValueError as error:
+        raise apierrors.bad_request(str(error)) from None
 
 
 def pod_log_options(handler: tornado.web.RequestHandler, pod_name: str) -> list[tuple[str, str]]:
@@ -106,10 +108,7 @@ def pod_log_options(handler: tornado.web.RequestHandler, pod_name: str) -> list[
     """
     params: list[tuple[str, str]] = []
     causes = Causes()
-    for name in _LOG_FLAGS:
-        values = handler.get_query_arguments(name)
-        if values and values[0].lower() not in ("false", "0"):
-            params.append((name, "true"))
+    params += [(name, "true") for name in _LOG_FLAGS if flag(handler, name)]
     for name, least in _LOG_LEAST.items():
         if not handler.get_query_argument(name, ""):
             continue

@@ -10,11 +10,14 @@ import functools
 import json
 import math
 import re
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import tornado.web
 
 from ...apimachinery import apierrors
+from ...apimachinery.jsontypes import Obj
 from . import protobuf
 
 _MAX_DEPTH = 100
@@ -37,11 +40,14 @@ def content_type(handler: tornado.web.RequestHandler) -> str:
     return handler.request.headers.get("Content-Type", "").partition(";")[0].strip()
 
 
-def decode_body(handler: tornado.web.RequestHandler, kind: str = "") -> Any:
+def decode_body(
+    handler: tornado.web.RequestHandler, kind: str = "", duplicates: list[str] | None = None
+) -> Any:
     """Return the body as JSON-like data; an empty body is an error unless `kind` is empty.
 
     Args:
         kind: The kind of object that the path takes.
+        duplicates: Filled with the paths of the fields that its JSON names twice.
     """
     body, media_type = handler.request.body, content_type(handler) or "application/json"
     if not body.strip() and not kind:
@@ -51,7 +57,7 @@ def decode_body(handler: tornado.web.RequestHandler, kind: str = "") -> Any:
     if media_type == protobuf.CONTENT_TYPE:
         return protobuf.decode(body)
     try:
-        return _parse(body, as_yaml=media_type.endswith("yaml"))
+        return _parse(body, media_type.endswith("yaml"), [] if duplicates is None else duplicates)
     except (ValueError, RecursionError) as error:
         if media_type in PATCH_TYPES:
             raise apierrors.malformed_patch(
@@ -79,8 +85,8 @@ def _excerpt(body: bytes) -> str:
     return body[:64].decode(errors="replace") if body else "<empty>"
 
 
-def _parse(data: bytes, *, as_yaml: bool) -> Any:
-    """Return the value of a JSON or YAML text.
+def _parse(data: bytes, as_yaml: bool, duplicates: list[str]) -> Any:
+    """Return the value of a JSON or YAML text, and add to `duplicates`.
 
     Raises:
         ValueError: It is no such text, or one that no object of the API consists of.
@@ -88,12 +94,25 @@ def _parse(data: bytes, *, as_yaml: bool) -> Any:
     """
     if as_yaml:
         try:  # JSON is YAML, and what kubectl sends under that name.
-            return _parse(data, as_yaml=False)
+            return _parse(data, False, duplicates)
         except ValueError:
             return _yaml(data)
-    value = _JSON.decode(data.decode())
+    repeated: dict[int, tuple[Obj, list[str]]] = {}
+
+    def collect(pairs: list[tuple[str, Any]]) -> Obj:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            counts = Counter(name for name, _ in pairs)
+            repeated[id(made)] = made, [name for name, count in counts.items() if count > 1]
+        return made
+
+    value = json.loads(
+        data.decode(), object_pairs_hook=collect, parse_constant=_no_number, parse_float=_finite
+    )
     if data.count(b"{") + data.count(b"[") > _MAX_DEPTH:
         _check_depth(value)
+    if repeated:
+        duplicates += _duplicates(value, repeated)
     return _without_surrogates(value) if b"\\u" in data else value
 
 
@@ -123,7 +142,18 @@ def _finite(text: str) -> float:
     return number
 
 
-_JSON = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)
+def _duplicates(
+    value: Any, repeated: dict[int, tuple[Obj, list[str]]], path: str = ""
+) -> Iterator[str]:
+    """Yield the paths of the fields that objects inside of a value have twice."""
+    if isinstance(value, dict):
+        for name in repeated.get(id(value), ({}, []))[1]:
+            yield f"{path}.{name}".lstrip(".")
+        for name, one in value.items():
+            yield from _duplicates(one, repeated, f"{path}.{name}")
+    elif isinstance(value, list):
+        for i, one in enumerate(value):
+            yield from _duplicates(one, repeated, f"{path}[{i}]")
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -41,6 +41,8 @@ _AGGREGATED = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _RETURNED_WHEN_DELETED = {"Pod", "ServiceAccount", "Namespace", "ResourceQuota"}
 _RETURNED_WHEN_DELETED |= {"Service"} if profile().modern else set()
 
+_VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch"}
+
 
 class Handler(tornado.web.RequestHandler):
     """Handles every request except logs and streams of pods."""
@@ -169,6 +171,9 @@ class Handler(tornado.web.RequestHandler):
         self._warn(deprecation(target.resource))
         if target.subresource and not self._known_subresource(target):
             raise apierrors.no_such_path()
+        verbs = target.resource.subresources.get(target.subresource)
+        if verbs is not None and _VERBS.get(method or "") not in verbs:
+            raise apierrors.method_not_allowed()
         if target.resource.namespaced and target.name and target.namespace is None:
             raise apierrors.no_such_path()
         if method == "GET":
@@ -198,6 +203,9 @@ class Handler(tornado.web.RequestHandler):
         return target.subresource in target.resource.subresources
 
     def _get(self, target: Target) -> None:
+        wanted = listing.resource_version_of(self)
+        if wanted > self.rest.store.version:
+            raise apierrors.too_large_version(wanted, self.rest.store.version)
         entry = self.rest.get(target.resource, *target.key)
         if target.subresource == "scale":
             self.reply(scale_of(entry.obj))
@@ -303,7 +311,7 @@ class Handler(tornado.web.RequestHandler):
         acts = target.subresource in ("binding", "eviction")
         if not acts and (target.name or (resource.namespaced and not namespace)):
             raise apierrors.method_not_allowed()
-        options, body = parameters.write_options(self), decode_body(self, resource.kind)
+        options, body = self._options_and_body(resource.kind)
         if target.subresource == "binding" or resource.kind == "Binding":
             subresources.bind(self.rest, namespace, target.name, body)
             self.reply(_success(target, {}), 201)
@@ -312,9 +320,13 @@ class Handler(tornado.web.RequestHandler):
         else:
             self._reply_object(self.rest.create(resource, namespace, body, options), options, 201)
 
+    def _options_and_body(self, kind: str, patch_type: str = "") -> tuple[WriteOptions, Any]:
+        options = parameters.write_options(self, patch_type)
+        return options, decode_body(self, kind, options.duplicates)
+
     def _change(self, target: Target) -> None:
         if self.request.method == "PUT":
-            options, body = parameters.write_options(self), decode_body(self, target.resource.kind)
+            options, body = self._options_and_body(target.resource.kind)
             if target.subresource == "finalize":
                 self.reply(subresources.finalize_namespace(self.rest, target.name, body))
                 return
@@ -329,7 +341,7 @@ class Handler(tornado.web.RequestHandler):
         patch_type = PATCH_TYPES.get(content_type(self))
         if patch_type is None:
             raise apierrors.unsupported_patch()
-        options, body = parameters.write_options(self, patch_type), decode_body(self, "patch")
+        options, body = self._options_and_body("patch", patch_type)
         if target.subresource == "scale":
             self._write_scale(target, body, patch_type, options)
             return

@@ -111,7 +111,7 @@ def delete_options(handler: tornado.web.RequestHandler) -> Obj:
     found = decode_body(handler)
     if not isinstance(found, dict):
         raise apierrors.bad_request("DeleteOptions must be an object")
-    found = fieldvalidation.check({"apiVersion": "v1", **found, "kind": "DeleteOptions"})
+    found = fieldvalidation.check({**found, "apiVersion": "v1", "kind": "DeleteOptions"})
     for name in ("propagationPolicy", "gracePeriodSeconds", "orphanDependents"):
         text = handler.get_query_argument(name, "")
         if text and name == "gracePeriodSeconds":

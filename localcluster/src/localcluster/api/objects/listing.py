@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import tornado.web
 
 from ...apimachinery import apierrors, selectors
-from ...apimachinery.jsontypes import Obj, key_of, whole_number
+from ...apimachinery.jsontypes import Obj, key_of, parse_integer
 from ...store import Entry, Store
 from ..http import parameters
 from ..http.routing import Target
@@ -42,14 +42,20 @@ def selector_of(handler: tornado.web.RequestHandler, target: Target) -> selector
     return lambda obj: by_label(obj) and by_field(obj)
 
 
-def resource_version_of(handler: tornado.web.RequestHandler) -> int:
-    """Return the resourceVersion that a request names, or 0."""
+def resource_version_of(handler: tornado.web.RequestHandler, *, listed: bool = False) -> int:
+    """Return the resourceVersion that a request names, or 0.
+
+    Args:
+        listed: Whether it asks for a list; of that alone the real server says that it is bad.
+    """
     text = handler.get_query_argument("resourceVersion", "")
-    version = whole_number(text or "0")
-    if version is None or version < 0:
-        why = f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
-        raise apierrors.ApiError(500, "", f"resourceVersion: {why}")
-    return version
+    try:
+        return parse_integer(text or "0", unsigned=True)
+    except ValueError as error:
+        why = f"resourceVersion: Invalid value: {json.dumps(text, ensure_ascii=False)}: {error}"
+        if listed:
+            raise apierrors.bad_request(f"invalid resource version: {why}") from None
+        raise apierrors.ApiError(500, "", why) from None
 
 
 def resource_version_match(handler: tornado.web.RequestHandler, *, watch: bool) -> str:
@@ -76,7 +82,8 @@ def resource_version_match(handler: tornado.web.RequestHandler, *, watch: bool) 
 
 def list_page(handler: tornado.web.RequestHandler, store: Store, target: Target) -> Page:
     """Return what a list request asks for."""
-    match, wanted = resource_version_match(handler, watch=False), resource_version_of(handler)
+    match = resource_version_match(handler, watch=False)
+    wanted = resource_version_of(handler, listed=True)
     parameters.integer(handler, "timeoutSeconds", 0)
     limit, token = (
         parameters.integer(handler, "limit", 0),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ...addresses import Addresses
 from ...apimachinery import apierrors
-from ...apimachinery.jsontypes import Obj, deep_copy, key_of, now, random_suffix, whole_number
+from ...apimachinery.jsontypes import Obj, deep_copy, key_of, now, parse_integer, random_suffix
 from ...apimachinery.profile import profile
 from ...apimachinery.resources import Resource
 from ...store import Entry, Key, Store
@@ -17,6 +17,7 @@ from ..defaults import defaults
 from ..http.parameters import WriteOptions
 from ..patch import managedfields
 from ..validation.objects import check_decodable, validate_create, validate_update
+from ..validation.podupdates import SUBRESOURCES, narrowed
 from ..validation.warnings import warnings_for
 from . import admission, allocation, deletion
 
@@ -274,9 +275,10 @@ class Rest:
         metadata, before = obj["metadata"], old["metadata"]
         version = metadata.get("resourceVersion")
         if version and version != before["resourceVersion"]:
-            if whole_number(str(version)) is None:
-                why = f'strconv.ParseUint: parsing "{version}": invalid syntax'
-                raise apierrors.ApiError(500, "", why)
+            try:
+                parse_integer(str(version), unsigned=True)
+            except ValueError as error:
+                raise apierrors.ApiError(500, "", str(error)) from None
             raise apierrors.conflict(resource.plural, resource.group, key[1])
         if metadata.get("uid") and metadata["uid"] != before["uid"]:
             raise apierrors.uid_mismatch(resource, key, metadata["uid"], before["uid"])
@@ -287,10 +289,12 @@ class Rest:
         if subresource == "status":
             obj = {**old, "status": obj.get("status") or {}}
         else:
+            if subresource in SUBRESOURCES:
+                obj = narrowed(subresource, old, obj)
             obj = self.complete(obj, old)
             self._prepare_for_update(resource, old, obj)
             check_decodable(obj)
-            validate_update(resource, old, obj)
+            validate_update(resource, old, obj, subresource)
             options.warnings += warnings_for(obj, old)
             options.warnings += admission.check(resource, obj, self.store, old)
             if resource.kind == "Service":

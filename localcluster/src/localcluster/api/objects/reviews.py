@@ -65,7 +65,7 @@ def answer(kind: str, body: Any) -> Obj:
         raise no_such_path()
     if not isinstance(body, dict):
         raise not_an_object(kind, body)
-    body = fieldvalidation.check({**body, "kind": kind})
+    body = fieldvalidation.check({**body, "apiVersion": f"{group}/v1", "kind": kind})
     metadata = {**(body.get("metadata") or {}), "creationTimestamp": None}
     review = {"kind": kind, "apiVersion": f"{group}/v1", "metadata": metadata}
     if kind == "SelfSubjectReview":

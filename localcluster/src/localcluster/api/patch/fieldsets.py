@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from ...apimachinery.jsontypes import Obj, deep_copy
+from ..schema import schema
+from ..schema.schema import Type
 
 Path = tuple[str, ...]
 Fields = dict[Path, Any]
@@ -19,52 +22,6 @@ Fields = dict[Path, Any]
 # What stands at the path of a map or of a list's element that is there at all.
 _PRESENT = object()
 
-LIST_MAP_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "containers": (("name",),),
-    "initContainers": (("name",),),
-    "ephemeralContainers": (("name",),),
-    "env": (("name",),),
-    "volumes": (("name",),),
-    "volumeMounts": (("mountPath",),),
-    "volumeDevices": (("devicePath",),),
-    "ports": (("containerPort", "protocol"), ("port", "protocol")),
-    "imagePullSecrets": (("name",),),
-    "secrets": (("name",),),
-    "hostAliases": (("ip",),),
-    "topologySpreadConstraints": (("topologyKey", "whenUnsatisfiable"),),
-    "conditions": (("type",),),
-    "addresses": (("type",),),
-    "ownerReferences": (("uid",),),
-    "podIPs": (("ip",),),
-}
-_KEY_DEFAULTS = {"protocol": "TCP"}
-LIST_SETS = {"finalizers"}
-# Maps that only one manager can own as a whole.
-_ATOMIC = {
-    "configMapKeyRef",
-    "fieldRef",
-    "involvedObject",
-    "labelSelector",
-    "namespaceSelector",
-    "nodeSelector",
-    "podSelector",
-    "resourceFieldRef",
-    "roleRef",
-    "secretKeyRef",
-    "selector",
-    "targetRef",
-}
-# Parts that every object of their kind has, so that nobody owns them as such.
-_UNOWNED = {
-    "containers",
-    "jobTemplate",
-    "loadBalancer",
-    "metadata",
-    "spec",
-    "status",
-    "strategy",
-    "template",
-}
 _SET_BY_SERVER = {
     "creationTimestamp",
     "deletionGracePeriodSeconds",
@@ -84,108 +41,80 @@ def fields_of(obj: Obj, *, applied: bool = False) -> Fields:
 
     Args:
         applied: Whether it is a configuration that somebody applies, who owns no maps as such.
+
+    Raises:
+        ValueError: It is one, and a list has two elements that cannot be told apart.
     """
-    found: Fields = {}
-    for name, value in obj.items():
-        if name in ("apiVersion", "kind"):
-            continue
-        if name == "metadata":
-            value = {k: v for k, v in value.items() if k not in _SET_BY_SERVER}
-            if not value:
-                continue
-        _add(found, (f"f:{name}",), name, value, applied)
-    return found
+    metadata = {k: v for k, v in obj["metadata"].items() if k not in _SET_BY_SERVER}
+    parts = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
+    if metadata:
+        parts["metadata"] = metadata
+    collected = _Collector({}, applied)
+    collected.parts((), parts, schema.of(obj), there=True)
+    return collected.found
 
 
-def keys_of(field: str, elements: Any) -> tuple[str, ...] | None:
-    """Return the keys that tell the elements of a list apart; None for a list owned as a whole."""
-    candidates = LIST_MAP_KEYS.get(field)
-    if candidates is None or not isinstance(elements, list) or not elements:
-        return None
-    for keys in candidates:
-        if all(isinstance(x, dict) and keys[0] in x for x in elements):
-            return keys
-    return None
+@dataclass
+class _Collector:
+    """Walks an object along its schema, and gathers its fields.
+
+    That a map or a list is there at all counts as a field, but not where every object of the kind
+    has it: then nobody has put it there.
+    """
+
+    found: Fields
+    applied: bool
+
+    def parts(self, path: Path, struct: Obj, kind: Type, *, there: bool) -> None:
+        for name, value in struct.items():
+            always = there and _is_always(kind, name)
+            self.value((*path, f"f:{name}"), value, kind.part(name), there=always)
+
+    def value(self, path: Path, value: Any, kind: Type, *, there: bool) -> None:
+        # As it is in every object of the kind.
+        if value is None or (there and value == kind.default and not self.applied):
+            return
+        shared = bool(value) and is_shared(value, kind)
+        if not shared:
+            self.found[path] = value
+        elif not there and not self.applied:
+            self.found[path] = _PRESENT
+        if shared and isinstance(value, dict):
+            self.parts(path, value, kind, there=there)
+        elif shared and kind.items:
+            for element in value:
+                self.element((*path, step_of(element, kind)), element, kind.items)
+
+    def element(self, path: Path, element: Any, kind: Type) -> None:
+        if self.applied and path in self.found:
+            where, key = path_text(path[:-1]), path_text(path[-1:])
+            raise ValueError(f"{where}: duplicate entries for key {key}")
+        if is_shared(element, kind):
+            self.found[path] = _PRESENT
+            self.parts(path, element, kind, there=False)
+        else:
+            self.found[path] = element
 
 
-def step_of(element: Obj, keys: tuple[str, ...]) -> str:
-    """Return the step that leads to an element of a list."""
-    values = {key: element.get(key, _KEY_DEFAULTS.get(key)) for key in keys}
+def is_shared(value: Any, kind: Type) -> bool:
+    """Tell whether several may own parts of a value, and not one the whole of it."""
+    if isinstance(value, dict):
+        return kind.topology == "granular"
+    return isinstance(value, list) and kind.topology in ("set", "map")
+
+
+def _is_always(struct: Type, field: str) -> bool:
+    """Tell whether a field is in every struct of a type, be it empty."""
+    return field in struct.defaults or field in struct.required
+
+
+def step_of(element: Any, kind: Type) -> str:
+    """Return the step that leads to an element of a list of this type."""
+    if kind.topology == "set" or not isinstance(element, dict) or kind.items is None:
+        return f"v:{json.dumps(element)}"
+    values = {key: element.get(key, kind.items.part(key).default) for key in kind.keys}
     known = {key: value for key, value in values.items() if value is not None}
     return "k:" + json.dumps(known, separators=(",", ":"))
-
-
-def _add(found: Fields, path: Path, name: str, value: Any, applied: bool) -> None:
-    if value is None:
-        return
-    if isinstance(value, dict) and value and name not in _ATOMIC:
-        if not applied and name not in _UNOWNED:
-            found[path] = _PRESENT
-        for inner, part in value.items():
-            _add(found, (*path, f"f:{inner}"), inner, part, applied)
-        return
-    if name in LIST_SETS and isinstance(value, list):
-        if not applied:
-            found[path] = _PRESENT
-        for one in value:
-            found[(*path, f"v:{json.dumps(one)}")] = one
-        return
-    keys = keys_of(name, value)
-    if keys is None:
-        found[path] = value
-        return
-    if not applied and name not in _UNOWNED:
-        found[path] = _PRESENT
-    for element in value:
-        step = (*path, step_of(element, keys))
-        if name == "ownerReferences":
-            found[step] = element
-            continue
-        found[step] = _PRESENT
-        for inner, part in element.items():
-            _add(found, (*step, f"f:{inner}"), inner, part, applied)
-
-
-# Stands at the end of every path of a new object; never changed, so one is enough.
-_LEAF: Obj = {}
-
-
-def tree_of(obj: Obj) -> Obj:
-    """Return the fields of a new object as `fieldsV1`; faster than by way of paths."""
-    metadata = {k: v for k, v in obj["metadata"].items() if k not in _SET_BY_SERVER}
-    parts = {**obj, "metadata": metadata}
-    return {
-        f"f:{name}": _tree(name, parts[name])
-        for name in sorted(parts)
-        if name not in ("apiVersion", "kind") and parts[name] not in (None, {})
-    }
-
-
-def _tree(name: str, value: Any) -> Obj:
-    if isinstance(value, dict):
-        if not value or name in _ATOMIC:
-            return _LEAF
-        tree: Obj = {}
-        if name not in _UNOWNED:
-            tree["."] = _LEAF
-        for inner in sorted(value):
-            if value[inner] is not None:
-                tree[f"f:{inner}"] = _tree(inner, value[inner])
-        return tree
-    if isinstance(value, list):
-        if name in LIST_SETS:
-            return {".": _LEAF, **{f"v:{json.dumps(one)}": _LEAF for one in value}}
-        keys = keys_of(name, value)
-        if keys is None:
-            return _LEAF
-        tree = {}
-        if name not in _UNOWNED:
-            tree["."] = _LEAF
-        for element in value:
-            inside = _LEAF if name == "ownerReferences" else _tree("", element)
-            tree[step_of(element, keys)] = inside
-        return tree
-    return _LEAF
 
 
 def to_fields_v1(paths: Iterable[Path]) -> Obj:
@@ -235,64 +164,51 @@ def differs(applied: Fields, live: Fields, path: Path) -> bool:
     return applied[path] is not _PRESENT and live.get(path) != applied[path]
 
 
-def merge(live: Any, applied: Any, field: str = "") -> Any:
+def merge(live: Any, applied: Any, kind: Type) -> Any:
     """Return the live value merged with what is applied; the arguments stay as they are."""
-    if isinstance(live, dict) and isinstance(applied, dict) and field not in _ATOMIC:
-        result = dict(live)
-        for name, value in applied.items():
-            result[name] = merge(live.get(name), value, name)
-        return result
-    if isinstance(live, list) and isinstance(applied, list):
-        if field in LIST_SETS:
-            return [*live, *(x for x in applied if x not in live)]
-        keys = keys_of(field, applied)
-        if keys is not None and keys_of(field, live) == keys:
-            return _merge_elements(live, applied, keys)
-    return deep_copy(applied)
+    if type(live) is not type(applied) or not is_shared(applied, kind):
+        return deep_copy(applied)
+    if isinstance(live, dict):
+        changed = {k: merge(live.get(k), v, kind.part(k)) for k, v in applied.items()}
+        return {**live, **changed}
+    return _merge_elements(live, applied, kind)
 
 
-def _merge_elements(live: list[Obj], applied: list[Obj], keys: tuple[str, ...]) -> list[Obj]:
+def _merge_elements(live: list[Any], applied: list[Any], kind: Type) -> list[Any]:
     """Merge two lists: applied elements keep their order, those of others stay in place."""
-    wanted = {step_of(element, keys): element for element in applied}
+    wanted = {step_of(element, kind): element for element in applied}
     result = []
     for element in live:
-        change = wanted.pop(step_of(element, keys), None)
-        result.append(element if change is None else merge(element, change))
+        change = wanted.pop(step_of(element, kind), None)
+        result.append(element if change is None else merge(element, change, kind.part("")))
     return result + [deep_copy(element) for element in wanted.values()]
 
 
-def without(obj: Any, gone: Iterable[Path]) -> Any:
+def without(obj: Obj, gone: Iterable[Path]) -> Obj:
     """Return the object without the fields at some paths; what they leave empty goes too."""
-    result = deep_copy(obj)
+    result: Obj = deep_copy(obj)
     for path in sorted(gone, key=len, reverse=True):
-        _remove(result, path, "")
+        _remove(result, path, schema.of(obj))
     return result
 
 
-def _remove(node: Any, path: Path, field: str) -> None:
+def _remove(node: Any, path: Path, kind: Type) -> None:
     step, rest = path[0], path[1:]
     if isinstance(node, dict):
         name = step.removeprefix("f:")
         if name not in node:
             return
         if rest:
-            _remove(node[name], rest, name)
-            if node[name] in ({}, []) and name not in _UNOWNED:
+            _remove(node[name], rest, kind.part(name))
+            if node[name] in ({}, []) and not _is_always(kind, name):
                 del node[name]
         else:
             del node[name]
     elif isinstance(node, list):
         for i, element in enumerate(node):
-            if _is_at(element, step, field, node):
+            if step_of(element, kind) == step:
                 if rest:
-                    _remove(element, rest, "")
+                    _remove(element, rest, kind.part(""))
                 else:
                     del node[i]
                 return
-
-
-def _is_at(element: Any, step: str, field: str, elements: list[Any]) -> bool:
-    if step.startswith("v:"):
-        return bool(element == json.loads(step[2:]))
-    keys = keys_of(field, elements)
-    return keys is not None and step_of(element, keys) == step

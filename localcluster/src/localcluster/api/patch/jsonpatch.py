@@ -21,9 +21,7 @@ def json_patch(target: Any, operations: Any) -> Any:
         ApiError: An operation does not fit the object.
     """
     if not isinstance(operations, list):
-        raise bad_request(
-            f"json: cannot unmarshal {json_type(operations)} into Go value of type jsonpatch.Patch"
-        )
+        raise _unreadable(operations, "value", "[]handlers.jsonPatchOp")
     if len(operations) > _MAX_OPERATIONS:
         raise too_large(
             f"The allowed maximum operations in a JSON patch is {_MAX_OPERATIONS}, got"
@@ -32,9 +30,13 @@ def json_patch(target: Any, operations: Any) -> Any:
     result, grown = deep_copy(target), 0
     for operation in operations:
         if not isinstance(operation, dict):
-            raise bad_request("error decoding patch: an operation is an object")
+            raise _unreadable(operation, "value", "handlers.jsonPatchOp")
+        for name in ("op", "path", "from"):
+            if not isinstance(operation.get(name), str | None):
+                field = f"struct field jsonPatchOp.{name}"
+                raise _unreadable(operation[name], field, "string")
         if operation.get("op") == "copy":
-            source = _walk(result, _pointer(operation.get("from")), operation)
+            source = _walk(result, _pointer(operation.get("from")))
             grown += len(json.dumps(source))
             if grown > _MAX_COPIED:
                 raise _too_much_copied(grown)
@@ -50,53 +52,58 @@ def _too_much_copied(size: int) -> ApiError:
     return ApiError(422, "Invalid", text, {})
 
 
-def _pointer(path: Any) -> list[str]:
-    if not isinstance(path, str) or (path and not path.startswith("/")):
-        raise bad_request(f"error decoding patch: {path!r} is no JSON pointer")
+def _unreadable(value: Any, what: str, wanted: str) -> ApiError:
+    text = f"json: cannot unmarshal {json_type(value)} into Go {what} of type {wanted}"
+    return bad_request(f"error decoding patch: {text}")
+
+
+def _pointer(path: str | None) -> list[str]:
+    if path is None or (path and not path.startswith("/")):
+        raise _inapplicable()
     return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
 
 
-def _inapplicable(_operation: Obj) -> ApiError:
+def _inapplicable() -> ApiError:
     text = "the server rejected our request due to an error in our request"
     return ApiError(422, "Invalid", text, {})
 
 
-def _index(container: list[Any], part: str, operation: Obj, *, extra: int = 0) -> int:
+def _index(container: list[Any], part: str, *, extra: int = 0) -> int:
     if not re.fullmatch("[0-9]{1,9}", part) or int(part) >= len(container) + extra:
-        raise _inapplicable(operation)
+        raise _inapplicable()
     return int(part)
 
 
-def _walk(document: Any, parts: list[str], operation: Obj) -> Any:
+def _walk(document: Any, parts: list[str]) -> Any:
     for part in parts:
         if isinstance(document, dict) and part in document:
             document = document[part]
         elif isinstance(document, list):
-            document = document[_index(document, part, operation)]
+            document = document[_index(document, part)]
         else:
-            raise _inapplicable(operation)
+            raise _inapplicable()
     return document
 
 
-def _add(document: Any, parts: list[str], value: Any, operation: Obj) -> Any:
+def _add(document: Any, parts: list[str], value: Any) -> Any:
     if not parts:
         return value
-    parent, last = _walk(document, parts[:-1], operation), parts[-1]
+    parent, last = _walk(document, parts[:-1]), parts[-1]
     if isinstance(parent, dict):
         parent[last] = value
     elif isinstance(parent, list):
-        place = len(parent) if last == "-" else _index(parent, last, operation, extra=1)
+        place = len(parent) if last == "-" else _index(parent, last, extra=1)
         parent.insert(place, value)
     else:
-        raise _inapplicable(operation)
+        raise _inapplicable()
     return document
 
 
-def _remove(document: Any, parts: list[str], operation: Obj) -> Any:
+def _remove(document: Any, parts: list[str]) -> Any:
     if not parts:
         return None
-    parent, last = _walk(document, parts[:-1], operation), parts[-1]
-    _walk(parent, [last], operation)
+    parent, last = _walk(document, parts[:-1]), parts[-1]
+    _walk(parent, [last])
     del parent[int(last) if isinstance(parent, list) else last]
     return document
 
@@ -105,27 +112,27 @@ def _apply_operation(document: Any, operation: Obj) -> Any:
     kind, parts = operation.get("op"), _pointer(operation.get("path"))
     if kind == "test":
         try:
-            found = _walk(document, parts, operation)
+            found = _walk(document, parts)
         except ApiError:
             found = None
         if found != operation.get("value"):
-            raise _inapplicable(operation)
+            raise _inapplicable()
         return document
     if kind == "add":
-        return _add(document, parts, deep_copy(operation.get("value")), operation)
+        return _add(document, parts, deep_copy(operation.get("value")))
     if kind == "remove":
-        return _remove(document, parts, operation)
+        return _remove(document, parts)
     if kind == "replace":
-        _walk(document, parts, operation)
+        _walk(document, parts)
         if not parts:
             return deep_copy(operation.get("value"))
-        parent, last = _walk(document, parts[:-1], operation), parts[-1]
+        parent, last = _walk(document, parts[:-1]), parts[-1]
         parent[int(last) if isinstance(parent, list) else last] = deep_copy(operation.get("value"))
         return document
     if kind in ("move", "copy"):
         source = _pointer(operation.get("from"))
-        value = deep_copy(_walk(document, source, operation))
+        value = deep_copy(_walk(document, source))
         if kind == "move":
-            document = _remove(document, source, operation)
-        return _add(document, parts, value, operation)
-    raise _inapplicable(operation)
+            document = _remove(document, source)
+        return _add(document, parts, value)
+    raise _inapplicable()

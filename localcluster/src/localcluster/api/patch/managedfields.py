@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ...apimachinery.apierrors import ApiError
 from ...apimachinery.jsontypes import Obj, now
+from ..schema import schema
 from . import fieldsets
 from .fieldsets import Path
 
@@ -118,7 +119,7 @@ def record_create(new: Obj, manager: str, sent: Obj) -> None:
     Args:
         sent: The object as it came: what the server itself chose is nobody's.
     """
-    tree = fieldsets.tree_of(new)
+    tree = fieldsets.to_fields_v1(fieldsets.fields_of(new))
     tree.pop("f:status", None)
     chosen, given = tree.get("f:spec", {}), sent.get("spec") or {}
     for name in _DEFAULTED_LATER.get(new["kind"], ()):
@@ -198,7 +199,7 @@ def apply(
         mine.time = previous.time
     dropped = _dropped(previous.paths - mine.paths, others) if previous else set()
     kept = fieldsets.without(live, dropped)
-    merged = fieldsets.merge(kept, _with_last_applied(live, config, manager))
+    merged = fieldsets.merge(kept, _with_last_applied(live, config, manager), schema.of(live))
     return merged, _entries([mine, *others])
 
 

@@ -8,21 +8,31 @@ from __future__ import annotations
 from typing import Any
 
 from ...apimachinery import apierrors
-from ...apimachinery.jsontypes import Obj, deep_copy
+from ...apimachinery.jsontypes import Obj, deep_copy, json_type
 from ...apimachinery.resources import Resource
 from ...store import Key
 from ..http.parameters import WriteOptions
 from ..objects.rest import Rest
 from ..objects.subresources import scale_of, scaled
+from ..schema import schema
+from ..schema.schema import Type
 from . import managedfields
 from .jsonpatch import json_patch
-from .strategicpatch import merge_patch, require_object, strategic_merge_patch
+from .strategicpatch import merge_patch, strategic_merge_patch
 
-_PATCHES = {
-    "merge": merge_patch,
-    "strategic": strategic_merge_patch,
-    "json": json_patch,
-}
+_SCALE = schema.of_kind("autoscaling/v1", "Scale")
+
+
+def _patched(old: Obj, change: Any, patch_type: str, kind: Type) -> Any:
+    if patch_type == "json":
+        return json_patch(old, change)
+    if not isinstance(change, dict):
+        what = f"{json_type(change)} into Go value of type map[string]interface {{}}"
+        prefix = "" if patch_type == "strategic" else "error decoding patch: "
+        raise apierrors.bad_request(f"{prefix}json: cannot unmarshal {what}")
+    if patch_type == "strategic":
+        return strategic_merge_patch(old, change, kind)
+    return merge_patch(old, change)
 
 
 def patch_object(
@@ -38,17 +48,15 @@ def patch_object(
     if patch_type == "apply":
         return _apply(rest, resource, key, body, options, subresource)
     old = rest.get(resource, *key).obj
-    if patch_type != "json":
-        require_object(body)
-    patched = _PATCHES[patch_type](old, body)
-    if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
+    patched = _patched(old, body, patch_type, schema.of(old))
+    metadata: Any = patched.get("metadata") if isinstance(patched, dict) else None
+    if metadata is None:
         raise apierrors.bad_request("the patched object is no object of the API any more")
-    given = patched["metadata"].get("name")
-    if given != key[1]:
-        raise apierrors.name_mismatch(given, key[1])
-    uid = patched["metadata"].get("uid")
-    if uid != old["metadata"]["uid"]:
-        raise apierrors.immutable(resource, key[1], "metadata.uid", uid)
+    if isinstance(metadata, dict):
+        if metadata.get("name") != key[1]:
+            raise apierrors.name_mismatch(metadata.get("name") or "", key[1])
+        if metadata.get("uid") != old["metadata"]["uid"]:
+            raise apierrors.immutable(resource, key[1], "metadata.uid", metadata.get("uid"))
     try:
         obj = rest.incoming(resource, key[0], patched, options, old)
     except apierrors.WrongType as error:
@@ -66,7 +74,7 @@ def write_scale(
     old = rest.get(resource, *key).obj
     wanted = body
     if patch_type != "replace":
-        wanted = _PATCHES.get(patch_type, merge_patch)(scale_of(old), body)
+        wanted = _patched(scale_of(old), body, patch_type, _SCALE)
     if not isinstance(wanted, dict):
         raise apierrors.bad_request("the body is no object")
     return scale_of(rest.write(resource, key, old, deep_copy(scaled(old, wanted)), "", options))
@@ -83,16 +91,20 @@ def _apply(
     known = WriteOptions(field_validation="Warn")
     config = rest.incoming(resource, key[0], body, known)
     if known.warnings:
-        raise apierrors.undeclared_field(resource, key, known.warnings[0])
+        path = known.warnings[0].partition('"')[2].rstrip('"')
+        raise apierrors.not_typed(resource, key, f".{path}: field not declared in schema")
     if config["metadata"].setdefault("name", key[1]) != key[1]:
         raise apierrors.name_mismatch(config["metadata"]["name"], key[1])
     entry = rest.store.get(resource.name, key)
     old = entry.obj if entry else None
     if old is None and (subresource or config["metadata"].get("resourceVersion")):
         raise apierrors.not_found(resource.plural, resource.group, key[1])
-    merged, managed = managedfields.apply(
-        old, config, options.manager, subresource=subresource, force=options.force
-    )
+    try:
+        merged, managed = managedfields.apply(
+            old, config, options.manager, subresource=subresource, force=options.force
+        )
+    except ValueError as error:
+        raise apierrors.not_typed(resource, key, str(error)) from None
     if old is None:
         return rest.create(resource, key[0], merged, options, managed=managed), True
     obj = deep_copy(merged)

@@ -8,30 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...apimachinery.apierrors import bad_request
-from ...apimachinery.jsontypes import Obj, deep_copy, json_type
-from .fieldsets import LIST_MAP_KEYS, LIST_SETS
+from ...apimachinery.apierrors import ApiError, bad_request, go_value
+from ...apimachinery.jsontypes import Obj, deep_copy
+from ..schema.schema import Type
 
-# The lists that a strategic merge merges, and the field that tells their elements apart.
-_MERGE_KEYS = {
-    **{field: tuple(keys[0] for keys in found) for field, found in LIST_MAP_KEYS.items()},
-    "resourceClaims": ("name",),
-}
 _DIRECTIVES = ("$setElementOrder/", "$deleteFromPrimitiveList/", "$retainKeys")
-
-
-def merge_keys(field: str) -> tuple[str, ...]:
-    """Return the fields that may tell the elements of a list apart; empty for most lists."""
-    return _MERGE_KEYS.get(field, ())
-
-
-def require_object(patch: Any) -> None:
-    """Raise a 400 when a merge patch is no object."""
-    if not isinstance(patch, dict):
-        kind = json_type(patch)
-        raise bad_request(
-            f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
-        )
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -47,8 +28,12 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return result
 
 
-def strategic_merge_patch(target: Any, patch: Any, *, prune_empty: bool = False) -> Any:
-    """Return `target` after a strategic merge patch; the arguments stay as they are."""
+def strategic_merge_patch(target: Any, patch: Any, kind: Type) -> Any:
+    """Return `target` after a strategic merge patch; the arguments stay as they are.
+
+    Args:
+        kind: The type of the target, which says how each list is merged.
+    """
     if not isinstance(patch, dict):
         return deep_copy(patch)
     directive = patch.get("$patch")
@@ -71,15 +56,15 @@ def strategic_merge_patch(target: Any, patch: Any, *, prune_empty: bool = False)
         if value is None:
             result.pop(name, None)
         elif isinstance(value, list):
-            result[name] = _merge_list(name, result.get(name), value)
+            result[name] = _merge_list(result.get(name), value, kind.part(name))
         else:
-            result[name] = strategic_merge_patch(result.get(name), value)
+            result[name] = strategic_merge_patch(result.get(name), value, kind.part(name))
     for name, order in patch.items():
         if name.startswith("$setElementOrder/"):
             field = name.partition("/")[2]
             if isinstance(result.get(field), list):
                 live = target.get(field) if isinstance(target, dict) else None
-                result[field] = _ordered(field, result[field], order, live or [])
+                result[field] = _ordered(result[field], order, live or [], kind.part(field))
     return result
 
 
@@ -89,46 +74,37 @@ def _check_directives(patch: Obj) -> None:
             raise bad_request(f"error decoding patch: {name} must be a list")
 
 
-def _merge_key(field: str, elements: list[Any]) -> str | None:
-    candidates = _MERGE_KEYS.get(field, ())
-    dicts = [element for element in elements if isinstance(element, dict)]
-    if not dicts or len(dicts) != len(elements):
-        return None
-    for candidate in candidates:
-        if all(candidate in element or "$patch" in element for element in dicts):
-            return candidate
-    return None
-
-
-def _merge_list(field: str, target: Any, patch: list[Any]) -> list[Any]:
-    existing = list(target) if isinstance(target, list) else []
-    if field in LIST_SETS:
-        return existing + [value for value in patch if value not in existing]
+def _merge_list(target: Any, patch: list[Any], kind: Type) -> list[Any]:
     if any(isinstance(x, dict) and x.get("$patch") == "replace" for x in patch):
         return [deep_copy(x) for x in patch if not (isinstance(x, dict) and "$patch" in x)]
-    key = _merge_key(field, patch)
-    if key is None:
+    existing = list(target) if isinstance(target, list) else []
+    key, inner = kind.merge_key, kind.items
+    if kind.merged and not key:
+        return existing + [value for value in patch if value not in existing]
+    if not key or inner is None or not all(isinstance(x, dict) for x in patch):
         return [deep_copy(element) for element in patch]
     for element in patch:
+        if target and key not in element:
+            why = f"map: {go_value(element)} does not contain declared merge key: {key}"
+            raise ApiError(500, "", why)
         wanted = element.get(key)
         place = next((i for i, x in enumerate(existing) if x.get(key) == wanted), None)
         if element.get("$patch") == "delete":
             if place is not None:
                 existing.pop(place)
-        elif place is None:
-            existing.append(strategic_merge_patch({}, element))
+        elif place is None or key not in element:
+            existing.append(strategic_merge_patch({}, element, inner))
         else:
-            existing[place] = strategic_merge_patch(existing[place], element)
-    return _ordered(field, existing, patch, target if isinstance(target, list) else [])
+            existing[place] = strategic_merge_patch(existing[place], element, inner)
+    return _ordered(existing, patch, target if isinstance(target, list) else [], kind)
 
 
-def _ordered(field: str, elements: list[Any], order: list[Any], live: list[Any]) -> list[Any]:
+def _ordered(elements: list[Any], order: list[Any], live: list[Any], kind: Type) -> list[Any]:
     """Put the elements that `order` names in that order, and the others where they stood among
     them in the live list, as far as that can be told."""
-    key = _merge_key(field, elements)
 
     def identity(element: Any) -> Any:
-        return element.get(key) if key and isinstance(element, dict) else element
+        return element.get(kind.merge_key) if isinstance(element, dict) else element
 
     def ranks(listed: list[Any]) -> dict[Any, int]:
         return {identity(element): rank for rank, element in enumerate(listed)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 
 from ...apimachinery import resources
+from ...apimachinery import version as kubernetes
 from ...apimachinery.jsontypes import Obj
-from ...apimachinery.profile import profile
 from ..objects import reviews
 
 
@@ -14,9 +14,9 @@ def version() -> Obj:
     """Return `/version`."""
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return {
-        "major": "1",
-        "minor": str(profile().minor),
-        "gitVersion": profile().git_version,
+        "major": str(kubernetes.MAJOR),
+        "minor": str(kubernetes.MINOR),
+        "gitVersion": kubernetes.GIT_VERSION,
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
@@ -36,11 +36,10 @@ def core_versions(address: str) -> Obj:
 
 
 def _served_groups() -> dict[str, list[str]]:
-    """Return the versions of each group besides the core one; 1.20 lists the reviews after apps."""
+    """Return the versions of each group besides the core one; the reviews come after apps."""
     found: dict[str, list[str]] = {}
-    pairs = resources.groups()
-    place = len(pairs) if profile().modern else 1
-    for group, version in [*pairs[:place], *((g, "v1") for g in reviews.GROUPS), *pairs[place:]]:
+    first, *others = resources.groups()
+    for group, version in [first, *((group, "v1") for group in reviews.GROUPS), *others]:
         found.setdefault(group, []).append(version)
     return found
 
@@ -91,7 +90,7 @@ def _entry(resource: resources.Resource, name: str, verbs: list[str]) -> Obj:
 
 
 _SUBRESOURCE_GROUPS = {
-    "eviction": {"group": "policy", "version": "v1" if profile().modern else "v1beta1"},
+    "eviction": {"group": "policy", "version": "v1"},
     "scale": {"group": "autoscaling", "version": "v1"},
 }
 _SUBRESOURCE_KINDS = {
@@ -129,8 +128,7 @@ def resource_list(group: str, version: str) -> Obj | None:
     entries: list[Obj] = []
     for resource in _served(group, version):
         entry = _entry(resource, resource.plural, _verbs(resource))
-        if profile().modern:
-            entry["singularName"] = resource.singular or resource.kind.lower()
+        entry["singularName"] = resource.singular or resource.kind.lower()
         if resource.short:
             entry["shortNames"] = list(resource.short)
         if resource.categories:
@@ -148,7 +146,7 @@ def resource_list(group: str, version: str) -> Obj | None:
         "kind": "APIResourceList",
         "apiVersion": "v1",
         "groupVersion": group_version,
-        "resources": entries,
+        "resources": sorted(entries, key=lambda entry: str(entry["name"])),
     }
 
 
@@ -206,9 +204,7 @@ def paths() -> Obj:
     listed = ["/api", "/api/v1", "/apis"]
     for group, versions in _served_groups().items():
         listed += [f"/apis/{group}", *(f"/apis/{group}/{version}" for version in versions)]
-    listed += ["/healthz", "/livez", "/openapi/v2"]
-    listed += ["/openapi/v3"] * profile().modern
-    listed += ["/readyz", "/version"]
+    listed += ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
     return {"paths": listed}
 
 

@@ -13,10 +13,10 @@ import re
 
 from ...apimachinery import resources
 from ...apimachinery.jsontypes import Obj
-from ...apimachinery.profile import profile
 from ...apimachinery.resources import Resource
+from ...apimachinery.version import GIT_VERSION
+from . import descriptions, schema
 from . import openapiproto as protobuf
-from .definitions import definitions, name_of
 
 
 def _query(name: str) -> Obj:
@@ -37,7 +37,7 @@ def _paths_of(resource: Resource) -> dict[str, Obj]:
             "x-kubernetes-group-version-kind": kind,
         }
 
-    writing = ("dryRun", "fieldManager", *(["fieldValidation"] if profile().modern else []))
+    writing = ("dryRun", "fieldManager", "fieldValidation")
     collection = {
         "get": operation("list", "labelSelector", "fieldSelector", "limit", "continue"),
         "post": operation("post", *writing),
@@ -71,10 +71,8 @@ class OpenApi:
                 self._json = self._json or await asyncio.to_thread(_v2_json)
                 return "application/json", self._json
             if self._v2 is None:
-                self._v2 = await asyncio.to_thread(protobuf.document)
+                self._v2 = await asyncio.to_thread(_v2_protobuf)
             return protobuf.CONTENT_TYPE, self._v2
-        if not profile().modern:
-            return "", None
         if not self._v3:
             self._v3 = await asyncio.to_thread(_v3_documents)
         if path == "/openapi/v3":
@@ -87,51 +85,83 @@ class OpenApi:
 
 
 def _info() -> Obj:
-    return {"title": "Kubernetes", "version": profile().git_version}
+    return {"title": "Kubernetes", "version": GIT_VERSION}
 
 
-def _all_paths() -> dict[str, dict[str, Obj]]:
-    """Return the paths of each group version."""
-    found: dict[str, dict[str, Obj]] = {}
+def _served() -> dict[str, list[Resource]]:
+    """Return the resources of each group version, by its name in the list of documents."""
+    found: dict[str, list[Resource]] = {}
     for resource in resources.ALL:
-        if resource.plural != "bindings":
-            name = f"apis/{resource.group}/{resource.version}" if resource.group else "api/v1"
-            found.setdefault(name, {}).update(_paths_of(resource))
+        name = f"apis/{resource.group_version}" if resource.group else "api/v1"
+        found.setdefault(name, []).append(resource)
     return found
 
 
-def _v2_json() -> bytes:
-    paths = {path: item for listed in _all_paths().values() for path, item in listed.items()}
-    made = definitions("#/definitions/")
-    document = {"swagger": "2.0", "info": _info(), "paths": paths, "definitions": made}
-    return json.dumps(document).encode()
+def _paths(served: list[Resource]) -> Obj:
+    paths: Obj = {}
+    for resource in served:
+        if resource.plural != "bindings":
+            paths.update(_paths_of(resource))
+    return paths
+
+
+def _definitions(served: list[Resource]) -> dict[str, Obj]:
+    """Return the definitions of some kinds and of all that these refer to, with descriptions."""
+    pending = [schema.name_of(one.group_version, one.kind) for one in served]
+    found: dict[str, Obj] = {}
+    while pending:
+        name = pending.pop()
+        if name and name not in found:
+            found[name] = descriptions.described(name, schema.definitions()[name])
+            pending += re.findall(rf'"{schema.REFERENCE}([^"]+)"', json.dumps(found[name]))
+    return dict(sorted(found.items()))
 
 
 def _v3_documents() -> dict[str, bytes]:
-    schemas = definitions("#/components/schemas/")
     found = {}
-    for name, paths in _all_paths().items():
-        components = {"schemas": _reachable(name, schemas)}
-        document = {"openapi": "3.0.0", "info": _info(), "paths": paths, "components": components}
+    for name, served in _served().items():
+        document = {
+            "openapi": "3.0.0",
+            "info": _info(),
+            "paths": _paths(served),
+            "components": {"schemas": _definitions(served)},
+        }
         found[name] = json.dumps(document, separators=(",", ":")).encode()
     return found
 
 
-def _reachable(group_version: str, schemas: dict[str, Obj]) -> dict[str, Obj]:
-    """Return the schemas of a group version's kinds and of all that these refer to."""
-    pending = [
-        name_of(resource)
-        for resource in resources.ALL
-        if resource.plural != "bindings"
-        and group_version in (f"apis/{resource.group_version}", f"api/{resource.group_version}")
-    ]
-    found: dict[str, Obj] = {}
-    while pending:
-        name = pending.pop()
-        if name not in found and name in schemas:
-            found[name] = schemas[name]
-            pending += re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(schemas[name]))
-    return found
+def _v2_definitions() -> dict[str, Obj]:
+    return {name: _older(one) for name, one in _definitions(resources.ALL).items()}
+
+
+def _v2_json() -> bytes:
+    document = {
+        "swagger": "2.0",
+        "info": _info(),
+        "paths": _paths(resources.ALL),
+        "definitions": _v2_definitions(),
+    }
+    return json.dumps(document).encode()
+
+
+def _v2_protobuf() -> bytes:
+    return protobuf.document(_v2_definitions())
+
+
+def _older(one: Obj) -> Obj:
+    """Return a schema as OpenAPI 2 writes it: no defaults, one type, bare references."""
+    made = {k: v for k, v in one.items() if k not in ("allOf", "default", "oneOf")}
+    made |= one.get("allOf", [{}])[0]
+    if "$ref" in made:
+        made["$ref"] = made["$ref"].replace(schema.REFERENCE, "#/definitions/")
+    if "oneOf" in one:
+        made["type"] = "string"
+    for key in ("items", "additionalProperties"):
+        if key in made:
+            made[key] = _older(made[key])
+    if "properties" in made:
+        made["properties"] = {name: _older(inner) for name, inner in made["properties"].items()}
+    return made
 
 
 def _hash(text: bytes) -> str:

@@ -11,8 +11,7 @@ from collections.abc import Iterable
 
 from ...apimachinery import resources
 from ...apimachinery.jsontypes import Obj
-from ...apimachinery.profile import profile
-from .definitions import definitions
+from ...apimachinery.version import GIT_VERSION
 
 # What the real server says, because the true name is no legal media type.
 CONTENT_TYPE = "application/octet-stream"
@@ -51,6 +50,8 @@ def _schema(schema: Obj) -> bytes:
         out += _field(4, schema["description"])
     for name in schema.get("required", []):
         out += _field(19, name)
+    for value in schema.get("enum", []):
+        out += _field(20, _field(2, json.dumps(value) + "\n"))
     if "additionalProperties" in schema:
         out += _field(21, _field(1, _schema(schema["additionalProperties"])))
     if "type" in schema:
@@ -73,8 +74,7 @@ def _query(name: str) -> bytes:
 
 def _patch_operation(resource: resources.Resource) -> bytes:
     kind = {"group": resource.group, "kind": resource.kind, "version": resource.version}
-    names = ["dryRun", "fieldManager", *(["fieldValidation"] if profile().modern else [])]
-    parameters = (_field(8, _query(name)) for name in names)
+    parameters = (_field(8, _query(n)) for n in ("dryRun", "fieldManager", "fieldValidation"))
     return (
         _field(5, f"patch{resource.kind}")
         + b"".join(parameters)
@@ -92,10 +92,10 @@ def _paths() -> Iterable[bytes]:
             yield _field(2, _named(path, _field(8, _patch_operation(resource))))
 
 
-def document() -> bytes:
-    """Return the whole document."""
-    listed = definitions("#/definitions/").items()
-    info = _field(1, "Kubernetes") + _field(2, profile().git_version)
+def document(definitions: dict[str, Obj]) -> bytes:
+    """Return the whole document, with the definitions of all kinds."""
+    listed = definitions.items()
+    info = _field(1, "Kubernetes") + _field(2, GIT_VERSION)
     return (
         _field(1, "2.0")
         + _field(2, info)

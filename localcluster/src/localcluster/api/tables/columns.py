@@ -53,6 +53,7 @@ def columns(*names: str, kind: str = "string", priority: int = 0) -> list[Obj]:
 
 NAME = column("Name", form="name")
 AGE = column("Age")
+WIDE = columns("Containers", "Images", "Selector", priority=1)
 
 
 def _created(obj: Obj) -> Row:
@@ -71,6 +72,23 @@ def first_three(found: list[str]) -> str:
     """Return the first endpoints of a list, and how many there are besides."""
     more = f" + {len(found) - 3} more..." if len(found) > 3 else ""
     return ",".join(found[:3]) + more
+
+
+def pod_spec(spec: Obj) -> Obj:
+    """Return the spec in the pod template of what makes pods."""
+    return (spec.get("template") or {}).get("spec") or {}
+
+
+def containers_of(spec: Obj) -> Row:
+    """Return the names and the images of the containers of what makes pods."""
+    containers = pod_spec(spec).get("containers") or []
+    return [",".join(c.get(key, "") for c in containers) for key in ("name", "image")]
+
+
+def balancers(obj: Obj) -> list[str]:
+    """Return the addresses at which a load balancer takes in requests for an object."""
+    ingress = ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    return sorted({one.get("ip") or one.get("hostname") or "" for one in ingress} - {""})
 
 
 def joined(pairs: Obj | None) -> str:

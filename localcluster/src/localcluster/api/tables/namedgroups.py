@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from ...apimachinery.jsontypes import Obj, parse_time
-from ...apimachinery.profile import profile
 from ...apimachinery.selectors import selector_text
 from .columns import (
     AGE,
     CREATED,
     NAME,
+    WIDE,
     Layout,
     Row,
     age,
+    balancers,
     column,
     columns,
+    containers_of,
     duration,
     first_three,
     joined,
+    pod_spec,
     row,
 )
 
 
-def _wide(obj: Obj) -> Row:
-    spec = obj["spec"]
-    containers = spec["template"]["spec"].get("containers") or []
-    names, images = (",".join(c.get(k, "") for c in containers) for k in ("name", "image"))
-    return [names, images, selector_text(spec.get("selector")) or "<none>"]
+def _wide(obj: Obj, spec: Obj | None = None) -> Row:
+    """Return the containers, images and selector of what makes pods."""
+    spec = obj.get("spec") or {} if spec is None else spec
+    return [*containers_of(spec), selector_text(spec.get("selector")) or "<none>"]
 
 
 # What the STATUS column of a Job says: the first of these that holds.
@@ -69,8 +71,7 @@ def _completions(job: Obj) -> str:
 
 
 def _job(job: Obj) -> Row:
-    status = [_job_status(job)] if profile().modern else []
-    return [*row(job, *status, _completions(job), _duration(job)), *_wide(job)]
+    return [*row(job, _job_status(job), _completions(job), _duration(job)), *_wide(job)]
 
 
 def _replica_set(obj: Obj) -> Row:
@@ -100,23 +101,16 @@ def _role_binding(obj: Obj) -> Row:
 
 
 def _cron_job(obj: Obj) -> Row:
-    spec, status = obj["spec"], obj.get("status") or {}
-    last = status.get("lastScheduleTime")
-    containers = spec["jobTemplate"]["spec"]["template"]["spec"].get("containers") or []
-    zone = [spec.get("timeZone") or "<none>"] if profile().modern else []
-    return [
-        *row(
-            obj,
-            spec.get("schedule"),
-            *zone,
-            str(bool(spec.get("suspend"))),
-            len(status.get("active") or []),
-            age(last) if last else "<none>",
-        ),
-        ",".join(c["name"] for c in containers),
-        ",".join(c["image"] for c in containers),
-        "<none>",
-    ]
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    last, suspended = status.get("lastScheduleTime"), spec.get("suspend")
+    cells = (
+        spec.get("schedule"),
+        spec.get("timeZone") or "<none>",
+        "<unset>" if suspended is None else str(suspended),
+        len(status.get("active") or []),
+        age(last) if last else "<none>",
+    )
+    return [*row(obj, *cells), *_wide(obj, (spec.get("jobTemplate") or {}).get("spec") or {})]
 
 
 def _disruption_budget(obj: Obj) -> Row:
@@ -131,14 +125,14 @@ def _disruption_budget(obj: Obj) -> Row:
 
 def _priority_class(obj: Obj) -> Row:
     cells = row(obj, obj.get("value"), bool(obj.get("globalDefault")))
-    return [*cells, obj.get("preemptionPolicy")] if profile().modern else cells
+    return [*cells, obj.get("preemptionPolicy")]
 
 
 def _endpoint_slice(obj: Obj) -> Row:
-    ports = [str(port.get("port")) for port in obj.get("ports") or []]
+    ports = [str(port.get("port") or port.get("name") or "*") for port in obj.get("ports") or []]
     found = [one for end in obj.get("endpoints") or [] for one in end.get("addresses") or []]
-    shown = first_three(found) or "<unset>"
-    return row(obj, obj.get("addressType"), ",".join(ports) or "<unset>", shown)
+    cells = (first_three(ports) or "<unset>", first_three(found) or "<unset>")
+    return row(obj, obj.get("addressType"), *cells)
 
 
 def _daemon_set(obj: Obj) -> Row:
@@ -150,54 +144,55 @@ def _daemon_set(obj: Obj) -> Row:
         "updatedNumberScheduled",
         "numberAvailable",
     )
-    nodes = ((spec.get("template") or {}).get("spec") or {}).get("nodeSelector") or {}
-    return row(obj, *(status.get(name, 0) for name in names), joined(nodes))
+    nodes = joined(pod_spec(spec).get("nodeSelector"))
+    return [*row(obj, *(status.get(name, 0) for name in names), nodes), *_wide(obj)]
 
 
 def _ingress(obj: Obj) -> Row:
     spec = obj.get("spec") or {}
-    hosts = ",".join(rule.get("host") or "*" for rule in spec.get("rules") or []) or "*"
+    hosts = first_three([rule["host"] for rule in spec.get("rules") or [] if rule.get("host")])
     ports = "80, 443" if spec.get("tls") else "80"
-    return row(obj, spec.get("ingressClassName") or "<none>", hosts, "", ports)
+    name = spec.get("ingressClassName") or "<none>"
+    return row(obj, name, hosts or "*", ",".join(balancers(obj)), ports)
+
+
+def _ip_address(obj: Obj) -> Row:
+    parent = (obj.get("spec") or {}).get("parentRef") or {}
+    kind = ".".join(p for p in (parent.get("resource"), parent.get("group")) if p)
+    path = "/".join(p for p in (kind, parent.get("namespace"), parent.get("name")) if p)
+    return [obj["metadata"]["name"], path or "<none>"]
 
 
 def _stateful_set(obj: Obj) -> Row:
-    wanted = (obj.get("spec") or {}).get("replicas", 1)
-    return row(obj, f"{(obj.get('status') or {}).get('readyReplicas', 0)}/{wanted}")
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 1)}"
+    return [*row(obj, ready), *containers_of(spec)]
 
 
-_WIDE = columns("Containers", "Images", "Selector", priority=1)
 _BINDING = [NAME, column("Role"), AGE, *columns("Users", "Groups", "ServiceAccounts", priority=1)]
-_MODERN = profile().modern
-_STATUS = columns("Status") if _MODERN else []
 
 NAMED_GROUPS: dict[str, Layout] = {
     "Job": (
-        [
-            NAME,
-            *(columns("Status") if _MODERN else []),
-            *columns("Completions", "Duration"),
-            AGE,
-            *_WIDE,
-        ],
+        [NAME, *columns("Status", "Completions", "Duration"), AGE, *WIDE],
         _job,
     ),
     "ReplicaSet": (
-        [NAME, *columns("Desired", "Current", "Ready", kind="integer"), AGE, *_WIDE],
+        [NAME, *columns("Desired", "Current", "Ready", kind="integer"), AGE, *WIDE],
         _replica_set,
     ),
     "Deployment": (
-        [NAME, *columns("Ready", "Up-to-date", "Available"), AGE, *_WIDE],
+        [NAME, *columns("Ready", "Up-to-date", "Available"), AGE, *WIDE],
         _deployment,
     ),
     "CronJob": (
         [
             NAME,
-            *columns("Schedule", *(["Timezone"] if _MODERN else []), "Suspend"),
+            *columns("Schedule", "Timezone"),
+            column("Suspend", kind="boolean"),
             column("Active", kind="integer"),
             column("Last Schedule"),
             AGE,
-            *_WIDE,
+            *WIDE,
         ],
         _cron_job,
     ),
@@ -220,11 +215,20 @@ NAMED_GROUPS: dict[str, Layout] = {
             *columns("Desired", "Current", "Ready", "Up-to-date", "Available", kind="integer"),
             column("Node Selector"),
             AGE,
+            *WIDE,
         ],
         _daemon_set,
     ),
     "Ingress": ([NAME, *columns("Class", "Hosts", "Address", "Ports"), AGE], _ingress),
-    "StatefulSet": ([NAME, column("Ready"), AGE], _stateful_set),
+    "StatefulSet": (
+        [NAME, column("Ready"), AGE, *columns("Containers", "Images", priority=1)],
+        _stateful_set,
+    ),
+    "IPAddress": ([NAME, column("ParentRef")], _ip_address),
+    "ServiceCIDR": (
+        [NAME, column("CIDRs"), AGE],
+        lambda obj: row(obj, ",".join((obj.get("spec") or {}).get("cidrs") or [])),
+    ),
     "Role": CREATED,
     "ClusterRole": CREATED,
     "RoleBinding": (_BINDING, _role_binding),
@@ -235,7 +239,7 @@ NAMED_GROUPS: dict[str, Layout] = {
             column("Value", kind="integer"),
             column("Global-Default", kind="boolean"),
             AGE,
-            *(columns("PreemptionPolicy") if _MODERN else []),
+            column("PreemptionPolicy"),
         ],
         _priority_class,
     ),

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from ...apimachinery.jsontypes import Obj
-from ...apimachinery.profile import profile
 
 
 class Causes(list[Obj]):
@@ -36,7 +35,10 @@ class Causes(list[Obj]):
                 self.invalid(f"{at}.{name}", value, "must be greater than or equal to 0")
 
     def duplicate(self, field: str, value: Any) -> None:
-        self._add(field, "FieldValueDuplicate", f"Duplicate value: {json.dumps(value)}")
+        self._add(field, "FieldValueDuplicate", f"Duplicate value: {_shown(value)}")
+
+    def not_found(self, field: str, value: Any) -> None:
+        self._add(field, "FieldValueNotFound", f"Not found: {_shown(value)}")
 
     def forbidden(self, field: str, why: str) -> None:
         self._add(field, "FieldValueForbidden", f"Forbidden: {why}")
@@ -61,36 +63,40 @@ class Causes(list[Obj]):
         self._add(field, "FieldValueTooMany", text)
 
 
-class Bare(str):
-    """A value that is shown as it is, without quotes."""
-
-
 def _shown(value: Any) -> str:
-    """Return a value as the server shows it: 1.20 writes maps as Go does."""
-    if isinstance(value, Bare):
+    """Return a value as the server shows it: as Go writes JSON, with sorted maps of texts."""
+    return json.dumps(_sorted(value), separators=(",", ":"), ensure_ascii=False)
+
+
+def _sorted(value: Any) -> Any:
+    """Sort the maps of texts in a value, such as labels; a struct keeps the order of its fields."""
+    if isinstance(value, list):
+        return [_sorted(one) for one in value]
+    if not isinstance(value, dict):
         return value
-    if profile().modern or not _is_text_map(value):
-        return json.dumps(value, separators=(",", ":"))
-    return _go_map(value)
+    if all(isinstance(text, str) for text in value.values()):
+        return dict(sorted(value.items()))
+    return {key: _sorted(one) for key, one in value.items()}
 
 
 def shown_selector(selector: Obj | None) -> Any:
     """Return a selector as the server shows it; a missing one is the text "null"."""
-    if selector is None:
-        return "null"
-    if profile().modern:
-        return selector
-    labels = _go_map(selector.get("matchLabels"))
-    rest = "MatchExpressions:[]v1.LabelSelectorRequirement(nil)"
-    return Bare(f"v1.LabelSelector{{MatchLabels:{labels}, {rest}}}")
+    return "null" if selector is None else selector
 
 
-def shown_int_or_string(value: int | str) -> Any:
+def shown_int_or_string(value: int | str) -> int | str:
     """Return a number or percentage, such as `maxSurge`, as the server shows it."""
-    if profile().modern:
-        return value
-    kind, number, text = (0, value, "") if isinstance(value, int) else (1, 0, value)
-    return Bare(f"intstr.IntOrString{{Type:{kind}, IntVal:{number}, StrVal:{json.dumps(text)}}}")
+    return value
+
+
+def shown_texts(values: list[Any]) -> list[Any]:
+    """Return a list of texts as the server shows it."""
+    return values
+
+
+def shown_strategy(strategy: Obj) -> Obj:
+    """Return a Deployment's strategy as the server shows it."""
+    return strategy
 
 
 def go_texts(values: list[Any]) -> str:
@@ -98,37 +104,10 @@ def go_texts(values: list[Any]) -> str:
     return f"[]string{{{', '.join(json.dumps(value) for value in values)}}}"
 
 
-def shown_texts(values: list[Any]) -> Any:
-    """Return a list of texts as the server shows it."""
-    return values if profile().modern else Bare(go_texts(values))
-
-
-def shown_role(role: Obj) -> Any:
+def shown_role(role: Obj) -> Obj:
     """Return a binding's `roleRef` as the server shows it: under the names that Go has for it."""
-    named = {name: role.get(name[0].lower() + name[1:], "") for name in ("Kind", "Name")}
-    named = {"APIGroup": role.get("apiGroup", ""), **named}
-    if profile().modern:
-        return named
-    inner = ", ".join(f"{name}:{json.dumps(value)}" for name, value in named.items())
-    return Bare(f"rbac.RoleRef{{{inner}}}")
-
-
-def shown_strategy(strategy: Obj) -> Any:
-    """Return a Deployment's strategy as the server shows it."""
-    if profile().modern:
-        return strategy
-    kind, rest = json.dumps(strategy["type"]), "(*apps.RollingUpdateDeployment)(nil)"
-    return Bare(f"apps.DeploymentStrategy{{Type:{kind}, RollingUpdate:{rest}}}")
-
-
-def _is_text_map(value: Any) -> bool:
-    """Tell whether a value is a map of texts, or none at all."""
-    texts = value.values() if isinstance(value, dict) else []
-    return isinstance(value, dict | None) and all(isinstance(text, str) for text in texts)
-
-
-def _go_map(value: Any) -> str:
-    if value is None:
-        return "map[string]string(nil)"
-    inner = ", ".join(f"{json.dumps(k)}:{json.dumps(v)}" for k, v in sorted(value.items()))
-    return f"map[string]string{{{inner}}}"
+    return {
+        "APIGroup": role.get("apiGroup", ""),
+        "Kind": role.get("kind", ""),
+        "Name": role.get("name", ""),
+    }

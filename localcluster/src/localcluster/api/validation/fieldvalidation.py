@@ -1,42 +1,37 @@
-"""Field validation: unknown fields, and values of the wrong type."""
+"""Field validation: unknown fields, and values of the wrong type, as the schema tells them.
+
+https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
+"""
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import re
 from typing import Any
 
+from ...apimachinery import quantities
 from ...apimachinery.apierrors import WrongType, bad_request
 from ...apimachinery.jsontypes import Obj, json_type, parse_time
-from ...apimachinery.quantities import canonical
-from ..defaults.zerovalues import ZERO_VALUES, zero_value
+from ..defaults.zerovalues import zero_value
 from ..http.parameters import WriteOptions
-from ..schema.schema import STRING, Type, is_quantity, model, model_of, struct_name, type_of
+from ..schema import schema
+from ..schema.schema import Type
 
-# Times are shown even when they are null.
-_TIMES = ("Time", "Timestamp")
-_INT64_FIELDS = {
-    "activeDeadlineSeconds",
-    "terminationGracePeriodSeconds",
-    "runAsUser",
-    "runAsGroup",
-    "fsGroup",
-    "generation",
-    "tolerationSeconds",
-    "observedGeneration",
-}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_omitted(field: str, value: Any, kind: Type) -> bool:
-    """Tell whether a value is one that the API leaves out: null, or an empty list or map."""
-    if value is None:
-        return not field.endswith(_TIMES)
-    return kind.many in ("list", "dict") and value in ([], {})
+# Times are shown even when they are null, but for this one.
+_TIMES, _CREATED = ("Time", "Timestamp"), "creationTimestamp"
+_QUANTITY = "([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)"
+_EMPTY: dict[str, Any] = {"array": [], "map": {}}
+_BITS = {"int32": 31, "int64": 63}
+_GO_TYPES = {"string": "string", "boolean": "bool", "number": "float64", "bytes": "[]uint8"}
+# The parts of a time, as the real server's messages name them.
+_TIME = (
+    (r"\d{4}", "2006"), ("-", "-"), (r"\d\d", "01"), ("-", "-"), (r"\d\d", "02"), ("T", "T"),
+    (r"\d\d", "15"), (":", ":"), (r"\d\d", "04"), (":", ":"), (r"\d\d", "05"),
+    (r"(\.\d{1,9})?", ""), (r"Z|[+-]\d\d:\d\d", "Z07:00"),
+)  # fmt: skip
+_MICRO_TIME = (*_TIME[:-2], (r"\.\d{6}", ".000000"), _TIME[-1])
 
 
 class _Checker:
@@ -50,119 +45,167 @@ class _Checker:
         self.unknown: list[str] = []
         self._known = known
 
-    def check_object(self, obj: Obj, name: str) -> Any:
+    def check_object(self, obj: Obj, kind: Type) -> Any:
         """Check an object, but for those of its parts that are the very ones of the known one."""
         if self._known is None:
-            return self.model(obj, name, "")
+            return self.struct(obj, kind, "")
         known = self._known
         changed = {k: v for k, v in obj.items() if v is not known.get(k)}
-        checked = self.model(changed, name, "")
+        checked = self.struct(changed, kind, "")
         return {k: checked.get(k, v) for k, v in obj.items() if k in checked or k not in changed}
 
-    def model(self, value: Any, name: str, path: str) -> Any:
-        fields = model(name)
-        if fields is None or value is None:
-            return value
-        if not isinstance(value, dict):
-            raise self.wrong_type(value, name, path, struct_name(name))
-        result = {}
-        for key, inner in value.items():
-            kind = fields.get(key)
-            if kind is STRING and type(inner) is str and not is_quantity(key):
-                result[key] = inner
+    def struct(self, struct: Obj, kind: Type, path: str) -> Obj:
+        result: Obj = {}
+        for key, value in struct.items():
+            field = kind.fields.get(key)
+            if field and field.type == "string" and type(value) is str:
+                result[key] = value
                 continue
             where = f"{path}.{key}" if path else key
-            if kind is None:
+            if field is None:
                 self.unknown.append(where)
-            elif not _is_omitted(key, inner, kind):
-                result[key] = self.field(inner, kind, name, where)
+            elif value is None:
+                if key.endswith(_TIMES) and key != _CREATED:
+                    result[key] = None
+            # The API leaves out an empty list or map.
+            elif field.type not in _EMPTY or value != _EMPTY[field.type]:
+                result[key] = self.value(value, field, kind, where)
         return result
 
-    def field(self, value: Any, kind: Type, owner: str, path: str) -> Any:
+    def value(self, value: Any, kind: Type, owner: Type, path: str) -> Any:
+        if kind.type == "struct" and isinstance(value, dict):
+            return self.struct(value, kind, path)
+        if kind.type == "map" and isinstance(value, dict):
+            return {key: self.part(x, kind, owner, path) for key, x in value.items()}
+        if kind.type == "array" and isinstance(value, list):
+            return [self.part(x, kind, owner, f"{path}[{i}]") for i, x in enumerate(value)]
+        if kind.type in _PARSED:
+            return _PARSED[kind.type](value, kind)
+        if not _fits(value, kind):
+            raise self.wrong_type(value, kind, owner, path)
+        return int(value) if kind.type == "integer" else value
+
+    def part(self, value: Any, kind: Type, owner: Type, path: str) -> Any:
+        """Check an element of a list, or a value of a map."""
+        assert kind.items is not None
         if value is None:
-            return value
-        if kind.many == "list":
-            if not isinstance(value, list):
-                raise self.wrong_type(value, owner, path, f"[]{_go_type(kind.name, path)}")
-            single = type_of(kind.name)
-            if single is STRING and all(type(x) is str for x in value):
-                return list(value)
-            return [
-                zero_value(kind.name) if x is None else self.field(x, single, owner, f"{path}[{i}]")
-                for i, x in enumerate(value)
-            ]
-        if kind.many == "dict":
-            if not isinstance(value, dict):
-                raise self.wrong_type(value, owner, path, f"map[string]{_go_type(kind.name, path)}")
-            single = type_of(kind.name)
-            if single is STRING and is_quantity(path.rpartition(".")[2]):
-                return {key: canonical(x) for key, x in value.items()}
-            return {
-                key: zero_value(kind.name) if x is None else self.field(x, single, owner, path)
-                for key, x in value.items()
-            }
-        self.plain(value, kind.name, owner, path)
-        if kind.time and not _is_time(value):
-            raise bad_request(
-                f'parsing time {json.dumps(value)} as "2006-01-02T15:04:05Z07:00": cannot parse it'
-            )
-        if kind is STRING and is_quantity(path.rpartition(".")[2]):
-            return canonical(value)
-        if kind.name in ZERO_VALUES:
-            return value
-        return self.model(value, kind.name, path)
+            return zero_value(kind.items)
+        return self.value(value, kind.items, owner, path)
 
-    def plain(self, value: Any, kind: str, owner: str, path: str) -> None:
-        if kind == "str":
-            last = path.rpartition(".")[2]
-            fits = isinstance(value, str) or (is_quantity(last) and _is_number(value))
-        elif kind == "bool":
-            fits = isinstance(value, bool)
-        elif kind == "int":
-            fits = _is_number(value) and float(value).is_integer()
-        else:
-            fits = kind != "float" or _is_number(value)
-        if not fits:
-            raise self.wrong_type(value, owner, path, _go_type(kind, path))
+    def wrong_type(self, value: Any, kind: Type, owner: Type, path: str) -> TypeError:
+        """Return the error of the real server's JSON reader.
 
-    def wrong_type(self, value: Any, owner: str, path: str, wanted: str) -> TypeError:
-        bare = re.sub(r"\[\d+\]", "", path)
-        return TypeError(
-            f"json: cannot unmarshal {json_type(value)} into Go struct field"
-            f" {struct_name(owner)}.{bare} of type {wanted}",
-            _go_kind(wanted),
-            _go_kind_of_value(value),
+        Its arguments are the message, and of which kinds the value in Go should be and is.
+        """
+        given = _given(value) if kind.type in ("integer", "number") else json_type(value)
+        struct, bare = owner.name.rpartition(".")[2], re.sub(r"\[\d+\]", "", path)
+        wanted = _go_type(kind)
+        text = (
+            f"json: cannot unmarshal {given} into Go struct field {struct}.{bare} of type {wanted}"
         )
+        sort = {"array": "slice", "bytes": "slice", "map": "map", "struct": "struct"}
+        kinds = {dict: "map", list: "slice", str: "string", bool: "bool", float: "float64"}
+        return TypeError(text, sort.get(kind.type, wanted), kinds.get(type(value), "int64"))
+
+
+def _given(value: Any) -> str:
+    """Return what the real server's JSON reader calls a value where it reads a number."""
+    given = json_type(value)
+    return f"number {json.dumps(value)}" if given == "number" else given
+
+
+def _unparsed(why: str) -> TypeError:
+    """Return the error of a type that reads its JSON itself."""
+    return TypeError(why, "", "")
+
+
+def _fits(value: Any, kind: Type) -> bool:
+    """Tell whether a value is the text, the boolean or the number that it should be."""
+    if kind.type in ("string", "bytes"):
+        return isinstance(value, str) and (kind.type == "string" or _is_base64(value))
+    if kind.type == "boolean" or isinstance(value, bool):
+        return kind.type in ("any", "boolean") and isinstance(value, bool)
+    if kind.type == "integer":
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        bits = _BITS[kind.format]
+        return whole and -(1 << bits) <= value < 1 << bits
+    return kind.type == "any" or (kind.type == "number" and isinstance(value, int | float))
+
+
+def _int_or_string(value: Any, _kind: Type) -> Any:
+    if isinstance(value, str) or _fits(value, _INT32):
+        return value
+    raise _unparsed(f"json: cannot unmarshal {_given(value)} into Go value of type int32")
+
+
+_INT32 = Type("integer", format="int32")
+
+
+def _quantity(value: Any, _kind: Type) -> Any:
+    if not isinstance(value, bool) and quantities.is_quantity(value):
+        return quantities.canonical(value)
+    has_form = isinstance(value, str) and re.fullmatch(_QUANTITY, value, re.ASCII)
+    why = "unable to parse quantity's suffix"
+    if not has_form:
+        why = f"quantities must match the regular expression '^{_QUANTITY}$'"
+    raise _unparsed(why)
+
+
+def _time(value: Any, kind: Type) -> Any:
+    if not isinstance(value, str):
+        text = f"json: cannot unmarshal {json_type(value)} into Go value of type string"
+        raise _unparsed(text)
+    layout = _MICRO_TIME if kind.name.endswith("MicroTime") else _TIME
+    why = _time_error(value, layout)
+    if why:
+        named = json.dumps("".join(name for _, name in layout))
+        raise _unparsed(f"parsing time {json.dumps(value)} as {named}: {why}")
+    return value
+
+
+_PARSED = {"int-or-string": _int_or_string, "quantity": _quantity, "time": _time}
 
 
 @functools.lru_cache(maxsize=1024)
-def _is_time(text: str) -> bool:
-    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", text, re.A):
-        return False
+def _time_error(text: str, layout: tuple[tuple[str, str], ...]) -> str:
+    """Return what is wrong with a time, or an empty text."""
+    rest = text
+    for form, name in layout:
+        found = re.match(form, rest, re.ASCII)
+        if found is None:
+            return f"cannot parse {json.dumps(rest)} as {json.dumps(name)}"
+        rest = rest[found.end() :]
+    if rest:
+        return f"extra text: {json.dumps(rest)}"
     try:
         parse_time(text)
+    except ValueError as error:
+        part = re.search("month|day|hour|minute|second", str(error))
+        return f"{part[0] if part else 'day'} out of range"
+    return ""
+
+
+def _is_base64(text: str) -> bool:
+    """Tell whether a text is base64; raise the real server's error if it is not."""
+    try:
+        base64.b64decode(text, validate=True)
     except ValueError:
-        return False
+        found = re.match(r"[A-Za-z0-9+/]*", text)
+        place = found.end() if found and found.end() < len(text) else len(text) // 4 * 4
+        raise _unparsed(f"illegal base64 data at input byte {place}") from None
     return True
 
 
-def _go_kind_of_value(value: Any) -> str:
-    kinds = {dict: "map", list: "slice", str: "string", bool: "bool", float: "float64"}
-    return kinds.get(type(value), "int64")
-
-
-def _go_kind(wanted: str) -> str:
-    if wanted.startswith("map["):
-        return "map"
-    return "slice" if wanted.startswith("[]") else wanted
-
-
-def _go_type(kind: str, path: str) -> str:
-    if kind == "int":
-        return "int64" if path.rpartition(".")[2] in _INT64_FIELDS else "int32"
-    return {"str": "string", "bool": "bool", "float": "float64"}.get(
-        kind, f"v1.{struct_name(kind)}"
-    )
+def _go_type(kind: Type) -> str:
+    """Return a type as Go calls it; a named string or list goes by what it is made of."""
+    if kind.type == "integer":
+        return kind.format
+    if kind.type == "map" and kind.items:
+        quantity = kind.items.type == "quantity"
+        return "v1.ResourceList" if quantity else f"map[string]{_go_type(kind.items)}"
+    if kind.type == "array" and kind.items:
+        return f"[]{_go_type(kind.items)}"
+    return _GO_TYPES.get(kind.type) or ".".join(kind.name.split(".")[-2:])
 
 
 def check(obj: Obj, options: WriteOptions | None = None, known: Obj | None = None) -> Obj:
@@ -176,18 +219,18 @@ def check(obj: Obj, options: WriteOptions | None = None, known: Obj | None = Non
         ApiError: A field has the wrong type, or is unknown and the client wants to be strict.
     """
     options = options or WriteOptions()
-    kind, version = obj.get("kind", ""), str(obj.get("apiVersion", "")).rpartition("/")[2]
+    kind, version = obj["kind"], str(obj["apiVersion"]).rpartition("/")[2]
     checker = _Checker(known)
     prefix = f'{kind} in version "{version}" cannot be handled as a {kind}: '
     try:
-        result = checker.check_object(obj, model_of(kind))
+        result: Obj = checker.check_object(obj, schema.of(obj))
     except TypeError as error:
         why, wanted, given = error.args
         raise WrongType(prefix, why, wanted, given) from None
-    if checker.unknown and options.field_validation == "Strict":
-        listed = ", ".join(f"unknown field {json.dumps(path)}" for path in checker.unknown)
-        raise bad_request(f"{prefix}strict decoding error: {listed}")
+    told = [f"duplicate field {json.dumps(path)}" for path in options.duplicates]
+    told += [f"unknown field {json.dumps(path)}" for path in checker.unknown]
+    if told and options.field_validation == "Strict":
+        raise bad_request(f"{prefix}strict decoding error: {', '.join(told)}")
     if options.field_validation != "Ignore":
-        options.warnings += [f"unknown field {json.dumps(path)}" for path in checker.unknown]
-    checked: Obj = result
-    return checked
+        options.warnings += told
+    return result

@@ -15,6 +15,7 @@ from . import apps, batch, config, networking, policy, storage
 from .causes import Causes
 from .metadata import validate_finalizers, validate_metadata
 from .pods import containers_of, validate_limits, validate_pod_spec
+from .podupdates import validate_ephemeral_containers, validate_pod_subresource
 from .specdiff import spec_diff
 
 _QUANTITY_RULE = (
@@ -33,6 +34,13 @@ _POD_MAY_CHANGE = (
     "nodeName",
 )
 
+
+
+def _pod(obj: Obj, causes: Causes) -> None:
+    validate_pod_spec(obj["spec"], "spec", causes)
+    validate_ephemeral_containers(obj["spec"], "spec", causes)
+
+
 _Check = Callable[[Obj, Causes], None]
 _SPECS: dict[str, _Check] = {
     "ConfigMap": config.validate_config_map,
@@ -48,7 +56,7 @@ _SPECS: dict[str, _Check] = {
     "LimitRange": policy.validate_limit_range,
     "PersistentVolume": storage.validate_volume,
     "PersistentVolumeClaim": storage.validate_claim,
-    "Pod": lambda obj, causes: validate_pod_spec(obj["spec"], "spec", causes),
+    "Pod": _pod,
     "PodDisruptionBudget": policy.validate_budget,
     "PriorityClass": policy.validate_priority_class,
     "ReplicaSet": apps.validate_replica_set,
@@ -152,11 +160,13 @@ def validate_create(resource: Resource, obj: Obj) -> None:
     causes = Causes()
     validate_metadata(obj, causes, new=True)
     _SPECS.get(obj["kind"], _nothing)(_with_spec(obj), causes)
+    if obj["kind"] == "Pod" and obj["spec"].get("ephemeralContainers"):
+        causes.forbidden("spec.ephemeralContainers", "cannot be set on create")
     _raise_if_any(resource, obj, causes)
     _validate_rules(resource, obj)
 
 
-def validate_update(resource: Resource, old: Obj, new: Obj) -> None:
+def validate_update(resource: Resource, old: Obj, new: Obj, subresource: str = "") -> None:
     """Raise a 422 when the change from `old` to `new` is not allowed."""
     causes, kind = Causes(), new["kind"]
     old, new = _with_spec(old), _with_spec(new)
@@ -166,7 +176,10 @@ def validate_update(resource: Resource, old: Obj, new: Obj) -> None:
         batch.validate_cron_job(new, causes, old)
     else:
         _SPECS.get(kind, _nothing)(new, causes)
-    _UPDATES.get(kind, _nothing)(old, new, causes)
+    if kind == "Pod" and subresource:
+        validate_pod_subresource(subresource, old, new, causes)
+    else:
+        _UPDATES.get(kind, _nothing)(old, new, causes)
     _raise_if_any(resource, new, causes)
     _validate_rules(resource, new)
 

@@ -107,6 +107,8 @@ def validate_pod_spec(spec: Obj, at: str, causes: Causes) -> None:
         causes.required(f"{at}.containers")
     _containers(spec.get("initContainers") or [], f"{at}.initContainers", volumes, causes)
     _containers(spec.get("containers") or [], f"{at}.containers", volumes, causes)
+    ephemeral = spec.get("ephemeralContainers") or []
+    _containers(ephemeral, f"{at}.ephemeralContainers", volumes, causes)
     policy = spec.get("restartPolicy")
     if policy not in _RESTART_POLICIES:
         causes.unsupported(f"{at}.restartPolicy", policy, _RESTART_POLICIES)

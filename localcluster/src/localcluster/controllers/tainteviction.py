@@ -1,0 +1,100 @@
+"""The taint eviction controller: deletes pods that do not tolerate a `NoExecute` taint.
+
+https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass, field
+
+from ..apimachinery.apierrors import ignored
+from ..apimachinery.client import STRATEGIC, pod_path
+from ..apimachinery.informer import Informer
+from ..apimachinery.jsontypes import Key, Obj, key_of
+from .controller import Controller
+from .podstate import new_condition
+from .taints import NOT_READY, UNREACHABLE, taints_of, toleration_of
+
+_REASON = "DeletionByTaintManager"
+_MESSAGE = "Taint manager: deleting due to NoExecute taint"
+
+
+@dataclass
+class TaintEvictionController(Controller):
+    """Deletes pods from tainted nodes, at once or after the seconds that they tolerate.
+
+    Args:
+        lost_node_share: How much of `tolerationSeconds` is waited on a node that is lost; on one
+            that has a taint of the user's, all of it is.
+    """
+
+    component = "taint-eviction-controller"
+
+    pods: Informer
+    nodes: Informer
+    lost_node_share: float = 1.0
+    _since: dict[Key, float] = field(default_factory=dict)
+    _evicted: set[str] = field(default_factory=set)
+
+    def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
+        obj = new or old
+        assert obj is not None
+        if new is None:
+            self._evicted.discard(obj["metadata"]["uid"])
+        node = self.nodes.get("", obj["spec"].get("nodeName") or "")
+        if key_of(obj) in self._since or (node and taints_of(node, "NoExecute")):
+            self.queue.add(key_of(obj))
+
+    def node_changed(self, old: Obj | None, new: Obj | None) -> None:
+        before, after = (taints_of(node, "NoExecute") if node else [] for node in (old, new))
+        if new is None or before == after:
+            return
+        for key, pod in self.pods.objects.items():
+            if pod["spec"].get("nodeName") == new["metadata"]["name"]:
+                self.queue.add(key)
+
+    async def _sync(self, key: Key) -> None:
+        pod = self.pods.get(*key)
+        if pod and pod["metadata"]["uid"] in self._evicted:
+            return
+        node = self.nodes.get("", pod["spec"].get("nodeName") or "") if pod else None
+        seconds = self._tolerated_seconds(pod, node) if pod and node else math.inf
+        if pod is None or pod["metadata"].get("deletionTimestamp") or seconds == math.inf:
+            if self._since.pop(key, None) is not None and pod:
+                self._record(pod, "Cancelling deletion of")
+            return
+        moment = asyncio.get_running_loop().time()
+        left = self._since.setdefault(key, moment) + seconds - moment
+        if left > 0:
+            self.queue.add_after(key, left)
+            return
+        self._record(pod, "Marking for deletion")
+        await self._delete(pod)
+        self._evicted.add(pod["metadata"]["uid"])
+        self._since.pop(key, None)
+
+    def _tolerated_seconds(self, pod: Obj, node: Obj) -> float:
+        """Return how long the pod may stay."""
+        least = math.inf
+        for taint in taints_of(node, "NoExecute"):
+            toleration = toleration_of(pod, taint)
+            seconds = 0 if toleration is None else toleration.get("tolerationSeconds", math.inf)
+            if taint["key"] in (NOT_READY, UNREACHABLE):
+                seconds *= self.lost_node_share
+            least = min(least, max(0, seconds))
+        return least
+
+    def _record(self, pod: Obj, what: str) -> None:
+        namespace, name = key_of(pod)
+        self.recorder.event(pod, "TaintManagerEviction", f"{what} Pod {namespace}/{name}")
+
+    async def _delete(self, pod: Obj) -> None:
+        metadata = pod["metadata"]
+        path = pod_path(metadata["namespace"], metadata["name"])
+        why = new_condition(pod, "DisruptionTarget", "True", _REASON, _MESSAGE)
+        marked: Obj = {"metadata": {"uid": metadata["uid"]}, "status": {"conditions": [why]}}
+        with ignored(404, 409):
+            await self.client.patch(f"{path}/status", marked, STRATEGIC)
+            await self.client.delete(path, preconditions={"uid": metadata["uid"]})
