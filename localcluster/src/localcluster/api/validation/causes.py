@@ -52,7 +52,7 @@ class Causes(list[Obj]):
 
     def immutable(self, field: str, old: Any, new: Any) -> None:
         if old != new:
-            self.invalid(field, "null" if new is None else new, "field is immutable")
+            self.invalid(field, new, "field is immutable")
 
     def too_long(self, field: str, most: int, unit: str = "bytes") -> None:
         text = f"Too long: may not be more than {most} {unit}"
