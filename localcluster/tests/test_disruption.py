@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from localcluster.apimachinery.client import Client
+from localcluster.apimachinery.httptransport import HttpTransport
 from localcluster.apimachinery.informer import Informer
 from localcluster.controllers.podgc import PodGarbageCollector
 
@@ -228,7 +229,8 @@ def collected(local: Local, ns: str) -> Collect:
     """Return a way to wait while a collector of lost pods works that has less patience."""
 
     async def work(until: Callable[[], Any]) -> None:
-        client = Client(local.server, local.token, local.context)
+        transport = HttpTransport(local.server, local.token, local.context)
+        client = Client(transport)
         pods = Informer(client, f"/api/v1/namespaces/{ns}/pods")
         nodes = Informer(client, "/api/v1/nodes")
         collector = PodGarbageCollector(client, pods, nodes, quarantine=0.1)
@@ -238,7 +240,7 @@ def collected(local: Local, ns: str) -> Collect:
         collector.queue.close()
         for task in following:
             task.cancel()
-        client.close()
+        transport.close()
 
     return lambda until: asyncio.run(work(until))
 

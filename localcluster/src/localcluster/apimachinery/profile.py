@@ -19,12 +19,9 @@ class Profile:
 
     Attributes:
         minor: The minor version number of Kubernetes 1.
-        first_backoff: The unit of the wait before failed pods of a Job are replaced; it doubles.
-            1.20 replaces the first failed pod at once and waits only from the second on.
     """
 
     minor: int
-    first_backoff: float
 
     @property
     def git_version(self) -> str:
@@ -37,7 +34,7 @@ class Profile:
         return self.minor > 20
 
 
-_PROFILES = {"1.33": Profile(33, 10.0), "1.20": Profile(20, 10.0)}
+_PROFILES = {"1.33": Profile(33), "1.20": Profile(20)}
 
 
 @functools.cache
@@ -53,6 +50,4 @@ def profile() -> Profile:
             f"LOCALCLUSTER_PROFILE={name} is no version that the local cluster can behave like."
             f" Use one of: {', '.join(_PROFILES)}."
         )
-    found = _PROFILES[name]
-    backoff = os.environ.get("LOCALCLUSTER_JOB_BACKOFF_SECONDS")
-    return Profile(found.minor, float(backoff)) if backoff else found
+    return _PROFILES[name]
