@@ -1,7 +1,7 @@
 """Scheduling priorities: which of the nodes that can take a pod is the best. Pure.
 
-Scores and weights are those of the real scheduler's defaults. Where nodes are equal, it throws a
-dice; here the one with fewer pods is taken, so that equal pods are spread evenly.
+Scores and weights are the real scheduler's defaults. Among equal nodes it picks one at random;
+here the one with the fewest pods wins, so that equal pods are spread evenly.
 https://kubernetes.io/docs/reference/scheduling/config/#scheduling-plugins
 """
 

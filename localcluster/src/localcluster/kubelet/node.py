@@ -85,7 +85,9 @@ class Node:
                 await self._reconcile_status()
             except ApiError as error:
                 self._lease = None
-                log.warning("the lease of node %s: %s", self.name, error)
+                # As long as somebody has deleted the Node, this goes on.
+                level = logging.DEBUG if error.code == 404 else logging.WARNING
+                log.log(level, "the lease of node %s: %s", self.name, error)
             except OSError as error:
                 log.warning("the lease of node %s: %s", self.name, error)
             await asyncio.sleep(self.renew_seconds)

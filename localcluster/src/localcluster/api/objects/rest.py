@@ -13,7 +13,7 @@ from ...store import Entry, Store
 from ..defaults import defaults
 from ..options import WriteOptions
 from ..patch import managedfields
-from ..validation.objects import check_decodable, validate_create, validate_update
+from ..validation.objects import validate_create, validate_update
 from ..validation.podupdates import SUBRESOURCES, narrowed
 from ..validation.warnings import warnings_for
 from . import admission, allocation, deletion, objectmeta
@@ -69,7 +69,6 @@ class Rest:
         )
         name = metadata["name"]
         defaults.set_defaults(obj)
-        check_decodable(obj)
         admission.admit(resource, obj, self.store)
         validate_create(resource, obj)
         options.warnings += warnings_for(obj)
@@ -228,7 +227,6 @@ class Rest:
                 obj = narrowed(subresource, old, obj)
             obj = self.complete(obj, old)
             self._prepare_for_update(resource, old, obj)
-            check_decodable(obj)
             validate_update(resource, old, obj, subresource)
             options.warnings += warnings_for(obj, old)
             options.warnings += admission.check(resource, obj, self.store, old)
