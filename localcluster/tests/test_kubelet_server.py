@@ -153,6 +153,7 @@ def test_a_kubelet_that_reaches_the_api_over_http_runs_the_pods_of_its_node(
     node = multiprocessing.get_context("spawn").Process(target=_run_elsewhere, args=place)
     node.start()
     try:
+        wait_until(lambda: "elsewhere" in {n.metadata.name for n in local.core.list_node().items})
         local.core.create_namespaced_config_map(
             ns, {"metadata": {"name": "words"}, "data": {"WORD": "far"}}
         )
