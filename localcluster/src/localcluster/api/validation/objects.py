@@ -35,7 +35,6 @@ _POD_MAY_CHANGE = (
 )
 
 
-
 def _pod(obj: Obj, causes: Causes) -> None:
     validate_pod_spec(obj["spec"], "spec", causes)
     validate_ephemeral_containers(obj["spec"], "spec", causes)
