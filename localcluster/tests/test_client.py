@@ -1,17 +1,18 @@
-"""The client of the cluster's own parts: over TLS, over a pipe, and with servers that are none."""
+"""The client of the cluster's own parts over HTTP, also with servers that are none."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
 import tornado.web
 
-from localcluster.api.http import inprocess
 from localcluster.apimachinery.apierrors import ApiError
 from localcluster.apimachinery.client import Client
+from localcluster.apimachinery.httptransport import HttpTransport
 from localcluster.apimachinery.informer import Informer
 
 from .conftest import Local
@@ -46,14 +47,20 @@ class _Echo(tornado.web.RequestHandler):
             await self.flush()
 
 
-def _inside() -> Client:
-    application = tornado.web.Application([(r"/(\w+)", _Echo)])
-    return Client("https://127.0.0.1:1", "token", dial=inprocess.dial(application))
+@contextlib.contextmanager
+def _echo() -> Iterator[Client]:
+    server = tornado.web.Application([(r"/(\w+)", _Echo)]).listen(0, "127.0.0.1")
+    port = next(iter(server._sockets.values())).getsockname()[1]
+    transport = HttpTransport(f"http://127.0.0.1:{port}", "token")
+    yield Client(transport)
+    transport.close()
+    server.stop()
 
 
-def test_over_tls_the_client_does_what_it_does_over_the_pipe(local: Local, ns: str) -> None:
+def test_over_tls_the_client_does_what_the_controllers_need(local: Local, ns: str) -> None:
     async def work() -> None:
-        client = Client(local.server, local.token, local.context)
+        transport = HttpTransport(local.server, local.token, local.context)
+        client = Client(transport)
         path = f"/api/v1/namespaces/{ns}/configmaps"
 
         async def one(number: int) -> None:
@@ -73,41 +80,45 @@ def test_over_tls_the_client_does_what_it_does_over_the_pipe(local: Local, ns: s
         with pytest.raises(ApiError) as caught:
             await client.get(f"{path}/c7")
         assert (caught.value.code, caught.value.reason) == (404, "NotFound")
-        client.close()
+        transport.close()
 
     run(work())
 
 
-def test_requests_over_the_pipe_are_answered_in_order_each_its_own() -> None:
+def test_requests_side_by_side_get_each_its_own_answer() -> None:
     async def work() -> None:
-        client = _inside()
         kinds = ["whole", "pieces"] * 10
-        answers = await asyncio.gather(
-            *(client.create(f"/{kind}", {"n": n}) for n, kind in enumerate(kinds))
-        )
-        for number, (kind, answer) in enumerate(zip(kinds, answers, strict=True)):
-            assert answer["body"] == (f'{{"n":{number}}}' if kind == "whole" else "x")
-        with pytest.raises(ApiError, match="not here"):
-            await client.get("/missing")
+        with _echo() as client:
+            answers = await asyncio.gather(
+                *(client.create(f"/{kind}", {"n": n}) for n, kind in enumerate(kinds))
+            )
+            for number, (kind, answer) in enumerate(zip(kinds, answers, strict=True)):
+                assert answer["body"] == (f'{{"n":{number}}}' if kind == "whole" else "x")
+            with pytest.raises(ApiError, match="not here"):
+                await client.get("/missing")
 
     run(work())
 
 
 def test_a_request_that_nobody_waits_for_any_more_harms_no_other() -> None:
     async def work() -> None:
-        client = _inside()
-        given_up = asyncio.create_task(client.create("/pieces", {}))
-        others = [asyncio.create_task(client.create("/whole", {"n": n})) for n in range(3)]
-        await asyncio.sleep(0)
-        given_up.cancel()
-        assert [(await other)["body"] for other in others] == ['{"n":0}', '{"n":1}', '{"n":2}']
+        with _echo() as client:
+            await client.create("/whole", {})
+            given_up = asyncio.create_task(client.create("/pieces", {}))
+            await asyncio.sleep(0.005)
+            others = [asyncio.create_task(client.create("/whole", {"n": n})) for n in range(3)]
+            await asyncio.sleep(0)
+            given_up.cancel()
+            bodies = [(await other)["body"] for other in others]
+            assert bodies == ['{"n":0}', '{"n":1}', '{"n":2}']
 
     run(work())
 
 
 def test_the_lines_of_a_watch_may_come_in_any_pieces() -> None:
     async def work() -> None:
-        seen = [(kind, obj["n"]) async for kind, obj in _inside().watch("/stream")]
+        with _echo() as client:
+            seen = [(kind, obj["n"]) async for kind, obj in client.watch("/stream")]
         assert seen == [(kind, n) for n in range(3) for kind in ("ADDED", "MODIFIED")]
 
     run(work())
@@ -132,7 +143,7 @@ def test_a_server_that_is_none_is_an_oserror(answer: bytes) -> None:
         server = await asyncio.start_server(serve, "127.0.0.1")
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(OSError, match="API server"):
-            await Client(f"http://127.0.0.1:{port}", "token").get("/api")
+            await Client(HttpTransport(f"http://127.0.0.1:{port}")).get("/api")
         server.close()
 
     run(work())
@@ -152,11 +163,13 @@ def test_a_connection_that_the_server_closed_meanwhile_is_opened_again() -> None
 
     async def work() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1")
-        client = Client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "token")
+        port = server.sockets[0].getsockname()[1]
+        transport = HttpTransport(f"http://127.0.0.1:{port}")
+        client = Client(transport)
         assert await client.get("/a") == {}
         assert await client.get("/b") == {}
         assert len(counts) == 2
-        client.close()
+        transport.close()
         server.close()
 
     run(work())

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from localcluster.apimachinery.client import Client
+from localcluster.apimachinery.httptransport import HttpTransport
 from localcluster.apimachinery.informer import Informer
 from localcluster.controllers.podgc import PodGarbageCollector
 
@@ -228,7 +229,8 @@ def collected(local: Local, ns: str) -> Collect:
     """Return a way to wait while a collector of lost pods works that has less patience."""
 
     async def work(until: Callable[[], Any]) -> None:
-        client = Client(local.server, local.token, local.context)
+        transport = HttpTransport(local.server, local.token, local.context)
+        client = Client(transport)
         pods = Informer(client, f"/api/v1/namespaces/{ns}/pods")
         nodes = Informer(client, "/api/v1/nodes")
         collector = PodGarbageCollector(client, pods, nodes, quarantine=0.1)
@@ -238,7 +240,7 @@ def collected(local: Local, ns: str) -> Collect:
         collector.queue.close()
         for task in following:
             task.cancel()
-        client.close()
+        transport.close()
 
     return lambda until: asyncio.run(work(until))
 
@@ -295,7 +297,9 @@ def test_a_pod_that_ends_on_a_node_out_of_service_is_removed(local: Local, ns: s
     taint = {"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}
     local.core.create_node({"metadata": {"name": "broken"}, "spec": {"taints": [taint]}})
     try:
-        local.core.create_namespaced_pod(ns, pod("p", "sleep", "60", nodeName="broken"))
+        stays = [{"operator": "Exists"}]
+        manifest = pod("p", "sleep", "60", nodeName="broken", tolerations=stays)
+        local.core.create_namespaced_pod(ns, manifest)
         path = f"/api/v1/namespaces/{ns}/pods/p"
         status = {"status": {"phase": "Running"}}
         local.request("PATCH", f"{path}/status", status, _MERGE)

@@ -9,6 +9,8 @@ import localcluster
 
 _PACKAGE = Path(localcluster.__file__).parent
 _FOREIGN = {"wqlib", "redis"}
+# What the kubelet's own server consists of.
+_KUBELET_SERVER = {"authorization", "portforward", "remotecommand", "server", "websocket"}
 
 
 def _modules(package: Path) -> dict[str, Path]:
@@ -68,6 +70,22 @@ def test_no_module_imports_the_course_or_redis() -> None:
         if imported.partition(".")[0] in _FOREIGN
     }
     assert found == set()
+
+
+def test_http_stops_at_the_door() -> None:
+    found = {
+        name
+        for name, path in _modules(_PACKAGE).items()
+        if any(imported.partition(".")[0] == "tornado" for imported in _imports(name, path))
+    }
+    at_doors = {
+        name
+        for name in found
+        if name.startswith("localcluster.api.http.")
+        or name.removeprefix("localcluster.kubelet.") in _KUBELET_SERVER
+    }
+    assert at_doors
+    assert found - at_doors <= {"localcluster.daemon"}  # It starts and stops the servers.
 
 
 def test_a_circle_behind_type_checking_or_inside_a_function_is_found(tmp_path: Path) -> None:

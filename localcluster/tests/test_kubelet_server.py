@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import http.client
 import json
+import multiprocessing
 import ssl
 import subprocess
 import sys
@@ -13,6 +15,13 @@ from pathlib import Path
 import pytest
 
 import localcluster
+from localcluster.addresses import Addresses
+from localcluster.apimachinery.client import Client
+from localcluster.apimachinery.httptransport import HttpTransport
+from localcluster.images.imagestore import Images
+from localcluster.kubelet.kubelet import Kubelet
+from localcluster.kubelet.processes import Processes
+from localcluster.paths import State
 
 from .conftest import Local, pod, wait_until
 
@@ -118,6 +127,50 @@ def _imports(folder: Path) -> set[str]:
             elif isinstance(part, ast.Import):
                 found |= {alias.name for alias in part.names}
     return {name.removeprefix("localcluster.") for name in found}
+
+
+def _run_elsewhere(home: Path, server: str, token: str, authority: str) -> None:
+    """Run a kubelet in this process, which knows of the cluster what an address and a token say."""
+
+    async def work() -> None:
+        state = State.of(home).create()
+        images, processes = Images(state), Processes()
+        images.prepare()
+        processes.start(state.reaper_lock, None)
+        processes.ready()
+        client = Client(HttpTransport(server, token, ssl.create_default_context(cadata=authority)))
+        addresses = Addresses(str(state.root), images.ports())
+        await Kubelet(client, state, addresses, images, processes, "elsewhere").run()
+
+    asyncio.run(work())
+
+
+def test_a_kubelet_that_reaches_the_api_over_http_runs_the_pods_of_its_node(
+    local: Local, ns: str, tmp_path: Path
+) -> None:
+    authority = ssl.DER_cert_to_PEM_cert(local.context.get_ca_certs(binary_form=True)[0])
+    place = (tmp_path, local.server, local.token, authority)
+    node = multiprocessing.get_context("spawn").Process(target=_run_elsewhere, args=place)
+    node.start()
+    try:
+        local.core.create_namespaced_config_map(
+            ns, {"metadata": {"name": "words"}, "data": {"WORD": "far"}}
+        )
+        spec = {"envFrom": [{"configMapRef": {"name": "words"}}]}
+        body = pod("p", "sh", "-c", 'test "$WORD" = far', container=spec, restartPolicy="Never")
+        body["spec"]["nodeName"] = "elsewhere"
+        local.core.create_namespaced_pod(ns, body)
+        ended = ("Succeeded", "Failed")
+        found = wait_until(
+            lambda: (p := local.core.read_namespaced_pod("p", ns)).status.phase in ended and p
+        )
+        assert found.status.phase == "Succeeded"
+        local.core.delete_namespaced_pod("p", ns)
+        wait_until(lambda: not local.core.list_namespaced_pod(ns).items)
+    finally:
+        node.terminate()
+        node.join()
+        local.core.delete_node("elsewhere")
 
 
 def test_kubelet_and_controllers_know_the_api_only_from_outside() -> None:

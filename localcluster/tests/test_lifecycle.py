@@ -149,6 +149,15 @@ def test_a_killed_daemon_leaves_no_pod_behind(home: Path) -> None:
     wait_until(lambda: _processes(home) == [], seconds=10)
 
 
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])
+def test_a_backoff_that_is_no_number_of_seconds_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("LOCALCLUSTER_JOB_BACKOFF_SECONDS", text)
+    with pytest.raises(localcluster.ClusterError, match=f"BACKOFF_SECONDS={text} is no number of"):
+        localcluster.ensure(home)
+
+
 def test_a_daemon_killed_while_it_starts_pods_leaves_none_behind(home: Path) -> None:
     cluster = Local(home, localcluster.ensure(home))
     daemon = localcluster.status(home)

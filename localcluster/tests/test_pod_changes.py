@@ -177,3 +177,12 @@ def test_a_new_image_starts_the_container_again(local: Local, ns: str) -> None:
     assert status.image.endswith("python:3.12")
     told = ("spec.containers{main}", "Container main definition changed, will be restarted")
     assert told in _events(local, ns, "Killing")
+
+
+def test_the_status_says_which_generation_of_the_pod_it_is_about(local: Local, ns: str) -> None:
+    _start(local, ns, "sleep", "60")
+    assert _read(local, ns).status.observed_generation == 1
+    _patch(local, ns, "", {"activeDeadlineSeconds": 300})
+    wait_until(lambda: _read(local, ns).status.observed_generation == 2)
+    conditions = _read(local, ns).status.conditions
+    assert {c.observed_generation for c in conditions} == {_read(local, ns).metadata.generation}

@@ -10,7 +10,7 @@ import pytest
 from kubernetes import client as official
 from kubernetes.client.exceptions import ApiException
 
-from .conftest import Local, pod, wait_until
+from .conftest import Local, job, pod, wait_until
 
 SMALL = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "200m"}}
 DEBUGGER = {"name": "debugger", "image": "python", "targetContainerName": "main"}
@@ -123,6 +123,10 @@ def test_ephemeral_containers_come_only_by_their_subresource(
     manifest = pod("q", "true", ephemeralContainers=[DEBUGGER])
     with pytest.raises(ApiException, match="ephemeralContainers: Forbidden: cannot be set on cre"):
         local.core.create_namespaced_pod(ns, manifest)
+    template = job("j", "true")
+    template["spec"]["template"]["spec"]["ephemeralContainers"] = [DEBUGGER]
+    with pytest.raises(ApiException, match="ephemeral containers not allowed in pod template"):
+        local.batch.create_namespaced_job(ns, template)
     for method in ("POST", "DELETE"):
         path = f"/api/v1/namespaces/{ns}/pods/p/ephemeralcontainers"
         assert local.request(method, path, {}).code == 405

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from localcluster.api.http.protobuf import CONTENT_TYPE, decode
+from localcluster.api.endpoints.protobuf import CONTENT_TYPE, decode
 from localcluster.apimachinery.apierrors import ApiError
 
 from .conftest import Local

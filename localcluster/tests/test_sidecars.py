@@ -5,11 +5,14 @@ https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .conftest import Local, job, pod, wait_until
 
+Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 FOR_EVER = "while :; do sleep 0.1; done"
 
 
@@ -36,7 +39,9 @@ def _ready(local: Local, ns: str) -> str:
     return next((c.status for c in conditions if c.type == "Ready"), "")
 
 
-def test_a_job_is_complete_whatever_becomes_of_its_sidecar(local: Local, ns: str) -> None:
+def test_a_job_is_complete_whatever_becomes_of_its_sidecar(
+    local: Local, ns: str, kubectl: Kubectl
+) -> None:
     manifest = job("j", "sh", "-c", "sleep 0.5", policy="OnFailure")
     sidecar = _sidecar("s", f"trap '' TERM; {FOR_EVER}")
     manifest["spec"]["template"]["spec"]["initContainers"] = [sidecar]
@@ -47,6 +52,8 @@ def test_a_job_is_complete_whatever_becomes_of_its_sidecar(local: Local, ns: str
     (side,) = found.status.init_container_statuses
     assert (side.ready, side.started, side.restart_count) == (False, False, 0)
     assert side.state.terminated.exit_code == 137
+    shown = kubectl("-n", ns, "get", "pods", "--no-headers").stdout.split()
+    assert shown[1:3] == ["0/2", "Completed"]
 
 
 def test_a_sidecar_is_started_again_whatever_the_policy_of_its_pod(local: Local, ns: str) -> None:

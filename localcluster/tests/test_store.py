@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 
-from localcluster.api.objects import watching
+from localcluster.api.objects.watching import Watch
 from localcluster.apimachinery import resources
+from localcluster.apimachinery.transport import WatchEvent
 from localcluster.store import Change, Store
 
 
@@ -52,35 +53,33 @@ def test_the_log_is_bounded_and_says_what_it_forgot() -> None:
     assert [c.version for c in changes] == [3, 4, 5]
 
 
-def _request(since: int, timeout: float = 0.0) -> watching.WatchRequest:
-    resource = resources.find("", "v1", "configmaps")
-    assert resource is not None
-    return watching.WatchRequest(
-        resource=resource,
+def _watch_from(store: Store, since: int, timeout: float = 0.0) -> Watch:
+    return Watch(
+        store,
+        resources.named("configmaps"),
         namespace=None,
-        match=lambda obj: True,
+        match=None,
         since=since,
         bookmarks=False,
         initial_end=False,
         timeout=timeout,
-        render=lambda entry: entry.text,
     )
 
 
 def _watch(store: Store, since: int) -> list[dict[str, object]]:
-    async def read() -> list[bytes]:
-        events = watching.watch_events(store, _request(since), asyncio.Event())
-        return [part async for part in events]
+    async def read() -> list[WatchEvent]:
+        return [event async for some in _watch_from(store, since) for event in some]
 
-    return [json.loads(line) for part in asyncio.run(read()) for line in part.splitlines()]
+    return [{"type": e.type, "object": json.loads(e.object.text)} for e in asyncio.run(read())]
 
 
 def test_a_watch_ends_at_once_when_its_reader_leaves() -> None:
-    store, closed = Store(), asyncio.Event()
+    store = Store()
 
-    async def read() -> list[bytes]:
-        asyncio.get_running_loop().call_later(0.01, closed.set)
-        return [part async for part in watching.watch_events(store, _request(0, 1800.0), closed)]
+    async def read() -> list[list[WatchEvent]]:
+        watch = _watch_from(store, 0, 1800.0)
+        asyncio.get_running_loop().call_later(0.01, watch.close)
+        return [some async for some in watch]
 
     assert asyncio.run(asyncio.wait_for(read(), 30)) == []
     assert store._watchers == []

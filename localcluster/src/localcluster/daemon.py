@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import os
 import secrets
 import signal
@@ -17,17 +18,19 @@ from tornado.httpserver import HTTPServer
 from . import certs
 from .addresses import Addresses
 from .api.defaults import zerovalues
-from .api.http import guard, inprocess, kubeletproxy, nodepower
-from .api.http import server as api
+from .api.endpoints.api import Api
+from .api.http import guard, kubeletproxy, nodepower
+from .api.http.server import Door
+from .api.inprocess import InProcess
 from .api.objects import bootstrap
 from .api.objects.rest import Rest
 from .api.schema.documents import OpenApi
 from .api.validation import fieldvalidation
 from .apimachinery.client import Client
 from .apimachinery.jsontypes import now
-from .apimachinery.profile import profile
 from .controllers.manager import Controllers
 from .controllers.nodelifecycle import NodeWaits
+from .errors import ClusterError
 from .images.imagestore import Images, remove_tree
 from .kubelet import authorization
 from .kubelet import server as kubelet_server
@@ -43,6 +46,25 @@ log = logging.getLogger(__name__)
 
 _OWNER_CHECK_SECONDS = 1.0
 _STOP_SECONDS = 2.0
+
+
+def _job_backoff() -> float:
+    """Return after how many seconds the first failed pod of a Job is replaced.
+
+    Raises:
+        ClusterError: `LOCALCLUSTER_JOB_BACKOFF_SECONDS` is no such number.
+    """
+    text = os.environ.get("LOCALCLUSTER_JOB_BACKOFF_SECONDS") or "10"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise ClusterError(
+            f"LOCALCLUSTER_JOB_BACKOFF_SECONDS={text} is no number of seconds. Use one from 0 on,"
+            " such as 10, or unset it."
+        )
+    return seconds
 
 
 @dataclass
@@ -121,17 +143,16 @@ class Daemon:
         store = Store()
         rest = Rest(store, self.addresses)
         credentials = certs.load(state.root, making)
-        token = credentials.token
-        application = guard.Guarded(token)
+        application = guard.Guarded(credentials.token)
         self.server, port = guard.listen(application, credentials.server_context)
         url = f"https://127.0.0.1:{port}"
         bootstrap.create_system_objects(rest, port)
         rest.check_schema, rest.complete = fieldvalidation.check, zerovalues.fill_zero_values
-        dial = inprocess.dial(application)
+        api = Api(rest, OpenApi())
+        client = Client(InProcess(api, url))
         secret = secrets.token_urlsafe(32)
         waits = NodeWaits.from_environment(os.environ)
         for name in self.names:
-            client = Client(url, token, dial=dial)
             kubelet = Kubelet(client, self.plain, self.addresses, self.images, self.processes, name)
             listening, kubelet.node.port = kubelet_server.listen(
                 kubelet, credentials.server_context, authorization.by_token(secret)
@@ -139,15 +160,13 @@ class Daemon:
             kubelet.node.renew_seconds = waits.renew_seconds
             self.nodes[name] = _Node(kubelet, listening)
         authority = credentials.ca_pem.decode()
-        clients = [Client(url, token, dial=dial) for _ in range(2)]
-        self.controllers = Controllers(clients[0], profile().first_backoff, authority, waits)
-        self.proxy = KubeProxy(clients[1], self.addresses)
+        self.controllers = Controllers(client, _job_backoff(), authority, waits)
+        self.proxy = KubeProxy(client, self.addresses)
         routes = kubeletproxy.routes(
             store, kubeletproxy.KubeletCredentials(secret, credentials.client_context())
         )
-        shared = {"rest": rest, "openapi": OpenApi()}
         application.add_handlers(
-            r".*", [*routes, nodepower.route(self.kill_node), (r".*", api.Handler, shared)]
+            r".*", [*routes, nodepower.route(self.kill_node), (r".*", Door, {"api": api})]
         )
         self.processes.ready()
         for node in self.nodes.values():

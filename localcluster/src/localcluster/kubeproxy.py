@@ -152,7 +152,7 @@ class KubeProxy:
         wanted: set[tuple[str, int]] = set()
         # The API's own Service does not answer: pods have no token to use it with.
         if service is not None and address != "None" and key != ("default", "kubernetes"):
-            await self._publish_ports(key, service)
+            service = await self._publish_ports(key, service)
             for port in spec.get("ports") or []:
                 if port.get("protocol", "TCP") != "TCP":
                     continue
@@ -185,22 +185,27 @@ class KubeProxy:
             text = f"nobody can listen on {address}:{number} for this Service: {error.strerror}"
             self.recorder.event(service, "FailedToListen", text, kind="Warning")
 
-    async def _publish_ports(self, key: Key, service: Obj) -> None:
-        """Choose ports and say which they are, where Services share one address."""
+    async def _publish_ports(self, key: Key, service: Obj) -> Obj:
+        """Choose ports and say which they are, where Services share one address.
+
+        Returns the Service that says so.
+        """
         if not self.addresses.single:
-            return
+            return service
         known = real_ports(service)
         missing = [
             p["port"] for p in service["spec"].get("ports") or [] if str(p["port"]) not in known
         ]
         if not missing:
-            return
+            return service
         for number in missing:
             known[str(number)] = self.addresses.port(number)
         text = ",".join(f"{inside}={real}" for inside, real in known.items())
         change = {"metadata": {"annotations": {PORTS_ANNOTATION: text}}}
         path = f"/api/v1/namespaces/{key[0]}/services/{key[1]}"
-        service["metadata"].update((await self.client.patch(path, change))["metadata"])
+        changed = await self.client.patch(path, change)
+        self.services.put(changed)
+        return changed
 
 
 def _targets(endpoints: Obj | None, port: Obj) -> list[Target]:

@@ -11,16 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from .apimachinery.jsontypes import Obj
-
-Key = tuple[str, str]
+from .apimachinery.jsontypes import Key, Obj, dumps
 
 # How many of the latest changes the watchers may still be busy with.
 _FRESH = 100
-
-
-# What came as JSON has no cycles, and is written faster without a look for them.
-_encoded = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class Entry:
@@ -46,7 +40,7 @@ class Entry:
         """The object as an element of a list: without `apiVersion` and `kind`."""
         if self._item is None:
             rest = {k: v for k, v in self.obj.items() if k not in ("apiVersion", "kind")}
-            self._item = _encoded(rest).encode()
+            self._item = dumps(rest)
         return self._item
 
     @property

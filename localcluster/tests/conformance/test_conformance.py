@@ -18,13 +18,6 @@ from .script import Scenario
 RECORDED = recorded_scenarios()
 UNRECORDED = {name: one for name, one in all_scenarios().items() if name not in RECORDED}
 DECLARATIONS = declared.load()
-# What the local cluster does not do yet, by the scenario that shows it.
-AWAITED = {
-    "debugging-a-pod": "ephemeral containers are not started",
-    "pod-security": "the labels of Pod Security are not looked at",
-    "resizing-a-pod": "the subresource resize is announced alone",
-    "taints-that-evict": "NoExecute evicts nobody",
-}
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -68,15 +61,7 @@ def test_it_is_as_recorded(name: str, replay: Replay) -> None:
     assert not score.failures, "\n" + "\n".join(map(str, score.failures))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=AWAITED[name], strict=True))
-        if name in AWAITED
-        else name
-        for name in UNRECORDED
-    ],
-)
+@pytest.mark.parametrize("name", UNRECORDED)
 def test_it_plays_to_its_end(name: str, replay: Replay) -> None:
     """What it asserts itself is what upstream documents, until a recording says more."""
     if name not in replay.futures:

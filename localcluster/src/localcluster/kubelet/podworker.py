@@ -64,7 +64,6 @@ class PodWorker:
         loop = asyncio.get_running_loop()
         self._began = loop.time()
         self._deadline_timer: asyncio.TimerHandle | None = None
-        self._deadline_seconds: int | None = None
         self.task = loop.create_task(self._run())
 
     def find(self, name: str) -> ContainerWorker | None:
@@ -85,11 +84,11 @@ class PodWorker:
                 self._conditions[condition["type"]] = condition
             else:
                 self._conditions.setdefault(condition["type"], condition)
-        self._set_deadline_timer()
         metadata, earlier = manifest["metadata"], before["metadata"]
         if any(earlier.get(name) != metadata.get(name) for name in ("labels", "annotations")):
             self._refresh_volumes()
         if manifest["spec"] != before["spec"] and not self._finished:
+            self._set_deadline_timer()
             self._update_containers(manifest["spec"])
             self._publish()
         if metadata.get("deletionTimestamp"):
@@ -174,9 +173,6 @@ class PodWorker:
     def _set_deadline_timer(self) -> None:
         """End the pod when its `activeDeadlineSeconds` are over; they may be changed."""
         seconds = self.pod.manifest["spec"].get("activeDeadlineSeconds")
-        if seconds == self._deadline_seconds or self._finished:
-            return
-        self._deadline_seconds = seconds
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
         if seconds is not None:

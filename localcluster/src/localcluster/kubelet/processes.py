@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import marshal
 import os
 import re
@@ -19,6 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 MARK = "LOCALCLUSTER_MARK"
 _HANDLED = re.compile(r"^Sig(?:Blk|Cgt):\s*([0-9a-f]+)$", re.MULTILINE)
@@ -158,25 +161,22 @@ class Processes:
             [os.fsencode(word) for word in argv],
             {os.fsencode(name): os.fsencode(value) for name, value in env.items()},
             os.fsencode(cwd),
-            bool(tty),
+            os.fsencode(tty),
         )
         done = asyncio.get_running_loop().create_future()
         process = Process(done, self._send_signal, env.get(MARK, ""))
-        read, process.stdin = os.pipe() if stdin and not tty else (-1, None)
-        path = tty or os.devnull
+        null = os.open(tty or os.devnull, os.O_RDWR | os.O_NOCTTY)
+        read, process.stdin = os.pipe() if stdin and not tty else (null, None)
+        output = null if tty or stdout < 0 else stdout
         try:
-            with open(path, "r+b", buffering=0, opener=_open_terminal) as file:
-                null = file.fileno()
-                fds = [null if read < 0 else read, null if tty or stdout < 0 else stdout]
-                fds.append(fds[1] if tty or stderr < 0 else stderr)
-                self._request(request, fds, process)
+            self._request(request, [read, output, output if tty or stderr < 0 else stderr], process)
         except BaseException:
             if process.stdin is not None:
                 os.close(process.stdin)
             raise
         finally:
-            if read >= 0:
-                os.close(read)
+            for fd in {null, read}:
+                os.close(fd)
         return process
 
     def running_pods(self) -> int:
@@ -213,7 +213,7 @@ class Processes:
         except ConnectionError:
             data = b""
         if not data:
-            self._reaper_lost()
+            self._end_without_reaper()
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
             kind, *words = line.split()
@@ -231,22 +231,13 @@ class Processes:
                 self._starting.done.set_exception(OSError(number, os.strerror(number)))
             self._starting = None
 
-    def _reaper_lost(self) -> None:
-        """End the daemon: whatever it started from now on could outlive it."""
-        asyncio.get_running_loop().remove_reader(self._socket)
-        for process in self._alive.values():
+    def _end_without_reaper(self) -> None:
+        """End at once: whatever was started from now on could be left behind."""
+        log.critical("the process that starts programs is gone: everything ends")
+        for pid in self._alive:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            if not process.done.done():
-                process.done.set_result(128 + signal.SIGKILL)
-        self._alive.clear()
-        os.kill(os.getpid(), signal.SIGTERM)
-        raise OSError("the process that starts programs is gone")
-
-
-def _open_terminal(path: str, flags: int) -> int:
-    """Open a terminal that is to be the program's, not the daemon's."""
-    return os.open(path, flags | os.O_NOCTTY)
+                os.killpg(pid, signal.SIGKILL)
+        os._exit(1)
 
 
 def _handles(pid: int, number: int) -> bool:

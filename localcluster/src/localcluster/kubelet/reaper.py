@@ -18,21 +18,22 @@ Standard library only, and started with `python -I -S`, so it is small.
 import contextlib
 import errno
 import fcntl
-import functools
 import marshal
 import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import time
 
 _PR_SET_CHILD_SUBREAPER = 36
 _RECHECK_SECONDS = 1.0
-_UMASK = 0o022  # as in a container, where runc sets it
+_UMASK = 0o022  # of all programs, as runc sets it
 # How runc ends when the kernel refuses the program.
 _CANNOT_EXECUTE = 255
+
+# A program, its words, its environment, its folder, and its terminal, if it has one.
+Request = tuple[bytes, list[bytes], dict[bytes, bytes], bytes, bytes]
 
 
 def become_subreaper() -> None:
@@ -73,41 +74,46 @@ def execute(
     argv: list[bytes],
     env: dict[bytes, bytes],
     cwd: bytes,
+    tty: bytes,
     fds: list[int],
-    *,
-    tty: bool,
 ) -> int:
     """Start the program in a session of its own; return its number.
 
     What the kernel refuses is told on the program's own standard error, as runc does.
 
+    Args:
+        tty: The path of the terminal that becomes the session's.
+
     Raises:
         OSError: There is no room for another process.
     """
+    actions: list[tuple[object, ...]] = [
+        (os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(fds)
+    ]
+    if tty:
+        actions.insert(0, (os.POSIX_SPAWN_OPEN, 0, tty, os.O_RDWR, 0))
+    os.chdir(cwd)
     try:
-        started = subprocess.Popen(
+        return os.posix_spawn(
+            program,
             argv,
-            executable=program,
-            env=env,
-            cwd=cwd,
-            stdin=fds[0],
-            stdout=fds[1],
-            stderr=fds[2],
-            umask=_UMASK,
-            start_new_session=not tty,
-            preexec_fn=functools.partial(os.login_tty, fds[0]) if tty else None,
+            env,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=[],
+            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
         )
     except OSError as error:
-        if error.filename is None:
+        if error.errno in (errno.EAGAIN, errno.ENOMEM):
             raise
-        text = f"exec {os.fsdecode(program)}: {os.strerror(error.errno or 0).lower()}\n"
-        pid = os.fork()
-        if pid == 0:
-            os.write(fds[2], os.fsencode(text))
-            os._exit(_CANNOT_EXECUTE)
-        return pid
-    started.returncode = 0  # it is waited for with all others
-    return started.pid
+        why = os.strerror(error.errno or 0).lower()
+    finally:
+        os.chdir("/")
+    pid = os.fork()
+    if pid == 0:
+        os.write(fds[2], b"exec %s: %s\n" % (program, why.encode()))
+        os._exit(_CANNOT_EXECUTE)
+    return pid
 
 
 class Reaper:
@@ -160,29 +166,23 @@ class Reaper:
             return False
         request = marshal.loads(body)
         if fds:
-            self._start(fds, *request)
+            self._start(fds, request)
         else:
             self._signal(*request)
         return True
 
-    def _start(
-        self,
-        fds: list[int],
-        program: bytes,
-        argv: list[bytes],
-        env: dict[bytes, bytes],
-        cwd: bytes,
-        tty: bool,
-    ) -> None:
+    def _start(self, fds: list[int], request: Request) -> None:
+        for fd in fds:
+            os.set_inheritable(fd, False)
         try:
-            pid = execute(program, argv, env, cwd, fds, tty=tty)
-        except (OSError, subprocess.SubprocessError) as error:
-            self._tell(b"! %d\n" % (getattr(error, "errno", None) or errno.EIO))
+            pid = execute(*request, fds)
+        except OSError as error:
+            self._tell(b"! %d\n" % (error.errno or 0))
             return
         finally:
             for fd in fds:
                 os.close(fd)
-        self.marks[pid] = env.get(self.mark, b"")
+        self.marks[pid] = request[2].get(self.mark, b"")
         self._tell(b"+ %d\n" % pid)
 
     def _signal(self, pid: int, number: int, group: bool) -> None:
@@ -197,10 +197,26 @@ class Reaper:
 
     def _reap(self) -> None:
         """Take in all children that have ended, and kill what they left in their groups."""
-        while (found := _next_ended(self.marks)) is not None:
-            pid, code = found
-            if self.marks.pop(pid, None) is not None:
-                self._tell(b"- %d %d\n" % (pid, code))
+        with contextlib.suppress(ChildProcessError):
+            while pid := self._next_ended():
+                pid, status = os.waitpid(pid, os.WNOHANG)
+                if not pid:
+                    return
+                if self.marks.pop(pid, None) is not None:
+                    if not hasattr(os, "waitid"):
+                        _kill(os.killpg, pid)
+                    code = os.waitstatus_to_exitcode(status)
+                    self._tell(b"- %d %d\n" % (pid, code if code >= 0 else 128 - code))
+
+    def _next_ended(self) -> int:
+        """Kill the group of a child that has ended, and return its number; 0 if there is none."""
+        if not hasattr(os, "waitid"):
+            return -1
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        # The zombie still keeps the number of its group from being used again.
+        if found and found.si_pid in self.marks:
+            _kill(os.killpg, found.si_pid)
+        return found.si_pid if found else 0
 
     def _end_orphans(self) -> None:
         """End each adopted process whose container is over."""
@@ -242,38 +258,11 @@ def _kill(how, pid: int) -> bool:  # type: ignore[no-untyped-def]
     return True
 
 
-def _next_ended(leaders: dict[int, bytes]) -> tuple[int, int] | None:
-    """Return the number and the exit code of a child that has ended, if there is one."""
-    try:
-        pid = -1
-        if hasattr(os, "waitid"):
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if found is None:
-                return None
-            pid = found.si_pid
-            # The zombie still keeps the number of its group from being used again.
-            if pid in leaders:
-                _kill(os.killpg, pid)
-        pid, status = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return None
-    if pid == 0:
-        return None
-    if not hasattr(os, "waitid") and pid in leaders:
-        _kill(os.killpg, pid)
-    code = os.waitstatus_to_exitcode(status)
-    return pid, code if code >= 0 else 128 - code
-
-
 def main() -> None:
     """Serve the daemon at the other end of standard input."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    # What is ignored would be ignored by all programs, and what has a handler is not.
-    for number in signal.valid_signals():
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(number, lambda *_: None)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    os.umask(_UMASK)
     lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     become_subreaper()

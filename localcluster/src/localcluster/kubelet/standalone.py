@@ -25,6 +25,7 @@ from kubernetes.config import ConfigException
 from ..addresses import Addresses
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
+from ..apimachinery.httptransport import HttpTransport
 from ..errors import ClusterError
 from ..images.imagestore import Images, remove_tree
 from ..locks import lock_file
@@ -96,7 +97,7 @@ def load_kubeconfig(kubeconfig: Path, context: str | None = None) -> ControlPlan
     if found.cert_file:
         trust.load_cert_chain(found.cert_file, found.key_file)
     token = (found.get_api_key_with_prefix("authorization") or "").removeprefix("Bearer ")
-    return ControlPlane(Client(found.host, token, trust), Path(found.ssl_ca_cert))
+    return ControlPlane(Client(HttpTransport(found.host, token, trust)), Path(found.ssl_ca_cert))
 
 
 def run(settings: Settings) -> None:

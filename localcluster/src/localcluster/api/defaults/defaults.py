@@ -6,10 +6,8 @@ https://kubernetes.io/docs/reference/kubernetes-api/ names the default of each f
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
 
-from ...apimachinery.apierrors import bad_request
 from ...apimachinery.jsontypes import Obj
 from ..objects.allocation import EXTERNAL_TYPES
 
@@ -26,22 +24,13 @@ _TOLERATIONS = [
 ]
 
 
-# What a volume of each type, or a part of a projected one, has by default.
+# What a volume of each type, or a part of a projected one, has by default; the schema knows more.
 _FILES = {"defaultMode": 420}
 _VOLUMES: dict[str, Obj] = {
-    "azureDisk": {
-        "cachingMode": "ReadWrite",
-        "fsType": "ext4",
-        "kind": "Shared",
-        "readOnly": False,
-    },
     "configMap": _FILES,
     "downwardAPI": _FILES,
     "hostPath": {"type": ""},
-    "iscsi": {"iscsiInterface": "default"},
     "projected": _FILES,
-    "rbd": {"keyring": "/etc/ceph/keyring", "pool": "rbd", "user": "admin"},
-    "scaleIO": {"fsType": "xfs", "storageMode": "ThinProvisioned"},
     "secret": _FILES,
 }
 _PROJECTIONS: dict[str, Obj] = {
@@ -207,11 +196,6 @@ def _secret(obj: Obj) -> None:
     if text:
         data = obj["data"] = obj.get("data") or {}
         for name, value in text.items():
-            if not isinstance(value, str):
-                raise bad_request(
-                    'Secret in version "v1" cannot be handled as a Secret: json: cannot unmarshal'
-                    f" {json.dumps(value)} into Go struct field Secret.stringData of type string"
-                )
             data[name] = base64.b64encode(value.encode()).decode()
     obj.setdefault("type", "Opaque")
 
@@ -352,7 +336,6 @@ def _stateful_set(obj: Obj) -> None:
         claim.setdefault("apiVersion", "v1")
         _volume_claim(claim)
     _template(spec)
-    obj.setdefault("status", {"replicas": 0, "availableReplicas": 0})
 
 
 def _daemon_set(obj: Obj) -> None:
@@ -360,8 +343,6 @@ def _daemon_set(obj: Obj) -> None:
     spec.setdefault("revisionHistoryLimit", 10)
     _update_strategy(spec, {"maxSurge": 0, "maxUnavailable": 1})
     _template(spec)
-    counts = ("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled")
-    obj.setdefault("status", dict.fromkeys((*counts, "numberReady"), 0))
 
 
 def _replication_controller(obj: Obj) -> None:
@@ -370,13 +351,10 @@ def _replication_controller(obj: Obj) -> None:
     _template(spec)
     labels = (spec["template"].get("metadata") or {}).get("labels") or {}
     spec.setdefault("selector", dict(labels))
-    obj.setdefault("status", {"replicas": 0})
 
 
 def _event(obj: Obj) -> None:
     obj.setdefault("eventTime", None)
-    obj.setdefault("reportingComponent", "")
-    obj.setdefault("reportingInstance", "")
 
 
 def _volume_claim(obj: Obj) -> None:
@@ -389,7 +367,7 @@ def _persistent_volume(obj: Obj) -> None:
     spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
     spec.setdefault("volumeMode", "Filesystem")
     _fill(spec, _VOLUMES)
-    obj.setdefault("status", {"phase": "Pending"})
+    obj.setdefault("status", {}).setdefault("phase", "Pending")
 
 
 def _limit_range(obj: Obj) -> None:

@@ -1,1 +1,1 @@
-"""HTTP: who may ask, what a request says, what goes back."""
+"""HTTP, the door of the API: who may ask, and how requests come in and responses go out."""

@@ -8,7 +8,6 @@ dropped, never kept.
 from __future__ import annotations
 
 import hmac
-import json
 import ssl
 from typing import Any
 
@@ -18,6 +17,7 @@ import tornado.netutil
 import tornado.web
 
 from ...apimachinery import apierrors
+from .server import ApiHandler
 
 # As the real server: an object cannot be larger than this.
 MAX_BODY_BYTES = 3 * 1024 * 1024
@@ -32,22 +32,17 @@ def authorized(request: tornado.httputil.HTTPServerRequest, token: str) -> bool:
 
 
 @tornado.web.stream_request_body
-class Refused(tornado.web.RequestHandler):
+class Refused(ApiHandler):
     """Answers every request with one and the same error."""
 
     def initialize(self, error: apierrors.ApiError) -> None:
         self.error = error
 
-    def set_default_headers(self) -> None:
-        self.clear_header("Server")
-
     def data_received(self, chunk: bytes) -> None:
         """Drop the body."""
 
     def get(self) -> None:
-        self.set_status(self.error.code)
-        self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps(self.error.body()))
+        self.refuse(self.error)
 
     head = get
 

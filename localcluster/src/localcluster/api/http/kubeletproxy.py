@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import tornado.httputil
-import tornado.web
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.tcpclient import TCPClient
@@ -23,8 +22,8 @@ from tornado.tcpclient import TCPClient
 from ...apimachinery import apierrors
 from ...apimachinery.jsontypes import Obj, whole_number
 from ...store import Store
-from ..objects.rest import dumps
-from .parameters import pod_log_options
+from ..endpoints.parameters import flag, pod_log_options
+from .server import ApiHandler
 
 _CHUNK_BYTES = 64 * 1024
 _BUFFER_BYTES = 1024 * 1024
@@ -50,20 +49,13 @@ class KubeletCredentials:
     context: ssl.SSLContext
 
 
-class _KubeletRequest(tornado.web.RequestHandler):
+class _KubeletRequest(ApiHandler):
     """A request about one pod, for its kubelet."""
 
     def initialize(self, store: Store, credentials: KubeletCredentials) -> None:
         self.store, self.credentials = store, credentials
         self.upstream: IOStream | None = None
         self.gone = False
-
-    def set_default_headers(self) -> None:
-        self.clear_header("Server")
-        self.set_header("Cache-Control", "no-cache, private")
-
-    def compute_etag(self) -> str | None:
-        return None
 
     def on_connection_close(self) -> None:
         self.gone = True
@@ -72,12 +64,10 @@ class _KubeletRequest(tornado.web.RequestHandler):
 
     async def handle(self, *parts: str) -> None:
         try:
+            self.asked = self.read_request()
             await self.serve(*parts)
         except apierrors.ApiError as error:
-            if not self._headers_written:
-                self.set_status(error.code)
-                self.set_header("Content-Type", "application/json")
-                self.finish(dumps(error.body()))
+            self.refuse(error)
         except StreamClosedError:
             pass
         finally:
@@ -89,11 +79,6 @@ class _KubeletRequest(tornado.web.RequestHandler):
     async def serve(self, namespace: str, name: str) -> None:
         """Answer the request."""
         raise NotImplementedError
-
-    def flag(self, name: str) -> bool:
-        """Read a query parameter as the real server does: anything but false means true."""
-        values = self.get_query_arguments(name)
-        return bool(values) and values[0].lower() not in ("false", "0")
 
     def pod(self, namespace: str, name: str) -> Obj:
         """Return the pod, or raise a 404."""
@@ -107,7 +92,7 @@ class _KubeletRequest(tornado.web.RequestHandler):
         spec, pod_name = pod["spec"], pod["metadata"]["name"]
         main = [c["name"] for c in spec["containers"]]
         init = [c["name"] for c in spec.get("initContainers") or []]
-        name = self.get_query_argument("container", "", strip=False)
+        name = self.asked.param("container")
         if name:
             added = [c["name"] for c in spec.get("ephemeralContainers") or []]
             if name not in main + init + added:
@@ -179,7 +164,7 @@ class LogHandler(_KubeletRequest):
     async def serve(self, namespace: str, name: str) -> None:
         if self.request.method != "GET":
             raise apierrors.method_not_allowed()
-        params = pod_log_options(self, name)
+        params = pod_log_options(self.asked, name)
         pod = self.pod(namespace, name)
         container = self.container(pod)
         if not pod["spec"].get("nodeName"):
@@ -257,7 +242,7 @@ class StreamHandler(_KubeletRequest):
             client.close()
 
     def _ports(self) -> list[str]:
-        texts = [t for value in self.get_query_arguments("ports") for t in value.split(",")]
+        texts = [t for value in self.asked.query.get("ports", ()) for t in value.split(",")]
         for text in texts:
             if whole_number(text) is None:
                 raise apierrors.bad_request(
@@ -268,9 +253,8 @@ class StreamHandler(_KubeletRequest):
 
     def _channels(self) -> list[tuple[str, str]]:
         names = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
-        params = [(theirs, "1") for ours, theirs in names.items() if self.flag(ours)]
-        commands = self.get_query_arguments("command", strip=False)
-        return params + [("command", word) for word in commands]
+        params = [(theirs, "1") for ours, theirs in names.items() if flag(self.asked, ours)]
+        return params + [("command", word) for word in self.asked.query.get("command", ())]
 
 
 async def _relay(one: IOStream, other: IOStream) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ...apimachinery.jsontypes import Obj
-from ...apimachinery.profile import profile
 from ...apimachinery.resources import named
 from .rest import SYSTEM_NAMESPACES, Rest
 
@@ -39,11 +38,10 @@ def _service(rest: Rest, port: int) -> None:
     subsets = [{"addresses": [{"ip": "127.0.0.1"}], "ports": ends}]
     endpoints: Obj = {"metadata": {**metadata, "labels": mirrored}, "subsets": subsets}
     rest.create(named("endpoints"), "default", endpoints)
-    if profile().modern:
-        made = {
-            "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "kubernetes"}},
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
-            "ports": ends,
-        }
-        rest.create(named("endpointslices.discovery.k8s.io"), "default", made)
+    made = {
+        "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
+        "ports": ends,
+    }
+    rest.create(named("endpointslices.discovery.k8s.io"), "default", made)

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import datetime
 
-import tornado.web
-
 from ...apimachinery import apierrors
 from ...apimachinery.jsontypes import Obj, format_time, parse_time
 from ...apimachinery.resources import Resource
-from ..http.parameters import flag, integer
-from ..http.serializer import decode_body
-from ..validation import fieldvalidation
 
 # Years; what is longer would lead beyond the times that can be told.
 _LONGEST_GRACE = 10**9
@@ -104,18 +99,3 @@ def grace_seconds(pod: Obj, options: Obj) -> int:
     if not isinstance(asked, int) or asked < 0:
         raise apierrors.bad_request("gracePeriodSeconds must be a number from 0 on")
     return min(asked, _LONGEST_GRACE)
-
-
-def delete_options(handler: tornado.web.RequestHandler) -> Obj:
-    """Return the `DeleteOptions` of a request, from its body and its query."""
-    found = decode_body(handler)
-    if not isinstance(found, dict):
-        raise apierrors.bad_request("DeleteOptions must be an object")
-    found = fieldvalidation.check({**found, "apiVersion": "v1", "kind": "DeleteOptions"})
-    for name in ("propagationPolicy", "gracePeriodSeconds", "orphanDependents"):
-        text = handler.get_query_argument(name, "")
-        if text and name == "gracePeriodSeconds":
-            found.setdefault(name, integer(handler, name, 0))
-        elif text:
-            found.setdefault(name, flag(handler, name) if name == "orphanDependents" else text)
-    return found

@@ -12,13 +12,11 @@ import binascii
 import json
 from dataclasses import dataclass
 
-import tornado.web
-
 from ...apimachinery import apierrors, selectors
-from ...apimachinery.jsontypes import Obj, key_of, parse_integer
+from ...apimachinery.jsontypes import Obj, key_of
+from ...apimachinery.resources import Resource
 from ...store import Entry, Store
-from ..http import parameters
-from ..http.routing import Target
+from ..options import ListOptions
 
 _TOKEN_VERSION = "meta.k8s.io/v1"
 
@@ -31,64 +29,21 @@ class Page:
     metadata: Obj
 
 
-def selector_of(handler: tornado.web.RequestHandler, target: Target) -> selectors.Match | None:
+def selector_of(options: ListOptions, resource: Resource) -> selectors.Match | None:
     """Return what the selectors of a request choose; None when they choose everything."""
-    label_text = handler.get_query_argument("labelSelector", "")
-    field_text = handler.get_query_argument("fieldSelector", "")
-    if not label_text and not field_text:
+    if not options.label_selector and not options.field_selector:
         return None
-    by_label = selectors.label_selector(label_text)
-    by_field = selectors.field_selector(field_text, target.resource.plural)
+    by_label = selectors.label_selector(options.label_selector)
+    by_field = selectors.field_selector(options.field_selector, resource.plural)
     return lambda obj: by_label(obj) and by_field(obj)
 
 
-def resource_version_of(handler: tornado.web.RequestHandler, *, listed: bool = False) -> int:
-    """Return the resourceVersion that a request names, or 0.
-
-    Args:
-        listed: Whether it asks for a list; of that alone the real server says that it is bad.
-    """
-    text = handler.get_query_argument("resourceVersion", "")
-    try:
-        return parse_integer(text or "0", unsigned=True)
-    except ValueError as error:
-        why = f"resourceVersion: Invalid value: {json.dumps(text, ensure_ascii=False)}: {error}"
-        if listed:
-            raise apierrors.bad_request(f"invalid resource version: {why}") from None
-        raise apierrors.ApiError(500, "", why) from None
-
-
-def resource_version_match(handler: tornado.web.RequestHandler, *, watch: bool) -> str:
-    """Return `resourceVersionMatch`, or raise a 422 when it does not fit the request."""
-    match = handler.get_query_argument("resourceVersionMatch", "")
-    given = handler.get_query_argument("resourceVersion", "")
-    initial = parameters.flag(handler, "sendInitialEvents")
-    if not match:
-        return ""
-    reason, message = "FieldValueForbidden", ""
-    if watch and not initial:
-        message = "Forbidden: resourceVersionMatch is forbidden for watch"
-    elif not given and not initial:
-        message = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
-    elif match not in ("Exact", "NotOlderThan"):
-        reason = "FieldValueNotSupported"
-        message = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
-    elif match == "Exact" and given == "0":
-        message = 'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-    if message:
-        raise apierrors.invalid_option("ListOptions", reason, "resourceVersionMatch", message)
-    return match
-
-
-def list_page(handler: tornado.web.RequestHandler, store: Store, target: Target) -> Page:
-    """Return what a list request asks for."""
-    match = resource_version_match(handler, watch=False)
-    wanted = resource_version_of(handler, listed=True)
-    parameters.integer(handler, "timeoutSeconds", 0)
-    limit, token = (
-        parameters.integer(handler, "limit", 0),
-        handler.get_query_argument("continue", ""),
-    )
+def list_page(
+    store: Store, resource: Resource, namespace: str | None, options: ListOptions
+) -> Page:
+    """Return what a list request asks for; in all namespaces if `namespace` is None."""
+    wanted, limit, token = options.resource_version, options.limit, options.continue_token
+    match = options.resource_version_match
     if wanted > store.version:
         raise apierrors.too_large_version(wanted, store.version)
     version, start = store.version, ("", "")
@@ -96,10 +51,10 @@ def list_page(handler: tornado.web.RequestHandler, store: Store, target: Target)
         version, start = _read_token(token)
     elif match == "Exact" or (wanted and limit > 0 and not match):
         version = wanted
-    chosen = _entries_at(store, target, version, continued=bool(token))
+    chosen = _entries_at(store, resource, namespace, version, continued=bool(token))
     if token:
         chosen = [entry for entry in chosen if key_of(entry.obj) >= start]
-    selected = selector_of(handler, target)
+    selected = selector_of(options, resource)
     if selected is not None:
         chosen = [entry for entry in chosen if selected(entry.obj)]
     metadata: Obj = {"resourceVersion": str(version)}
@@ -111,9 +66,11 @@ def list_page(handler: tornado.web.RequestHandler, store: Store, target: Target)
     return Page(chosen, metadata)
 
 
-def _entries_at(store: Store, target: Target, version: int, *, continued: bool) -> list[Entry]:
+def _entries_at(
+    store: Store, resource: Resource, namespace: str | None, version: int, *, continued: bool
+) -> list[Entry]:
     """Return the objects as they were at a resourceVersion."""
-    name, namespace = target.resource.name, target.namespace
+    name = resource.name
     entries = store.list(name, namespace)
     if version == store.version:
         return entries

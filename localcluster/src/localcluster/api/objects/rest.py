@@ -2,57 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...addresses import Addresses
 from ...apimachinery import apierrors
-from ...apimachinery.jsontypes import Obj, deep_copy, key_of, now, parse_integer, random_suffix
-from ...apimachinery.profile import profile
+from ...apimachinery.jsontypes import Key, Obj, deep_copy, key_of
 from ...apimachinery.resources import Resource
-from ...store import Entry, Key, Store
+from ...store import Entry, Store
 from ..defaults import defaults
-from ..http.parameters import WriteOptions
+from ..options import WriteOptions
 from ..patch import managedfields
-from ..validation.objects import check_decodable, validate_create, validate_update
+from ..validation.objects import validate_create, validate_update
 from ..validation.podupdates import SUBRESOURCES, narrowed
 from ..validation.warnings import warnings_for
-from . import admission, allocation, deletion
+from . import admission, allocation, deletion, objectmeta
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-_FIXED_METADATA = (
-    "name",
-    "namespace",
-    "uid",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "generateName",
-    "generation",
-)
-_SET_BY_SERVER = (
-    "resourceVersion",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "managedFields",
-    "selfLink",
-)
-_WITH_GENERATION = {
-    "CronJob",
-    "DaemonSet",
-    "Deployment",
-    "Ingress",
-    "NetworkPolicy",
-    "Pod",
-    "PodDisruptionBudget",
-    "ReplicaSet",
-    "ReplicationController",
-    "StatefulSet",
-}
-
-
 SchemaCheck = Callable[[Obj, WriteOptions, Obj | None], Obj]
 
 
@@ -98,36 +64,16 @@ class Rest:
         obj = self.complete(obj, None)
         metadata = obj["metadata"]
         self._check_namespace(resource, namespace, metadata.get("name") or "")
-        if metadata.get("resourceVersion"):
-            why = "resourceVersion should not be set on objects to be created"
-            raise apierrors.ApiError(500, "", why)
-        name = metadata.get("name")
-        if not name:
-            prefix = metadata.get("generateName")
-            if not isinstance(prefix, str) or not prefix:
-                cause = {
-                    "reason": "FieldValueRequired",
-                    "message": "Required value: name or generateName is required",
-                    "field": "metadata.name",
-                }
-                raise apierrors.invalid(resource.kind, resource.group, "", [cause])
-            name = self._generate_name(resource, namespace, prefix)
-            metadata["name"] = name
-        if not isinstance(name, str):
-            raise apierrors.bad_request("metadata.name must be a string")
-        for unwanted in _SET_BY_SERVER:
-            metadata.pop(unwanted, None)
-        metadata["uid"] = str(uuid.uuid4())
-        metadata["creationTimestamp"] = now()
-        if _has_generation(resource):
-            metadata["generation"] = 1
+        objectmeta.complete_new(
+            resource, metadata, lambda name: self._has(resource, (namespace, name))
+        )
+        name = metadata["name"]
         defaults.set_defaults(obj)
-        check_decodable(obj)
         admission.admit(resource, obj, self.store)
         validate_create(resource, obj)
         options.warnings += warnings_for(obj)
         options.warnings += admission.check(resource, obj, self.store)
-        if self.store.get(resource.name, (namespace, name)):
+        if self._has(resource, (namespace, name)):
             raise apierrors.already_exists(resource.plural, resource.group, name)
         if resource.kind == "Service":
             self._allocate(obj)
@@ -227,11 +173,8 @@ class Rest:
             obj["metadata"].pop("namespace", None)
         return obj
 
-    def _generate_name(self, resource: Resource, namespace: str, prefix: str) -> str:
-        while True:
-            name = prefix[:58] + random_suffix()
-            if self.store.get(resource.name, (namespace, name)) is None:
-                return name
+    def _has(self, resource: Resource, key: Key) -> bool:
+        return self.store.get(resource.name, key) is not None
 
     def _check_namespace(self, resource: Resource, namespace: str, name: str) -> None:
         if not resource.namespaced:
@@ -272,20 +215,11 @@ class Rest:
         Args:
             managed: Its `managedFields`, when it comes from a server-side apply.
         """
-        metadata, before = obj["metadata"], old["metadata"]
-        version = metadata.get("resourceVersion")
-        if version and version != before["resourceVersion"]:
-            try:
-                parse_integer(str(version), unsigned=True)
-            except ValueError as error:
-                raise apierrors.ApiError(500, "", str(error)) from None
-            raise apierrors.conflict(resource.plural, resource.group, key[1])
-        if metadata.get("uid") and metadata["uid"] != before["uid"]:
-            raise apierrors.uid_mismatch(resource, key, metadata["uid"], before["uid"])
+        objectmeta.check_version(resource, key, obj["metadata"], old["metadata"])
         applied = managed is not None
         if managed is None:
-            given = metadata.get("managedFields")
-            managed = before.get("managedFields") if given is None else given
+            given = obj["metadata"].get("managedFields")
+            managed = old["metadata"].get("managedFields") if given is None else given
         if subresource == "status":
             obj = {**old, "status": obj.get("status") or {}}
         else:
@@ -293,27 +227,16 @@ class Rest:
                 obj = narrowed(subresource, old, obj)
             obj = self.complete(obj, old)
             self._prepare_for_update(resource, old, obj)
-            check_decodable(obj)
             validate_update(resource, old, obj, subresource)
             options.warnings += warnings_for(obj, old)
             options.warnings += admission.check(resource, obj, self.store, old)
             if resource.kind == "Service":
                 self._allocate(obj)
-        for name in _FIXED_METADATA:
-            if name in before:
-                obj["metadata"] = {**obj["metadata"], name: before[name]}
-        obj["metadata"] = {**obj["metadata"], "resourceVersion": before["resourceVersion"]}
-        obj["metadata"].pop("managedFields", None)
-        for name in ("annotations", "finalizers", "labels", "ownerReferences"):
-            if name in obj["metadata"] and not obj["metadata"][name]:
-                del obj["metadata"][name]
-        if managed and managed != [{}]:
-            obj["metadata"]["managedFields"] = managed
+        obj["metadata"] = objectmeta.complete_update(obj["metadata"], old["metadata"], managed)
         if options.manager and not applied:
             managedfields.record_update(old, obj, options.manager, subresource)
-        if subresource != "status" and _has_generation(resource):
-            changed = old.get("spec") != obj.get("spec")
-            obj["metadata"]["generation"] = before.get("generation", 1) + int(changed)
+        if subresource != "status":
+            objectmeta.count_change(resource, old, obj)
         if options.dry_run or obj == old:
             return obj
         if _is_finalized(resource, obj):
@@ -344,13 +267,3 @@ def _is_finalized(resource: Resource, obj: Obj) -> bool:
     if metadata.get("deletionGracePeriodSeconds"):
         return False
     return resource.kind != "Namespace" or not obj["spec"].get("finalizers")
-
-
-def _has_generation(resource: Resource) -> bool:
-    """Tell whether objects of this kind count the changes of their spec (a Job since 1.21)."""
-    return resource.kind in _WITH_GENERATION or (resource.kind == "Job" and profile().modern)
-
-
-def dumps(obj: Obj) -> bytes:
-    """Return the object as compact JSON."""
-    return json.dumps(obj, separators=(",", ":")).encode()

@@ -9,7 +9,6 @@ from typing import Any
 
 from ...apimachinery.apierrors import no_such_path, not_an_object
 from ...apimachinery.jsontypes import Obj, now
-from ...apimachinery.profile import profile
 from ..validation import fieldvalidation
 
 USER = {"username": "localcluster", "groups": ["system:masters", "system:authenticated"]}
@@ -42,7 +41,7 @@ def resource_list(group: str) -> Obj:
     entries = [
         {
             "name": plural,
-            "singularName": kind.lower() if profile().modern else "",
+            "singularName": kind.lower(),
             "namespaced": kind.startswith("Local"),
             "kind": kind,
             "verbs": ["create"],

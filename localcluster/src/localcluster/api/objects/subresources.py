@@ -11,7 +11,7 @@ from ...apimachinery import apierrors, resources
 from ...apimachinery.disruption import covers, with_condition
 from ...apimachinery.jsontypes import Obj, key_of, now
 from ...apimachinery.selectors import selector_text
-from ..http.parameters import WriteOptions
+from ..options import WriteOptions
 from ..validation.causes import Causes
 from .rest import Rest
 

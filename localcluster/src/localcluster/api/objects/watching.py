@@ -1,4 +1,4 @@
-"""Watches: the changes of a resource as one line of JSON each, for as long as someone reads.
+"""Watches: the changes of a resource, for as long as someone reads.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
@@ -6,40 +6,21 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...apimachinery import apierrors
 from ...apimachinery.jsontypes import Obj
 from ...apimachinery.resources import Resource
 from ...apimachinery.selectors import Match
-from ...store import Change, Entry, Store
+from ...apimachinery.transport import Content, Made, WatchEvent
+from ...store import Change, Entry, Store, Watcher
 
 # A reader this far behind has to start again.
 _MAX_BEHIND = 20_000
 _BOOKMARK_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class WatchRequest:
-    """What a watcher asks for.
-
-    Args:
-        since: The resourceVersion to start after; None sends what is there first.
-        timeout: After how many seconds the server ends the watch.
-        render: Turns an object into the JSON that this watcher wants.
-    """
-
-    resource: Resource
-    namespace: str | None
-    match: Match
-    since: int | None
-    bookmarks: bool
-    initial_end: bool
-    timeout: float
-    render: Callable[[Entry], bytes]
+_INITIAL_END = "k8s.io/initial-events-end"
 
 
 class _Alarm:
@@ -67,100 +48,117 @@ class _Alarm:
             self._waiter.set_result(rung)
 
 
-def _line(kind: str, body: bytes) -> bytes:
-    return b'{"type":"' + kind.encode() + b'","object":' + body + b"}\n"
+@dataclass
+class Watch:
+    """One watch; it hears of each change from the moment that it is made.
 
+    Args:
+        since: The resourceVersion to start after; None sends what is there first.
+        timeout: After how many seconds the server ends the watch.
+        render: Makes of an object what this watcher wants to see.
+    """
 
-def _bookmark(request: WatchRequest, version: int, *, initial_end: bool = False) -> bytes:
-    metadata: Obj = {"resourceVersion": str(version), "creationTimestamp": None}
-    if initial_end:
-        metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
-    resource = request.resource
-    body = {"kind": resource.kind, "apiVersion": resource.group_version, "metadata": metadata}
-    return _line("BOOKMARK", json.dumps(body).encode())
+    store: Store
+    resource: Resource
+    namespace: str | None
+    match: Match | None
+    since: int | None
+    bookmarks: bool
+    initial_end: bool
+    timeout: float
+    render: Callable[[Entry], Content] = lambda entry: entry
 
+    def __post_init__(self) -> None:
+        self._alarm = _Alarm()
+        self._end = asyncio.get_running_loop().time() + self.timeout
+        self._over = False
+        self._ready: list[WatchEvent] = []
+        self._pending: deque[Change] = deque()
+        name, store = self.resource.name, self.store
+        self._watcher: Watcher | None = store.watch(name, self._notify)
+        if self.since is None:
+            present = store.list(name, self.namespace)
+            self._ready = [self._seen("ADDED", e) for e in present if self._matches(e.obj)]
+            if self.initial_end:
+                self._ready.append(self._bookmark({_INITIAL_END: "true"}))
+            return
+        missed = store.since(name, self.since)
+        if missed is None:
+            self._expire(self.since, store.oldest)
+        else:
+            self._pending.extend(missed)
 
-def _selects(request: WatchRequest, entry: Entry | None) -> bool:
-    if entry is None:
-        return False
-    namespace = entry.obj["metadata"].get("namespace", "")
-    in_reach = request.namespace is None or namespace == request.namespace
-    return in_reach and request.match(entry.obj)
+    def __aiter__(self) -> Watch:
+        return self
 
+    async def __anext__(self) -> list[WatchEvent]:
+        while True:
+            if len(self._pending) > _MAX_BEHIND:
+                self._expire(self._pending[0].version, self.store.version)
+            while self._pending:
+                event = self._event(self._pending.popleft())
+                if event:
+                    self._ready.append(event)
+            if self._ready:
+                ready, self._ready = self._ready, []
+                return ready
+            left = self._end - asyncio.get_running_loop().time()
+            if self._over or left <= 0:
+                self.close()
+                raise StopAsyncIteration
+            rung = await self._alarm.wait(min(left, _BOOKMARK_SECONDS))
+            if not rung and self.bookmarks:
+                self._ready.append(self._bookmark({}))
 
-def _event(request: WatchRequest, change: Change) -> bytes | None:
-    """Return the line of a change, as seen through the watcher's selectors."""
-    before, after = _selects(request, change.old), _selects(request, change.new)
-    if change.deleted:
-        return _line("DELETED", request.render(change.new)) if before else None
-    if after:
-        return _line("MODIFIED" if before else "ADDED", request.render(change.new))
-    return _line("DELETED", _last_match(request, change)) if before else None
+    def close(self) -> None:
+        """End the watch, also for whoever waits for the next events."""
+        if self._watcher is not None:
+            self.store.unwatch(self._watcher)
+            self._watcher = None
+        self._over = True
+        self._pending.clear()
+        self._ready.clear()
+        self._alarm.ring()
 
+    def _notify(self, change: Change) -> None:
+        self._pending.append(change)
+        self._alarm.ring()
 
-def _last_match(request: WatchRequest, change: Change) -> bytes:
-    """Return an object that no longer matches, as it last matched, with its new version."""
-    assert change.old is not None
-    metadata = {**change.old.obj["metadata"], "resourceVersion": str(change.version)}
-    return request.render(Entry({**change.old.obj, "metadata": metadata}, change.version))
+    def _expire(self, version: int, oldest: int) -> None:
+        """End the watch with the error that sends its reader back to the start."""
+        self.close()
+        self._ready = [WatchEvent("ERROR", Made(apierrors.expired(version, oldest).body()))]
 
+    def _seen(self, kind: str, entry: Entry) -> WatchEvent:
+        return WatchEvent(kind, self.render(entry))
 
-async def watch_events(
-    store: Store, request: WatchRequest, closed: asyncio.Event
-) -> AsyncIterator[bytes]:
-    """Yield the lines of a watch until it times out, or its reader leaves or falls behind."""
-    name = request.resource.name
-    pending: deque[Change] = deque()
-    alarm = _Alarm()
+    def _bookmark(self, annotations: Obj) -> WatchEvent:
+        metadata: Obj = {"resourceVersion": str(self.store.version), "creationTimestamp": None}
+        if annotations:
+            metadata["annotations"] = annotations
+        head = {"kind": self.resource.kind, "apiVersion": self.resource.group_version}
+        return WatchEvent("BOOKMARK", Made({**head, "metadata": metadata}))
 
-    def notify(change: Change) -> None:
-        pending.append(change)
-        alarm.ring()
+    def _selects(self, entry: Entry | None) -> bool:
+        if entry is None:
+            return False
+        obj = entry.obj
+        in_reach = self.namespace in (None, obj["metadata"].get("namespace", ""))
+        return in_reach and self._matches(obj)
 
-    start = store.version
-    if request.since is None:
-        first = b"".join(
-            _line("ADDED", request.render(entry))
-            for entry in store.list(name, request.namespace)
-            if request.match(entry.obj)
-        )
-        if request.initial_end:
-            first += _bookmark(request, start, initial_end=True)
-        if first:
-            yield first
-        missed = store.since(name, start)
-    else:
-        missed = store.since(name, request.since)
-    if missed is None:
-        error = apierrors.expired(request.since or 0, store.oldest)
-        yield _line("ERROR", json.dumps(error.body()).encode())
-        return
-    pending.extend(missed)
-    watcher = store.watch(name, notify)
-    loop = asyncio.get_running_loop()
-    end = loop.time() + request.timeout
-    leaving = loop.create_task(closed.wait())
-    leaving.add_done_callback(lambda _: alarm.ring())
-    try:
-        while not closed.is_set():
-            if len(pending) > _MAX_BEHIND:
-                error = apierrors.expired(pending[0].version, store.version)
-                yield _line("ERROR", json.dumps(error.body()).encode())
-                return
-            lines = []
-            while pending:
-                line = _event(request, pending.popleft())
-                if line:
-                    lines.append(line)
-            if lines:
-                yield b"".join(lines)
-                continue
-            left = end - loop.time()
-            if left <= 0:
-                return
-            rung = await alarm.wait(min(left, _BOOKMARK_SECONDS))
-            if not rung and request.bookmarks and not closed.is_set():
-                yield _bookmark(request, store.version)
-    finally:
-        leaving.cancel()
-        store.unwatch(watcher)
+    def _matches(self, obj: Obj) -> bool:
+        return self.match is None or self.match(obj)
+
+    def _event(self, change: Change) -> WatchEvent | None:
+        """Return a change as seen through the watcher's selectors."""
+        before = self._selects(change.old)
+        if change.deleted:
+            return self._seen("DELETED", change.new) if before else None
+        if self._selects(change.new):
+            return self._seen("MODIFIED" if before else "ADDED", change.new)
+        if change.old is None or not before:
+            return None
+        # It no longer matches: it is shown as it last did, with its new version.
+        last = change.old.obj
+        metadata = {**last["metadata"], "resourceVersion": str(change.version)}
+        return self._seen("DELETED", Entry({**last, "metadata": metadata}, change.version))

@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from ...apimachinery import apierrors
-from ...apimachinery.jsontypes import Obj, deep_copy, json_type
+from ...apimachinery.jsontypes import Key, Obj, deep_copy, json_type
 from ...apimachinery.resources import Resource
-from ...store import Key
-from ..http.parameters import WriteOptions
 from ..objects.rest import Rest
 from ..objects.subresources import scale_of, scaled
+from ..options import WriteOptions
 from ..schema import schema
 from ..schema.schema import Type
 from . import managedfields

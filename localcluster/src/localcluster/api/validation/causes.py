@@ -52,7 +52,7 @@ class Causes(list[Obj]):
 
     def immutable(self, field: str, old: Any, new: Any) -> None:
         if old != new:
-            self.invalid(field, "null" if new is None else new, "field is immutable")
+            self.invalid(field, new, "field is immutable")
 
     def too_long(self, field: str, most: int, unit: str = "bytes") -> None:
         text = f"Too long: may not be more than {most} {unit}"
@@ -77,37 +77,3 @@ def _sorted(value: Any) -> Any:
     if all(isinstance(text, str) for text in value.values()):
         return dict(sorted(value.items()))
     return {key: _sorted(one) for key, one in value.items()}
-
-
-def shown_selector(selector: Obj | None) -> Any:
-    """Return a selector as the server shows it; a missing one is the text "null"."""
-    return "null" if selector is None else selector
-
-
-def shown_int_or_string(value: int | str) -> int | str:
-    """Return a number or percentage, such as `maxSurge`, as the server shows it."""
-    return value
-
-
-def shown_texts(values: list[Any]) -> list[Any]:
-    """Return a list of texts as the server shows it."""
-    return values
-
-
-def shown_strategy(strategy: Obj) -> Obj:
-    """Return a Deployment's strategy as the server shows it."""
-    return strategy
-
-
-def go_texts(values: list[Any]) -> str:
-    """Return a list of texts as Go writes it."""
-    return f"[]string{{{', '.join(json.dumps(value) for value in values)}}}"
-
-
-def shown_role(role: Obj) -> Obj:
-    """Return a binding's `roleRef` as the server shows it: under the names that Go has for it."""
-    return {
-        "APIGroup": role.get("apiGroup", ""),
-        "Kind": role.get("kind", ""),
-        "Name": role.get("name", ""),
-    }

@@ -15,7 +15,7 @@ from ...apimachinery import quantities
 from ...apimachinery.apierrors import WrongType, bad_request
 from ...apimachinery.jsontypes import Obj, json_type, parse_time
 from ..defaults.zerovalues import zero_value
-from ..http.parameters import WriteOptions
+from ..options import WriteOptions
 from ..schema import schema
 from ..schema.schema import Type
 

@@ -53,7 +53,7 @@ def _owners(references: list[Obj], causes: Causes) -> None:
         ):
             if not reference.get(name):
                 causes.invalid(f"{at}.{name}", "", why)
-    controllers = [str(r.get("name")) for r in references if r.get("controller")]
+    controllers = [f"{r.get('kind')}/{r.get('name')}" for r in references if r.get("controller")]
     if len(controllers) > 1:
         why = 'Only one reference can have Controller set to true. Found "true" in references for'
         causes.invalid(at, references, f"{why} {' and '.join(controllers[:2])}")

@@ -54,7 +54,8 @@ def _faults(text: str, pattern: str, rule: str, most: int) -> list[str]:
 
 def label_faults(name: str) -> list[str]:
     """Return what is wrong with a DNS label, the name of a Namespace, a container or a volume."""
-    return _faults(name, _LABEL, _LABEL_RULE, 63)
+    has_dots = re.fullmatch(_SUBDOMAIN, name) is not None
+    return _faults(name, _LABEL, "must not contain dots" if has_dots else _LABEL_RULE, 63)
 
 
 def subdomain_faults(name: str) -> list[str]:
@@ -89,7 +90,7 @@ def qualified_name_faults(key: str) -> list[str]:
     """Return what is wrong with the key of a label or annotation, such as `example.com/name`."""
     prefix, slash, name = key.rpartition("/")
     if "/" in prefix:
-        rule = NAME_RULE.removeprefix("name part ").replace("must", "a qualified name must", 1)
+        rule = NAME_RULE.replace("name part", "a valid label key", 1)
         return [f"{rule} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"]
     found = []
     if slash:

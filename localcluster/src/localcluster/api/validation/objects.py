@@ -1,26 +1,19 @@
-"""Validation of objects: what cannot be decoded (400), and what is invalid (422)."""
+"""Validation of objects: what their kind allows, and what it does not (422)."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections.abc import Callable
 
-from ...apimachinery.apierrors import bad_request, invalid
+from ...apimachinery.apierrors import invalid
 from ...apimachinery.jsontypes import Obj
-from ...apimachinery.quantities import is_quantity
 from ...apimachinery.resources import Resource
 from . import apps, batch, config, networking, policy, storage
 from .causes import Causes
 from .metadata import validate_finalizers, validate_metadata
-from .pods import containers_of, validate_limits, validate_pod_spec
+from .pods import validate_limits, validate_pod_spec
 from .podupdates import validate_ephemeral_containers, validate_pod_subresource
 from .specdiff import spec_diff
 
-_QUANTITY_RULE = (
-    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-)
 _POD_FIELDS = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
     "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only"
@@ -204,32 +197,3 @@ def _validate_rules(resource: Resource, obj: Obj) -> None:
 def _raise_if_any(resource: Resource, obj: Obj, causes: Causes) -> None:
     if causes:
         raise invalid(obj["kind"], resource.group, obj["metadata"]["name"], list(causes))
-
-
-def check_decodable(obj: Obj) -> None:
-    """Raise a 400 when a quantity or the data of a Secret cannot be read at all."""
-    kind = obj["kind"]
-    version = obj["apiVersion"].rpartition("/")[2]
-    prefix = f'{kind} in version "{version}" cannot be handled as a {kind}: '
-    if kind == "Secret":
-        for value in (obj.get("data") or {}).values():
-            place = _broken_base64(value)
-            if place is not None:
-                raise bad_request(f"{prefix}illegal base64 data at input byte {place}")
-    for _, container in containers_of(obj):
-        resources = container.get("resources") or {}
-        for part in ("limits", "requests"):
-            for value in (resources.get(part) or {}).values():
-                if not is_quantity(value):
-                    raise bad_request(prefix + _QUANTITY_RULE)
-
-
-def _broken_base64(value: object) -> int | None:
-    """Return where a text stops being base64, or None when it is sound."""
-    text = str(value)
-    try:
-        base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        found = re.match(r"[A-Za-z0-9+/]*", text)
-        return found.end() if found and found.end() < len(text) else len(text) // 4 * 4
-    return None

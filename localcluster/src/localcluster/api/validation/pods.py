@@ -109,6 +109,9 @@ def validate_pod_spec(spec: Obj, at: str, causes: Causes) -> None:
     _containers(spec.get("containers") or [], f"{at}.containers", volumes, causes)
     ephemeral = spec.get("ephemeralContainers") or []
     _containers(ephemeral, f"{at}.ephemeralContainers", volumes, causes)
+    if ephemeral and at != "spec":
+        why = "ephemeral containers not allowed in pod template"
+        causes.forbidden(f"{at}.ephemeralContainers", why)
     policy = spec.get("restartPolicy")
     if policy not in _RESTART_POLICIES:
         causes.unsupported(f"{at}.restartPolicy", policy, _RESTART_POLICIES)

@@ -14,10 +14,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import tornado.web
-
 from ...apimachinery import apierrors
-from ...apimachinery.jsontypes import Obj
+from ...apimachinery.jsontypes import Obj, deep_copy
+from ...apimachinery.transport import Request
 from . import protobuf
 
 _MAX_DEPTH = 100
@@ -35,34 +34,32 @@ PATCH_TYPES = {
 }
 
 
-def content_type(handler: tornado.web.RequestHandler) -> str:
+def media_type(request: Request) -> str:
     """Return the media type of the body, without its parameters."""
-    return handler.request.headers.get("Content-Type", "").partition(";")[0].strip()
+    return request.content_type.partition(";")[0].strip()
 
 
-def decode_body(
-    handler: tornado.web.RequestHandler, kind: str = "", duplicates: list[str] | None = None
-) -> Any:
+def decode_body(request: Request, kind: str = "", duplicates: list[str] | None = None) -> Any:
     """Return the body as JSON-like data; an empty body is an error unless `kind` is empty.
 
     Args:
         kind: The kind of object that the path takes.
         duplicates: Filled with the paths of the fields that its JSON names twice.
     """
-    body, media_type = handler.request.body, content_type(handler) or "application/json"
+    body, sent_as = request.body, media_type(request) or "application/json"
+    if not isinstance(body, bytes):
+        return deep_copy(body)  # It is its sender's, who may go on with it.
     if not body.strip() and not kind:
         return {}
-    if media_type not in _MEDIA_TYPES and media_type not in PATCH_TYPES:
+    if sent_as not in _MEDIA_TYPES and sent_as not in PATCH_TYPES:
         raise apierrors.unsupported_media_type(_MEDIA_TYPES)
-    if media_type == protobuf.CONTENT_TYPE:
+    if sent_as == protobuf.CONTENT_TYPE:
         return protobuf.decode(body)
     try:
-        return _parse(body, media_type.endswith("yaml"), [] if duplicates is None else duplicates)
+        return _parse(body, sent_as.endswith("yaml"), [] if duplicates is None else duplicates)
     except (ValueError, RecursionError) as error:
-        if media_type in PATCH_TYPES:
-            raise apierrors.malformed_patch(
-                PATCH_TYPES[media_type], _go_error(body, error)
-            ) from None
+        if sent_as in PATCH_TYPES:
+            raise apierrors.malformed_patch(PATCH_TYPES[sent_as], _go_error(body, error)) from None
         where = f" (must be of type {kind})" if kind else ""
         raise apierrors.bad_request(
             f"the object provided is unrecognized{where}: couldn't get version/kind;"

@@ -1,0 +1,1 @@
+"""What the API answers to a request: which verb it means, with what options, in which form."""
