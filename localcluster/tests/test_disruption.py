@@ -297,7 +297,9 @@ def test_a_pod_that_ends_on_a_node_out_of_service_is_removed(local: Local, ns: s
     taint = {"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}
     local.core.create_node({"metadata": {"name": "broken"}, "spec": {"taints": [taint]}})
     try:
-        local.core.create_namespaced_pod(ns, pod("p", "sleep", "60", nodeName="broken"))
+        stays = [{"operator": "Exists"}]
+        manifest = pod("p", "sleep", "60", nodeName="broken", tolerations=stays)
+        local.core.create_namespaced_pod(ns, manifest)
         path = f"/api/v1/namespaces/{ns}/pods/p"
         status = {"status": {"phase": "Running"}}
         local.request("PATCH", f"{path}/status", status, _MERGE)

@@ -110,11 +110,12 @@ def test_a_taint_by_hand_keeps_new_pods_away(
 def test_no_execute_evicts_those_that_do_not_tolerate_it(
     local: Local, ns: str, kubectl: Kubectl, spare: HandmadeNode
 ) -> None:
-    tolerations = {
+    broken = {"key": "broken", "operator": "Exists", "effect": "NoExecute"}
+    tolerations: dict[str, list[dict[str, Any]]] = {
         "never": [],
-        "ever": [{"key": "broken", "operator": "Exists"}],
-        "a-while": [{"key": "broken", "operator": "Exists", "tolerationSeconds": 1}],
-        "an-hour": [{"key": "broken", "operator": "Exists", "tolerationSeconds": 3600}],
+        "ever": [broken],
+        "a-while": [{**broken, "tolerationSeconds": 1}],
+        "an-hour": [{**broken, "tolerationSeconds": 3600}],
     }
     for name, given in tolerations.items():
         _create(local, ns, _on_spare(name, tolerations=given))

@@ -130,7 +130,7 @@ _VALUES: dict[str, Any] = {
     "os": {"name": "windows"},
     "priorityClassName": "system-node-critical",
     "resourceClaims": [{"name": "x", "resourceClaimName": "x"}],
-    "resources": {"limits": {"cpu": "1"}},
+    "resources.limits": {"cpu": "1"},
     "schedulingGroup": {"podGroupName": "x"},
     "securityContext.supplementalGroups": [1],
     "securityContext.sysctls": [{"name": "a", "value": "b"}],
@@ -187,7 +187,7 @@ def test_what_is_ignored_is_said(local: Local, ns: str, path: str, of_container:
 def test_nothing_acts_on_what_is_said_to_be_ignored(path: str, of_container: bool) -> None:
     name = path.rpartition(".")[2]
     # These are names of other things, too, or are read for another end than the table says.
-    elsewhere = ("grpc", "os", "resources", "add", "hostPort")
+    elsewhere = ("grpc", "os", "limits", "add", "hostPort")
     if name in (*elsewhere, "recursiveReadOnly", "supplementalGroups"):
         pytest.skip("read for something else")
     read = re.compile(rf"""["'.]{name}["']""")

@@ -72,7 +72,7 @@ _POD_FIELDS: tuple[_Field, ...] = (
     ("os", _ONE_RUNTIME, ({"name": "linux"},)),
     ("priorityClassName", "no running pod is preempted for it", ()),
     ("resourceClaims", "there are no devices to claim", ()),
-    ("resources", "only the containers' own resources count", ()),
+    ("resources.limits", "only the limits of the containers are enforced", ()),
     ("schedulingGroup", "pods are scheduled one at a time", ()),
     ("automountServiceAccountToken", "pods get no service account token", (False,)),
     ("securityContext.supplementalGroups", _AS_YOU, ()),
