@@ -80,6 +80,8 @@ PATCHES = [
     "application/strategic-merge-patch+json",
     "application/json-patch+json",
 ]
+# A kubectl that is older than the cluster asks for them in a version of the past.
+NOT_DESCRIBED = {"IPAddress", "ServiceCIDR"}
 QUERIES = ["", "", "", "", "dryRun=All", "fieldValidation=Strict", "fieldValidation=Ignore"]
 
 Path = tuple[Any, ...]
@@ -449,7 +451,8 @@ def test_a_faulty_manifest_harms_nothing(cluster: Local, figures: Figures, batch
         everything = ",".join(kind.name for kind in seen)
         kubectl(cluster, "get", everything, "-A", "-o", "wide")
         kubectl(cluster, "get", everything, "-A", "-o", "yaml")
-        for kind in random.Random(batch).sample(seen, 2):
+        described = [kind for kind in seen if kind.kind not in NOT_DESCRIBED]
+        for kind in random.Random(batch).sample(described, 2):
             within = ["-n", namespace] if kind.namespaced else []
             kubectl(cluster, "describe", kind.name, *within)
         kubectl(cluster, "get", "all", "-A")
