@@ -287,6 +287,8 @@ def test_the_command_line(home: Path) -> None:
     assert "export KUBECONFIG=" in server.stdout.readline()
     wait_until(lambda: run("status").returncode == 0)
     assert f"pid {server.pid}" in run("status").stdout
+    assert run("start").stderr == ""
+    assert "was running already, with 1 live node(s)" in run("start", "--nodes", "3").stderr
     assert run("stop").stdout == "stopped\n"
     assert server.wait(10) == 0
     server.stdout.close()
