@@ -78,7 +78,7 @@ def seconds_since(text: str) -> float:
 
 def whole_number(text: str) -> int | None:
     """Return the integer that a text spells in plain digits, or None (also when it is too long)."""
-    return int(text) if re.fullmatch("[-+]?[0-9]{1,18}", text) else None
+    return int(text) if re.fullmatch("[-+]?[0-9]{1,19}", text) else None
 
 
 def parse_integer(text: str, *, unsigned: bool = False) -> int:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.jsontypes import Key, Obj, deep_copy, key_of
-from ..apimachinery.resources import object_path
 from . import deploymentrules as rules
 from .controller import Controller
 from .ownerindex import OwnedInformer, adopter_keys, controller_keys
@@ -165,10 +164,10 @@ class DeploymentController(Controller):
     async def _set_revision(self, deployment: Obj, text: str) -> None:
         if rules.annotations_of(deployment).get(rules.REVISION) == text:
             return
-        metadata = deployment["metadata"]
-        change = {"annotations": {rules.REVISION: text}, "uid": metadata["uid"]}
-        changed = await self.client.patch(object_path(deployment), {"metadata": change})
+        change = {"metadata": {"annotations": {rules.REVISION: text}}}
+        changed = await self.client.patch_same(deployment, change)
         self.deployments.put(changed)
+        metadata = deployment["metadata"]
         metadata["annotations"] = changed["metadata"]["annotations"]
         metadata["resourceVersion"] = changed["metadata"]["resourceVersion"]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
-from ..apimachinery.jsontypes import Obj, now, parse_time
+from ..apimachinery.jsontypes import Key, Obj, now, parse_time
 
 
 def phase(pod: Obj) -> str:
@@ -21,6 +22,11 @@ def is_active(pod: Obj) -> bool:
 
 def is_terminating(pod: Obj) -> bool:
     return not has_ended(pod) and bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def pods_on(pods: Mapping[Key, Obj], node: str) -> list[Obj]:
+    """Return the pods that are bound to a node."""
+    return [pod for pod in pods.values() if pod["spec"].get("nodeName") == node]
 
 
 def condition_of(obj: Obj, kind: str) -> Obj | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..apimachinery.apierrors import ApiError, ignored
-from ..apimachinery.client import STRATEGIC, pod_path
+from ..apimachinery.client import pod_path
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, key_of
 from ..apimachinery.selectors import labels
@@ -160,22 +160,15 @@ class Scheduler(Controller):
 
     async def _report(self, pod: Obj, decision: Decision) -> None:
         """Write why the pod waits into its conditions."""
-        metadata, known = pod["metadata"], condition_of(pod, "PodScheduled")
+        known = condition_of(pod, "PodScheduled")
         why = new_condition(pod, "PodScheduled", "False", decision.reason, decision.message)
         if known:
             why["lastTransitionTime"] = known["lastTransitionTime"]
-        path = pod_path(metadata["namespace"], metadata["name"], "status")
-        change: Obj = {"metadata": {"uid": metadata["uid"]}, "status": {"conditions": [why]}}
         with ignored(404, 409):
-            await self.client.patch(path, change, STRATEGIC)
+            await self.client.patch_same(pod, {"status": {"conditions": [why]}}, "status")
             if decision.reason == "Unschedulable":
-                self.recorder.event(
-                    pod,
-                    "FailedScheduling",
-                    decision.message,
-                    kind="Warning",
-                    action="Scheduling",
-                )
+                named = {"kind": "Warning", "action": "Scheduling"}
+                self.recorder.event(pod, "FailedScheduling", decision.message, **named)
 
     def _namespace_labels(self, name: str) -> dict[str, str]:
         namespace = self.namespaces.get("", name)

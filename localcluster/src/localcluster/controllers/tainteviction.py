@@ -10,11 +10,10 @@ import math
 from dataclasses import dataclass, field
 
 from ..apimachinery.apierrors import ignored
-from ..apimachinery.client import STRATEGIC, pod_path
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, key_of
 from .controller import Controller
-from .podstate import new_condition
+from .podstate import new_condition, pods_on
 from .taints import NOT_READY, UNREACHABLE, taints_of, toleration_of
 
 _REASON = "DeletionByTaintManager"
@@ -51,9 +50,8 @@ class TaintEvictionController(Controller):
         before, after = (taints_of(node, "NoExecute") if node else [] for node in (old, new))
         if new is None or before == after:
             return
-        for key, pod in self.pods.objects.items():
-            if pod["spec"].get("nodeName") == new["metadata"]["name"]:
-                self.queue.add(key)
+        for pod in pods_on(self.pods.objects, new["metadata"]["name"]):
+            self.queue.add(key_of(pod))
 
     async def _sync(self, key: Key) -> None:
         pod = self.pods.get(*key)
@@ -91,10 +89,7 @@ class TaintEvictionController(Controller):
         self.recorder.event(pod, "TaintManagerEviction", f"{what} Pod {namespace}/{name}")
 
     async def _delete(self, pod: Obj) -> None:
-        metadata = pod["metadata"]
-        path = pod_path(metadata["namespace"], metadata["name"])
         why = new_condition(pod, "DisruptionTarget", "True", _REASON, _MESSAGE)
-        marked: Obj = {"metadata": {"uid": metadata["uid"]}, "status": {"conditions": [why]}}
         with ignored(404, 409):
-            await self.client.patch(f"{path}/status", marked, STRATEGIC)
-            await self.client.delete(path, preconditions={"uid": metadata["uid"]})
+            await self.client.patch_same(pod, {"status": {"conditions": [why]}}, "status")
+            await self.client.delete_same(pod)
