@@ -118,3 +118,9 @@ def controller_of(obj: Obj) -> Obj | None:
     """Return the ownerReference of the controller that manages `obj`, if it has one."""
     references: list[Obj] = obj["metadata"].get("ownerReferences") or []
     return next((reference for reference in references if reference.get("controller")), None)
+
+
+def condition_in(status: Obj | None, kind: str) -> Obj | None:
+    """Return the condition of that type in a status, whatever it says."""
+    conditions: list[Obj] = (status or {}).get("conditions") or []
+    return next((c for c in conditions if c["type"] == kind), None)

@@ -122,7 +122,10 @@ class NodeLifecycleController(Controller):
             if node and _is_lost(node):
                 self.queue.add(("", name))
 
-    async def monitor(self) -> None:
+    async def run(self) -> None:
+        await asyncio.gather(super().run(), self._monitor())
+
+    async def _monitor(self) -> None:
         """Look after silent nodes until cancelled."""
         loop, period = asyncio.get_running_loop(), self.waits.grace_seconds / 10
         due = loop.time() + period

@@ -11,7 +11,7 @@ from ..apimachinery.apierrors import ignored
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, key_of, seconds_since
 from .controller import Controller
-from .jobrules import has_condition
+from .podstate import has_condition
 
 
 @dataclass
