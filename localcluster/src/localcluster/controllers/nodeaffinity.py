@@ -8,11 +8,18 @@ from __future__ import annotations
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.selectors import labels, satisfies
 
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+def affinity(pod: Obj, kind: str) -> Obj:
+    """Return what a pod says of `nodeAffinity`, `podAffinity` or `podAntiAffinity`."""
+    return (pod["spec"].get("affinity") or {}).get(kind) or {}
+
 
 def required_terms(pod: Obj) -> list[Obj] | None:
     """Return the terms of which a node must satisfy one; None when the pod has no such list."""
-    affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    required = affinity(pod, "nodeAffinity").get(REQUIRED)
     return None if required is None else required.get("nodeSelectorTerms") or []
 
 
