@@ -13,7 +13,6 @@ from .controller import Controller
 from .jobbackoff import Backoff
 from .jobpods import JobPods, indexed_template, plain_template
 from .jobrules import (
-    has_condition,
     in_order,
     is_complete,
     is_finished,
@@ -28,7 +27,7 @@ from .jobrules import (
 from .jobsync import JobSync
 from .ownerindex import OwnedInformer, adopter_keys, controller_keys
 from .podcontrol import BURST
-from .podstate import deletion_rank, is_ready, is_terminating, phase, restarts
+from .podstate import deletion_rank, has_condition, is_ready, is_terminating, phase, restarts
 
 _COMPLETED = ("CompletionsReached", "Reached expected number of succeeded pods")
 

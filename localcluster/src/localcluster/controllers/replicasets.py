@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
-from ..apimachinery.jsontypes import Key, Obj, deep_copy, key_of, now, whole_number
+from ..apimachinery.jsontypes import Key, Obj, condition_in, deep_copy, now, whole_number
 from ..apimachinery.selectors import labels
 from .controller import Controller
 from .ownerindex import OwnedInformer, adopter_keys, controller_keys
@@ -26,14 +26,11 @@ class ReplicaSetController(Controller):
     pod_informer: OwnedInformer
     component = "replicaset-controller"
 
+    replicaset_changed = Controller.enqueue
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.pods = PodControl(self.client, self.pod_informer, self.recorder)
-
-    def set_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Enqueue a ReplicaSet that changed."""
-        if new is not None:
-            self.queue.add(key_of(new))
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Enqueue the ReplicaSets that own a changed pod, or could adopt it."""
@@ -106,7 +103,7 @@ def _status(replica_set: Obj, pods: list[Obj], terminating: int, failure: ApiErr
     status["terminatingReplicas"] = terminating
     status["observedGeneration"] = replica_set["metadata"]["generation"]
     conditions = deep_copy((replica_set.get("status") or {}).get("conditions") or [])
-    known = next((c for c in conditions if c["type"] == "ReplicaFailure"), None)
+    known = condition_in({"conditions": conditions}, "ReplicaFailure")
     if failure and known is None:
         problem = {"type": "ReplicaFailure", "status": "True", "lastTransitionTime": now()}
         conditions.append({**problem, "reason": "FailedCreate", "message": str(failure)})

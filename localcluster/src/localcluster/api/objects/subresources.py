@@ -13,6 +13,7 @@ from ...apimachinery.jsontypes import Obj, key_of, now
 from ...apimachinery.selectors import selector_text
 from ..options import WriteOptions
 from ..validation.causes import Causes
+from .objectmeta import check_version
 from .rest import Rest
 
 _NOTHING = {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0}
@@ -36,7 +37,11 @@ def bind(rest: Rest, namespace: str, name: str, body: Any) -> None:
     body = rest.incoming(resources.named("bindings"), namespace, body, WriteOptions())
     name = name or body["metadata"].get("name") or ""
     old = rest.get(resource, namespace, name).obj
+    check_version(resource, (namespace, name), body["metadata"], old["metadata"])
     node = (body.get("target") or {}).get("name")
+    if old["metadata"].get("deletionTimestamp"):
+        why = f"pod {name} is being deleted, cannot be assigned to a host"
+        raise apierrors.conflict("pods/binding", "", name, why)
     if (old.get("spec") or {}).get("nodeName"):
         why = f'pod {name} is already assigned to node "{old["spec"]["nodeName"]}"'
         raise apierrors.conflict("pods/binding", "", name, why)
