@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..apimachinery.jsontypes import Obj
 from ..images.imagestore import PathMapping
+from . import nonblocking
 from .console import Console
 from .crilog import LogWriter, parse
 from .processes import Process, Processes, StartError, find_program
@@ -18,6 +19,8 @@ from .processes import Process, Processes, StartError, find_program
 # As the kubelet cuts what a container leaves behind.
 _TERMINATION_MESSAGE_BYTES = 4096
 _LAST_LOG_BYTES, _LAST_LOG_LINES = 2048, 80
+# As much as a kubelet shows of what a probe printed.
+_MOST_OUTPUT_BYTES = 10 * 1024
 
 
 @dataclass(frozen=True)
@@ -125,12 +128,12 @@ class ContainerRun:
         self.add_exec(process)
         os.set_blocking(read, False)
         try:
-            code = await asyncio.wait_for(asyncio.shield(process.done), seconds)
-            try:
-                output = os.read(read, 10_240)
-            except BlockingIOError:
+            # Not wait_for: before Python 3.12 it forgets that it was cancelled when this is done.
+            async with asyncio.timeout(seconds):
                 output = b""
-            return code, output.decode(errors="replace")
+                while data := await nonblocking.read(read, process.done):
+                    output = (output + data)[:_MOST_OUTPUT_BYTES]
+                return await asyncio.shield(process.done), output.decode(errors="replace")
         finally:
             process.signal(signal.SIGKILL)
             os.close(read)
