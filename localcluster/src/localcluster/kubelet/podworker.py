@@ -22,7 +22,7 @@ from .containerworker import MIN_GRACE_SECONDS, ContainerWorker
 from .host import Host
 from .pod import Pod
 from .podstatus import OWN_CONDITIONS, PodState, pod_status
-from .statuswriter import StatusWriter
+from .statuswriter import RETRY_SECONDS, StatusWriter, temporary
 
 log = logging.getLogger(__name__)
 
@@ -293,17 +293,20 @@ class PodWorker:
 
     async def _finish(self) -> None:
         """Tell the API, once the pod is deleted, that its processes have ended."""
-        if self._writer.silent:
-            return
-        await self.deleted.wait()
+        if not self._writer.silent:
+            await self.deleted.wait()
         metadata = self.pod.metadata
+        path = pod_path(metadata["namespace"], metadata["name"])
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
-        with contextlib.suppress(ApiError, OSError):
-            if not self._writer.silent:
-                path = pod_path(metadata["namespace"], metadata["name"])
+        while not self._writer.silent:
+            try:
                 await self.host.client.delete(path, **options)
                 # Its log can be read as long as somebody's finalizer keeps the pod.
                 await self.removed.wait()
+            except (ApiError, OSError) as error:
+                if not temporary(error):
+                    return
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _publish_ports(self) -> None:
         """Say which port stands for which, where pods share one address."""
