@@ -222,6 +222,8 @@ def test_a_probe_may_print_more_than_a_pipe_holds(local: Local, ns: str) -> None
 
 def test_a_probe_that_is_called_off_just_when_its_command_has_ended_is_over(tmp_path: Path) -> None:
     start = Start(["sleep", "60"], {"PATH": os.environ["PATH"]}, tmp_path, PathMapping([], {}))
+    # There is nothing more to be read of it when it ends.
+    command = ["sh", "-c", "exec >&- 2>&-; sleep 0.2"]
 
     async def probe() -> bool:
         processes = Processes()
@@ -229,11 +231,11 @@ def test_a_probe_that_is_called_off_just_when_its_command_has_ended_is_over(tmp_
         processes.ready()
         try:
             run = ContainerRun(processes, {}, start, tmp_path / "log", tmp_path / "message")
-            asked = asyncio.create_task(run.run_command(["true"], 30))
+            asked = asyncio.create_task(run.run_command(command, 30))
             while not run.exec_processes:
                 await asyncio.sleep(0)
-            (command,) = run.exec_processes
-            command.done.add_done_callback(lambda _: asked.cancel())
+            (process,) = run.exec_processes
+            process.done.add_done_callback(lambda _: asked.cancel())
             await asyncio.wait([asked])
             run.process.signal(9)
             await run.wait()

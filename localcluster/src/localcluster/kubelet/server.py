@@ -221,7 +221,7 @@ class _Exec(_Upgraded):
             raise Refused(500, f'container not found ("{container_name}")')
         run, command = container.run, self.get_query_arguments("command")
         async with session(*await self.upgrade(*_CHANNELS)) as client:
-            await execution.run(client, self.kubelet.processes, run, command, options)
+            await execution.run(client, run, command, options)
 
 
 class _Attach(_Upgraded):
