@@ -14,7 +14,7 @@ from typing import Any
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import pod_path
-from ..apimachinery.conventions import PORTS_ANNOTATION
+from ..apimachinery.conventions import ports_change
 from ..apimachinery.jsontypes import Obj, now
 from .backoff import Backoff
 from .containerstate import EPHEMERAL, INIT, LISTED_IN, MAIN, SIDECAR, ContainerState
@@ -319,11 +319,9 @@ class PodWorker:
             declared += self.host.images.ports(spec["image"])
         pod.ports = {str(port): addresses.port(port) for port in dict.fromkeys(declared)}
         if pod.ports:
-            text = ",".join(f"{inside}={real}" for inside, real in pod.ports.items())
-            change = {"metadata": {"annotations": {PORTS_ANNOTATION: text}}}
             with contextlib.suppress(ApiError, OSError):
                 path = pod_path(pod.metadata["namespace"], pod.metadata["name"])
-                await self.host.client.patch(path, change)
+                await self.host.client.patch(path, ports_change(pod.ports))
 
 
 def _declared(spec: Obj) -> Iterator[tuple[str, Obj]]:
