@@ -91,7 +91,7 @@ def test_a_kubelet_that_does_not_answer(local: Local, ns: str) -> None:
     local.core.create_namespaced_pod(ns, pod("p", nodeName=f"gone-{ns}"))
     path = f"/api/v1/namespaces/{ns}/pods/p"
     for sub in ("log", "exec?command=ls&stdout=true"):
-        headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
+        headers = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1"}
         reply = local.request("GET", f"{path}/{sub}", headers=headers)
         assert reply.code == 500
         assert "https://127.0.0.1:1/" in json.loads(reply.body)["message"]

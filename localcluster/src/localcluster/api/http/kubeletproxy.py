@@ -32,7 +32,7 @@ _CONNECT_SECONDS = 10.0
 _PREFERRED = ("InternalIP", "Hostname")
 _FORWARDED_HEADERS = (
     "Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
-    "Sec-WebSocket-Protocol", "User-Agent",
+    "Sec-WebSocket-Protocol", "X-Stream-Protocol-Version", "User-Agent",
 )  # fmt: skip
 
 
