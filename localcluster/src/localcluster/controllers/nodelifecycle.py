@@ -143,7 +143,8 @@ class NodeLifecycleController(Controller):
 
     async def _mark_unknown(self, node: Obj) -> None:
         moment, conditions = now(), []
-        for kind in _STATUSES:
+        shown = [c["type"] for c in (node.get("status") or {}).get("conditions") or []]
+        for kind in dict.fromkeys([*(kind for kind in shown if kind in _STATUSES), *_STATUSES]):
             known = condition_of(node, kind)
             reason, message = _STOPPED if known else _NEVER
             condition = {"type": kind, "status": "Unknown", "reason": reason, "message": message}
