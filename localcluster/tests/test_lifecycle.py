@@ -149,12 +149,21 @@ def test_a_killed_daemon_leaves_no_pod_behind(home: Path) -> None:
     wait_until(lambda: _processes(home) == [], seconds=10)
 
 
-@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])
-def test_a_backoff_that_is_no_number_of_seconds_is_told(
-    home: Path, monkeypatch: pytest.MonkeyPatch, text: str
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [
+        *[("JOB_BACKOFF", text) for text in ("soon", "-1", "nan", "inf")],
+        ("NODE_GRACE", "soon"),
+        ("NODE_GRACE", "0"),
+        ("NODE_EVICTION", "-1"),
+    ],
+)
+def test_what_is_no_number_of_seconds_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch, what: str, text: str
 ) -> None:
-    monkeypatch.setenv("LOCALCLUSTER_JOB_BACKOFF_SECONDS", text)
-    with pytest.raises(localcluster.ClusterError, match=f"BACKOFF_SECONDS={text} is no number of"):
+    name = f"LOCALCLUSTER_{what}_SECONDS"
+    monkeypatch.setenv(name, text)
+    with pytest.raises(localcluster.ClusterError, match=f"{name}={text} is no number of seconds"):
         localcluster.ensure(home)
 
 

@@ -46,25 +46,33 @@ log = logging.getLogger(__name__)
 
 _OWNER_CHECK_SECONDS = 1.0
 _STOP_SECONDS = 2.0
+_SHORTEST_GRACE = 0.5
 
 
-def _job_backoff() -> float:
-    """Return after how many seconds the first failed pod of a Job is replaced.
+def _seconds(name: str, default: float, least: float = 0.0) -> float:
+    """Return how many seconds an environment variable says.
 
     Raises:
-        ClusterError: `LOCALCLUSTER_JOB_BACKOFF_SECONDS` is no such number.
+        ClusterError: It is no such number.
     """
-    text = os.environ.get("LOCALCLUSTER_JOB_BACKOFF_SECONDS") or "10"
+    text = os.environ.get(name) or str(default)
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds < math.inf:
+    if not least <= seconds < math.inf:
         raise ClusterError(
-            f"LOCALCLUSTER_JOB_BACKOFF_SECONDS={text} is no number of seconds. Use one from 0 on,"
-            " such as 10, or unset it."
+            f"{name}={text} is no number of seconds. Use one from {least:g} on, such as"
+            f" {default:g}, or unset it."
         )
     return seconds
+
+
+def _node_waits() -> NodeWaits:
+    return NodeWaits(
+        _seconds("LOCALCLUSTER_NODE_GRACE_SECONDS", NodeWaits.grace_seconds, _SHORTEST_GRACE),
+        _seconds("LOCALCLUSTER_NODE_EVICTION_SECONDS", NodeWaits.eviction_seconds),
+    )
 
 
 @dataclass
@@ -151,7 +159,7 @@ class Daemon:
         api = Api(rest, OpenApi())
         client = Client(InProcess(api, url))
         secret = secrets.token_urlsafe(32)
-        waits = NodeWaits.from_environment(os.environ)
+        waits = _node_waits()
         for name in self.names:
             kubelet = Kubelet(client, self.plain, self.addresses, self.images, self.processes, name)
             listening, kubelet.node.port = kubelet_server.listen(
@@ -160,7 +168,8 @@ class Daemon:
             kubelet.node.renew_seconds = waits.renew_seconds
             self.nodes[name] = _Node(kubelet, listening)
         authority = credentials.ca_pem.decode()
-        self.controllers = Controllers(client, _job_backoff(), authority, waits)
+        backoff = _seconds("LOCALCLUSTER_JOB_BACKOFF_SECONDS", 10)
+        self.controllers = Controllers(client, backoff, authority, waits)
         self.proxy = KubeProxy(client, self.addresses)
         routes = kubeletproxy.routes(
             store, kubeletproxy.KubeletCredentials(secret, credentials.client_context())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..apimachinery.apierrors import ApiError, ignored
@@ -47,13 +46,6 @@ class NodeWaits:
 
     grace_seconds: float = 4.0
     eviction_seconds: float = 5.0
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> NodeWaits:
-        """Return the waits that `LOCALCLUSTER_NODE_…_SECONDS` set."""
-        grace = environment.get("LOCALCLUSTER_NODE_GRACE_SECONDS")
-        eviction = environment.get("LOCALCLUSTER_NODE_EVICTION_SECONDS")
-        return cls(float(grace or cls.grace_seconds), float(eviction or cls.eviction_seconds))
 
     @property
     def renew_seconds(self) -> float:
