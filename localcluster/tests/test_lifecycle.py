@@ -150,20 +150,20 @@ def test_a_killed_daemon_leaves_no_pod_behind(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "text"),
+    ("name", "text"),
     [
-        *[("JOB_BACKOFF", text) for text in ("soon", "-1", "nan", "inf")],
-        ("NODE_GRACE", "soon"),
+        *(("JOB_BACKOFF", text) for text in ("soon", "-1", "nan", "inf")),
+        ("LINGER", "long"),
+        ("NODE_GRACE", "some"),
         ("NODE_GRACE", "0"),
-        ("NODE_EVICTION", "-1"),
+        ("NODE_EVICTION", "-5"),
     ],
 )
 def test_what_is_no_number_of_seconds_is_told(
-    home: Path, monkeypatch: pytest.MonkeyPatch, what: str, text: str
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
 ) -> None:
-    name = f"LOCALCLUSTER_{what}_SECONDS"
-    monkeypatch.setenv(name, text)
-    with pytest.raises(localcluster.ClusterError, match=f"{name}={text} is no number of seconds"):
+    monkeypatch.setenv(f"LOCALCLUSTER_{name}_SECONDS", text)
+    with pytest.raises(localcluster.ClusterError, match=f"{name}_SECONDS={text} is no number of"):
         localcluster.ensure(home)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import math
 import os
 import secrets
 import signal
@@ -30,7 +29,6 @@ from .apimachinery.client import Client
 from .apimachinery.jsontypes import now
 from .controllers.manager import Controllers
 from .controllers.nodelifecycle import NodeWaits
-from .errors import ClusterError
 from .images.imagestore import Images, remove_tree
 from .kubelet import authorization
 from .kubelet import server as kubelet_server
@@ -40,39 +38,13 @@ from .kubeproxy import KubeProxy
 from .lifecycle import installation
 from .locks import lock_file, owner_alive
 from .paths import State, plain_link
+from .settings import seconds
 from .store import Store
 
 log = logging.getLogger(__name__)
 
 _OWNER_CHECK_SECONDS = 1.0
 _STOP_SECONDS = 2.0
-_SHORTEST_GRACE = 0.5
-
-
-def _seconds(name: str, default: float, least: float = 0.0) -> float:
-    """Return how many seconds an environment variable says.
-
-    Raises:
-        ClusterError: It is no such number.
-    """
-    text = os.environ.get(name) or str(default)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not least <= seconds < math.inf:
-        raise ClusterError(
-            f"{name}={text} is no number of seconds. Use one from {least:g} on, such as"
-            f" {default:g}, or unset it."
-        )
-    return seconds
-
-
-def _node_waits() -> NodeWaits:
-    return NodeWaits(
-        _seconds("LOCALCLUSTER_NODE_GRACE_SECONDS", NodeWaits.grace_seconds, _SHORTEST_GRACE),
-        _seconds("LOCALCLUSTER_NODE_EVICTION_SECONDS", NodeWaits.eviction_seconds),
-    )
 
 
 @dataclass
@@ -159,7 +131,8 @@ class Daemon:
         api = Api(rest, OpenApi())
         client = Client(InProcess(api, url))
         secret = secrets.token_urlsafe(32)
-        waits = _node_waits()
+        backoff = seconds(os.environ, "LOCALCLUSTER_JOB_BACKOFF_SECONDS", 10)
+        waits = NodeWaits.from_environment(os.environ)
         for name in self.names:
             kubelet = Kubelet(client, self.plain, self.addresses, self.images, self.processes, name)
             listening, kubelet.node.port = kubelet_server.listen(
@@ -168,7 +141,6 @@ class Daemon:
             kubelet.node.renew_seconds = waits.renew_seconds
             self.nodes[name] = _Node(kubelet, listening)
         authority = credentials.ca_pem.decode()
-        backoff = _seconds("LOCALCLUSTER_JOB_BACKOFF_SECONDS", 10)
         self.controllers = Controllers(client, backoff, authority, waits)
         self.proxy = KubeProxy(client, self.addresses)
         routes = kubeletproxy.routes(

@@ -39,6 +39,8 @@ def find_program(name: str, env: Mapping[str, str], cwd: Path) -> str:
     Raises:
         StartError: There is none that can be run; in the words of a real node.
     """
+    if not cwd.is_dir():
+        raise StartError(f"the working directory {cwd} does not exist")
     if "/" in name:
         place = cwd / name
         if not place.exists():
@@ -158,6 +160,8 @@ class Processes:
             StartError: There is no such program.
             OSError: The system has no room for another process.
         """
+        if tty:
+            env = {"TERM": "xterm", **env}
         request = (
             os.fsencode(find_program(argv[0], env, cwd)),
             [os.fsencode(word) for word in argv],
