@@ -24,6 +24,7 @@ from localcluster.addresses import Addresses
 from localcluster.apimachinery.client import Client
 from localcluster.apimachinery.httptransport import HttpTransport
 from localcluster.images.imagestore import Images
+from localcluster.kubelet import standalone
 from localcluster.kubelet.kubelet import Kubelet
 from localcluster.kubelet.processes import Processes
 from localcluster.paths import State
@@ -249,3 +250,9 @@ def test_kubelet_and_controllers_know_the_api_only_from_outside() -> None:
         inside = {name.split(".")[0] for name in _imports(PARTS / folder)}
         assert not inside & {"api", "store", "daemon", other}
     assert "kubelet" not in {name.split(".")[0] for name in _imports(PARTS / "api")}
+
+
+def test_a_kubelet_elsewhere_shows_the_token_of_its_kubeconfig(local: Local) -> None:
+    control_plane = standalone.load_kubeconfig(local.kubeconfig)
+    namespace = asyncio.run(control_plane.client.get("/api/v1/namespaces/default"))
+    assert namespace["metadata"]["name"] == "default"

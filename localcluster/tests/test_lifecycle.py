@@ -155,6 +155,7 @@ def test_a_killed_daemon_leaves_no_pod_behind(home: Path) -> None:
         *(("JOB_BACKOFF", text) for text in ("soon", "-1", "nan", "inf")),
         ("LINGER", "long"),
         ("NODE_GRACE", "some"),
+        ("NODE_GRACE", "0"),
         ("NODE_EVICTION", "-5"),
     ],
 )

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from .errors import ClusterError
 
 
-def seconds(environment: Mapping[str, str], name: str, otherwise: float) -> float:
+def seconds(
+    environment: Mapping[str, str], name: str, otherwise: float, least: float = 0.0
+) -> float:
     """Return how many seconds a variable says.
 
     Args:
         otherwise: How many when it is unset or empty.
+        least: The smallest number that makes sense.
 
     Raises:
         ClusterError: It is no such number.
@@ -22,9 +25,9 @@ def seconds(environment: Mapping[str, str], name: str, otherwise: float) -> floa
         found = float(text)
     except ValueError:
         found = -1.0
-    if not 0 <= found < math.inf:
+    if not least <= found < math.inf:
         raise ClusterError(
-            f"{name}={text} is no number of seconds. Use one from 0 on, such as {otherwise:g}, or"
-            " unset it."
+            f"{name}={text} is no number of seconds. Use one from {least:g} on, such as"
+            f" {otherwise:g}, or unset it."
         )
     return found

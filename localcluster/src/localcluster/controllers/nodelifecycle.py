@@ -33,6 +33,7 @@ _TAINTED = {
 _LOST = (NOT_READY, UNREACHABLE)
 _STOPPED = ("NodeStatusUnknown", "Kubelet stopped posting node status.")
 _NEVER = ("NodeStatusNeverUpdated", "Kubelet never posted node status.")
+_LEAST_GRACE = 0.5  # with 0, a kubelet would renew its Lease without a pause
 _ANNOTATION = "localcluster/node-waits"
 
 
@@ -58,7 +59,7 @@ class NodeWaits:
         """
         name = "LOCALCLUSTER_NODE_{}_SECONDS"
         return cls(
-            seconds(environment, name.format("GRACE"), cls.grace_seconds),
+            seconds(environment, name.format("GRACE"), cls.grace_seconds, _LEAST_GRACE),
             seconds(environment, name.format("EVICTION"), cls.eviction_seconds),
         )
 
@@ -153,7 +154,8 @@ class NodeLifecycleController(Controller):
 
     async def _mark_unknown(self, node: Obj) -> None:
         moment, conditions = now(), []
-        for kind in _STATUSES:
+        shown = [c["type"] for c in (node.get("status") or {}).get("conditions") or []]
+        for kind in dict.fromkeys([*(kind for kind in shown if kind in _STATUSES), *_STATUSES]):
             known = condition_of(node, kind)
             reason, message = _STOPPED if known else _NEVER
             condition = {"type": kind, "status": "Unknown", "reason": reason, "message": message}

@@ -20,6 +20,7 @@ from .backoff import Backoff
 from .containerstate import EPHEMERAL, INIT, LISTED_IN, MAIN, SIDECAR, ContainerState
 from .containerworker import MIN_GRACE_SECONDS, ContainerWorker
 from .host import Host
+from .node import lacking
 from .pod import Pod
 from .podstatus import OWN_CONDITIONS, PodState, pod_status
 from .statuswriter import RETRY_SECONDS, StatusWriter, temporary
@@ -58,6 +59,7 @@ class PodWorker:
         self._started_at = now()
         self._conditions: dict[str, Obj] = {}
         self._failure: tuple[str, str] | None = None
+        self._lacking = ""
         self._finished = self._sandbox_ready = self._rejected = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lives: dict[str, asyncio.Task[bool]] = {}
@@ -118,10 +120,14 @@ class PodWorker:
         return [c for c in self.containers if c.state.kind in kinds]
 
     def _update_containers(self, spec: Obj) -> None:
+        known = [(c, part) for _, part in _declared(spec) if (c := self.find(part["name"]))]
+        resized = any(_resources(c.state.spec) != _resources(part) for c, part in known)
+        self._lacking = lacking(spec, self.host.capacity()) if resized else ""
         for kind, part in _declared(spec):
             container = self.find(part["name"])
             if container is not None:
-                container.update(part)
+                resources = _resources(container.state.spec if self._lacking else part)
+                container.update({**part, "resources": resources})
             elif kind == EPHEMERAL:
                 self.containers.append(self._container(kind, part))
         self._start_ephemeral()
@@ -286,6 +292,7 @@ class PodWorker:
                 stopping=self.pod.stopping.is_set(),
                 failure=self._failure,
                 rejected=self._rejected,
+                lacking=self._lacking,
             )
         )
         self._conditions |= {c["type"]: c for c in status["conditions"]}
@@ -322,6 +329,10 @@ class PodWorker:
             with contextlib.suppress(ApiError, OSError):
                 path = pod_path(pod.metadata["namespace"], pod.metadata["name"])
                 await self.host.client.patch(path, ports_change(pod.ports))
+
+
+def _resources(part: Obj) -> Obj:
+    return part.get("resources") or {}
 
 
 def _declared(spec: Obj) -> Iterator[tuple[str, Obj]]:
