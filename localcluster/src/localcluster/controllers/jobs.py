@@ -224,10 +224,7 @@ class JobController(Controller):
         job, (kind, reason, message) = sync.job, sync.outcome
         if kind == "FailureTarget":
             self.recorder.event(job, reason, message, kind="Warning")
-        else:
-            self._record_completion(job)
-
-    def _record_completion(self, job: Obj) -> None:
+            return
         completions = job["spec"].get("completions")
         if completions is not None and job["status"].get("succeeded", 0) > completions:
             text = "Too many succeeded pods running after completion count reached"
