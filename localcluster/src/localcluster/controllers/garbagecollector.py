@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..apimachinery import resources
-from ..apimachinery.apierrors import ApiError, ignored
+from ..apimachinery.apierrors import ignored
 from ..apimachinery.client import MERGE
 from ..apimachinery.jsontypes import Key, Obj, key_of
 from ..apimachinery.resources import path_of
@@ -132,14 +132,9 @@ class GarbageCollector(Controller):
             if reference["uid"] in self._absent_owners:
                 continue
             namespace = obj["metadata"].get("namespace", "") if resource.namespaced else ""
-            try:
-                owner = await self.client.get(path_of(resource, namespace, reference["name"]))
-            except ApiError as error:
-                if error.code != 404:
-                    raise
-            else:
-                if owner["metadata"]["uid"] == reference["uid"]:
-                    return False
+            owner = await self.client.find(path_of(resource, namespace, reference["name"]))
+            if owner and owner["metadata"]["uid"] == reference["uid"]:
+                return False
             self._remember_absent(reference["uid"])
         return True
 

@@ -108,7 +108,9 @@ class JobController(Controller):
             self._complete_or_suspend(sync)
         self._set_counts(sync)
         await self._count(sync, before)
-        self._requeue_at_deadline(job)
+        left = None if is_finished(job) else seconds_left(job)
+        if left is not None:
+            self.queue.add_after(key_of(job), max(left, 0.01))
 
     async def _scale(self, sync: JobSync) -> None:
         """Create or delete pods until there are as many as wanted."""
@@ -235,12 +237,6 @@ class JobController(Controller):
         """Write the Job's status."""
         stored = await self.write_status(self.jobs, job, in_order(job["status"]))
         job["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"]
-
-    def _requeue_at_deadline(self, job: Obj) -> None:
-        """Sync again when the Job's deadline is over."""
-        left = None if is_finished(job) else seconds_left(job)
-        if left is not None:
-            self.queue.add_after(key_of(job), max(left, 0.01))
 
 
 def _job_facts(job: Obj) -> Obj:
