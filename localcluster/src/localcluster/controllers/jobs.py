@@ -55,9 +55,7 @@ class JobController(Controller):
         """Enqueue a Job that changed."""
         obj = new or old
         assert obj is not None
-        if new is None:
-            self.backoff.forget(obj)
-        elif old is None or _job_facts(old) != _job_facts(new):
+        if old is None or new is None or _job_facts(old) != _job_facts(new):
             self.queue.add(key_of(obj))
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
@@ -86,7 +84,10 @@ class JobController(Controller):
 
     async def _sync(self, key: Key) -> None:
         job = self.jobs.get(*key)
-        if job is None or not is_ours(job):
+        if job is None:
+            self.backoff.forget(key)
+            return
+        if not is_ours(job):
             return
         if is_finished(job) or job["metadata"].get("deletionTimestamp"):
             await self.pods.release([p for p in self.pods.of(job) if is_tracked(p)])
