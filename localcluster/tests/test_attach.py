@@ -18,8 +18,6 @@ from .terminal import Terminal
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 Open = Callable[..., Terminal]
 
-BOTH_WAYS = pytest.mark.parametrize("websockets", ["true", "false"])
-
 
 @pytest.fixture
 def terminal(local: Local, ns: str) -> Iterator[Open]:
@@ -28,12 +26,8 @@ def terminal(local: Local, ns: str) -> Iterator[Open]:
         pytest.skip("kubectl is not on PATH")
     opened: list[Terminal] = []
 
-    def run(*arguments: str, websockets: str = "true", **options: Any) -> Terminal:
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(local.home),
-            "KUBECTL_REMOTE_COMMAND_WEBSOCKETS": websockets,
-        }
+    def run(*arguments: str, **options: Any) -> Terminal:
+        env = {"PATH": os.environ["PATH"], "HOME": str(local.home)}
         command = [program, "--kubeconfig", str(local.kubeconfig), "-n", ns, *arguments]
         opened.append(Terminal(command, env, **options))
         return opened[-1]
@@ -56,18 +50,13 @@ def _log(local: Local, ns: str) -> str:
     return local.core.read_namespaced_pod_log("p", ns) or ""
 
 
-@BOTH_WAYS
-def test_the_temporary_shell_of_the_kubernetes_page(
-    local: Local, ns: str, terminal: Open, websockets: str
-) -> None:
+def test_the_temporary_shell_of_the_kubernetes_page(local: Local, ns: str, terminal: Open) -> None:
     shell = terminal(
         *("run", "-i", "--tty", "temp", "--image", "python", "--command", "/bin/sh"),
-        websockets=websockets,
         size=(31, 97),
     )
     shell.expect("try pressing enter")
     shell.type("\n")
-    # By SPDY the size may come after what is typed.
     shell.type('tty; while [ "$(stty size)" != "31 97" ]; do sleep 0.1; done; echo $((40+2))\n')
     shell.expect("/dev/")
     shell.expect("42")
@@ -85,14 +74,10 @@ def test_the_temporary_shell_of_the_kubernetes_page(
     )
 
 
-@BOTH_WAYS
-def test_run_and_remove_tells_the_exit_code(
-    local: Local, ns: str, terminal: Open, websockets: str
-) -> None:
+def test_run_and_remove_tells_the_exit_code(local: Local, ns: str, terminal: Open) -> None:
     shell = terminal(
         *("run", "-it", "--rm", "temp", "--restart=Never", "--image", "python", "--command"),
         *("--", "sh", "-c", "read x; echo got $x; exit 5"),
-        websockets=websockets,
     )
     shell.expect("try pressing enter")
     shell.type("line\n")
@@ -161,7 +146,7 @@ def test_attach_after_the_end(local: Local, ns: str, kubectl: Kubectl) -> None:
     reply = local.request(
         "GET",
         f"/api/v1/namespaces/{ns}/pods/p/attach",
-        headers={"Connection": "Upgrade", "Upgrade": "SPDY/3.1"},
+        headers={"Connection": "Upgrade", "Upgrade": "websocket"},
         stdout="true",
     )
     assert (reply.code, reply.body.decode()) == (500, f"container main not found in pod p_{ns}")

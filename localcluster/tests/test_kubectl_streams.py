@@ -1,4 +1,4 @@
-"""Exec, copies and port-forward by kubectl, by WebSocket and as old versions do it, by SPDY."""
+"""Exec, copies and port-forward by kubectl."""
 
 from __future__ import annotations
 
@@ -19,14 +19,9 @@ from .conftest import Local, pod, wait_until
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
-@pytest.fixture(params=["true", "false"], ids=["websocket", "spdy"])
-def environment(request: pytest.FixtureRequest, local: Local) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(local.home),
-        "KUBECTL_REMOTE_COMMAND_WEBSOCKETS": request.param,
-        "KUBECTL_PORT_FORWARD_WEBSOCKETS": request.param,
-    }
+@pytest.fixture
+def environment(local: Local) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(local.home)}
 
 
 @pytest.fixture
@@ -70,6 +65,18 @@ def test_much_input_comes_back_and_ends(kubectl: Run, running: str) -> None:
 def test_a_command_that_is_not_there(kubectl: Run, running: str) -> None:
     done = kubectl("exec", "p", "--", "no-such-command")
     assert b'exec: "no-such-command": executable file not found in $PATH: unknown' in done.stderr
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("arguments", ["exec p -- true", "attach p", "port-forward p :7000"])
+def test_a_client_that_speaks_only_spdy_is_told_what_to_use(
+    kubectl: Run, environment: dict[str, str], running: str, arguments: str
+) -> None:
+    for variable in ("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "KUBECTL_PORT_FORWARD_WEBSOCKETS"):
+        environment[variable] = "false"
+    done = kubectl(*arguments.split())
+    assert b"does not speak SPDY; use a client that speaks WebSocket" in done.stderr
+    assert b"kubectl 1.31 or later" in done.stderr
     assert done.returncode == 1
 
 

@@ -76,7 +76,7 @@ class KeyQueue:
 
     def _retry(self, key: Key, why: str) -> None:
         count = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = min(0.005 * 2**count, 5.0)
+        delay = min(0.005 * 2 ** min(count, 10), 5.0)
         log.debug("again in %.3f s: %s %s", delay, key, why)
         self.add_after(key, delay)
 

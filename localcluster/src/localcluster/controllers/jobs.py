@@ -26,6 +26,7 @@ from .jobrules import (
 )
 from .jobsync import JobSync
 from .ownerindex import OwnedInformer, adopter_keys, controller_keys
+from .podcontrol import BURST
 from .podstate import deletion_rank, has_condition, is_ready, is_terminating, phase, restarts
 
 _COMPLETED = ("CompletionsReached", "Reached expected number of succeeded pods")
@@ -131,6 +132,7 @@ class JobController(Controller):
             missing -= len(terminating)
         if missing <= 0:
             return
+        missing = min(missing, BURST)
         wait = 0.0 if jobindexes.per_index(job) else self.backoff.seconds(job)
         templates = [] if wait else [plain_template(job)] * missing
         if not wait and jobindexes.is_indexed(job):

@@ -14,6 +14,7 @@ from ..apimachinery.apierrors import ApiError, ignored
 from ..apimachinery.client import MERGE
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, key_of, now
+from ..settings import seconds
 from .controller import Controller
 from .podstate import condition_of, is_ready, pods_on
 from .taints import NOT_READY, UNREACHABLE, UNSCHEDULABLE, is_cordoned, taints_of
@@ -50,10 +51,16 @@ class NodeWaits:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> NodeWaits:
-        """Return the waits that `LOCALCLUSTER_NODE_…_SECONDS` set."""
-        grace = environment.get("LOCALCLUSTER_NODE_GRACE_SECONDS")
-        eviction = environment.get("LOCALCLUSTER_NODE_EVICTION_SECONDS")
-        return cls(float(grace or cls.grace_seconds), float(eviction or cls.eviction_seconds))
+        """Return the waits that `LOCALCLUSTER_NODE_…_SECONDS` set.
+
+        Raises:
+            ClusterError: One of them is no number of seconds.
+        """
+        name = "LOCALCLUSTER_NODE_{}_SECONDS"
+        return cls(
+            seconds(environment, name.format("GRACE"), cls.grace_seconds),
+            seconds(environment, name.format("EVICTION"), cls.eviction_seconds),
+        )
 
     @property
     def renew_seconds(self) -> float:

@@ -10,6 +10,8 @@ from .claims import Claims
 
 # The longest start of a generated name: with its five characters it is a label's 63.
 _LONGEST_PREFIX = 58
+# How many pods one sync creates at most; when they are there, it is the turn of the next.
+BURST = 500
 
 
 class PodControl(Claims):

@@ -12,7 +12,7 @@ from ..apimachinery.jsontypes import Key, Obj, condition_in, deep_copy, now, who
 from ..apimachinery.selectors import labels
 from .controller import Controller
 from .ownerindex import OwnedInformer, adopter_keys, controller_keys
-from .podcontrol import PodControl
+from .podcontrol import BURST, PodControl
 from .podstate import deletion_rank, is_active, is_available, is_ready, is_terminating
 
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -68,8 +68,9 @@ class ReplicaSetController(Controller):
             surplus = sorted(pods, key=_deletion_rank)[: len(pods) - wanted]
             await self.pods.delete(replica_set, surplus)
             return [pod for pod in pods if pod not in surplus]
-        templates = [replica_set["spec"]["template"]] * (wanted - len(pods))
-        return pods + await self.pods.create(replica_set, [_without_name(one) for one in templates])
+        missing = min(wanted - len(pods), BURST)
+        templates = [_without_name(replica_set["spec"]["template"])] * missing
+        return pods + await self.pods.create(replica_set, templates)
 
 
 def _without_name(template: Obj) -> Obj:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import pod_path
-from ..apimachinery.conventions import PORTS_ANNOTATION
+from ..apimachinery.conventions import ports_change
 from ..apimachinery.jsontypes import Obj, now
 from .backoff import Backoff
 from .containerstate import EPHEMERAL, INIT, LISTED_IN, MAIN, SIDECAR, ContainerState
@@ -22,7 +22,7 @@ from .containerworker import MIN_GRACE_SECONDS, ContainerWorker
 from .host import Host
 from .pod import Pod
 from .podstatus import OWN_CONDITIONS, PodState, pod_status
-from .statuswriter import StatusWriter
+from .statuswriter import RETRY_SECONDS, StatusWriter, temporary
 
 log = logging.getLogger(__name__)
 
@@ -293,17 +293,20 @@ class PodWorker:
 
     async def _finish(self) -> None:
         """Tell the API, once the pod is deleted, that its processes have ended."""
-        if self._writer.silent:
-            return
-        await self.deleted.wait()
+        if not self._writer.silent:
+            await self.deleted.wait()
         metadata = self.pod.metadata
+        path = pod_path(metadata["namespace"], metadata["name"])
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
-        with contextlib.suppress(ApiError, OSError):
-            if not self._writer.silent:
-                path = pod_path(metadata["namespace"], metadata["name"])
+        while not self._writer.silent:
+            try:
                 await self.host.client.delete(path, **options)
                 # Its log can be read as long as somebody's finalizer keeps the pod.
                 await self.removed.wait()
+            except (ApiError, OSError) as error:
+                if not temporary(error):
+                    return
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _publish_ports(self) -> None:
         """Say which port stands for which, where pods share one address."""
@@ -316,11 +319,9 @@ class PodWorker:
             declared += self.host.images.ports(spec["image"])
         pod.ports = {str(port): addresses.port(port) for port in dict.fromkeys(declared)}
         if pod.ports:
-            text = ",".join(f"{inside}={real}" for inside, real in pod.ports.items())
-            change = {"metadata": {"annotations": {PORTS_ANNOTATION: text}}}
             with contextlib.suppress(ApiError, OSError):
                 path = pod_path(pod.metadata["namespace"], pod.metadata["name"])
-                await self.host.client.patch(path, change)
+                await self.host.client.patch(path, ports_change(pod.ports))
 
 
 def _declared(spec: Obj) -> Iterator[tuple[str, Obj]]:

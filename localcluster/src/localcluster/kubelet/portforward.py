@@ -1,8 +1,8 @@
-"""Port-forward: connections to a pod's ports, by WebSocket or by SPDY.
+"""Port-forward: connections to a pod's ports, over one WebSocket.
 
-By WebSocket (`v4.channel.k8s.io`) each port has two channels, for one connection; by SPDY each
-connection has two streams, of data and of errors. kubectl since 1.31 carries SPDY inside a
-WebSocket. https://kubernetes.io/docs/tasks/access-application-cluster/port-forward-access-application-cluster/
+With `v4.channel.k8s.io` each port has two channels, for one connection. kubectl carries SPDY inside
+the WebSocket, and each connection has two of its streams, of data and of errors.
+https://kubernetes.io/docs/tasks/access-application-cluster/port-forward-access-application-cluster/
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from tornado.iostream import IOStream, StreamClosedError
@@ -82,7 +82,7 @@ async def _quietly(work: Awaitable[None]) -> None:
         await work
 
 
-async def by_websocket(stream: IOStream, target: Target, ports: list[int]) -> None:
+async def by_channels(stream: IOStream, target: Target, ports: list[int]) -> None:
     """Forward by channels: 0 and 1 for the first port, 2 and 3 for the next, and so on."""
     socket = websocket.WebSocket(stream)
     received = {2 * i: BoundedBuffer() for i in range(len(ports))}
@@ -157,41 +157,13 @@ class _Forwards:
         task.add_done_callback(self.tasks.discard)
 
 
-async def by_spdy(stream: IOStream, target: Target, *, tunnel: bool) -> None:
-    """Forward by SPDY, as many connections as the client opens.
-
-    Args:
-        tunnel: The stream is a WebSocket that carries SPDY.
-    """
-    read, write = _tunnelled(stream) if tunnel else _plain(stream)
+async def by_tunnel(stream: IOStream, target: Target) -> None:
+    """Forward by SPDY inside the WebSocket, as many connections as the client opens."""
     forwards = _Forwards(target)
     try:
-        await spdy.Connection(read, write, forwards.opened).run()
+        await spdy.Connection(websocket.WebSocket(stream), forwards.opened).run()
     except (StreamClosedError, spdy.ProtocolError, websocket.ProtocolError):
         pass
     finally:
         for task in list(forwards.tasks):
             task.cancel()
-
-
-Reader = Callable[[], Awaitable[bytes]]
-
-
-def _plain(stream: IOStream) -> tuple[Reader, Send]:
-    return (
-        lambda: stream.read_bytes(2 * _READ_BYTES, partial=True),
-        lambda data: websocket.write(stream, data),
-    )
-
-
-def _tunnelled(stream: IOStream) -> tuple[Reader, Send]:
-    socket = websocket.WebSocket(stream)
-    pieces: AsyncIterator[tuple[bool, bytes]] = socket.pieces()
-
-    async def read() -> bytes:
-        async for _, data in pieces:
-            if data:
-                return data
-        return b""
-
-    return read, socket.send

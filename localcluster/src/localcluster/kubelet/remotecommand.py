@@ -1,7 +1,6 @@
-"""The channels of an exec or an attach, however they travel: by WebSocket or by SPDY.
+"""The channels of an exec or an attach, which share one WebSocket.
 
-By WebSocket (`v4.channel.k8s.io`, `v5.channel.k8s.io`) the first byte of each message names a
-channel; by SPDY (`v4.channel.k8s.io`) each channel is a stream of its own.
+The first byte of each message names a channel (`v4.channel.k8s.io`, `v5.channel.k8s.io`).
 https://kubernetes.io/blog/2024/08/20/websockets-transition/
 """
 
@@ -17,13 +16,10 @@ from typing import Any
 from tornado.iostream import IOStream, StreamClosedError
 
 from ..apimachinery.jsontypes import Obj
-from . import spdy, websocket
+from . import websocket
 from .buffer import BoundedBuffer
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
-_NAMES = {STDIN: "stdin", STDOUT: "stdout", STDERR: "stderr", ERROR: "error", RESIZE: "resize"}
-_SUCCESS: Obj = {"metadata": {}, "status": "Success"}
-_STREAMS_SECONDS = 30.0
 _GREETING_SECONDS = 5.0
 _ROUND_TRIPS = 3
 _GOODBYE_SECONDS = 5.0
@@ -43,54 +39,30 @@ class StreamOptions:
 class Session:
     """One client's channels.
 
+    Args:
+        translated: Whether a real API server would stand in between and speak SPDY to the kubelet,
+            as it does for `v5.channel.k8s.io`; it wraps what went wrong once more.
+
     Attributes:
         stdin: What the client sends to the program; its end is the end of the input.
         gone: Set when the client has left.
         on_resize: Called with columns and rows when the client's terminal has changed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stream: IOStream, *, translated: bool) -> None:
         self.stdin = BoundedBuffer()
         self.gone = asyncio.Event()
         self.on_resize: Callable[[int, int], None] | None = None
         self._size: tuple[int, int] | None = None
-
-    async def send(self, channel: int, data: bytes) -> None:
-        """Send data; return when the system has taken it over, or the client is gone."""
-        raise NotImplementedError
-
-    async def finish(self, status: Obj) -> None:
-        """Send the status, and end all channels."""
-        raise NotImplementedError
+        self._translated = translated
+        self._socket = websocket.WebSocket(stream)
+        self._listening = asyncio.Event()
 
     def watch_size(self, apply: Callable[[int, int], None]) -> None:
         """Have `apply` called with each size of the client's terminal, the known one at once."""
         self.on_resize = apply
         if self._size:
             apply(*self._size)
-
-    def resized(self, text: bytes) -> None:
-        """Take in a message about the size of the client's terminal."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
-            size = json.loads(text)
-            self._size = int(size["Width"]) & 0xFFFF, int(size["Height"]) & 0xFFFF
-            if self.on_resize:
-                self.on_resize(*self._size)
-
-
-class WebSocketSession(Session):
-    """Channels by WebSocket.
-
-    Args:
-        translated: Whether a real API server would stand in between and speak SPDY to the kubelet,
-            as it does for `v5.channel.k8s.io`; it wraps what went wrong once more.
-    """
-
-    def __init__(self, stream: IOStream, *, translated: bool) -> None:
-        super().__init__()
-        self._translated = translated
-        self._socket = websocket.WebSocket(stream)
-        self._listening = asyncio.Event()
 
     async def receive(self) -> None:
         """Take in what comes until the client has gone."""
@@ -127,16 +99,25 @@ class WebSocketSession(Session):
 
     def _message(self, channel: int, data: bytes) -> None:
         if channel == RESIZE:
-            self.resized(data)
+            self._resized(data)
         elif data == bytes([STDIN]):
             self.stdin.end()
 
+    def _resized(self, text: bytes) -> None:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
+            size = json.loads(text)
+            self._size = int(size["Width"]) & 0xFFFF, int(size["Height"]) & 0xFFFF
+            if self.on_resize:
+                self.on_resize(*self._size)
+
     async def send(self, channel: int, data: bytes) -> None:
+        """Send data; return when the system has taken it over, or the client is gone."""
         await self._listening.wait()
         with contextlib.suppress(StreamClosedError):
             await self._socket.send(bytes([channel]), data)
 
     async def finish(self, status: Obj) -> None:
+        """Send the status, and end all channels."""
         if self._translated and status.get("reason") == "InternalError":
             status = internal_error(status["message"])
         await self.send(ERROR, json.dumps(status).encode())
@@ -144,96 +125,15 @@ class WebSocketSession(Session):
             await self._socket.close()
 
 
-class SpdySession(Session):
-    """Channels by SPDY; `ready` is set when the client has opened all that it asked for."""
-
-    def __init__(self, stream: IOStream, options: StreamOptions) -> None:
-        super().__init__()
-        self._streams: dict[str, spdy.Stream] = {}
-        self._expected = {"error"}
-        for channel, expected in (
-            (STDIN, options.stdin),
-            (STDOUT, options.stdout),
-            (STDERR, options.stderr and not options.tty),
-            (RESIZE, options.tty),
-        ):
-            if expected:
-                self._expected.add(_NAMES[channel])
-        self.ready = asyncio.Event()
-        self._resizes: asyncio.Task[None] | None = None
-        self.connection = spdy.Connection(
-            lambda: _read(stream), lambda data: websocket.write(stream, data), self._opened
-        )
-
-    def _opened(self, stream: spdy.Stream) -> None:
-        kind = stream.headers.get("streamtype", "")
-        self._streams.setdefault(kind, stream)
-        if kind == "stdin":
-            self.stdin = stream.received
-        elif kind == "resize":
-            self._resizes = asyncio.get_running_loop().create_task(
-                self._read_sizes(stream.received)
-            )
-        if self._expected <= set(self._streams):
-            self.ready.set()
-
-    async def _read_sizes(self, received: BoundedBuffer) -> None:
-        text = b""
-        while data := await received.get():
-            *lines, text = (text + data)[-_MAX_SIZE_BYTES:].split(b"\n")
-            for line in lines:
-                self.resized(line)
-
-    async def receive(self) -> None:
-        """Take in what comes until the client has gone."""
-        try:
-            await self.connection.run()
-        finally:
-            if self._resizes:
-                self._resizes.cancel()
-
-    async def send(self, channel: int, data: bytes) -> None:
-        stream = self._streams.get(_NAMES[channel])
-        if stream is not None:
-            with contextlib.suppress(StreamClosedError):
-                await stream.send(data)
-
-    async def finish(self, status: Obj) -> None:
-        await self.send(ERROR, json.dumps(status).encode())
-        with contextlib.suppress(StreamClosedError):
-            for stream in list(self._streams.values()):
-                await stream.end()
-            await self.connection.goaway()
-
-
-async def _read(stream: IOStream) -> bytes:
-    try:
-        return await stream.read_bytes(64 * 1024, partial=True)
-    except StreamClosedError:
-        return b""
-
-
 @contextlib.asynccontextmanager
-async def session(stream: IOStream, kind: str, options: StreamOptions) -> AsyncIterator[Session]:
-    """Speak to a client over an upgraded connection; it is closed in the end.
-
-    Args:
-        kind: `websocket` or `spdy`, a colon, and the protocol above it.
-
-    Raises:
-        TimeoutError: A SPDY client did not open the streams that it asked for.
-    """
-    transport, _, protocol = kind.partition(":")
-    made: WebSocketSession | SpdySession
-    if transport == "websocket":
-        made = WebSocketSession(stream, translated=protocol.startswith("v5."))
-    else:
-        made = SpdySession(stream, options)
+async def session(stream: IOStream, protocol: str) -> AsyncIterator[Session]:
+    """Speak a channel protocol to a client over an upgraded connection; it is closed in the end."""
+    made = Session(stream, translated=protocol.startswith("v5."))
 
     async def receive() -> None:
         try:
             await made.receive()
-        except (StreamClosedError, websocket.ProtocolError, spdy.ProtocolError):
+        except (StreamClosedError, websocket.ProtocolError):
             stream.close()
         finally:
             made.stdin.end()
@@ -242,10 +142,6 @@ async def session(stream: IOStream, kind: str, options: StreamOptions) -> AsyncI
     stream.set_close_callback(made.gone.set)
     task = asyncio.get_running_loop().create_task(receive())
     try:
-        if isinstance(made, SpdySession):
-            await either(made.ready.wait(), made.gone.wait(), seconds=_STREAMS_SECONDS)
-            if not made.ready.is_set():
-                raise TimeoutError("the client did not open the streams that it asked for")
         yield made
         # The client says goodbye too, or what was sent last could be lost on its way.
         if not made.gone.is_set():
@@ -277,15 +173,10 @@ async def cancel(*tasks: asyncio.Future[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def success() -> Obj:
-    """Return the status of what went well."""
-    return dict(_SUCCESS)
-
-
 def exit_status(code: int) -> Obj:
     """Return the status of a command that ended."""
     if code == 0:
-        return success()
+        return {"metadata": {}, "status": "Success"}
     return {
         "metadata": {},
         "status": "Failure",

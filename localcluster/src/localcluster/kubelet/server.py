@@ -31,8 +31,11 @@ from .remotecommand import StreamOptions, either, session
 Authorize = Callable[[HTTPServerRequest], Awaitable[int]]
 
 _CHANNELS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-_REMOTE_COMMAND = ("v4.channel.k8s.io",)
-_FORWARD = ("portforward.k8s.io",)
+# No colon in it: kubectl would take the text for YAML, and show nothing of it.
+_NO_SPDY = (
+    "the local cluster does not speak SPDY; use a client that speaks WebSocket, such as kubectl"
+    " 1.31 or later"
+)
 _REFUSALS = {401: "Unauthorized", 403: "Forbidden"}
 
 
@@ -177,44 +180,34 @@ class _Upgraded(_Handler):
             raise Refused(400, "you must specify at least 1 of stdin, stdout, stderr")
         return found
 
-    async def upgrade(
-        self, by_websocket: tuple[str, ...], by_spdy: tuple[str, ...]
-    ) -> tuple[IOStream, str]:
-        """Agree on a protocol; return the raw connection, and `websocket:` or `spdy:` with it.
+    async def upgrade(self, *protocols: str) -> tuple[IOStream, str]:
+        """Agree on a protocol above WebSocket; return the raw connection, and the protocol.
 
         Raises:
             Refused: The client speaks none that we do.
         """
         headers = self.request.headers
         kind = headers.get("Upgrade", "").lower()
-        if kind == "websocket" and "Sec-WebSocket-Key" in headers:
-            protocol = self._choose("Sec-WebSocket-Protocol", by_websocket)
-            answer = {
-                "Upgrade": "websocket",
-                "Sec-WebSocket-Accept": websocket.accept(headers["Sec-WebSocket-Key"]),
-                "Sec-WebSocket-Protocol": protocol,
-            }
-        elif kind == "spdy/3.1":
-            protocol = self._choose("X-Stream-Protocol-Version", by_spdy)
-            answer = {"Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": protocol}
-        else:
+        if kind == "spdy/3.1":
+            raise Refused(400, _NO_SPDY)
+        if kind != "websocket" or "Sec-WebSocket-Key" not in headers:
             raise Refused(400, "unable to upgrade: missing upgrade headers in request")
+        offered = [p.strip() for p in headers.get("Sec-WebSocket-Protocol", "").split(",")]
+        protocol = next((ours for ours in protocols if ours in offered), None)
+        if protocol is None:
+            raise Refused(
+                403,
+                "unable to upgrade: unable to negotiate protocol: client supports"
+                f" [{' '.join(offered)}], server accepts [{' '.join(protocols)}]",
+            )
         stream = self.detach()
-        lines = "".join(f"{name}: {value}\r\n" for name, value in answer.items())
-        head = f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n{lines}\r\n"
-        await stream.write(head.encode())
-        return stream, f"{kind.partition('/')[0]}:{protocol}"
-
-    def _choose(self, header: str, ours: tuple[str, ...]) -> str:
-        offered = [p.strip() for p in self.request.headers.get(header, "").split(",")]
-        for protocol in ours:
-            if protocol in offered:
-                return protocol
-        raise Refused(
-            403,
-            "unable to upgrade: unable to negotiate protocol: client supports"
-            f" [{' '.join(offered)}], server accepts [{' '.join(ours)}]",
+        head = (
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            f"Sec-WebSocket-Accept: {websocket.accept(headers['Sec-WebSocket-Key'])}\r\n"
+            f"Sec-WebSocket-Protocol: {protocol}\r\n\r\n"
         )
+        await stream.write(head.encode())
+        return stream, protocol
 
 
 class _Exec(_Upgraded):
@@ -227,11 +220,8 @@ class _Exec(_Upgraded):
         if container is None or container.run is None:
             raise Refused(500, f'container not found ("{container_name}")')
         run, command = container.run, self.get_query_arguments("command")
-        stream, kind = await self.upgrade(_CHANNELS, _REMOTE_COMMAND)
-        with contextlib.suppress(TimeoutError):
-            async with session(stream, kind, options) as client:
-                processes = self.kubelet.processes
-                await execution.run(client, processes, run, command, options)
+        async with session(*await self.upgrade(*_CHANNELS)) as client:
+            await execution.run(client, run, command, options)
 
 
 class _Attach(_Upgraded):
@@ -245,10 +235,8 @@ class _Attach(_Upgraded):
             text = f"container {container_name} not found in pod {name}_{namespace}"
             raise Refused(500, text)
         console = container.run.console
-        stream, kind = await self.upgrade(_CHANNELS, _REMOTE_COMMAND)
-        with contextlib.suppress(TimeoutError):
-            async with session(stream, kind, options) as client:
-                await attach.run(client, console, options)
+        async with session(*await self.upgrade(*_CHANNELS)) as client:
+            await attach.run(client, console, options)
 
 
 class _PortForward(_Upgraded):
@@ -260,15 +248,13 @@ class _PortForward(_Upgraded):
         if not any(container.run for container in worker.containers):
             raise Refused(500, f'pod not found ("{name}_{namespace}")')
         ports = self._ports()
-        stream, kind = await self.upgrade((portforward.TUNNEL, *_CHANNELS), _FORWARD)
+        stream, protocol = await self.upgrade(portforward.TUNNEL, *_CHANNELS)
         target = portforward.Target(name, worker.pod.address, worker.pod.real_port)
         try:
-            if kind.startswith("spdy:"):
-                await portforward.by_spdy(stream, target, tunnel=False)
-            elif kind.endswith(portforward.TUNNEL):
-                await portforward.by_spdy(stream, target, tunnel=True)
+            if protocol == portforward.TUNNEL:
+                await portforward.by_tunnel(stream, target)
             else:
-                await portforward.by_websocket(stream, target, ports)
+                await portforward.by_channels(stream, target, ports)
         finally:
             stream.close()
 

@@ -1,7 +1,6 @@
-"""The server's side of SPDY/3.1, which kubectl speaks for exec, attach and port-forward.
+"""The server's side of SPDY/3.1, which kubectl speaks inside a WebSocket for port-forward.
 
-Old versions upgrade HTTP to it, those since 1.31 carry port-forward's inside a WebSocket. Only
-what clients of Kubernetes use is here: streams that the client opens, data, ends, pings.
+Only what it uses is here: streams that the client opens, data, ends, pings.
 https://www.chromium.org/spdy/spdy-protocol/spdy-protocol-draft3-1/
 """
 
@@ -9,11 +8,12 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from .buffer import BoundedBuffer
+from .websocket import WebSocket
 
-_SYN_STREAM, _SYN_REPLY, _RST_STREAM, _PING, _GOAWAY, _HEADERS = 1, 2, 3, 6, 7, 8
+_SYN_STREAM, _SYN_REPLY, _RST_STREAM, _PING, _HEADERS = 1, 2, 3, 6, 8
 _FIN = 1
 _REFUSED = 3
 _VERSION = 0x8003
@@ -101,25 +101,18 @@ class Connection:
     """All streams of one client.
 
     Args:
-        read: Returns what came in, empty at the end.
-        write: Sends bytes, all at once and in order.
         opened: Called with each new stream.
     """
 
-    def __init__(
-        self,
-        read: Callable[[], Awaitable[bytes]],
-        write: Callable[[bytes], Awaitable[None]],
-        opened: Callable[[Stream], None],
-    ) -> None:
-        self._read = read
-        self.write = write
+    def __init__(self, socket: WebSocket, opened: Callable[[Stream], None]) -> None:
+        self.write = socket.send
+        self._socket = socket
+        self._pieces = socket.pieces()
         self._opened = opened
         self.streams: dict[int, Stream] = {}
         self._buffer = bytearray()
         self._inflate = zlib.decompressobj(zdict=DICTIONARY)
         self._deflate = zlib.compressobj(zdict=DICTIONARY)
-        self._pings = 0
 
     async def run(self) -> None:
         """Take in frames until the client has gone."""
@@ -136,26 +129,16 @@ class Connection:
                 stream.ended = True
                 stream.received.end()
 
-    async def goaway(self) -> None:
-        """Tell the client that this is the end."""
-        await self.control(_GOAWAY, struct.pack(">II", max(self.streams, default=0), 0))
-
-    async def control(self, kind: int, body: bytes, flags: int = 0) -> None:
+    async def control(self, kind: int, body: bytes) -> None:
         """Send a control frame."""
-        head = struct.pack(">HHI", _VERSION, kind, flags << 24 | len(body))
-        await self.write(head + body)
-
-    async def ping(self) -> None:
-        """Send something to which only a client that is gone does not listen."""
-        self._pings += 2
-        await self.control(_PING, struct.pack(">I", self._pings & 0x7FFFFFFE))
+        await self.write(struct.pack(">HHI", _VERSION, kind, len(body)) + body)
 
     async def _fill(self, size: int) -> bool:
         while len(self._buffer) < size:
-            data = await self._read()
-            if not data:
+            piece = await anext(self._pieces, None)
+            if piece is None:
                 return False
-            self._buffer += data
+            self._buffer += piece[1]
         return True
 
     async def _take(self, size: int) -> bytes:
@@ -172,7 +155,7 @@ class Connection:
             data = await self._take(max(1, min(size, len(self._buffer), _PIECE)))
             size -= len(data)
             if stream is not None:
-                await stream.received.put(data, self.ping)
+                await stream.received.put(data, self._socket.ping)
         if flags & _FIN and stream is not None:
             stream.received.end()
 

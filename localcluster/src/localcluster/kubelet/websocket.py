@@ -10,7 +10,7 @@ import asyncio
 import base64
 import hashlib
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from tornado.iostream import IOStream
 
@@ -30,14 +30,6 @@ def _unmask(data: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
 
 
-async def write(stream: IOStream, data: bytes) -> None:
-    """Write to a stream; return when the system has taken it over.
-
-    Tornado does not expect that the waiting for it is cancelled: hence the shield.
-    """
-    await asyncio.shield(stream.write(data))
-
-
 class ProtocolError(Exception):
     """The client does not keep to the protocol."""
 
@@ -49,7 +41,7 @@ class WebSocket:
         self.stream = stream
         self._answered = asyncio.Event()
 
-    async def pieces(self) -> AsyncIterator[tuple[bool, bytes]]:
+    async def pieces(self) -> AsyncGenerator[tuple[bool, bytes]]:
         """Yield what comes in: whether a message begins here, and a piece of it."""
         begins = True
         while True:
@@ -116,4 +108,5 @@ class WebSocket:
             head = struct.pack(">BBH", 128 | opcode, 126, size)
         else:
             head = struct.pack(">BBQ", 128 | opcode, 127, size)
-        await write(self.stream, b"".join((head, *parts)))
+        # Tornado does not expect that the waiting for a write is cancelled: hence the shield.
+        await asyncio.shield(self.stream.write(b"".join((head, *parts))))

@@ -238,7 +238,7 @@ def _job_spec(spec: Obj) -> Obj:
     policy = spec.get("podFailurePolicy")
     for rule in (policy or {}).get("rules") or []:
         for wanted in rule.get("onPodConditions") or []:
-            wanted.setdefault("status", "True")
+            wanted["status"] = wanted.get("status") or "True"
     spec.setdefault("completionMode", "NonIndexed")
     spec.setdefault("suspend", False)
     spec.setdefault("podReplacementPolicy", "Failed" if policy else "TerminatingOrFailed")
@@ -288,7 +288,8 @@ def _priority_class(obj: Obj) -> None:
 
 
 def _role_binding(obj: Obj) -> None:
-    obj.setdefault("roleRef", {}).setdefault("apiGroup", _RBAC)
+    role = obj.setdefault("roleRef", {})
+    role["apiGroup"] = role.get("apiGroup") or _RBAC
     for subject in obj.get("subjects") or []:
         if subject.get("kind") in ("User", "Group"):
             subject.setdefault("apiGroup", _RBAC)

@@ -32,7 +32,7 @@ _CONNECT_SECONDS = 10.0
 _PREFERRED = ("InternalIP", "Hostname")
 _FORWARDED_HEADERS = (
     "Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
-    "Sec-WebSocket-Protocol", "X-Stream-Protocol-Version", "User-Agent",
+    "Sec-WebSocket-Protocol", "User-Agent",
 )  # fmt: skip
 
 

@@ -168,14 +168,17 @@ def scale_of(obj: Obj) -> Obj:
     }
 
 
-def scaled(obj: Obj, scale: Obj) -> Obj:
-    """Return the object with the size that a `Scale` asks for."""
+def checked_scale(scale: Obj) -> Obj:
+    """Return what is a `Scale`; refuse what is not."""
     if (scale.get("apiVersion"), scale.get("kind")) != ("autoscaling/v1", "Scale"):
         raise apierrors.bad_request("the object provided is no Scale of autoscaling/v1")
+    return scale
+
+
+def scaled(obj: Obj, scale: Obj) -> Obj:
+    """Return the object with the size that a `Scale` asks for."""
     spec, given = scale.get("spec") or {}, scale.get("metadata") or {}
     size = spec.get("replicas", 0)
-    if not isinstance(size, int) or isinstance(size, bool):
-        raise apierrors.bad_request("spec.replicas of a Scale must be a number")
     if size < 0:
         causes = Causes()
         causes.invalid("spec.replicas", size, "must be greater than or equal to 0")

@@ -54,9 +54,8 @@ class Causes(list[Obj]):
         if old != new:
             self.invalid(field, new, "field is immutable")
 
-    def too_long(self, field: str, most: int, unit: str = "bytes") -> None:
-        text = f"Too long: may not be more than {most} {unit}"
-        self._add(field, "FieldValueTooLong", text)
+    def too_long(self, field: str, most: int) -> None:
+        self._add(field, "FieldValueTooLong", f"Too long: may not be more than {most} bytes")
 
     def too_many(self, field: str, count: int, most: int) -> None:
         text = f"Too many: {count}: must have at most {most} items"

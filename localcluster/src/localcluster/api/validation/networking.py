@@ -25,6 +25,7 @@ _SERVICE_TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
 _ADDRESS_TYPES = ["FQDN", "IPv4", "IPv6"]
 _PATH_TYPES = ["Exact", "ImplementationSpecific", "Prefix"]
 _NOT_IN_A_PATH = ("//", "/./", "/../", "%2f", "%2F")
+_INGRESS_CLASS = "kubernetes.io/ingress.class"
 _MOST_ENDPOINTS, _MOST_ADDRESSES = 1000, 100
 
 
@@ -156,6 +157,14 @@ def validate_ingress(obj: Obj, causes: Causes) -> None:
             causes.required(f"{at}.http.paths")
         for j, path in enumerate(rule["http"].get("paths") or []):
             _http_path(path, f"{at}.http.paths[{j}]", causes)
+
+
+def validate_new_ingress(obj: Obj, causes: Causes) -> None:
+    """Complain about an Ingress whose two ways to name its class differ."""
+    older = (obj["metadata"].get("annotations") or {}).get(_INGRESS_CLASS)
+    if older is not None and obj["spec"].get("ingressClassName") not in (None, older):
+        why = "must match `ingressClassName` when both are specified"
+        causes.invalid(f"annotations.{_INGRESS_CLASS}", older, why)
 
 
 def _http_path(given: Obj, at: str, causes: Causes) -> None:

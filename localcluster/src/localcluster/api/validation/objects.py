@@ -61,6 +61,15 @@ _SPECS: dict[str, _Check] = {
 }
 
 
+def _new_pod(obj: Obj, causes: Causes) -> None:
+    if obj["spec"].get("ephemeralContainers"):
+        causes.forbidden("spec.ephemeralContainers", "cannot be set on create")
+
+
+# The rules for a new object alone.
+_CREATES: dict[str, _Check] = {"Ingress": networking.validate_new_ingress, "Pod": _new_pod}
+
+
 def _event(obj: Obj, causes: Causes) -> None:
     about = (obj.get("involvedObject") or {}).get("namespace")
     if about and about != obj["metadata"]["namespace"]:
@@ -151,9 +160,8 @@ def validate_create(resource: Resource, obj: Obj) -> None:
     """Raise a 422 when the new object (with its defaults) is not valid."""
     causes = Causes()
     validate_metadata(obj, causes, new=True)
-    _SPECS.get(obj["kind"], _nothing)(_with_spec(obj), causes)
-    if obj["kind"] == "Pod" and obj["spec"].get("ephemeralContainers"):
-        causes.forbidden("spec.ephemeralContainers", "cannot be set on create")
+    for checks in (_SPECS, _CREATES):
+        checks.get(obj["kind"], _nothing)(_with_spec(obj), causes)
     _raise_if_any(resource, obj, causes)
     _validate_rules(resource, obj)
 

@@ -179,9 +179,7 @@ def validate_mounts(mounts: list[Obj], at: str, volumes: set[str], causes: Cause
     for i, mount in enumerate(mounts):
         where, path = f"{at}[{i}]", mount.get("mountPath")
         if mount.get("name") not in volumes:
-            message = f'Not found: "{mount.get("name")}"'
-            field = f"{where}.name"
-            causes.append({"reason": "FieldValueNotFound", "message": message, "field": field})
+            causes.not_found(f"{where}.name", mount.get("name"))
         if not path:
             causes.required(f"{where}.mountPath")
         elif path in seen:
