@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from .apierrors import ApiError
+from .apierrors import ApiError, ignored
 from .jsontypes import Obj
 from .resources import object_path
 from .transport import Request, Response, Transport
@@ -35,6 +35,12 @@ class Client:
     async def get(self, path: str, **params: str) -> Obj:
         query = {name: [value] for name, value in params.items()}
         return await self._ask(Request("GET", path, query))
+
+    async def find(self, path: str) -> Obj | None:
+        """Return an object as the API knows it, which may be newer than any cache, or None."""
+        with ignored(404):
+            return await self.get(path)
+        return None
 
     async def create(self, path: str, body: Obj) -> Obj:
         return await self._ask(Request("POST", path, body=body))

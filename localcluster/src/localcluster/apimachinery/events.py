@@ -153,7 +153,6 @@ class Recorder:
         if action:
             event |= {"source": {}, "firstTimestamp": None, "lastTimestamp": None}
             event |= {"eventTime": now_micro(), "action": action}
-            event |= {"reportingComponent": self.component}
             event |= {"reportingInstance": f"{self.component}-{platform.node()}"}
             del event["count"]
         known_by = self._correlator.admit(event)

@@ -15,7 +15,7 @@ Obj = dict[str, Any]
 Key = tuple[str, str]
 
 # The alphabet of the real server's generated names: no vowels, no look-alikes.
-_NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 # What came as JSON has no cycles, and is written faster without a look for them.
 _encoded = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -43,7 +43,7 @@ def json_type(value: Any) -> str:
 
 def random_suffix(length: int = 5) -> str:
     """Return the random end of a generated name, as `generateName` adds it."""
-    return "".join(random.choices(_NAME_ALPHABET, k=length))
+    return "".join(random.choices(NAME_ALPHABET, k=length))
 
 
 def now() -> str:

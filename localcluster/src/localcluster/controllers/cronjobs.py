@@ -94,11 +94,8 @@ class CronJobController(Controller):
     async def _get(self, cronjob: Obj, reference: Obj) -> Obj | None:
         """Ask the API itself for a Job: the cache may not have seen it yet."""
         namespace, name = cronjob["metadata"]["namespace"], reference.get("name")
-        if not name:
-            return None
-        with ignored(404):
-            return await self.client.get(path_of(named("jobs.batch"), namespace, name))
-        return None
+        path = path_of(named("jobs.batch"), namespace, name or "")
+        return await self.client.find(path) if name else None
 
     async def _run(self, key: Key, cronjob: Obj) -> None:
         """Start the Job that is due, if one is, and come back for the next."""

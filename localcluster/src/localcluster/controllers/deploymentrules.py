@@ -8,7 +8,15 @@ from __future__ import annotations
 import json
 import math
 
-from ..apimachinery.jsontypes import Obj, condition_in, deep_copy, now, seconds_since, whole_number
+from ..apimachinery.jsontypes import (
+    NAME_ALPHABET,
+    Obj,
+    condition_in,
+    deep_copy,
+    now,
+    seconds_since,
+    whole_number,
+)
 
 HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
@@ -23,7 +31,6 @@ NOT_INHERITED = (
     MAX_REPLICAS,
     "deprecated.deployment.rollback.to",
 )
-_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 # What the API server fills in when it is asked for a default of "never".
 _UNLIMITED = 2**31 - 1
 
@@ -33,7 +40,7 @@ def template_hash(template: Obj) -> str:
     number = 2166136261
     for byte in json.dumps(template, sort_keys=True).encode():
         number = (number * 16777619 ^ byte) % 2**32
-    return "".join(_ALPHABET[ord(digit) % len(_ALPHABET)] for digit in str(number))
+    return "".join(NAME_ALPHABET[ord(digit) % len(NAME_ALPHABET)] for digit in str(number))
 
 
 def same_template(one: Obj, other: Obj) -> bool:
@@ -86,10 +93,8 @@ def fence_posts(deployment: Obj) -> tuple[int, int]:
     """Return how many pods may be surplus, and how many unavailable, during an update."""
     if not is_rolling(deployment):
         return 0, 0
-    rolling, wanted = (
-        deployment["spec"]["strategy"].get("rollingUpdate") or {},
-        replicas(deployment),
-    )
+    rolling = deployment["spec"]["strategy"].get("rollingUpdate") or {}
+    wanted = replicas(deployment)
     surge = resolve(rolling.get("maxSurge", 0), wanted, up=True)
     missing = resolve(rolling.get("maxUnavailable", 0), wanted, up=False)
     if surge == 0 and missing == 0:
@@ -138,12 +143,9 @@ def _share(deployment: Obj, one: Obj) -> int:
     if replicas(deployment) == 0:
         return -replicas(one)
     most = replicas(deployment) + fence_posts(deployment)[0]
-    before = annotations_of(one).get(MAX_REPLICAS) or (deployment.get("status") or {}).get(
-        "replicas", 0
-    )
-    if not int(before):
-        return 0
-    return math.floor(replicas(one) * most / int(before) + 0.5) - replicas(one)
+    now_there = (deployment.get("status") or {}).get("replicas", 0)
+    before = int(annotations_of(one).get(MAX_REPLICAS) or now_there)
+    return math.floor(replicas(one) * most / before + 0.5) - replicas(one) if before else 0
 
 
 def status_of(deployment: Obj, sets: list[Obj], newest: Obj | None) -> Obj:

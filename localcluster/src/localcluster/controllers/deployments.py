@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
-from ..apimachinery.jsontypes import Key, Obj, condition_in, deep_copy
+from ..apimachinery.jsontypes import Key, Obj, condition_in, deep_copy, key_of
 from . import deploymentrules as rules
 from .controller import Controller
 from .ownerindex import OwnedInformer, adopter_keys, controller_keys
@@ -138,18 +138,13 @@ class DeploymentController(Controller):
     async def _update_revision(self, deployment: Obj, newest: Obj, number: int) -> None:
         """Bring the newest ReplicaSet's annotations and settings up to date."""
         known, spec = rules.annotations_of(newest), deployment["spec"]
-        wanted = {**inherited_annotations(deployment)}
-        for size in (rules.DESIRED, rules.MAX_REPLICAS):
-            wanted.pop(size)
+        wanted = inherited_annotations(deployment)
         before = rules.revision(newest)
         if number > before:
             wanted[rules.REVISION] = str(number)
             if before:
-                history = [
-                    *filter(None, known.get(rules.REVISION_HISTORY, "").split(",")),
-                    str(before),
-                ]
-                wanted[rules.REVISION_HISTORY] = ",".join(history)
+                history = (known.get(rules.REVISION_HISTORY, ""), str(before))
+                wanted[rules.REVISION_HISTORY] = ",".join(filter(None, history))
         change: Obj = {}
         if any(known.get(name) != value for name, value in wanted.items()):
             change["metadata"] = {"annotations": wanted}
@@ -216,22 +211,23 @@ class DeploymentController(Controller):
         most = rules.total(sets) - least - unready
         if not running or most <= 0:
             return False
-        changed = False
         # First those that are not available: they only stand in the way.
-        for one in running:
-            idle = rules.replicas(one) - rules.count([one], "availableReplicas")
-            fewer = min(most, max(0, idle))
-            if fewer:
-                most -= fewer
-                size = rules.replicas(one) - fewer
-                changed |= await self.sets.scale(deployment, one, size)
+        idle = [rules.replicas(one) - rules.count([one], "availableReplicas") for one in running]
+        changed = await self._shrink(deployment, running, idle, most)
         spare = rules.count(sets, "availableReplicas") - least
-        for one in running:
-            fewer = min(rules.replicas(one), max(0, spare))
+        sizes = [rules.replicas(one) for one in running]
+        return await self._shrink(deployment, running, sizes, spare) or changed
+
+    async def _shrink(
+        self, deployment: Obj, sets: list[Obj], shares: list[int], total: int
+    ) -> bool:
+        """Take pods from ReplicaSets: from each at most its share, and so many in all."""
+        changed = False
+        for one, share in zip(sets, shares, strict=True):
+            fewer = max(0, min(share, total))
             if fewer:
-                spare -= fewer
-                size = rules.replicas(one) - fewer
-                changed |= await self.sets.scale(deployment, one, size)
+                total -= fewer
+                changed |= await self.sets.scale(deployment, one, rules.replicas(one) - fewer)
         return changed
 
     async def _recreate(self, deployment: Obj, old: list[Obj], newest: Obj | None) -> None:
@@ -288,8 +284,7 @@ class DeploymentController(Controller):
         await self._write(deployment, status)
         left = rules.seconds_to_deadline(deployment, status)
         if left is not None:
-            metadata = deployment["metadata"]
-            self.queue.add_after((metadata["namespace"], metadata["name"]), max(left, 0) + 1)
+            self.queue.add_after(key_of(deployment), max(left, 0) + 1)
 
     @staticmethod
     def _update_progress(deployment: Obj, status: Obj, which: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery import resources
-from ..apimachinery.apierrors import ignored
 from ..apimachinery.disruption import covers, with_condition
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, seconds_since
@@ -138,10 +137,8 @@ class DisruptionController(Controller):
             raise lost
         if "scale" not in resource.subresources and resource.kind not in _SCALED_OTHERWISE:
             raise ValueError(f"{resource.name} does not implement the scale subresource")
-        owner: Obj | None = None
-        with ignored(404):
-            path = resources.path_of(resource, pod["metadata"]["namespace"], reference["name"])
-            owner = await self.client.get(path)
+        path = resources.path_of(resource, pod["metadata"]["namespace"], reference["name"])
+        owner = await self.client.find(path)
         if owner is None or owner["metadata"]["uid"] != reference["uid"]:
             raise lost
         above = controller_of(owner)

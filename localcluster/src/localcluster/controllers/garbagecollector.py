@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..apimachinery import resources
-from ..apimachinery.apierrors import ApiError, ignored
+from ..apimachinery.apierrors import ignored
 from ..apimachinery.client import MERGE
-from ..apimachinery.jsontypes import Key, Obj
+from ..apimachinery.jsontypes import Key, Obj, key_of
 from ..apimachinery.resources import path_of
 from .controller import Controller
 from .ownerindex import OwnedInformer
@@ -64,14 +64,10 @@ class GarbageCollector(Controller):
         self._absent_owners.add(uid)
 
     def _enqueue(self, obj: Obj) -> None:
-        resource = resources.find_kind(obj["apiVersion"], obj["kind"])
+        resource, uid = resources.find_kind(obj["apiVersion"], obj["kind"]), obj["metadata"]["uid"]
         assert resource is not None
-        metadata = obj["metadata"]
-        self._queued[metadata["uid"]] = (
-            resource.name,
-            (metadata.get("namespace", ""), metadata["name"]),
-        )
-        self.queue.add(("", metadata["uid"]))
+        self._queued[uid] = (resource.name, key_of(obj))
+        self.queue.add(("", uid))
 
     def _enqueue_owner(self, uid: str) -> None:
         """Enqueue an owner that may wait for this dependent to go."""
@@ -96,8 +92,8 @@ class GarbageCollector(Controller):
         place = self._queued.get(key[1])
         if place is None:
             return
-        resource_name, (namespace, name) = place
-        obj = self.informers[resource_name].get(namespace, name)
+        resource_name, where = place
+        obj = self.informers[resource_name].get(*where)
         if obj is None or obj["metadata"]["uid"] != key[1]:
             return
         metadata = obj["metadata"]
@@ -136,14 +132,9 @@ class GarbageCollector(Controller):
             if reference["uid"] in self._absent_owners:
                 continue
             namespace = obj["metadata"].get("namespace", "") if resource.namespaced else ""
-            try:
-                owner = await self.client.get(path_of(resource, namespace, reference["name"]))
-            except ApiError as error:
-                if error.code != 404:
-                    raise
-            else:
-                if owner["metadata"]["uid"] == reference["uid"]:
-                    return False
+            owner = await self.client.find(path_of(resource, namespace, reference["name"]))
+            if owner and owner["metadata"]["uid"] == reference["uid"]:
+                return False
             self._remember_absent(reference["uid"])
         return True
 
@@ -154,19 +145,13 @@ class GarbageCollector(Controller):
         await self._drop_finalizer(obj, "orphan")
 
     async def _foreground(self, obj: Obj) -> None:
-        dependents = self._dependents(obj["metadata"]["uid"])
+        uid = obj["metadata"]["uid"]
+        dependents = self._dependents(uid)
         for dependent in dependents:
             if not dependent["metadata"].get("deletionTimestamp"):
-                await self._delete_dependent(dependent, obj["metadata"]["uid"])
-        blocking = [
-            dependent
-            for dependent in dependents
-            if any(
-                r.get("blockOwnerDeletion") and r["uid"] == obj["metadata"]["uid"]
-                for r in dependent["metadata"].get("ownerReferences") or []
-            )
-        ]
-        if not blocking:
+                await self._delete_dependent(dependent, uid)
+        references = (r for one in dependents for r in one["metadata"]["ownerReferences"])
+        if not any(r.get("blockOwnerDeletion") and r["uid"] == uid for r in references):
             await self._drop_finalizer(obj, "foregroundDeletion")
 
     async def _delete_dependent(self, dependent: Obj, uid: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..apimachinery.jsontypes import Obj, seconds_since
+from ..apimachinery.jsontypes import Key, Obj, key_of, seconds_since
 from . import jobindexes
 from .jobsync import JobSync
 from .podstate import finished_at
@@ -17,8 +17,9 @@ _LONGEST_SECONDS = 600.0
 
 @dataclass
 class _Failures:
-    """The pods that failed since the Job's last success, and when the last of them did."""
+    """The pods of a Job that failed since its last success, and when the last of them did."""
 
+    job: str
     uids: set[str] = field(default_factory=set)
     last: str = ""
 
@@ -32,15 +33,18 @@ class Backoff:
     """
 
     first: float
-    _failures: dict[str, _Failures] = field(default_factory=dict)
+    _failures: dict[Key, _Failures] = field(default_factory=dict)
 
-    def forget(self, job: Obj) -> None:
+    def forget(self, key: Key) -> None:
         """Forget a Job that is gone."""
-        self._failures.pop(job["metadata"]["uid"], None)
+        self._failures.pop(key, None)
 
     def note(self, sync: JobSync) -> None:
         """Remember the failures since the last success."""
-        failures = self._failures.setdefault(sync.job["metadata"]["uid"], _Failures())
+        key, uid = key_of(sync.job), sync.job["metadata"]["uid"]
+        failures = self._failures.get(key)
+        if failures is None or failures.job != uid:
+            failures = self._failures[key] = _Failures(uid)
         newly_failed = sync.newly_failed
         if sync.newly_succeeded:
             best = max(finished_at(pod) for pod in sync.newly_succeeded)
@@ -53,7 +57,7 @@ class Backoff:
 
     def seconds(self, job: Obj) -> float:
         """Return how long to wait before failed pods of the Job are replaced."""
-        failures = self._failures.get(job["metadata"]["uid"])
+        failures = self._failures.get(key_of(job))
         return self._left(len(failures.uids), failures.last) if failures else 0.0
 
     def due(self, sync: JobSync, indexes: list[int]) -> tuple[list[int], float]:

@@ -108,18 +108,10 @@ def set_condition(
     """Change the Job's condition in its place, or add it last."""
     moment = now()
     made = {"type": kind, "status": holds, "lastProbeTime": moment, "lastTransitionTime": moment}
-    if reason:
-        made["reason"] = reason
-    if message:
-        made["message"] = message
-    status = job["status"]
-    conditions = list(status.get("conditions") or [])
-    places = [i for i, condition in enumerate(conditions) if condition["type"] == kind]
-    if places:
-        conditions[places[0]] = made
-    else:
-        conditions.append(made)
-    status["conditions"] = conditions
+    set_or_drop(made, "reason", reason)
+    set_or_drop(made, "message", message)
+    by_type = {one["type"]: one for one in job["status"].get("conditions") or []}
+    job["status"]["conditions"] = list({**by_type, kind: made}.values())
 
 
 def in_order(status: Obj) -> Obj:

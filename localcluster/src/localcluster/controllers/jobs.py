@@ -56,9 +56,7 @@ class JobController(Controller):
         """Enqueue a Job that changed."""
         obj = new or old
         assert obj is not None
-        if new is None:
-            self.backoff.forget(obj)
-        elif old is None or _job_facts(old) != _job_facts(new):
+        if old is None or new is None or _job_facts(old) != _job_facts(new):
             self.queue.add(key_of(obj))
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
@@ -87,7 +85,10 @@ class JobController(Controller):
 
     async def _sync(self, key: Key) -> None:
         job = self.jobs.get(*key)
-        if job is None or not is_ours(job):
+        if job is None:
+            self.backoff.forget(key)
+            return
+        if not is_ours(job):
             return
         if is_finished(job) or job["metadata"].get("deletionTimestamp"):
             await self.pods.release([p for p in self.pods.of(job) if is_tracked(p)])
@@ -109,7 +110,9 @@ class JobController(Controller):
             self._complete_or_suspend(sync)
         self._set_counts(sync)
         await self._count(sync, before)
-        self._requeue_at_deadline(job)
+        left = None if is_finished(job) else seconds_left(job)
+        if left is not None:
+            self.queue.add_after(key_of(job), max(left, 0.01))
 
     async def _scale(self, sync: JobSync) -> None:
         """Create or delete pods until there are as many as wanted."""
@@ -226,10 +229,7 @@ class JobController(Controller):
         job, (kind, reason, message) = sync.job, sync.outcome
         if kind == "FailureTarget":
             self.recorder.event(job, reason, message, kind="Warning")
-        else:
-            self._record_completion(job)
-
-    def _record_completion(self, job: Obj) -> None:
+            return
         completions = job["spec"].get("completions")
         if completions is not None and job["status"].get("succeeded", 0) > completions:
             text = "Too many succeeded pods running after completion count reached"
@@ -240,12 +240,6 @@ class JobController(Controller):
         """Write the Job's status."""
         stored = await self.write_status(self.jobs, job, in_order(job["status"]))
         job["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"]
-
-    def _requeue_at_deadline(self, job: Obj) -> None:
-        """Sync again when the Job's deadline is over."""
-        left = None if is_finished(job) else seconds_left(job)
-        if left is not None:
-            self.queue.add_after(key_of(job), max(left, 0.01))
 
 
 def _job_facts(job: Obj) -> Obj:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ..apimachinery.apierrors import ApiError, ignored
 from ..apimachinery.client import MERGE
 from ..apimachinery.informer import Informer
-from ..apimachinery.jsontypes import Key, Obj, now
+from ..apimachinery.jsontypes import Key, Obj, key_of, now
 from ..settings import seconds
 from .controller import Controller
 from .podstate import condition_of, is_ready, pods_on
@@ -118,9 +118,11 @@ class NodeLifecycleController(Controller):
         self.queue.add(("", name))
 
     def lease_changed(self, old: Obj | None, new: Obj | None) -> None:
-        of_node = new is not None and new["metadata"]["namespace"] == "kube-node-lease"
-        if new and of_node and (old is None or old.get("spec") != new.get("spec")):
-            self._alive_at[new["metadata"]["name"]] = asyncio.get_running_loop().time()
+        namespace, name = key_of(new) if new else ("", "")
+        if namespace != "kube-node-lease" or self.nodes.get("", name) is None:
+            return
+        if new and (old is None or old.get("spec") != new.get("spec")):
+            self._alive_at[name] = asyncio.get_running_loop().time()
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Mark a pod that came to a node which was lost meanwhile."""

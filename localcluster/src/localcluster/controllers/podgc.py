@@ -57,7 +57,8 @@ class PodGarbageCollector(Controller):
     async def _sync(self, key: Key) -> None:
         await self.nodes.synced.wait()
         if not key[0]:
-            if not await self._exists(key[1]):
+            # The cache may not have seen a new node yet.
+            if await self.client.find(f"/api/v1/nodes/{key[1]}") is None:
                 for lost in pods_on(self.pods.objects, key[1]):
                     await self._remove(lost, _LOST)
             return
@@ -67,12 +68,6 @@ class PodGarbageCollector(Controller):
         name = pod["spec"].get("nodeName")
         if not name or _is_out_of_service(self.nodes.get("", name)):
             await self._remove(pod)
-
-    async def _exists(self, node: str) -> bool:
-        """Ask the API itself: the cache may not have seen a new node yet."""
-        with ignored(404):
-            return bool(await self.client.get(f"/api/v1/nodes/{node}"))
-        return False
 
     async def _remove(self, pod: Obj, condition: Obj | None = None) -> None:
         """Mark a pod as failed, so that its Job counts it, and delete it at once."""

@@ -15,19 +15,20 @@ from .nodeaffinity import admits, required_terms
 from .nodeinfo import Check, NodeInfo, Port, Snapshot, Unschedulable, host_ports, requests
 from .taints import KEEP_OFF, UNSCHEDULABLE, is_cordoned, taints_of, toleration_of, untolerated
 
+Refuses = Callable[[NodeInfo], bool]
+
 
 def check_for(pod: Obj, snapshot: Snapshot) -> Check:
     """Return a function that tells why a node does not take the pod, or None when it does."""
-    made = [make(pod) for make in _CHECKS]
-    made += [topologyspread.check_for(pod, snapshot), podaffinity.check_for(pod, snapshot)]
-    checks = [check for check in made if check]
+    simple = [(refuses, why) for make, why in _CHECKS if (refuses := make(pod))]
+    made = [topologyspread.check_for(pod, snapshot), podaffinity.check_for(pod, snapshot)]
+    checks = [_resources(pod), *filter(None, made)]
 
     def check_all(info: NodeInfo) -> Unschedulable | None:
-        for check in checks:
-            found = check(info)
-            if found is not None:
-                return found
-        return None
+        for refuses, why in simple:
+            if refuses(info):
+                return why
+        return next(filter(None, (check(info) for check in checks)), None)
 
     return check_all
 
@@ -58,7 +59,7 @@ def _histogram(nodes: int, counts: Counter[str]) -> str:
     return f"0/{nodes} nodes are available: {', '.join(each)}."
 
 
-def _pinned(pod: Obj) -> Check | None:
+def _pinned(pod: Obj) -> Refuses | None:
     """Keep to the nodes that the pod's node affinity names; no other is looked at."""
     names: set[str] = set()
     for term in required_terms(pod) or []:
@@ -67,43 +68,33 @@ def _pinned(pod: Obj) -> Check | None:
         if not named:
             return None
         names |= set.intersection(*map(set, named))
-    refused = Unschedulable(["node(s) didn't satisfy plugin(s) [NodeAffinity]"])
-    return (lambda info: None if info.name in names else refused) if names else None
+    return (lambda info: info.name not in names) if names else None
 
 
-def _unschedulable(pod: Obj) -> Check | None:
+def _unschedulable(pod: Obj) -> Refuses | None:
     if toleration_of(pod, {"key": UNSCHEDULABLE, "effect": "NoSchedule"}):
         return None
-    refused = Unschedulable(["node(s) were unschedulable"])
-    return lambda info: refused if is_cordoned(info.node) else None
+    return lambda info: is_cordoned(info.node)
 
 
-def _named(pod: Obj) -> Check | None:
+def _named(pod: Obj) -> Refuses | None:
     name = pod["spec"].get("nodeName")
-    refused = Unschedulable(["node(s) didn't match the requested node name"])
-    return (lambda info: None if info.name == name else refused) if name else None
+    return (lambda info: info.name != name) if name else None
 
 
-def _tainted(pod: Obj) -> Check | None:
-    refused = Unschedulable(["node(s) had untolerated taint(s)"])
-    return lambda info: refused if untolerated(pod, taints_of(info.node, *KEEP_OFF)) else None
+def _tainted(pod: Obj) -> Refuses | None:
+    return lambda info: bool(untolerated(pod, taints_of(info.node, *KEEP_OFF)))
 
 
-def _unselected(pod: Obj) -> Check | None:
+def _unselected(pod: Obj) -> Refuses | None:
     if not pod["spec"].get("nodeSelector") and required_terms(pod) is None:
         return None
-    refused = Unschedulable(["node(s) didn't match Pod's node affinity/selector"])
-    return lambda info: None if admits(pod, info.node) else refused
+    return lambda info: not admits(pod, info.node)
 
 
-def _ports(pod: Obj) -> Check | None:
+def _ports(pod: Obj) -> Refuses | None:
     wanted = host_ports(pod)
-    refused = Unschedulable(
-        ["node(s) didn't have free ports for the requested pod ports"], resolvable=True
-    )
-    if not wanted:
-        return None
-    return lambda info: refused if any(_clash(p, info) for p in wanted) else None
+    return (lambda info: any(_clash(port, info) for port in wanted)) if wanted else None
 
 
 def _clash(wanted: Port, info: NodeInfo) -> bool:
@@ -133,12 +124,11 @@ def _resources(pod: Obj) -> Check:
     return check
 
 
-_CHECKS: tuple[Callable[[Obj], Check | None], ...] = (
-    _pinned,
-    _unschedulable,
-    _named,
-    _tainted,
-    _unselected,
-    _ports,
-    _resources,
+_CHECKS: tuple[tuple[Callable[[Obj], Refuses | None], Unschedulable], ...] = (
+    (_pinned, Unschedulable(["node(s) didn't satisfy plugin(s) [NodeAffinity]"])),
+    (_unschedulable, Unschedulable(["node(s) were unschedulable"])),
+    (_named, Unschedulable(["node(s) didn't match the requested node name"])),
+    (_tainted, Unschedulable(["node(s) had untolerated taint(s)"])),
+    (_unselected, Unschedulable(["node(s) didn't match Pod's node affinity/selector"])),
+    (_ports, Unschedulable(["node(s) didn't have free ports for the requested pod ports"], True)),
 )

@@ -26,7 +26,11 @@ class ReplicaSetControl(Claims):
                 "name": f"{deployment['metadata']['name']}-{mark[rules.HASH]}",
                 "namespace": deployment["metadata"]["namespace"],
                 "labels": marked,
-                "annotations": {**inherited_annotations(deployment), rules.REVISION: str(number)},
+                "annotations": {
+                    **inherited_annotations(deployment),
+                    **size_annotations(deployment),
+                    rules.REVISION: str(number),
+                },
                 "ownerReferences": [owner_reference(deployment)],
             },
             "spec": {
@@ -87,11 +91,9 @@ class ReplicaSetControl(Claims):
 
 
 def inherited_annotations(deployment: Obj) -> dict[str, str]:
-    """Return the annotations that a Deployment's newest ReplicaSet takes over."""
-    copied = {
-        k: v for k, v in rules.annotations_of(deployment).items() if k not in rules.NOT_INHERITED
-    }
-    return {**copied, **size_annotations(deployment)}
+    """Return the annotations of a Deployment that its newest ReplicaSet takes over."""
+    own = rules.annotations_of(deployment).items()
+    return {name: value for name, value in own if name not in rules.NOT_INHERITED}
 
 
 def size_annotations(deployment: Obj) -> dict[str, str]:

@@ -57,7 +57,10 @@ class ReplicaSetController(Controller):
             await self.write_status(self.sets, replica_set, status)
         if failure:
             raise failure
-        self._requeue_until_available(key, replica_set, pods)
+        # Ready pods become available without a change.
+        least = replica_set["spec"].get("minReadySeconds", 0)
+        if any(is_ready(pod) and not is_available(pod, least) for pod in pods):
+            self.queue.add_after(key, min(least, 1.0))
 
     async def _scale(self, replica_set: Obj, pods: list[Obj]) -> list[Obj]:
         wanted: int = replica_set["spec"].get("replicas", 1)
@@ -68,13 +71,6 @@ class ReplicaSetController(Controller):
         missing = min(wanted - len(pods), BURST)
         templates = [_without_name(replica_set["spec"]["template"])] * missing
         return pods + await self.pods.create(replica_set, templates)
-
-    def _requeue_until_available(self, key: Key, replica_set: Obj, pods: list[Obj]) -> None:
-        """Sync again when ready pods will have become available."""
-        least = replica_set["spec"].get("minReadySeconds", 0)
-        ready = sum(1 for pod in pods if is_ready(pod))
-        if least and ready > sum(1 for pod in pods if is_available(pod, least)):
-            self.queue.add_after(key, min(least, 1.0))
 
 
 def _without_name(template: Obj) -> Obj:
