@@ -449,13 +449,13 @@ def test_a_faulty_manifest_harms_nothing(cluster: Local, figures: Figures, batch
     try:
         seen = fill(connection, figures, namespace, numbers)
         everything = ",".join(kind.name for kind in seen)
-        kubectl(cluster, "get", everything, "-A", "-o", "wide")
-        kubectl(cluster, "get", everything, "-A", "-o", "yaml")
+        kubectl(cluster, "get", everything, "-A", "--chunk-size=0", "-o", "wide")
+        kubectl(cluster, "get", everything, "-A", "--chunk-size=0", "-o", "yaml")
         described = [kind for kind in seen if kind.kind not in NOT_DESCRIBED]
         for kind in random.Random(batch).sample(described, 2):
             within = ["-n", namespace] if kind.namespaced else []
             kubectl(cluster, "describe", kind.name, *within)
-        kubectl(cluster, "get", "all", "-A")
+        kubectl(cluster, "get", "all", "-A", "--chunk-size=0")
     finally:
         clean(connection, namespace)
     works(connection, namespace)

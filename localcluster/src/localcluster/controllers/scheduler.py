@@ -5,6 +5,8 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass, field
 
 from ..apimachinery.apierrors import ApiError, ignored
@@ -19,6 +21,7 @@ from .podstate import condition_of, has_ended, new_condition
 
 # The key under which the pods that wait are decided on; others are those of pods.
 _CYCLE = ("", "")
+_SLICE_SECONDS = 0.05
 _GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
 
@@ -94,6 +97,7 @@ class Scheduler(Controller):
 
     async def _sync(self, key: Key) -> None:
         if key == _CYCLE:
+            await asyncio.sleep(0)
             self._decide()
             return
         (uid, decision), pod = self._decisions.pop(key, ("", Decision())), self.pods.get(*key)
@@ -106,11 +110,18 @@ class Scheduler(Controller):
             raise
 
     def _decide(self) -> None:
-        """Decide on all pods that wait; the most important and the oldest choose first."""
+        """Decide on the pods that wait; the most important and the oldest choose first.
+
+        After a moment those that are left are put off, so that others get their turn.
+        """
+        until = time.monotonic() + _SLICE_SECONDS
         waiting = [pod for key in self._pending if (pod := self.pods.get(*key))]
         self._pending.clear()
         refused: tuple[Obj, Decision] | None = None
         for pod in sorted(waiting, key=_importance):
+            if time.monotonic() > until:
+                self._enqueue(key_of(pod))
+                continue
             spec, metadata = pod["spec"], pod["metadata"]
             if spec.get("nodeName") or metadata.get("deletionTimestamp"):
                 continue
