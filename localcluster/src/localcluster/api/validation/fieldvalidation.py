@@ -14,7 +14,7 @@ from typing import Any
 from ...apimachinery import quantities
 from ...apimachinery.apierrors import WrongType, bad_request
 from ...apimachinery.jsontypes import Obj, json_type, parse_time
-from ..defaults.zerovalues import zero_value
+from ..defaults.typedefaults import zero_value
 from ..options import WriteOptions
 from ..schema import schema
 from ..schema.schema import Type
