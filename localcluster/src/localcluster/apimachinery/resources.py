@@ -14,6 +14,7 @@ class Resource:
     """One kind of object: where it lies in the API, and what it is called.
 
     Attributes:
+        verbs: What can be done with it; one that can only be created is answered, not stored.
         idle: What the cluster does not do with it; such objects are only stored, and say so.
     """
 
@@ -28,15 +29,17 @@ class Resource:
     subresources: dict[str, tuple[str, ...]] = field(default_factory=dict)
     singular: str = ""
     idle: str = ""
+    verbs: tuple[str, ...] = VERBS
 
     @property
     def group_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
-    @property
-    def has_deletecollection(self) -> bool:
-        """Tell whether many can be deleted in one request."""
-        return self.plural != "namespaces"
+    def verbs_of(self, subresource: str) -> tuple[str, ...]:
+        """Return what can be done with a subresource, or with the whole if it is empty."""
+        if subresource == "status" and self.status:
+            return "get", "patch", "update"
+        return self.subresources.get(subresource, ()) if subresource else self.verbs
 
     @property
     def name(self) -> str:
@@ -44,10 +47,12 @@ class Resource:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
+_CREATED = ("create",)
+_AUTHENTICATION, _AUTHORIZATION = "authentication.k8s.io", "authorization.k8s.io"
 _RBAC = "rbac.authorization.k8s.io"
 
 ALL = [
-    Resource("bindings", "Binding"),
+    Resource("bindings", "Binding", verbs=_CREATED),
     Resource("configmaps", "ConfigMap", short=("cm",)),
     Resource("endpoints", "Endpoints", short=("ep",), singular="endpoints"),
     Resource("events", "Event", short=("ev",)),
@@ -58,6 +63,7 @@ ALL = [
         short=("ns",),
         status=True,
         subresources={"finalize": ("update",)},
+        verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
     ),
     Resource("nodes", "Node", namespaced=False, short=("no",), status=True),
     Resource(
@@ -144,6 +150,37 @@ ALL = [
         subresources={"scale": ("get", "patch", "update")},
         idle="run",
     ),
+    Resource(
+        "selfsubjectreviews",
+        "SelfSubjectReview",
+        _AUTHENTICATION,
+        namespaced=False,
+        verbs=_CREATED,
+    ),
+    Resource(
+        "localsubjectaccessreviews", "LocalSubjectAccessReview", _AUTHORIZATION, verbs=_CREATED
+    ),
+    Resource(
+        "selfsubjectaccessreviews",
+        "SelfSubjectAccessReview",
+        _AUTHORIZATION,
+        namespaced=False,
+        verbs=_CREATED,
+    ),
+    Resource(
+        "selfsubjectrulesreviews",
+        "SelfSubjectRulesReview",
+        _AUTHORIZATION,
+        namespaced=False,
+        verbs=_CREATED,
+    ),
+    Resource(
+        "subjectaccessreviews",
+        "SubjectAccessReview",
+        _AUTHORIZATION,
+        namespaced=False,
+        verbs=_CREATED,
+    ),
     Resource("jobs", "Job", "batch", categories=("all",), status=True),
     Resource(
         "cronjobs",
@@ -198,9 +235,6 @@ ALL = [
     Resource("endpointslices", "EndpointSlice", "discovery.k8s.io"),
 ]
 
-# Bindings can only be created; nothing is ever stored under that name.
-_WITHOUT_STORE = {"bindings"}
-
 _BY_PATH = {(r.group, r.version, r.plural): r for r in ALL}
 _BY_NAME = {r.name: r for r in ALL}
 _BY_KIND = {(r.group_version, r.kind): r for r in ALL}
@@ -216,18 +250,19 @@ def find_kind(api_version: str, kind: str) -> Resource | None:
     return _BY_KIND.get((api_version, kind))
 
 
-def groups() -> list[tuple[str, str]]:
-    """Return the (group, version) pairs outside the core group."""
-    found: list[tuple[str, str]] = []
+def groups() -> dict[str, list[str]]:
+    """Return the versions of each group outside the core one."""
+    found: dict[str, list[str]] = {}
     for resource in ALL:
-        if resource.group and (resource.group, resource.version) not in found:
-            found.append((resource.group, resource.version))
+        versions = found.setdefault(resource.group, []) if resource.group else [resource.version]
+        if resource.version not in versions:
+            versions.append(resource.version)
     return found
 
 
 def stored_namespaced() -> list[Resource]:
     """Return what a namespace can contain."""
-    return [r for r in ALL if r.namespaced and r.plural not in _WITHOUT_STORE]
+    return [r for r in ALL if r.namespaced and "list" in r.verbs]
 
 
 def named(name: str) -> Resource:
