@@ -18,7 +18,7 @@ _PERCENT = re.compile(r"[0-9]{1,9}%")
 _ITS_OWN = object()
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Part:
     """A part of an object; complaints about it and its fields go to `causes`.
 
@@ -35,7 +35,7 @@ class Part:
 
     def at(self, name: str) -> str:
         """Return the path of a field."""
-        return f"{self.path}.{name}".strip(".")
+        return f"{self.path}.{name}" if self.path and name else self.path or name
 
     def part(self, name: str) -> Part:
         """Return the struct or map in a field; an empty one if it is missing."""
@@ -43,11 +43,13 @@ class Part:
 
     def each(self, *names: str) -> list[Part]:
         """Return the elements of the lists in some fields."""
-        return [
-            Part(one, self.kind.part(name).part(""), f"{self.at(name)}[{i}]", self.causes)
-            for name in names
-            for i, one in enumerate(self[name] or [])
-        ]
+        found = []
+        for name in names:
+            if self[name]:
+                kind, at = self.kind.part(name).part(""), self.at(name)
+                listed = enumerate(self[name])
+                found += [Part(one, kind, f"{at}[{i}]", self.causes) for i, one in listed]
+        return found
 
     def required(self, name: str, why: str = "") -> None:
         """Complain that a field is missing."""
