@@ -24,16 +24,6 @@ class Causes(list[Obj]):
         text = f"Unsupported value: {_shown(value)}: supported values: {known}"
         self._add(field, "FieldValueNotSupported", text)
 
-    def one_of(self, field: str, value: Any, supported: list[str]) -> None:
-        if value and value not in supported:
-            self.unsupported(field, value, supported)
-
-    def not_negative(self, spec: Obj, names: tuple[str, ...], at: str = "spec") -> None:
-        for name in names:
-            value = spec.get(name)
-            if isinstance(value, int) and value < 0:
-                self.invalid(f"{at}.{name}", value, "must be greater than or equal to 0")
-
     def duplicate(self, field: str, value: Any) -> None:
         self._add(field, "FieldValueDuplicate", f"Duplicate value: {_shown(value)}")
 
@@ -54,9 +44,8 @@ class Causes(list[Obj]):
         if old != new:
             self.invalid(field, new, "field is immutable")
 
-    def too_long(self, field: str, most: int, unit: str = "bytes") -> None:
-        text = f"Too long: may not be more than {most} {unit}"
-        self._add(field, "FieldValueTooLong", text)
+    def too_long(self, field: str, most: int) -> None:
+        self._add(field, "FieldValueTooLong", f"Too long: may not be more than {most} bytes")
 
     def too_many(self, field: str, count: int, most: int) -> None:
         text = f"Too many: {count}: must have at most {most} items"

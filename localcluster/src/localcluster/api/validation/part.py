@@ -104,7 +104,9 @@ class Part:
 
     def not_negative(self, *names: str) -> None:
         """Complain about each of some numbers that is below zero."""
-        self.causes.not_negative(self.value, names, self.path)
+        for name in names:
+            if isinstance(self[name], int) and self[name] < 0:
+                self.invalid(name, NOT_NEGATIVE)
 
     def port(self, name: str, *, optional: bool = False) -> None:
         """Complain about the number of a port, or the name if it is a text."""
