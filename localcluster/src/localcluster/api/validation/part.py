@@ -39,16 +39,17 @@ class Part:
 
     def part(self, name: str) -> Part:
         """Return the struct or map in a field; an empty one if it is missing."""
-        return Part(self[name] or {}, self.kind.part(name), self.at(name), self.causes)
+        value, at = self.value.get(name) or {}, f"{self.path}.{name}" if self.path else name
+        return Part(value, self.kind.part(name), at, self.causes)
 
     def each(self, *names: str) -> list[Part]:
         """Return the elements of the lists in some fields."""
         found = []
         for name in names:
-            if self[name]:
+            listed = self.value.get(name)
+            if listed:
                 kind, at = self.kind.part(name).part(""), self.at(name)
-                listed = enumerate(self[name])
-                found += [Part(one, kind, f"{at}[{i}]", self.causes) for i, one in listed]
+                found += [Part(x, kind, f"{at}[{i}]", self.causes) for i, x in enumerate(listed)]
         return found
 
     def required(self, name: str, why: str = "") -> None:

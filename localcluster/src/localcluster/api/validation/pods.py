@@ -87,15 +87,15 @@ def validate_pod_spec(spec: Part) -> None:
     """Complain about a pod's spec, in a pod or in a template."""
     validate_volumes(spec)
     spec.require("containers")
+    volumes = {volume["name"] for volume in spec.each("volumes")}
     for part in _CONTAINERS:
-        _containers(spec, part)
+        _containers(spec.each(part), volumes)
     spec.choose("restartPolicy", _RESTART_POLICIES, always=True)
     _pod_settings(spec)
 
 
-def _containers(spec: Part, part: str) -> None:
-    volumes = {volume["name"] for volume in spec.each("volumes")}
-    for container, again in repeated(spec.each(part), "name"):
+def _containers(containers: list[Part], volumes: set[str]) -> None:
+    for container, again in repeated(containers, "name"):
         container.check("name", label_faults, required=True)
         if again and container["name"] and not label_faults(container["name"]):
             container.duplicate("name")
@@ -176,6 +176,8 @@ def _spread(spread: Part) -> None:
 
 def _security(security: Part) -> None:
     """Complain about the security context of a pod or of a container."""
+    if not security.value:
+        return
     for name in ("runAsUser", "runAsGroup", "fsGroup"):
         if security[name] is not None and not 0 <= security[name] <= _MOST:
             security.invalid(name, f"must be between 0 and {_MOST}, inclusive")
@@ -187,12 +189,12 @@ def _security(security: Part) -> None:
         if "CAP_SYS_ADMIN" in added or "SYS_ADMIN" in added:
             security.invalid("", f"{why} `capabilities.Add` CAP_SYS_ADMIN")
     for name in ("seccompProfile", "appArmorProfile"):
-        profile = security.part(name)
-        if profile.value:
+        if security[name]:
+            profile = security.part(name)
             profile.choose("type", always=True)
-        if profile["type"] == "Localhost":
-            why = "must be set when seccomp type is Localhost"
-            profile.require("localhostProfile", why=why)
+            if profile["type"] == "Localhost":
+                why = "must be set when seccomp type is Localhost"
+                profile.require("localhostProfile", why=why)
     security.choose("procMount")
 
 
@@ -239,13 +241,12 @@ def _resources(resources: Part) -> None:
 
 def _hooks_and_probes(container: Part) -> None:
     """Complain about lifecycle hooks and probes, in the order of the real server."""
-    lifecycle = container.part("lifecycle")
-    for kind in ("postStart", "preStop"):
-        if lifecycle[kind] is not None:
-            _handler(lifecycle.part(kind))
+    for kind in ("postStart", "preStop") if container["lifecycle"] else ():
+        if container["lifecycle"].get(kind) is not None:
+            _handler(container.part("lifecycle").part(kind))
     for kind in ("livenessProbe", "readinessProbe", "startupProbe"):
-        probe = container.part(kind)
         if container[kind] is not None:
+            probe = container.part(kind)
             _handler(probe)
             probe.not_negative(*_COUNTS)
             if kind != "readinessProbe" and (probe["successThreshold"] or 1) != 1:
