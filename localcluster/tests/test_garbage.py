@@ -108,7 +108,7 @@ def test_only_one_owner_can_be_the_controller(local: Local, ns: str) -> None:
     with pytest.raises(ApiException) as refused:
         local.core.create_namespaced_config_map(ns, body)
     assert refused.value.status == 422
-    assert "in references for one and two" in str(refused.value.body)
+    assert "in references for ConfigMap/one and ConfigMap/two" in str(refused.value.body)
 
 
 def test_a_namespace_says_what_it_still_waits_for(local: Local) -> None:
