@@ -17,6 +17,8 @@ from localcluster.apimachinery.informer import Informer
 
 from .conftest import Local
 
+_CONTAINER = {"name": "c", "image": "localcluster/python"}
+
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run the coroutine, but not for ever."""
@@ -171,5 +173,34 @@ def test_a_connection_that_the_server_closed_meanwhile_is_opened_again() -> None
         assert len(counts) == 2
         transport.close()
         server.close()
+
+    run(work())
+
+
+@pytest.mark.parametrize("sub", ["", "status"])
+def test_a_later_object_of_the_same_name_is_left_alone(local: Local, ns: str, sub: str) -> None:
+    async def work() -> None:
+        transport = HttpTransport(local.server, local.token, local.context)
+        client = Client(transport)
+        path = f"/apis/apps/v1/namespaces/{ns}/deployments"
+        template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [_CONTAINER]}}
+        spec = {"replicas": 0, "selector": {"matchLabels": {"a": "b"}}, "template": template}
+        first = await client.create(path, {"metadata": {"name": "d"}, "spec": spec})
+        await client.patch_same(first, {"metadata": {"labels": {"seen": "yes"}}}, sub)
+        await client.delete_same(first)
+        later = await client.create(path, {"metadata": {"name": "d"}, "spec": spec})
+        await client.patch(f"{path}/d", {"metadata": {"annotations": {"changed": "yes"}}})
+        for refused in (
+            client.patch_same(first, {"metadata": {"labels": {"seen": "yes"}}}, sub),
+            client.delete_same(first),
+            client.delete_same(later, unchanged=True),
+        ):
+            with pytest.raises(ApiError) as error:
+                await refused
+            assert error.value.code == 409
+        stored = await client.get(f"{path}/d")
+        assert stored["metadata"]["uid"] == later["metadata"]["uid"]
+        assert "labels" not in stored["metadata"]
+        transport.close()
 
     run(work())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import Local, pod
+from .conftest import Local, job, pod
 
 _SAMPLES = {"string": "x", "integer": 1, "boolean": True, "object": {}}
 # What a part of a pod needs besides the fields that its model requires.
@@ -342,3 +342,17 @@ def test_a_pod_tolerates_a_lost_node_for_a_while(
     made = pod("p", "true", tolerations=tolerations)
     reply = local.request("POST", f"/api/v1/namespaces/{ns}/pods", made, dryRun="All")
     assert len(reply.json["spec"]["tolerations"]) == count
+
+
+def test_a_required_field_with_a_default_may_be_left_out(local: Local, ns: str) -> None:
+    # For the schema it is an empty text, which must not keep its default away.
+    ignored = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+    made = job("j", "true", podFailurePolicy={"rules": [ignored]})
+    reply = local.request("POST", f"/apis/batch/v1/namespaces/{ns}/jobs", made, dryRun="All")
+    assert reply.code == 201, reply.body
+    [rule] = reply.json["spec"]["podFailurePolicy"]["rules"]
+    assert rule["onPodConditions"][0]["status"] == "True"
+    binding = {"metadata": {"name": "b"}, "roleRef": {"kind": "Role", "name": "r"}}
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/rolebindings"
+    reply = local.request("POST", path, binding, dryRun="All")
+    assert reply.json["roleRef"]["apiGroup"] == "rbac.authorization.k8s.io", reply.body

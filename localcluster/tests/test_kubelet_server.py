@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import http.client
 import json
 import multiprocessing
+import socket
 import ssl
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +24,7 @@ from localcluster.addresses import Addresses
 from localcluster.apimachinery.client import Client
 from localcluster.apimachinery.httptransport import HttpTransport
 from localcluster.images.imagestore import Images
+from localcluster.kubelet import standalone
 from localcluster.kubelet.kubelet import Kubelet
 from localcluster.kubelet.processes import Processes
 from localcluster.paths import State
@@ -140,38 +146,103 @@ def _run_elsewhere(home: Path, server: str, token: str, authority: str) -> None:
         processes.ready()
         client = Client(HttpTransport(server, token, ssl.create_default_context(cadata=authority)))
         addresses = Addresses(str(state.root), images.ports())
-        await Kubelet(client, state, addresses, images, processes, "elsewhere").run()
+        kubelet = Kubelet(client, state, addresses, images, processes, "elsewhere")
+        kubelet.node.renew_seconds = 1.0
+        await kubelet.run()
 
     asyncio.run(work())
 
 
-def test_a_kubelet_that_reaches_the_api_over_http_runs_the_pods_of_its_node(
-    local: Local, ns: str, tmp_path: Path
-) -> None:
+class _Line:
+    """A line to the API, which can be cut for a while."""
+
+    def __init__(self, server: str) -> None:
+        self.port = int(server.rpartition(":")[2])
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.cut = False
+        self.ends: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near = self.listening.accept()[0]
+                if self.cut:
+                    near.close()
+                    continue
+                far = socket.create_connection(("127.0.0.1", self.port))
+                self.ends += [near, far]
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def interrupt(self, *, cut: bool) -> None:
+        self.cut = cut
+        for end in self.ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def elsewhere(local: Local, tmp_path: Path) -> Iterator[_Line]:
+    """A node whose kubelet knows of the cluster what an address and a token say."""
+    line = _Line(local.server)
     authority = ssl.DER_cert_to_PEM_cert(local.context.get_ca_certs(binary_form=True)[0])
-    place = (tmp_path, local.server, local.token, authority)
+    server = f"https://127.0.0.1:{line.listening.getsockname()[1]}"
+    place = (tmp_path, server, local.token, authority)
     node = multiprocessing.get_context("spawn").Process(target=_run_elsewhere, args=place)
     node.start()
     try:
         wait_until(lambda: "elsewhere" in {n.metadata.name for n in local.core.list_node().items})
-        local.core.create_namespaced_config_map(
-            ns, {"metadata": {"name": "words"}, "data": {"WORD": "far"}}
-        )
-        spec = {"envFrom": [{"configMapRef": {"name": "words"}}]}
-        body = pod("p", "sh", "-c", 'test "$WORD" = far', container=spec, restartPolicy="Never")
-        body["spec"]["nodeName"] = "elsewhere"
-        local.core.create_namespaced_pod(ns, body)
-        ended = ("Succeeded", "Failed")
-        found = wait_until(
-            lambda: (p := local.core.read_namespaced_pod("p", ns)).status.phase in ended and p
-        )
-        assert found.status.phase == "Succeeded"
-        local.core.delete_namespaced_pod("p", ns)
-        wait_until(lambda: not local.core.list_namespaced_pod(ns).items)
+        yield line
     finally:
         node.terminate()
         node.join()
+        line.listening.close()
+        line.interrupt(cut=True)
         local.core.delete_node("elsewhere")
+
+
+def _phase(local: Local, ns: str) -> str:
+    return str(local.core.read_namespaced_pod("p", ns).status.phase)
+
+
+def test_a_kubelet_that_reaches_the_api_over_http_runs_the_pods_of_its_node(
+    local: Local, ns: str, elsewhere: _Line
+) -> None:
+    local.core.create_namespaced_config_map(
+        ns, {"metadata": {"name": "words"}, "data": {"WORD": "far"}}
+    )
+    spec = {"envFrom": [{"configMapRef": {"name": "words"}}]}
+    body = pod("p", "sh", "-c", 'test "$WORD" = far', container=spec, nodeName="elsewhere")
+    local.core.create_namespaced_pod(ns, body)
+    ended = ("Succeeded", "Failed")
+    assert wait_until(lambda: (phase := _phase(local, ns)) in ended and phase) == "Succeeded"
+    local.core.delete_namespaced_pod("p", ns)
+    wait_until(lambda: not local.core.list_namespaced_pod(ns).items)
+
+
+def test_what_happened_while_the_api_was_out_of_reach_is_told_afterwards(
+    local: Local, ns: str, elsewhere: _Line, tmp_path: Path
+) -> None:
+    go, gone = tmp_path / "go", tmp_path / "gone"
+    script = f"while [ ! -e {go} ]; do sleep 0.1; done; touch {gone}"
+    local.core.create_namespaced_pod(ns, pod("p", "sh", "-c", script, nodeName="elsewhere"))
+    wait_until(lambda: _phase(local, ns) == "Running")
+    elsewhere.interrupt(cut=True)
+    go.touch()
+    wait_until(gone.exists)
+    time.sleep(1)
+    assert _phase(local, ns) == "Running"
+    elsewhere.interrupt(cut=False)
+    wait_until(lambda: _phase(local, ns) == "Succeeded")
 
 
 def test_kubelet_and_controllers_know_the_api_only_from_outside() -> None:
@@ -179,3 +250,9 @@ def test_kubelet_and_controllers_know_the_api_only_from_outside() -> None:
         inside = {name.split(".")[0] for name in _imports(PARTS / folder)}
         assert not inside & {"api", "store", "daemon", other}
     assert "kubelet" not in {name.split(".")[0] for name in _imports(PARTS / "api")}
+
+
+def test_a_kubelet_elsewhere_shows_the_token_of_its_kubeconfig(local: Local) -> None:
+    control_plane = standalone.load_kubeconfig(local.kubeconfig)
+    namespace = asyncio.run(control_plane.client.get("/api/v1/namespaces/default"))
+    assert namespace["metadata"]["name"] == "default"

@@ -149,12 +149,21 @@ def test_a_killed_daemon_leaves_no_pod_behind(home: Path) -> None:
     wait_until(lambda: _processes(home) == [], seconds=10)
 
 
-@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])
-def test_a_backoff_that_is_no_number_of_seconds_is_told(
-    home: Path, monkeypatch: pytest.MonkeyPatch, text: str
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("JOB_BACKOFF", text) for text in ("soon", "-1", "nan", "inf")),
+        ("LINGER", "long"),
+        ("NODE_GRACE", "some"),
+        ("NODE_GRACE", "0"),
+        ("NODE_EVICTION", "-5"),
+    ],
+)
+def test_what_is_no_number_of_seconds_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
 ) -> None:
-    monkeypatch.setenv("LOCALCLUSTER_JOB_BACKOFF_SECONDS", text)
-    with pytest.raises(localcluster.ClusterError, match=f"BACKOFF_SECONDS={text} is no number of"):
+    monkeypatch.setenv(f"LOCALCLUSTER_{name}_SECONDS", text)
+    with pytest.raises(localcluster.ClusterError, match=f"{name}_SECONDS={text} is no number of"):
         localcluster.ensure(home)
 
 
@@ -287,6 +296,8 @@ def test_the_command_line(home: Path) -> None:
     assert "export KUBECONFIG=" in server.stdout.readline()
     wait_until(lambda: run("status").returncode == 0)
     assert f"pid {server.pid}" in run("status").stdout
+    assert run("start").stderr == ""
+    assert "was running already, with 1 live node(s)" in run("start", "--nodes", "3").stderr
     assert run("stop").stdout == "stopped\n"
     assert server.wait(10) == 0
     server.stdout.close()

@@ -157,6 +157,7 @@ def test_the_pods_of_a_lost_node_are_given_up_and_replaced(
         return conditions if conditions["Ready"].status == "Unknown" else None
 
     conditions = wait_until(ready)
+    assert list(conditions) == ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"]
     assert {c.status for c in conditions.values()} == {"Unknown"}
     assert {c.reason for c in conditions.values()} == {"NodeStatusUnknown"}
     assert {c.message for c in conditions.values()} == {"Kubelet stopped posting node status."}

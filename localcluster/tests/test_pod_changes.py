@@ -169,6 +169,27 @@ def test_a_resize_starts_the_container_again_where_its_policy_says_so(
     assert told in _events(local, ns, "Killing")
 
 
+def test_resources_that_the_node_does_not_have_are_refused(local: Local, ns: str) -> None:
+    _start(local, ns, "sleep", "60", container={"resources": SMALL})
+    running_with = _status(local, ns).resources
+    _resize(local, ns, {"requests": {"cpu": "1k"}, "limits": {"cpu": "2k"}})
+    pending = wait_until(lambda: _pending(local, ns))
+    assert (pending.status, pending.reason) == ("True", "Infeasible")
+    assert "enough capacity: cpu, requested: 1000000, capacity: " in pending.message
+    _debug(local, ns, "d", "sleep", "60")
+    _debugger(local, ns, "running")
+    assert _status(local, ns).resources == running_with
+    assert _pending(local, ns)
+    _resize(local, ns, {"requests": {"cpu": "150m"}, "limits": {"cpu": "1"}})
+    wait_until(lambda: _status(local, ns).allocated_resources["cpu"] == "150m")
+    assert not _pending(local, ns)
+
+
+def _pending(local: Local, ns: str) -> Any:
+    conditions = _read(local, ns).status.conditions
+    return next((c for c in conditions if c.type == "PodResizePending"), None)
+
+
 def test_a_new_image_starts_the_container_again(local: Local, ns: str) -> None:
     _start(local, ns, "sleep", "60")
     containers = [{"name": "main", "image": "python:3.12"}]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from localcluster.images.imagestore import PathMapping
+from localcluster.kubelet.containerrun import ContainerRun, Start
 from localcluster.kubelet.probes import Thresholds
+from localcluster.kubelet.processes import Processes
 
 from .conftest import ENDED_DEAF, Local, pod, wait_until
 from .test_pods import _create, _gone, _log, _phase, _pid, _read, _restarts, _waiting, alive
@@ -206,3 +211,36 @@ def test_a_pre_stop_that_fails_or_hangs_holds_nothing_up(local: Local, ns: str) 
         wait_until(lambda name=name: _gone(local, ns, name))
         assert not alive(pid)
     _told(local, ns, "FailedPreStopHook", "PreStopHook failed")
+
+
+def test_a_probe_may_print_more_than_a_pipe_holds(local: Local, ns: str) -> None:
+    command = ["sh", "-c", "yes | head -c 200000"]
+    probe = {"exec": {"command": command}, "periodSeconds": 1, "timeoutSeconds": 20}
+    _create(local, ns, pod("p", "sleep", "60", container={"readinessProbe": probe}))
+    wait_until(lambda: _ready(local, ns))
+
+
+def test_a_probe_that_is_called_off_just_when_its_command_has_ended_is_over(tmp_path: Path) -> None:
+    start = Start(["sleep", "60"], {"PATH": os.environ["PATH"]}, tmp_path, PathMapping([], {}))
+    # There is nothing more to be read of it when it ends.
+    command = ["sh", "-c", "exec >&- 2>&-; sleep 0.2"]
+
+    async def probe() -> bool:
+        processes = Processes()
+        processes.start(tmp_path / "lock")
+        processes.ready()
+        try:
+            run = ContainerRun(processes, {}, start, tmp_path / "log", tmp_path / "message")
+            asked = asyncio.create_task(run.run_command(command, 30))
+            while not run.exec_processes:
+                await asyncio.sleep(0)
+            (process,) = run.exec_processes
+            process.done.add_done_callback(lambda _: asked.cancel())
+            await asyncio.wait([asked])
+            run.process.signal(9)
+            await run.wait()
+            return asked.cancelled()
+        finally:
+            processes.stop()
+
+    assert asyncio.run(probe())

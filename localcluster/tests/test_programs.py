@@ -153,13 +153,15 @@ def test_the_daemon_ends_with_the_process_that_starts_programs(
     try:
         found = localcluster.status(tmp_path)
         assert found is not None
-        show = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+        left = "subprocess.Popen(['sleep', '60'], start_new_session=True).pid"
+        show = f"print(os.getpid(), {left}, flush=True); time.sleep(60)"
+        show = f"import os, subprocess, time; {show}"
         cluster.core.create_namespaced_pod("default", pod("p", "python", "-c", show))
         log = wait_until(lambda: _log(cluster))
         children = Path(f"/proc/{found.pid}/task/{found.pid}/children").read_text().split()
         [reaper] = [pid for pid in children if "reaper.py" in _command_line(pid)]
         os.kill(int(reaper), signal.SIGKILL)
-        wait_until(lambda: not alive(found.pid) and not alive(int(log)))
+        wait_until(lambda: not alive(found.pid) and not any(map(alive, map(int, log.split()))))
     finally:
         localcluster.stop(tmp_path)
 

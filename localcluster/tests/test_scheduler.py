@@ -129,3 +129,26 @@ def test_a_pod_for_another_scheduler_is_left_alone(local: Local, ns: str) -> Non
     _create(local, ns, pod("p", "true"))
     _phase(local, ns, "Succeeded")
     assert _read(local, ns, "other").status.conditions is None
+
+
+def test_a_pod_is_bound_only_if_it_is_the_one_that_is_meant(local: Local, ns: str) -> None:
+    waiting = pod("p", "sleep", "60", schedulerName="mine")
+    waiting["metadata"]["finalizers"] = ["example.com/wait"]
+    uid = local.core.create_namespaced_pod(ns, waiting).metadata.uid
+    path = f"/api/v1/namespaces/{ns}/pods/p"
+    target = {"kind": "Node", "name": "worker-1"}
+
+    def bind(uid: str) -> Any:
+        body = {"metadata": {"name": "p", "uid": uid}, "target": target}
+        return local.request("POST", f"{path}/binding", body)
+
+    refused = bind("another")
+    assert refused.code == 409
+    assert "UID in precondition: another" in refused.json["message"]
+    local.request("DELETE", path)
+    refused = bind(uid)
+    assert refused.code == 409
+    assert "pod p is being deleted, cannot be assigned to a host" in refused.json["message"]
+    assert "nodeName" not in local.request("GET", path).json["spec"]
+    change = {"metadata": {"finalizers": None}}
+    local.request("PATCH", path, change, "application/merge-patch+json")

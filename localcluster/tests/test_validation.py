@@ -229,6 +229,11 @@ _REFUSED = [
         _ingress("path: /x, pathType: Prefix", "{}"),
         'backend: Invalid value: "": resource or service backend is required',
     ),
+    (
+        "Ingress +{metadata: {name: bad, annotations: {kubernetes.io/ingress.class: a}}, spec:"
+        " {ingressClassName: b, defaultBackend: {service: {name: s, port: {number: 80}}}}}",
+        "must match `ingressClassName` when both are specified",
+    ),
     ("Ingress {}", "either `defaultBackend` or `rules` must be specified"),
     ("Ingress {rules: [{host: 1.2.3.4}]}", "must be a DNS name, not an IP address"),
     (_peer("{}"), "spec.ingress[0].from[0]: Required value: must specify a peer"),

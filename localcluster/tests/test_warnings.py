@@ -180,7 +180,8 @@ def test_what_is_ignored_is_said(local: Local, ns: str, path: str, of_container:
     assert reply.code == 201, reply.body
     last = path.rpartition(".")[2]
     found = reply.headers["warning"]
-    assert re.search(rf"{last}: ignored by the local cluster: ", found), found
+    how = "only used for scheduling" if last in ("hostPort", "priorityClassName") else "ignored"
+    assert re.search(rf"{last}: {how} by the local cluster: ", found), found
 
 
 @pytest.mark.parametrize(("path", "of_container"), _FIELDS)

@@ -58,7 +58,7 @@ def to_pod(raw: Object) -> Pod:
         reason=reason,
         ip=status.get("podIP") or "",
         job=owner_job(raw),
-        node=raw["spec"].get("nodeName") or "",
+        node=raw.get("spec", {}).get("nodeName") or "",
     )
 
 
@@ -78,7 +78,7 @@ def pod_event(raw: Object, at: float) -> PodEvent:
     ended = kind in ("succeeded", "failed")
     if raw["metadata"].get("deletionTimestamp") and not ended:
         kind = "terminating"
-    node = raw["spec"].get("nodeName") or ""
+    node = raw.get("spec", {}).get("nodeName") or ""
     return PodEvent(kind, at, raw["metadata"]["name"], owner_job(raw), _reason(raw)[0], node)
 
 

@@ -145,8 +145,11 @@ def _cluster(options: argparse.Namespace) -> int:
             path = cluster.kubeconfig
         if found is None:
             print("The local cluster runs, until `wqlib cluster stop` or 8 hours without use.")
-        else:
+        elif options.nodes in (None, found.nodes):
             print("The local cluster was running already, and ends after its last use.")
+        else:
+            print(f"The local cluster was running already, with {found.nodes} live node(s).")
+            print(f"For {options.nodes} of them: wqlib cluster stop, and start it again.")
         print("It stands in for Kubernetes: pods are processes of yours, not containers, and not")
         print("isolated. What else it is not: localcluster/docs/localcluster.md.")
         print(f"For kubectl: export KUBECONFIG={shlex.quote(str(path))}")

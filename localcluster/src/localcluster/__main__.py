@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
             "--namespace", default="default", help="of the kubeconfig; default: %(default)s"
         )
         command.add_argument(
-            "--nodes", type=int, default=1, help="how many it has; default: %(default)s"
+            "--nodes", type=int, help="how many a cluster that starts now gets; default: 1"
         )
     for command in (start, serve, kubelet):
         command.add_argument(
@@ -91,9 +91,16 @@ def _start(options: argparse.Namespace) -> int:
         options.home,
         namespace=options.namespace,
         images=dict(options.image),
-        nodes=options.nodes,
+        nodes=1 if options.nodes is None else options.nodes,
         linger_seconds=options.linger,
     )
+    found = lifecycle.status(options.home)
+    if options.nodes is not None and found and found.nodes != options.nodes:
+        print(
+            f"It was running already, with {found.nodes} live node(s). For {options.nodes}, stop it"
+            " first: python -m localcluster stop",
+            file=sys.stderr,
+        )
     print(f"export KUBECONFIG={shlex.quote(str(path))}")
     return EXIT_OK
 
@@ -128,7 +135,8 @@ def _serve(options: argparse.Namespace) -> int:
     if options.ready_fd < 0:
         print(f"serving; export KUBECONFIG={shlex.quote(str(state.kubeconfig))}", flush=True)
     try:
-        serving.serve(state, options.namespace, options.nodes, options.linger, options.ready_fd)
+        nodes = options.nodes or 1
+        serving.serve(state, options.namespace, nodes, options.linger, options.ready_fd)
     except BlockingIOError as error:
         print(error, file=sys.stderr)
         return EXIT_ERROR

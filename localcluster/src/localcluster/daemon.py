@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import math
 import os
 import secrets
 import signal
@@ -28,7 +27,6 @@ from .apimachinery.client import Client
 from .apimachinery.jsontypes import now
 from .controllers.manager import Controllers
 from .controllers.nodelifecycle import NodeWaits
-from .errors import ClusterError
 from .images.imagestore import Images, remove_tree
 from .kubelet import authorization
 from .kubelet import server as kubelet_server
@@ -38,31 +36,13 @@ from .kubeproxy import KubeProxy
 from .lifecycle import installation
 from .locks import lock_file, owner_alive
 from .paths import State, plain_link
+from .settings import seconds
 from .store import Store
 
 log = logging.getLogger(__name__)
 
 _OWNER_CHECK_SECONDS = 1.0
 _STOP_SECONDS = 2.0
-
-
-def _job_backoff() -> float:
-    """Return after how many seconds the first failed pod of a Job is replaced.
-
-    Raises:
-        ClusterError: `LOCALCLUSTER_JOB_BACKOFF_SECONDS` is no such number.
-    """
-    text = os.environ.get("LOCALCLUSTER_JOB_BACKOFF_SECONDS") or "10"
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < math.inf:
-        raise ClusterError(
-            f"LOCALCLUSTER_JOB_BACKOFF_SECONDS={text} is no number of seconds. Use one from 0 on,"
-            " such as 10, or unset it."
-        )
-    return seconds
 
 
 @dataclass
@@ -148,6 +128,7 @@ class Daemon:
         api = Api(rest, OpenApi())
         client = Client(InProcess(api, url))
         secret = secrets.token_urlsafe(32)
+        backoff = seconds(os.environ, "LOCALCLUSTER_JOB_BACKOFF_SECONDS", 10)
         waits = NodeWaits.from_environment(os.environ)
         for name in self.names:
             kubelet = Kubelet(client, self.plain, self.addresses, self.images, self.processes, name)
@@ -157,7 +138,7 @@ class Daemon:
             kubelet.node.renew_seconds = waits.renew_seconds
             self.nodes[name] = _Node(kubelet, listening)
         authority = credentials.ca_pem.decode()
-        self.controllers = Controllers(client, _job_backoff(), authority, waits)
+        self.controllers = Controllers(client, backoff, authority, waits)
         self.proxy = KubeProxy(client, self.addresses)
         routes = kubeletproxy.routes(
             store, kubeletproxy.KubeletCredentials(secret, credentials.client_context())

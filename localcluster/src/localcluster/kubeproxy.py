@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .addresses import Addresses
 from .apimachinery.client import Client
-from .apimachinery.conventions import PORTS_ANNOTATION, real_ports
+from .apimachinery.conventions import ports_change, real_ports
 from .apimachinery.events import Recorder
 from .apimachinery.informer import Informer
 from .apimachinery.jsontypes import Key, Obj
@@ -200,10 +200,8 @@ class KubeProxy:
             return service
         for number in missing:
             known[str(number)] = self.addresses.port(number)
-        text = ",".join(f"{inside}={real}" for inside, real in known.items())
-        change = {"metadata": {"annotations": {PORTS_ANNOTATION: text}}}
         path = f"/api/v1/namespaces/{key[0]}/services/{key[1]}"
-        changed = await self.client.patch(path, change)
+        changed = await self.client.patch(path, ports_change(known))
         self.services.put(changed)
         return changed
 

@@ -24,6 +24,7 @@ from .images import programs
 from .images.programs import ProgramImage
 from .locks import lock_file, owner_alive
 from .paths import State, explained_disk_errors
+from .settings import seconds as seconds_of
 
 VERSION = "0.1.0"
 MOST_NODES = 20
@@ -142,21 +143,11 @@ def ensure(
     with explained_disk_errors(state):
         state.create()
         if linger_seconds is None:
-            linger_seconds = _linger_seconds()
+            linger_seconds = seconds_of(os.environ, "LOCALCLUSTER_LINGER_SECONDS", 30)
         options = ["--namespace", namespace, "--linger", str(linger_seconds)]
         options += ["--nodes", str(nodes)]
         _ensure(state, images or {}, options, tell)
     return state.kubeconfig
-
-
-def _linger_seconds() -> float:
-    text = os.environ.get("LOCALCLUSTER_LINGER_SECONDS") or "30"
-    try:
-        return float(text)
-    except ValueError:
-        raise ClusterError(
-            f"LOCALCLUSTER_LINGER_SECONDS is {text!r}. Make it a number of seconds, or unset it."
-        ) from None
 
 
 def _ensure(

@@ -102,6 +102,10 @@ class Store:
         keys = sorted(key for key in entries if namespace is None or key[0] == namespace)
         return [entries[key] for key in keys]
 
+    def count(self, resource: str) -> int:
+        """Return how many objects of a resource there are."""
+        return len(self._objects.get(resource, {}))
+
     def put(self, resource: str, key: Key, obj: Obj) -> Entry:
         """Write the object (which now belongs to the store) under the next resourceVersion."""
         old = self.get(resource, key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .jsontypes import Obj, json_type
@@ -23,13 +23,8 @@ class ApiError(Exception):
 
     def body(self) -> Obj:
         """Return the `Status` object."""
-        status: Obj = {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": self.message,
-        }
+        status: Obj = {"kind": "Status", "apiVersion": "v1", "metadata": {}}
+        status |= {"status": "Failure", "message": self.message}
         if self.reason:
             status["reason"] = self.reason
         if self.details is not None:
@@ -69,21 +64,28 @@ def qualified(resource: str, group: str) -> str:
     return f"{resource}.{group}" if group else resource
 
 
-def _details(resource: str, group: str, name: str) -> Obj:
+def _about(
+    code: int,
+    reason: str,
+    resource: str,
+    group: str,
+    name: str,
+    text: str,
+    causes: Sequence[Obj] = (),
+) -> ApiError:
+    """Return a refusal whose text has the object, such as `jobs.batch "a"`, in place of `{}`."""
+    message = text.replace("{}", f'{qualified(resource, group)} "{name}"', 1)
     details: Obj = {"name": name} if name else {}
     if group:
         details["group"] = group
     details["kind"] = resource
-    return details
+    if causes:
+        details["causes"] = causes
+    return ApiError(code, reason, message, details)
 
 
 def not_found(resource: str, group: str, name: str) -> ApiError:
-    return ApiError(
-        404,
-        "NotFound",
-        f'{qualified(resource, group)} "{name}" not found',
-        _details(resource, group, name),
-    )
+    return _about(404, "NotFound", resource, group, name, "{} not found")
 
 
 def no_such_path() -> ApiError:
@@ -91,12 +93,7 @@ def no_such_path() -> ApiError:
 
 
 def already_exists(resource: str, group: str, name: str) -> ApiError:
-    return ApiError(
-        409,
-        "AlreadyExists",
-        f'{qualified(resource, group)} "{name}" already exists',
-        _details(resource, group, name),
-    )
+    return _about(409, "AlreadyExists", resource, group, name, "{} already exists")
 
 
 def conflict(resource: str, group: str, name: str, why: str | None = None) -> ApiError:
@@ -104,12 +101,8 @@ def conflict(resource: str, group: str, name: str, why: str | None = None) -> Ap
         "the object has been modified; please apply your changes to the latest version"
         " and try again"
     )
-    return ApiError(
-        409,
-        "Conflict",
-        f'Operation cannot be fulfilled on {qualified(resource, group)} "{name}": {why}',
-        _details(resource, group, name),
-    )
+    text = f"Operation cannot be fulfilled on {{}}: {why}"
+    return _about(409, "Conflict", resource, group, name, text)
 
 
 def bad_request(message: str) -> ApiError:
@@ -132,21 +125,13 @@ def unauthorized() -> ApiError:
 
 
 def forbidden(resource: str, group: str, name: str, why: str, cause: Obj | None = None) -> ApiError:
-    details = _details(resource, group, name)
-    if cause:
-        details["causes"] = [cause]
-    return ApiError(
-        403, "Forbidden", f'{qualified(resource, group)} "{name}" is forbidden: {why}', details
-    )
+    causes = [cause] if cause else []
+    return _about(403, "Forbidden", resource, group, name, f"{{}} is forbidden: {why}", causes)
 
 
 def method_not_allowed() -> ApiError:
-    return ApiError(
-        405,
-        "MethodNotAllowed",
-        "the server does not allow this method on the requested resource",
-        {},
-    )
+    text = "the server does not allow this method on the requested resource"
+    return ApiError(405, "MethodNotAllowed", text, {})
 
 
 def expired(requested: int, oldest: int) -> ApiError:
@@ -154,12 +139,11 @@ def expired(requested: int, oldest: int) -> ApiError:
 
 
 def expired_continue_token() -> ApiError:
-    return ApiError(
-        410,
-        "Expired",
+    text = (
         "The provided continue parameter is too old to display a consistent list result. You must"
-        " start a new list without the continue parameter.",
+        " start a new list without the continue parameter."
     )
+    return ApiError(410, "Expired", text)
 
 
 def expired_list() -> ApiError:
@@ -167,32 +151,22 @@ def expired_list() -> ApiError:
 
 
 def tokens_unsupported() -> ApiError:
-    return ApiError(
-        405,
-        "MethodNotAllowed",
+    text = (
         "the local cluster gives no tokens to service accounts, since its pods cannot use the API;"
-        " outside of pods, use the token in the cluster's kubeconfig",
-        {},
+        " outside of pods, use the token in the cluster's kubeconfig"
     )
+    return ApiError(405, "MethodNotAllowed", text, {})
 
 
 def too_large_version(requested: int, current: int) -> ApiError:
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
-    return ApiError(
-        504,
-        "Timeout",
-        f"Timeout: Too large resource version: {requested}, current: {current}",
-        {"causes": [cause], "retryAfterSeconds": 1},
-    )
+    text = f"Timeout: Too large resource version: {requested}, current: {current}"
+    return ApiError(504, "Timeout", text, {"causes": [cause], "retryAfterSeconds": 1})
 
 
 def unsupported_media_type(accepted: list[str]) -> ApiError:
-    return ApiError(
-        415,
-        "UnsupportedMediaType",
-        "the body of the request was in an unknown format - accepted media types include: "
-        + ", ".join(accepted),
-    )
+    text = "the body of the request was in an unknown format - accepted media types include: "
+    return ApiError(415, "UnsupportedMediaType", text + ", ".join(accepted))
 
 
 def name_mismatch(given: str, on_url: str) -> ApiError:
@@ -304,8 +278,4 @@ def invalid(kind: str, group: str, name: str, causes: list[Obj]) -> ApiError:
     """Return a 422 that lists `causes`, each with `reason`, `message` and `field`."""
     messages = list(dict.fromkeys(f"{cause['field']}: {cause['message']}" for cause in causes))
     joined = messages[0] if len(messages) == 1 else "[" + ", ".join(messages) + "]"
-    details = _details(kind, group, name)
-    details["causes"] = causes
-    return ApiError(
-        422, "Invalid", f'{qualified(kind, group)} "{name}" is invalid: {joined}', details
-    )
+    return _about(422, "Invalid", kind, group, name, f"{{}} is invalid: {joined}", causes)

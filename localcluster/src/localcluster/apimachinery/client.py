@@ -11,6 +11,7 @@ from typing import Any
 
 from .apierrors import ApiError
 from .jsontypes import Obj
+from .resources import object_path
 from .transport import Request, Response, Transport
 
 MERGE = "application/merge-patch+json"
@@ -47,6 +48,37 @@ class Client:
     async def delete(self, path: str, **options: Any) -> Obj:
         return await self._ask(Request("DELETE", path, body=options))
 
+    async def patch_same(
+        self, obj: Obj, change: Obj, sub: str = "", how: str = STRATEGIC, *, unchanged: bool = False
+    ) -> Obj:
+        """Change an object, or what lies under it; a later one of the same name is left alone.
+
+        Args:
+            unchanged: Whether it must still be the version that `obj` is.
+
+        Raises:
+            ApiError: The server refused, with 404 or 409 if the object is gone.
+        """
+        metadata = {**change.get("metadata", {}), **_same(obj, unchanged)}
+        try:
+            return await self.patch(object_path(obj, sub), {**change, "metadata": metadata}, how)
+        except ApiError as error:
+            causes = (error.details or {}).get("causes") or []
+            if any(cause.get("field") == "metadata.uid" for cause in causes):
+                raise ApiError(409, "Conflict", error.message, error.details) from None
+            raise
+
+    async def delete_same(self, obj: Obj, *, unchanged: bool = False, **options: Any) -> Obj:
+        """Delete an object; a later one of the same name is left alone.
+
+        Args:
+            unchanged: Whether it must still be the version that `obj` is.
+
+        Raises:
+            ApiError: The server refused, with 404 or 409 if the object is gone.
+        """
+        return await self.delete(object_path(obj), preconditions=_same(obj, unchanged), **options)
+
     async def _ask(self, request: Request) -> Obj:
         """Return the object of the response.
 
@@ -68,6 +100,11 @@ class Client:
                     yield event.type, event.object.obj
         finally:
             events.close()
+
+
+def _same(obj: Obj, unchanged: bool) -> Obj:
+    names = ("uid", "resourceVersion") if unchanged else ("uid",)
+    return {name: obj["metadata"][name] for name in names}
 
 
 def _accepted(response: Response) -> Response:

@@ -5,7 +5,7 @@ https://kubernetes.io/docs/tasks/run-application/configure-pdb/
 
 from __future__ import annotations
 
-from .jsontypes import Obj, now
+from .jsontypes import Obj, condition_in, now
 from .selectors import labels, match_labels
 
 
@@ -23,7 +23,7 @@ def with_condition(status: Obj, reason: str = "", message: str = "") -> Obj:
     """
     allowed = status.get("disruptionsAllowed", 0) > 0
     conditions = list(status.get("conditions") or [])
-    known = next((c for c in conditions if c.get("type") == "DisruptionAllowed"), None)
+    known = condition_in(status, "DisruptionAllowed")
     made = {
         "type": "DisruptionAllowed",
         "status": "True" if allowed else "False",

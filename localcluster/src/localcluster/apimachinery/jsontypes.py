@@ -78,7 +78,7 @@ def seconds_since(text: str) -> float:
 
 def whole_number(text: str) -> int | None:
     """Return the integer that a text spells in plain digits, or None (also when it is too long)."""
-    return int(text) if re.fullmatch("[-+]?[0-9]{1,18}", text) else None
+    return int(text) if re.fullmatch("[-+]?[0-9]{1,19}", text) else None
 
 
 def parse_integer(text: str, *, unsigned: bool = False) -> int:
@@ -118,3 +118,9 @@ def controller_of(obj: Obj) -> Obj | None:
     """Return the ownerReference of the controller that manages `obj`, if it has one."""
     references: list[Obj] = obj["metadata"].get("ownerReferences") or []
     return next((reference for reference in references if reference.get("controller")), None)
+
+
+def condition_in(status: Obj | None, kind: str) -> Obj | None:
+    """Return the condition of that type in a status, whatever it says."""
+    conditions: list[Obj] = (status or {}).get("conditions") or []
+    return next((c for c in conditions if c["type"] == kind), None)

@@ -43,12 +43,16 @@ class KeyQueue:
     def add_after(self, key: Key, seconds: float) -> None:
         """Schedule the object to be reconciled after a delay in seconds."""
         loop = asyncio.get_running_loop()
-        earlier = self._timers.get(key)
-        if earlier and not earlier.cancelled() and loop.time() <= earlier.when():
-            if earlier.when() <= loop.time() + seconds:
-                return
+        due, earlier = loop.time() + max(seconds, 0.001), self._timers.get(key)
+        if earlier and earlier.when() <= due:
+            return
+        if earlier:
             earlier.cancel()
-        self._timers[key] = loop.call_later(max(seconds, 0.001), self.add, key)
+        self._timers[key] = loop.call_at(due, self._wake, key)
+
+    def _wake(self, key: Key) -> None:
+        del self._timers[key]
+        self.add(key)
 
     def _start(self, key: Key) -> None:
         self._processing.add(key)
@@ -72,7 +76,7 @@ class KeyQueue:
 
     def _retry(self, key: Key, why: str) -> None:
         count = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = min(0.005 * 2**count, 5.0)
+        delay = min(0.005 * 2 ** min(count, 10), 5.0)
         log.debug("again in %.3f s: %s %s", delay, key, why)
         self.add_after(key, delay)
 

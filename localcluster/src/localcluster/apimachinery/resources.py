@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from .jsontypes import Obj, key_of
 
@@ -38,7 +39,7 @@ class Resource:
     def verbs_of(self, subresource: str) -> tuple[str, ...]:
         """Return what can be done with a subresource, or with the whole if it is empty."""
         if subresource == "status" and self.status:
-            return "get", "patch", "update"
+            return _CHANGE
         return self.subresources.get(subresource, ()) if subresource else self.verbs
 
     @property
@@ -47,190 +48,74 @@ class Resource:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
-_CREATED = ("create",)
-_AUTHENTICATION, _AUTHORIZATION = "authentication.k8s.io", "authorization.k8s.io"
-_RBAC = "rbac.authorization.k8s.io"
+_CHANGE = ("get", "patch", "update")
+_SCALE = {"scale": _CHANGE}
+_POD_SUBRESOURCES = {
+    "attach": ("create", "get"),
+    "binding": ("create",),
+    "ephemeralcontainers": _CHANGE,
+    "eviction": ("create",),
+    "exec": ("create", "get"),
+    "log": ("get",),
+    "portforward": ("create", "get"),
+    "resize": _CHANGE,
+}
+_workload = partial(Resource, categories=("all",), status=True)
+_apps = partial(_workload, group="apps")
+_networking = partial(Resource, group="networking.k8s.io")
+_rbac = partial(Resource, group="rbac.authorization.k8s.io", idle="enforce")
+_global = partial(Resource, namespaced=False)
+_act = partial(Resource, verbs=("create",))
+_review = partial(_act, group="authorization.k8s.io", namespaced=False)
 
 ALL = [
-    Resource("bindings", "Binding", verbs=_CREATED),
+    _act("bindings", "Binding"),
     Resource("configmaps", "ConfigMap", short=("cm",)),
     Resource("endpoints", "Endpoints", short=("ep",), singular="endpoints"),
     Resource("events", "Event", short=("ev",)),
-    Resource(
+    _global(
         "namespaces",
         "Namespace",
-        namespaced=False,
         short=("ns",),
         status=True,
         subresources={"finalize": ("update",)},
         verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
     ),
-    Resource("nodes", "Node", namespaced=False, short=("no",), status=True),
-    Resource(
-        "pods",
-        "Pod",
-        short=("po",),
-        categories=("all",),
-        status=True,
-        subresources={
-            "attach": ("create", "get"),
-            "binding": ("create",),
-            "ephemeralcontainers": ("get", "patch", "update"),
-            "eviction": ("create",),
-            "exec": ("create", "get"),
-            "log": ("get",),
-            "portforward": ("create", "get"),
-            "resize": ("get", "patch", "update"),
-        },
-    ),
+    _global("nodes", "Node", short=("no",), status=True),
+    _workload("pods", "Pod", short=("po",), subresources=_POD_SUBRESOURCES),
     Resource("limitranges", "LimitRange", short=("limits",), idle="enforce"),
+    _global("persistentvolumes", "PersistentVolume", short=("pv",), status=True, idle="provide"),
     Resource(
-        "persistentvolumes",
-        "PersistentVolume",
-        namespaced=False,
-        short=("pv",),
-        status=True,
-        idle="provide",
+        "persistentvolumeclaims", "PersistentVolumeClaim", short=("pvc",), status=True, idle="bind"
     ),
-    Resource(
-        "persistentvolumeclaims",
-        "PersistentVolumeClaim",
-        short=("pvc",),
-        status=True,
-        idle="bind",
-    ),
-    Resource(
-        "replicationcontrollers",
-        "ReplicationController",
-        short=("rc",),
-        categories=("all",),
-        status=True,
-        idle="run",
-    ),
+    _workload("replicationcontrollers", "ReplicationController", short=("rc",), idle="run"),
     Resource(
         "resourcequotas", "ResourceQuota", short=("quota",), status=True, idle="enforce all of"
     ),
     Resource("secrets", "Secret"),
     Resource("serviceaccounts", "ServiceAccount", short=("sa",)),
-    Resource("services", "Service", short=("svc",), categories=("all",), status=True),
-    Resource(
-        "deployments",
-        "Deployment",
-        "apps",
-        short=("deploy",),
-        categories=("all",),
-        status=True,
-        subresources={"scale": ("get", "patch", "update")},
-    ),
-    Resource(
-        "replicasets",
-        "ReplicaSet",
-        "apps",
-        short=("rs",),
-        categories=("all",),
-        status=True,
-        subresources={"scale": ("get", "patch", "update")},
-    ),
-    Resource(
-        "daemonsets",
-        "DaemonSet",
-        "apps",
-        short=("ds",),
-        categories=("all",),
-        status=True,
-        idle="run",
-    ),
-    Resource(
-        "statefulsets",
-        "StatefulSet",
-        "apps",
-        short=("sts",),
-        categories=("all",),
-        status=True,
-        subresources={"scale": ("get", "patch", "update")},
-        idle="run",
-    ),
-    Resource(
-        "selfsubjectreviews",
-        "SelfSubjectReview",
-        _AUTHENTICATION,
-        namespaced=False,
-        verbs=_CREATED,
-    ),
-    Resource(
-        "localsubjectaccessreviews", "LocalSubjectAccessReview", _AUTHORIZATION, verbs=_CREATED
-    ),
-    Resource(
-        "selfsubjectaccessreviews",
-        "SelfSubjectAccessReview",
-        _AUTHORIZATION,
-        namespaced=False,
-        verbs=_CREATED,
-    ),
-    Resource(
-        "selfsubjectrulesreviews",
-        "SelfSubjectRulesReview",
-        _AUTHORIZATION,
-        namespaced=False,
-        verbs=_CREATED,
-    ),
-    Resource(
-        "subjectaccessreviews",
-        "SubjectAccessReview",
-        _AUTHORIZATION,
-        namespaced=False,
-        verbs=_CREATED,
-    ),
-    Resource("jobs", "Job", "batch", categories=("all",), status=True),
-    Resource(
-        "cronjobs",
-        "CronJob",
-        "batch",
-        short=("cj",),
-        categories=("all",),
-        status=True,
-    ),
-    Resource(
-        "ingresses", "Ingress", "networking.k8s.io", short=("ing",), status=True, idle="serve"
-    ),
-    Resource(
-        "ipaddresses",
-        "IPAddress",
-        "networking.k8s.io",
-        namespaced=False,
-        short=("ip",),
-        idle="reserve",
-    ),
-    Resource(
-        "networkpolicies", "NetworkPolicy", "networking.k8s.io", short=("netpol",), idle="enforce"
-    ),
-    Resource(
-        "servicecidrs",
-        "ServiceCIDR",
-        "networking.k8s.io",
-        namespaced=False,
-        status=True,
-        idle="allocate from",
-    ),
-    Resource(
-        "poddisruptionbudgets",
-        "PodDisruptionBudget",
-        "policy",
-        short=("pdb",),
-        status=True,
-    ),
-    Resource("clusterroles", "ClusterRole", _RBAC, namespaced=False, idle="enforce"),
-    Resource("clusterrolebindings", "ClusterRoleBinding", _RBAC, namespaced=False, idle="enforce"),
-    Resource("roles", "Role", _RBAC, idle="enforce"),
-    Resource("rolebindings", "RoleBinding", _RBAC, idle="enforce"),
-    Resource(
-        "priorityclasses",
-        "PriorityClass",
-        "scheduling.k8s.io",
-        namespaced=False,
-        short=("pc",),
-        idle="enforce",
-    ),
+    _workload("services", "Service", short=("svc",)),
+    _apps("deployments", "Deployment", short=("deploy",), subresources=_SCALE),
+    _apps("replicasets", "ReplicaSet", short=("rs",), subresources=_SCALE),
+    _apps("daemonsets", "DaemonSet", short=("ds",), idle="run"),
+    _apps("statefulsets", "StatefulSet", short=("sts",), subresources=_SCALE, idle="run"),
+    _act("selfsubjectreviews", "SelfSubjectReview", "authentication.k8s.io", namespaced=False),
+    _review("localsubjectaccessreviews", "LocalSubjectAccessReview", namespaced=True),
+    _review("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+    _review("selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+    _review("subjectaccessreviews", "SubjectAccessReview"),
+    _workload("jobs", "Job", "batch"),
+    _workload("cronjobs", "CronJob", "batch", short=("cj",)),
+    _networking("ingresses", "Ingress", short=("ing",), status=True, idle="serve"),
+    _networking("ipaddresses", "IPAddress", namespaced=False, short=("ip",), idle="reserve"),
+    _networking("networkpolicies", "NetworkPolicy", short=("netpol",), idle="enforce"),
+    _networking("servicecidrs", "ServiceCIDR", namespaced=False, status=True, idle="allocate from"),
+    Resource("poddisruptionbudgets", "PodDisruptionBudget", "policy", short=("pdb",), status=True),
+    _rbac("clusterroles", "ClusterRole", namespaced=False),
+    _rbac("clusterrolebindings", "ClusterRoleBinding", namespaced=False),
+    _rbac("roles", "Role"),
+    _rbac("rolebindings", "RoleBinding"),
+    _global("priorityclasses", "PriorityClass", "scheduling.k8s.io", short=("pc",), idle="enforce"),
     Resource("leases", "Lease", "coordination.k8s.io"),
     Resource("endpointslices", "EndpointSlice", "discovery.k8s.io"),
 ]
@@ -253,10 +138,8 @@ def find_kind(api_version: str, kind: str) -> Resource | None:
 def groups() -> dict[str, list[str]]:
     """Return the versions of each group outside the core one."""
     found: dict[str, list[str]] = {}
-    for resource in ALL:
-        versions = found.setdefault(resource.group, []) if resource.group else [resource.version]
-        if resource.version not in versions:
-            versions.append(resource.version)
+    for group, version in dict.fromkeys((r.group, r.version) for r in ALL if r.group):
+        found.setdefault(group, []).append(version)
     return found
 
 

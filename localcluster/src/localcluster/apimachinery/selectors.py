@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from .apierrors import ApiError, bad_request
-from .jsontypes import Obj
+from .jsontypes import Obj, whole_number
 
 Match = Callable[[Obj], bool]
 
 _TOKENS = re.compile(r"\s*(!=|==|[=!(),<>]|[^\s=!(),<>]+)")
-_WHOLE = re.compile(r"^[-+]?[0-9]{1,19}$")
 _NAME = re.compile(r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$")
 _VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 _WORDS = "consist of alphanumeric characters, '-', '_' or '.', and must start and end with an"
@@ -91,7 +90,7 @@ class _Parser:
         if not valid_key(key):
             raise _parse_error(f'invalid label key "{key}": {NAME_RULE}')
         if absent or self.peek() in ("", ","):
-            return lambda obj: (key in labels(obj)) != absent
+            return _requirement(key, "DoesNotExist" if absent else "Exists")
         return self._comparison(key)
 
     def _comparison(self, key: str) -> Match:
@@ -99,29 +98,16 @@ class _Parser:
         if word in ("=", "==", "!="):
             value = "" if self.peek() in ("", ",") else self.next()
             self._check_value(key, value)
-            if word == "!=":
-                return lambda obj: labels(obj).get(key) != value
-            return lambda obj: labels(obj).get(key) == value
+            return _requirement(key, "NotIn" if word == "!=" else "In", [value])
         if word in ("in", "notin"):
-            values = self._values(key)
-            return lambda obj: (labels(obj).get(key) in values) == (word == "in")
+            return _requirement(key, "In" if word == "in" else "NotIn", self._values(key))
         if word in ("<", ">"):
-            return self._inequality(key, word)
+            value = self.next()
+            if whole_number(value) is None:
+                why = "for 'Gt', 'Lt' operators, the value must be an integer"
+                raise _parse_error(f'values[0]: Invalid value: "{value}": {why}')
+            return _requirement(key, "Gt" if word == ">" else "Lt", [value])
         raise _parse_error(f"found '{word}', expected: in, notin, =, ==, !=, gt, lt")
-
-    def _inequality(self, key: str, word: str) -> Match:
-        value = self.next()
-        if not _WHOLE.match(value):
-            why = "for 'Gt', 'Lt' operators, the value must be an integer"
-            raise _parse_error(f'values[0]: Invalid value: "{value}": {why}')
-
-        def matches(obj: Obj) -> bool:
-            found = labels(obj).get(key, "")
-            if not _WHOLE.match(found):
-                return False
-            return int(found) > int(value) if word == ">" else int(found) < int(value)
-
-        return matches
 
     def _values(self, key: str) -> set[str]:
         word = self.next()
@@ -156,6 +142,22 @@ def labels(obj: Obj) -> dict[str, str]:
     return obj["metadata"].get("labels") or {}
 
 
+def satisfies(value: str | None, operator: str, values: Collection[str]) -> bool:
+    """Tell whether a value, None if there is none, satisfies an operator of a selector."""
+    if operator in ("Exists", "DoesNotExist"):
+        return (value is not None) == (operator == "Exists")
+    if operator in ("In", "NotIn"):
+        return (value in values) == (operator == "In")
+    number, bound = whole_number(value or ""), whole_number(next(iter(values), ""))
+    if operator not in ("Gt", "Lt") or number is None or bound is None:
+        return False
+    return number > bound if operator == "Gt" else number < bound
+
+
+def _requirement(key: str, operator: str, values: Collection[str] = ()) -> Match:
+    return lambda obj: satisfies(labels(obj).get(key), operator, values)
+
+
 def label_selector(text: str) -> Match:
     """Return a function that tells whether an object's labels satisfy `text`."""
     requirements = _Parser(text).requirements()
@@ -166,20 +168,11 @@ def label_selector(text: str) -> Match:
 
 def match_labels(selector: Obj, found: dict[str, str]) -> bool:
     """Tell whether labels satisfy a `LabelSelector` object (matchLabels, matchExpressions)."""
-    for key, value in (selector.get("matchLabels") or {}).items():
-        if found.get(key) != value:
-            return False
-    for expression in selector.get("matchExpressions") or []:
-        key, values = expression["key"], expression.get("values") or []
-        holds = {
-            "In": found.get(key) in values,
-            "NotIn": found.get(key) not in values,
-            "Exists": key in found,
-            "DoesNotExist": key not in found,
-        }
-        if not holds.get(expression["operator"], False):
-            return False
-    return True
+    wanted, expressions = selector.get("matchLabels") or {}, selector.get("matchExpressions") or []
+    return all(found.get(key) == value for key, value in wanted.items()) and all(
+        satisfies(found.get(one["key"]), one["operator"], one.get("values") or [])
+        for one in expressions
+    )
 
 
 def selector_text(selector: Obj | None) -> str:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..apimachinery.apierrors import ignored
-from ..apimachinery.client import STRATEGIC, Client
+from ..apimachinery.client import Client
 from ..apimachinery.events import Recorder
 from ..apimachinery.jsontypes import Obj, owner_reference
-from ..apimachinery.resources import object_path
 from .ownerindex import OwnedInformer, selects
 
 
@@ -64,8 +63,7 @@ class Claims:
         """Change the metadata of objects; those that are gone already do not matter."""
 
         async def patch(obj: Obj) -> None:
-            body = {"metadata": {"uid": obj["metadata"]["uid"], **change(obj)}}
             with ignored(404, 409):
-                self.informer.put(await self.client.patch(object_path(obj), body, STRATEGIC))
+                self.informer.put(await self.client.patch_same(obj, {"metadata": change(obj)}))
 
         await asyncio.gather(*(patch(obj) for obj in objects))

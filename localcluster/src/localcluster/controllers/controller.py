@@ -8,7 +8,7 @@ from typing import ClassVar
 from ..apimachinery.client import Client
 from ..apimachinery.events import Recorder
 from ..apimachinery.informer import Informer
-from ..apimachinery.jsontypes import Key, Obj
+from ..apimachinery.jsontypes import Key, Obj, key_of
 from ..apimachinery.keyqueue import KeyQueue
 from ..apimachinery.resources import object_path
 
@@ -16,6 +16,9 @@ from ..apimachinery.resources import object_path
 @dataclass
 class Controller:
     """Brings the objects of one kind, one by one, to their desired state.
+
+    It is told of each change of the objects of a kind for which it has a method such as
+    `pod_changed(old, new)`; None stands for absence.
 
     Attributes:
         component: Who its Events are from.
@@ -27,6 +30,15 @@ class Controller:
     def __post_init__(self) -> None:
         self.queue = KeyQueue(self._sync)
         self.recorder = Recorder(self.client, self.component)
+
+    async def run(self) -> None:
+        """Do what is not asked for by a change, until cancelled."""
+        await self.recorder.run()
+
+    def enqueue(self, old: Obj | None, new: Obj | None) -> None:
+        """Enqueue an object that changed; one that is gone needs nothing."""
+        if new is not None:
+            self.queue.add(key_of(new))
 
     async def _sync(self, key: Key) -> None:
         """Reconcile the object with this key."""

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from ..apimachinery.cron import Schedule
 from ..apimachinery.jsontypes import Obj, deep_copy, owner_reference, parse_time
-from .jobrules import has_condition
+from .podstate import has_condition
 
 SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 # With more missed times than this, something is wrong with a clock or a deadline.

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 
 from ..apimachinery import cron
 from ..apimachinery.apierrors import ApiError, ignored
-from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, format_time, key_of
+from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, format_time
 from ..apimachinery.resources import named, object_path, path_of
 from . import cronjobrules as rules
 from .controller import Controller
-from .jobrules import has_condition, is_finished
+from .jobrules import is_finished
 from .ownerindex import OwnedInformer, controller_keys
+from .podstate import has_condition
 
 # Timers cannot wait for years.
 _LONGEST_WAIT_SECONDS = 86400.0
@@ -31,10 +32,7 @@ class CronJobController(Controller):
     jobs: OwnedInformer
     component = "cronjob-controller"
 
-    def cronjob_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Enqueue a CronJob that changed."""
-        if new is not None:
-            self.queue.add(key_of(new))
+    cronjob_changed = Controller.enqueue
 
     def job_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Enqueue the CronJob of a Job that changed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 
-from ..apimachinery.jsontypes import Obj, deep_copy, now, seconds_since, whole_number
+from ..apimachinery.jsontypes import Obj, condition_in, deep_copy, now, seconds_since, whole_number
 
 HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
@@ -171,15 +171,9 @@ def status_of(deployment: Obj, sets: list[Obj], newest: Obj | None) -> Obj:
     return status
 
 
-def condition(status: Obj | None, kind: str) -> Obj | None:
-    """Return the condition of that type, whatever it says."""
-    conditions: list[Obj] = (status or {}).get("conditions") or []
-    return next((c for c in conditions if c["type"] == kind), None)
-
-
 def set_condition(status: Obj, kind: str, holds: str, reason: str, message: str) -> None:
     """Put a condition last, unless it says the same already."""
-    known, moment = condition(status, kind), now()
+    known, moment = condition_in(status, kind), now()
     if known and (known["status"], known["reason"]) == (holds, reason):
         return
     since = known["lastTransitionTime"] if known and known["status"] == holds else moment
@@ -198,7 +192,7 @@ def set_condition(status: Obj, kind: str, holds: str, reason: str, message: str)
 
 def refresh_progress(status: Obj, message: str) -> None:
     """Record progress of the rollout: the clock of its deadline starts again."""
-    known = condition(status, "Progressing")
+    known = condition_in(status, "Progressing")
     since = known["lastTransitionTime"] if known and known["status"] == "True" else None
     drop_condition(status, "Progressing")
     set_condition(status, "Progressing", "True", "ReplicaSetUpdated", message)
@@ -238,7 +232,7 @@ def has_progressed(deployment: Obj, status: Obj) -> bool:
 
 def seconds_to_deadline(deployment: Obj, status: Obj) -> float | None:
     """Return how many seconds without progress are left, or None when nothing limits them."""
-    known = condition(status, "Progressing")
+    known = condition_in(status, "Progressing")
     if known is None or not has_deadline(deployment):
         return None
     if known["reason"] in ("NewReplicaSetAvailable", "ProgressDeadlineExceeded"):

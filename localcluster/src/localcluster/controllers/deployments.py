@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
-from ..apimachinery.jsontypes import Key, Obj, deep_copy, key_of
-from ..apimachinery.resources import object_path
+from ..apimachinery.jsontypes import Key, Obj, condition_in, deep_copy
 from . import deploymentrules as rules
 from .controller import Controller
 from .ownerindex import OwnedInformer, adopter_keys, controller_keys
-from .podstate import has_ended
+from .podstate import has_condition, has_ended
 from .replicasetcontrol import ReplicaSetControl, inherited_annotations
 
 
@@ -26,16 +25,13 @@ class DeploymentController(Controller):
     pods: OwnedInformer
     component = "deployment-controller"
 
+    deployment_changed = Controller.enqueue
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.sets = ReplicaSetControl(self.client, self.set_informer, self.recorder)
 
-    def deployment_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Enqueue a Deployment that changed."""
-        if new is not None:
-            self.queue.add(key_of(new))
-
-    def set_changed(self, old: Obj | None, new: Obj | None) -> None:
+    def replicaset_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Enqueue the Deployments that own a changed ReplicaSet, or could adopt it."""
         owners = controller_keys("Deployment", old, new)
         for key in (*owners, *adopter_keys(self.deployments.objects, new)):
@@ -47,7 +43,7 @@ class DeploymentController(Controller):
         for key in controller_keys("ReplicaSet", gone):
             owner = self.set_informer.get(*key)
             if owner is not None:
-                self.set_changed(None, owner)
+                self.replicaset_changed(None, owner)
 
     async def _sync(self, key: Key) -> None:
         found = self.deployments.get(*key)
@@ -89,7 +85,7 @@ class DeploymentController(Controller):
     async def _report_pause(self, deployment: Obj) -> None:
         """Record in the conditions that a rollout was paused or resumed."""
         status = deployment["status"]
-        known = rules.condition(status, "Progressing")
+        known = condition_in(status, "Progressing")
         reason = known["reason"] if known else ""
         if not rules.has_deadline(deployment) or reason == "ProgressDeadlineExceeded":
             return
@@ -111,7 +107,7 @@ class DeploymentController(Controller):
         changed = deep_copy(deployment["status"])
         if newest is not None:
             await self._update_revision(deployment, newest, number)
-            if rules.condition(changed, "Progressing") is None:
+            if condition_in(changed, "Progressing") is None:
                 text = f'Found new replica set "{newest["metadata"]["name"]}"'
                 rules.set_condition(changed, "Progressing", "True", "FoundNewReplicaSet", text)
         elif not create:
@@ -165,10 +161,10 @@ class DeploymentController(Controller):
     async def _set_revision(self, deployment: Obj, text: str) -> None:
         if rules.annotations_of(deployment).get(rules.REVISION) == text:
             return
-        metadata = deployment["metadata"]
-        change = {"annotations": {rules.REVISION: text}, "uid": metadata["uid"]}
-        changed = await self.client.patch(object_path(deployment), {"metadata": change})
+        change = {"metadata": {"annotations": {rules.REVISION: text}}}
+        changed = await self.client.patch_same(deployment, change)
         self.deployments.put(changed)
+        metadata = deployment["metadata"]
         metadata["annotations"] = changed["metadata"]["annotations"]
         metadata["resourceVersion"] = changed["metadata"]["resourceVersion"]
 
@@ -275,21 +271,17 @@ class DeploymentController(Controller):
         status = rules.status_of(deployment, sets, newest)
         name = newest["metadata"]["name"] if newest else deployment["metadata"]["name"]
         which = f'{"ReplicaSet" if newest else "Deployment"} "{name}"'
-        known = rules.condition(deployment["status"], "Progressing")
+        known = condition_in(deployment["status"], "Progressing")
         reason = known["reason"] if known else ""
         settled = status.get("replicas", 0) == status.get("updatedReplicas", 0)
         if not rules.has_deadline(deployment):
             rules.drop_condition(status, "Progressing")
         elif not (settled and reason == "NewReplicaSetAvailable"):
             self._update_progress(deployment, status, which)
-        failures = [
-            c
-            for one in ([newest] if newest else old)
-            for c in (one.get("status") or {}).get("conditions") or []
-            if c["type"] == "ReplicaFailure" and c["status"] == "True"
-        ]
-        if failures:
-            why = (failures[0]["reason"], failures[0]["message"])
+        failures = (has_condition(one, "ReplicaFailure") for one in ([newest] if newest else old))
+        failure = next(filter(None, failures), None)
+        if failure:
+            why = (failure["reason"], failure["message"])
             rules.set_condition(status, "ReplicaFailure", "True", *why)
         else:
             rules.drop_condition(status, "ReplicaFailure")

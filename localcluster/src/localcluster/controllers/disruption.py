@@ -11,7 +11,7 @@ from ..apimachinery import resources
 from ..apimachinery.apierrors import ignored
 from ..apimachinery.disruption import covers, with_condition
 from ..apimachinery.informer import Informer
-from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, key_of, seconds_since
+from ..apimachinery.jsontypes import Key, Obj, controller_of, deep_copy, seconds_since
 from .controller import Controller
 from .deploymentrules import resolve
 from .podstate import is_ready
@@ -29,10 +29,7 @@ class DisruptionController(Controller):
     pods: Informer
     component = "controllermanager"
 
-    def budget_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Enqueue a budget that changed."""
-        if new is not None:
-            self.queue.add(key_of(new))
+    poddisruptionbudget_changed = Controller.enqueue
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Enqueue the budgets of a pod that changed."""

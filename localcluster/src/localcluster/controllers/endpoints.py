@@ -157,8 +157,8 @@ def _slice(service: Obj, subsets: list[Obj]) -> Obj:
 
 
 def _selects(service: Obj, pod: Obj) -> bool:
-    selector, found = service["spec"].get("selector") or {}, labels(pod)
-    return bool(selector) and all(found.get(key) == value for key, value in selector.items())
+    selector = service["spec"].get("selector") or {}
+    return bool(selector) and selector.items() <= labels(pod).items()
 
 
 def _ports(service: Obj, pod: Obj) -> list[Obj]:

@@ -6,11 +6,13 @@ https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..apimachinery import resources
 from ..apimachinery.apierrors import ApiError, ignored
+from ..apimachinery.client import MERGE
 from ..apimachinery.jsontypes import Key, Obj
-from ..apimachinery.resources import object_path, path_of
+from ..apimachinery.resources import path_of
 from .controller import Controller
 from .ownerindex import OwnedInformer
 
@@ -122,7 +124,7 @@ class GarbageCollector(Controller):
 
     async def _remove_references(self, obj: Obj, uids: set[str]) -> None:
         kept = [r for r in obj["metadata"]["ownerReferences"] if r["uid"] not in uids]
-        await self._patch(obj, {"metadata": {"ownerReferences": kept or None}})
+        await self._set(obj, "ownerReferences", kept)
 
     async def _are_absent(self, obj: Obj, references: list[Obj]) -> bool:
         """Ask the API itself: the cache may not have seen a new owner yet."""
@@ -179,15 +181,12 @@ class GarbageCollector(Controller):
 
     async def _drop_finalizer(self, obj: Obj, name: str) -> None:
         kept = [f for f in obj["metadata"].get("finalizers") or [] if f != name]
-        await self._patch(obj, {"metadata": {"finalizers": kept or None}})
+        await self._set(obj, "finalizers", kept)
 
-    async def _patch(self, obj: Obj, change: Obj) -> None:
+    async def _set(self, obj: Obj, name: str, values: list[Any]) -> None:
         with ignored(404, 409):
-            await self.client.patch(object_path(obj), change)
+            await self.client.patch_same(obj, {"metadata": {name: values or None}}, how=MERGE)
 
     async def _delete(self, obj: Obj, policy: str) -> None:
-        wanted = {"uid": obj["metadata"]["uid"]}
         with ignored(404, 409):
-            await self.client.delete(
-                object_path(obj), propagationPolicy=policy, preconditions=wanted
-            )
+            await self.client.delete_same(obj, propagationPolicy=policy)

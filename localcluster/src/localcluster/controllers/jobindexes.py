@@ -38,12 +38,14 @@ def valid_index(job: Obj, pod: Obj) -> int | None:
     return index if index is not None and index < job["spec"]["completions"] else None
 
 
-def parse(text: str | None) -> set[int]:
-    """Return the indexes that a status field such as `0-2,5` names."""
-    found: set[int] = set()
-    for part in filter(None, (text or "").split(",")):
+def parse(text: str | None) -> list[range]:
+    """Return the indexes that a field such as `0-2,5` names; what are no numbers is ignored."""
+    found = []
+    for part in (text or "").split(","):
         first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
+        begin, end = whole_number(first), whole_number(last or first)
+        if begin is not None and end is not None:
+            found.append(range(begin, end + 1))
     return found
 
 
@@ -64,8 +66,9 @@ def compact(indexes: Iterable[int]) -> str:
 
 def known(job: Obj, field: str) -> set[int]:
     """Return the indexes in a field of the Job's status that it still has."""
+    all_indexes = range(job["spec"]["completions"])
     found = parse((job.get("status") or {}).get(field))
-    return {index for index in found if index < job["spec"]["completions"]}
+    return {i for span in found for i in all_indexes[max(span.start, 0) : max(span.stop, 0)]}
 
 
 def succeeded(job: Obj, pods: list[Obj]) -> set[int]:

@@ -82,10 +82,11 @@ def matched_success_rule(job: Obj, done: set[int]) -> str:
     rules = (job["spec"].get("successPolicy") or {}).get("rules") or []
     for number, rule in enumerate(rules):
         listed = rule.get("succeededIndexes")
-        of_them = done & jobindexes.parse(listed) if listed is not None else done
+        spans = jobindexes.parse(listed)
+        of_them = {i for i in done if listed is None or any(i in span for span in spans)}
         wanted = rule.get("succeededCount")
         if wanted is None:
-            wanted = len(jobindexes.parse(listed))
+            wanted = sum(len(span) for span in spans)
         if len(of_them) >= wanted:
             return f"Matched rules at index {number}"
     return ""

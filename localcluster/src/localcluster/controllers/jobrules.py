@@ -6,7 +6,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/
 from __future__ import annotations
 
 from ..apimachinery.jsontypes import Obj, now, seconds_since
-from .podstate import condition_of, has_ended, phase, restarts
+from .podstate import has_condition, has_ended, phase, restarts
 
 TRACKING_FINALIZER = "batch.kubernetes.io/job-tracking"
 
@@ -36,12 +36,6 @@ def is_finished(job: Obj) -> bool:
 def is_ours(job: Obj) -> bool:
     """Tell whether the Job is left to this controller, and not to one of another name."""
     return job["spec"].get("managedBy") in (None, "kubernetes.io/job-controller")
-
-
-def has_condition(job: Obj, kind: str) -> Obj | None:
-    """Return the Job's condition of that type if it holds."""
-    found = condition_of(job, kind)
-    return found if found and found["status"] == "True" else None
 
 
 def is_tracked(pod: Obj) -> bool:

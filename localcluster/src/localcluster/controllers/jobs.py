@@ -13,7 +13,6 @@ from .controller import Controller
 from .jobbackoff import Backoff
 from .jobpods import JobPods, indexed_template, plain_template
 from .jobrules import (
-    has_condition,
     in_order,
     is_complete,
     is_finished,
@@ -27,7 +26,8 @@ from .jobrules import (
 )
 from .jobsync import JobSync
 from .ownerindex import OwnedInformer, adopter_keys, controller_keys
-from .podstate import deletion_rank, is_ready, is_terminating, phase, restarts
+from .podcontrol import BURST
+from .podstate import deletion_rank, has_condition, is_ready, is_terminating, phase, restarts
 
 _COMPLETED = ("CompletionsReached", "Reached expected number of succeeded pods")
 
@@ -129,6 +129,7 @@ class JobController(Controller):
             missing -= len(terminating)
         if missing <= 0:
             return
+        missing = min(missing, BURST)
         wait = 0.0 if jobindexes.per_index(job) else self.backoff.seconds(job)
         templates = [] if wait else [plain_template(job)] * missing
         if not wait and jobindexes.is_indexed(job):

@@ -13,12 +13,11 @@ from .jobrules import (
     BACKOFF_LIMIT_EXCEEDED,
     DEADLINE_EXCEEDED,
     exceeds_restart_limit,
-    has_condition,
     is_failed,
     is_tracked,
     seconds_left,
 )
-from .podstate import is_active, phase
+from .podstate import has_condition, is_active, phase
 
 _TOO_MANY_INDEXES = "Job has exceeded the specified maximal number of failed indexes"
 

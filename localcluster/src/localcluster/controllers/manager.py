@@ -58,68 +58,32 @@ class Controllers:
         sets, rollouts = self.informers["replicasets.apps"], self.informers["deployments.apps"]
         services, spaces = self.informers["services"], self.informers["namespaces"]
         budgets = self.informers["poddisruptionbudgets.policy"]
-        job = JobController(client, jobs, pods, self.first_backoff)
-        orphan = JobOrphanController(client, jobs, pods)
-        lifetime = TTLAfterFinishedController(client, jobs)
-        cron = CronJobController(client, crons, jobs)
-        replica_set = ReplicaSetController(client, sets, pods)
-        deployment = DeploymentController(client, rollouts, sets, pods)
-        scheduler = Scheduler(client, pods, nodes, services, spaces)
-        self.lifecycle = NodeLifecycleController(client, nodes, pods, self.waits)
-        eviction = TaintEvictionController(client, pods, nodes, self.waits.eviction_share)
-        endpoints = EndpointsController(client, services, pods)
-        disruption = DisruptionController(client, budgets, pods)
-        lost = PodGarbageCollector(client, pods, nodes, self.waits.quarantine_seconds)
-        garbage = GarbageCollector(client, self.informers)
-        namespace = NamespaceController(client, spaces, self.authority)
+        waits = self.waits
         self.parts: tuple[Controller, ...] = (
-            *(job, orphan, lifetime, cron, replica_set, deployment),
-            *(scheduler, self.lifecycle, eviction),
-            *(endpoints, disruption, lost, garbage, namespace),
+            JobController(client, jobs, pods, self.first_backoff),
+            JobOrphanController(client, jobs, pods),
+            TTLAfterFinishedController(client, jobs),
+            CronJobController(client, crons, jobs),
+            ReplicaSetController(client, sets, pods),
+            DeploymentController(client, rollouts, sets, pods),
+            Scheduler(client, pods, nodes, services, spaces),
+            NodeLifecycleController(client, nodes, pods, waits),
+            TaintEvictionController(client, pods, nodes, waits.eviction_share),
+            EndpointsController(client, services, pods),
+            DisruptionController(client, budgets, pods),
+            PodGarbageCollector(client, pods, nodes, waits.quarantine_seconds),
+            NamespaceController(client, spaces, self.authority),
+            garbage := GarbageCollector(client, self.informers),
         )
-        told: dict[str, list[OnChange]] = {
-            "configmaps": [namespace.content_changed],
-            "cronjobs.batch": [cron.cronjob_changed],
-            "deployments.apps": [deployment.deployment_changed],
-            "jobs.batch": [
-                job.job_changed,
-                orphan.job_changed,
-                lifetime.job_changed,
-                cron.job_changed,
-            ],
-            "namespaces": [namespace.changed],
-            "leases.coordination.k8s.io": [self.lifecycle.lease_changed],
-            "nodes": [
-                scheduler.node_changed,
-                self.lifecycle.node_changed,
-                eviction.node_changed,
-                lost.node_changed,
-            ],
-            "poddisruptionbudgets.policy": [disruption.budget_changed],
-            "pods": [
-                job.pod_changed,
-                orphan.pod_changed,
-                replica_set.pod_changed,
-                deployment.pod_changed,
-                scheduler.pod_changed,
-                self.lifecycle.pod_changed,
-                eviction.pod_changed,
-                endpoints.pod_changed,
-                disruption.pod_changed,
-                lost.pod_changed,
-            ],
-            "replicasets.apps": [replica_set.set_changed, deployment.set_changed],
-            "serviceaccounts": [namespace.content_changed],
-            "services": [endpoints.service_changed],
-        }
         for name, informer in self.informers.items():
-            informer.on_change = _all(*told.get(name, []), garbage.changed)
+            method = f"{resources.named(name).kind.lower()}_changed"
+            told = (getattr(part, method, None) for part in self.parts)
+            informer.on_change = _all(*filter(None, told), garbage.changed)
 
     async def run(self) -> None:
         """Run all controllers until cancelled."""
         following = [informer.run() for informer in self.informers.values()]
-        recording = [part.recorder.run() for part in self.parts]
-        await asyncio.gather(*following, *recording, self.lifecycle.monitor())
+        await asyncio.gather(*following, *(part.run() for part in self.parts))
 
     def close(self) -> None:
         for part in self.parts:

@@ -61,14 +61,14 @@ class NamespaceController(Controller):
         self._remaining: dict[str, list[Resource]] = {}
         self._delays: dict[str, float] = {}
 
-    def changed(self, old: Obj | None, new: Obj | None) -> None:
-        if new is not None:
-            self.queue.add(("", new["metadata"]["name"]))
+    namespace_changed = Controller.enqueue
 
-    def content_changed(self, old: Obj | None, new: Obj | None) -> None:
+    def configmap_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Restore the default contents of a namespace when somebody deleted them."""
         if new is None and old and old["metadata"]["name"] in ("default", "kube-root-ca.crt"):
             self.queue.add(("", old["metadata"]["namespace"]))
+
+    serviceaccount_changed = configmap_changed
 
     async def _sync(self, key: Key) -> None:
         namespace = self.namespaces.get(*key)

@@ -5,14 +5,21 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#node-af
 
 from __future__ import annotations
 
-from ..apimachinery.jsontypes import Obj, whole_number
-from ..apimachinery.selectors import labels
+from ..apimachinery.jsontypes import Obj
+from ..apimachinery.selectors import labels, satisfies
+
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+def affinity(pod: Obj, kind: str) -> Obj:
+    """Return what a pod says of `nodeAffinity`, `podAffinity` or `podAntiAffinity`."""
+    return (pod["spec"].get("affinity") or {}).get(kind) or {}
 
 
 def required_terms(pod: Obj) -> list[Obj] | None:
     """Return the terms of which a node must satisfy one; None when the pod has no such list."""
-    affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    required = affinity(pod, "nodeAffinity").get(REQUIRED)
     return None if required is None else required.get("nodeSelectorTerms") or []
 
 
@@ -37,12 +44,4 @@ def matches_term(term: Obj, node: Obj) -> bool:
 
 def _matches(requirement: Obj, found: dict[str, str]) -> bool:
     value, values = found.get(requirement["key"]), requirement.get("values") or []
-    operator = requirement.get("operator")
-    if operator in ("Exists", "DoesNotExist"):
-        return bool((value is not None) == (operator == "Exists"))
-    if operator in ("In", "NotIn"):
-        return bool((value in values) == (operator == "In"))
-    has, bound = whole_number(value or ""), whole_number(values[0] if values else "")
-    if has is None or bound is None:
-        return False
-    return has > bound if operator == "Gt" else has < bound
+    return satisfies(value, requirement.get("operator", ""), values)

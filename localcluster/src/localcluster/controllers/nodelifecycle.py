@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..apimachinery.apierrors import ApiError, ignored
-from ..apimachinery.client import STRATEGIC, pod_path
+from ..apimachinery.client import MERGE
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, now
+from ..settings import seconds
 from .controller import Controller
-from .podstate import condition_of, is_ready
+from .podstate import condition_of, is_ready, pods_on
 from .taints import NOT_READY, UNREACHABLE, UNSCHEDULABLE, is_cordoned, taints_of
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ _TAINTED = {
 _LOST = (NOT_READY, UNREACHABLE)
 _STOPPED = ("NodeStatusUnknown", "Kubelet stopped posting node status.")
 _NEVER = ("NodeStatusNeverUpdated", "Kubelet never posted node status.")
+_LEAST_GRACE = 0.5  # with 0, a kubelet would renew its Lease without a pause
 _ANNOTATION = "localcluster/node-waits"
 
 
@@ -50,10 +52,16 @@ class NodeWaits:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> NodeWaits:
-        """Return the waits that `LOCALCLUSTER_NODE_…_SECONDS` set."""
-        grace = environment.get("LOCALCLUSTER_NODE_GRACE_SECONDS")
-        eviction = environment.get("LOCALCLUSTER_NODE_EVICTION_SECONDS")
-        return cls(float(grace or cls.grace_seconds), float(eviction or cls.eviction_seconds))
+        """Return the waits that `LOCALCLUSTER_NODE_…_SECONDS` set.
+
+        Raises:
+            ClusterError: One of them is no number of seconds.
+        """
+        name = "LOCALCLUSTER_NODE_{}_SECONDS"
+        return cls(
+            seconds(environment, name.format("GRACE"), cls.grace_seconds, _LEAST_GRACE),
+            seconds(environment, name.format("EVICTION"), cls.eviction_seconds),
+        )
 
     @property
     def renew_seconds(self) -> float:
@@ -122,7 +130,10 @@ class NodeLifecycleController(Controller):
             if node and _is_lost(node):
                 self.queue.add(("", name))
 
-    async def monitor(self) -> None:
+    async def run(self) -> None:
+        await asyncio.gather(super().run(), self._monitor())
+
+    async def _monitor(self) -> None:
         """Look after silent nodes until cancelled."""
         loop, period = asyncio.get_running_loop(), self.waits.grace_seconds / 10
         due = loop.time() + period
@@ -143,15 +154,15 @@ class NodeLifecycleController(Controller):
 
     async def _mark_unknown(self, node: Obj) -> None:
         moment, conditions = now(), []
-        for kind in _STATUSES:
+        shown = [c["type"] for c in (node.get("status") or {}).get("conditions") or []]
+        for kind in dict.fromkeys([*(kind for kind in shown if kind in _STATUSES), *_STATUSES]):
             known = condition_of(node, kind)
             reason, message = _STOPPED if known else _NEVER
             condition = {"type": kind, "status": "Unknown", "reason": reason, "message": message}
             if known is None:
                 condition["lastHeartbeatTime"] = node["metadata"]["creationTimestamp"]
             conditions.append({**condition, "lastTransitionTime": moment})
-        path = f"/api/v1/nodes/{node['metadata']['name']}/status"
-        await self.client.patch(path, {"status": {"conditions": conditions}}, STRATEGIC)
+        await self.client.patch_same(node, {"status": {"conditions": conditions}}, "status")
 
     async def _sync(self, key: Key) -> None:
         node = self.nodes.get(*key)
@@ -185,22 +196,18 @@ class NodeLifecycleController(Controller):
         if annotations.get(_ANNOTATION) != str(self.waits):
             change["metadata"] = {"annotations": {_ANNOTATION: str(self.waits)}}
         if change:
-            version = {"resourceVersion": node["metadata"]["resourceVersion"]}
-            change["metadata"] = {**change.get("metadata", {}), **version}
             with ignored(404):
-                path = f"/api/v1/nodes/{node['metadata']['name']}"
-                await self.client.patch(path, change)
+                await self.client.patch_same(node, change, how=MERGE, unchanged=True)
 
     async def _mark_pods(self, node: Obj) -> None:
         """Say of the pods of a node that is lost that they are not ready."""
-        name = node["metadata"]["name"]
-        for pod in list(self.pods.objects.values()):
-            if pod["spec"].get("nodeName") == name and is_ready(pod):
+        for pod in pods_on(self.pods.objects, node["metadata"]["name"]):
+            if is_ready(pod):
                 change = {"type": "Ready", "status": "False", "lastTransitionTime": now()}
-                metadata = pod["metadata"]
-                path = pod_path(metadata["namespace"], metadata["name"], "status")
-                with ignored(404):
-                    await self.client.patch(path, {"status": {"conditions": [change]}}, STRATEGIC)
+                with ignored(404, 409):
+                    await self.client.patch_same(
+                        pod, {"status": {"conditions": [change]}}, "status"
+                    )
                     text = "Node is not ready"
                     self.recorder.event(pod, "NodeNotReady", text, kind="Warning")
 

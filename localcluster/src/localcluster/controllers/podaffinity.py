@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.selectors import labels, match_labels
+from .nodeaffinity import PREFERRED, REQUIRED, affinity
 from .nodeinfo import Check, NodeInfo, Snapshot, Unschedulable
-
-_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
-_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 # How many pods there are in the domain of a topology key.
 Domains = Counter[tuple[str, str]]
@@ -34,16 +32,7 @@ class _Term:
 
     def selects(self, other: Obj, snapshot: Snapshot) -> bool:
         """Tell whether the term is about another pod."""
-        selector, own, found = self.raw.get("labelSelector"), labels(self.pod), labels(other)
-        if selector is None or not self._in_namespace(other, snapshot):
-            return False
-        same = [key for key in self.raw.get("matchLabelKeys") or [] if key in own]
-        unlike = [key for key in self.raw.get("mismatchLabelKeys") or [] if key in own]
-        return (
-            match_labels(selector, found)
-            and all(found.get(key) == own[key] for key in same)
-            and all(found.get(key) != own[key] for key in unlike)
-        )
+        return self._in_namespace(other, snapshot) and is_alike(self.pod, self.raw, other)
 
     def _in_namespace(self, other: Obj, snapshot: Snapshot) -> bool:
         namespace = other["metadata"].get("namespace", "")
@@ -53,6 +42,23 @@ class _Term:
         if namespace in names or selector is None:
             return namespace in names
         return match_labels(selector, snapshot.namespace_labels(namespace))
+
+
+def is_alike(pod: Obj, term: Obj, other: Obj) -> bool:
+    """Tell whether a term of a pod selects another by labels, or by having the same as the pod.
+
+    Args:
+        term: Of affinity, or a topology spread constraint.
+    """
+    selector, own, found = term.get("labelSelector"), labels(pod), labels(other)
+    same = [key for key in term.get("matchLabelKeys") or [] if key in own]
+    unlike = [key for key in term.get("mismatchLabelKeys") or [] if key in own]
+    return (
+        selector is not None
+        and match_labels(selector, found)
+        and all(found.get(key) == own[key] for key in same)
+        and all(found.get(key) != own[key] for key in unlike)
+    )
 
 
 def check_for(pod: Obj, snapshot: Snapshot) -> Check | None:
@@ -108,17 +114,13 @@ def _count(domains: Domains, terms: list[_Term], info: NodeInfo) -> None:
             domains[term.key, info.labels[term.key]] += term.weight
 
 
-def _affinity(pod: Obj, kind: str) -> Obj:
-    return (pod["spec"].get("affinity") or {}).get(kind) or {}
-
-
 def _required(pod: Obj, kind: str) -> list[_Term]:
-    return [_Term(pod, raw) for raw in _affinity(pod, kind).get(_REQUIRED) or []]
+    return [_Term(pod, raw) for raw in affinity(pod, kind).get(REQUIRED) or []]
 
 
 def _preferred(pod: Obj) -> list[_Term]:
     return [
         _Term(pod, one["podAffinityTerm"], sign * one["weight"])
         for kind, sign in (("podAffinity", 1), ("podAntiAffinity", -1))
-        for one in _affinity(pod, kind).get(_PREFERRED) or []
+        for one in affinity(pod, kind).get(PREFERRED) or []
     ]

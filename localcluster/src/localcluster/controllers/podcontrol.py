@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from ..apimachinery.apierrors import ignored
-from ..apimachinery.client import pod_path
 from ..apimachinery.jsontypes import Obj, owner_reference, random_suffix
 from .claims import Claims
 
 # The longest start of a generated name: with its five characters it is a label's 63.
 _LONGEST_PREFIX = 58
+# How many pods one sync creates at most; when they are there, it is the turn of the next.
+BURST = 500
 
 
 class PodControl(Claims):
@@ -62,12 +63,9 @@ class PodControl(Claims):
         """Delete pods of `owner`; those that are gone already do not matter."""
 
         async def delete(pod: Obj) -> None:
-            metadata = pod["metadata"]
-            text = f"Deleted pod: {metadata['name']}"
-            path = pod_path(metadata["namespace"], metadata["name"])
             with ignored(404, 409):
-                last = await self.client.delete(path, preconditions={"uid": metadata["uid"]})
-                self.informer.put(last)
+                self.informer.put(await self.client.delete_same(pod))
+                text = f"Deleted pod: {pod['metadata']['name']}"
                 self.recorder.event(owner, "SuccessfulDelete", text)
 
         await asyncio.gather(*(delete(pod) for pod in pods))

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ignored
-from ..apimachinery.client import STRATEGIC, pod_path
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, key_of, now
 from .controller import Controller
-from .podstate import has_ended, is_ready
+from .podstate import has_ended, is_ready, pods_on
 from .taints import taints_of
 
 _OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
@@ -52,17 +51,14 @@ class PodGarbageCollector(Controller):
         """Look again at the pods of a node that is gone or out of service."""
         node = new or old
         if node is not None and (new is None or _is_out_of_service(new)):
-            for pod in self._on(node["metadata"]["name"]):
+            for pod in pods_on(self.pods.objects, node["metadata"]["name"]):
                 self.pod_changed(None, pod)
-
-    def _on(self, node: str) -> list[Obj]:
-        return [pod for pod in self.pods.objects.values() if pod["spec"].get("nodeName") == node]
 
     async def _sync(self, key: Key) -> None:
         await self.nodes.synced.wait()
         if not key[0]:
             if not await self._exists(key[1]):
-                for lost in self._on(key[1]):
+                for lost in pods_on(self.pods.objects, key[1]):
                     await self._remove(lost, _LOST)
             return
         pod = self.pods.get(*key)
@@ -80,17 +76,13 @@ class PodGarbageCollector(Controller):
 
     async def _remove(self, pod: Obj, condition: Obj | None = None) -> None:
         """Mark a pod as failed, so that its Job counts it, and delete it at once."""
-        metadata = pod["metadata"]
-        path = pod_path(metadata["namespace"], metadata["name"])
         with ignored(404, 409):
             if not has_ended(pod):
                 status: Obj = {"phase": "Failed"}
                 if condition:
                     status["conditions"] = [{**condition, "lastTransitionTime": now()}]
-                body = {"metadata": {"uid": metadata["uid"]}, "status": status}
-                await self.client.patch(f"{path}/status", body, STRATEGIC)
-            wanted = {"uid": metadata["uid"]}
-            await self.client.delete(path, gracePeriodSeconds=0, preconditions=wanted)
+                await self.client.patch_same(pod, {"status": status}, "status")
+            await self.client.delete_same(pod, gracePeriodSeconds=0)
 
 
 def _is_out_of_service(node: Obj | None) -> bool:

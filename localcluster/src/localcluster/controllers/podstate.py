@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
-from ..apimachinery.jsontypes import Obj, now, parse_time
+from ..apimachinery.jsontypes import Key, Obj, condition_in, now, parse_time
 
 
 def phase(pod: Obj) -> str:
@@ -23,10 +24,20 @@ def is_terminating(pod: Obj) -> bool:
     return not has_ended(pod) and bool(pod["metadata"].get("deletionTimestamp"))
 
 
+def pods_on(pods: Mapping[Key, Obj], node: str) -> list[Obj]:
+    """Return the pods that are bound to a node."""
+    return [pod for pod in pods.values() if pod["spec"].get("nodeName") == node]
+
+
 def condition_of(obj: Obj, kind: str) -> Obj | None:
-    """Return the condition of that type of a pod or a Job, whatever it says."""
-    conditions: list[Obj] = (obj.get("status") or {}).get("conditions") or []
-    return next((c for c in conditions if c["type"] == kind), None)
+    """Return the condition of that type of an object, whatever it says."""
+    return condition_in(obj.get("status"), kind)
+
+
+def has_condition(obj: Obj, kind: str) -> Obj | None:
+    """Return the condition of that type of an object if it holds."""
+    found = condition_of(obj, kind)
+    return found if found and found["status"] == "True" else None
 
 
 def new_condition(pod: Obj, kind: str, status: str, reason: str, message: str) -> Obj:
@@ -44,14 +55,12 @@ def new_condition(pod: Obj, kind: str, status: str, reason: str, message: str) -
 
 
 def is_ready(pod: Obj) -> bool:
-    condition = condition_of(pod, "Ready")
-    return condition is not None and condition["status"] == "True"
+    return has_condition(pod, "Ready") is not None
 
 
 def ready_since(pod: Obj) -> float | None:
     """Return since when the pod has been ready, in seconds since 1970; None when it is not."""
-    condition = condition_of(pod, "Ready")
-    since = condition.get("lastTransitionTime") if condition and is_ready(pod) else None
+    since = (has_condition(pod, "Ready") or {}).get("lastTransitionTime")
     return parse_time(since).timestamp() if since else None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ..apimachinery.jsontypes import Obj, controller_of
 from . import podaffinity, topologyspread
-from .nodeaffinity import matches_term
+from .nodeaffinity import PREFERRED, affinity, matches_term
 from .nodeinfo import NodeInfo, Snapshot, estimate, requests
 from .taints import taints_of, untolerated
 
@@ -50,8 +50,7 @@ def _tolerations(pod: Obj, nodes: Sequence[NodeInfo]) -> Scores:
 
 
 def _node_affinity(pod: Obj, nodes: Sequence[NodeInfo]) -> Scores:
-    affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
-    wishes = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or []
+    wishes = affinity(pod, "nodeAffinity").get(PREFERRED) or []
     sums = [
         sum(wish["weight"] for wish in wishes if matches_term(wish["preference"], info.node))
         for info in nodes

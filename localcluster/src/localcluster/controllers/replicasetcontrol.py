@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..apimachinery.apierrors import ignored
-from ..apimachinery.client import STRATEGIC
 from ..apimachinery.jsontypes import Obj, owner_reference
-from ..apimachinery.resources import object_path
 from . import deploymentrules as rules
 from .claims import Claims
 
@@ -78,20 +76,14 @@ class ReplicaSetControl(Claims):
 
     async def patch(self, one: Obj, change: dict[str, Any]) -> Obj:
         """Change a ReplicaSet, if it still is the one that was read."""
-        metadata = one["metadata"]
-        known = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
-        body = {**change, "metadata": {**change.get("metadata", {}), **known}}
-        changed = await self.client.patch(object_path(one), body, STRATEGIC)
+        changed = await self.client.patch_same(one, change, unchanged=True)
         self.informer.put(changed)
         return changed
 
     async def delete(self, one: Obj) -> None:
         """Delete a ReplicaSet that nobody needs any more."""
-        wanted = {"uid": one["metadata"]["uid"]}
         with ignored(404, 409):
-            await self.client.delete(
-                object_path(one), propagationPolicy="Background", preconditions=wanted
-            )
+            await self.client.delete_same(one, propagationPolicy="Background")
 
 
 def inherited_annotations(deployment: Obj) -> dict[str, str]:

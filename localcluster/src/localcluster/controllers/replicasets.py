@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..apimachinery.apierrors import ApiError
-from ..apimachinery.jsontypes import Key, Obj, deep_copy, key_of, now, whole_number
+from ..apimachinery.jsontypes import Key, Obj, condition_in, deep_copy, now, whole_number
 from ..apimachinery.selectors import labels
 from .controller import Controller
 from .ownerindex import OwnedInformer, adopter_keys, controller_keys
-from .podcontrol import PodControl
+from .podcontrol import BURST, PodControl
 from .podstate import deletion_rank, is_active, is_available, is_ready, is_terminating
 
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -26,14 +26,11 @@ class ReplicaSetController(Controller):
     pod_informer: OwnedInformer
     component = "replicaset-controller"
 
+    replicaset_changed = Controller.enqueue
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.pods = PodControl(self.client, self.pod_informer, self.recorder)
-
-    def set_changed(self, old: Obj | None, new: Obj | None) -> None:
-        """Enqueue a ReplicaSet that changed."""
-        if new is not None:
-            self.queue.add(key_of(new))
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         """Enqueue the ReplicaSets that own a changed pod, or could adopt it."""
@@ -68,8 +65,9 @@ class ReplicaSetController(Controller):
             surplus = sorted(pods, key=_deletion_rank)[: len(pods) - wanted]
             await self.pods.delete(replica_set, surplus)
             return [pod for pod in pods if pod not in surplus]
-        templates = [replica_set["spec"]["template"]] * (wanted - len(pods))
-        return pods + await self.pods.create(replica_set, [_without_name(one) for one in templates])
+        missing = min(wanted - len(pods), BURST)
+        templates = [_without_name(replica_set["spec"]["template"])] * missing
+        return pods + await self.pods.create(replica_set, templates)
 
     def _requeue_until_available(self, key: Key, replica_set: Obj, pods: list[Obj]) -> None:
         """Sync again when ready pods will have become available."""
@@ -105,7 +103,7 @@ def _status(replica_set: Obj, pods: list[Obj], terminating: int, failure: ApiErr
     status["terminatingReplicas"] = terminating
     status["observedGeneration"] = replica_set["metadata"]["generation"]
     conditions = deep_copy((replica_set.get("status") or {}).get("conditions") or [])
-    known = next((c for c in conditions if c["type"] == "ReplicaFailure"), None)
+    known = condition_in({"conditions": conditions}, "ReplicaFailure")
     if failure and known is None:
         problem = {"type": "ReplicaFailure", "status": "True", "lastTransitionTime": now()}
         conditions.append({**problem, "reason": "FailedCreate", "message": str(failure)})

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..apimachinery.apierrors import ApiError, ignored
-from ..apimachinery.client import STRATEGIC, pod_path
+from ..apimachinery.client import pod_path
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, key_of
 from ..apimachinery.selectors import labels
@@ -47,7 +47,8 @@ class Scheduler(Controller):
     namespaces: Informer
     _pending: set[Key] = field(default_factory=set)
     _unschedulable: set[Key] = field(default_factory=set)
-    _decisions: dict[Key, Decision] = field(default_factory=dict)
+    # With the uids of their pods, since others of the same names may come meanwhile.
+    _decisions: dict[Key, tuple[str, Decision]] = field(default_factory=dict)
     _assumed: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -95,13 +96,13 @@ class Scheduler(Controller):
         if key == _CYCLE:
             self._decide()
             return
-        decision, pod = self._decisions.pop(key, None), self.pods.get(*key)
-        if decision is None or pod is None:
+        (uid, decision), pod = self._decisions.pop(key, ("", Decision())), self.pods.get(*key)
+        if pod is None or pod["metadata"]["uid"] != uid:
             return
         try:
             await (self._bind if decision.node else self._report)(pod, decision)
         except BaseException:
-            self._decisions.setdefault(key, decision)
+            self._decisions.setdefault(key, (uid, decision))
             raise
 
     def _decide(self) -> None:
@@ -132,17 +133,15 @@ class Scheduler(Controller):
                 refused = pod, decision
             told = (condition_of(pod, "PodScheduled") or {}).get("message")
             if decision.node or told != decision.message:
-                self._decisions[key] = decision
+                self._decisions[key] = metadata["uid"], decision
                 self.queue.add(key)
 
     async def _bind(self, pod: Obj, decision: Decision) -> None:
-        node = decision.node
-        metadata = pod["metadata"]
-        namespace, name = metadata["namespace"], metadata["name"]
+        node, uid, (namespace, name) = decision.node, pod["metadata"]["uid"], key_of(pod)
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",
-            "metadata": {"name": name, "namespace": namespace},
+            "metadata": {"name": name, "namespace": namespace, "uid": uid},
             "target": {"apiVersion": "v1", "kind": "Node", "name": node},
         }
         try:
@@ -151,31 +150,24 @@ class Scheduler(Controller):
             if error.code not in (404, 409):
                 raise
             # It is gone, or somebody else has bound it, which the informer will tell.
-            if metadata["uid"] in self._assumed:
-                self._assumed.discard(metadata["uid"])
-                self.snapshot.drop(metadata["uid"])
+            if uid in self._assumed:
+                self._assumed.discard(uid)
+                self.snapshot.drop(uid)
             return
         text = f"Successfully assigned {namespace}/{name} to {node}"
         self.recorder.event(pod, "Scheduled", text, action="Binding")
 
     async def _report(self, pod: Obj, decision: Decision) -> None:
         """Write why the pod waits into its conditions."""
-        metadata, known = pod["metadata"], condition_of(pod, "PodScheduled")
+        known = condition_of(pod, "PodScheduled")
         why = new_condition(pod, "PodScheduled", "False", decision.reason, decision.message)
         if known:
             why["lastTransitionTime"] = known["lastTransitionTime"]
-        path = pod_path(metadata["namespace"], metadata["name"], "status")
-        change: Obj = {"metadata": {"uid": metadata["uid"]}, "status": {"conditions": [why]}}
         with ignored(404, 409):
-            await self.client.patch(path, change, STRATEGIC)
+            await self.client.patch_same(pod, {"status": {"conditions": [why]}}, "status")
             if decision.reason == "Unschedulable":
-                self.recorder.event(
-                    pod,
-                    "FailedScheduling",
-                    decision.message,
-                    kind="Warning",
-                    action="Scheduling",
-                )
+                named = {"kind": "Warning", "action": "Scheduling"}
+                self.recorder.event(pod, "FailedScheduling", decision.message, **named)
 
     def _namespace_labels(self, name: str) -> dict[str, str]:
         namespace = self.namespaces.get("", name)

@@ -10,11 +10,10 @@ import math
 from dataclasses import dataclass, field
 
 from ..apimachinery.apierrors import ignored
-from ..apimachinery.client import STRATEGIC, pod_path
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, key_of
 from .controller import Controller
-from .podstate import new_condition
+from .podstate import new_condition, pods_on
 from .taints import NOT_READY, UNREACHABLE, taints_of, toleration_of
 
 _REASON = "DeletionByTaintManager"
@@ -36,33 +35,32 @@ class TaintEvictionController(Controller):
     nodes: Informer
     lost_node_share: float = 1.0
     _since: dict[Key, float] = field(default_factory=dict)
-    _evicted: set[str] = field(default_factory=set)
 
     def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        obj = new or old
-        assert obj is not None
         if new is None:
-            self._evicted.discard(obj["metadata"]["uid"])
-        node = self.nodes.get("", obj["spec"].get("nodeName") or "")
-        if key_of(obj) in self._since or (node and taints_of(node, "NoExecute")):
-            self.queue.add(key_of(obj))
+            # Another pod of its name has its own time.
+            assert old is not None
+            self._since.pop(key_of(old), None)
+            return
+        node = self.nodes.get("", new["spec"].get("nodeName") or "")
+        if key_of(new) in self._since or (node and taints_of(node, "NoExecute")):
+            self.queue.add(key_of(new))
 
     def node_changed(self, old: Obj | None, new: Obj | None) -> None:
         before, after = (taints_of(node, "NoExecute") if node else [] for node in (old, new))
         if new is None or before == after:
             return
-        for key, pod in self.pods.objects.items():
-            if pod["spec"].get("nodeName") == new["metadata"]["name"]:
-                self.queue.add(key)
+        for pod in pods_on(self.pods.objects, new["metadata"]["name"]):
+            self.queue.add(key_of(pod))
 
     async def _sync(self, key: Key) -> None:
         pod = self.pods.get(*key)
-        if pod and pod["metadata"]["uid"] in self._evicted:
+        if pod is None:
             return
-        node = self.nodes.get("", pod["spec"].get("nodeName") or "") if pod else None
-        seconds = self._tolerated_seconds(pod, node) if pod and node else math.inf
-        if pod is None or pod["metadata"].get("deletionTimestamp") or seconds == math.inf:
-            if self._since.pop(key, None) is not None and pod:
+        node = self.nodes.get("", pod["spec"].get("nodeName") or "")
+        seconds = self._tolerated_seconds(pod, node) if node else math.inf
+        if pod["metadata"].get("deletionTimestamp") or seconds == math.inf:
+            if self._since.pop(key, None) is not None:
                 self._record(pod, "Cancelling deletion of")
             return
         moment = asyncio.get_running_loop().time()
@@ -72,7 +70,6 @@ class TaintEvictionController(Controller):
             return
         self._record(pod, "Marking for deletion")
         await self._delete(pod)
-        self._evicted.add(pod["metadata"]["uid"])
         self._since.pop(key, None)
 
     def _tolerated_seconds(self, pod: Obj, node: Obj) -> float:
@@ -91,10 +88,8 @@ class TaintEvictionController(Controller):
         self.recorder.event(pod, "TaintManagerEviction", f"{what} Pod {namespace}/{name}")
 
     async def _delete(self, pod: Obj) -> None:
-        metadata = pod["metadata"]
-        path = pod_path(metadata["namespace"], metadata["name"])
         why = new_condition(pod, "DisruptionTarget", "True", _REASON, _MESSAGE)
-        marked: Obj = {"metadata": {"uid": metadata["uid"]}, "status": {"conditions": [why]}}
         with ignored(404, 409):
-            await self.client.patch(f"{path}/status", marked, STRATEGIC)
-            await self.client.delete(path, preconditions={"uid": metadata["uid"]})
+            await self.client.patch_same(pod, {"status": {"conditions": [why]}}, "status")
+            # The cache knows of it at once, so that no pod is evicted twice.
+            self.pods.put(await self.client.delete_same(pod))

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..apimachinery.jsontypes import Obj, controller_of
-from ..apimachinery.selectors import labels, match_labels
 from .nodeaffinity import admits
 from .nodeinfo import Check, NodeInfo, Snapshot, Unschedulable
+from .podaffinity import is_alike
 from .taints import KEEP_OFF, taints_of, untolerated
 
 _HOST = "kubernetes.io/hostname"
@@ -47,7 +47,7 @@ def check_for(pod: Obj, snapshot: Snapshot) -> Check | None:
         info for info in snapshot.present() if all(c.key in info.labels for c in constraints)
     ]
     counted = [(c, _by_domain(pod, c, eligible)) for c in constraints]
-    own = [_selects(pod, c, pod) for c in _raw(pod, "DoNotSchedule")]
+    own = [is_alike(pod, c, pod) for c in _raw(pod, "DoNotSchedule")]
 
     def check(info: NodeInfo) -> Unschedulable | None:
         for (constraint, domains), matches in zip(counted, own, strict=True):
@@ -124,22 +124,13 @@ def _counter(pod: Obj, constraint: Obj) -> Callable[[NodeInfo], int]:
     def counts(other: Obj) -> bool:
         metadata = other["metadata"]
         here = metadata.get("namespace") == namespace and not metadata.get("deletionTimestamp")
-        return here and _selects(pod, constraint, other)
+        return here and is_alike(pod, constraint, other)
 
     return lambda info: sum(map(counts, info.pods.values()))
 
 
 def _owned_counter(uid: str) -> Callable[[NodeInfo], int]:
     return lambda info: info.owned[uid]
-
-
-def _selects(pod: Obj, constraint: Obj, other: Obj) -> bool:
-    """Tell whether the selector, with what `matchLabelKeys` adds from the pod, takes another."""
-    selector, own, found = constraint.get("labelSelector"), labels(pod), labels(other)
-    keys = [key for key in constraint.get("matchLabelKeys") or [] if key in own]
-    if selector is None:
-        return False
-    return all(found.get(k) == own[k] for k in keys) and match_labels(selector, found)
 
 
 def _defaults(pod: Obj, snapshot: Snapshot) -> list[_Constraint]:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from ..apimachinery.apierrors import ignored
 from ..apimachinery.informer import Informer
 from ..apimachinery.jsontypes import Key, Obj, key_of, seconds_since
-from ..apimachinery.resources import object_path
 from .controller import Controller
-from .jobrules import has_condition
+from .podstate import has_condition
 
 
 @dataclass
@@ -38,10 +37,6 @@ class TTLAfterFinishedController(Controller):
         if left > 0:
             self.queue.add_after(key, left + 0.01)
             return
-        metadata = job["metadata"]
-        # With its version: whoever gave it a longer life a moment ago is heard.
-        wanted = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        # If it is the version that was read: whoever gave it a longer life is heard.
         with ignored(404, 409):
-            await self.client.delete(
-                object_path(job), propagationPolicy="Foreground", preconditions=wanted
-            )
+            await self.client.delete_same(job, propagationPolicy="Foreground", unchanged=True)

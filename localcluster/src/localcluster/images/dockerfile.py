@@ -8,6 +8,7 @@ that names the line. https://docs.docker.com/reference/dockerfile/
 from __future__ import annotations
 
 import fnmatch
+import glob
 import json
 import re
 import shlex
@@ -332,12 +333,7 @@ class Builder:
 
 
 def _is_distribution_package(name: str) -> bool:
-    return any(Path("/var/lib/dpkg/info").glob(f"{glob_escape(name)}*.list"))
-
-
-def glob_escape(text: str) -> str:
-    """Return `text` so that a glob takes it as it stands."""
-    return re.sub(r"([*?[])", r"[\1]", text)
+    return any(Path("/var/lib/dpkg/info").glob(f"{glob.escape(name)}*.list"))
 
 
 def _satisfies(version: str, wanted: str) -> bool:

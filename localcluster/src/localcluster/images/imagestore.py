@@ -16,7 +16,7 @@ import secrets
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -76,6 +76,30 @@ class ResolvedImage:
     programs: dict[str, Path] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Record:
+    """What is kept of an image that was built; its files lie in `folder`."""
+
+    name: str
+    base: str
+    kind: str
+    entrypoint: list[str]
+    command: list[str]
+    workdir: str
+    env: dict[str, str]
+    folder: str
+
+    @classmethod
+    def read(cls, path: Path) -> _Record:
+        """Read a record.
+
+        Raises:
+            ValueError: It cannot be read.
+            TypeError: Another version wrote it.
+        """
+        return cls(**json.loads(path.read_text("utf-8")))
+
+
 class ImageNotFound(Exception):
     """There is no such image; the message says which there are."""
 
@@ -123,10 +147,8 @@ class Images:
 
     def names(self) -> list[str]:
         """Return the images that pods can use."""
-        built = (
-            json.loads(path.read_text("utf-8"))["name"] for path in self._built().glob("*.json")
-        )
-        return sorted([_PYTHON, *programs.names(self.state), *map(str, built)])
+        built = [_Record.read(path).name for path in self._built().glob("*.json")]
+        return sorted([_PYTHON, *programs.names(self.state), *built])
 
     def ports(self, name: str | None = None) -> list[int]:
         """Return the ports on which a program image listens by itself; None: all of them do."""
@@ -147,7 +169,7 @@ class Images:
         name = normalized_name(name)
         record_path = self._record_path(name)
         if record_path.exists():
-            return self._resolve_built(json.loads(record_path.read_text("utf-8")))
+            return self._resolve_built(_Record.read(record_path))
         bare = _untagged(name)
         if bare == _PYTHON:
             return self._resolved(name, "process-python", bare, ["python3"], "/")
@@ -183,9 +205,7 @@ class Images:
         try:
             config = docker.ImageConfig(base.name, base.workdir, dict(base.env))
             if base.root:
-                shutil.copytree(base.root, target, dirs_exist_ok=True)
-                for path in [target, *target.rglob("*")]:
-                    path.chmod(path.stat().st_mode | 0o200)
+                copy_writable(base.root, target)
             builder = docker.Builder(file, folder, target, config)
             builder.run(instructions[1:])
         except BaseException:
@@ -195,24 +215,15 @@ class Images:
         command = config.command
         if command is None:
             command = [] if config.entrypoint is not None else base.command
-        record = {
-            "name": name,
-            "base": base.name,
-            "kind": base.kind,
-            "entrypoint": entrypoint,
-            "command": command,
-            "workdir": config.workdir or "/",
-            "env": config.env,
-            "folder": target.name,
-        }
-        draft = target.with_name(target.name + ".new")
-        draft.touch(0o600)
-        draft.write_text(json.dumps(record), "utf-8")
-        draft.replace(self._record_path(name))
+        workdir = config.workdir or "/"
+        record = _Record(
+            name, base.name, base.kind, entrypoint, command, workdir, config.env, target.name
+        )
+        programs.write(self._record_path(name), json.dumps(asdict(record)), 0o600)
         files = sum(1 for path in target.rglob("*") if path.is_file())
         for path in [target, *target.rglob("*")]:
             path.chmod(0o500 if path.is_dir() or os.access(path, os.X_OK) else 0o400)
-        return Image(name, base.name, [*entrypoint, *command], config.workdir or "/", files)
+        return Image(name, base.name, [*entrypoint, *command], workdir, files)
 
     def prune(self) -> None:
         """Remove what no image needs.
@@ -224,10 +235,8 @@ class Images:
         kept = set()
         for path in built.glob("*.json"):
             try:
-                record = json.loads(path.read_text("utf-8"))
-                self._resolve_built(record)
-                kept.add(record["folder"])
-            except (ValueError, LookupError, TypeError, AssertionError):
+                kept.add(_Record.read(path).folder)
+            except (ValueError, TypeError):
                 path.unlink()
         for path in built.glob("*"):
             if path.is_dir() and path.name not in kept:
@@ -253,17 +262,11 @@ class Images:
                 f" It has {', '.join(self.names())}: begin with one of them."
             ) from None
 
-    def _resolve_built(self, record: dict[str, object]) -> ResolvedImage:
-        kind = str(record["kind"])
-        env, entrypoint, command = record["env"], record["entrypoint"], record["command"]
-        assert isinstance(env, dict)
-        assert isinstance(entrypoint, list)
-        assert isinstance(command, list)
-        folder = str(record["folder"])
-        plain = self._resolved(
-            str(record["name"]), folder.rpartition(".")[2], kind, command, str(record["workdir"])
-        )
-        return replace(plain, entrypoint=entrypoint, env=env, root=self._built() / folder)
+    def _resolve_built(self, record: _Record) -> ResolvedImage:
+        digest = record.folder.rpartition(".")[2]
+        plain = self._resolved(record.name, digest, record.kind, record.command, record.workdir)
+        root = self._built() / record.folder
+        return replace(plain, entrypoint=record.entrypoint, env=record.env, root=root)
 
     def _resolved(
         self, name: str, digest: str, kind: str, command: list[str], workdir: str
@@ -292,6 +295,13 @@ class Images:
 def _programs(folders: tuple[Path, ...], _changed: tuple[int, ...]) -> dict[str, Path]:
     """Return what lies in the folders, looked up anew when they have changed."""
     return {f"/usr/local/bin/{path.name}": path for f in folders for path in f.glob("*")}
+
+
+def copy_writable(source: Path, target: Path) -> None:
+    """Copy the files of an image, to be changed."""
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    for path in [target, *target.rglob("*")]:
+        path.chmod(path.stat().st_mode | 0o200)
 
 
 def remove_tree(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from . import nonblocking
 from .buffer import BoundedBuffer
 from .console import Console
-from .remotecommand import STDERR, STDOUT, Session, StreamOptions, either, success
+from .remotecommand import STDERR, STDOUT, Session, StreamOptions, either, exit_status
 
 
 async def run(session: Session, console: Console, options: StreamOptions) -> None:
@@ -30,7 +30,7 @@ async def run(session: Session, console: Console, options: StreamOptions) -> Non
         console.detach(viewer)
         if options.stdin and session.gone.is_set():
             _input_ended(console)
-    await session.finish(success())
+    await session.finish(exit_status(0))
 
 
 def _resize(console: Console, columns: int, rows: int) -> None:

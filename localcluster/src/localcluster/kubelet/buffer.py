@@ -43,7 +43,8 @@ class BoundedBuffer:
         """
         while self.full:
             try:
-                await asyncio.wait_for(self._writable.wait(), _STALLED_SECONDS)
+                async with asyncio.timeout(_STALLED_SECONDS):
+                    await self._writable.wait()
             except TimeoutError:
                 await ping()
         self.add(data)

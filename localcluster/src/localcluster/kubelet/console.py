@@ -93,7 +93,8 @@ class Console:
             self.stdin = -1
             os.close(self._slave)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), _DRAIN_SECONDS)
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await self._ended.wait()
         for fd in list(self._open):
             self._close(fd)
         self.terminal = -1

@@ -131,9 +131,7 @@ def _root(own: Path, spec: Obj, image: ResolvedImage, mounts: dict[str, Path]) -
     if read_only and not any(_is_inside_image(image.root, inside) for inside in mounts):
         return image.root
     if not own.exists():
-        shutil.copytree(image.root, own)
-        for path in [own, *own.rglob("*")]:
-            path.chmod(path.stat().st_mode | 0o200)
+        imagestore.copy_writable(image.root, own)
         _link_volumes(own, mounts)
     return own
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..apimachinery.jsontypes import Obj
 from ..images.imagestore import PathMapping
+from . import nonblocking
 from .console import Console
 from .crilog import LogWriter, parse
 from .processes import Process, Processes, StartError, find_program
@@ -18,6 +19,8 @@ from .processes import Process, Processes, StartError, find_program
 # As the kubelet cuts what a container leaves behind.
 _TERMINATION_MESSAGE_BYTES = 4096
 _LAST_LOG_BYTES, _LAST_LOG_LINES = 2048, 80
+# As much as a kubelet shows of what a probe printed.
+_MOST_OUTPUT_BYTES = 10 * 1024
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,6 @@ class Start:
     def command(self, words: list[str]) -> list[str]:
         """Return a command with its paths as they are on this machine."""
         return [self.mapping.text(word) for word in words]
-
-    def check_program(self, argv: list[str]) -> None:
-        """Find out before the start whether there is such a program.
-
-        Raises:
-            StartError: There is none; the message is the container runtime's.
-        """
-        if not self.cwd.is_dir():
-            raise StartError(f"the working directory {self.cwd} does not exist")
-        find_program(argv[0], self.env, self.cwd)
 
 
 class ContainerRun:
@@ -68,7 +61,7 @@ class ContainerRun:
         self.out_of_memory = self.asked_to_end = False
         self._processes, self._spec, self._message = processes, spec, message
         log.touch()
-        start.check_program(start.argv)
+        find_program(start.argv[0], start.env, start.cwd)
         message.unlink(missing_ok=True)
         self.log = LogWriter(log)
         console = self.console = Console(spec, self.log)
@@ -76,7 +69,7 @@ class ContainerRun:
         try:
             process = processes.spawn(
                 start.argv,
-                {"TERM": "xterm", **start.env} if console.tty else start.env,
+                start.env,
                 start.cwd,
                 stdin=bool(spec.get("stdin")),
                 tty=console.tty,
@@ -84,6 +77,7 @@ class ContainerRun:
                 stderr=console.stderr,
             )
         except OSError as error:
+            self.log.close()
             raise StartError(str(error)) from None
         finally:
             console.started(process.stdin if process else None)
@@ -98,10 +92,33 @@ class ContainerRun:
         self.log.close()
         return code
 
-    def add_exec(self, process: Process) -> None:
-        """Note that a process belongs to the container, and ends with it."""
+    def exec(
+        self,
+        argv: list[str],
+        *,
+        stdin: bool = False,
+        tty: str = "",
+        stdout: int = subprocess.DEVNULL,
+        stderr: int = subprocess.STDOUT,
+    ) -> Process:
+        """Start a program that belongs to the container, and ends with it; see `Processes.spawn`.
+
+        Raises:
+            StartError: There is no such program.
+            OSError: The system has no room for another process.
+        """
+        process = self._processes.spawn(
+            argv,
+            self.start.env,
+            self.start.cwd,
+            stdin=stdin,
+            tty=tty,
+            stdout=stdout,
+            stderr=stderr,
+        )
         self.exec_processes.add(process)
         process.done.add_done_callback(lambda _: self.exec_processes.discard(process))
+        return process
 
     async def run_command(self, command: list[str], seconds: float) -> tuple[int, str]:
         """Run a command in the container, as `exec` does; return its exit code and output.
@@ -110,27 +127,22 @@ class ContainerRun:
             TimeoutError: It took longer than that, and was killed.
             StartError: There is no such program.
         """
-        command = self.start.command(command)
-        self.start.check_program(command)
         read, write = os.pipe()
         try:
-            process = self._processes.spawn(
-                command, self.start.env, self.start.cwd, stdout=write, stderr=subprocess.STDOUT
-            )
+            process = self.exec(self.start.command(command), stdout=write)
         except BaseException:
             os.close(read)
             raise
         finally:
             os.close(write)
-        self.add_exec(process)
         os.set_blocking(read, False)
         try:
-            code = await asyncio.wait_for(asyncio.shield(process.done), seconds)
-            try:
-                output = os.read(read, 10_240)
-            except BlockingIOError:
+            # Not wait_for: before Python 3.12 it forgets that it was cancelled when this is done.
+            async with asyncio.timeout(seconds):
                 output = b""
-            return code, output.decode(errors="replace")
+                while data := await nonblocking.read(read, process.done):
+                    output = (output + data)[:_MOST_OUTPUT_BYTES]
+                return await asyncio.shield(process.done), output.decode(errors="replace")
         finally:
             process.signal(signal.SIGKILL)
             os.close(read)

@@ -12,8 +12,8 @@ import signal
 import sys
 
 from . import nonblocking
-from .containerrun import ContainerRun, Start
-from .processes import Processes, StartError
+from .containerrun import ContainerRun
+from .processes import Process, StartError
 from .remotecommand import (
     STDERR,
     STDOUT,
@@ -27,24 +27,13 @@ from .remotecommand import (
 
 
 async def run(
-    session: Session,
-    processes: Processes,
-    container: ContainerRun,
-    command: list[str],
-    options: StreamOptions,
+    session: Session, container: ContainerRun, command: list[str], options: StreamOptions
 ) -> None:
     """Run the command in the container for one client, who gets its output and exit code."""
-    start = container.start
-    argv = _named_as_asked(command, start.command(command))
+    program = _Program(session)
     try:
-        start.check_program(argv)
-    except StartError as error:
-        await session.finish(internal_error(_cannot_start(str(error))))
-        return
-    program = _Program(session, processes, start, argv, options)
-    process = program.process
-    container.add_exec(process)
-    try:
+        argv = _named_as_asked(command, container.start.command(command))
+        process = program.start(container, argv, options)
         await either(asyncio.shield(process.done), session.gone.wait())
         if not process.done.done():
             process.signal(signal.SIGHUP)
@@ -52,8 +41,9 @@ async def run(
         code = await process.done
         await program.drain()
         await session.finish(exit_status(code))
+    except StartError as error:
+        await session.finish(internal_error(_cannot_start(str(error))))
     finally:
-        process.signal(signal.SIGKILL)
         await program.close()
 
 
@@ -79,52 +69,53 @@ def _cannot_start(why: str) -> str:
 class _Program:
     """A command, its output on its way to the client, and the client's input to it."""
 
-    def __init__(
-        self,
-        session: Session,
-        processes: Processes,
-        start: Start,
-        argv: list[str],
-        options: StreamOptions,
-    ) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
+        self._process: Process | None = None
         self._fds: list[int] = []
         self._outputs: list[asyncio.Task[None]] = []
         self._input: asyncio.Task[None] | None = None
+
+    def start(self, container: ContainerRun, argv: list[str], options: StreamOptions) -> Process:
+        """Start the command in a container.
+
+        Raises:
+            StartError: There is no such program.
+            OSError: The system has no room for another process.
+        """
         if options.tty:
             master, slave = os.openpty()
-            self._fds.append(slave)
-            session.watch_size(functools.partial(nonblocking.resize, master))
-            terminal, env = os.ttyname(slave), {"TERM": "xterm", **start.env}
-            self.process = processes.spawn(argv, env, start.cwd, tty=terminal)
-            self._carry_out(master, STDOUT)
+            self._fds += [master, slave]
+            self._session.watch_size(functools.partial(nonblocking.resize, master))
+            process = self._process = container.exec(argv, tty=os.ttyname(slave))
+            self._carry_out(process, master, STDOUT)
             if options.stdin:
                 self._carry_in(master, close=False)
-            return
+            return process
         (out_read, out_write), (err_read, err_write) = os.pipe(), os.pipe()
-        env, cwd, stdin = start.env, start.cwd, options.stdin
+        self._fds += [out_read, err_read]
         try:
-            self.process = processes.spawn(
-                argv, env, cwd, stdin=stdin, stdout=out_write, stderr=err_write
+            process = self._process = container.exec(
+                argv, stdin=options.stdin, stdout=out_write, stderr=err_write
             )
         finally:
             os.close(out_write)
             os.close(err_write)
-        self._carry_out(out_read, STDOUT)
-        self._carry_out(err_read, STDERR)
-        if self.process.stdin is not None:
-            self._fds.append(self.process.stdin)
-            self._carry_in(self.process.stdin, close=True)
+        self._carry_out(process, out_read, STDOUT)
+        self._carry_out(process, err_read, STDERR)
+        if process.stdin is not None:
+            self._fds.append(process.stdin)
+            self._carry_in(process.stdin, close=True)
+        return process
 
-    def _carry_out(self, fd: int, channel: int) -> None:
+    def _carry_out(self, process: Process, fd: int, channel: int) -> None:
         """Send what the command writes, as fast as the client takes it."""
 
         async def carry() -> None:
-            while data := await nonblocking.read(fd, self.process.done):
+            while data := await nonblocking.read(fd, process.done):
                 await self._session.send(channel, data)
 
         os.set_blocking(fd, False)
-        self._fds.append(fd)
         self._outputs.append(asyncio.get_running_loop().create_task(carry()))
 
     def _carry_in(self, fd: int, *, close: bool) -> None:
@@ -147,7 +138,9 @@ class _Program:
         await either(asyncio.gather(*self._outputs), self._session.gone.wait())
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Kill the command, and let go of everything."""
+        if self._process:
+            self._process.signal(signal.SIGKILL)
         self._session.on_resize = None
         await cancel(*self._outputs, *([self._input] if self._input else []))
         for fd in self._fds:

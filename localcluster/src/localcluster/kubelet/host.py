@@ -67,4 +67,4 @@ class Host:
         return api | podenv.service_environment(services, real_ports)
 
     def _service_changed(self, old: Obj | None, new: Obj | None) -> None:
-        self.names.update(self.services.objects, real_ports)
+        self.names.update(self.services.objects)

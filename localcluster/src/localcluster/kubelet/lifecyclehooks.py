@@ -40,11 +40,11 @@ async def run_hook(
     """Run one hook, at most until its container is done; return what failed."""
     work = asyncio.ensure_future(_call(hook, seconds, target))
     waits: set[asyncio.Future[object]] = {work, done}  # type: ignore[arg-type]
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    if work.done():
-        return work.result()
-    work.cancel()
-    return None
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        return work.result() if work.done() else None
+    finally:
+        work.cancel()
 
 
 async def _call(hook: Obj, seconds: float, target: Target) -> Failed | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import Client
 from ..apimachinery.jsontypes import Obj, now, now_micro
+from ..apimachinery.quantities import quantity
 from ..apimachinery.version import GIT_VERSION
 from ..errors import ClusterError
 
@@ -196,6 +197,21 @@ def capacity(folder: Path) -> Obj:
         "memory": f"{_memory_kib()}Ki",
         "pods": "1000",
     }
+
+
+def lacking(spec: Obj, available: Obj) -> str:
+    """Return what a pod asks for more than a node has, as a real kubelet says it; or nothing."""
+    sidecars = [c for c in spec.get("initContainers") or [] if c.get("restartPolicy") == "Always"]
+    requests = [
+        (c.get("resources") or {}).get("requests") or {} for c in [*spec["containers"], *sidecars]
+    ]
+    for name, unit in (("memory", 1), ("cpu", 1000)):
+        wanted = round(unit * sum(quantity(asked.get(name, 0)) for asked in requests))
+        most = round(unit * quantity(available[name]))
+        if wanted > most:
+            what = f"{name}, requested: {wanted}, capacity: {most}"
+            return f"Node didn't have enough capacity: {what}"
+    return ""
 
 
 def _memory_kib() -> int:

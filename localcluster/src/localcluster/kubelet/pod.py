@@ -122,7 +122,8 @@ class Pod:
     async def pause(self, seconds: float) -> bool:
         """Wait; return True, before the time is over, when the pod is to end."""
         try:
-            await asyncio.wait_for(self.stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
         except TimeoutError:
             return False
         return True

@@ -19,6 +19,7 @@ OWN_CONDITIONS = (
     "Ready",
     "ContainersReady",
     "PodScheduled",
+    "PodResizePending",
 )
 _ENDED = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}
 
@@ -36,6 +37,7 @@ class PodState:
         stopping: Whether its processes are to end.
         failure: The reason and the message of a pod that failed as a whole.
         rejected: Whether nothing of the pod was begun, since it asks for what there is not.
+        lacking: Why it does not get its new resources.
     """
 
     manifest: Obj
@@ -48,6 +50,7 @@ class PodState:
     stopping: bool = False
     failure: tuple[str, str] | None = None
     rejected: bool = False
+    lacking: str = ""
 
     def of(self, *kinds: str) -> list[ContainerState]:
         return [c for c in self.containers if c.kind in kinds]
@@ -128,7 +131,9 @@ def _conditions(pod: PodState, now_in: str) -> list[Obj]:
         "ContainersReady": containers,
         "PodScheduled": (True, "", ""),
     }
-    others = [c for kind, c in pod.conditions.items() if kind not in own]
+    if pod.lacking:
+        own = {"PodResizePending": (True, "Infeasible", pod.lacking), **own}
+    others = [c for kind, c in pod.conditions.items() if kind not in OWN_CONDITIONS]
     return others + [_condition(pod, kind, *found) for kind, found in own.items()]
 
 

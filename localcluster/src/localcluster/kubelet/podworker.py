@@ -14,15 +14,16 @@ from typing import Any
 
 from ..apimachinery.apierrors import ApiError
 from ..apimachinery.client import pod_path
-from ..apimachinery.conventions import PORTS_ANNOTATION
+from ..apimachinery.conventions import ports_change
 from ..apimachinery.jsontypes import Obj, now
 from .backoff import Backoff
 from .containerstate import EPHEMERAL, INIT, LISTED_IN, MAIN, SIDECAR, ContainerState
 from .containerworker import MIN_GRACE_SECONDS, ContainerWorker
 from .host import Host
+from .node import lacking
 from .pod import Pod
 from .podstatus import OWN_CONDITIONS, PodState, pod_status
-from .statuswriter import StatusWriter
+from .statuswriter import RETRY_SECONDS, StatusWriter, temporary
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class PodWorker:
         self._started_at = now()
         self._conditions: dict[str, Obj] = {}
         self._failure: tuple[str, str] | None = None
+        self._lacking = ""
         self._finished = self._sandbox_ready = self._rejected = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lives: dict[str, asyncio.Task[bool]] = {}
@@ -118,10 +120,14 @@ class PodWorker:
         return [c for c in self.containers if c.state.kind in kinds]
 
     def _update_containers(self, spec: Obj) -> None:
+        known = [(c, part) for _, part in _declared(spec) if (c := self.find(part["name"]))]
+        resized = any(_resources(c.state.spec) != _resources(part) for c, part in known)
+        self._lacking = lacking(spec, self.host.capacity()) if resized else ""
         for kind, part in _declared(spec):
             container = self.find(part["name"])
             if container is not None:
-                container.update(part)
+                resources = _resources(container.state.spec if self._lacking else part)
+                container.update({**part, "resources": resources})
             elif kind == EPHEMERAL:
                 self.containers.append(self._container(kind, part))
         self._start_ephemeral()
@@ -286,6 +292,7 @@ class PodWorker:
                 stopping=self.pod.stopping.is_set(),
                 failure=self._failure,
                 rejected=self._rejected,
+                lacking=self._lacking,
             )
         )
         self._conditions |= {c["type"]: c for c in status["conditions"]}
@@ -293,17 +300,20 @@ class PodWorker:
 
     async def _finish(self) -> None:
         """Tell the API, once the pod is deleted, that its processes have ended."""
-        if self._writer.silent:
-            return
-        await self.deleted.wait()
+        if not self._writer.silent:
+            await self.deleted.wait()
         metadata = self.pod.metadata
+        path = pod_path(metadata["namespace"], metadata["name"])
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
-        with contextlib.suppress(ApiError, OSError):
-            if not self._writer.silent:
-                path = pod_path(metadata["namespace"], metadata["name"])
+        while not self._writer.silent:
+            try:
                 await self.host.client.delete(path, **options)
                 # Its log can be read as long as somebody's finalizer keeps the pod.
                 await self.removed.wait()
+            except (ApiError, OSError) as error:
+                if not temporary(error):
+                    return
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _publish_ports(self) -> None:
         """Say which port stands for which, where pods share one address."""
@@ -316,11 +326,13 @@ class PodWorker:
             declared += self.host.images.ports(spec["image"])
         pod.ports = {str(port): addresses.port(port) for port in dict.fromkeys(declared)}
         if pod.ports:
-            text = ",".join(f"{inside}={real}" for inside, real in pod.ports.items())
-            change = {"metadata": {"annotations": {PORTS_ANNOTATION: text}}}
             with contextlib.suppress(ApiError, OSError):
                 path = pod_path(pod.metadata["namespace"], pod.metadata["name"])
-                await self.host.client.patch(path, change)
+                await self.host.client.patch(path, ports_change(pod.ports))
+
+
+def _resources(part: Obj) -> Obj:
+    return part.get("resources") or {}
 
 
 def _declared(spec: Obj) -> Iterator[tuple[str, Obj]]:

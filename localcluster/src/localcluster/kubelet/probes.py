@@ -80,7 +80,8 @@ async def _exec(command: list[str], run: RunCommand, seconds: float) -> Result:
 
 async def _tcp(host: str, port: int, seconds: float) -> Result:
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), seconds)
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(host, port)
         writer.close()
     except TimeoutError:
         return Result(False, f"dial tcp {host}:{port}: i/o timeout")
@@ -100,7 +101,8 @@ async def _http(wanted: Obj, target: Target, seconds: float) -> Result:
     scheme = (wanted.get("scheme") or "HTTP").lower()
     url = f"{scheme}://{host}:{port}{path}"
     try:
-        code = await asyncio.wait_for(_status(scheme, host, port, path, wanted), seconds)
+        async with asyncio.timeout(seconds):
+            code = await _status(scheme, host, port, path, wanted)
     except TimeoutError:
         awaiting = "(Client.Timeout exceeded while awaiting headers)"
         return Result(False, f'Get "{url}": context deadline exceeded {awaiting}')

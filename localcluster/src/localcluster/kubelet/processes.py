@@ -16,10 +16,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from .reaper import mark_of
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ def find_program(name: str, env: Mapping[str, str], cwd: Path) -> str:
     Raises:
         StartError: There is none that can be run; in the words of a real node.
     """
+    if not cwd.is_dir():
+        raise StartError(f"the working directory {cwd} does not exist")
     if "/" in name:
         place = cwd / name
         if not place.exists():
@@ -156,6 +160,8 @@ class Processes:
             StartError: There is no such program.
             OSError: The system has no room for another process.
         """
+        if tty:
+            env = {"TERM": "xterm", **env}
         request = (
             os.fsencode(find_program(argv[0], env, cwd)),
             [os.fsencode(word) for word in argv],
@@ -237,7 +243,19 @@ class Processes:
         for pid in self._alive:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
+        # Nobody is the parent of what left its group; on Linux its mark still shows.
+        while left := list(self._marked()):
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         os._exit(1)
+
+    def _marked(self) -> Iterator[int]:
+        """Yield all processes that have this daemon's mark, where the system shows it."""
+        with contextlib.suppress(FileNotFoundError):
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                if (mark_of(int(pid), MARK.encode()) or b"").startswith(self.mark.encode()):
+                    yield int(pid)
 
 
 def _handles(pid: int, number: int) -> bool:

@@ -22,7 +22,6 @@ from .buffer import BoundedBuffer
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 _NAMES = {STDIN: "stdin", STDOUT: "stdout", STDERR: "stderr", ERROR: "error", RESIZE: "resize"}
-_SUCCESS: Obj = {"metadata": {}, "status": "Success"}
 _STREAMS_SECONDS = 30.0
 _GREETING_SECONDS = 5.0
 _ROUND_TRIPS = 3
@@ -277,15 +276,10 @@ async def cancel(*tasks: asyncio.Future[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def success() -> Obj:
-    """Return the status of what went well."""
-    return dict(_SUCCESS)
-
-
 def exit_status(code: int) -> Obj:
     """Return the status of a command that ended."""
     if code == 0:
-        return success()
+        return {"metadata": {}, "status": "Success"}
     return {
         "metadata": {},
         "status": "Failure",

@@ -230,8 +230,7 @@ class _Exec(_Upgraded):
         stream, kind = await self.upgrade(_CHANNELS, _REMOTE_COMMAND)
         with contextlib.suppress(TimeoutError):
             async with session(stream, kind, options) as client:
-                processes = self.kubelet.processes
-                await execution.run(client, processes, run, command, options)
+                await execution.run(client, run, command, options)
 
 
 class _Attach(_Upgraded):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..apimachinery.jsontypes import Obj
+from ..apimachinery.conventions import real_ports
+from ..apimachinery.jsontypes import Key, Obj
 
 ANNOTATION = "localcluster/service-names"
 
@@ -23,19 +23,19 @@ class ServiceNames:
     def __post_init__(self) -> None:
         self.path.unlink(missing_ok=True)
 
-    def update(self, services: dict[tuple[str, str], Obj], ports: Callable[[Obj], Obj]) -> None:
+    def update(self, services: dict[Key, Obj]) -> None:
         """Write the file anew, once for all changes that come together."""
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._write, services, ports)
+            asyncio.get_running_loop().call_soon(self._write, services)
 
-    def _write(self, services: dict[tuple[str, str], Obj], ports: Callable[[Obj], Obj]) -> None:
+    def _write(self, services: dict[Key, Obj]) -> None:
         self._scheduled = False
         lines = []
         for (namespace, name), service in sorted(services.items()):
             address = service["spec"].get("clusterIP")
             if address and address != "None":
-                moved = [f"{inside}={real}" for inside, real in sorted(ports(service).items())]
+                moved = [f"{inside}={real}" for inside, real in sorted(real_ports(service).items())]
                 lines.append(" ".join([f"{name}.{namespace}", address, *moved]) + "\n")
         draft = self.path.with_name(self.path.name + ".new")
         draft.write_text("".join(lines), "utf-8")

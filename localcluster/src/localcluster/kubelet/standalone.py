@@ -96,7 +96,9 @@ def load_kubeconfig(kubeconfig: Path, context: str | None = None) -> ControlPlan
     trust = ssl.create_default_context(cafile=found.ssl_ca_cert)
     if found.cert_file:
         trust.load_cert_chain(found.cert_file, found.key_file)
-    token = (found.get_api_key_with_prefix("authorization") or "").removeprefix("Bearer ")
+    # The name under which a configuration keeps the token differs between versions of the client.
+    token = found.auth_settings().get("BearerToken", {}).get("value") or ""
+    token = token.removeprefix("Bearer ")
     return ControlPlane(Client(HttpTransport(found.host, token, trust)), Path(found.ssl_ca_cert))
 
 

@@ -13,6 +13,13 @@ from ..apimachinery.jsontypes import Obj
 
 log = logging.getLogger(__name__)
 
+RETRY_SECONDS = 1.0
+
+
+def temporary(error: ApiError | OSError) -> bool:
+    """Tell whether what failed with this error may succeed later."""
+    return not isinstance(error, ApiError) or error.code >= 500 or error.code == 429
+
 
 @dataclass
 class StatusWriter:
@@ -53,10 +60,12 @@ class StatusWriter:
             status, self._news = self._news, None
             if status is None:
                 await self._wake.wait()
-            elif not self.silent:
-                await self._write(status)
+            elif not self.silent and not await self._write(status):
+                self._news = self._news or status
+                await asyncio.sleep(RETRY_SECONDS)
 
-    async def _write(self, status: Obj) -> None:
+    async def _write(self, status: Obj) -> bool:
+        """Write the status; return False when it is worth another attempt."""
         name, uid = self.metadata["name"], self.metadata["uid"]
         path = pod_path(self.metadata["namespace"], name, "status")
         try:
@@ -65,3 +74,5 @@ class StatusWriter:
         except (ApiError, OSError) as error:
             if not isinstance(error, ApiError) or error.code not in (404, 409):
                 log.warning("status of %s: %s", name, error)
+            return not temporary(error)
+        return True

@@ -124,7 +124,8 @@ def _defaults(kind: Type) -> Obj:
 
 def _fill_missing(struct: Obj, kind: Type) -> None:
     for key, default in _defaults(kind).items():
-        if struct.get(key) is None:
+        value = struct.get(key)
+        if value is None or (value == "" and default):
             struct[key] = _filled({}, kind.part(key)) if default == {} else default
 
 

@@ -112,4 +112,5 @@ class Door(ApiHandler):
 
 
 def _line(event: WatchEvent) -> bytes:
-    return b'{"type":"%b","object":%b}\n' % (event.type.encode(), event.object.text)
+    kind, content = event
+    return b'{"type":"' + kind.encode() + b'","object":' + content.text + b"}\n"

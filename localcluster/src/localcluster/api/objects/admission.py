@@ -15,6 +15,9 @@ from ..validation.causes import Causes
 from ..validation.pods import template_of
 from . import podsecurity
 
+# Pods of a cluster, whatever their state; more would only slow down everything else.
+MOST_PODS = 2000
+
 
 def admit(resource: Resource, obj: Obj, store: Store) -> None:
     """Complete a new pod from what it names, or raise a 403 when that is not there."""
@@ -125,6 +128,9 @@ def _shown(names: list[str]) -> str:
 
 def _check_quotas(resource: Resource, obj: Obj, store: Store) -> None:
     metadata = obj["metadata"]
+    if store.count("pods") >= MOST_PODS:
+        why = f"the local cluster holds at most {MOST_PODS} pods"
+        raise apierrors.forbidden(resource.plural, "", metadata["name"], why)
     for quota in store.list("resourcequotas", metadata["namespace"]):
         pods = store.list("pods", metadata["namespace"])
         phases = [pod.obj.get("status", {}).get("phase") for pod in pods]

@@ -211,7 +211,7 @@ class Rest:
             given = obj["metadata"].get("managedFields")
             managed = old["metadata"].get("managedFields") if given is None else given
         if subresource == "status":
-            obj = {**old, "status": obj.get("status") or {}}
+            obj = typedefaults.fill({**old, "status": deep_copy(obj.get("status") or {})}, old)
         else:
             if subresource in SUBRESOURCES:
                 obj = narrowed(subresource, old, obj)

@@ -14,6 +14,7 @@ from ...apimachinery.selectors import selector_text
 from ..options import WriteOptions
 from ..validation import fieldvalidation
 from ..validation.causes import Causes
+from .objectmeta import check_version
 from .rest import Rest
 
 _NOTHING = {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0}
@@ -37,7 +38,11 @@ def bind(rest: Rest, namespace: str, name: str, body: Any) -> None:
     body = rest.incoming(resources.named("bindings"), namespace, body, WriteOptions())
     name = name or body["metadata"].get("name") or ""
     old = rest.get(resource, namespace, name).obj
+    check_version(resource, (namespace, name), body["metadata"], old["metadata"])
     node = (body.get("target") or {}).get("name")
+    if old["metadata"].get("deletionTimestamp"):
+        why = f"pod {name} is being deleted, cannot be assigned to a host"
+        raise apierrors.conflict("pods/binding", "", name, why)
     if (old.get("spec") or {}).get("nodeName"):
         why = f'pod {name} is already assigned to node "{old["spec"]["nodeName"]}"'
         raise apierrors.conflict("pods/binding", "", name, why)
@@ -164,14 +169,17 @@ def scale_of(obj: Obj) -> Obj:
     }
 
 
-def scaled(obj: Obj, scale: Obj) -> Obj:
-    """Return the object with the size that a `Scale` asks for."""
+def checked_scale(scale: Obj) -> Obj:
+    """Return what is a `Scale`; refuse what is not."""
     if (scale.get("apiVersion"), scale.get("kind")) != ("autoscaling/v1", "Scale"):
         raise apierrors.bad_request("the object provided is no Scale of autoscaling/v1")
+    return scale
+
+
+def scaled(obj: Obj, scale: Obj) -> Obj:
+    """Return the object with the size that a `Scale` asks for."""
     spec, given = scale.get("spec") or {}, scale.get("metadata") or {}
     size = spec.get("replicas", 0)
-    if not isinstance(size, int) or isinstance(size, bool):
-        raise apierrors.bad_request("spec.replicas of a Scale must be a number")
     if size < 0:
         causes = Causes()
         causes.invalid("spec.replicas", size, "must be greater than or equal to 0")

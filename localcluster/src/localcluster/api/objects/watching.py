@@ -142,6 +142,8 @@ class Watch:
     def _selects(self, entry: Entry | None) -> bool:
         if entry is None:
             return False
+        if self.match is None and self.namespace is None:
+            return True
         obj = entry.obj
         in_reach = self.namespace in (None, obj["metadata"].get("namespace", ""))
         return in_reach and self._matches(obj)

@@ -41,7 +41,7 @@ class FieldOwner:
             "manager": self.manager,
             "operation": self.operation,
             "apiVersion": self.version,
-            "time": self.time,
+            **({"time": self.time} if self.time else {}),
             "fieldsType": "FieldsV1",
             "fieldsV1": fieldsets.to_fields_v1(self.paths),
         }
@@ -182,7 +182,8 @@ def apply(
     current = fieldsets.fields_of(live)
     if not owners:
         paths = {path for path in current if path[0] != "f:status"}
-        owners = [FieldOwner("before-first-apply", "Update", live["apiVersion"], paths=paths)]
+        first = FieldOwner("before-first-apply", "Update", live["apiVersion"], "", now(), paths)
+        owners = [first]
     others = [owner for owner in owners if owner.identity != mine.identity]
     conflicts = [
         (owner, path)

@@ -11,10 +11,11 @@ from ...apimachinery import apierrors
 from ...apimachinery.jsontypes import Key, Obj, deep_copy, json_type
 from ...apimachinery.resources import Resource
 from ..objects.rest import Rest
-from ..objects.subresources import scale_of, scaled
+from ..objects.subresources import checked_scale, scale_of, scaled
 from ..options import WriteOptions
 from ..schema import schema
 from ..schema.schema import Type
+from ..validation import fieldvalidation
 from . import managedfields
 from .jsonpatch import json_patch
 from .strategicpatch import merge_patch, strategic_merge_patch
@@ -76,7 +77,8 @@ def write_scale(
         wanted = _patched(scale_of(old), body, patch_type, _SCALE)
     if not isinstance(wanted, dict):
         raise apierrors.bad_request("the body is no object")
-    return scale_of(rest.write(resource, key, old, deep_copy(scaled(old, wanted)), "", options))
+    obj = deep_copy(scaled(old, fieldvalidation.check(checked_scale(wanted), options, None)))
+    return scale_of(rest.write(resource, key, old, obj, "", options))
 
 
 def _apply(
@@ -85,7 +87,8 @@ def _apply(
     """Lay a configuration over the object, and record who manages its fields."""
     if not isinstance(body, dict):
         raise apierrors.bad_request("error decoding patch: a configuration is an object")
-    if (body.get("metadata") or {}).get("managedFields") is not None:
+    metadata = body.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("managedFields") is not None:
         raise apierrors.bad_request("metadata.managedFields must be nil")
     known = WriteOptions(field_validation="Warn")
     config = rest.incoming(resource, key[0], body, known)

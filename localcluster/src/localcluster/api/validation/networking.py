@@ -21,6 +21,7 @@ from .names import (
 from .part import Part, repeated
 
 _NOT_IN_A_PATH = ("//", "/./", "/../", "%2f", "%2F")
+_INGRESS_CLASS = "kubernetes.io/ingress.class"
 _MOST_ENDPOINTS, _MOST_ADDRESSES = 1000, 100
 
 
@@ -129,6 +130,14 @@ def validate_ingress(obj: Part) -> None:
             rule.part("http").require("paths")
             for path in rule.part("http").each("paths"):
                 _http_path(path)
+
+
+def validate_new_ingress(obj: Part) -> None:
+    """Complain about an Ingress whose two ways to name its class differ."""
+    older = obj.part("metadata").part("annotations")[_INGRESS_CLASS]
+    if older is not None and obj.part("spec")["ingressClassName"] not in (None, older):
+        why = "must match `ingressClassName` when both are specified"
+        obj.invalid(f"annotations.{_INGRESS_CLASS}", why, older)
 
 
 def _http_path(given: Part) -> None:

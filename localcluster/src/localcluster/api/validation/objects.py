@@ -62,6 +62,15 @@ _SPECS: dict[str, _Check] = {
 }
 
 
+def _new_pod(obj: Part) -> None:
+    if obj["spec"].get("ephemeralContainers"):
+        obj.forbidden("spec.ephemeralContainers", "cannot be set on create")
+
+
+# The rules for a new object alone.
+_CREATES: dict[str, _Check] = {"Ingress": networking.validate_new_ingress, "Pod": _new_pod}
+
+
 def _event(obj: Part) -> None:
     about = obj.part("involvedObject")["namespace"]
     if about and about != obj["metadata"]["namespace"]:
@@ -140,9 +149,8 @@ def validate_create(resource: Resource, obj: Obj) -> None:
     """Raise a 422 when the new object (with its defaults) is not valid."""
     new = whole(_with_spec(obj), Causes())
     validate_metadata(new, new=True)
-    _SPECS.get(obj["kind"], _nothing)(new)
-    if obj["kind"] == "Pod" and obj["spec"].get("ephemeralContainers"):
-        new.forbidden("spec.ephemeralContainers", "cannot be set on create")
+    for checks in (_SPECS, _CREATES):
+        checks.get(obj["kind"], _nothing)(new)
     _raise_if_any(resource, new)
     _validate_rules(resource, new)
 

@@ -101,6 +101,7 @@ _CONTAINER_FIELDS: tuple[_Field, ...] = (
     ("volumeMounts.mountPropagation", "nothing is really mounted", ("None",)),
     ("volumeMounts.recursiveReadOnly", "nothing is really mounted", ("Disabled",)),
 )
+_SCHEDULED = ("priorityClassName", "ports.hostPort")
 _FIELDS: dict[str, tuple[_Field, ...]] = {
     "Service": (
         ("externalIPs", "the Service is reachable only at its cluster IP", ()),
@@ -292,7 +293,8 @@ def _ignored(part: Part, fields: tuple[_Field, ...]) -> Iterator[str]:
         if first in part.value:
             for where, value in _values(part[first], others, part.at(first)):
                 if value not in (None, [], {}, *harmless):
-                    yield f"{where}: ignored by the local cluster: {why}"
+                    how = "only used for scheduling" if path in _SCHEDULED else "ignored"
+                    yield f"{where}: {how} by the local cluster: {why}"
 
 
 def _values(value: Any, path: list[str], at: str) -> Iterator[tuple[str, Any]]:
