@@ -207,6 +207,29 @@ _SELECTOR = {"matchLabels": {"a": "b"}}
             },
         ),
         (
+            "apis/batch/v1/{}/cronjobs",
+            {
+                "schedule": "@daily",
+                "jobTemplate": {
+                    "spec": {
+                        **_JOB,
+                        "podFailurePolicy": {
+                            "rules": [
+                                {
+                                    "action": "Ignore",
+                                    "onPodConditions": [{"type": "DisruptionTarget"}],
+                                }
+                            ]
+                        },
+                    }
+                },
+            },
+            {
+                "jobTemplate.spec.podFailurePolicy.rules.0.onPodConditions.0.status": "True",
+                "jobTemplate.spec.backoffLimit": None,
+            },
+        ),
+        (
             "api/v1/persistentvolumes",
             {
                 "capacity": {"storage": "1Gi"},

@@ -38,6 +38,18 @@ def test_what_is_announced_is_there(local: Local, ns: str) -> None:
                 assert "not found" in reply.json["message"], one["name"]
 
 
+def test_what_is_not_announced_is_refused(local: Local, ns: str) -> None:
+    for path, resources in _listed(local):
+        for one in resources:
+            if "/" in one["name"]:
+                continue
+            spaced = f"namespaces/{ns}/{one['name']}" if one["namespaced"] else one["name"]
+            for verb, method in (("list", "GET"), ("deletecollection", "DELETE")):
+                if verb not in one["verbs"]:
+                    reply = local.request(method, f"{path}/{spaced}")
+                    assert reply.code == 405, (verb, one["name"])
+
+
 def test_the_aggregated_form_says_the_same(local: Local) -> None:
     said = {}
     for path in ("/api", "/apis"):

@@ -16,7 +16,6 @@ from tornado.httpserver import HTTPServer
 
 from . import certs
 from .addresses import Addresses
-from .api.defaults import zerovalues
 from .api.endpoints.api import Api
 from .api.http import guard, kubeletproxy, nodepower
 from .api.http.server import Door
@@ -24,7 +23,6 @@ from .api.inprocess import InProcess
 from .api.objects import bootstrap
 from .api.objects.rest import Rest
 from .api.schema.documents import OpenApi
-from .api.validation import fieldvalidation
 from .apimachinery.client import Client
 from .apimachinery.jsontypes import now
 from .controllers.manager import Controllers
@@ -127,7 +125,6 @@ class Daemon:
         self.server, port = guard.listen(application, credentials.server_context)
         url = f"https://127.0.0.1:{port}"
         bootstrap.create_system_objects(rest, port)
-        rest.check_schema, rest.complete = fieldvalidation.check, zerovalues.fill_zero_values
         api = Api(rest, OpenApi())
         client = Client(InProcess(api, url))
         secret = secrets.token_urlsafe(32)

@@ -15,6 +15,7 @@ class Resource:
     """One kind of object: where it lies in the API, and what it is called.
 
     Attributes:
+        verbs: What can be done with it; one that can only be created is answered, not stored.
         idle: What the cluster does not do with it; such objects are only stored, and say so.
     """
 
@@ -29,15 +30,17 @@ class Resource:
     subresources: dict[str, tuple[str, ...]] = field(default_factory=dict)
     singular: str = ""
     idle: str = ""
+    verbs: tuple[str, ...] = VERBS
 
     @property
     def group_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
-    @property
-    def has_deletecollection(self) -> bool:
-        """Tell whether many can be deleted in one request."""
-        return self.plural != "namespaces"
+    def verbs_of(self, subresource: str) -> tuple[str, ...]:
+        """Return what can be done with a subresource, or with the whole if it is empty."""
+        if subresource == "status" and self.status:
+            return _CHANGE
+        return self.subresources.get(subresource, ()) if subresource else self.verbs
 
     @property
     def name(self) -> str:
@@ -62,9 +65,11 @@ _apps = partial(_workload, group="apps")
 _networking = partial(Resource, group="networking.k8s.io")
 _rbac = partial(Resource, group="rbac.authorization.k8s.io", idle="enforce")
 _global = partial(Resource, namespaced=False)
+_act = partial(Resource, verbs=("create",))
+_review = partial(_act, group="authorization.k8s.io", namespaced=False)
 
 ALL = [
-    Resource("bindings", "Binding"),
+    _act("bindings", "Binding"),
     Resource("configmaps", "ConfigMap", short=("cm",)),
     Resource("endpoints", "Endpoints", short=("ep",), singular="endpoints"),
     Resource("events", "Event", short=("ev",)),
@@ -74,6 +79,7 @@ ALL = [
         short=("ns",),
         status=True,
         subresources={"finalize": ("update",)},
+        verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
     ),
     _global("nodes", "Node", short=("no",), status=True),
     _workload("pods", "Pod", short=("po",), subresources=_POD_SUBRESOURCES),
@@ -93,6 +99,11 @@ ALL = [
     _apps("replicasets", "ReplicaSet", short=("rs",), subresources=_SCALE),
     _apps("daemonsets", "DaemonSet", short=("ds",), idle="run"),
     _apps("statefulsets", "StatefulSet", short=("sts",), subresources=_SCALE, idle="run"),
+    _act("selfsubjectreviews", "SelfSubjectReview", "authentication.k8s.io", namespaced=False),
+    _review("localsubjectaccessreviews", "LocalSubjectAccessReview", namespaced=True),
+    _review("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+    _review("selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+    _review("subjectaccessreviews", "SubjectAccessReview"),
     _workload("jobs", "Job", "batch"),
     _workload("cronjobs", "CronJob", "batch", short=("cj",)),
     _networking("ingresses", "Ingress", short=("ing",), status=True, idle="serve"),
@@ -124,15 +135,17 @@ def find_kind(api_version: str, kind: str) -> Resource | None:
     return _BY_KIND.get((api_version, kind))
 
 
-def groups() -> list[tuple[str, str]]:
-    """Return the (group, version) pairs outside the core group."""
-    return list(dict.fromkeys((r.group, r.version) for r in ALL if r.group))
+def groups() -> dict[str, list[str]]:
+    """Return the versions of each group outside the core one."""
+    found: dict[str, list[str]] = {}
+    for group, version in dict.fromkeys((r.group, r.version) for r in ALL if r.group):
+        found.setdefault(group, []).append(version)
+    return found
 
 
 def stored_namespaced() -> list[Resource]:
     """Return what a namespace can contain."""
-    # Bindings can only be created; nothing is ever stored under that name.
-    return [r for r in ALL if r.namespaced and r.plural != "bindings"]
+    return [r for r in ALL if r.namespaced and "list" in r.verbs]
 
 
 def named(name: str) -> Resource:

@@ -30,7 +30,7 @@ from .scheduler import Scheduler
 from .tainteviction import TaintEvictionController
 from .ttlafterfinished import TTLAfterFinishedController
 
-_UNWATCHED = ("bindings", "events", "endpointslices")
+_UNWATCHED = ("events", "endpointslices")
 
 
 @dataclass
@@ -50,7 +50,8 @@ class Controllers:
 
     def __post_init__(self) -> None:
         for resource in resources.ALL:
-            if not resource.idle and resource.plural not in _UNWATCHED:
+            watched = "watch" in resource.verbs and resource.plural not in _UNWATCHED
+            if watched and not resource.idle:
                 self.informers[resource.name] = OwnedInformer(self.client, path_of(resource))
         client, pods, nodes = self.client, self.informers["pods"], self.informers["nodes"]
         jobs, crons = self.informers["jobs.batch"], self.informers["cronjobs.batch"]

@@ -1,4 +1,4 @@
-"""Defaulting: what the API fills in when a manifest leaves it out, kind by kind.
+"""Defaults that depend on the rest of an object: what the API fills in, kind by kind.
 
 https://kubernetes.io/docs/reference/kubernetes-api/ names the default of each field.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 
-from ...apimachinery.jsontypes import Obj
+from ...apimachinery.jsontypes import Obj, deep_copy
 from ..objects.allocation import EXTERNAL_TYPES
 
 _UNLIMITED = 2**31 - 1
@@ -22,30 +22,24 @@ _TOLERATIONS = [
     }
     for trouble in ("not-ready", "unreachable")
 ]
-
-
-# What a volume of each type, or a part of a projected one, has by default; the schema knows more.
-_FILES = {"defaultMode": 420}
-_VOLUMES: dict[str, Obj] = {
-    "configMap": _FILES,
-    "downwardAPI": _FILES,
-    "hostPath": {"type": ""},
-    "projected": _FILES,
-    "secret": _FILES,
+# The status of a new object of each kind, unless a function below says it.
+_STATUS: dict[str, Obj] = {
+    "CronJob": {},
+    "Deployment": {},
+    "Job": {},
+    "Namespace": {"phase": "Active"},
+    "PersistentVolume": {"phase": "Pending"},
+    "PersistentVolumeClaim": {"phase": "Pending"},
+    # Like the real one, it allows nothing at first.
+    "PodDisruptionBudget": {
+        "disruptionsAllowed": 0,
+        "currentHealthy": 0,
+        "desiredHealthy": 0,
+        "expectedPods": 0,
+    },
+    "ReplicaSet": {"replicas": 0},
+    "Service": {"loadBalancer": {}},
 }
-_PROJECTIONS: dict[str, Obj] = {
-    "podCertificate": {"maxExpirationSeconds": 86400},
-    "serviceAccountToken": {"expirationSeconds": 3600},
-}
-_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
-_HANDLERS: dict[str, Obj] = {"grpc": {"service": ""}, "httpGet": {"path": "/", "scheme": "HTTP"}}
-
-
-def _fill(parts: Obj, defaults: dict[str, Obj]) -> None:
-    """Set the defaults of those parts of an object that are there."""
-    for name in parts.keys() & defaults.keys():
-        if isinstance(parts[name], dict):
-            parts[name].update({**defaults[name], **parts[name]})
 
 
 def _pull_policy(image: str) -> str:
@@ -57,23 +51,20 @@ def _tag(image: str) -> str:
     return last.partition(":")[2] or ("" if "@" in last else "latest")
 
 
-def _container(container: Obj) -> None:
-    image = container.get("image")
-    if isinstance(image, str):
-        container.setdefault("imagePullPolicy", _pull_policy(image))
-    container.setdefault("resources", {})
-    container.setdefault("terminationMessagePath", "/dev/termination-log")
-    container.setdefault("terminationMessagePolicy", "File")
-    for port in container.get("ports") or []:
-        port.setdefault("protocol", "TCP")
-    for kind in ("readinessProbe", "livenessProbe", "startupProbe"):
-        if container.get(kind):
-            container[kind].update({**_PROBE, **container[kind]})
-            _fill(container[kind], _HANDLERS)
-    for kind in ("postStart", "preStop"):
-        _fill((container.get("lifecycle") or {}).get(kind) or {}, _HANDLERS)
-    for variable in container.get("env") or []:
-        _field_source(variable.get("valueFrom") or {})
+def _pod_spec(spec: Obj) -> None:
+    """Fill in a pod's spec, in a pod or in a template."""
+    for kind in ("containers", "initContainers", "ephemeralContainers"):
+        for container in spec.get(kind) or []:
+            if container.get("image"):
+                container.setdefault("imagePullPolicy", _pull_policy(container["image"]))
+            for port in container.get("ports") or [] if spec.get("hostNetwork") else []:
+                port.setdefault("hostPort", port.get("containerPort"))
+    for volume in spec.get("volumes") or []:
+        if not set(volume) - {"name"}:
+            volume["emptyDir"] = {}
+        if volume.get("image"):
+            policy = _pull_policy(volume["image"].get("reference") or "")
+            volume["image"].setdefault("pullPolicy", policy)
 
 
 def _requests(container: Obj) -> None:
@@ -84,49 +75,6 @@ def _requests(container: Obj) -> None:
             **limits,
             **(container["resources"].get("requests") or {}),
         }
-
-
-def _field_source(source: Obj) -> None:
-    """Set the defaults of a reference to a field of the pod."""
-    if source.get("fieldRef") is not None:
-        source["fieldRef"].setdefault("apiVersion", "v1")
-    if source.get("resourceFieldRef") is not None:
-        source["resourceFieldRef"].setdefault("divisor", "0")
-
-
-def _volume(volume: Obj) -> None:
-    if not set(volume) - {"name"}:
-        volume["emptyDir"] = {}
-    _fill(volume, _VOLUMES)
-    image = volume.get("image")
-    if image:
-        image.setdefault("pullPolicy", _pull_policy(str(image.get("reference", ""))))
-    claim = (volume.get("ephemeral") or {}).get("volumeClaimTemplate")
-    if claim:
-        claim.setdefault("metadata", {})
-        claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-    projected = (volume.get("projected") or {}).get("sources") or []
-    for source in (volume, *projected):
-        _fill(source, _PROJECTIONS)
-        for item in (source.get("downwardAPI") or {}).get("items") or []:
-            _field_source(item)
-
-
-def _pod_spec(spec: Obj) -> None:
-    """Fill in a pod's spec, in a pod or in a template."""
-    for kind in ("containers", "initContainers", "ephemeralContainers"):
-        for container in spec.get(kind) or []:
-            if isinstance(container, dict):
-                _container(container)
-                for port in container.get("ports") or [] if spec.get("hostNetwork") else []:
-                    port.setdefault("hostPort", port.get("containerPort"))
-    spec.setdefault("dnsPolicy", "ClusterFirst")
-    spec.setdefault("restartPolicy", "Always")
-    spec.setdefault("schedulerName", "default-scheduler")
-    spec.setdefault("securityContext", {})
-    spec.setdefault("terminationGracePeriodSeconds", 30)
-    for volume in spec.get("volumes") or []:
-        _volume(volume)
 
 
 def qos_class(spec: Obj) -> str:
@@ -155,7 +103,7 @@ def _has_toleration(tolerations: list[Obj], wanted: Obj) -> bool:
 
 
 def _pod(obj: Obj) -> None:
-    spec = obj.setdefault("spec", {})
+    spec = obj["spec"]
     _pod_spec(spec)
     for container in [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]:
         _requests(container)
@@ -170,9 +118,7 @@ def _pod(obj: Obj) -> None:
 
 
 def _service(obj: Obj) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("type", "ClusterIP")
-    spec.setdefault("sessionAffinity", "None")
+    spec = obj["spec"]
     if spec["type"] != "ExternalName":
         spec.setdefault("internalTrafficPolicy", "Cluster")
         spec.setdefault("ipFamilies", ["IPv4"])
@@ -185,9 +131,7 @@ def _service(obj: Obj) -> None:
         client = spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {})
         client.setdefault("timeoutSeconds", 10800)
     for port in spec.get("ports") or []:
-        port.setdefault("protocol", "TCP")
         port.setdefault("targetPort", port.get("port"))
-    obj["status"] = {"loadBalancer": {}}
 
 
 def _secret(obj: Obj) -> None:
@@ -197,7 +141,6 @@ def _secret(obj: Obj) -> None:
         data = obj["data"] = obj.get("data") or {}
         for name, value in text.items():
             data[name] = base64.b64encode(value.encode()).decode()
-    obj.setdefault("type", "Opaque")
 
 
 def _namespace(obj: Obj) -> None:
@@ -205,44 +148,27 @@ def _namespace(obj: Obj) -> None:
     labels = obj["metadata"].get("labels") or {}
     obj["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": name}
     obj["spec"] = {"finalizers": ["kubernetes"]}
-    obj["status"] = {"phase": "Active"}
-
-
-def _template(spec: Obj) -> Obj:
-    template: Obj = spec.setdefault("template", {})
-    template.setdefault("metadata", {})
-    _pod_spec(template.setdefault("spec", {}))
-    return template
 
 
 def _job(obj: Obj, *, new: bool) -> None:
     """Complete a Job; a new one gets the labels and the selector that tie its pods to it."""
-    spec = obj.setdefault("spec", {})
-    template = _job_spec(spec)
-    spec.setdefault("manualSelector", False)
-    if new and not spec.get("manualSelector"):
-        _select_own_pods(obj, spec, template)
-    labels = template["metadata"].get("labels")
-    if labels and not obj["metadata"].get("labels"):
-        obj["metadata"]["labels"] = dict(labels)
-    obj["status"] = {}
-
-
-def _job_spec(spec: Obj) -> Obj:
-    """Complete the spec of a Job, and return its template."""
+    spec, template = obj["spec"], obj["spec"]["template"]
     if spec.get("completions") is None and spec.get("parallelism") is None:
         spec["completions"] = 1
     spec.setdefault("parallelism", 1)
     limited = spec.get("backoffLimitPerIndex") is not None
     spec.setdefault("backoffLimit", _UNLIMITED if limited else 6)
-    policy = spec.get("podFailurePolicy")
-    for rule in (policy or {}).get("rules") or []:
-        for wanted in rule.get("onPodConditions") or []:
-            wanted["status"] = wanted.get("status") or "True"
     spec.setdefault("completionMode", "NonIndexed")
     spec.setdefault("suspend", False)
-    spec.setdefault("podReplacementPolicy", "Failed" if policy else "TerminatingOrFailed")
-    return _template(spec)
+    replaced = "Failed" if spec.get("podFailurePolicy") else "TerminatingOrFailed"
+    spec.setdefault("podReplacementPolicy", replaced)
+    spec.setdefault("manualSelector", False)
+    _pod_spec(template["spec"])
+    if new and not spec.get("manualSelector"):
+        _select_own_pods(obj, spec, template)
+    labels = template["metadata"].get("labels")
+    if labels and not obj["metadata"].get("labels"):
+        obj["metadata"]["labels"] = dict(labels)
 
 
 def _select_own_pods(obj: Obj, spec: Obj, template: Obj) -> None:
@@ -258,121 +184,62 @@ def _select_own_pods(obj: Obj, spec: Obj, template: Obj) -> None:
     }
 
 
-def _replica_set(obj: Obj) -> None:
-    """Complete a ReplicaSet."""
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("replicas", 1)
-    _template(spec)
-    obj["status"] = {"replicas": 0}
+def _template(obj: Obj) -> None:
+    _pod_spec(obj["spec"]["template"]["spec"])
+
+
+def _roll(strategy: Obj, rolling: Obj) -> None:
+    """Complete how an update replaces pods, if it does so one by one."""
+    if strategy["type"] == "RollingUpdate":
+        strategy["rollingUpdate"] = {**rolling, **(strategy.get("rollingUpdate") or {})}
 
 
 def _deployment(obj: Obj) -> None:
-    """Complete a Deployment."""
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("replicas", 1)
-    _template(spec)
-    strategy = spec.setdefault("strategy", {})
-    strategy.setdefault("type", "RollingUpdate")
-    if strategy["type"] == "RollingUpdate":
-        rolling = strategy.setdefault("rollingUpdate", {})
-        rolling.setdefault("maxUnavailable", "25%")
-        rolling.setdefault("maxSurge", "25%")
-    spec.setdefault("revisionHistoryLimit", 10)
-    spec.setdefault("progressDeadlineSeconds", 600)
-    obj["status"] = {}
-
-
-def _priority_class(obj: Obj) -> None:
-    obj.setdefault("value", 0)
-    obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
+    _template(obj)
+    _roll(obj["spec"]["strategy"], {"maxUnavailable": "25%", "maxSurge": "25%"})
 
 
 def _role_binding(obj: Obj) -> None:
-    role = obj.setdefault("roleRef", {})
-    role["apiGroup"] = role.get("apiGroup") or _RBAC
     for subject in obj.get("subjects") or []:
         if subject.get("kind") in ("User", "Group"):
             subject.setdefault("apiGroup", _RBAC)
 
 
 def _cron_job(obj: Obj) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("concurrencyPolicy", "Allow")
-    spec.setdefault("suspend", False)
-    spec.setdefault("successfulJobsHistoryLimit", 3)
-    spec.setdefault("failedJobsHistoryLimit", 1)
-    job = spec.setdefault("jobTemplate", {})
-    job.setdefault("metadata", {})
-    _template(job.setdefault("spec", {}))
-    obj["status"] = {}
+    _template(obj["spec"]["jobTemplate"])
 
 
 def _network_policy(obj: Obj) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("podSelector", {})
-    for rule in [*(spec.get("ingress") or []), *(spec.get("egress") or [])]:
-        for port in rule.get("ports") or []:
-            port.setdefault("protocol", "TCP")
+    spec = obj["spec"]
     spec.setdefault("policyTypes", ["Ingress", *(["Egress"] if spec.get("egress") else [])])
 
 
-def _update_strategy(spec: Obj, rolling: Obj) -> None:
-    update = spec.setdefault("updateStrategy", {})
-    update.setdefault("type", "RollingUpdate")
-    if update["type"] == "RollingUpdate":
-        update["rollingUpdate"] = {**rolling, **(update.get("rollingUpdate") or {})}
-
-
 def _stateful_set(obj: Obj) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("replicas", 1)
-    spec.setdefault("podManagementPolicy", "OrderedReady")
-    spec.setdefault("revisionHistoryLimit", 10)
-    _update_strategy(spec, {"partition": 0})
-    kept = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
-    for name in ("whenDeleted", "whenScaled"):
-        kept.setdefault(name, "Retain")
-    for claim in spec.get("volumeClaimTemplates") or []:
+    for claim in obj["spec"].get("volumeClaimTemplates") or []:
         claim.setdefault("kind", "PersistentVolumeClaim")
         claim.setdefault("apiVersion", "v1")
-        _volume_claim(claim)
-    _template(spec)
+        claim.setdefault("status", {}).setdefault("phase", "Pending")
+    _template(obj)
+    _roll(obj["spec"]["updateStrategy"], {"partition": 0})
 
 
 def _daemon_set(obj: Obj) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("revisionHistoryLimit", 10)
-    _update_strategy(spec, {"maxSurge": 0, "maxUnavailable": 1})
-    _template(spec)
+    _template(obj)
+    _roll(obj["spec"]["updateStrategy"], {"maxSurge": 0, "maxUnavailable": 1})
 
 
 def _replication_controller(obj: Obj) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("replicas", 1)
-    _template(spec)
-    labels = (spec["template"].get("metadata") or {}).get("labels") or {}
-    spec.setdefault("selector", dict(labels))
+    _template(obj)
+    labels = obj["spec"]["template"]["metadata"].get("labels") or {}
+    obj["spec"].setdefault("selector", dict(labels))
 
 
 def _event(obj: Obj) -> None:
     obj.setdefault("eventTime", None)
 
 
-def _volume_claim(obj: Obj) -> None:
-    obj.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-    obj.setdefault("status", {}).setdefault("phase", "Pending")
-
-
-def _persistent_volume(obj: Obj) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
-    spec.setdefault("volumeMode", "Filesystem")
-    _fill(spec, _VOLUMES)
-    obj.setdefault("status", {}).setdefault("phase", "Pending")
-
-
 def _limit_range(obj: Obj) -> None:
-    for limit in obj.setdefault("spec", {}).get("limits") or []:
+    for limit in (obj.get("spec") or {}).get("limits") or []:
         if limit.get("type") == "Container":
             most = {**(limit.get("max") or {}), **(limit.get("default") or {})}
             wanted = {**(limit.get("min") or {}), **most, **(limit.get("defaultRequest") or {})}
@@ -382,46 +249,21 @@ def _limit_range(obj: Obj) -> None:
                 limit["defaultRequest"] = wanted
 
 
-def _endpoints(obj: Obj) -> None:
-    for subset in obj.get("subsets") or []:
-        for port in subset.get("ports") or []:
-            port.setdefault("protocol", "TCP")
-
-
-def _endpoint_slice(obj: Obj) -> None:
-    for port in obj.get("ports") or []:
-        port.setdefault("name", "")
-        port.setdefault("protocol", "TCP")
-
-
-def _disruption_budget(obj: Obj) -> None:
-    """Give a PodDisruptionBudget a status; like the real one, it allows nothing at first."""
-    obj.setdefault("spec", {})
-    names = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
-    obj["status"] = dict.fromkeys(names, 0)
-
-
 _BY_KIND: dict[str, Callable[[Obj], None]] = {
-    "Pod": _pod,
-    "ReplicaSet": _replica_set,
-    "Deployment": _deployment,
-    "Service": _service,
-    "Secret": _secret,
-    "Namespace": _namespace,
     "ClusterRoleBinding": _role_binding,
     "CronJob": _cron_job,
     "DaemonSet": _daemon_set,
-    "EndpointSlice": _endpoint_slice,
-    "Endpoints": _endpoints,
+    "Deployment": _deployment,
     "Event": _event,
     "LimitRange": _limit_range,
+    "Namespace": _namespace,
     "NetworkPolicy": _network_policy,
-    "PersistentVolume": _persistent_volume,
-    "PersistentVolumeClaim": _volume_claim,
-    "PodDisruptionBudget": _disruption_budget,
-    "PriorityClass": _priority_class,
+    "Pod": _pod,
+    "ReplicaSet": _template,
     "ReplicationController": _replication_controller,
     "RoleBinding": _role_binding,
+    "Secret": _secret,
+    "Service": _service,
     "StatefulSet": _stateful_set,
 }
 
@@ -432,8 +274,10 @@ def set_defaults(obj: Obj, *, new: bool = True) -> None:
     Args:
         new: Whether it is being created, not changed.
     """
-    if obj["kind"] == "Job":
+    kind = obj["kind"]
+    if kind in _STATUS:
+        obj["status"] = deep_copy(_STATUS[kind])
+    if kind == "Job":
         _job(obj, new=new)
-    complete = _BY_KIND.get(obj["kind"])
-    if complete:
-        complete(obj)
+    elif kind in _BY_KIND:
+        _BY_KIND[kind](obj)

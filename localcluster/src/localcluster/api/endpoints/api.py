@@ -10,14 +10,12 @@ from dataclasses import dataclass, replace
 from ...apimachinery import apierrors
 from ...apimachinery.jsontypes import Obj
 from ...apimachinery.transport import Made, Request, Response, Text
-from ..objects import reviews
 from ..objects.rest import Rest
 from ..schema import discovery
 from ..schema.documents import OpenApi
 from ..validation.warnings import deprecation
 from .resourceverbs import ResourceRequest
 from .routing import Target, parse_path
-from .serializer import decode_body
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +58,8 @@ class Api:
         return Response(refusal.code, Made(refusal.body()))
 
     async def _non_resource(self, request: Request) -> Response:
-        """Answer what is no resource: reviews, discovery, version, health, OpenAPI."""
+        """Answer what is no resource: discovery, version, health, OpenAPI."""
         path = request.path
-        review = reviews.kind_at(path)
-        if review and request.method == "POST":
-            return Response(201, Made(reviews.answer(review, decode_body(request, review))))
         if request.method != "GET":
             known = path in ("/version", "/api", "/apis")
             raise apierrors.method_not_allowed() if known else apierrors.no_such_path()

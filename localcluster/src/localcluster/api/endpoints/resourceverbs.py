@@ -10,7 +10,7 @@ from typing import Any
 from ...apimachinery import apierrors
 from ...apimachinery.jsontypes import Obj
 from ...apimachinery.transport import Made, Request, Response, Text
-from ..objects import listing, subresources
+from ..objects import listing, reviews, subresources
 from ..objects.rest import Rest
 from ..objects.watching import Watch
 from ..options import WriteOptions
@@ -24,7 +24,17 @@ from .serializer import PATCH_TYPES, decode_body, media_type
 _RETURNED_WHEN_DELETED = {"Pod", "ServiceAccount", "Namespace", "ResourceQuota", "Service"}
 # What is created below an object, and is an act: nothing is stored under its name.
 _ACTS = ("binding", "eviction")
-_VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch"}
+# The verb that a method means, with and without the name of an object.
+_VERBS = {
+    ("GET", False): "list",
+    ("GET", True): "get",
+    ("POST", False): "create",
+    ("POST", True): "create",
+    ("PUT", True): "update",
+    ("PATCH", True): "patch",
+    ("DELETE", False): "deletecollection",
+    ("DELETE", True): "delete",
+}
 
 
 class ResourceRequest:
@@ -43,38 +53,25 @@ class ResourceRequest:
         Raises:
             ApiError: It is refused.
         """
-        target, method = self.target, self.request.method
-        if target.subresource and not self._has_subresource():
-            raise apierrors.no_such_path()
-        verbs = self.resource.subresources.get(target.subresource)
-        if verbs is not None and _VERBS.get(method, "") not in verbs:
-            raise apierrors.method_not_allowed()
-        if self.resource.namespaced and target.name and target.namespace is None:
-            raise apierrors.no_such_path()
-        if method == "GET" and not target.name:
-            watches = parameters.flag(self.request, "watch")
-            return self._watch() if watches else self._list()
-        if method == "GET":
-            return self._get()
-        if method == "POST":
-            return self._create()
-        if method == "PUT" and target.name:
-            return self._update()
-        if method == "PATCH" and target.name:
-            return self._patch()
-        if method == "DELETE" and not target.subresource:
-            return self._delete() if target.name else self._delete_collection()
-        raise apierrors.method_not_allowed()
-
-    def _has_subresource(self) -> bool:
-        name = self.target.subresource
-        if name == "token" and self.resource.kind == "ServiceAccount":
+        target, resource = self.target, self.resource
+        if target.subresource == "token" and resource.kind == "ServiceAccount":
             raise apierrors.tokens_unsupported()
-        if name == "status":
-            return self.resource.status
-        if name == "finalize":
-            return self.resource.kind == "Namespace"
-        return name in self.resource.subresources
+        verbs = resource.verbs_of(target.subresource)
+        if not verbs or (resource.namespaced and target.name and target.namespace is None):
+            raise apierrors.no_such_path()
+        verb = _VERBS.get((self.request.method, bool(target.name)), "")
+        if verb not in verbs:
+            raise apierrors.method_not_allowed()
+        answers = {
+            "list": self._list,
+            "get": self._get,
+            "create": self._create,
+            "update": self._update,
+            "patch": self._patch,
+            "delete": self._delete,
+            "deletecollection": self._delete_collection,
+        }
+        return answers[verb]()
 
     def _get(self) -> Response:
         wanted = parameters.resource_version(self.request)
@@ -86,6 +83,8 @@ class ResourceRequest:
         return Response(200, self.view.one(entry))
 
     def _list(self) -> Response:
+        if parameters.flag(self.request, "watch"):
+            return self._watch()
         return Response(200, self.view.page(self._page()))
 
     def _page(self) -> listing.Page:
@@ -117,6 +116,8 @@ class ResourceRequest:
         if target.subresource == "binding" or resource.kind == "Binding":
             subresources.bind(self.rest, namespace, target.name, body)
             return Response(201, Made(self._success({})))
+        if "get" not in resource.verbs:
+            return Response(201, Made(reviews.answer(resource, body)))
         if target.subresource == "eviction":
             status = subresources.evict(self.rest, namespace, target.name, body, options)
             return Response(201, Made(status))
@@ -174,7 +175,7 @@ class ResourceRequest:
 
     def _delete_collection(self) -> Response:
         resource, namespace = self.resource, self.target.namespace or ""
-        if (resource.namespaced and not namespace) or not resource.has_deletecollection:
+        if resource.namespaced and not namespace:
             raise apierrors.method_not_allowed()
         options = parameters.delete_options(self.request)
         page = self._page()

@@ -74,7 +74,7 @@ class Guarded(tornado.web.Application):
 
 
 def listen(
-    application: Guarded, context: ssl.SSLContext, port: int = 0
+    application: Guarded, context: ssl.SSLContext
 ) -> tuple[tornado.httpserver.HTTPServer, int]:
     """Serve the application on 127.0.0.1, and return the server and its port."""
     server = tornado.httpserver.HTTPServer(
@@ -85,6 +85,6 @@ def listen(
         idle_connection_timeout=600,
         body_timeout=30,
     )
-    sockets = tornado.netutil.bind_sockets(port, "127.0.0.1", backlog=512)
+    sockets = tornado.netutil.bind_sockets(0, "127.0.0.1", backlog=512)
     server.add_sockets(sockets)
     return server, sockets[0].getsockname()[1]

@@ -122,12 +122,12 @@ def policies(labels: Obj) -> tuple[dict[str, Policy], list[tuple[str, str, str]]
 def violations(policy: Policy, template: Obj) -> Violations:
     """Return what a pod, or a pod template, violates of a policy."""
     pod, found = _Pod(template), Violations()
-    for check, level, since, until in _CHECKS:
-        asked = policy.rank >= _LEVELS.index(level) and policy.minor >= since
-        stronger = policy.level == "restricted" and policy.minor >= until
-        problem = check(pod) if asked and not stronger else None
-        if problem:
-            found.append(problem)
+    for check in _CHECKS:
+        asked = policy.rank >= _LEVELS.index(check.level) and policy.minor >= check.since
+        stronger = policy.level == "restricted" and policy.minor >= check.until
+        if asked and not stronger and check.applies(pod):
+            problem = check.find(pod)
+            found += [problem] if problem else []
     return found
 
 
@@ -152,14 +152,6 @@ class _Pod:
         self.security: Obj = self.spec.get("securityContext") or {}
         parts = ("initContainers", "containers", "ephemeralContainers")
         self.containers: list[Obj] = [c for part in parts for c in self.spec.get(part) or []]
-
-    @property
-    def is_windows(self) -> bool:
-        return (self.spec.get("os") or {}).get("name") == "windows"
-
-    @property
-    def has_own_users(self) -> bool:
-        return self.spec.get("hostUsers") is False
 
     def each(self) -> Iterator[tuple[str, Obj]]:
         """Yield the containers' names and security contexts."""
@@ -186,13 +178,18 @@ class _Pod:
 _Problem = tuple[str, str] | None
 
 
-def _app_armor(pod: _Pod) -> _Problem:
-    def is_bad(security: Obj) -> bool:
-        profile = security.get("appArmorProfile")
-        return profile is not None and profile.get("type") not in _PROFILES
+def _profile(pod: _Pod, name: str) -> tuple[str, list[str]]:
+    """Return who sets a forbidden profile in a field of the security context, and which ones."""
 
-    values = sorted({v for v in pod.values("appArmorProfile.type") if v not in _PROFILES})
-    setters = [pod.setters(is_bad)] if pod.setters(is_bad) else []
+    def is_bad(security: Obj) -> bool:
+        return security.get(name) is not None and security[name].get("type") not in _PROFILES
+
+    values = {value for value in pod.values(f"{name}.type") if value not in _PROFILES}
+    return pod.setters(is_bad), sorted(values)
+
+
+def _app_armor(pod: _Pod) -> _Problem:
+    who, values = _profile(pod, "appArmorProfile")
     notes = sorted(
         f"{key}={json.dumps(value)}"
         for key, value in pod.annotations.items()
@@ -200,27 +197,29 @@ def _app_armor(pod: _Pod) -> _Problem:
         and value not in ("", "runtime/default")
         and not value.startswith("localhost/")
     )
-    if notes:
-        setters.append(f"annotation{'s' * (len(notes) > 1)}")
-    if not setters:
-        return None
+    noted = [f"annotation{'s' * (len(notes) > 1)}"] if notes else []
+    who = " and ".join([who] * bool(who) + noted)
     listed = [*values, *notes]
     reason = f"forbidden AppArmor profile{'s' * (len(listed) > 1)}"
-    who = " and ".join(setters)
-    return reason, f"{who} must not set AppArmor profile type to {_quoted(listed)}"
+    text = f"{who} must not set AppArmor profile type to {_quoted(listed)}"
+    return (reason, text) if who else None
 
 
-def _capabilities(pod: _Pod) -> _Problem:
+def _added(pod: _Pod, allowed: Iterable[str]) -> str:
+    """Return what is wrong with the capabilities that containers add."""
     added = {
-        name: [c for c in (s.get("capabilities") or {}).get("add") or [] if c not in _CAPABILITIES]
+        name: [c for c in (s.get("capabilities") or {}).get("add") or [] if c not in allowed]
         for name, s in pod.each()
     }
     names = [name for name, bad in added.items() if bad]
-    if not names:
-        return None
     listed = _sorted(c for bad in added.values() for c in bad)
     detail = f"must not include {listed} in securityContext.capabilities.add"
-    return "non-default capabilities", f"{_containers(names)} {detail}"
+    return f"{_containers(names)} {detail}" if names else ""
+
+
+def _capabilities(pod: _Pod) -> _Problem:
+    fault = _added(pod, _CAPABILITIES)
+    return ("non-default capabilities", fault) if fault else None
 
 
 def _host_namespaces(pod: _Pod) -> _Problem:
@@ -279,10 +278,6 @@ def _proc_mount(pod: _Pod) -> _Problem:
     return "procMount", f"{_containers(list(found))} {detail}"
 
 
-def _proc_mount_baseline(pod: _Pod) -> _Problem:
-    return None if pod.has_own_users else _proc_mount(pod)
-
-
 def _selinux(pod: _Pod) -> _Problem:
     def is_bad(security: Obj) -> bool:
         given = security.get("seLinuxOptions") or {}
@@ -302,21 +297,15 @@ def _selinux(pod: _Pod) -> _Problem:
 
 
 def _seccomp(pod: _Pod) -> _Problem:
-    def is_bad(security: Obj) -> bool:
-        profile = security.get("seccompProfile")
-        return profile is not None and profile.get("type") not in _PROFILES
-
-    who = pod.setters(is_bad)
-    if not who:
-        return None
-    values = _sorted(v for v in pod.values("seccompProfile.type") if v not in _PROFILES)
-    return "seccompProfile", f"{who} must not set securityContext.seccompProfile.type to {values}"
+    who, values = _profile(pod, "seccompProfile")
+    why = f"must not set securityContext.seccompProfile.type to {_quoted(values)}"
+    return ("seccompProfile", f"{who} {why}") if who else None
 
 
 def _seccomp_restricted(pod: _Pod) -> _Problem:
-    problem = None if pod.is_windows else _seccomp(pod)
     names = pod.names(lambda security: not security.get("seccompProfile"))
-    if problem or pod.is_windows or pod.security.get("seccompProfile") or not names:
+    problem = _seccomp(pod)
+    if problem or pod.security.get("seccompProfile") or not names:
         return problem
     why = 'must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"'
     return "seccompProfile", f"pod or {_containers(names)} {why}"
@@ -336,31 +325,17 @@ def _host_process(pod: _Pod) -> _Problem:
 
 def _escalation(pod: _Pod) -> _Problem:
     names = pod.names(lambda security: security.get("allowPrivilegeEscalation") is not False)
-    if pod.is_windows or not names:
-        return None
     detail = f"{_containers(names)} must set securityContext.allowPrivilegeEscalation=false"
-    return "allowPrivilegeEscalation != false", detail
+    return ("allowPrivilegeEscalation != false", detail) if names else None
 
 
 def _capabilities_restricted(pod: _Pod) -> _Problem:
-    capabilities = {name: security.get("capabilities") or {} for name, security in pod.each()}
-    keeping = [n for n, c in capabilities.items() if "ALL" not in (c.get("drop") or [])]
-    added = {
-        name: [one for one in c.get("add") or [] if one != "NET_BIND_SERVICE"]
-        for name, c in capabilities.items()
-    }
-    adding = [name for name, bad in added.items() if bad]
-    faults = []
-    if keeping:
-        why = 'must set securityContext.capabilities.drop=["ALL"]'
-        faults.append(f"{_containers(keeping)} {why}")
-    if adding:
-        listed = _sorted(one for bad in added.values() for one in bad)
-        why = f"must not include {listed} in securityContext.capabilities.add"
-        faults.append(f"{_containers(adding)} {why}")
-    if pod.is_windows or not faults:
-        return None
-    return "unrestricted capabilities", "; ".join(faults)
+    keeping = pod.names(lambda s: "ALL" not in ((s.get("capabilities") or {}).get("drop") or []))
+    why = 'must set securityContext.capabilities.drop=["ALL"]'
+    faults = [f"{_containers(keeping)} {why}"] if keeping else []
+    added = _added(pod, ["NET_BIND_SERVICE"])
+    faults += [added] if added else []
+    return ("unrestricted capabilities", "; ".join(faults)) if faults else None
 
 
 def _volumes(pod: _Pod) -> _Problem:
@@ -378,8 +353,6 @@ def _volumes(pod: _Pod) -> _Problem:
 
 
 def _non_root(pod: _Pod) -> _Problem:
-    if pod.has_own_users:
-        return None
     reason, who = "runAsNonRoot != true", pod.setters(lambda s: s.get("runAsNonRoot") is False)
     if who:
         return reason, f"{who} must not set securityContext.runAsNonRoot=false"
@@ -391,31 +364,58 @@ def _non_root(pod: _Pod) -> _Problem:
 
 def _root_user(pod: _Pod) -> _Problem:
     who = pod.setters(lambda security: security.get("runAsUser") == 0)
-    if pod.has_own_users or not who:
-        return None
-    return "runAsUser=0", f"{who} must not set runAsUser=0"
+    return ("runAsUser=0", f"{who} must not set runAsUser=0") if who else None
 
 
-# The checks in the real server's order: of which level, since which minor version, and since which
-# a stronger check of the level `restricted` takes its place there.
-_CHECKS: tuple[tuple[Callable[[_Pod], _Problem], str, int, int], ...] = (
-    (_app_armor, "baseline", 0, _LATEST + 1),
-    (_capabilities, "baseline", 0, 22),
-    (_host_namespaces, "baseline", 0, _LATEST + 1),
-    (_host_paths, "baseline", 0, 0),
-    (_host_ports, "baseline", 0, _LATEST + 1),
-    (_probe_hosts, "baseline", 34, _LATEST + 1),
-    (_privileged, "baseline", 0, _LATEST + 1),
-    (_proc_mount_baseline, "baseline", 0, 35),
-    (_selinux, "baseline", 0, _LATEST + 1),
-    (_seccomp, "baseline", 19, 19),
-    (_sysctls, "baseline", 0, _LATEST + 1),
-    (_host_process, "baseline", 0, _LATEST + 1),
-    (_escalation, "restricted", 8, _LATEST + 1),
-    (_capabilities_restricted, "restricted", 22, _LATEST + 1),
-    (_proc_mount, "restricted", 35, _LATEST + 1),
-    (_volumes, "restricted", 0, _LATEST + 1),
-    (_non_root, "restricted", 0, _LATEST + 1),
-    (_root_user, "restricted", 23, _LATEST + 1),
-    (_seccomp_restricted, "restricted", 19, _LATEST + 1),
+def _always(_pod: _Pod) -> bool:
+    return True
+
+
+def _not_windows(pod: _Pod) -> bool:
+    return (pod.spec.get("os") or {}).get("name") != "windows"
+
+
+def _host_users(pod: _Pod) -> bool:
+    return pod.spec.get("hostUsers") is not False
+
+
+@dataclass(frozen=True)
+class _Check:
+    """A check of a level of the standards.
+
+    Args:
+        since: The first minor version that has it.
+        until: The first minor version in which a stronger check of the level `restricted` takes
+            its place there.
+        applies: Tells which pods it looks at.
+    """
+
+    find: Callable[[_Pod], _Problem]
+    level: str = "baseline"
+    since: int = 0
+    until: int = _LATEST + 1
+    applies: Callable[[_Pod], bool] = _always
+
+
+# The checks in the real server's order.
+_CHECKS = (
+    _Check(_app_armor),
+    _Check(_capabilities, until=22),
+    _Check(_host_namespaces),
+    _Check(_host_paths, until=0),
+    _Check(_host_ports),
+    _Check(_probe_hosts, since=34),
+    _Check(_privileged),
+    _Check(_proc_mount, until=35, applies=_host_users),
+    _Check(_selinux),
+    _Check(_seccomp, since=19, until=19),
+    _Check(_sysctls),
+    _Check(_host_process),
+    _Check(_escalation, "restricted", 8, applies=_not_windows),
+    _Check(_capabilities_restricted, "restricted", 22, applies=_not_windows),
+    _Check(_proc_mount, "restricted", 35),
+    _Check(_volumes, "restricted"),
+    _Check(_non_root, "restricted", applies=_host_users),
+    _Check(_root_user, "restricted", 23, applies=_host_users),
+    _Check(_seccomp_restricted, "restricted", 19, applies=_not_windows),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...addresses import Addresses
@@ -10,33 +9,24 @@ from ...apimachinery import apierrors
 from ...apimachinery.jsontypes import Key, Obj, deep_copy, key_of
 from ...apimachinery.resources import Resource
 from ...store import Entry, Store
-from ..defaults import defaults
+from ..defaults import defaults, typedefaults
 from ..options import WriteOptions
 from ..patch import managedfields
+from ..validation import fieldvalidation
 from ..validation.objects import validate_create, validate_update
 from ..validation.podupdates import SUBRESOURCES, narrowed
 from ..validation.warnings import warnings_for
 from . import admission, allocation, deletion, objectmeta
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-SchemaCheck = Callable[[Obj, WriteOptions, Obj | None], Obj]
 
 
 @dataclass
 class Rest:
-    """The rules of the API over one store.
-
-    Args:
-        check_schema: Raises when a manifest has fields or types that its kind does not know,
-            and returns the object without what is unknown.
-        complete: Fills in the fields that its kind never leaves out, where an object differs
-            from what it was before.
-    """
+    """The rules of the API over one store."""
 
     store: Store
     addresses: Addresses
-    check_schema: SchemaCheck = lambda obj, _options, _known: obj
-    complete: Callable[[Obj, Obj | None], Obj] = lambda obj, _before: obj
 
     def get(self, resource: Resource, namespace: str, name: str) -> Entry:
         """Return the object, or raise a 404."""
@@ -61,7 +51,7 @@ class Rest:
         """
         options = options or WriteOptions()
         obj = self.incoming(resource, namespace, body, options, created=True)
-        obj = self.complete(obj, None)
+        obj = typedefaults.fill(obj, None)
         metadata = obj["metadata"]
         self._check_namespace(resource, namespace, metadata.get("name") or "")
         objectmeta.complete_new(
@@ -160,7 +150,7 @@ class Rest:
         obj = {**head, **(body if known is not None else deep_copy(body))}
         if (obj["apiVersion"], obj["kind"]) != (resource.group_version, resource.kind):
             raise apierrors.kind_mismatch(resource, str(obj["apiVersion"]), str(obj["kind"]))
-        obj = self.check_schema(obj, options, known)
+        obj = fieldvalidation.check(obj, options, known)
         if not isinstance(obj.setdefault("metadata", {}), dict):
             raise apierrors.bad_request("metadata must be an object")
         obj["metadata"] = dict(obj["metadata"])
@@ -221,11 +211,11 @@ class Rest:
             given = obj["metadata"].get("managedFields")
             managed = old["metadata"].get("managedFields") if given is None else given
         if subresource == "status":
-            obj = self.complete({**old, "status": deep_copy(obj.get("status") or {})}, old)
+            obj = typedefaults.fill({**old, "status": deep_copy(obj.get("status") or {})}, old)
         else:
             if subresource in SUBRESOURCES:
                 obj = narrowed(subresource, old, obj)
-            obj = self.complete(obj, old)
+            obj = typedefaults.fill(obj, old)
             self._prepare_for_update(resource, old, obj)
             validate_update(resource, old, obj, subresource)
             options.warnings += warnings_for(obj, old)

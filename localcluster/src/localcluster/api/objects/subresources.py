@@ -12,6 +12,7 @@ from ...apimachinery.disruption import covers, with_condition
 from ...apimachinery.jsontypes import Obj, key_of, now
 from ...apimachinery.selectors import selector_text
 from ..options import WriteOptions
+from ..validation import fieldvalidation
 from ..validation.causes import Causes
 from .objectmeta import check_version
 from .rest import Rest
@@ -66,7 +67,7 @@ def evict(rest: Rest, namespace: str, name: str, body: Any, options: WriteOption
     if not isinstance(body, dict):
         raise apierrors.not_an_object("Eviction", body)
     eviction = {"apiVersion": "policy/v1", **body, "kind": "Eviction"}
-    asked = rest.check_schema(eviction, options, None).get("deleteOptions") or {}
+    asked = fieldvalidation.check(eviction, options, None).get("deleteOptions") or {}
     dry_run = options.dry_run or asked.get("dryRun") == ["All"]
     deleted, phase = old["metadata"].get("deletionTimestamp"), old["status"].get("phase")
     if not deleted and phase not in ("Succeeded", "Failed", "Pending"):

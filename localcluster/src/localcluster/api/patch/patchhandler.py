@@ -15,6 +15,7 @@ from ..objects.subresources import checked_scale, scale_of, scaled
 from ..options import WriteOptions
 from ..schema import schema
 from ..schema.schema import Type
+from ..validation import fieldvalidation
 from . import managedfields
 from .jsonpatch import json_patch
 from .strategicpatch import merge_patch, strategic_merge_patch
@@ -76,7 +77,7 @@ def write_scale(
         wanted = _patched(scale_of(old), body, patch_type, _SCALE)
     if not isinstance(wanted, dict):
         raise apierrors.bad_request("the body is no object")
-    obj = deep_copy(scaled(old, rest.check_schema(checked_scale(wanted), options, None)))
+    obj = deep_copy(scaled(old, fieldvalidation.check(checked_scale(wanted), options, None)))
     return scale_of(rest.write(resource, key, old, obj, "", options))
 
 

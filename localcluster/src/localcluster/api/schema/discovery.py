@@ -7,7 +7,6 @@ import platform
 from ...apimachinery import resources
 from ...apimachinery import version as kubernetes
 from ...apimachinery.jsontypes import Obj
-from ..objects import reviews
 
 
 def version() -> Obj:
@@ -35,15 +34,6 @@ def core_versions(address: str) -> Obj:
     }
 
 
-def _served_groups() -> dict[str, list[str]]:
-    """Return the versions of each group besides the core one; the reviews come after apps."""
-    found: dict[str, list[str]] = {}
-    first, *others = resources.groups()
-    for group, version in [first, *((group, "v1") for group in reviews.GROUPS), *others]:
-        found.setdefault(group, []).append(version)
-    return found
-
-
 def _group(group: str, versions: list[str]) -> Obj:
     served = [{"groupVersion": f"{group}/{version}", "version": version} for version in versions]
     return {"name": group, "versions": served, "preferredVersion": served[0]}
@@ -51,13 +41,13 @@ def _group(group: str, versions: list[str]) -> Obj:
 
 def group_list() -> Obj:
     """Return `/apis`."""
-    listed = [_group(group, versions) for group, versions in _served_groups().items()]
+    listed = [_group(group, versions) for group, versions in resources.groups().items()]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
 
 
 def one_group(group: str) -> Obj | None:
     """Return `/apis/<group>`."""
-    versions = _served_groups().get(group)
+    versions = resources.groups().get(group)
     if versions is None:
         return None
     return {"kind": "APIGroup", "apiVersion": "v1", **_group(group, versions)}
@@ -103,38 +93,23 @@ _SUBRESOURCE_KINDS = {
 }
 
 
-def _subresources(resource: resources.Resource) -> dict[str, list[str]]:
-    """Return the subresources of a kind with their verbs."""
-    found = {name: list(verbs) for name, verbs in resource.subresources.items()}
-    if resource.status:
-        found["status"] = ["get", "patch", "update"]
-    return found
-
-
 def _served(group: str, version: str) -> list[resources.Resource]:
     return [r for r in resources.ALL if (r.group, r.version) == (group, version)]
 
 
-def _verbs(resource: resources.Resource) -> list[str]:
-    if resource.plural == "bindings":
-        return ["create"]
-    return [v for v in resources.VERBS if v != "deletecollection" or resource.has_deletecollection]
-
-
 def resource_list(group: str, version: str) -> Obj | None:
     """Return `/api/v1` or `/apis/<group>/<version>`."""
-    if group in reviews.GROUPS and version == "v1":
-        return reviews.resource_list(group)
     entries: list[Obj] = []
     for resource in _served(group, version):
-        entry = _entry(resource, resource.plural, _verbs(resource))
+        entry = _entry(resource, resource.plural, list(resource.verbs))
         entry["singularName"] = resource.singular or resource.kind.lower()
         if resource.short:
             entry["shortNames"] = list(resource.short)
         if resource.categories:
             entry["categories"] = list(resource.categories)
         entries.append(entry)
-        for sub, verbs in _subresources(resource).items():
+        for sub in [*resource.subresources, *(["status"] if resource.status else [])]:
+            verbs = list(resource.verbs_of(sub))
             child = _entry(resource, f"{resource.plural}/{sub}", verbs)
             child["kind"] = _SUBRESOURCE_KINDS.get(sub, resource.kind)
             child.update(_SUBRESOURCE_GROUPS.get(sub, {}))
@@ -156,7 +131,7 @@ def aggregated(*, core: bool) -> Obj:
     https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
     """
     items = []
-    for group, versions in ({"": ["v1"]} if core else _served_groups()).items():
+    for group, versions in ({"": ["v1"]} if core else resources.groups()).items():
         served = []
         for version in versions:
             listed = resource_list(group, version) or {"resources": []}
@@ -202,7 +177,7 @@ def _nested(group: str, version: str, entries: list[Obj]) -> list[Obj]:
 def paths() -> Obj:
     """Return `/`."""
     listed = ["/api", "/api/v1", "/apis"]
-    for group, versions in _served_groups().items():
+    for group, versions in resources.groups().items():
         listed += [f"/apis/{group}", *(f"/apis/{group}/{version}" for version in versions)]
     listed += ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
     return {"paths": listed}

@@ -100,7 +100,7 @@ def _served() -> dict[str, list[Resource]]:
 def _paths(served: list[Resource]) -> Obj:
     paths: Obj = {}
     for resource in served:
-        if resource.plural != "bindings":
+        if "get" in resource.verbs:
             paths.update(_paths_of(resource))
     return paths
 
@@ -130,22 +130,21 @@ def _v3_documents() -> dict[str, bytes]:
     return found
 
 
-def _v2_definitions() -> dict[str, Obj]:
-    return {name: _older(one) for name, one in _definitions(resources.ALL).items()}
-
-
-def _v2_json() -> bytes:
-    document = {
+def _v2_document() -> Obj:
+    return {
         "swagger": "2.0",
         "info": _info(),
         "paths": _paths(resources.ALL),
-        "definitions": _v2_definitions(),
+        "definitions": {name: _older(one) for name, one in _definitions(resources.ALL).items()},
     }
-    return json.dumps(document).encode()
+
+
+def _v2_json() -> bytes:
+    return json.dumps(_v2_document()).encode()
 
 
 def _v2_protobuf() -> bytes:
-    return protobuf.document(_v2_definitions())
+    return protobuf.document(_v2_document())
 
 
 def _older(one: Obj) -> Obj:

@@ -7,11 +7,8 @@ https://github.com/google/gnostic/blob/main/openapiv2/OpenAPIv2.proto
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 
-from ...apimachinery import resources
 from ...apimachinery.jsontypes import Obj
-from ...apimachinery.version import GIT_VERSION
 
 # What the real server says, because the true name is no legal media type.
 CONTENT_TYPE = "application/octet-stream"
@@ -67,38 +64,28 @@ def _schema(schema: Obj) -> bytes:
     return out
 
 
-def _query(name: str) -> bytes:
-    query = _field(2, "query") + _field(4, name)
-    return _field(1, _field(2, _field(3, query)))
-
-
-def _patch_operation(resource: resources.Resource) -> bytes:
-    kind = {"group": resource.group, "kind": resource.kind, "version": resource.version}
-    parameters = (_field(8, _query(n)) for n in ("dryRun", "fieldManager", "fieldValidation"))
+def _operation(operation: Obj) -> bytes:
+    """Return an operation of the document's JSON, as far as kubectl looks at it."""
+    queries = (_field(2, one["in"]) + _field(4, one["name"]) for one in operation["parameters"])
     return (
-        _field(5, f"patch{resource.kind}")
-        + b"".join(parameters)
-        + _field(13, _extension("x-kubernetes-action", "patch"))
-        + _field(13, _extension("x-kubernetes-group-version-kind", kind))
+        _field(5, operation["operationId"])
+        + b"".join(_field(8, _field(1, _field(2, _field(3, one)))) for one in queries)
+        + b"".join(_field(13, _extension(k, v)) for k, v in operation.items() if k[:2] == "x-")
     )
 
 
-def _paths() -> Iterable[bytes]:
-    for resource in resources.ALL:
-        if resource.plural != "bindings":
-            path = resources.path_of(
-                resource, "{namespace}" if resource.namespaced else "", "{name}"
-            )
-            yield _field(2, _named(path, _field(8, _patch_operation(resource))))
-
-
-def document(definitions: dict[str, Obj]) -> bytes:
-    """Return the whole document, with the definitions of all kinds."""
-    listed = definitions.items()
-    info = _field(1, "Kubernetes") + _field(2, GIT_VERSION)
+def document(document: Obj) -> bytes:
+    """Return the whole document."""
+    info = _field(1, document["info"]["title"]) + _field(2, document["info"]["version"])
+    paths = (
+        _field(2, _named(path, _field(8, _operation(verbs["patch"]))))
+        for path, verbs in document["paths"].items()
+        if "patch" in verbs
+    )
+    definitions = document["definitions"].items()
     return (
-        _field(1, "2.0")
+        _field(1, document["swagger"])
         + _field(2, info)
-        + _field(8, b"".join(_paths()))
-        + _field(9, b"".join(_field(1, _named(name, _schema(s))) for name, s in listed))
+        + _field(8, b"".join(paths))
+        + _field(9, b"".join(_field(1, _named(name, _schema(s))) for name, s in definitions))
     )

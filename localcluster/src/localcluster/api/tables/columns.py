@@ -1,14 +1,15 @@
-"""Parts of all tables: column definitions, cells, and times as kubectl shortens them."""
+"""Parts of all tables: columns, cells, and times as kubectl shortens them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ...apimachinery.jsontypes import Obj, seconds_since
+from ...apimachinery.selectors import selector_text
 
-Row = list[Any]
-Layout = tuple[list[Obj], Callable[[Obj], Row]]
+Cell = Callable[[Obj], Any]
 
 
 def age(timestamp: str | None) -> str:
@@ -37,52 +38,85 @@ def duration(seconds: float) -> str:
     return f"{days}d"
 
 
-def column(name: str, *, kind: str = "string", priority: int = 0, form: str = "") -> Obj:
-    return {
-        "name": name,
-        "type": kind,
-        "format": form,
-        "description": "",
-        "priority": priority,
-    }
+@dataclass(frozen=True)
+class Column:
+    """A column: its heading, and how the cell of an object is found.
+
+    Args:
+        wide: Whether `kubectl get` shows it only with `-o wide`.
+    """
+
+    name: str
+    cell: Cell
+    type: str = "string"
+    wide: bool = False
+    format: str = ""
+
+    @property
+    def definition(self) -> Obj:
+        """Return the column as a `Table` describes it."""
+        about = {"name": self.name, "type": self.type, "format": self.format, "description": ""}
+        return {**about, "priority": int(self.wide)}
 
 
-def columns(*names: str, kind: str = "string", priority: int = 0) -> list[Obj]:
-    return [column(name, kind=kind, priority=priority) for name in names]
+def found(path: str, default: Any = None) -> Cell:
+    """Return a cell with what lies at a path of fields, or the default if there is nothing."""
+    *parts, last = path.split(".")
+
+    def cell(obj: Obj) -> Any:
+        for part in parts:
+            obj = obj.get(part) or {}
+        value = obj.get(last)
+        return default if value is None or value == "" else value
+
+    return cell
 
 
-NAME = column("Name", form="name")
-AGE = column("Age")
-WIDE = columns("Containers", "Images", "Selector", priority=1)
+def text(name: str, path: str, default: Any = None, *, wide: bool = False) -> Column:
+    """Return a column of texts, each found at a path."""
+    return Column(name, found(path, default), wide=wide)
 
 
-def _created(obj: Obj) -> Row:
-    return [obj["metadata"]["name"], obj["metadata"].get("creationTimestamp")]
+def number(name: str, path: str, default: int = 0) -> Column:
+    """Return a column of numbers, each found at a path."""
+    return Column(name, found(path, default), "integer")
 
 
-CREATED: Layout = ([NAME, column("Created At")], _created)
+def _ready(obj: Obj) -> str:
+    wanted, status = obj["spec"].get("replicas", 1), obj.get("status") or {}
+    return f"{status.get('readyReplicas', 0)}/{wanted}"
 
 
-def row(obj: Obj, *cells: Any) -> Row:
-    """Return the object's name, these cells and its age."""
-    return [obj["metadata"]["name"], *cells, age(obj["metadata"].get("creationTimestamp"))]
+def _containers(name: str, key: str) -> Column:
+    """Return the column with one field of the containers of what makes pods."""
+    listed = found("template.spec.containers", [])
+    return Column(
+        name, lambda obj: ",".join(c.get(key, "") for c in listed(template_owner(obj))), wide=True
+    )
+
+
+def template_owner(obj: Obj) -> Obj:
+    """Return the spec that has the template of the pods that an object makes, maybe by Jobs."""
+    spec: Obj = obj.get("spec") or {}
+    return (spec.get("jobTemplate") or {}).get("spec") or spec
+
+
+def _selector(obj: Obj) -> str:
+    return selector_text(template_owner(obj).get("selector")) or "<none>"
+
+
+NAME = Column("Name", found("metadata.name"), format="name")
+AGE = Column("Age", lambda obj: age(obj["metadata"].get("creationTimestamp")))
+READY = Column("Ready", _ready)
+CREATED = [NAME, text("Created At", "metadata.creationTimestamp")]
+CONTAINERS = [_containers("Containers", "name"), _containers("Images", "image")]
+WIDE = [*CONTAINERS, Column("Selector", _selector, wide=True)]
 
 
 def first_three(found: list[str]) -> str:
     """Return the first endpoints of a list, and how many there are besides."""
     more = f" + {len(found) - 3} more..." if len(found) > 3 else ""
     return ",".join(found[:3]) + more
-
-
-def pod_spec(spec: Obj) -> Obj:
-    """Return the spec in the pod template of what makes pods."""
-    return (spec.get("template") or {}).get("spec") or {}
-
-
-def containers_of(spec: Obj) -> Row:
-    """Return the names and the images of the containers of what makes pods."""
-    containers = pod_spec(spec).get("containers") or []
-    return [",".join(c.get(key, "") for c in containers) for key in ("name", "image")]
 
 
 def balancers(obj: Obj) -> list[str]:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from ...apimachinery.jsontypes import Obj
 from .columns import (
     AGE,
+    CONTAINERS,
     CREATED,
     NAME,
-    WIDE,
-    Layout,
-    Row,
+    Cell,
+    Column,
     age,
     balancers,
-    column,
-    columns,
-    containers_of,
     first_three,
+    found,
     joined,
-    row,
+    number,
+    text,
 )
 
 
@@ -76,13 +75,13 @@ def _running(pod: Obj, reason: str) -> str:
     return failed or ("NotReady" if running else reason)
 
 
-def _pod_reason(pod: Obj, initializing: str) -> str:
+def _pod_reason(pod: Obj) -> str:
     """Return the word in the STATUS column, as the real server finds it."""
     status = pod["status"]
     reason = str(status.get("reason") or status.get("phase") or "Unknown")
     if _conditions(pod).get("PodScheduled", {}).get("reason") == "SchedulingGated":
         reason = "SchedulingGated"
-    reason = initializing or _running(pod, reason)
+    reason = _initializing(pod, _sidecars(pod)) or _running(pod, reason)
     if pod["metadata"].get("deletionTimestamp"):
         if status.get("reason") == "NodeLost":
             return "Unknown"
@@ -99,101 +98,96 @@ def _restarts(containers: list[Obj]) -> str:
     return f"{count} ({age(last)} ago)" if count and last else str(count)
 
 
-def _pod(pod: Obj) -> Row:
-    spec, status = pod["spec"], pod["status"]
-    sidecars = {
-        c["name"] for c in spec.get("initContainers") or [] if c.get("restartPolicy") == "Always"
-    }
-    first = status.get("initContainerStatuses") or []
-    containers = [c for c in first if c["name"] in sidecars]
-    containers += status.get("containerStatuses") or []
-    initializing = _initializing(pod, sidecars)
-    ready = [c for c in containers if c.get("ready") and (c.get("state") or {}).get("running")]
-    gates = [gate["conditionType"] for gate in spec.get("readinessGates") or []]
-    return [
-        pod["metadata"]["name"],
-        f"{len(ready)}/{len(spec.get('containers') or []) + len(sidecars)}",
-        _pod_reason(pod, initializing),
-        _restarts(first if initializing else containers),
-        age(pod["metadata"].get("creationTimestamp")),
-        status.get("podIP") or "<none>",
-        spec.get("nodeName") or "<none>",
-        status.get("nominatedNodeName") or "<none>",
-        f"{sum(_holds(pod, gate) for gate in gates)}/{len(gates)}" if gates else "<none>",
-    ]
+def _sidecars(pod: Obj) -> set[str]:
+    inits = pod["spec"].get("initContainers") or []
+    return {c["name"] for c in inits if c.get("restartPolicy") == "Always"}
 
 
-def _service(service: Obj) -> Row:
-    spec = service["spec"]
-    ports = ",".join(
+def _long_running(pod: Obj) -> list[Obj]:
+    """Return the states of a pod's sidecars and containers."""
+    first, sidecars = pod["status"].get("initContainerStatuses") or [], _sidecars(pod)
+    started = [c for c in first if c["name"] in sidecars]
+    return started + (pod["status"].get("containerStatuses") or [])
+
+
+def _pod_ready(pod: Obj) -> str:
+    states = [c.get("state") or {} for c in _long_running(pod) if c.get("ready")]
+    wanted = len(pod["spec"].get("containers") or []) + len(_sidecars(pod))
+    return f"{sum(bool(state.get('running')) for state in states)}/{wanted}"
+
+
+def _pod_restarts(pod: Obj) -> str:
+    starting = _initializing(pod, _sidecars(pod))
+    first = pod["status"].get("initContainerStatuses") or []
+    return _restarts(first if starting else _long_running(pod))
+
+
+def _gates(pod: Obj) -> str:
+    gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates") or []]
+    return f"{sum(_holds(pod, gate) for gate in gates)}/{len(gates)}" if gates else "<none>"
+
+
+def _service_ports(service: Obj) -> str:
+    ports = [
         f"{p['port']}{':' + str(p['nodePort']) if p.get('nodePort') else ''}"
         f"/{p.get('protocol', 'TCP')}"
-        for p in spec.get("ports") or []
-    )
-    outside = ",".join([*balancers(service), *(spec.get("externalIPs") or [])])
+        for p in service["spec"].get("ports") or []
+    ]
+    return ",".join(ports) or "<none>"
+
+
+def _external(service: Obj) -> str:
+    spec = service["spec"]
     if spec.get("type") == "ExternalName":
-        outside = spec.get("externalName")
-    elif spec.get("type") == "LoadBalancer":
-        outside = outside or "<pending>"
-    cells = (spec.get("clusterIP") or "<none>", outside or "<none>", ports or "<none>")
-    return [*row(service, spec.get("type"), *cells), joined(spec.get("selector"))]
+        return spec.get("externalName") or "<none>"
+    outside = ",".join([*balancers(service), *(spec.get("externalIPs") or [])])
+    return outside or ("<pending>" if spec.get("type") == "LoadBalancer" else "<none>")
 
 
-def _endpoints(obj: Obj) -> Row:
-    found = [
+def _endpoints(obj: Obj) -> str:
+    ends = [
         address["ip"] + (f":{port['port']}" if port else "")
         for subset in obj.get("subsets") or []
         for port in subset.get("ports") or [None]
         for address in subset.get("addresses") or []
     ]
-    return row(obj, first_three(found) or "<none>")
+    return first_three(ends) or "<none>"
 
 
-def _event(event: Obj) -> Row:
+def _first_seen(event: Obj) -> str:
+    return age(event.get("firstTimestamp") or event.get("eventTime"))
+
+
+def _last_seen(event: Obj) -> str:
+    last = event.get("lastTimestamp")
+    return age(last) if last else _first_seen(event)
+
+
+def _involved(event: Obj) -> str:
     involved = event.get("involvedObject") or {}
-    first = event.get("firstTimestamp") or event.get("eventTime")
-    last = event.get("lastTimestamp") or first
-    count = event.get("count") or 1
+    return f"{involved.get('kind', '').lower()}/{involved.get('name', '')}"
+
+
+def _source(event: Obj) -> str:
     source = event.get("source") or {}
     component = source.get("component") or event.get("reportingComponent") or ""
-    origin = ", ".join(part for part in (component, source.get("host")) if part)
-    return [
-        age(last),
-        event.get("type"),
-        event.get("reason"),
-        f"{involved.get('kind', '').lower()}/{involved.get('name', '')}",
-        involved.get("fieldPath") or "",
-        origin,
-        (event.get("message") or "").strip(),
-        age(first),
-        str(count),
-        event["metadata"]["name"],
-    ]
+    return ", ".join(part for part in (component, source.get("host")) if part)
 
 
-def _node(node: Obj) -> Row:
-    status = node.get("status") or {}
+def _node_status(node: Obj) -> str:
     word = ("Ready" if _holds(node, "Ready") else "NotReady") if _conditions(node) else "Unknown"
-    prefix = "node-role.kubernetes.io/"
-    roles = [
-        name.removeprefix(prefix)
-        for name in node["metadata"].get("labels") or {}
-        if name.startswith(prefix)
-    ]
-    addresses = {a["type"]: a["address"] for a in status.get("addresses") or []}
-    info = status.get("nodeInfo") or {}
-    return [
-        node["metadata"]["name"],
-        word + (",SchedulingDisabled" if node.get("spec", {}).get("unschedulable") else ""),
-        ",".join(sorted(roles)) or "<none>",
-        age(node["metadata"].get("creationTimestamp")),
-        info.get("kubeletVersion"),
-        addresses.get("InternalIP") or "<none>",
-        "<none>",
-        info.get("osImage"),
-        info.get("kernelVersion"),
-        info.get("containerRuntimeVersion"),
-    ]
+    return word + (",SchedulingDisabled" if node.get("spec", {}).get("unschedulable") else "")
+
+
+def _roles(node: Obj) -> str:
+    prefix, labels = "node-role.kubernetes.io/", node["metadata"].get("labels") or {}
+    roles = [name.removeprefix(prefix) for name in labels if name.startswith(prefix)]
+    return ",".join(sorted(roles)) or "<none>"
+
+
+def _internal_ip(node: Obj) -> str:
+    addresses = (node.get("status") or {}).get("addresses") or []
+    return {a["type"]: a["address"] for a in addresses}.get("InternalIP") or "<none>"
 
 
 def _size(obj: Obj) -> int:
@@ -208,126 +202,133 @@ _MODES = {
 }
 
 
-def _volume_cells(part: Obj, spec: Obj) -> Row:
-    """Return capacity and access modes of a volume, and its classes."""
-    modes = ",".join(_MODES[mode] for mode in _MODES if mode in (part.get("accessModes") or []))
-    kept = (part.get("capacity") or {}).get("storage") or ""
-    classes = (spec.get("storageClassName") or "", spec.get("volumeAttributesClassName"))
-    return [kept, modes, classes[0], classes[1] or "<unset>"]
+def _volume(part: str) -> list[Column]:
+    """Return capacity and access modes of a volume, as its spec or its status has them."""
+
+    def access(obj: Obj) -> str:
+        given = _bound(obj, part).get("accessModes") or []
+        return ",".join(short for mode, short in _MODES.items() if mode in given)
+
+    def capacity(obj: Obj) -> str:
+        return (_bound(obj, part).get("capacity") or {}).get("storage") or ""
+
+    return [Column("Capacity", capacity), Column("Access Modes", access)]
 
 
-def _volume(obj: Obj) -> Row:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    kept, modes, *classes = _volume_cells(spec, spec)
-    claim = spec.get("claimRef") or {}
-    bound = f"{claim.get('namespace')}/{claim.get('name')}" if claim else ""
-    policy, reason = spec.get("persistentVolumeReclaimPolicy"), status.get("reason") or ""
-    cells = (kept, modes, policy, status.get("phase"), bound, *classes, reason)
-    return [*row(obj, *cells), spec.get("volumeMode") or "<unset>"]
+def _bound(obj: Obj, part: str) -> Obj:
+    """Return a part of a volume; that of a claim without one is empty."""
+    waits = part == "status" and not (obj.get("spec") or {}).get("volumeName")
+    return {} if waits else obj.get(part) or {}
 
 
-def _volume_claim(obj: Obj) -> Row:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    volume = spec.get("volumeName") or ""
-    kept, modes, *classes = _volume_cells(status if volume else {}, spec)
-    cells = (status.get("phase"), volume, kept, modes, *classes)
-    return [*row(obj, *cells), spec.get("volumeMode") or "<unset>"]
+def _claim(volume: Obj) -> str:
+    claim = (volume.get("spec") or {}).get("claimRef") or {}
+    return f"{claim.get('namespace')}/{claim.get('name')}" if claim else ""
 
 
-def _quota(obj: Obj) -> Row:
-    status = obj.get("status") or {}
-    hard = status.get("hard") or (obj.get("spec") or {}).get("hard") or {}
-    used = status.get("used") or {}
-    limits = [name for name in sorted(hard) if name.startswith("limits.")]
-    requests = [name for name in sorted(hard) if name not in limits]
-    parts = [
-        ", ".join(f"{name}: {used.get(name, '0')}/{hard[name]}" for name in names)
-        for names in (requests, limits)
-    ]
-    return row(obj, *parts)
+_CLASSES = [
+    text("StorageClass", "spec.storageClassName", ""),
+    text("VolumeAttributesClass", "spec.volumeAttributesClassName", "<unset>"),
+]
+_VOLUME_MODE = text("VolumeMode", "spec.volumeMode", "<unset>", wide=True)
 
 
-def _replication_controller(obj: Obj) -> Row:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    sizes = (spec.get("replicas", 1), status.get("replicas", 0), status.get("readyReplicas", 0))
-    return [*row(obj, *sizes), *containers_of(spec), joined(spec.get("selector"))]
+def _used(*, limits: bool) -> Cell:
+    """Return the cell of a quota with how much of its limits, or of all else, is in use."""
+
+    def cell(obj: Obj) -> str:
+        hard = found("status.hard")(obj) or found("spec.hard", {})(obj)
+        used = found("status.used", {})(obj)
+        names = [name for name in sorted(hard) if name.startswith("limits.") == limits]
+        return ", ".join(f"{name}: {used.get(name, '0')}/{hard[name]}" for name in names)
+
+    return cell
 
 
-CORE: dict[str, Layout] = {
-    "Pod": (
-        [
-            NAME,
-            *columns("Ready", "Status", "Restarts"),
-            AGE,
-            *columns("IP", "Node", "Nominated Node", "Readiness Gates", priority=1),
-        ],
-        _pod,
-    ),
-    "Service": (
-        [
-            NAME,
-            *columns("Type", "Cluster-IP", "External-IP", "Port(s)"),
-            AGE,
-            column("Selector", priority=1),
-        ],
-        _service,
-    ),
-    "Endpoints": ([NAME, column("Endpoints"), AGE], _endpoints),
-    "Event": (
-        [
-            *columns("Last Seen", "Type", "Reason", "Object"),
-            *columns("Subobject", "Source", priority=1),
-            column("Message"),
-            *columns("First Seen", "Count", priority=1),
-            column("Name", form="name", priority=1),
-        ],
-        _event,
-    ),
-    "Node": (
-        [
-            NAME,
-            *columns("Status", "Roles"),
-            AGE,
-            column("Version"),
-            *columns("Internal-IP", "External-IP", "OS-Image", "Kernel-Version", priority=1),
-            column("Container-Runtime", priority=1),
-        ],
-        _node,
-    ),
-    "Namespace": (
-        [NAME, column("Status"), AGE],
-        lambda obj: row(obj, (obj.get("status") or {}).get("phase")),
-    ),
-    "Secret": (
-        [NAME, *columns("Type", "Data"), AGE],
-        lambda obj: row(obj, obj.get("type"), _size(obj)),
-    ),
-    "ConfigMap": ([NAME, column("Data"), AGE], lambda obj: row(obj, _size(obj))),
-    "PersistentVolume": (
-        [
-            NAME,
-            *columns("Capacity", "Access Modes", "Reclaim Policy", "Status", "Claim"),
-            *columns("StorageClass", "VolumeAttributesClass", "Reason"),
-            AGE,
-            column("VolumeMode", priority=1),
-        ],
-        _volume,
-    ),
-    "PersistentVolumeClaim": (
-        [
-            NAME,
-            *columns("Status", "Volume", "Capacity", "Access Modes"),
-            *columns("StorageClass", "VolumeAttributesClass"),
-            AGE,
-            column("VolumeMode", priority=1),
-        ],
-        _volume_claim,
-    ),
-    "ReplicationController": (
-        [NAME, *columns("Desired", "Current", "Ready", kind="integer"), AGE, *WIDE],
-        _replication_controller,
-    ),
+CORE: dict[str, list[Column]] = {
+    "ConfigMap": [NAME, Column("Data", _size), AGE],
+    "Endpoints": [NAME, Column("Endpoints", _endpoints), AGE],
+    "Event": [
+        Column("Last Seen", _last_seen),
+        text("Type", "type"),
+        text("Reason", "reason"),
+        Column("Object", _involved),
+        text("Subobject", "involvedObject.fieldPath", "", wide=True),
+        Column("Source", _source, wide=True),
+        Column("Message", lambda event: (event.get("message") or "").strip()),
+        Column("First Seen", _first_seen, wide=True),
+        Column("Count", lambda event: str(event.get("count") or 1), wide=True),
+        Column("Name", found("metadata.name"), format="name", wide=True),
+    ],
     "LimitRange": CREATED,
-    "ResourceQuota": ([NAME, *columns("Request", "Limit"), AGE], _quota),
+    "Namespace": [NAME, text("Status", "status.phase"), AGE],
+    "Node": [
+        NAME,
+        Column("Status", _node_status),
+        Column("Roles", _roles),
+        AGE,
+        text("Version", "status.nodeInfo.kubeletVersion"),
+        Column("Internal-IP", _internal_ip, wide=True),
+        Column("External-IP", lambda _node: "<none>", wide=True),
+        text("OS-Image", "status.nodeInfo.osImage", wide=True),
+        text("Kernel-Version", "status.nodeInfo.kernelVersion", wide=True),
+        text("Container-Runtime", "status.nodeInfo.containerRuntimeVersion", wide=True),
+    ],
+    "PersistentVolume": [
+        NAME,
+        *_volume("spec"),
+        text("Reclaim Policy", "spec.persistentVolumeReclaimPolicy"),
+        text("Status", "status.phase"),
+        Column("Claim", _claim),
+        *_CLASSES,
+        text("Reason", "status.reason", ""),
+        AGE,
+        _VOLUME_MODE,
+    ],
+    "PersistentVolumeClaim": [
+        NAME,
+        text("Status", "status.phase"),
+        text("Volume", "spec.volumeName", ""),
+        *_volume("status"),
+        *_CLASSES,
+        AGE,
+        _VOLUME_MODE,
+    ],
+    "Pod": [
+        NAME,
+        Column("Ready", _pod_ready),
+        Column("Status", _pod_reason),
+        Column("Restarts", _pod_restarts),
+        AGE,
+        text("IP", "status.podIP", "<none>", wide=True),
+        text("Node", "spec.nodeName", "<none>", wide=True),
+        text("Nominated Node", "status.nominatedNodeName", "<none>", wide=True),
+        Column("Readiness Gates", _gates, wide=True),
+    ],
+    "ReplicationController": [
+        NAME,
+        number("Desired", "spec.replicas", 1),
+        number("Current", "status.replicas"),
+        number("Ready", "status.readyReplicas"),
+        AGE,
+        *CONTAINERS,
+        Column("Selector", lambda obj: joined(found("spec.selector")(obj)), wide=True),
+    ],
+    "ResourceQuota": [
+        NAME,
+        Column("Request", _used(limits=False)),
+        Column("Limit", _used(limits=True)),
+        AGE,
+    ],
+    "Secret": [NAME, text("Type", "type"), Column("Data", _size), AGE],
+    "Service": [
+        NAME,
+        text("Type", "spec.type"),
+        text("Cluster-IP", "spec.clusterIP", "<none>"),
+        Column("External-IP", _external),
+        Column("Port(s)", _service_ports),
+        AGE,
+        Column("Selector", lambda obj: joined(obj["spec"].get("selector")), wide=True),
+    ],
 }
-OTHERS: Layout = ([NAME, AGE], row)
+OTHERS = [NAME, AGE]

@@ -33,10 +33,10 @@ def make_table(
         head: Whether the columns are described, which a watch does only once.
     """
     kind = resource.kind
-    columns, row = CORE.get(kind) or NAMED_GROUPS.get(kind, OTHERS)
+    columns = CORE.get(kind) or NAMED_GROUPS.get(kind, OTHERS)
     rows: list[Obj] = []
     for obj in objects:
-        line: Obj = {"cells": row(obj)}
+        line: Obj = {"cells": [column.cell(obj) for column in columns]}
         if include == "Object":
             line["object"] = obj
         elif include != "None":
@@ -54,7 +54,7 @@ def make_table(
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{api}",
         "metadata": {"resourceVersion": version},
-        "columnDefinitions": columns if head else None,
+        "columnDefinitions": [column.definition for column in columns] if head else None,
         "rows": rows,
     }
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 from ...apimachinery.jsontypes import Obj
 from ...apimachinery.selectors import match_labels
-from .causes import Causes
 from .metadata import validate_selector
-from .names import INT_OR_PERCENT_RULE
+from .part import Part
 from .pods import validate_template
 
-_PERCENT = re.compile(r"[0-9]{1,9}%")
+_UPDATES = ["RollingUpdate", "OnDelete"]
 _STATEFUL_SET_MAY_CHANGE = (
     "replicas",
     "ordinals",
@@ -24,180 +20,140 @@ _STATEFUL_SET_MAY_CHANGE = (
 )
 
 
-def validate_replica_set(obj: Obj, causes: Causes) -> None:
+def validate_replica_set(obj: Part) -> None:
     """Complain about a ReplicaSet."""
-    causes.not_negative(obj["spec"], ("replicas", "minReadySeconds"))
+    obj.part("spec").not_negative("replicas", "minReadySeconds")
     # The real server says "deployment" and "ReplicaSet" of both.
-    _check_pods(obj, "deployment", "ReplicaSet", causes)
+    _check_pods(obj.part("spec"), "deployment", "ReplicaSet")
 
 
-def validate_deployment(obj: Obj, causes: Causes) -> None:
+def validate_deployment(obj: Part) -> None:
     """Complain about a Deployment."""
-    validate_replica_set(obj, causes)
-    spec = obj["spec"]
-    _check_strategy(spec["strategy"], causes)
-    causes.not_negative(spec, ("revisionHistoryLimit", "progressDeadlineSeconds"))
-    deadline = spec.get("progressDeadlineSeconds")
-    if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
-        why = "must be greater than minReadySeconds"
-        causes.invalid("spec.progressDeadlineSeconds", deadline, why)
+    validate_replica_set(obj)
+    spec = obj.part("spec")
+    _check_strategy(spec.part("strategy"))
+    spec.not_negative("revisionHistoryLimit", "progressDeadlineSeconds")
+    deadline = spec["progressDeadlineSeconds"]
+    if deadline is not None and deadline <= (spec["minReadySeconds"] or 0):
+        spec.invalid("progressDeadlineSeconds", "must be greater than minReadySeconds")
 
 
-def validate_replication_controller(obj: Obj, causes: Causes) -> None:
+def validate_replication_controller(obj: Part) -> None:
     """Complain about a ReplicationController, whose selector is a plain map."""
-    spec = obj["spec"]
-    causes.not_negative(spec, ("minReadySeconds", "replicas"))
-    if not spec.get("selector"):
-        causes.required("spec.selector")
-    elif not match_labels({"matchLabels": spec["selector"]}, _labels(spec) or {}):
-        _mismatch(spec, causes)
-    _check_template(spec, "ReplicationController", causes)
+    spec = obj.part("spec")
+    spec.not_negative("minReadySeconds", "replicas")
+    if not spec["selector"]:
+        spec.required("selector")
+    else:
+        _check_labels(spec, {"matchLabels": spec["selector"]})
+    _check_template(spec, "ReplicationController")
 
 
-def validate_stateful_set(obj: Obj, causes: Causes) -> None:
+def validate_stateful_set(obj: Part) -> None:
     """Complain about a StatefulSet."""
-    spec = obj["spec"]
-    policy = spec.get("podManagementPolicy")
-    if policy not in ("OrderedReady", "Parallel"):
-        causes.invalid("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'")
-    update = spec.get("updateStrategy") or {}
-    rolling, at = update.get("rollingUpdate"), "spec.updateStrategy"
-    if update.get("type") == "OnDelete" and rolling is not None:
-        why = "only allowed for updateStrategy 'RollingUpdate'"
-        causes.invalid(f"{at}.rollingUpdate", rolling, why)
-    elif update.get("type") not in ("OnDelete", "RollingUpdate"):
-        shown = {"Type": update.get("type"), "RollingUpdate": rolling}
-        causes.invalid(at, shown, "must be 'RollingUpdate' or 'OnDelete'")
-    elif rolling and rolling.get("partition", 0) < 0:
-        why = "must be greater than or equal to 0"
-        causes.invalid(f"{at}.rollingUpdate.partition", rolling["partition"], why)
-    for name, kept in (spec.get("persistentVolumeClaimRetentionPolicy") or {}).items():
-        where = f"spec.persistentVolumeClaimRetentionPolicy.{name}"
-        causes.one_of(where, kept, ["Delete", "Retain"])
-    causes.not_negative(spec, ("replicas", "minReadySeconds"))
-    if (spec.get("ordinals") or {}).get("start", 0) < 0:
-        start, why = spec["ordinals"]["start"], "must be greater than or equal to 0"
-        causes.invalid("spec.ordinals.start", start, why)
-    _check_pods(obj, "statefulset", "StatefulSet", causes)
+    spec = obj.part("spec")
+    if spec["podManagementPolicy"] not in ("OrderedReady", "Parallel"):
+        spec.invalid("podManagementPolicy", "must be 'OrderedReady' or 'Parallel'")
+    update = spec.part("updateStrategy")
+    if update["type"] == "OnDelete" and update["rollingUpdate"] is not None:
+        update.invalid("rollingUpdate", "only allowed for updateStrategy 'RollingUpdate'")
+    elif update["type"] not in _UPDATES:
+        update.invalid("", "must be 'RollingUpdate' or 'OnDelete'", _shown(update))
+    update.part("rollingUpdate").not_negative("partition")
+    kept = spec.part("persistentVolumeClaimRetentionPolicy")
+    for name in kept.value:
+        kept.choose(name, ["Delete", "Retain"])
+    spec.not_negative("replicas", "minReadySeconds")
+    spec.part("ordinals").not_negative("start")
+    _check_pods(spec, "statefulset", "StatefulSet")
 
 
-def validate_daemon_set(obj: Obj, causes: Causes) -> None:
+def validate_daemon_set(obj: Part) -> None:
     """Complain about a DaemonSet."""
-    spec, at = obj["spec"], "spec.updateStrategy"
-    _check_pods(obj, "daemonset", "DaemonSet", causes)
-    causes.not_negative(spec, ("minReadySeconds", "revisionHistoryLimit"))
-    update: Obj = spec.get("updateStrategy") or {}
-    rolling: Any = update.get("rollingUpdate")
-    if update.get("type") not in ("OnDelete", "RollingUpdate"):
-        shown = {"Type": update.get("type"), "RollingUpdate": rolling}
-        causes.unsupported(at, shown, ["RollingUpdate", "OnDelete"])
-    elif update["type"] == "RollingUpdate" and rolling is None:
-        causes.required(f"{at}.rollingUpdate")
+    spec = obj.part("spec")
+    _check_pods(spec, "daemonset", "DaemonSet")
+    spec.not_negative("minReadySeconds", "revisionHistoryLimit")
+    update, rolling = spec.part("updateStrategy"), spec.part("updateStrategy").part("rollingUpdate")
+    if update["type"] not in _UPDATES:
+        spec.causes.unsupported(update.path, _shown(update), _UPDATES)
     elif update["type"] == "RollingUpdate":
-        surge, unavailable = rolling.get("maxSurge", 0), rolling.get("maxUnavailable", 1)
-        for name, value in (("maxUnavailable", unavailable), ("maxSurge", surge)):
-            check_int_or_percent(value, f"{at}.rollingUpdate.{name}", causes)
-        if not _is_zero(surge) and not _is_zero(unavailable):
-            why = "may not be set when maxUnavailable is non-zero"
-            causes.invalid(f"{at}.rollingUpdate.maxSurge", surge, why)
-        elif _is_zero(surge) and _is_zero(unavailable):
-            why = "cannot be 0 when maxSurge is 0"
-            causes.required(f"{at}.rollingUpdate.maxUnavailable", why)
+        rolling.amount("maxUnavailable")
+        rolling.amount("maxSurge")
+        if not _is_zero(rolling["maxSurge"]) and not _is_zero(rolling["maxUnavailable"]):
+            rolling.invalid("maxSurge", "may not be set when maxUnavailable is non-zero")
+        elif _is_zero(rolling["maxSurge"]) and _is_zero(rolling["maxUnavailable"]):
+            rolling.required("maxUnavailable", "cannot be 0 when maxSurge is 0")
 
 
-def _labels(spec: Obj) -> Any:
-    return spec["template"]["metadata"].get("labels")
+def _shown(strategy: Part) -> Obj:
+    """Return a strategy as the real server shows it."""
+    return {"Type": strategy["type"], "RollingUpdate": strategy["rollingUpdate"]}
 
 
-def _mismatch(spec: Obj, causes: Causes) -> None:
-    why = "`selector` does not match template `labels`"
-    causes.invalid("spec.template.metadata.labels", _labels(spec), why)
+def _check_labels(spec: Part, selector: Obj | None) -> None:
+    """Complain about a template with labels that the selector does not select."""
+    labels = spec["template"]["metadata"].get("labels")
+    if selector is None or not match_labels(selector, labels or {}):
+        why = "`selector` does not match template `labels`"
+        spec.invalid("template.metadata.labels", why, labels)
 
 
-def _check_pods(obj: Obj, kind: str, title: str, causes: Causes) -> None:
-    """Complain about the selector and the template of an object.
+def _check_pods(spec: Part, kind: str, title: str) -> None:
+    """Complain about the selector and the template in a spec.
 
     Args:
         kind: Of what the selector is, in the server's words; `title` is of what the template is.
     """
-    spec = obj["spec"]
-    selector = spec.get("selector")
-    if selector is None:
-        causes.required("spec.selector")
+    selector = spec.part("selector")
+    if spec["selector"] is None:
+        spec.required("selector")
     else:
-        validate_selector(selector, "spec.selector", causes)
-        if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            why = f"empty selector is invalid for {kind}"
-            causes.invalid("spec.selector", selector, why)
-    if selector is None or not match_labels(selector, _labels(spec) or {}):
-        _mismatch(spec, causes)
-    _check_template(spec, title, causes)
+        validate_selector(selector)
+        if not selector["matchLabels"] and not selector["matchExpressions"]:
+            selector.invalid("", f"empty selector is invalid for {kind}")
+    _check_labels(spec, spec["selector"])
+    _check_template(spec, title)
 
 
-def _check_template(spec: Obj, title: str, causes: Causes) -> None:
-    template, at = spec["template"], "spec.template.spec"
+def _check_template(spec: Part, title: str) -> None:
     # The pod spec of a StatefulSet is not looked at: it mounts volumes that only its pods have.
-    validate_template(template, "spec.template", causes, whole=title != "StatefulSet")
-    policy = template["spec"].get("restartPolicy")
-    if policy != "Always":
-        causes.unsupported(f"{at}.restartPolicy", policy, ["Always"])
-    if template["spec"].get("activeDeadlineSeconds") is not None:
+    validate_template(spec.part("template"), whole=title != "StatefulSet")
+    pod = spec.part("template").part("spec")
+    pod.choose("restartPolicy", ["Always"], always=True)
+    if pod["activeDeadlineSeconds"] is not None:
         why = f"activeDeadlineSeconds in {title} is not Supported"
-        causes.forbidden(f"{at}.activeDeadlineSeconds", why)
+        pod.forbidden("activeDeadlineSeconds", why)
 
 
-def _check_strategy(strategy: Obj, causes: Causes) -> None:
-    rolling: Any = strategy.get("rollingUpdate")
-    at = "spec.strategy.rollingUpdate"
+def _check_strategy(strategy: Part) -> None:
+    rolling = strategy.part("rollingUpdate")
     if strategy["type"] == "Recreate":
-        if rolling is not None:
+        if strategy["rollingUpdate"] is not None:
             why = "may not be specified when strategy `type` is 'Recreate'"
-            causes.forbidden(at, why)
+            rolling.forbidden("", why)
         return
     if strategy["type"] != "RollingUpdate":
-        shown = {"Type": strategy["type"], "RollingUpdate": rolling}
-        causes.unsupported("spec.strategy", shown, ["Recreate", "RollingUpdate"])
+        known = ["Recreate", "RollingUpdate"]
+        strategy.causes.unsupported(strategy.path, _shown(strategy), known)
         return
-    unavailable, surge = rolling["maxUnavailable"], rolling["maxSurge"]
-    check_int_or_percent(unavailable, f"{at}.maxUnavailable", causes)
-    check_int_or_percent(surge, f"{at}.maxSurge", causes)
-    if _is_zero(unavailable) and _is_zero(surge):
-        causes.invalid(f"{at}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0")
-    check_percent(unavailable, f"{at}.maxUnavailable", causes)
-
-
-def check_int_or_percent(value: Any, at: str, causes: Causes) -> None:
-    """Complain unless something is a number or a percentage, such as `maxSurge`."""
-    if isinstance(value, int):
-        if value < 0:
-            causes.invalid(at, value, "must be greater than or equal to 0")
-    elif not _PERCENT.fullmatch(str(value)):
-        causes.invalid(at, value, INT_OR_PERCENT_RULE)
-
-
-def check_percent(value: Any, at: str, causes: Causes) -> None:
-    """Complain about more than a hundred per cent."""
-    if _PERCENT.fullmatch(str(value)) and int(value[:-1]) > 100:
-        causes.invalid(at, value, "must not be greater than 100%")
+    rolling.amount("maxUnavailable")
+    rolling.amount("maxSurge")
+    if _is_zero(rolling["maxUnavailable"]) and _is_zero(rolling["maxSurge"]):
+        rolling.invalid("maxUnavailable", "may not be 0 when `maxSurge` is 0")
+    rolling.at_most_all("maxUnavailable")
 
 
 def _is_zero(value: int | str) -> bool:
     return str(value).rstrip("%") == "0"
 
 
-def validate_selector_update(old: Obj, new: Obj, causes: Causes) -> None:
-    """Complain about a change of the selector, which ties the pods to their owner."""
-    causes.immutable("spec.selector", old["spec"].get("selector"), new["spec"].get("selector"))
-
-
-def validate_stateful_set_update(old: Obj, new: Obj, causes: Causes) -> None:
+def validate_stateful_set_update(old: Obj, new: Part) -> None:
     """Complain about a change of what a StatefulSet may not change."""
-    if frozen(old["spec"], _STATEFUL_SET_MAY_CHANGE) != frozen(
-        new["spec"], _STATEFUL_SET_MAY_CHANGE
-    ):
+    was, now = (frozen(spec, _STATEFUL_SET_MAY_CHANGE) for spec in (old["spec"], new["spec"]))
+    if was != now:
         *most, last = (f"'{name}'" for name in _STATEFUL_SET_MAY_CHANGE)
         why = f"updates to statefulset spec for fields other than {', '.join(most)} and {last}"
-        causes.forbidden("spec", f"{why} are forbidden")
+        new.forbidden("spec", f"{why} are forbidden")
 
 
 def frozen(spec: Obj, may_change: tuple[str, ...]) -> Obj:

@@ -24,16 +24,6 @@ class Causes(list[Obj]):
         text = f"Unsupported value: {_shown(value)}: supported values: {known}"
         self._add(field, "FieldValueNotSupported", text)
 
-    def one_of(self, field: str, value: Any, supported: list[str]) -> None:
-        if value and value not in supported:
-            self.unsupported(field, value, supported)
-
-    def not_negative(self, spec: Obj, names: tuple[str, ...], at: str = "spec") -> None:
-        for name in names:
-            value = spec.get(name)
-            if isinstance(value, int) and value < 0:
-                self.invalid(f"{at}.{name}", value, "must be greater than or equal to 0")
-
     def duplicate(self, field: str, value: Any) -> None:
         self._add(field, "FieldValueDuplicate", f"Duplicate value: {_shown(value)}")
 

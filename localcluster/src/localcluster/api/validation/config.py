@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...apimachinery.jsontypes import Obj
-from .causes import Causes
 from .names import config_key_faults
+from .part import Part
 
 _MOST = 1024 * 1024
 # Of some types of Secret, which keys it must have: all of them, but of a password any one.
@@ -22,49 +22,49 @@ def _bytes(encoded: object) -> int:
     return len(text) // 4 * 3 - text[-2:].count("=")
 
 
-def validate_secret(obj: Obj, causes: Causes) -> None:
+def _check_keys(obj: Part, name: str) -> None:
+    for key in obj[name] or {}:
+        obj.causes.faults(f"{name}[{key}]", key, config_key_faults(key))
+
+
+def validate_secret(obj: Part) -> None:
     """Complain about the keys and the size of a Secret."""
-    data = obj.get("data") or {}
-    for name in data:
-        causes.faults(f"data[{name}]", name, config_key_faults(name))
-    if sum(_bytes(value) for value in data.values()) > _MOST:
-        causes.too_long("data", _MOST)
+    _check_keys(obj, "data")
+    if sum(map(_bytes, (obj["data"] or {}).values())) > _MOST:
+        obj.causes.too_long("data", _MOST)
 
 
-def validate_secret_type(obj: Obj, causes: Causes) -> None:
+def validate_secret_type(obj: Part) -> None:
     """Complain about the keys that a Secret of its type lacks."""
-    kind, data = obj.get("type") or "", obj.get("data") or {}
-    keys = _SECRET_KEYS.get(kind, ())
-    missing = [name for name in keys if name not in data]
-    if kind == "kubernetes.io/basic-auth" and len(missing) < len(keys):
+    keys = _SECRET_KEYS.get(obj["type"] or "", ())
+    missing = [name for name in keys if name not in (obj["data"] or {})]
+    if obj["type"] == "kubernetes.io/basic-auth" and len(missing) < len(keys):
         return
     for name in missing:
-        causes.required(f"data[{name}]")
+        obj.required(f"data[{name}]")
 
 
-def validate_config_map(obj: Obj, causes: Causes) -> None:
+def validate_config_map(obj: Part) -> None:
     """Complain about the keys and the size of a ConfigMap."""
-    data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
-    for part, found in (("data", data), ("binaryData", binary)):
-        for name in found:
-            causes.faults(f"{part}[{name}]", name, config_key_faults(name))
-    size = sum(len(str(value).encode()) for value in data.values())
-    if size + sum(_bytes(value) for value in binary.values()) > _MOST:
-        causes.too_long("[]", _MOST)
+    _check_keys(obj, "data")
+    _check_keys(obj, "binaryData")
+    size = sum(len(str(value).encode()) for value in (obj["data"] or {}).values())
+    if size + sum(map(_bytes, (obj["binaryData"] or {}).values())) > _MOST:
+        obj.causes.too_long("[]", _MOST)
 
 
-def validate_config_map_keys(obj: Obj, causes: Causes) -> None:
+def validate_config_map_keys(obj: Part) -> None:
     """Complain about keys that are both in `data` and in `binaryData`."""
-    for name in obj.get("data") or {}:
-        if name in (obj.get("binaryData") or {}):
-            causes.invalid(f"data[{name}]", name, "duplicate of key present in binaryData")
+    for name in obj["data"] or {}:
+        if name in (obj["binaryData"] or {}):
+            obj.invalid(f"data[{name}]", "duplicate of key present in binaryData", name)
 
 
-def validate_immutable(old: Obj, new: Obj, causes: Causes) -> None:
+def validate_immutable(old: Obj, new: Part) -> None:
     """Complain about a change of what says that it does not change."""
     if old.get("immutable"):
         for name in ("data", "binaryData", "immutable"):
-            if old.get(name) != new.get(name):
-                causes.forbidden(name, "field is immutable when `immutable` is set")
+            if old.get(name) != new[name]:
+                new.forbidden(name, "field is immutable when `immutable` is set")
     if new["kind"] == "Secret":
-        causes.immutable("type", old.get("type"), new.get("type"))
+        new.immutable("type", old)

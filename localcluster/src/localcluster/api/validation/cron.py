@@ -9,8 +9,7 @@ import re
 import zoneinfo
 
 from ...apimachinery import cron
-from ...apimachinery.jsontypes import Obj
-from .causes import Causes
+from .part import Part
 
 
 def _fault(schedule: str) -> str:
@@ -31,29 +30,26 @@ def _is_zone(name: str) -> bool:
     return not known or name in ("", "UTC", "Local") or name in known
 
 
-def validate_schedule(spec: Obj, at: str, causes: Causes, *, old: str = "") -> None:
+def validate_schedule(spec: Part, *, old: str = "") -> None:
     """Complain about a CronJob's schedule and time zone.
 
     Args:
         old: The schedule so far; a `TZ=` that it had may stay.
     """
-    schedule, zone = str(spec.get("schedule") or ""), spec.get("timeZone")
-    if not schedule:
-        causes.required(f"{at}.schedule")
-    else:
-        why = _fault(schedule)
-        if why:
-            causes.invalid(f"{at}.schedule", schedule, why)
-        if "TZ" in schedule and "TZ" not in old:
-            why = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
-            causes.invalid(f"{at}.schedule", schedule, why)
-        elif "TZ" in schedule and zone is not None:
-            why = "cannot use both timeZone field and TZ or CRON_TZ in schedule"
-            causes.invalid(f"{at}.schedule", schedule, why)
+    schedule, zone = str(spec["schedule"] or ""), spec["timeZone"]
+    spec.require("schedule")
+    if schedule and _fault(schedule):
+        spec.invalid("schedule", _fault(schedule))
+    if "TZ" in schedule and "TZ" not in old:
+        why = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
+        spec.invalid("schedule", why)
+    elif "TZ" in schedule and zone is not None:
+        why = "cannot use both timeZone field and TZ or CRON_TZ in schedule"
+        spec.invalid("schedule", why)
     if zone == "":
-        causes.invalid(f"{at}.timeZone", zone, "timeZone must be nil or non-empty string")
+        spec.invalid("timeZone", "timeZone must be nil or non-empty string")
     elif str(zone).lower() == "local":
         why = "timeZone must be an explicit time zone as defined in"
-        causes.invalid(f"{at}.timeZone", zone, f"{why} https://www.iana.org/time-zones")
+        spec.invalid("timeZone", f"{why} https://www.iana.org/time-zones")
     elif zone is not None and not _is_zone(str(zone)):
-        causes.invalid(f"{at}.timeZone", zone, f"unknown time zone {zone}")
+        spec.invalid("timeZone", f"unknown time zone {zone}")

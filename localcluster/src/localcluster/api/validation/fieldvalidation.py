@@ -14,7 +14,7 @@ from typing import Any
 from ...apimachinery import quantities
 from ...apimachinery.apierrors import WrongType, bad_request
 from ...apimachinery.jsontypes import Obj, json_type, parse_time
-from ..defaults.zerovalues import zero_value
+from ..defaults.typedefaults import zero_value
 from ..options import WriteOptions
 from ..schema import schema
 from ..schema.schema import Type
@@ -141,9 +141,18 @@ def _int_or_string(value: Any, _kind: Type) -> Any:
 _INT32 = Type("integer", format="int32")
 
 
+@functools.lru_cache(maxsize=1024, typed=True)
+def _canonical(value: str | float) -> str | float | None:
+    """Return a quantity as it is stored, or None if it is none."""
+    return quantities.canonical(value) if quantities.is_quantity(value) else None
+
+
 def _quantity(value: Any, _kind: Type) -> Any:
-    if not isinstance(value, bool) and quantities.is_quantity(value):
-        return quantities.canonical(value)
+    found = None
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        found = _canonical(value)
+    if found is not None:
+        return found
     has_form = isinstance(value, str) and re.fullmatch(_QUANTITY, value, re.ASCII)
     why = "unable to parse quantity's suffix"
     if not has_form:

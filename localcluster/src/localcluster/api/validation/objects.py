@@ -10,6 +10,7 @@ from ...apimachinery.resources import Resource
 from . import apps, batch, config, networking, policy, storage
 from .causes import Causes
 from .metadata import validate_finalizers, validate_metadata
+from .part import Part, whole
 from .pods import validate_limits, validate_pod_spec
 from .podupdates import validate_ephemeral_containers, validate_pod_subresource
 from .specdiff import spec_diff
@@ -28,12 +29,12 @@ _POD_MAY_CHANGE = (
 )
 
 
-def _pod(obj: Obj, causes: Causes) -> None:
-    validate_pod_spec(obj["spec"], "spec", causes)
-    validate_ephemeral_containers(obj["spec"], "spec", causes)
+def _pod(obj: Part) -> None:
+    validate_pod_spec(obj.part("spec"))
+    validate_ephemeral_containers(obj.part("spec"))
 
 
-_Check = Callable[[Obj, Causes], None]
+_Check = Callable[[Part], None]
 _SPECS: dict[str, _Check] = {
     "ConfigMap": config.validate_config_map,
     "CronJob": batch.validate_cron_job,
@@ -61,19 +62,19 @@ _SPECS: dict[str, _Check] = {
 }
 
 
-def _new_pod(obj: Obj, causes: Causes) -> None:
+def _new_pod(obj: Part) -> None:
     if obj["spec"].get("ephemeralContainers"):
-        causes.forbidden("spec.ephemeralContainers", "cannot be set on create")
+        obj.forbidden("spec.ephemeralContainers", "cannot be set on create")
 
 
 # The rules for a new object alone.
 _CREATES: dict[str, _Check] = {"Ingress": networking.validate_new_ingress, "Pod": _new_pod}
 
 
-def _event(obj: Obj, causes: Causes) -> None:
-    about = (obj.get("involvedObject") or {}).get("namespace")
+def _event(obj: Part) -> None:
+    about = obj.part("involvedObject")["namespace"]
     if about and about != obj["metadata"]["namespace"]:
-        causes.invalid("involvedObject.namespace", about, "does not match event.namespace")
+        obj.part("involvedObject").invalid("namespace", "does not match event.namespace")
 
 
 # The rules that are only checked in an object that is valid so far.
@@ -89,10 +90,10 @@ _RULES: dict[str, _Check] = {
 }
 
 
-def _pod_update(old: Obj, new: Obj, causes: Causes) -> None:
+def _pod_update(old: Obj, new: Part) -> None:
     was, now = old["spec"], _with_what_may_change(old["spec"], new["spec"])
     if was != now:
-        causes.forbidden("spec", _POD_FIELDS + spec_diff("PodSpec", was, now))
+        new.forbidden("spec", _POD_FIELDS + spec_diff("PodSpec", was, now))
 
 
 def _with_what_may_change(was: Obj, now: Obj) -> Obj:
@@ -107,42 +108,30 @@ def _with_what_may_change(was: Obj, now: Obj) -> Obj:
     return kept
 
 
-def _job_update(old: Obj, new: Obj, causes: Causes) -> None:
-    # The real server looks at a Job's spec twice.
-    causes += [c for c in causes if "auto-generated" not in c["message"]]
-    batch.validate_job_update(old, new, causes)
+def _selector(old: Obj, new: Part) -> None:
+    new.part("spec").immutable("selector", old["spec"])
 
 
-def _service_update(old: Obj, new: Obj, causes: Causes) -> None:
-    was, now = old["spec"].get("clusterIP"), new["spec"].get("clusterIP")
-    if was and was != now:
-        causes.invalid("spec.clusterIPs[0]", [now], "may not change once set")
+def _address_type(old: Obj, new: Part) -> None:
+    new.immutable("addressType", old)
 
 
-def _address_type(old: Obj, new: Obj, causes: Causes) -> None:
-    causes.immutable("addressType", old.get("addressType"), new.get("addressType"))
-
-
-def _quota_scopes(old: Obj, new: Obj, causes: Causes) -> None:
-    causes.immutable("spec.scopes", old["spec"].get("scopes"), new["spec"].get("scopes"))
-
-
-_UPDATES: dict[str, Callable[[Obj, Obj, Causes], None]] = {
+_UPDATES: dict[str, Callable[[Obj, Part], None]] = {
     "ClusterRoleBinding": policy.validate_role_binding_update,
     "ConfigMap": config.validate_immutable,
-    "DaemonSet": apps.validate_selector_update,
-    "Deployment": apps.validate_selector_update,
+    "DaemonSet": _selector,
+    "Deployment": _selector,
     "EndpointSlice": _address_type,
-    "Job": _job_update,
+    "Job": batch.validate_job_update,
     "PersistentVolume": storage.validate_volume_update,
     "PersistentVolumeClaim": storage.validate_claim_update,
     "Pod": _pod_update,
     "PriorityClass": policy.validate_priority_class_update,
-    "ReplicaSet": apps.validate_selector_update,
-    "ResourceQuota": _quota_scopes,
+    "ReplicaSet": _selector,
+    "ResourceQuota": policy.validate_quota_update,
     "RoleBinding": policy.validate_role_binding_update,
     "Secret": config.validate_immutable,
-    "Service": _service_update,
+    "Service": networking.validate_service_update,
     "StatefulSet": apps.validate_stateful_set_update,
 }
 
@@ -158,50 +147,48 @@ def _with_spec(obj: Obj) -> Obj:
 
 def validate_create(resource: Resource, obj: Obj) -> None:
     """Raise a 422 when the new object (with its defaults) is not valid."""
-    causes = Causes()
-    validate_metadata(obj, causes, new=True)
+    new = whole(_with_spec(obj), Causes())
+    validate_metadata(new, new=True)
     for checks in (_SPECS, _CREATES):
-        checks.get(obj["kind"], _nothing)(_with_spec(obj), causes)
-    _raise_if_any(resource, obj, causes)
-    _validate_rules(resource, obj)
-
-
-def validate_update(resource: Resource, old: Obj, new: Obj, subresource: str = "") -> None:
-    """Raise a 422 when the change from `old` to `new` is not allowed."""
-    causes, kind = Causes(), new["kind"]
-    old, new = _with_spec(old), _with_spec(new)
-    validate_metadata(new, causes, new=False)
-    _no_new_finalizers(old["metadata"], new["metadata"], causes)
-    if kind == "CronJob":
-        batch.validate_cron_job(new, causes, old)
-    else:
-        _SPECS.get(kind, _nothing)(new, causes)
-    if kind == "Pod" and subresource:
-        validate_pod_subresource(subresource, old, new, causes)
-    else:
-        _UPDATES.get(kind, _nothing)(old, new, causes)
-    _raise_if_any(resource, new, causes)
+        checks.get(obj["kind"], _nothing)(new)
+    _raise_if_any(resource, new)
     _validate_rules(resource, new)
 
 
-def _no_new_finalizers(old: Obj, new: Obj, causes: Causes) -> None:
-    added = sorted(set(new.get("finalizers") or []) - set(old.get("finalizers") or []))
+def validate_update(resource: Resource, old: Obj, obj: Obj, subresource: str = "") -> None:
+    """Raise a 422 when the change from `old` to `obj` is not allowed."""
+    new, old, kind = whole(_with_spec(obj), Causes()), _with_spec(old), obj["kind"]
+    validate_metadata(new, new=False)
+    _no_new_finalizers(old["metadata"], new.part("metadata"))
+    if kind == "CronJob":
+        batch.validate_cron_job(new, old)
+    else:
+        _SPECS.get(kind, _nothing)(new)
+    if kind == "Pod" and subresource:
+        validate_pod_subresource(subresource, old, new)
+    else:
+        _UPDATES.get(kind, _nothing)(old, new)
+    _raise_if_any(resource, new)
+    _validate_rules(resource, new)
+
+
+def _no_new_finalizers(old: Obj, new: Part) -> None:
+    added = sorted(set(new["finalizers"] or []) - set(old.get("finalizers") or []))
     if old.get("deletionTimestamp") and added:
         listed = ", ".join(f'"{name}"' for name in added)
         why = "no new finalizers can be added if the object is being deleted, found new finalizers"
         for _ in range(2):  # as the real server, which looks at the metadata twice
-            causes.forbidden("metadata.finalizers", f"{why} []string{{{listed}}}")
+            new.forbidden("finalizers", f"{why} []string{{{listed}}}")
 
 
-def _validate_rules(resource: Resource, obj: Obj) -> None:
+def _validate_rules(resource: Resource, obj: Part) -> None:
     """Raise a 422 for the rules that are only checked in an object that is valid so far."""
-    causes = Causes()
-    validate_finalizers(obj["metadata"], causes)
-    _RULES.get(obj["kind"], _nothing)(obj, causes)
-    validate_limits(obj, causes)
-    _raise_if_any(resource, obj, causes)
+    validate_finalizers(obj.part("metadata"))
+    _RULES.get(obj["kind"], _nothing)(obj)
+    validate_limits(obj)
+    _raise_if_any(resource, obj)
 
 
-def _raise_if_any(resource: Resource, obj: Obj, causes: Causes) -> None:
-    if causes:
-        raise invalid(obj["kind"], resource.group, obj["metadata"]["name"], list(causes))
+def _raise_if_any(resource: Resource, obj: Part) -> None:
+    if obj.causes:
+        raise invalid(obj["kind"], resource.group, obj["metadata"]["name"], list(obj.causes))

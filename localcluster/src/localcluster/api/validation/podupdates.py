@@ -10,7 +10,7 @@ from __future__ import annotations
 from ...apimachinery.jsontypes import Obj
 from ...apimachinery.quantities import quantity
 from ..defaults.defaults import qos_class
-from .causes import Causes
+from .part import Part
 
 SUBRESOURCES = ("ephemeralcontainers", "resize")
 _CONTAINERS = ("initContainers", "containers")
@@ -60,98 +60,94 @@ def _resized(old: Obj, new: Obj) -> Obj:
     return kept | {name: new[name] for name in _RESIZABLE if name in new}
 
 
-def validate_ephemeral_containers(spec: Obj, at: str, causes: Causes) -> None:
+def validate_ephemeral_containers(spec: Part) -> None:
     """Complain about what only an ephemeral container may not have."""
-    others = {c.get("name") for kind in _CONTAINERS for c in spec.get(kind) or []}
-    for i, container in enumerate(spec.get("ephemeralContainers") or []):
-        where, name = f"{at}.ephemeralContainers[{i}]", container.get("name")
-        if name in others:
-            causes.duplicate(f"{where}.name", name)
-        target = container.get("targetContainerName")
+    others = [container["name"] for container in spec.each(*_CONTAINERS)]
+    for container in spec.each("ephemeralContainers"):
+        target = container["targetContainerName"]
+        if container["name"] in others:
+            container.duplicate("name")
         if target and target not in others:
-            causes.not_found(f"{where}.targetContainerName", target)
+            container.causes.not_found(container.at("targetContainerName"), target)
         for field in _NOT_EPHEMERAL:
-            if container.get(field):
-                causes.forbidden(f"{where}.{field}", _EPHEMERAL_RULE)
-        for j, mount in enumerate(container.get("volumeMounts") or []):
+            if container[field]:
+                container.forbidden(field, _EPHEMERAL_RULE)
+        for mount in container.each("volumeMounts"):
             for field in ("subPath", "subPathExpr"):
-                if mount.get(field):
-                    causes.forbidden(f"{where}.volumeMounts[{j}].{field}", _EPHEMERAL_RULE)
+                if mount[field]:
+                    mount.forbidden(field, _EPHEMERAL_RULE)
 
 
-def validate_pod_subresource(subresource: str, old: Obj, new: Obj, causes: Causes) -> None:
+def validate_pod_subresource(subresource: str, old: Obj, new: Part) -> None:
     """Complain about a change through a subresource that is not allowed."""
+    spec = new.part("spec")
     if subresource == "resize":
-        _resize(old, new, causes)
+        _resize(old, spec)
         return
-    found = {c["name"]: c for c in new["spec"].get("ephemeralContainers") or []}
+    found = {container["name"]: container.value for container in spec.each("ephemeralContainers")}
     for container in old["spec"].get("ephemeralContainers") or []:
         name = container["name"]
         if found.get(name) != container:
             how = "changed" if name in found else "removed"
             why = f'existing ephemeral containers "{name}" may not be {how}\n'
-            causes.forbidden("spec.ephemeralContainers", why)
+            spec.forbidden("ephemeralContainers", why)
 
 
-def _resize(old: Obj, new: Obj, causes: Causes) -> None:
-    was, now = old["spec"], new["spec"]
+def _resize(old: Obj, spec: Part) -> None:
+    was, now = old["spec"], spec.value
     before = (old.get("status") or {}).get("qosClass") or qos_class(was)
     if before != qos_class(now):
-        causes.invalid("spec", before, "Pod QOS Class may not change as a result of resizing")
-    _resize_pod_level(was.get("resources"), now.get("resources"), causes)
-    if not _same_containers(was, now, causes):
+        spec.invalid("", "Pod QOS Class may not change as a result of resizing", before)
+    _resize_pod_level(was.get("resources"), spec)
+    if not _same_containers(was, spec):
         return
-    for kind in _CONTAINERS:
-        for i, (a, b) in enumerate(zip(was.get(kind) or [], now.get(kind) or [], strict=True)):
-            at = f"spec.{kind}[{i}].resources"
-            _not_removed(a.get("resources"), b.get("resources"), at, "resource", causes)
-    for a, b in zip(was["containers"], now["containers"], strict=True):
-        if _fixed(a) != _fixed(b):
-            causes.forbidden("spec", "only cpu and memory resources are mutable")
-    inits = zip(was.get("initContainers") or [], now.get("initContainers") or [], strict=True)
-    for i, (a, b) in enumerate(inits):
-        if _fixed(a) != _fixed(b):
+    pairs = {
+        kind: list(zip(was.get(kind) or [], spec.each(kind), strict=True)) for kind in _CONTAINERS
+    }
+    for a, b in (pair for kind in _CONTAINERS for pair in pairs[kind]):
+        _not_removed(a.get("resources"), b.part("resources"), "resource")
+    for a, b in pairs["containers"]:
+        if _fixed(a) != _fixed(b.value):
+            spec.forbidden("", "only cpu and memory resources are mutable")
+    for a, b in pairs["initContainers"]:
+        if _fixed(a) != _fixed(b.value):
             why = "only cpu and memory resources for init or sidecar containers are mutable"
-            causes.forbidden(f"spec.initContainers[{i}]", why)
-        restarts = any(
-            policy.get("restartPolicy") == "RestartContainer"
-            for policy in b.get("resizePolicy") or []
-        )
-        if a != b and restarts and b.get("restartPolicy") != "Always":
+            b.forbidden("", why)
+        policies = [policy["restartPolicy"] for policy in b.each("resizePolicy")]
+        restarts = "RestartContainer" in policies and b["restartPolicy"] != "Always"
+        if a != b.value and restarts:
             why = "non-sidecar init containers with a resize policy of RestartContainer"
-            causes.forbidden(f"spec.initContainers[{i}]", f"{why} cannot be resized")
+            b.forbidden("", f"{why} cannot be resized")
 
 
-def _resize_pod_level(old: Obj | None, new: Obj | None, causes: Causes) -> None:
+def _resize_pod_level(old: Obj | None, spec: Part) -> None:
     """Complain about the resources of the pod as a whole."""
-    if old and not new:
-        causes.forbidden("spec.resources", "pod-level resources cannot be removed")
+    if old and not spec["resources"]:
+        spec.forbidden("resources", "pod-level resources cannot be removed")
         return
-    _not_removed(old, new, "spec.resources", "pod-level resource", causes)
-    if _fixed({"resources": old}) != _fixed({"resources": new}):
-        causes.forbidden("spec", "only cpu and memory resources are mutable at pod-level")
+    _not_removed(old, spec.part("resources"), "pod-level resource")
+    if _fixed({"resources": old}) != _fixed({"resources": spec["resources"]}):
+        spec.forbidden("", "only cpu and memory resources are mutable at pod-level")
 
 
-def _same_containers(was: Obj, now: Obj, causes: Causes) -> bool:
+def _same_containers(was: Obj, spec: Part) -> bool:
     """Complain when the containers are not the same, in the same order."""
-    found = len(causes)
+    found = len(spec.causes)
     for kind in reversed(_CONTAINERS):
-        before = [container["name"] for container in was.get(kind) or []]
-        after = [container.get("name") for container in now.get(kind) or []]
+        before, after = was.get(kind) or [], spec.each(kind)
         if len(before) != len(after):
-            causes.forbidden(f"spec.{kind}", f"{kind} may not be added or removed on resize")
+            spec.forbidden(kind, f"{kind} may not be added or removed on resize")
             continue
-        for i, name in enumerate(before):
-            if name != after[i]:
-                why = f"{kind} may not be renamed or reordered on resize"
-                causes.forbidden(f"spec.{kind}[{i}].name", why)
-    return len(causes) == found
+        for a, b in zip(before, after, strict=True):
+            if a["name"] != b["name"]:
+                b.forbidden("name", f"{kind} may not be renamed or reordered on resize")
+    return len(spec.causes) == found
 
 
-def _not_removed(old: Obj | None, new: Obj | None, at: str, what: str, causes: Causes) -> None:
+def _not_removed(old: Obj | None, new: Part, what: str) -> None:
     for part in ("requests", "limits"):
-        if set((old or {}).get(part) or {}) - set((new or {}).get(part) or {}):
-            causes.forbidden(f"{at}.{part}", f"{what} {part} cannot be removed")
+        if set((old or {}).get(part) or {}) - set(new[part] or {}):
+            new.forbidden(part, f"{what} {part} cannot be removed")
 
 
 def _fixed(container: Obj) -> Obj:

@@ -6,10 +6,9 @@ from typing import Any
 
 from ...apimachinery.jsontypes import Obj
 from ...apimachinery.quantities import is_quantity, quantity
-from .apps import check_int_or_percent, check_percent
-from .causes import Causes
 from .metadata import validate_selector
 from .names import qualified_name_faults, subdomain_faults
+from .part import NOT_NEGATIVE, Part, repeated
 
 _RBAC = "rbac.authorization.k8s.io"
 _MOST_PRIORITY = 1_000_000_000
@@ -31,15 +30,6 @@ _QUOTAS = {
     *(f"{part}.{name}" for part in ("limits", "requests") for name in _COMPUTE),
     "requests.storage",
 }
-_SCOPES = {
-    "BestEffort",
-    "CrossNamespacePodAffinity",
-    "NotBestEffort",
-    "NotTerminating",
-    "PriorityClass",
-    "Terminating",
-    "VolumeAttributesClass",
-}
 # Which of two bounds of a LimitRange must not be above which, and whose fault it is.
 _BOUNDS = (
     ("min", "max", "min", "min value {} is greater than max value {}"),
@@ -54,169 +44,148 @@ _BOUNDS = (
 )  # fmt: skip
 
 
-def validate_budget(obj: Obj, causes: Causes) -> None:
+def validate_budget(obj: Part) -> None:
     """Complain about a PodDisruptionBudget."""
-    spec = obj["spec"]
-    least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
-    if least is not None and most is not None:
-        names = ("minAvailable", "selector", "maxUnavailable", "unhealthyPodEvictionPolicy")
-        shown = {name[0].upper() + name[1:]: spec.get(name) for name in names}
-        causes.invalid("spec", shown, "minAvailable and maxUnavailable cannot be both set")
-    for name, value in (("minAvailable", least), ("maxUnavailable", most)):
-        if value is not None:
-            check_int_or_percent(value, f"spec.{name}", causes)
-            check_percent(value, f"spec.{name}", causes)
-    validate_selector(spec.get("selector"), "spec.selector", causes)
-    policy, known = spec.get("unhealthyPodEvictionPolicy"), ["AlwaysAllow", "IfHealthyBudget"]
-    causes.one_of("spec.unhealthyPodEvictionPolicy", policy, known)
+    spec, names = obj.part("spec"), ("minAvailable", "maxUnavailable")
+    if all(spec[name] is not None for name in names):
+        names_in_go = ("minAvailable", "selector", "maxUnavailable", "unhealthyPodEvictionPolicy")
+        shown = {name[0].upper() + name[1:]: spec[name] for name in names_in_go}
+        spec.invalid("", "minAvailable and maxUnavailable cannot be both set", shown)
+    for name in names:
+        if spec[name] is not None:
+            spec.amount(name)
+            spec.at_most_all(name)
+    validate_selector(spec.part("selector"))
+    spec.choose("unhealthyPodEvictionPolicy")
 
 
-def validate_limit_range(obj: Obj, causes: Causes) -> None:
+def validate_limit_range(obj: Part) -> None:
     """Complain about a LimitRange."""
-    limits = obj["spec"].get("limits") or []
-    for i, limit in enumerate(limits):
-        at, kind = f"spec.limits[{i}]", limit.get("type") or ""
-        causes.faults(f"{at}.type", kind, qualified_name_faults(kind))
-        if kind in [other.get("type") for other in limits[:i]]:
-            causes.duplicate(f"{at}.type", kind)
-        if kind == "Pod":
-            for name in ("default", "defaultRequest"):
-                if limit.get(name):
-                    causes.forbidden(f"{at}.{name}", "may not be specified when `type` is 'Pod'")
+    for limit, again in repeated(obj.part("spec").each("limits"), "type"):
+        kind = limit["type"] or ""
+        limit.causes.faults(limit.at("type"), kind, qualified_name_faults(kind))
+        if again:
+            limit.duplicate("type")
+        for name in ("default", "defaultRequest"):
+            if kind == "Pod" and limit[name]:
+                limit.forbidden(name, "may not be specified when `type` is 'Pod'")
         if kind == "PersistentVolumeClaim" and not any(
-            "storage" in (limit.get(name) or {}) for name in ("min", "max")
+            "storage" in (limit[name] or {}) for name in ("min", "max")
         ):
             why = "either minimum or maximum storage value is required, but neither was provided"
-            causes.required(f"{at}.limits", why)
-        _bounds(limit, at, causes)
+            limit.required("limits", why)
+        _bounds(limit)
 
 
-def _bounds(limit: Obj, at: str, causes: Causes) -> None:
+def _bounds(limit: Part) -> None:
     for low, high, blamed, why in _BOUNDS:
-        lower, upper = limit.get(low) or {}, limit.get(high) or {}
+        lower, upper = limit[low] or {}, limit[high] or {}
         for name in sorted(lower.keys() & upper.keys()):
             if _above(lower[name], upper[name]):
-                value = limit[blamed][name]
-                causes.invalid(
-                    f"{at}.{blamed}[{name}]", value, why.format(lower[name], upper[name])
-                )
-    for name, ratio in (limit.get("maxLimitRequestRatio") or {}).items():
+                said = why.format(lower[name], upper[name])
+                limit.invalid(f"{blamed}[{name}]", said, limit[blamed][name])
+    for name, ratio in (limit["maxLimitRequestRatio"] or {}).items():
         if _above("1", ratio):
-            causes.invalid(
-                f"{at}.maxLimitRequestRatio[{name}]", ratio, f"ratio {ratio} is less than 1"
-            )
+            why = f"ratio {ratio} is less than 1"
+            limit.invalid(f"maxLimitRequestRatio[{name}]", why, ratio)
 
 
 def _above(one: Any, other: Any) -> bool:
     return is_quantity(one) and is_quantity(other) and quantity(one) > quantity(other)
 
 
-def validate_quota(obj: Obj, causes: Causes) -> None:
+def validate_quota(obj: Part) -> None:
     """Complain about a ResourceQuota."""
-    spec = obj["spec"]
-    for name, value in (spec.get("hard") or {}).items():
-        at = f"spec.hard[{name}]"
-        causes.faults(at, name, qualified_name_faults(name))
+    spec = obj.part("spec")
+    for name, value in (spec["hard"] or {}).items():
+        at = f"hard[{name}]"
+        spec.causes.faults(spec.at(at), name, qualified_name_faults(name))
         if "/" not in name and name not in _QUOTAS and "hugepages-" not in name:
-            causes.invalid(at, name, "must be a standard resource for quota")
+            spec.invalid(at, "must be a standard resource for quota", name)
         if _above("0", value):
-            causes.invalid(at, value, "must be greater than or equal to 0")
+            spec.invalid(at, NOT_NEGATIVE, value)
         elif name in _COUNTED and is_quantity(value) and quantity(value) % 1:
-            causes.invalid(at, value, "must be an integer")
-    scopes = spec.get("scopes") or []
-    if not set(scopes) <= _SCOPES:
-        causes.invalid("spec.scopes", scopes, "unsupported scope")
+            spec.invalid(at, "must be an integer", value)
+    if not set(spec["scopes"] or []) <= set(spec.kind.part("scopes").part("").enum):
+        spec.invalid("scopes", "unsupported scope")
 
 
-def validate_priority_class(obj: Obj, causes: Causes) -> None:
+def validate_quota_update(old: Obj, new: Part) -> None:
+    """Complain about other scopes."""
+    new.part("spec").immutable("scopes", old["spec"])
+
+
+def validate_priority_class(obj: Part) -> None:
     """Complain about a PriorityClass; the system's own are above what others may have."""
-    name, value = obj["metadata"]["name"], obj.get("value", 0)
+    name = obj["metadata"]["name"]
     if name not in ("system-cluster-critical", "system-node-critical"):
         if name.startswith("system-"):
             why = "priority class names with 'system-' prefix are reserved for system use only."
             why += f" error: {name} is not a known system priority class"
-            causes.forbidden("metadata.name", why)
-        if value > _MOST_PRIORITY:
+            obj.forbidden("metadata.name", why)
+        if (obj["value"] or 0) > _MOST_PRIORITY:
             why = f"maximum allowed value of a user defined priority is {_MOST_PRIORITY}"
-            causes.forbidden("value", why)
-    policies = ["Never", "PreemptLowerPriority"]
-    causes.one_of("preemptionPolicy", obj.get("preemptionPolicy"), policies)
+            obj.forbidden("value", why)
+    obj.choose("preemptionPolicy")
 
 
-def validate_priority_class_update(old: Obj, new: Obj, causes: Causes) -> None:
+def validate_priority_class_update(old: Obj, new: Part) -> None:
     """Complain about another value; pods have taken it over."""
-    if old.get("value") != new.get("value"):
-        causes.forbidden("value", "may not be changed in an update.")
-    name = "preemptionPolicy"
-    causes.immutable(name, old.get(name), new.get(name))
+    if old.get("value") != new["value"]:
+        new.forbidden("value", "may not be changed in an update.")
+    new.immutable("preemptionPolicy", old)
 
 
-def validate_role(obj: Obj, causes: Causes) -> None:
+def validate_role(obj: Part) -> None:
     """Complain about a Role or ClusterRole."""
-    for i, rule in enumerate(obj.get("rules") or []):
-        at, paths = f"rules[{i}]", rule.get("nonResourceURLs")
-        if not rule.get("verbs"):
-            causes.required(f"{at}.verbs", "verbs must contain at least one value")
-        if paths:
+    for rule in obj.each("rules"):
+        rule.require("verbs", why="verbs must contain at least one value")
+        if rule["nonResourceURLs"]:
             if obj["kind"] == "Role":
                 why = "namespaced rules cannot apply to non-resource URLs"
-                causes.invalid(f"{at}.nonResourceURLs", paths, why)
-            if any(rule.get(name) for name in ("apiGroups", "resources", "resourceNames")):
+                rule.invalid("nonResourceURLs", why)
+            if any(rule[name] for name in ("apiGroups", "resources", "resourceNames")):
                 why = "rules cannot apply to both regular resources and non-resource URLs"
-                causes.invalid(f"{at}.nonResourceURLs", paths, why)
-            continue
-        if not rule.get("apiGroups"):
-            why = "resource rules must supply at least one api group"
-            causes.required(f"{at}.apiGroups", why)
-        if not rule.get("resources"):
-            why = "resource rules must supply at least one resource"
-            causes.required(f"{at}.resources", why)
+                rule.invalid("nonResourceURLs", why)
+        else:
+            rule.require("apiGroups", why="resource rules must supply at least one api group")
+            rule.require("resources", why="resource rules must supply at least one resource")
 
 
-def validate_role_binding(obj: Obj, causes: Causes) -> None:
+def validate_role_binding(obj: Part) -> None:
     """Complain about a RoleBinding or ClusterRoleBinding."""
-    role, local = obj.get("roleRef") or {}, obj["kind"] == "RoleBinding"
-    if role.get("apiGroup") != _RBAC:
-        causes.unsupported("roleRef.apiGroup", role.get("apiGroup", ""), [_RBAC])
-    known = ["Role", "ClusterRole"] if local else ["ClusterRole"]
-    if role.get("kind") not in known:
-        causes.unsupported("roleRef.kind", role.get("kind", ""), known)
-    if not role.get("name"):
-        causes.required("roleRef.name")
-    for i, subject in enumerate(obj.get("subjects") or []):
-        _subject(subject, f"subjects[{i}]", local, causes)
+    role, local = obj.part("roleRef"), obj["kind"] == "RoleBinding"
+    role.choose("apiGroup", [_RBAC], always=True)
+    role.choose("kind", ["Role", "ClusterRole"] if local else ["ClusterRole"], always=True)
+    role.require("name")
+    for subject in obj.each("subjects"):
+        _subject(subject, local)
 
 
-def _subject(subject: Obj, at: str, local: bool, causes: Causes) -> None:
-    kind, name, group = (subject.get(key) or "" for key in ("kind", "name", "apiGroup"))
-    if not name:
-        causes.required(f"{at}.name")
-    if kind == "ServiceAccount":
-        if name:
-            causes.faults(f"{at}.name", name, subdomain_faults(name))
-        if group:
-            causes.unsupported(f"{at}.apiGroup", group, [""])
-        if not local and not subject.get("namespace"):
-            causes.required(f"{at}.namespace")
-    elif kind not in ("User", "Group"):
-        causes.unsupported(f"{at}.kind", kind, ["ServiceAccount", "User", "Group"])
-    elif group != _RBAC:
-        causes.unsupported(f"{at}.apiGroup", group, [_RBAC])
+def _subject(subject: Part, local: bool) -> None:
+    subject.require("name")
+    if subject["kind"] == "ServiceAccount":
+        subject.check("name", subdomain_faults)
+        subject.choose("apiGroup", [""])
+        if not local:
+            subject.require("namespace")
+    elif subject["kind"] not in ("User", "Group"):
+        subject.unsupported("kind", ["ServiceAccount", "User", "Group"])
+    else:
+        subject.choose("apiGroup", [_RBAC], always=True)
 
 
-def validate_role_binding_update(old: Obj, new: Obj, causes: Causes) -> None:
+def validate_role_binding_update(old: Obj, new: Part) -> None:
     """Complain about a binding to another role."""
-    if old.get("roleRef") != new.get("roleRef"):
-        role = new.get("roleRef") or {}
-        shown = {"APIGroup": role.get("apiGroup", "")}
-        shown |= {"Kind": role.get("kind", ""), "Name": role.get("name", "")}
-        causes.invalid("roleRef", shown, "cannot change roleRef")
+    if old.get("roleRef") != new["roleRef"]:
+        role = new.part("roleRef")
+        shown = {"APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"]}
+        new.invalid("roleRef", "cannot change roleRef", shown)
 
 
-def validate_lease(obj: Obj, causes: Causes) -> None:
+def validate_lease(obj: Part) -> None:
     """Complain about a Lease."""
-    spec = obj.get("spec") or {}
-    seconds = spec.get("leaseDurationSeconds")
-    if seconds is not None and seconds <= 0:
-        causes.invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0")
-    causes.not_negative(spec, ("leaseTransitions",))
+    spec = obj.part("spec")
+    if spec["leaseDurationSeconds"] is not None and spec["leaseDurationSeconds"] <= 0:
+        spec.invalid("leaseDurationSeconds", "must be greater than 0")
+    spec.not_negative("leaseTransitions")

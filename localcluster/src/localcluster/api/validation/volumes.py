@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from ...apimachinery.jsontypes import Obj
-from .causes import Causes
+from .names import label_faults
+from .part import Part, repeated
 
 _FIELDS = [f"metadata.{n}" for n in ("annotations", "labels", "name", "namespace", "uid")]
 _RESOURCES = [
@@ -37,159 +37,133 @@ _REQUIRED = {
     "scaleIO": ("gateway", "system", "volumeName"),
     "vsphereVolume": ("volumePath",),
 }
-_HOST_PATHS = [
-    "",
-    "BlockDevice",
-    "CharDevice",
-    "Directory",
-    "DirectoryOrCreate",
-    "File",
-    "FileOrCreate",
-    "Socket",
-]
 _DATA = ("configMap", "secret", "downwardAPI")
+_ONE_TYPE = "may not specify more than 1 volume type"
 
 
-def validate_volumes(volumes: list[Obj], at: str, causes: Causes) -> None:
-    """Complain about the volumes of a pod; their names are looked at elsewhere."""
-    seen: set[str] = set()
-    for i, volume in enumerate(volumes):
-        where = f"{at}[{i}]"
-        name = str(volume.get("name") or "")
-        if name and name in seen:
-            causes.duplicate(f"{where}.name", name)
-        seen.add(name)
-        kinds = [kind for kind in volume if kind != "name"]
+def validate_volumes(spec: Part) -> None:
+    """Complain about the volumes in the spec of a pod."""
+    volumes = spec.each("volumes")
+    for volume in volumes:
+        volume.check("name", label_faults, required=True)
+    for volume, again in repeated(volumes, "name"):
+        if volume["name"] and again:
+            volume.duplicate("name")
+        kinds = [kind for kind in volume.value if kind != "name"]
         for kind in sorted(kinds, key=lambda kind: kind != "emptyDir")[1:]:
-            causes.forbidden(f"{where}.{kind}", "may not specify more than 1 volume type")
-        if len(kinds) == 1 and isinstance(volume[kinds[0]], dict):
-            _source(kinds[0], volume[kinds[0]], where, causes)
+            volume.forbidden(kind, _ONE_TYPE)
+        if len(kinds) == 1:
+            _source(volume, kinds[0])
 
 
-def _source(kind: str, source: Obj, where: str, causes: Causes) -> None:
-    at = f"{where}.{kind}"
+def _source(volume: Part, kind: str) -> None:
+    source = volume.part(kind)
     if kind in _DATA:
-        _data(kind, source, at, "secretName", causes)
+        _data(source, {"configMap": "name", "secret": "secretName"}.get(kind))
     elif kind == "projected":
-        _mode(source.get("defaultMode"), f"{at}.defaultMode", causes)
-        for i, part in enumerate(source.get("sources") or []):
-            _projection(part, f"{at}.sources[{i}]", causes)
-        _path_conflicts(source, at, causes)
-    require(kind, source, at, causes)
+        _mode(source, "defaultMode")
+        for part in source.each("sources"):
+            _projection(part)
+        _path_conflicts(source)
+    require_parts(volume, kind)
     if kind == "hostPath":
-        if ".." in str(source.get("path")).split("/"):
-            causes.invalid(f"{at}.path", source["path"], "must not contain '..'")
-        causes.one_of(f"{at}.type", source.get("type"), _HOST_PATHS)
+        if ".." in str(source["path"]).split("/"):
+            source.invalid("path", "must not contain '..'")
+        source.choose("type")
 
 
-def require(kind: str, source: Obj, at: str, causes: Causes) -> None:
+def require_parts(volume: Part, kind: str) -> None:
     """Complain about what a volume of a type lacks."""
-    for name in _REQUIRED.get(kind, ()):
-        if not source.get(name):
-            causes.required(f"{at}.{name}")
+    volume.part(kind).require(*_REQUIRED.get(kind, ()))
 
 
-def _projection(part: Obj, at: str, causes: Causes) -> None:
-    kinds = [kind for kind in part if part[kind] is not None]
+def _projection(part: Part) -> None:
+    kinds = [kind for kind in part.value if part[kind] is not None]
     if len(kinds) > 1:
-        causes.forbidden(at, "may not specify more than 1 volume type")
-        return
-    for kind in kinds:
-        if kind in _DATA:
-            _data(kind, part[kind], f"{at}.{kind}", "name", causes)
+        part.forbidden("", _ONE_TYPE)
+    elif kinds and kinds[0] in _DATA:
+        _data(part.part(kinds[0]), None if kinds[0] == "downwardAPI" else "name")
 
 
-def _data(kind: str, source: Obj, at: str, secret_name: str, causes: Causes) -> None:
-    name = {"configMap": "name", "secret": secret_name}.get(kind)
-    if name and not source.get(name):
-        causes.required(f"{at}.{name}")
-    _mode(source.get("defaultMode"), f"{at}.defaultMode", causes)
-    for i, item in enumerate(source.get("items") or []):
-        if kind == "downwardAPI":
+def _data(source: Part, name: str | None) -> None:
+    """Complain about a volume of files; `name` is the field with the name of their source."""
+    source.require(*[name] if name else ())
+    _mode(source, "defaultMode")
+    for item in source.each("items"):
+        if name is None:
             # The real server leaves the number out of these paths.
-            _field(item, at, causes)
+            _field(replace(item, path=source.path))
             continue
-        where = f"{at}.items[{i}]"
-        if not item.get("key"):
-            causes.required(f"{where}.key")
-        _path(item.get("path"), f"{where}.path", causes)
-        _mode(item.get("mode"), f"{where}.mode", causes)
+        item.require("key")
+        _path(item)
+        _mode(item, "mode")
 
 
-def _field(item: Obj, at: str, causes: Causes) -> None:
-    _path(item.get("path"), f"{at}.path", causes)
-    field, resource = item.get("fieldRef"), item.get("resourceFieldRef")
-    if field is not None and resource is not None:
+def _field(item: Part) -> None:
+    _path(item)
+    field, resource = item.part("fieldRef"), item.part("resourceFieldRef")
+    if item["fieldRef"] is not None and item["resourceFieldRef"] is not None:
         why = "fieldRef and resourceFieldRef can not be specified simultaneously"
-        causes.invalid(at, "resource", why)
-    elif field is not None:
-        path = str(field.get("fieldPath") or "")
-        if path not in _FIELDS and not path.startswith(("metadata.labels[", "metadata.annotat")):
-            causes.unsupported(f"{at}.fieldRef.fieldPath", path, _FIELDS)
-    elif resource is not None:
-        if not resource.get("containerName"):
-            causes.required(f"{at}.resourceFieldRef.containerName")
-        elif resource.get("resource") not in _RESOURCES:
-            found = resource.get("resource")
-            causes.unsupported(f"{at}.resourceFieldRef.resource", found, _RESOURCES)
+        item.invalid("", why, "resource")
+    elif item["fieldRef"] is not None:
+        path = str(field["fieldPath"] or "")
+        if not path.startswith(("metadata.labels[", "metadata.annotat")):
+            field.choose("fieldPath", _FIELDS, always=True)
+    elif item["resourceFieldRef"] is not None:
+        resource.require("containerName")
+        if resource["containerName"]:
+            resource.choose("resource", _RESOURCES, always=True)
     else:
-        causes.required(at, "one of fieldRef and resourceFieldRef is required")
-    _mode(item.get("mode"), f"{at}.mode", causes)
+        item.required("", "one of fieldRef and resourceFieldRef is required")
+    _mode(item, "mode")
 
 
-def _path_conflicts(source: Obj, at: str, causes: Causes) -> None:
+def _path_conflicts(source: Part) -> None:
     seen: set[str] = set()
-    for part in source.get("sources") or []:
-        for kind in _DATA:
-            reference = part.get(kind) or {}
-            for item in reference.get("items") or []:
-                path = str(item.get("path") or "")
-                if path and path in seen:
-                    name = reference.get("name", "")
-                    causes.invalid(at, name, "conflicting duplicate paths")
-                seen.add(path)
+    for part in source.each("sources"):
+        for reference in (part.part(kind) for kind in _DATA):
+            for item in reference.each("items"):
+                if item["path"] and item["path"] in seen:
+                    source.invalid("", "conflicting duplicate paths", reference["name"] or "")
+                seen.add(item["path"])
 
 
-def _path(path: Any, at: str, causes: Causes) -> None:
-    if not path:
-        causes.required(at)
-    elif not _leads_out(str(path), at, causes) and str(path).startswith(".."):
-        causes.invalid(at, path, "must not start with '..'")
+def _path(item: Part) -> None:
+    if not item["path"]:
+        item.required("path")
+    elif not _leads_out(item, "path") and item["path"].startswith(".."):
+        item.invalid("path", "must not start with '..'")
 
 
-def _leads_out(path: str, at: str, causes: Causes) -> bool:
+def _leads_out(part: Part, name: str) -> bool:
     """Complain about a path that leads out of its volume; return whether it does."""
-    if path.startswith("/"):
-        causes.invalid(at, path, "must be a relative path")
-    elif ".." in path.split("/"):
-        causes.invalid(at, path, "must not contain '..'")
+    if part[name].startswith("/"):
+        part.invalid(name, "must be a relative path")
+    elif ".." in part[name].split("/"):
+        part.invalid(name, "must not contain '..'")
     else:
         return False
     return True
 
 
-def _mode(mode: Any, at: str, causes: Causes) -> None:
-    if mode is not None and (not isinstance(mode, int) or not 0 <= mode <= 0o777):
-        causes.invalid(at, mode, "must be a number between 0 and 0777 (octal), both inclusive")
+def _mode(part: Part, name: str) -> None:
+    if part[name] is not None and not 0 <= part[name] <= 0o777:
+        part.invalid(name, "must be a number between 0 and 0777 (octal), both inclusive")
 
 
-def validate_mounts(mounts: list[Obj], at: str, volumes: set[str], causes: Causes) -> None:
+def validate_mounts(container: Part, volumes: set[str]) -> None:
     """Complain about the mounts of a container."""
-    seen: set[str] = set()
-    for i, mount in enumerate(mounts):
-        where, path = f"{at}[{i}]", mount.get("mountPath")
-        if mount.get("name") not in volumes:
-            causes.not_found(f"{where}.name", mount.get("name"))
-        if not path:
-            causes.required(f"{where}.mountPath")
-        elif path in seen:
-            causes.invalid(f"{where}.mountPath", path, "must be unique")
-        seen.add(str(path))
-        # The real server leaves the number out of these paths, too.
-        if mount.get("subPath"):
-            _leads_out(str(mount["subPath"]), f"{at}.subPath", causes)
-        if mount.get("subPathExpr"):
-            if mount.get("subPath"):
-                why = "subPathExpr and subPath are mutually exclusive"
-                causes.invalid(f"{where}.subPathExpr", mount["subPathExpr"], why)
-            _leads_out(str(mount["subPathExpr"]), f"{at}.subPathExpr", causes)
+    for mount, again in repeated(container.each("volumeMounts"), "mountPath"):
+        # The real server leaves the number out of the paths of these, too.
+        unnumbered = replace(mount, path=container.at("volumeMounts"))
+        if mount["name"] not in volumes:
+            mount.causes.not_found(mount.at("name"), mount["name"])
+        mount.require("mountPath")
+        if mount["mountPath"] and again:
+            mount.invalid("mountPath", "must be unique")
+        if mount["subPath"]:
+            _leads_out(unnumbered, "subPath")
+        if mount["subPathExpr"]:
+            if mount["subPath"]:
+                mount.invalid("subPathExpr", "subPathExpr and subPath are mutually exclusive")
+            _leads_out(unnumbered, "subPathExpr")

@@ -14,7 +14,10 @@ from typing import Any
 from ...apimachinery.jsontypes import Obj
 from ...apimachinery.quantities import is_quantity, quantity
 from ...apimachinery.resources import Resource
+from ..schema.schema import UNKNOWN
+from .causes import Causes
 from .names import label_faults
+from .part import Part, repeated
 from .pods import template_of
 
 _NODE_LABELS = {
@@ -132,78 +135,70 @@ def warnings_for(obj: Obj, old: Obj | None = None) -> list[str]:
 
 
 def _all(obj: Obj) -> Iterator[str]:
-    kind, spec = obj["kind"], obj.get("spec") or {}
+    kind, whole = obj["kind"], Part(obj, UNKNOWN, "", Causes())
     faults = label_faults(obj["metadata"]["name"]) if kind in _NAME_PODS else []
     if faults:
         yield (
             "metadata.name: this is used in Pod names and hostnames, which can result in"
             f" surprising behavior; a DNS label is recommended: [{' '.join(faults)}]"
         )
-    yield from _BY_KIND.get(kind, _nothing)(obj)
+    if kind in _BY_KIND:
+        yield from _BY_KIND[kind](whole)
     at, template = template_of(obj)
     if template.get("spec"):
-        yield from _pod(template, at + "." * bool(at))
-    yield from _ignored(spec, "spec", _FIELDS.get(kind, ()))
+        yield from _pod(Part(template, UNKNOWN, at, Causes()))
+    yield from _ignored(whole.part("spec"), _FIELDS.get(kind, ()))
 
 
-def _nothing(_obj: Obj) -> Iterator[str]:
-    yield from ()
-
-
-def _pod(template: Obj, prefix: str) -> Iterator[str]:
+def _pod(pod: Part) -> Iterator[str]:
     """Yield the warnings of a pod or of a template, in the order of the real server."""
-    spec, at = template["spec"], f"{prefix}spec"
-    metadata = template.get("metadata") or {}
-    for name in spec.get("nodeSelector") or {}:
+    spec, notes = pod.part("spec"), pod.part("metadata").part("annotations")
+    for name in spec["nodeSelector"] or {}:
         if name in _NODE_LABELS:
-            yield f"{at}.nodeSelector[{name}]: {_node_label(name)}"
-    affinity = spec.get("affinity") or {}
-    yield from _node_affinity(affinity.get("nodeAffinity") or {}, f"{at}.affinity.nodeAffinity")
-    for i, spread in enumerate(spec.get("topologySpreadConstraints") or []):
-        where, key = f"{at}.topologySpreadConstraints[{i}]", spread.get("topologyKey")
-        if key in _NODE_LABELS:
-            yield f"{where}.topologyKey: {key} is {_node_label(key)}"
-        if spread.get("labelSelector") is None:
-            yield f"{where}.labelSelector: {_NO_SELECTOR}"
-    notes = metadata.get("annotations") or {}
-    for name in notes.keys() & _ANNOTATIONS.keys():
-        yield f"{prefix}metadata.annotations[{name}]: {_ANNOTATIONS[name]}"
-    for i, volume in enumerate(spec.get("volumes") or []):
-        for kind in volume.keys() & _VOLUMES.keys():
-            yield f"{at}.volumes[{i}].{kind}: {_VOLUMES[kind]}"
-    for volume in spec.get("volumes") or []:
+            yield f"{spec.at('nodeSelector')}[{name}]: {_node_label(name)}"
+    affinity = spec.part("affinity")
+    yield from _node_affinity(affinity.part("nodeAffinity"))
+    for spread in spec.each("topologySpreadConstraints"):
+        if spread["topologyKey"] in _NODE_LABELS:
+            key = spread["topologyKey"]
+            yield f"{spread.at('topologyKey')}: {key} is {_node_label(key)}"
+        yield from _no_selector(spread)
+    for name in notes.value.keys() & _ANNOTATIONS.keys():
+        yield f"{notes.path}[{name}]: {_ANNOTATIONS[name]}"
+    volumes = spec.each("volumes")
+    for volume in volumes:
+        for kind in volume.value.keys() & _VOLUMES.keys():
+            yield f"{volume.at(kind)}: {_VOLUMES[kind]}"
+    for volume in volumes:
         yield from _overlaps(volume)
-    yield from _doubled(spec, at, "hostAliases", "ip")
-    yield from _doubled(spec, at, "imagePullSecrets", "name")
-    if _SECCOMP_POD in notes and not (spec.get("securityContext") or {}).get("seccompProfile"):
-        yield f"{prefix}metadata.annotations[{_SECCOMP_POD}]: {_SECCOMP}"
-    containers = [
-        (f"{at}.{part}[{i}]", container)
-        for part in ("initContainers", "containers", "ephemeralContainers")
-        for i, container in enumerate(spec.get(part) or [])
-    ]
-    for where, container in containers:
-        note = f"{_SECCOMP_CONTAINER}{container.get('name')}"
-        if note in notes and not (container.get("securityContext") or {}).get("seccompProfile"):
-            yield f"{prefix}metadata.annotations[{note}]: {_SECCOMP}"
-        for part in ("limits", "requests"):
-            amounts = (container.get("resources") or {}).get(part) or {}
-            yield from _fractions(amounts, f"{where}.resources.{part}")
-        yield from _hidden_variables(container.get("env") or [], f"{where}.env")
+    yield from _doubled(spec.each("hostAliases"), "ip")
+    yield from _doubled(spec.each("imagePullSecrets"), "name")
+    if notes[_SECCOMP_POD] is not None and not spec.part("securityContext")["seccompProfile"]:
+        yield f"{notes.path}[{_SECCOMP_POD}]: {_SECCOMP}"
+    containers = spec.each("initContainers", "containers", "ephemeralContainers")
+    for container in containers:
+        note = f"{_SECCOMP_CONTAINER}{container['name']}"
+        if notes[note] is not None and not container.part("securityContext")["seccompProfile"]:
+            yield f"{notes.path}[{note}]: {_SECCOMP}"
+        yield from _fractions(container.part("resources").part("limits"))
+        yield from _fractions(container.part("resources").part("requests"))
+        yield from _hidden_variables(container.each("env"))
     yield from _ports(containers)
-    if spec.get("terminationGracePeriodSeconds", 0) < 0:
+    if (spec["terminationGracePeriodSeconds"] or 0) < 0:
         why = "must be >= 0; negative values are invalid and will be treated as 1"
-        yield f"{at}.terminationGracePeriodSeconds: {why}"
-    for kind in ("podAffinity", "podAntiAffinity"):
-        yield from _pod_affinity(affinity.get(kind) or {}, f"{at}.affinity.{kind}")
-    yield from _ignored(spec, at, _POD_FIELDS)
+        yield f"{spec.at('terminationGracePeriodSeconds')}: {why}"
+    for kind in ("podAffinity", "podAntiAffinity") if affinity.value else ():
+        for term in affinity.part(kind).each(_REQUIRED):
+            yield from _no_selector(term)
+        for weighted in affinity.part(kind).each(_PREFERRED):
+            yield from _no_selector(weighted.part("podAffinityTerm"))
+    yield from _ignored(spec, _POD_FIELDS)
     # On the host's network every port is a host port by default, and that network is ignored above.
-    fields = _CONTAINER_FIELDS[1:] if spec.get("hostNetwork") else _CONTAINER_FIELDS
-    for where, container in containers:
-        yield from _ignored(container, where, fields)
+    fields = _CONTAINER_FIELDS[1:] if spec["hostNetwork"] else _CONTAINER_FIELDS
+    for container in containers:
+        yield from _ignored(container, fields)
 
 
-_NO_SELECTOR = "a null labelSelector results in matching no pod"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
@@ -213,53 +208,41 @@ def _node_label(name: str) -> str:
     return f'deprecated since {since}; use "{instead}" instead'
 
 
-def _node_affinity(affinity: Obj, at: str) -> Iterator[str]:
-    required = (affinity.get(_REQUIRED) or {}).get("nodeSelectorTerms") or []
-    terms = [(f"{at}.{_REQUIRED}.nodeSelectorTerms[{i}]", t) for i, t in enumerate(required)]
-    terms += [
-        (f"{at}.{_PREFERRED}[{i}].preference", preferred.get("preference") or {})
-        for i, preferred in enumerate(affinity.get(_PREFERRED) or [])
-    ]
-    for where, term in terms:
-        for i, wanted in enumerate(term.get("matchExpressions") or []):
-            if wanted.get("key") in _NODE_LABELS:
-                key = wanted["key"]
-                yield f"{where}.matchExpressions[{i}].key: {key} is {_node_label(key)}"
+def _node_affinity(affinity: Part) -> Iterator[str]:
+    terms = affinity.part(_REQUIRED).each("nodeSelectorTerms")
+    terms += [preferred.part("preference") for preferred in affinity.each(_PREFERRED)]
+    for wanted in (one for term in terms for one in term.each("matchExpressions")):
+        if wanted["key"] in _NODE_LABELS:
+            yield f"{wanted.at('key')}: {wanted['key']} is {_node_label(wanted['key'])}"
 
 
-def _pod_affinity(affinity: Obj, at: str) -> Iterator[str]:
-    for i, term in enumerate(affinity.get(_REQUIRED) or []):
-        if term.get("labelSelector") is None:
-            yield f"{at}.{_REQUIRED}[{i}].labelSelector: {_NO_SELECTOR}"
-    for i, weighted in enumerate(affinity.get(_PREFERRED) or []):
-        if (weighted.get("podAffinityTerm") or {}).get("labelSelector") is None:
-            yield f"{at}.{_PREFERRED}[{i}].podAffinityTerm.labelSelector: {_NO_SELECTOR}"
+def _no_selector(term: Part) -> Iterator[str]:
+    if term["labelSelector"] is None:
+        yield f"{term.at('labelSelector')}: a null labelSelector results in matching no pod"
 
 
-def _doubled(spec: Obj, at: str, part: str, name: str) -> Iterator[str]:
-    values = [one.get(name, "") for one in spec.get(part) or []]
-    for i, value in enumerate(values):
-        where = f"{at}.{part}[{i}].{name}"
-        if value in values[:i]:
-            yield f"{where}: duplicate {name} {json.dumps(value)}"
-        if not value:
-            yield f'{where}: invalid empty name ""'
+def _doubled(parts: list[Part], name: str) -> Iterator[str]:
+    for part, again in repeated(parts, name):
+        if again:
+            yield f"{part.at(name)}: duplicate {name} {json.dumps(part[name] or '')}"
+        if not part[name]:
+            yield f'{part.at(name)}: invalid empty name ""'
 
 
-def _overlaps(volume: Obj) -> Iterator[str]:
+def _overlaps(volume: Part) -> Iterator[str]:
     """Yield the files of a volume of which one hides another."""
     names = {"configMap": "ConfigMap", "secret": "Secret", "downwardAPI": "DownwardAPI"}
     parts = [("", volume)]
-    parts += [("Projected ", one) for one in (volume.get("projected") or {}).get("sources") or []]
+    parts += [("Projected ", one) for one in volume.part("projected").each("sources")]
     seen: list[str] = []
     for kind, part in parts:
-        for name in names.keys() & part.keys():
-            source = part[name] or {}
+        for name in names.keys() & part.value.keys():
+            source = part.part(name)
             what = f"{kind}{names[name]}"
             if name != "downwardAPI":
-                what += f" {json.dumps(source.get('secretName') or source.get('name') or '')}"
-            for item in source.get("items") or []:
-                path = str(item.get("path", "")).rstrip("/")
+                what += f" {json.dumps(source['secretName'] or source['name'] or '')}"
+            for item in source.each("items"):
+                path = str(item["path"] or "").rstrip("/")
                 for other in seen:
                     if path and (f"{path}/".startswith(other) or f"{other}/".startswith(path)):
                         about = f"volume {json.dumps(volume['name'])} ({what}): overlapping paths"
@@ -268,51 +251,47 @@ def _overlaps(volume: Obj) -> Iterator[str]:
                 seen.append(path)
 
 
-def _fractions(amounts: Obj, at: str) -> Iterator[str]:
+def _fractions(amounts: Part) -> Iterator[str]:
     for name in ("memory", "ephemeral-storage", "storage"):
-        value = amounts.get(name)
+        value = amounts[name]
         if value is not None and is_quantity(value) and quantity(value) % 1:
             text = json.dumps(str(value))
-            yield f"{at}[{name}]: fractional byte value {text} is invalid, must be an integer"
+            why = f"fractional byte value {text} is invalid, must be an integer"
+            yield f"{amounts.path}[{name}]: {why}"
 
 
-def _hidden_variables(variables: list[Obj], at: str) -> Iterator[str]:
-    seen = set()
-    for i, variable in enumerate(variables):
-        name, value = variable.get("name"), variable.get("value") or ""
-        reference = f"$({name})"
-        if name in seen and (
-            variable.get("valueFrom") is not None or value == reference or reference not in value
+def _hidden_variables(variables: list[Part]) -> Iterator[str]:
+    for variable, again in repeated(variables, "name"):
+        value, reference = variable["value"] or "", f"$({variable['name']})"
+        if again and (
+            variable["valueFrom"] is not None or value == reference or reference not in value
         ):
-            text = json.dumps(name)
+            text = json.dumps(variable["name"])
             why = f"hides previous definition of {text}, which may be dropped when using apply"
-            yield f"{at}[{i}]: {why}"
-        seen.add(name)
+            yield f"{variable.path}: {why}"
 
 
-def _ports(containers: list[tuple[str, Obj]]) -> Iterator[str]:
+def _ports(containers: list[Part]) -> Iterator[str]:
     """Yield the ports that are defined twice in a pod."""
     known: dict[tuple[Any, Any], list[tuple[str, Any, int]]] = {}
-    for at, container in containers:
-        for i, port in enumerate(container.get("ports") or []):
-            where, ip = f"{at}.ports[{i}]", port.get("hostIP") or ""
-            host = port.get("hostPort") or 0
-            others = known.setdefault((port.get("containerPort"), port.get("protocol")), [])
-            for other, other_ip, other_host in others:
-                if (ip, host) == (other_ip, other_host):
-                    yield f"{where}: duplicate port definition with {other}"
-                elif not host or not other_host:
-                    yield f"{where}: overlapping port definition with {other}"
-                elif host == other_host and bool(ip) != bool(other_ip):
-                    yield f"{where}: dangerously ambiguous port definition with {other}"
-            others.append((where, ip, host))
+    for port in (port for container in containers for port in container.each("ports")):
+        ip, host = port["hostIP"] or "", port["hostPort"] or 0
+        others = known.setdefault((port["containerPort"], port["protocol"]), [])
+        for other, other_ip, other_host in others:
+            if (ip, host) == (other_ip, other_host):
+                yield f"{port.path}: duplicate port definition with {other}"
+            elif not host or not other_host:
+                yield f"{port.path}: overlapping port definition with {other}"
+            elif host == other_host and bool(ip) != bool(other_ip):
+                yield f"{port.path}: dangerously ambiguous port definition with {other}"
+        others.append((port.path, ip, host))
 
 
-def _ignored(obj: Obj, at: str, fields: tuple[_Field, ...]) -> Iterator[str]:
+def _ignored(part: Part, fields: tuple[_Field, ...]) -> Iterator[str]:
     for path, why, harmless in fields:
-        first, *rest = path.split(".")
-        if first in obj:
-            for where, value in _values(obj[first], rest, f"{at}.{first}"):
+        first, *others = path.split(".")
+        if first in part.value:
+            for where, value in _values(part[first], others, part.at(first)):
                 if value not in (None, [], {}, *harmless):
                     how = "only used for scheduling" if path in _SCHEDULED else "ignored"
                     yield f"{where}: {how} by the local cluster: {why}"
@@ -329,41 +308,43 @@ def _values(value: Any, path: list[str], at: str) -> Iterator[tuple[str, Any]]:
         yield from _values(value[path[0]], path[1:], f"{at}.{path[0]}")
 
 
-def _service(obj: Obj) -> Iterator[str]:
-    spec = obj["spec"]
-    if spec["type"] != "ExternalName" and spec.get("clusterIP") == "None":
+def _service(obj: Part) -> Iterator[str]:
+    spec = obj.part("spec")
+    if spec["type"] == "ExternalName":
+        return
+    if spec["clusterIP"] == "None":
         for name in ("loadBalancerIP", "externalIPs"):
-            if spec.get(name):
+            if spec[name]:
                 yield f"spec.{name} is ignored for headless services"
-        if spec.get("sessionAffinity", "None") != "None":
+        if spec["sessionAffinity"] not in (None, "None"):
             yield "spec.SessionAffinity is ignored for headless services"
-    if spec["type"] != "ExternalName" and spec.get("externalName"):
+    if spec["externalName"]:
         yield 'spec.externalName is ignored when spec.type is not "ExternalName"'
 
 
-def _ingress(obj: Obj) -> Iterator[str]:
+def _ingress(obj: Part) -> Iterator[str]:
     name = "kubernetes.io/ingress.class"
-    if name in (obj["metadata"].get("annotations") or {}):
+    if obj.part("metadata").part("annotations")[name] is not None:
         instead = "please use 'spec.ingressClassName' instead"
         yield f"annotation {json.dumps(name)} is deprecated, {instead}"
 
 
-def _claim(obj: Obj) -> Iterator[str]:
-    wanted = (obj["spec"].get("resources") or {}).get("requests") or {}
-    yield from _fractions(wanted, "spec.resources.requests")
+def _claim(obj: Part) -> Iterator[str]:
+    yield from _fractions(obj.part("spec").part("resources").part("requests"))
 
 
-def _volume(obj: Obj) -> Iterator[str]:
-    for kind in obj["spec"].keys() & _VOLUMES.keys():
+def _volume(obj: Part) -> Iterator[str]:
+    spec = obj.part("spec")
+    for kind in spec.value.keys() & _VOLUMES.keys():
         yield f"spec.{kind}: {_VOLUMES[kind]}"
-    if obj["spec"].get("persistentVolumeReclaimPolicy") == "Recycle":
+    if spec["persistentVolumeReclaimPolicy"] == "Recycle":
         yield (
             "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated."
             " Instead, the recommended approach is to use dynamic provisioning."
         )
 
 
-_BY_KIND: dict[str, Callable[[Obj], Iterator[str]]] = {
+_BY_KIND: dict[str, Callable[[Part], Iterator[str]]] = {
     "Ingress": _ingress,
     "PersistentVolume": _volume,
     "PersistentVolumeClaim": _claim,
