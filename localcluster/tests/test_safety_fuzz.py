@@ -470,6 +470,8 @@ FOUND: list[tuple[str, str, str, Any, str, int]] = [
     ("deployments.apps", "PATCH", "scale", {"spec": {"replicas": "1"}}, PATCHES[1], 400),
     ("jobs.batch", "PATCH", "status", {"status": {"completedIndexes": "a\nb"}}, PATCHES[1], 200),
     ("jobs.batch", "PATCH", "status", {"status": {"completedIndexes": "0-9999"}}, PATCHES[1], 200),
+    ("cronjobs.batch", "PATCH", "status", {"status": {"lastScheduleTime": TIMES[5]}}, PATCHES[1],
+     200),
     ("pods", "PATCH", "status", {"status": {"conditions": [{}]}}, PATCHES[1], 200),
     ("nodes", "PATCH", "status", {"status": {"conditions": [{}]}}, PATCHES[1], 200),
     ("deployments.apps", "PATCH", "status", {"status": {"conditions": [{}]}}, PATCHES[1], 200),

@@ -30,6 +30,8 @@ _DESCRIPTORS = {
 }
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)"
+# Python's calendar ends a little later.
+_LAST_YEAR = 9900
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Schedule:
 
     def next(self, after: datetime, zone: tzinfo = UTC) -> datetime | None:
         """Return the first time after `after`, or None when there is none within five years."""
+        if after.year > _LAST_YEAR:
+            return None
         if self.every is not None:
             return after.replace(microsecond=0) + self.every
         minutes, hours, _, months, _ = self.fields
