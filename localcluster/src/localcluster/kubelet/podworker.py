@@ -308,12 +308,13 @@ class PodWorker:
         while not self._writer.silent:
             try:
                 await self.host.client.delete(path, **options)
-                # Its log can be read as long as somebody's finalizer keeps the pod.
-                await self.removed.wait()
             except (ApiError, OSError) as error:
-                if not temporary(error):
-                    return
-                await asyncio.sleep(RETRY_SECONDS)
+                if temporary(error):
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+            # Its log can be read as long as somebody's finalizer keeps the pod. Also when somebody
+            # else was faster: until the watch has told of it, older news could start it again.
+            await self.removed.wait()
 
     async def _publish_ports(self) -> None:
         """Say which port stands for which, where pods share one address."""
