@@ -16,8 +16,8 @@ import secrets
 import ssl
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from . import tls
 from .locks import lock_file
@@ -28,8 +28,7 @@ _NAMES = ("127.0.0.1", "localhost", "kubernetes", "::1")
 _DAYS = 90
 
 
-@dataclass(frozen=True)
-class Credentials:
+class Credentials(NamedTuple):
     """What the server shows, and what a client needs."""
 
     ca_pem: bytes

@@ -13,10 +13,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, NamedTuple
 
 from .apimachinery.conventions import KILL_NODE
 from .errors import ClusterError
@@ -41,8 +39,7 @@ _owned: dict[Path, tuple[Path, int]] = {}
 _started: list[subprocess.Popen[bytes]] = []
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """A running local cluster.
 
     Attributes:
@@ -316,6 +313,7 @@ def kill_node(name: str, home: Path | None = None) -> None:
     """
     import http.client  # takes longer to import than all else that a start needs
     import ssl
+    from urllib.parse import quote
 
     state = State.of(home)
     try:

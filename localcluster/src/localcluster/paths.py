@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import ClusterError
 
@@ -27,6 +26,8 @@ def plain_link(home: Path) -> Path | None:
     """
     if PLAIN.fullmatch(str(home)):
         return None
+    import tempfile  # not for every start: with what it needs it takes 2 ms
+
     for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
         if PLAIN.fullmatch(folder) and os.access(folder, os.W_OK | os.X_OK):
             link = Path(tempfile.mkdtemp(prefix="localcluster-", dir=folder)) / "home"
@@ -39,8 +40,7 @@ def plain_link(home: Path) -> Path | None:
     )
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """The state folder, `<home>/cluster`, and the names of what lies in it."""
 
     root: Path

@@ -10,6 +10,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .apimachinery.jsontypes import Key, Obj, dumps
 
@@ -55,8 +56,7 @@ class Entry:
             self._obj = None
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One write: `old` is None when the object is new, `deleted` says that it is gone."""
 
     version: int

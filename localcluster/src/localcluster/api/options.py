@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass
@@ -25,8 +26,7 @@ class WriteOptions:
     duplicates: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class ListOptions:
+class ListOptions(NamedTuple):
     """What a list or a watch asks for; as in `ListOptions` of the API."""
 
     label_selector: str = ""

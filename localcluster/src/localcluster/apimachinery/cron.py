@@ -6,8 +6,8 @@ https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-sy
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import NamedTuple
 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 _DAYS = "sun mon tue wed thu fri sat".split()
@@ -34,8 +34,7 @@ _DURATION = r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)"
 _LAST_YEAR = 9900
 
 
-@dataclass(frozen=True)
-class Schedule:
+class Schedule(NamedTuple):
     """When something recurs.
 
     Attributes:

@@ -53,8 +53,7 @@ class Content(Protocol):
         """The text."""
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(NamedTuple):
     """The content of a response that is an object."""
 
     obj: Obj
@@ -64,8 +63,7 @@ class Made:
         return dumps(self.obj)
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """The content of a response that is text: JSON, unless its content type says otherwise."""
 
     text: bytes

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from zoneinfo import ZoneInfo
 
 from ..apimachinery.cron import Schedule
 from ..apimachinery.jsontypes import Obj, deep_copy, owner_reference, parse_time
@@ -43,6 +42,8 @@ def zone_of(cronjob: Obj) -> tzinfo:
         ValueError: There is no such zone.
     """
     name = cronjob["spec"].get("timeZone")
+    from zoneinfo import ZoneInfo  # few clusters have a CronJob, and fewer a time zone
+
     try:
         return ZoneInfo(name) if name else UTC
     except (OSError, ValueError, KeyError) as error:

@@ -6,14 +6,13 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/#success-policy
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..apimachinery.jsontypes import Obj
 from . import jobindexes
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What the policy says about one failed pod.
 
     Attributes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..apimachinery.jsontypes import Obj, controller_of
 from ..apimachinery.quantities import quantity
@@ -20,8 +21,7 @@ _ESTIMATES = {"cpu": 0.1, "memory": 200.0 * 1024 * 1024}
 Port = tuple[str, str, int]
 
 
-@dataclass(frozen=True)
-class Unschedulable:
+class Unschedulable(NamedTuple):
     """Why a node does not take a pod.
 
     Attributes:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..apimachinery.apierrors import ApiError, ignored
 from ..apimachinery.client import MERGE
@@ -37,8 +38,7 @@ _LEAST_GRACE = 0.5  # with 0, a kubelet would renew its Lease without a pause
 _ANNOTATION = "localcluster/node-waits"
 
 
-@dataclass(frozen=True)
-class NodeWaits:
+class NodeWaits(NamedTuple):
     """How long the cluster waits for a node that is silent; much shorter than real ones do.
 
     Attributes:

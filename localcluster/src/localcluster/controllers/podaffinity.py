@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.selectors import labels, match_labels
@@ -18,8 +18,7 @@ from .nodeinfo import Check, NodeInfo, Snapshot, Unschedulable
 Domains = Counter[tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class _Term:
+class _Term(NamedTuple):
     """A term of a pod; `weight` is negative where it wants to be away."""
 
     pod: Obj

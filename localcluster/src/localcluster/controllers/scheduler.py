@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..apimachinery.apierrors import ApiError, ignored
 from ..apimachinery.client import pod_path
@@ -25,8 +26,7 @@ _SLICE_SECONDS = 0.05
 _GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What becomes of a pod: its node, or why it has none."""
 
     node: str = ""

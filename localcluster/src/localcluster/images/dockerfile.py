@@ -15,14 +15,14 @@ import shlex
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from ..errors import ImageError
 
 _UNDERSTOOD = "FROM, COPY, WORKDIR, ENV, CMD, ENTRYPOINT and a RUN that installs packages"
 
 
-@dataclass(frozen=True)
-class Instruction:
+class Instruction(NamedTuple):
     """One instruction, its continuation lines joined, with the number of its first line."""
 
     word: str

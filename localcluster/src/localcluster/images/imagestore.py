@@ -16,8 +16,9 @@ import secrets
 import shlex
 import shutil
 import sys
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 from urllib.parse import quote
 
 from ..errors import ImageError
@@ -35,8 +36,7 @@ _PYTHON = "python"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """An image that was built.
 
     Attributes:
@@ -76,8 +76,7 @@ class ResolvedImage:
     programs: dict[str, Path] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Record:
+class _Record(NamedTuple):
     """What is kept of an image that was built; its files lie in `folder`."""
 
     name: str
@@ -219,7 +218,7 @@ class Images:
         record = _Record(
             name, base.name, base.kind, entrypoint, command, workdir, config.env, target.name
         )
-        programs.write(self._record_path(name), json.dumps(asdict(record)), 0o600)
+        programs.write(self._record_path(name), json.dumps(record._asdict()), 0o600)
         files = sum(1 for path in target.rglob("*") if path.is_file())
         for path in [target, *target.rglob("*")]:
             path.chmod(0o500 if path.is_dir() or os.access(path, os.X_OK) else 0o400)
@@ -330,8 +329,7 @@ def _is_in_image(inside: str, place: Path, root: Path) -> bool:
     return place.parent != root and place.parent.is_dir() and not os.path.exists(inside)
 
 
-@dataclass(frozen=True)
-class PathMapping:
+class PathMapping(NamedTuple):
     """Absolute paths of an image, and where they lie on this machine."""
 
     folders: list[tuple[str, Path]]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..apimachinery.jsontypes import Obj
 from ..images import imagestore, podpython, sitecustomize
@@ -21,8 +21,7 @@ from .podenv import ConfigError
 _TERMINATION_LOG = "/dev/termination-log"
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(NamedTuple):
     """Where on this machine lies what a container knows by other paths.
 
     Attributes:

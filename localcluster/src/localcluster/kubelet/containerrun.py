@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..apimachinery.jsontypes import Obj
 from ..images.imagestore import PathMapping
@@ -23,8 +23,7 @@ _LAST_LOG_BYTES, _LAST_LOG_LINES = 2048, 80
 _MOST_OUTPUT_BYTES = 10 * 1024
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(NamedTuple):
     """What a container's programs start with: its own one, and those beside it."""
 
     argv: list[str]

@@ -12,14 +12,14 @@ import os
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 # As the kubelet's containerLogMaxSize: then the log begins anew.
 MAX_LOG_BYTES = 10 * 1024 * 1024
 _MAX_LINE = 16 * 1024
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One line of a log, or a part of one."""
 
     time: str

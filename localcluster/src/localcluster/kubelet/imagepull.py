@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PRESENT = 'Container image "{}" already present on machine and can be accessed by the pod'
 
@@ -10,8 +10,7 @@ PRESENT = 'Container image "{}" already present on machine and can be accessed b
 Told = tuple[str, str]
 
 
-@dataclass(frozen=True)
-class Missing:
+class Missing(NamedTuple):
     """An image that cannot be had.
 
     Attributes:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from ..apimachinery.jsontypes import parse_time
 from . import crilog
@@ -21,8 +20,7 @@ class LogMissing(Exception):
     """There is no such log; the message is the kubelet's."""
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """What a client wants to see of a log.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ..apimachinery.events import Recorder
 from ..apimachinery.jsontypes import Obj, whole_number
@@ -16,8 +17,7 @@ from .podenv import Resolver
 from .volumes import Volumes
 
 
-@dataclass(frozen=True)
-class PodEvents:
+class PodEvents(NamedTuple):
     """Records events about one pod.
 
     Args:

@@ -6,8 +6,8 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import attrgetter
+from typing import NamedTuple
 
 from ..apimachinery.jsontypes import Obj
 from .containerstate import INIT, MAIN, SIDECAR, ContainerState
@@ -24,8 +24,7 @@ OWN_CONDITIONS = (
 _ENDED = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}
 
 
-@dataclass(frozen=True)
-class PodState:
+class PodState(NamedTuple):
     """All that a pod's status is made of.
 
     Attributes:

@@ -13,6 +13,7 @@ import os
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tornado.iostream import IOStream, StreamClosedError
 
@@ -28,8 +29,7 @@ _PAIR_SECONDS = 30.0
 Send = Callable[[bytes], Awaitable[None]]
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """Where the ports of a pod are.
 
     Args:

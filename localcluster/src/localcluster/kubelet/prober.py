@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..apimachinery.jsontypes import Obj
 from .probes import Target, Thresholds, run_probe
@@ -15,8 +15,7 @@ _EAGER_SECONDS = 0.1
 _QUIET_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What follows from one answer.
 
     Attributes:

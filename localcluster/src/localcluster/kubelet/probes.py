@@ -11,6 +11,7 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..apimachinery.jsontypes import Obj
 from ..apimachinery.version import MAJOR, MINOR
@@ -20,8 +21,7 @@ RunCommand = Callable[[list[str], float], Awaitable[tuple[int, str]]]
 FindPort = Callable[[int | str], int]
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """How a container is reached.
 
     Attributes:
@@ -36,8 +36,7 @@ class Target:
     run: RunCommand
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """The result of one probe.
 
     Attributes:

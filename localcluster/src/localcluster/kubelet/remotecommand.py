@@ -11,8 +11,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tornado.iostream import IOStream, StreamClosedError
 
@@ -29,8 +28,7 @@ _GOODBYE_SECONDS = 5.0
 _MAX_SIZE_BYTES = 1024
 
 
-@dataclass(frozen=True)
-class StreamOptions:
+class StreamOptions(NamedTuple):
     """Which channels the client asks for."""
 
     stdin: bool

@@ -15,8 +15,8 @@ import re
 import signal
 import ssl
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from kubernetes import client as official
 from kubernetes import config
@@ -45,8 +45,7 @@ NO_SERVICES = (
 _STOP_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """How the kubelet runs.
 
     Args:
@@ -65,8 +64,7 @@ class Settings:
     schedulable: bool = False
 
 
-@dataclass(frozen=True)
-class ControlPlane:
+class ControlPlane(NamedTuple):
     """What a kubeconfig says."""
 
     client: Client

@@ -11,9 +11,8 @@ import datetime
 import functools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...apimachinery.apierrors import ApiError, bad_request
 from ...apimachinery.jsontypes import Obj, format_time
@@ -55,8 +54,7 @@ _ALWAYS_SENT = {
 }
 
 
-@dataclass(frozen=True)
-class _Field:
+class _Field(NamedTuple):
     """A field of a message; `many` is `[]`, `{}` or empty."""
 
     name: str

@@ -5,7 +5,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-represent
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...apimachinery.jsontypes import Obj, dumps
 from ...apimachinery.resources import Resource
@@ -15,8 +15,7 @@ from ..objects.listing import Page
 from ..tables.table import make_table, partial_metadata
 
 
-@dataclass(frozen=True)
-class WholeList:
+class WholeList(NamedTuple):
     """A list of whole objects; its text is joined from theirs."""
 
     resource: Resource

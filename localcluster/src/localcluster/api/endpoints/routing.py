@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from ...apimachinery import resources
@@ -10,8 +10,7 @@ from ...apimachinery.jsontypes import Key
 from ...apimachinery.resources import Resource
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What a path of the API points at."""
 
     resource: Resource

@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 import os
 import ssl
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import tornado.httputil
@@ -36,8 +35,7 @@ _FORWARDED_HEADERS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class KubeletCredentials:
+class KubeletCredentials(NamedTuple):
     """How the API server and the kubelets know each other.
 
     Args:

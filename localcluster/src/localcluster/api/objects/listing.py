@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...apimachinery import apierrors, selectors
 from ...apimachinery.jsontypes import Obj, key_of
@@ -21,8 +21,7 @@ from ..options import ListOptions
 _TOKEN_VERSION = "meta.k8s.io/v1"
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """A part of a list, with the metadata of the list."""
 
     entries: list[Entry]

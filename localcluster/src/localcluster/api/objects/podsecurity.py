@@ -12,8 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...apimachinery.jsontypes import Obj
 
@@ -65,8 +64,7 @@ _VOLUMES = {
 _PROFILES = ("Localhost", "RuntimeDefault")
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(NamedTuple):
     """A level of the standards and the version of it, as minor number."""
 
     level: str = "privileged"
@@ -379,8 +377,7 @@ def _host_users(pod: _Pod) -> bool:
     return pod.spec.get("hostUsers") is not False
 
 
-@dataclass(frozen=True)
-class _Check:
+class _Check(NamedTuple):
     """A check of a level of the standards.
 
     Args:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...apimachinery.jsontypes import Obj, seconds_since
 from ...apimachinery.selectors import selector_text
@@ -38,8 +37,7 @@ def duration(seconds: float) -> str:
     return f"{days}d"
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column: its heading, and how the cell of an object is found.
 
     Args:

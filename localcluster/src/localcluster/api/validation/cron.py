@@ -6,7 +6,6 @@ https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/
 from __future__ import annotations
 
 import re
-import zoneinfo
 
 from ...apimachinery import cron
 from .part import Part
@@ -26,6 +25,8 @@ def _fault(schedule: str) -> str:
 
 def _is_zone(name: str) -> bool:
     """Tell whether a time zone is known; where the machine has no data, each one is taken."""
+    import zoneinfo  # few clusters have a CronJob
+
     known = zoneinfo.available_timezones()
     return not known or name in ("", "UTC", "Local") or name in known
 

@@ -6,7 +6,6 @@ order. The types here are those that pods are made of; of others, what is set is
 
 from __future__ import annotations
 
-import difflib
 import json
 from typing import Any
 
@@ -94,6 +93,8 @@ _HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "h
 
 def spec_diff(kind: str, old: Obj, new: Obj) -> str:
     """Return how a spec was changed, as it stands after the message that it may not be."""
+    import difflib  # only for a refusal
+
     was, now = (json.dumps(_struct(one, kind), indent=1).split("\n") for one in (old, new))
     lines = list(difflib.unified_diff(was, now, n=3, lineterm=""))[2:]
     return "".join(f"\n{line}" for line in lines) + "\n"
