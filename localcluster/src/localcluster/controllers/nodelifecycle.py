@@ -57,10 +57,10 @@ class NodeWaits(NamedTuple):
         Raises:
             ClusterError: One of them is no number of seconds.
         """
-        name = "LOCALCLUSTER_NODE_{}_SECONDS"
+        name, usual = "LOCALCLUSTER_NODE_{}_SECONDS", cls()
         return cls(
-            seconds(environment, name.format("GRACE"), cls.grace_seconds, _LEAST_GRACE),
-            seconds(environment, name.format("EVICTION"), cls.eviction_seconds),
+            seconds(environment, name.format("GRACE"), usual.grace_seconds, _LEAST_GRACE),
+            seconds(environment, name.format("EVICTION"), usual.eviction_seconds),
         )
 
     @property
