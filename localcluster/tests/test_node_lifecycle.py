@@ -289,7 +289,7 @@ def test_a_node_says_how_long_it_is_waited_for(local: Local, spare: HandmadeNode
 def test_the_waits_can_be_those_of_a_real_cluster() -> None:
     names = ("LOCALCLUSTER_NODE_GRACE_SECONDS", "LOCALCLUSTER_NODE_EVICTION_SECONDS")
     waits = NodeWaits.from_environment(dict(zip(names, ("50", "300"), strict=True)))
-    assert (waits.grace_seconds, waits.renew_seconds, waits.quarantine_seconds) == (50, 10, 40)
+    assert (waits.grace_seconds, waits.renew_seconds, waits.quarantine_seconds) == (50, 20, 40)
     assert waits.eviction_share == 1
     assert NodeWaits.from_environment({}) == NodeWaits()
 

@@ -34,6 +34,8 @@ from .manifests import valid
 
 BATCH = 100
 BATCHES = max(1, int(os.environ.get("LOCALCLUSTER_FUZZ", "200")) // BATCH)
+# Reviews are questions, and leave nothing behind.
+KINDS = [r for r in resources.ALL if not r.kind.endswith("Review")]
 OFTEN = {"Pod": 6, "Job": 5, "Deployment": 3, "CronJob": 2, "Service": 3, "PodDisruptionBudget": 2}
 
 NUMBERS = [
@@ -127,7 +129,7 @@ def every_field() -> list[tuple[Resource, tuple[str, ...]]]:
                 found[kind.name, name] = resource, (*path, name)
                 collect(resource, inner.innermost, (*path, name))
 
-    for resource in resources.ALL:
+    for resource in KINDS:
         collect(resource, schema.of_kind(resource.group_version, resource.kind), ())
     return list(found.values())
 
@@ -216,8 +218,8 @@ def request(number: int, namespace: str) -> Sent:
     rng = random.Random(number)
     resource, path = FIELDS[number * 7919 % len(FIELDS)]
     if chosen := rng.random() < 0.7:
-        weights = [OFTEN.get(r.kind, 1) for r in resources.ALL]
-        resource = rng.choices(resources.ALL, weights)[0]
+        weights = [OFTEN.get(r.kind, 1) for r in KINDS]
+        resource = rng.choices(KINDS, weights)[0]
     kind = schema.of_kind(resource.group_version, resource.kind)
     before = valid(resource, namespace, number)
     obj = copy.deepcopy(before)
@@ -366,10 +368,10 @@ class Connection:
 
 def clean(connection: Connection, namespace: str) -> None:
     """Delete the namespace, and what was made beside it."""
-    for resource in resources.ALL:
-        path = path_of(resource, namespace if resource.namespaced else "")
+    for resource in KINDS:
         if resource.kind == "Binding":
             continue
+        path = path_of(resource, namespace if resource.namespaced else "")
         for one in json.loads(connection.send("GET", path)[1])["items"]:
             about = one["metadata"]
             ours = resource.namespaced or about["name"].startswith(("fuzz-", "10.96."))

@@ -65,8 +65,8 @@ class NodeWaits(NamedTuple):
 
     @property
     def renew_seconds(self) -> float:
-        """Return how often a kubelet shows that it lives: as often in a grace as elsewhere."""
-        return self.grace_seconds / 5
+        """Return how often a kubelet shows that it lives: idle clusters should cost little."""
+        return self.grace_seconds * 0.4
 
     @property
     def quarantine_seconds(self) -> float:
@@ -137,7 +137,7 @@ class NodeLifecycleController(Controller):
 
     async def _monitor(self) -> None:
         """Look after silent nodes until cancelled."""
-        loop, period = asyncio.get_running_loop(), self.waits.grace_seconds / 10
+        loop, period = asyncio.get_running_loop(), self.waits.grace_seconds / 4
         due = loop.time() + period
         while True:
             await asyncio.sleep(max(0.0, due - loop.time()))
