@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from localcluster.api.endpoints import protobuf
 from localcluster.api.endpoints.protobuf import CONTENT_TYPE, decode
+from localcluster.api.schema import schema
+from localcluster.apimachinery import resources
 from localcluster.apimachinery.apierrors import ApiError
 
 from .conftest import Local
@@ -98,6 +101,26 @@ def test_zeros_that_are_meant_stay_and_others_go() -> None:
         "suspend": True,
         "template": {"spec": {"containers": [{"name": "main"}]}},
     }
+
+
+def _structs(kind: schema.Type, found: dict[str, schema.Type]) -> dict[str, schema.Type]:
+    """Return all structs of which a type is made."""
+    if kind.type == "struct" and kind.name not in found:
+        found[kind.name] = kind
+        for part in kind.fields.values():
+            _structs(part.innermost, found)
+    return found
+
+
+@pytest.mark.parametrize("resource", resources.ALL, ids=lambda resource: resource.name)
+def test_no_field_that_the_schema_has_is_lost(resource: resources.Resource) -> None:
+    messages = protobuf._messages()
+    for name, struct in _structs(schema.of_kind(resource.group_version, resource.kind), {}).items():
+        read = {"apiVersion", "kind"}
+        for field in messages[name.rpartition(".")[2]].values():
+            inlined = messages[field.kind].values() if field.name in protobuf._INLINED else []
+            read |= {field.name, *(inner.name for inner in inlined)}
+        assert not struct.fields.keys() - read, name
 
 
 def test_an_unknown_kind_is_an_unsupported_media_type(local: Local, ns: str) -> None:
