@@ -62,6 +62,29 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert _circle(_graph(_PACKAGE)) == []
 
 
+def test_no_folders_import_each_other_in_a_circle() -> None:
+    graph = _graph(_PACKAGE)
+    parents = {name.rpartition(".")[0] for name in graph}
+    # A folder without folders in it stands for its modules.
+    folders = {one for one in parents if not any(other.startswith(f"{one}.") for other in parents)}
+    of = {name: name if (up := name.rpartition(".")[0]) not in folders else up for name in graph}
+    joined: dict[str, set[str]] = {}
+    for name, imported in graph.items():
+        joined.setdefault(of[name], set()).update({of[one] for one in imported} - {of[name]})
+    assert _circle(joined) == []
+
+
+def test_controllers_and_kubelets_know_the_api_by_its_protocol_alone() -> None:
+    found = {
+        f"{name} imports {imported}"
+        for name, path in _modules(_PACKAGE).items()
+        if name.split(".")[1:2] in (["controllers"], ["kubelet"], ["kubeproxy"])
+        for imported in _imports(name, path)
+        if imported.startswith(("localcluster.api.", "localcluster.store"))
+    }
+    assert found == set()
+
+
 def test_no_module_imports_the_course_or_redis() -> None:
     found = {
         f"{name} imports {imported}"

@@ -9,8 +9,9 @@ import base64
 from collections.abc import Callable
 
 from ...apimachinery.jsontypes import Obj, deep_copy
-from ..objects.allocation import EXTERNAL_TYPES
 
+# The types of Services that the world outside of the cluster reaches by a node port.
+EXTERNAL_TYPES = ("LoadBalancer", "NodePort")
 _UNLIMITED = 2**31 - 1
 _RBAC = "rbac.authorization.k8s.io"
 _TOLERATIONS = [

@@ -14,8 +14,7 @@ from ..objects import listing, reviews, subresources
 from ..objects.rest import Rest
 from ..objects.watching import Watch
 from ..options import WriteOptions
-from ..patch import patchhandler
-from . import parameters
+from . import parameters, patchhandler
 from .representation import Representation, WholeList
 from .routing import Target
 from .serializer import PATCH_TYPES, decode_body, media_type

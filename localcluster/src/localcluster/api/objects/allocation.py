@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from ...addresses import Addresses
 from ...apimachinery import apierrors
 from ...apimachinery.jsontypes import Obj
+from ..defaults.defaults import EXTERNAL_TYPES
 from ..validation.causes import Causes
 
 _NODE_PORTS = range(30000, 32768)
-EXTERNAL_TYPES = ("LoadBalancer", "NodePort")
 
 
 def retain(old: Obj, new: Obj) -> None:

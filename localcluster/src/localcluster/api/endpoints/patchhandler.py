@@ -13,12 +13,12 @@ from ...apimachinery.resources import Resource
 from ..objects.rest import Rest
 from ..objects.subresources import checked_scale, scale_of, scaled
 from ..options import WriteOptions
+from ..patch import managedfields
+from ..patch.jsonpatch import json_patch
+from ..patch.strategicpatch import merge_patch, strategic_merge_patch
 from ..schema import schema
 from ..schema.schema import Type
 from ..validation import fieldvalidation
-from . import managedfields
-from .jsonpatch import json_patch
-from .strategicpatch import merge_patch, strategic_merge_patch
 
 _SCALE = schema.of_kind("autoscaling/v1", "Scale")
 
