@@ -76,10 +76,10 @@ def _check_job_spec(name: str, spec: Part) -> None:
     spec.choose("podReplacementPolicy", ["Failed"] if spec["podFailurePolicy"] else None)
 
 
-def validate_cron_job(obj: Part, old: Obj | None = None) -> None:
+def validate_cron_job(obj: Part) -> None:
     """Complain about a CronJob."""
     spec, job = obj.part("spec"), obj.part("spec").part("jobTemplate").part("spec")
-    validate_schedule(spec, old=str(old["spec"].get("schedule") or "") if old else "")
+    validate_schedule(spec)
     spec.not_negative("startingDeadlineSeconds")
     spec.choose("concurrencyPolicy", always=True)
     _check_job_spec("", job)
@@ -88,7 +88,7 @@ def validate_cron_job(obj: Part, old: Obj | None = None) -> None:
     if job["manualSelector"]:
         job.unsupported("manualSelector", ["nil", "false"])
     spec.not_negative("successfulJobsHistoryLimit", "failedJobsHistoryLimit")
-    if old is None and len(obj["metadata"]["name"]) > _LONGEST_CRON_JOB_NAME:
+    if len(obj["metadata"]["name"]) > _LONGEST_CRON_JOB_NAME:
         why = f"must be no more than {_LONGEST_CRON_JOB_NAME} characters"
         obj.part("metadata").invalid("name", why)
 

@@ -31,21 +31,14 @@ def _is_zone(name: str) -> bool:
     return not known or name in ("", "UTC", "Local") or name in known
 
 
-def validate_schedule(spec: Part, *, old: str = "") -> None:
-    """Complain about a CronJob's schedule and time zone.
-
-    Args:
-        old: The schedule so far; a `TZ=` that it had may stay.
-    """
+def validate_schedule(spec: Part) -> None:
+    """Complain about a CronJob's schedule and time zone."""
     schedule, zone = str(spec["schedule"] or ""), spec["timeZone"]
     spec.require("schedule")
     if schedule and _fault(schedule):
         spec.invalid("schedule", _fault(schedule))
-    if "TZ" in schedule and "TZ" not in old:
+    if "TZ" in schedule:
         why = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
-        spec.invalid("schedule", why)
-    elif "TZ" in schedule and zone is not None:
-        why = "cannot use both timeZone field and TZ or CRON_TZ in schedule"
         spec.invalid("schedule", why)
     if zone == "":
         spec.invalid("timeZone", "timeZone must be nil or non-empty string")

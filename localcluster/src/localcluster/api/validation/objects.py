@@ -160,10 +160,7 @@ def validate_update(resource: Resource, old: Obj, obj: Obj, subresource: str = "
     new, old, kind = whole(_with_spec(obj), Causes()), _with_spec(old), obj["kind"]
     validate_metadata(new, new=False)
     _no_new_finalizers(old["metadata"], new.part("metadata"))
-    if kind == "CronJob":
-        batch.validate_cron_job(new, old)
-    else:
-        _SPECS.get(kind, _nothing)(new)
+    _SPECS.get(kind, _nothing)(new)
     if kind == "Pod" and subresource:
         validate_pod_subresource(subresource, old, new)
     else:
