@@ -2,9 +2,9 @@
 
 It speaks the Kubernetes protocol on 127.0.0.1, with TLS and a token, so the official Python
 client and `kubectl` drive it unchanged. It needs no Docker, no root and no network. It stands in
-for a cluster, and is none: pods are not isolated from each other or from the machine, CPU limits
-and network policies are stored and not enforced, there is one node, and all state is gone when it
-stops (images that were built stay).
+for a cluster, and is none: pods are not isolated from each other or from the machine, all its nodes
+are this machine, CPU limits and network policies are stored and not enforced, and all state is gone
+when it stops (images that were built stay).
 
     kubeconfig = ensure()
     ...

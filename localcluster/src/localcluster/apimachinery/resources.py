@@ -115,7 +115,13 @@ ALL = [
     _rbac("clusterrolebindings", "ClusterRoleBinding", namespaced=False),
     _rbac("roles", "Role"),
     _rbac("rolebindings", "RoleBinding"),
-    _global("priorityclasses", "PriorityClass", "scheduling.k8s.io", short=("pc",), idle="enforce"),
+    _global(
+        "priorityclasses",
+        "PriorityClass",
+        "scheduling.k8s.io",
+        short=("pc",),
+        idle="preempt running pods for",
+    ),
     Resource("leases", "Lease", "coordination.k8s.io"),
     Resource("endpointslices", "EndpointSlice", "discovery.k8s.io"),
 ]

@@ -244,8 +244,8 @@ def _node(name: str) -> Obj:
             },
             "annotations": {
                 "localcluster/what-this-is": (
-                    "a stand-in for one machine: pods are plain processes, without isolation,"
-                    " limits or a network of their own"
+                    "a stand-in for one machine: pods are plain processes, without isolation"
+                    " or a network of their own"
                 )
             },
         },

@@ -95,9 +95,9 @@ _CONTAINER_FIELDS: tuple[_Field, ...] = (
     ("resources.claims", "there are no devices to claim", ()),
     ("restartPolicyRules", "containers restart according to restartPolicy alone", ()),
     ("lifecycle.stopSignal", "containers are stopped with SIGTERM", ("SIGTERM",)),
-    ("livenessProbe.grpc", "gRPC probes are not supported and always fail", ()),
-    ("readinessProbe.grpc", "gRPC probes are not supported and always fail", ()),
-    ("startupProbe.grpc", "gRPC probes are not supported and always fail", ()),
+    ("livenessProbe.grpc", "gRPC probes are not supported and never succeed", ()),
+    ("readinessProbe.grpc", "gRPC probes are not supported and never succeed", ()),
+    ("startupProbe.grpc", "gRPC probes are not supported and never succeed", ()),
     ("volumeMounts.mountPropagation", "nothing is really mounted", ("None",)),
     ("volumeMounts.recursiveReadOnly", "nothing is really mounted", ("Disabled",)),
 )
@@ -111,7 +111,7 @@ _FIELDS: dict[str, tuple[_Field, ...]] = {
         ("sessionAffinity", "each connection may go to any pod", ("None",)),
         ("ports.protocol", "only TCP is forwarded", ("TCP",)),
     ),
-}  # fmt: skip
+}
 
 
 def deprecation(resource: Resource) -> list[str]:
