@@ -22,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m localcluster", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("start", help="start the cluster, unless it runs")
-    kill = commands.add_parser("kill-node", help="let a node lose its power")
+    kill = commands.add_parser("kill-node", help="cut a node's power: what runs on it is killed")
     stop = commands.add_parser("stop", help="stop the cluster with all its pods")
     status = commands.add_parser("status", help="say whether the cluster runs")
     serve = commands.add_parser("serve", help="run the cluster here until Ctrl-C")
@@ -107,7 +107,7 @@ def _start(options: argparse.Namespace) -> int:
 
 def _kill_node(options: argparse.Namespace) -> int:
     lifecycle.kill_node(options.name, options.home)
-    print(f"node/{options.name} has lost its power")
+    print(f"node/{options.name} lost power")
     return EXIT_OK
 
 
@@ -121,7 +121,7 @@ def _status(options: argparse.Namespace) -> int:
     if found is None:
         print("not running")
         return EXIT_ERROR
-    size = f"{found.nodes} nodes, {found.pods} pods"
+    size = f"{found.nodes} live node(s), {found.pods} running pod(s)"
     print(f"running: pid {found.pid}, {found.server}, {size}, since {found.started_at}")
     print(f"export KUBECONFIG={shlex.quote(str(found.kubeconfig))}")
     return EXIT_OK
@@ -130,12 +130,13 @@ def _status(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from . import serving
 
+    nodes = 1 if options.nodes is None else options.nodes
+    lifecycle.check_nodes(nodes)
     state = State.of(options.home)
     programs.register(state.create(), dict(options.image))
     if options.ready_fd < 0:
         print(f"serving; export KUBECONFIG={shlex.quote(str(state.kubeconfig))}", flush=True)
     try:
-        nodes = options.nodes or 1
         serving.serve(state, options.namespace, nodes, options.linger, options.ready_fd)
     except BlockingIOError as error:
         print(error, file=sys.stderr)

@@ -164,7 +164,7 @@ class Daemon:
         self._tasks.append(asyncio.create_task(self._keep_count()))
 
     async def kill_node(self, name: str) -> bool:
-        """Let a node lose its power: nothing of it runs any more, and the API is not told.
+        """Cut a node's power: nothing of it runs any more, and the API is not told.
 
         Returns:
             Whether there was one of that name.
@@ -172,6 +172,7 @@ class Daemon:
         node = self.nodes.pop(name, None)
         if node is not None:
             await node.lose_power()
+            self._count()
         return node is not None
 
     def _write_info(self, url: str) -> None:
@@ -188,12 +189,15 @@ class Daemon:
     async def _keep_count(self) -> None:
         """Keep the numbers of nodes and of running pods where `status` finds them."""
         while True:
-            found = {"nodes": len(self.nodes), "pods": self.processes.running_pods()}
-            if not found.items() <= self._info.items():
-                self._info |= found
-                with contextlib.suppress(OSError):  # The next second may find room on the disk.
-                    self._save_info()
+            self._count()
             await asyncio.sleep(1.0)
+
+    def _count(self) -> None:
+        found = {"nodes": len(self.nodes), "pods": self.processes.running_pods()}
+        if not found.items() <= self._info.items():
+            self._info |= found
+            with contextlib.suppress(OSError):  # The next second may find room on the disk.
+                self._save_info()
 
     async def _watch_folder(self) -> None:
         """Stop the daemon when its folder is gone: nobody could find or stop it any more."""

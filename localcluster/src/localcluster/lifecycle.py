@@ -129,8 +129,7 @@ def ensure(
     Raises:
         ClusterError: The cluster does not start.
     """
-    if not 0 < nodes <= MOST_NODES:
-        raise ClusterError(f"A local cluster has 1 to {MOST_NODES} nodes, not {nodes}.")
+    check_nodes(nodes)
     state = State.of(home)
     if os.pathsep in str(state.root):
         raise ClusterError(
@@ -145,6 +144,12 @@ def ensure(
         options += ["--nodes", str(nodes)]
         _ensure(state, images or {}, options, tell)
     return state.kubeconfig
+
+
+def check_nodes(number: int) -> None:
+    """Raise a `ClusterError` when a local cluster cannot have that many nodes."""
+    if not 0 < number <= MOST_NODES:
+        raise ClusterError(f"A local cluster has 1 to {MOST_NODES} nodes, not {number}.")
 
 
 def _ensure(
@@ -271,7 +276,7 @@ def _start(state: State, options: list[str], tell: Callable[[str], None]) -> Non
         )
     tail = state.log.read_text("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
     raise ClusterError(
-        f"The local cluster did not start: {tail[0]}. The whole story is in {state.log}."
+        f"The local cluster did not start: {tail[0].rstrip('.')}. All that it said: {state.log}."
     )
 
 
@@ -298,7 +303,7 @@ def _info(state: State) -> dict[str, Any]:
 
 
 def kill_node(name: str, home: Path | None = None) -> None:
-    """Let a node lose its power: its processes are killed at once, and its heartbeats stop.
+    """Cut a node's power: its processes are killed at once, and its heartbeats stop.
 
     What becomes of its pods is the cluster's affair, as on a real one: after 4 s (50 s on a real
     cluster) the node is NotReady, and after 5 s more (300 s) its pods are replaced elsewhere. It
@@ -336,7 +341,7 @@ def kill_node(name: str, home: Path | None = None) -> None:
             raise ClusterError(f"The local cluster in {state.root} is ending: {error}.") from None
     if code != http.HTTPStatus.OK:
         raise ClusterError(
-            f"The local cluster has no node {name} that is alive. Its nodes: kubectl get nodes."
+            f"The local cluster has no node {name} that is alive. List them: kubectl get nodes"
         )
 
 

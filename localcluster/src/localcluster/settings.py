@@ -27,7 +27,7 @@ def seconds(
         found = -1.0
     if not least <= found < math.inf:
         raise ClusterError(
-            f"{name}={text} is no number of seconds. Use one from {least:g} on, such as"
+            f"{name}={text} is no number of seconds. Use {least:g} or more, such as"
             f" {otherwise:g}, or unset it."
         )
     return found
