@@ -25,7 +25,6 @@ import localcluster
 
 from .redisimage import find_redis, redis_image
 
-VENV_BIN = Path(sys.executable).parent
 # The exit code of a program that does not handle SIGTERM when its container is stopped.
 ENDED_DEAF = 137 if sys.platform == "linux" else 143
 REDIS = find_redis()

@@ -22,7 +22,6 @@ from localcluster.api.objects.rest import Rest
 from localcluster.api.schema.documents import OpenApi
 from localcluster.apimachinery.apierrors import ApiError
 from localcluster.apimachinery.client import MERGE, STRATEGIC, Client
-from localcluster.apimachinery.conventions import NODE
 from localcluster.apimachinery.httptransport import HttpTransport
 from localcluster.apimachinery.jsontypes import Obj, dumps
 from localcluster.apimachinery.transport import Request
@@ -330,7 +329,7 @@ async def _use(client: Client) -> None:
     jobs = _WORK[0][0]
     await until(jobs + "/job", lambda obj: obj["status"].get("succeeded") == 4)
     for cordoned in (True, None):
-        await client.patch(f"/api/v1/nodes/{NODE}", {"spec": {"unschedulable": cordoned}})
+        await client.patch("/api/v1/nodes/worker-1", {"spec": {"unschedulable": cordoned}})
         await asyncio.sleep(0.1)
     await until(jobs + "/failing", lambda obj: obj["status"].get("conditions"))
     await client.create("/api/v1/namespaces", {"metadata": {"name": "gone"}})

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from .jsontypes import Obj
 
-NODE = "worker-1"
 _PORTS_ANNOTATION = "localcluster/ports"
 KILL_NODE = "/localcluster/nodes/{name}/kill"
 

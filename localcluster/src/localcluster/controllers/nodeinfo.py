@@ -14,8 +14,8 @@ from ..apimachinery.jsontypes import Obj, controller_of
 from ..apimachinery.quantities import quantity
 from ..apimachinery.selectors import labels
 
-# What a container that requests nothing is taken to need, when nodes are compared.
 _NOTHING: Mapping[str, float] = {}
+# What a container that requests nothing is taken to need, when nodes are compared.
 _ESTIMATES = {"cpu": 0.1, "memory": 200.0 * 1024 * 1024}
 
 Port = tuple[str, str, int]

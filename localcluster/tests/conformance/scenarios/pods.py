@@ -6,8 +6,6 @@ from typing import Any
 
 from ..script import PYTHON, Script, config_map, pod, scenario
 
-_LIFE = ("status.phase", "status.containerStatuses.*.state", "metadata.deletionGracePeriodSeconds")
-
 
 def _is_over(events: list[dict[str, Any]]) -> bool:
     return any(event.get("status.phase") in ("Succeeded", "Failed") for event in events)
