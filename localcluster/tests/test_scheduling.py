@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from localcluster.controllers.nodeinfo import Snapshot
-from localcluster.controllers.scheduler import place
+from localcluster.controllers.scheduler.nodeinfo import Snapshot
+from localcluster.controllers.scheduler.scheduler import place
 
 from .conftest import pod
 

@@ -26,7 +26,7 @@ from .nodelifecycle import NodeLifecycleController, NodeWaits
 from .ownerindex import OwnedInformer
 from .podgc import PodGarbageCollector
 from .replicasets import ReplicaSetController
-from .scheduler import Scheduler
+from .scheduler.scheduler import Scheduler
 from .tainteviction import TaintEvictionController
 from .ttlafterfinished import TTLAfterFinishedController
 

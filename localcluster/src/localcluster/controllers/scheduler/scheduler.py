@@ -10,15 +10,15 @@ import time
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..apimachinery.apierrors import ApiError, ignored
-from ..apimachinery.client import pod_path
-from ..apimachinery.informer import Informer
-from ..apimachinery.jsontypes import Key, Obj, key_of
-from ..apimachinery.selectors import labels
-from . import predicates, priorities
-from .controller import Controller
+from ...apimachinery.apierrors import ApiError, ignored
+from ...apimachinery.client import pod_path
+from ...apimachinery.informer import Informer
+from ...apimachinery.jsontypes import Key, Obj, key_of
+from ...apimachinery.selectors import labels
+from ..controller import Controller
+from ..podstate import condition_of, has_ended, new_condition
+from . import filters, scores
 from .nodeinfo import Snapshot
-from .podstate import condition_of, has_ended, new_condition
 
 # The key under which the pods that wait are decided on; others are those of pods.
 _CYCLE = ("", "")
@@ -196,12 +196,12 @@ class Scheduler(Controller):
 
 def place(pod: Obj, snapshot: Snapshot) -> Decision:
     """Find the best node for a pod. Pure."""
-    check = predicates.check_for(pod, snapshot)
+    check = filters.check_for(pod, snapshot)
     results = [(info, check(info)) for info in snapshot.present()]
     feasible = [info for info, refused in results if refused is None]
     if feasible:
-        return Decision(priorities.best(pod, snapshot, feasible).name)
-    return Decision(message=predicates.fit_error(pod, [one for _, one in results if one]))
+        return Decision(scores.best(pod, snapshot, feasible).name)
+    return Decision(message=filters.fit_error(pod, [one for _, one in results if one]))
 
 
 def _importance(pod: Obj) -> tuple[int, str, str]:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..apimachinery.jsontypes import Obj, controller_of
-from ..apimachinery.quantities import quantity
-from ..apimachinery.selectors import labels
+from ...apimachinery.jsontypes import Obj, controller_of
+from ...apimachinery.quantities import quantity
+from ...apimachinery.selectors import labels
 
 _NOTHING: Mapping[str, float] = {}
 # What a container that requests nothing is taken to need, when nodes are compared.

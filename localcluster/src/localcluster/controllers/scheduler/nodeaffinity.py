@@ -5,8 +5,8 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#node-af
 
 from __future__ import annotations
 
-from ..apimachinery.jsontypes import Obj
-from ..apimachinery.selectors import labels, satisfies
+from ...apimachinery.jsontypes import Obj
+from ...apimachinery.selectors import labels, satisfies
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"

@@ -1,4 +1,4 @@
-"""Scheduling predicates: whether a node may and can take a pod. Pure.
+"""Filters: whether a node may and can take a pod. Pure.
 
 The checks come in the order of the real scheduler, which reports only the first that fails.
 https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from ..apimachinery.jsontypes import Obj
+from ...apimachinery.jsontypes import Obj
+from ..taints import KEEP_OFF, UNSCHEDULABLE, is_cordoned, taints_of, toleration_of, untolerated
 from . import podaffinity, topologyspread
 from .nodeaffinity import admits, required_terms
 from .nodeinfo import Check, NodeInfo, Port, Snapshot, Unschedulable, host_ports, requests
-from .taints import KEEP_OFF, UNSCHEDULABLE, is_cordoned, taints_of, toleration_of, untolerated
 
 Refuses = Callable[[NodeInfo], bool]
 

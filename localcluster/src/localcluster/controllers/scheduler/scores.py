@@ -1,4 +1,4 @@
-"""Scheduling priorities: which of the nodes that can take a pod is the best. Pure.
+"""Scores: which of the nodes that can take a pod is the best. Pure.
 
 Scores and weights are the real scheduler's defaults. Among equal nodes it picks one at random;
 here the one with the fewest pods wins, so that equal pods are spread evenly.
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..apimachinery.jsontypes import Obj, controller_of
+from ...apimachinery.jsontypes import Obj, controller_of
+from ..taints import taints_of, untolerated
 from . import podaffinity, topologyspread
 from .nodeaffinity import PREFERRED, affinity, matches_term
 from .nodeinfo import NodeInfo, Snapshot, estimate, requests
-from .taints import taints_of, untolerated
 
 Scores = list[float] | None
 

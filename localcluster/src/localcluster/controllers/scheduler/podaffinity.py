@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..apimachinery.jsontypes import Obj
-from ..apimachinery.selectors import labels, match_labels
+from ...apimachinery.jsontypes import Obj
+from ...apimachinery.selectors import labels, match_labels
 from .nodeaffinity import PREFERRED, REQUIRED, affinity
 from .nodeinfo import Check, NodeInfo, Snapshot, Unschedulable
 

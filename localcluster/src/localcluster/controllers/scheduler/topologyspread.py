@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..apimachinery.jsontypes import Obj, controller_of
+from ...apimachinery.jsontypes import Obj, controller_of
+from ..taints import KEEP_OFF, taints_of, untolerated
 from .nodeaffinity import admits
 from .nodeinfo import Check, NodeInfo, Snapshot, Unschedulable
 from .podaffinity import is_alike
-from .taints import KEEP_OFF, taints_of, untolerated
 
 _HOST = "kubernetes.io/hostname"
 _UNMATCHED = "node(s) didn't match pod topology spread constraints"
