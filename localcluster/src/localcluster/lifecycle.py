@@ -276,7 +276,7 @@ def _start(state: State, options: list[str], tell: Callable[[str], None]) -> Non
         )
     tail = state.log.read_text("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
     raise ClusterError(
-        f"The local cluster did not start: {tail[0].rstrip('.')}. All that it said: {state.log}."
+        f"The local cluster did not start: {tail[0].rstrip('.')}. Its log: {state.log}"
     )
 
 
