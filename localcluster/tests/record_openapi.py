@@ -17,16 +17,13 @@ GROUPS = (
     "apis/apps/v1",
     "apis/authentication.k8s.io/v1",
     "apis/authorization.k8s.io/v1",
-    "apis/autoscaling/v2",
     "apis/batch/v1",
     "apis/coordination.k8s.io/v1",
     "apis/discovery.k8s.io/v1",
-    "apis/events.k8s.io/v1",
     "apis/networking.k8s.io/v1",
     "apis/policy/v1",
     "apis/rbac.authorization.k8s.io/v1",
     "apis/scheduling.k8s.io/v1",
-    "apis/storage.k8s.io/v1",
 )
 _KINDS = "x-kubernetes-group-version-kind"
 
