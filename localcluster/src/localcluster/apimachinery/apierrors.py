@@ -270,8 +270,8 @@ def too_large(why: str) -> ApiError:
     return ApiError(413, "RequestEntityTooLarge", f"Request entity is too large: {why}")
 
 
-def internal() -> ApiError:
-    return ApiError(500, "InternalError", "an error on the server: see the local cluster's log")
+def internal(why: str = "see the local cluster's log") -> ApiError:
+    return ApiError(500, "InternalError", f"Internal error occurred: {why}")
 
 
 def invalid(kind: str, group: str, name: str, causes: list[Obj]) -> ApiError:

@@ -125,8 +125,7 @@ class _KubeletRequest(ApiHandler):
             code = getattr(getattr(error, "real_error", None) or error, "errno", None)
             how = f"connect: {os.strerror(code).lower()}" if code else "i/o timeout"
             why = f'Get "https://{host}:{port}{target}": dial tcp {host}:{port}: {how}'
-            text = f"Internal error occurred: {why}"
-            raise apierrors.ApiError(500, "InternalError", text) from None
+            raise apierrors.internal(why) from None
         if self.gone:
             raise StreamClosedError
         await stream.write(("\r\n".join(lines) + "\r\n\r\n").encode())
@@ -142,7 +141,7 @@ class _KubeletRequest(ApiHandler):
         host = next((addresses[kind] for kind in _PREFERRED if kind in addresses), "")
         if not host or not port:
             text = f"no preferred addresses found; known addresses: {list(addresses.values())}"
-            raise apierrors.ApiError(500, "InternalError", f"Internal error occurred: {text}")
+            raise apierrors.internal(text)
         return host, int(port)
 
 
@@ -150,8 +149,8 @@ async def _read_head(stream: IOStream) -> tuple[bytes, int, HTTPHeaders]:
     try:
         raw = await stream.read_until(b"\r\n\r\n", max_bytes=_CHUNK_BYTES)
     except StreamClosedError:
-        text = "Internal error occurred: the kubelet closed the connection without an answer"
-        raise apierrors.ApiError(500, "InternalError", text) from None
+        text = "the kubelet closed the connection without an answer"
+        raise apierrors.internal(text) from None
     first, _, rest = raw.decode("latin-1").partition("\r\n")
     return raw, tornado.httputil.parse_response_start_line(first).code, HTTPHeaders.parse(rest)
 
@@ -199,7 +198,7 @@ def _kubelet_error(code: int, text: str) -> apierrors.ApiError:
     if code == 400:
         return apierrors.bad_request(text)
     if code == 500:
-        return apierrors.ApiError(500, "InternalError", f"Internal error occurred: {text}")
+        return apierrors.internal(text)
     if code == 404:
         message = f"the server could not find the requested resource ({text})"
         return apierrors.ApiError(404, "NotFound", message)
