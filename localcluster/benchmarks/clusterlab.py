@@ -205,11 +205,11 @@ class Cluster:
         return psutil.Process(info["pid"])
 
     def cpu_seconds(self) -> float:
-        """Return what the daemon has used itself, and its helper, without the pods."""
+        """Return what the daemon has used itself, and its reaper, without the pods."""
         return sum(_cpu_seconds(process) for process in self._own())
 
     def memory_mb(self) -> float:
-        """Return the resident memory of the daemon and its helper, in MB of 2**20 bytes."""
+        """Return the resident memory of the daemon and its reaper, in MB of 2**20 bytes."""
         return sum(process.memory_info().rss for process in self._own()) / (1 << 20)
 
     def _own(self) -> list[psutil.Process]:

@@ -14,7 +14,7 @@ BARS: tuple[tuple[str, str, float, str, str], ...] = (
     ("first_boot_ms", "p95", 400, "ms", "the same where no cluster has been before"),
     ("pod_start_ms", "p95", 100, "ms", "a pod from its creation to Running"),
     ("job_seconds", "median", 2.0, "s", "that Job, a quarter of its pods at once, to Complete"),
-    ("memory_mb", "after_one_job", 70, "MB", "daemon and helper after that Job, its pods kept"),
+    ("memory_mb", "after_one_job", 70, "MB", "daemon and reaper after that Job, its pods kept"),
     ("idle_cpu_percent", "median", 0.5, "%", "of one core, while nobody asks anything"),
 )
 
