@@ -118,16 +118,6 @@ class Recorder:
                 times and the count have other places.
         """
         metadata = obj["metadata"]
-        involved: Obj = {
-            "kind": obj["kind"],
-            "namespace": metadata.get("namespace", ""),
-            "name": metadata["name"],
-            "uid": metadata.get("uid", ""),
-            "apiVersion": obj["apiVersion"],
-            "resourceVersion": metadata.get("resourceVersion", ""),
-        }
-        if part:
-            involved["fieldPath"] = part
         source = {"component": self.component, **({"host": self.host} if self.host else {})}
         moment = now()
         event: Obj = {
@@ -138,7 +128,7 @@ class Recorder:
                 "name": f"{metadata['name']}.{self._stamp():016x}",
                 "namespace": metadata.get("namespace") or "default",
             },
-            "involvedObject": involved,
+            "involvedObject": _reference(obj, part),
             "reason": reason,
             "message": message[:1024],
             "source": source,
@@ -201,3 +191,17 @@ class Recorder:
         if len(self._counts) > _MOST_KEYS:
             self._counts.clear()
         self._counts[same] = (event["metadata"]["name"], 1)
+
+
+def _reference(obj: Obj, part: str) -> Obj:
+    """Return how an Event names the object that it is about, or a part of it."""
+    metadata = obj["metadata"]
+    return {
+        "kind": obj["kind"],
+        "namespace": metadata.get("namespace", ""),
+        "name": metadata["name"],
+        "uid": metadata.get("uid", ""),
+        "apiVersion": obj["apiVersion"],
+        "resourceVersion": metadata.get("resourceVersion", ""),
+        **({"fieldPath": part} if part else {}),
+    }
