@@ -19,7 +19,7 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "taskNam
 def say_text(line: str, **fields: Any) -> None:
     """Print a line as it is."""
     with contextlib.suppress(OSError):  # nobody reads any more; the work goes on
-        print(line, flush=True)
+        print(f"{line}\n", end="", flush=True)  # in one piece, for threads print too
 
 
 def say_json(line: str, **fields: Any) -> None:

@@ -113,22 +113,29 @@ class Worker:
 
         Raises:
             QueueError: Redis stayed away for longer than the queue's patience, or refused.
+            TaskFailed: With isolation=process, no process can import the task.
         """
         queue, patience = self.queue, self.queue.patience_seconds
         self._renewer = Renewer(
             queue, lambda error: self._say(f"Renewing failed: {error}"), chore=self._keep
         )
         self._shutdown = Shutdown(self.grace_seconds, queue.interrupt, self._hurry)
-        self._runner = self._make_runner()
+        self._runner: Runner | None = None
         self._has_begun = self._keeps = False
         try:
             queue.say_waits(self._say_of_queue)
             with log.Listener(self._say_of_queue), self._shutdown:
                 try:
+                    self._runner = self._make_runner()
                     pending = queue.pending = queue.stats().pending
                     self._has_begun = True
                     self._say(f"{self._title()}, pending: {pending}", pending=pending)
                     return self._loop()
+                except QueueError as error:
+                    if not self._shutdown.is_requested:
+                        raise
+                    self._say(f"Could not complete everything: {error}")
+                    return self._stopped()
                 finally:
                     self._renewer.stop()
                     self._end()
@@ -179,27 +186,30 @@ class Worker:
         self.queue.interrupt()
 
     def _stopped(self) -> int:
-        drained = self._end()
+        self._end()
         self._say(f"Stopped by SIGTERM, done here: {self.items_done}", done=self.items_done)
-        return EXIT_OK if drained else EXIT_TERMINATED
+        with self._hasty_copy() as queue:
+            try:
+                return EXIT_OK if queue.drained() else EXIT_TERMINATED
+            except QueueError:
+                return EXIT_TERMINATED
 
-    def _end(self) -> bool:
-        """Record and give back what is held, without waiting long for Redis.
-
-        Returns:
-            Whether the queue has drained.
-        """
+    def _end(self) -> None:
+        """Record and give back what is held, without waiting long for Redis."""
         self._shutdown.stop_clock()
         self.queue.patience_seconds = _HASTE_SECONDS
         self._waiting.clear()
         if self._runner:
             self._runner.running.clear()  # what ends from here on is not recorded
-        if self._recording.acquire(timeout=2 * _HASTE_SECONDS):  # the other thread may be at it
-            self._recording.release()
         self._sort(is_over=True)
+        is_alone = self._recording.acquire(timeout=2 * _HASTE_SECONDS)  # or it hangs elsewhere
         done = self._take_finished()
+        if is_alone:
+            self._recording.release()
         finished = {one[0].id for one in done}
         held = [lease for lease in self._renewer.drop_all() if lease.id not in finished]
+        if not done and not held:
+            return
         with self._hasty_copy() as queue:
             try:
                 if done:
@@ -207,11 +217,8 @@ class Worker:
                 if held:
                     queue.release_all(held, "the worker was stopped")
                     self._say(f"Released {_listed(held)}")
-                return queue.drained()
             except QueueError as error:  # the leases will run out instead
-                if done or held:
-                    self._say(f"Could not record or release everything: {error}")
-                return False
+                self._say(f"Could not record or release everything: {error}")
 
     def _hasty_copy(self) -> WorkQueue:
         queue = self.queue.copy(timeout_seconds=_HASTE_SECONDS)
@@ -231,16 +238,10 @@ class Worker:
                     self._give_back(queue, "the worker was stopped")
             room = 0 if shutdown.is_requested else self._room()
             if room <= 0 and not self._finished:
-                self.queue.pause(self._until_limit())
+                self.queue.pause(self._until_look())
                 continue
             is_idle = not self._out
-            try:
-                leases = self._trade(max(0, room), _NEVER if is_idle else self._until_limit())
-            except QueueError as error:
-                if not shutdown.is_requested:
-                    raise
-                self._say(f"Could not complete everything: {error}")
-                return self._stopped()
+            leases = self._trade(max(0, room), _NEVER if is_idle else self._until_look())
             if leases:
                 self._hand_out(leases)
             elif is_idle and room > 0 and not self.endless and self.queue.drained():
@@ -253,7 +254,7 @@ class Worker:
     def _room(self) -> int:
         """How many items to lease now."""
         if self.batch == "auto":
-            return self._pace.wanted(self.queue.pending, self._out)
+            return self._pace.wanted(self.queue.pending, self._out, self._slow())
         return max(self.batch, self.concurrency) - self._out
 
     def _trade(self, count: int, wait_seconds: float) -> list[Lease]:
@@ -274,7 +275,7 @@ class Worker:
                     self._note_lost(error.lost)
                     self.items_done += len(done)
                     continue
-                except QueueError:
+                except BaseException:  # also Ctrl-C
                     self._finished[:0] = done
                     raise
                 self.items_done += len(done)
@@ -284,6 +285,7 @@ class Worker:
         return leases
 
     def _hand_out(self, leases: Sequence[Lease]) -> None:
+        self._began = time.monotonic()
         self._waiting.extend(leases)
         if self._runner:
             self._out += len(leases)
@@ -370,6 +372,10 @@ class Worker:
                     self._out -= 1
                     what = f"TimeoutError: it took longer than {self.item_seconds:g} s"
                     self._fail(attempt.lease, what + self._runner.REMARK)
+        if self._waiting and self.batch == "auto" and self._began + _LONG_SECONDS <= now:
+            # Twice, or each change of the estimate would give some back.
+            if len(self._waiting) > 2 * (self._pace.ahead(self._slow()) - self.concurrency):
+                self._give_back(self.queue, "the items before it take long")
         if self._finished and self._waiting and not self._shutdown.is_requested:
             time.sleep(max(0.0, self._finished[0][-1] + _GATHER_SECONDS - now))
             self._sort()
@@ -388,12 +394,20 @@ class Worker:
         self._out -= items
         self._pace.note_work(items, seconds)
 
-    def _until_limit(self) -> float:
-        """How many seconds it is until an attempt takes too long."""
-        if not self.item_seconds or not self._runner:
-            return _NEVER
-        first = min((a.began for a in list(self._runner.running.values())), default=_NEVER)
-        return max(0.0, first + self.item_seconds - time.monotonic())
+    def _slow(self) -> int:
+        """How many items have been worked on for long."""
+        if not self._runner:
+            return 0
+        since = time.monotonic() - _LONG_SECONDS
+        return sum(attempt.began <= since for attempt in list(self._runner.running.values()))
+
+    def _until_look(self) -> float:
+        """In how many seconds `_settle` may have something to do if nothing ends until then."""
+        seconds = _LONG_SECONDS if self._waiting and self.batch == "auto" else _NEVER
+        if self.item_seconds and self._runner:
+            first = min((a.began for a in list(self._runner.running.values())), default=_NEVER)
+            seconds = min(seconds, first + self.item_seconds - time.monotonic())
+        return max(0.0, seconds)
 
     # -- one item at a time, in this thread
 
@@ -402,7 +416,7 @@ class Worker:
         waiting, finished, shutdown = self._waiting, self._finished, self._shutdown
         call, process, monotonic = shutdown.call, cast("Task", self.process), time.monotonic
         items = 0
-        started = began = self._began = monotonic()
+        started = began = self._began
         if len(waiting) > 1 and not self._keeps:
             self._keeps = True
             self._renewer.wake()

@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ..queue.items import Lease, encode_result
-from .children import Child
+from .children import Child, TaskFailed
 from .telling import listen
 
 
@@ -79,6 +79,7 @@ class Runner:
         self.running: dict[str, Attempt] = {}
         self._process, self._slots, self._waiting = process, slots, waiting
         self._begun, self._ended, self._tell = begun, ended, tell
+        self._deciding = threading.Lock()
 
     def look(self, leases: int) -> None:
         """So many leases have come to `waiting`."""
@@ -90,10 +91,11 @@ class Runner:
 
     def give_up(self, attempt: Attempt) -> bool:
         """Let go of an attempt that takes too long. False: it has just ended by itself."""
-        if not self.running.pop(attempt.lease.id, None):
-            return False
-        attempt.stop()
-        return True
+        with self._deciding:  # whoever is told that it was given up finds it stopped
+            is_ours = self.running.pop(attempt.lease.id, None)
+            if is_ours:
+                attempt.stop()
+        return bool(is_ours)
 
     def _begin(self, lease: Lease, stop: Callable[[], object]) -> Attempt:
         attempt = Attempt(lease, time.monotonic(), stop)
@@ -109,10 +111,11 @@ class Runner:
         except Exception as why:
             error = why
         attempt.result, attempt.error, attempt.ended = result, error, time.monotonic()
-        if not self.running.pop(attempt.lease.id, None):
-            return False
-        self._ended(attempt)
-        return True
+        with self._deciding:
+            is_ours = self.running.pop(attempt.lease.id, None)
+        if is_ours:
+            self._ended(attempt)
+        return bool(is_ours)
 
 
 class Threads(Runner):
@@ -124,16 +127,29 @@ class Threads(Runner):
 
     def __init__(self, *arguments: Any, isolation: bool) -> None:
         super().__init__(*arguments)
-        self._isolation = isolation
         if not isolation:
             self.REMARK = "; its thread cannot be ended, and is abandoned"
         self._calls: SimpleQueue[bool] = SimpleQueue()
-        self._children: list[Child] = []
-        for _ in range(self._slots):
-            self._start()
+        self._children = [Child(self._process) for _ in range(self._slots)] if isolation else []
+        if isolation:
+            self._try_first()
+        for slot in range(self._slots):
+            self._start(self._children[slot] if isolation else None)
 
-    def _start(self) -> None:
-        threading.Thread(target=self._run, name="wqlib-task", daemon=True).start()
+    def _try_first(self) -> None:
+        """See that a process can import the task, so that no item has to fail for that."""
+        try:
+            self._children[0].start()
+        except (EOFError, OSError):
+            self._children[0].close()
+            raise TaskFailed(
+                "No process can import the task: see what it printed. With isolation=process each "
+                "process imports the program too, which thus starts its worker below "
+                '`if __name__ == "__main__":`.'
+            ) from None
+
+    def _start(self, child: Child | None = None) -> None:
+        threading.Thread(target=self._run, args=(child,), name="wqlib-task", daemon=True).start()
 
     def look(self, leases: int) -> None:
         for _ in range(leases):
@@ -143,14 +159,11 @@ class Threads(Runner):
         for _ in range(self._slots):
             self._calls.put(False)
         for child in self._children:
-            child.kill()
+            child.close()
 
-    def _run(self) -> None:
-        process, stop = self._process, self._start
-        if self._isolation:
-            child = Child(process)
-            self._children.append(child)
-            process, stop = child, child.kill
+    def _run(self, child: Child | None) -> None:
+        process = child or self._process
+        stop = child.kill if child else self._start
         while self._calls.get():
             try:
                 lease = self._waiting.popleft()
@@ -162,8 +175,10 @@ class Threads(Runner):
                 result = process(lease.item)
             except BaseException as why:  # also SystemExit: no task may end the worker
                 error = why
-            if not self._end(attempt, result, error) and not self._isolation:
-                return  # another thread has taken this place
+            if not self._end(attempt, result, error):
+                if not child:
+                    return  # another thread has taken this place
+                child.bury()
 
 
 class EventLoop(Runner):
@@ -172,7 +187,8 @@ class EventLoop(Runner):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._context = contextvars.copy_context()
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # by lease id
         self._thread = threading.Thread(target=self._serve, name="wqlib-loop", daemon=True)
         self._thread.start()
 
@@ -189,10 +205,11 @@ class EventLoop(Runner):
         self._thread.join(2 * _CANCEL_SECONDS)  # longer only if a task blocks the loop
 
     async def _cancel(self) -> None:
-        for task in self._tasks:
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_CANCEL_SECONDS)
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
         self._loop.stop()
 
     def _fill(self) -> None:
@@ -202,15 +219,19 @@ class EventLoop(Runner):
             except IndexError:
                 return
             # In `running` at once, for this loop counts there; the task begins in its turn.
-            context = contextvars.copy_context()
-            attempt = context.run(self._begin, lease, lambda: None)
+            context = self._context.copy()
+            stop = partial(self._loop.call_soon_threadsafe, self._stop, lease.id)
+            attempt = context.run(self._begin, lease, stop)
             task = self._loop.create_task(self._run(attempt), context=context)
-            attempt.stop = partial(self._loop.call_soon_threadsafe, self._stop, task)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[lease.id] = task
+            task.add_done_callback(partial(self._forget, lease.id))
 
-    def _stop(self, task: asyncio.Task[None]) -> None:
-        task.cancel()
+    def _forget(self, lease_id: str, task: asyncio.Task[None]) -> None:
+        del self._tasks[lease_id]
+
+    def _stop(self, lease_id: str) -> None:
+        if task := self._tasks.get(lease_id):
+            task.cancel()
         self._fill()
 
     async def _run(self, attempt: Attempt) -> None:

@@ -76,23 +76,27 @@ class Shutdown:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        if not self._is_a_fork(number) and not self.is_requested:
+        if not is_fork(self._process, number) and not self.is_requested:
             self.is_requested = True
             signal.setitimer(signal.ITIMER_REAL, max(self._grace_seconds, 0.001), 0.1)
             self._begin()
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
-        if self._is_a_fork(number) or not self.is_requested:
+        if is_fork(self._process, number) or not self.is_requested:
             return
         self.is_out_of_time = True
         self._hurry()
         if self._in_task:
             raise OutOfTime
 
-    def _is_a_fork(self, number: int) -> bool:
-        """Are we a child that a task has forked? Then the signal does what it always does."""
-        if os.getpid() == self._process:
-            return False
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-        return True
+
+def is_fork(process: int, number: int) -> bool:
+    """Are we not this process, but a child that a task has forked?
+
+    Then the signal does what it always does.
+    """
+    if os.getpid() == process:
+        return False
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    return True
