@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ from wqlib.worker import Worker, progress
 Start = Callable[..., "subprocess.Popen[str]"]
 
 TASKS = """
-import asyncio, os, pathlib, signal, time
+import asyncio, os, pathlib, signal, subprocess, time
 from wqlib.worker import progress
 
 def work(item):
@@ -37,6 +38,14 @@ def work(item):
     if what == "exit": os._exit(7)
     if what == "kill": os.kill(os.getpid(), signal.SIGKILL)
     if what == "int": return 7
+    if what == "close": os.closerange(3, 100); time.sleep(60)
+    if what == "fork" and not os.fork(): time.sleep(60)
+    if what == "fork": os._exit(3)
+    if what == "starts": subprocess.run(["sleep", "60"], check=False)
+    if what == "ends":
+        other = subprocess.Popen(["sleep", "60"])
+        other.terminate()
+        return str(other.wait())
     return f"done {number}"
 
 async def awork(item):
@@ -188,6 +197,58 @@ def test_a_task_that_kills_its_process_loses_its_item_and_not_its_worker(
     assert queue.stats().done == 5
 
 
+def test_whatever_a_task_does_to_its_process_the_next_item_gets_a_sound_one(
+    queue: WorkQueue, start: Start
+) -> None:
+    """Also when its own children hold the pipe open, or when it no longer does."""
+    queue.put(["fork 1", "quick 1", "close 2", "quick 2", "ends 3", "starts 4", "quick 4"])
+    process = start(isolation="process", max_attempts=1, item_seconds=6)
+    soon(lambda: descendants(process.pid, "sleep 60"), 60)
+    left = descendants(process.pid, "")
+    text = output(process)
+    assert process.returncode == 0, text
+    errors = {dead.item: dead.error for dead in queue.dead_items()}
+    assert errors.pop(b"fork 1") == "The process of the task ended with exit code 3"
+    assert errors.pop(b"close 2") == "The process of the task closed its pipe, and was killed"
+    assert errors.pop(b"starts 4") == "TimeoutError: it took longer than 6 s"
+    assert errors == {}
+    assert Counter(queue.results().values()) == Counter(
+        [b"done 1", b"done 2", b"%d" % -signal.SIGTERM, b"done 4"]
+    )
+    soon(lambda: not any(is_alive(one) for one in left))
+
+
+def descendants(pid: int, name: str) -> list[int]:
+    """The processes below this one whose command line has this text."""
+    found = list[int]()
+    for child in children_of(pid):
+        command = subprocess.run(
+            ["ps", "-o", "args=", "-p", str(child)], capture_output=True, text=True, check=False
+        ).stdout
+        found += [*([child] if name in command else []), *descendants(child, name)]
+    return found
+
+
+def test_a_program_that_its_processes_cannot_import_ends_before_it_costs_an_item(
+    queue: WorkQueue, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(
+        "import sys\nfrom wqlib.worker import run\ndef work(item): pass\nsys.exit(run(work))\n"
+    )
+    queue.put(["a", "b"])
+    arguments = ["--queue", queue.name, "--redis", redis_server.url, "--isolation", "process"]
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert 'starts its worker below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    stats = queue.stats()
+    assert (stats.pending, stats.leases) == (2, 0)
+
+
 def test_the_processes_of_a_worker_end_with_it_however_it_ends(
     queue: WorkQueue, start: Start
 ) -> None:
@@ -293,6 +354,36 @@ def test_in_a_batch_of_a_given_size_what_is_done_does_not_wait_either(queue: Wor
     assert queue.stats().done == 4
 
 
+@pytest.mark.parametrize("manner", ["threads", "async"])
+def test_nothing_waits_in_a_worker_whose_places_are_all_taken_by_long_items(
+    queue: WorkQueue, manner: str
+) -> None:
+    longs, may_end = list[bytes](), threading.Event()
+
+    def process(item: bytes) -> None:
+        if item == b"long":
+            longs.append(item)
+            assert may_end.wait(60)
+
+    async def aprocess(item: bytes) -> None:
+        await asyncio.to_thread(process, item) if item == b"long" else await asyncio.sleep(0)
+
+    queue.put(["short"] * 2000 + ["long"] * 4 + ["short"] * 2000)
+    task = process if manner == "threads" else aprocess
+    loop = Worker(queue.copy("w"), task, concurrency=4)
+    worker = threading.Thread(target=loop.run)
+    worker.start()
+    try:
+        soon(lambda: len(longs) == 4)
+        soon(lambda: queue.stats().leased == 4)
+        time.sleep(0.3)
+        assert queue.stats().leased == 4  # and it does not take them again
+    finally:
+        may_end.set()
+        worker.join(60)
+    assert queue.stats().done == 4004
+
+
 @pytest.mark.parametrize(("seconds", "items", "most_calls"), [(0, 5000, 500), (0.1, 5, 5)])
 def test_tiny_items_are_leased_many_at_a_time_and_long_ones_singly(
     queue: WorkQueue, seconds: float, items: int, most_calls: int
@@ -353,6 +444,46 @@ def test_an_object_with_an_async_call_runs_on_the_event_loop(queue: WorkQueue) -
     assert Worker(queue, Fetch()).run() == 0
     assert sorted(queue.results().values()) == [b"A", b"B"]
     assert not [t for t in threading.enumerate() if t.name == "wqlib-loop"]
+
+
+def test_a_context_variable_is_set_for_one_item_only(queue: WorkQueue) -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+
+    async def process(item: bytes) -> str:
+        found = variable.get()
+        variable.set("set")
+        await asyncio.sleep(0)
+        return found
+
+    queue.put(["x"] * 20)
+    assert Worker(queue, process, concurrency=2).run() == 0
+    assert set(queue.results().values()) == {b"unset"}
+
+
+def test_lines_of_threads_are_whole(queue: WorkQueue, start: Start) -> None:
+    queue.put(["quick 1"] * 3000)
+    lines = output(start(concurrency=8)).splitlines()[1:-1]
+    assert set(lines) == {"Working on quick 1"}
+
+
+@pytest.mark.parametrize(
+    ("task", "settings"), [("raise 1", {}), ("raise 1", {"concurrency": 2}), ("nap 0.01", {})]
+)
+def test_sigterm_while_redis_is_away_exits_143(
+    start: Start, task: str, settings: dict[str, Any]
+) -> None:
+    with RedisServer() as server, WorkQueue("job2", url=server.url) as queue:
+        queue.put([task] * 2000)
+        process = start(
+            redis_url=server.url, queue="job2", max_attempts=1, grace_seconds=0.2, **settings
+        )
+        soon(lambda: queue.stats().dead + queue.stats().done > 5)
+    assert process.stdout
+    assert any("Waiting for Redis" in line for line in process.stdout)
+    process.terminate()
+    text = output(process)
+    assert process.returncode == 143, text
+    assert "Stopped by SIGTERM" in text
 
 
 def test_ctrl_c_gives_back_what_runs_in_threads(queue: WorkQueue, start: Start) -> None:

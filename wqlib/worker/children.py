@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -20,7 +21,7 @@ from .shutdown import is_fork
 from .telling import listen, progress
 
 _READY, _DONE, _NOTHING, _FAILED, _TOLD = b"r", b"=", b"0", b"!", b"~"
-_EXIT_SECONDS = 5.0
+_EXIT_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
 
 
@@ -103,12 +104,13 @@ class Child:
         process = self._process
         if not process:
             return "could not be started"
-        if process.exitcode is None:
-            process.join(_EXIT_SECONDS)
-        code = process.exitcode
+        # Not `join`, which waits for ever for a process that has closed all its files.
+        give_up_at = time.monotonic() + _EXIT_SECONDS
+        while (code := process.exitcode) is None and time.monotonic() < give_up_at:
+            time.sleep(0.001)
         self._kill_group()
         process.kill()
-        process.join(_EXIT_SECONDS)
+        process.join()
         return "closed its pipe, and was killed" if code is None else _end(code)
 
     def _kill_group(self) -> None:

@@ -122,6 +122,7 @@ class Worker:
         self._shutdown = Shutdown(self.grace_seconds, queue.interrupt, self._hurry)
         self._runner: Runner | None = None
         self._has_begun = self._keeps = False
+        self._began = time.monotonic()  # the item that is worked on here; or the latest hand-out
         try:
             queue.say_waits(self._say_of_queue)
             with log.Listener(self._say_of_queue), self._shutdown:
@@ -372,10 +373,13 @@ class Worker:
                     self._out -= 1
                     what = f"TimeoutError: it took longer than {self.item_seconds:g} s"
                     self._fail(attempt.lease, what + self._runner.REMARK)
-        if self._waiting and self.batch == "auto" and self._began + _LONG_SECONDS <= now:
+        if (
+            self.batch == "auto"
+            and self._began + _LONG_SECONDS <= now
             # Twice, or each change of the estimate would give some back.
-            if len(self._waiting) > 2 * (self._pace.ahead(self._slow()) - self.concurrency):
-                self._give_back(self.queue, "the items before it take long")
+            and len(self._waiting) > 2 * (self._pace.ahead(self._slow()) - self.concurrency)
+        ):
+            self._give_back(self.queue, "the items before it take long")
         if self._finished and self._waiting and not self._shutdown.is_requested:
             time.sleep(max(0.0, self._finished[0][-1] + _GATHER_SECONDS - now))
             self._sort()
