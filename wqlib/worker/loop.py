@@ -28,6 +28,7 @@ MAX_CONCURRENCY = MAX_BATCH
 _HASTE_SECONDS = 1.0
 _RECORD_SECONDS = 0.04  # after its end an item is recorded; with the call itself within 0.05
 _LONG_SECONDS = 0.05  # an item that takes longer has the rest of its batch given back
+_STUCK_SECONDS = 1.0  # while nothing can begin, how often to ask whether the queue has drained
 _GATHER_SECONDS = 0.01  # in which ended items wait for others, while there is more to do
 _NAMED = 20  # of the items that are given back
 _NEVER = float("inf")
@@ -100,6 +101,7 @@ class Worker:
         self._finished: list[Finished] = []  # not recorded; the oldest first
         self._ended: deque[Attempt] = deque()  # in other threads, not looked at
         self._out = 0  # leases that were handed out, and have not come back
+        self._stuck = 0  # attempts that were given up, and whose place is not free
         self._recording = threading.Lock()
         self._pace = Pace(concurrency)
 
@@ -238,14 +240,18 @@ class Worker:
                 with self._hasty_copy() as queue:
                     self._give_back(queue, "the worker was stopped")
             room = 0 if shutdown.is_requested else self._room()
-            if room <= 0 and not self._finished:
+            is_idle, leases = not self._out, list[Lease]()
+            if room > 0 or self._finished:
+                leases = self._trade(max(0, room), self._until_look())
+            else:
                 self.queue.pause(self._until_look())
-                continue
-            is_idle = not self._out
-            leases = self._trade(max(0, room), _NEVER if is_idle else self._until_look())
             if leases:
                 self._hand_out(leases)
-            elif is_idle and room > 0 and not self.endless and self.queue.drained():
+            elif (
+                is_idle
+                and not (shutdown.is_requested or self.endless or self._finished)
+                and self.queue.drained()
+            ):
                 self._say(
                     f"Queue {shown(self.queue.name)} has drained, done here: {self.items_done}",
                     done=self.items_done,
@@ -255,8 +261,9 @@ class Worker:
     def _room(self) -> int:
         """How many items to lease now."""
         if self.batch == "auto":
-            return self._pace.wanted(self.queue.pending, self._out, self._slow())
-        return max(self.batch, self.concurrency) - self._out
+            held = self._out + self._stuck
+            return self._pace.wanted(self.queue.pending, held, self._slow())
+        return max(self.batch, self.concurrency) - self._out - self._stuck
 
     def _trade(self, count: int, wait_seconds: float) -> list[Lease]:
         """Record what is finished and lease what comes next."""
@@ -270,7 +277,7 @@ class Worker:
                         count,
                         wait_seconds=wait_seconds,
                         until_drained=not self.endless,
-                        begins=max(0, self.concurrency - self._out),
+                        begins=max(0, self.concurrency - self._out - self._stuck),
                     )
                 except LeaseLost as error:
                     self._note_lost(error.lost)
@@ -371,6 +378,7 @@ class Worker:
             for attempt in list(self._runner.running.values()):
                 if attempt.began + self.item_seconds <= now and self._runner.give_up(attempt):
                     self._out -= 1
+                    self._stuck += 1
                     what = f"TimeoutError: it took longer than {self.item_seconds:g} s"
                     self._fail(attempt.lease, what + self._runner.REMARK)
         if (
@@ -389,6 +397,9 @@ class Worker:
         items, seconds = 0, 0.0
         while self._ended:
             attempt = self._ended.popleft()
+            if attempt.is_given_up:
+                self._stuck -= 1
+                continue
             items, seconds = items + 1, seconds + attempt.ended - attempt.began
             if not attempt.error:
                 times = attempt.began, attempt.ended
@@ -399,15 +410,18 @@ class Worker:
         self._pace.note_work(items, seconds)
 
     def _slow(self) -> int:
-        """How many items have been worked on for long."""
+        """How many places are taken by items that take long."""
         if not self._runner:
             return 0
         since = time.monotonic() - _LONG_SECONDS
-        return sum(attempt.began <= since for attempt in list(self._runner.running.values()))
+        running = list(self._runner.running.values())
+        return self._stuck + sum(attempt.began <= since for attempt in running)
 
     def _until_look(self) -> float:
         """In how many seconds `_settle` may have something to do if nothing ends until then."""
         seconds = _LONG_SECONDS if self._waiting and self.batch == "auto" else _NEVER
+        if self._stuck:
+            seconds = min(seconds, _STUCK_SECONDS)
         if self.item_seconds and self._runner:
             first = min((a.began for a in list(self._runner.running.values())), default=_NEVER)
             seconds = min(seconds, first + self.item_seconds - time.monotonic())

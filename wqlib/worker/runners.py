@@ -1,8 +1,8 @@
 """Where tasks run when a worker has several at a time: in threads, or on an event loop.
 
-A runner takes leases from `waiting` as it has room for them, and hands each attempt over when it
-has ended. An attempt that the worker gave up on (it took too long) is handed over no more: whoever
-takes it out of `running` first decides on its end.
+A runner takes leases from `waiting` as it has room for them, and hands each attempt over when its
+place is free again: it has ended, or has been given up (it took too long). Whoever takes it out of
+`running` first decides which.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
@@ -42,15 +43,17 @@ class Attempt:
         began, ended: When the work began and ended.
         result: What the task returned.
         error: What it raised.
-        stop: Ends the work, or at least frees its place.
+        stop: Ends the work, or at least frees its place; gets the attempt.
+        is_given_up: It took too long; its result is not wanted.
     """
 
     lease: Lease
     began: float
-    stop: Callable[[], object]
+    stop: Callable[[Attempt], object]
     ended: float = 0.0
     result: bytes | str | None = None
     error: BaseException | None = None
+    is_given_up: bool = False
 
 
 class Runner:
@@ -61,7 +64,7 @@ class Runner:
         slots: How many items are worked on at a time.
         waiting: Leases to work on; others may take some back.
         begun: Called with each attempt that begins.
-        ended: Called with each attempt that has ended.
+        ended: Called with each attempt whose place is free again.
         tell: Gets a lease and the text of `progress`.
     """
 
@@ -92,12 +95,12 @@ class Runner:
     def give_up(self, attempt: Attempt) -> bool:
         """Let go of an attempt that takes too long. False: it has just ended by itself."""
         with self._deciding:  # whoever is told that it was given up finds it stopped
-            is_ours = self.running.pop(attempt.lease.id, None)
-            if is_ours:
-                attempt.stop()
-        return bool(is_ours)
+            attempt.is_given_up = self.running.pop(attempt.lease.id, None) is attempt
+            if attempt.is_given_up:
+                attempt.stop(attempt)
+        return attempt.is_given_up
 
-    def _begin(self, lease: Lease, stop: Callable[[], object]) -> Attempt:
+    def _begin(self, lease: Lease, stop: Callable[[Attempt], object]) -> Attempt:
         attempt = Attempt(lease, time.monotonic(), stop)
         self.running[lease.id] = attempt
         listen(partial(self._tell, lease))
@@ -105,7 +108,7 @@ class Runner:
         return attempt
 
     def _end(self, attempt: Attempt, result: Any, error: BaseException | None) -> bool:
-        """Hand over an attempt. False: it had been given up."""
+        """Hand over an attempt that has ended. False: it had been given up."""
         try:
             encode_result(result)  # a bad result is a failure of this item alone
         except Exception as why:
@@ -151,6 +154,10 @@ class Threads(Runner):
     def _start(self, child: Child | None = None) -> None:
         threading.Thread(target=self._run, args=(child,), name="wqlib-task", daemon=True).start()
 
+    def _replace(self, attempt: Attempt) -> None:
+        self._start()
+        self._ended(attempt)
+
     def look(self, leases: int) -> None:
         for _ in range(leases):
             self._calls.put(True)
@@ -163,7 +170,7 @@ class Threads(Runner):
 
     def _run(self, child: Child | None) -> None:
         process = child or self._process
-        stop = child.kill if child else self._start
+        stop = (lambda attempt: child.kill()) if child else self._replace
         while self._calls.get():
             try:
                 lease = self._waiting.popleft()
@@ -179,6 +186,24 @@ class Threads(Runner):
                 if not child:
                     return  # another thread has taken this place
                 child.bury()
+                self._ended(attempt)
+
+
+class DaemonThreads(ThreadPoolExecutor):
+    """For `asyncio.to_thread`: a thread for each call, which keeps no program from ending."""
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = Future[Any]()
+
+        def run() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call(*args, **kwargs))
+                except BaseException as error:
+                    future.set_exception(error)
+
+        threading.Thread(target=run, name="wqlib-call", daemon=True).start()
+        return future
 
 
 class EventLoop(Runner):
@@ -187,6 +212,7 @@ class EventLoop(Runner):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(DaemonThreads())
         self._context = contextvars.copy_context()
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by lease id
         self._thread = threading.Thread(target=self._serve, name="wqlib-loop", daemon=True)
@@ -201,15 +227,16 @@ class EventLoop(Runner):
         self._loop.call_soon_threadsafe(self._fill)
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._cancel(), self._loop)
+        asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop)
         self._thread.join(2 * _CANCEL_SECONDS)  # longer only if a task blocks the loop
 
-    async def _cancel(self) -> None:
-        tasks = list(self._tasks.values())
+    async def _cancel_all(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}  # also what tasks have started
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+        await self._loop.shutdown_asyncgens()
         self._loop.stop()
 
     def _fill(self) -> None:
@@ -220,8 +247,7 @@ class EventLoop(Runner):
                 return
             # In `running` at once, for this loop counts there; the task begins in its turn.
             context = self._context.copy()
-            stop = partial(self._loop.call_soon_threadsafe, self._stop, lease.id)
-            attempt = context.run(self._begin, lease, stop)
+            attempt = context.run(self._begin, lease, self._stop)
             task = self._loop.create_task(self._run(attempt), context=context)
             self._tasks[lease.id] = task
             task.add_done_callback(partial(self._forget, lease.id))
@@ -229,9 +255,13 @@ class EventLoop(Runner):
     def _forget(self, lease_id: str, task: asyncio.Task[None]) -> None:
         del self._tasks[lease_id]
 
-    def _stop(self, lease_id: str) -> None:
-        if task := self._tasks.get(lease_id):
+    def _stop(self, attempt: Attempt) -> None:
+        self._loop.call_soon_threadsafe(self._cancel, attempt)
+
+    def _cancel(self, attempt: Attempt) -> None:
+        if task := self._tasks.get(attempt.lease.id):
             task.cancel()
+        self._ended(attempt)
         self._fill()
 
     async def _run(self, attempt: Attempt) -> None:
