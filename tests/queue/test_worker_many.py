@@ -51,6 +51,7 @@ def work(item):
 async def awork(item):
     what, _, number = item.decode().partition(" ")
     if what == "block": time.sleep(float(number))
+    if what == "thread": await asyncio.to_thread(time.sleep, float(number))
     try:
         if what == "nap": await asyncio.sleep(float(number))
         if what == "told":
@@ -70,7 +71,9 @@ def start(queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Iterat
     (tmp_path / "many.py").write_text(TASKS)
     processes: list[subprocess.Popen[str]] = []
 
-    def begin(task: str = "work", **settings: object) -> subprocess.Popen[str]:
+    def begin(
+        task: str = "work", encoding: str = "utf-8", **settings: object
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "wqlib.worker"],
             env={
@@ -81,6 +84,7 @@ def start(queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Iterat
                 "WQLIB_QUEUE": queue.name,
                 "WQLIB_TASK": f"many:{task}",
                 "CANCELLED": str(tmp_path / "cancelled"),
+                "PYTHONIOENCODING": encoding,
                 **{f"WQLIB_{name.upper()}": str(value) for name, value in settings.items()},
             },
             stdout=subprocess.PIPE,
@@ -458,6 +462,38 @@ def test_a_context_variable_is_set_for_one_item_only(queue: WorkQueue) -> None:
     queue.put(["x"] * 20)
     assert Worker(queue, process, concurrency=2).run() == 0
     assert set(queue.results().values()) == {b"unset"}
+
+
+def test_a_call_in_a_thread_keeps_no_worker_from_ending(queue: WorkQueue, start: Start) -> None:
+    queue.put(["thread 3600", "quick 1"])
+    process = start("awork", concurrency=2, item_seconds=1, max_attempts=1)
+    text = output(process)
+    assert process.returncode == 0, text
+    assert (queue.stats().done, queue.stats().dead) == (1, 1)
+
+
+def test_a_blocked_event_loop_leases_nothing_more(queue: WorkQueue, start: Start) -> None:
+    """Not even when its items have been given up, as it cannot begin others."""
+    queue.put(["block 4", *["quick 1"] * 40])
+    process = start("awork", concurrency=2, item_seconds=0.5, max_attempts=1)
+    soon(lambda: queue.stats().dead)
+    time.sleep(1.5)
+    released = queue.stats().released
+    text = output(process)
+    assert process.returncode == 0, text
+    assert released <= 40
+    stats = queue.stats()
+    assert stats.dead <= 2
+    assert stats.done + stats.dead == 41
+
+
+def test_an_item_that_standard_output_has_no_letters_for_is_worked_on(
+    queue: WorkQueue, start: Start
+) -> None:
+    queue.put("quick é")
+    text = output(start(encoding="ascii"))
+    assert "Working on quick \\xe9\n" in text
+    assert queue.stats().done == 1
 
 
 def test_lines_of_threads_are_whole(queue: WorkQueue, start: Start) -> None:

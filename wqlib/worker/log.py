@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +18,14 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "taskNam
 
 def say_text(line: str, **fields: Any) -> None:
     """Print a line as it is."""
-    with contextlib.suppress(OSError):  # nobody reads any more; the work goes on
-        print(f"{line}\n", end="", flush=True)  # in one piece, for threads print too
+    out = sys.stdout
+    try:
+        out.write(line + "\n")  # in one piece, for threads print too
+        out.flush()
+    except UnicodeEncodeError:  # a locale that is not UTF-8
+        say_text(line.encode("ascii", "backslashreplace").decode())
+    except OSError:  # nobody reads any more; the work goes on
+        pass
 
 
 def say_json(line: str, **fields: Any) -> None:
