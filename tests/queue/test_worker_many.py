@@ -522,6 +522,37 @@ def test_sigterm_while_redis_is_away_exits_143(
     assert "Stopped by SIGTERM" in text
 
 
+@pytest.mark.parametrize(
+    ("number", "manner"),
+    [
+        (number, settings)
+        for number in (signal.SIGTERM, signal.SIGINT)
+        for settings in (
+            {},
+            {"batch": 16},
+            {"concurrency": 4},
+            {"concurrency": 4, "task": "awork"},
+            {"concurrency": 2, "isolation": "process"},
+        )
+    ],
+)
+def test_a_signal_at_any_moment_strands_nothing(
+    queue: WorkQueue, start: Start, number: signal.Signals, manner: dict[str, Any]
+) -> None:
+    for lines in (1, 40):  # once as it begins, once at full speed
+        queue.put(["quick 1", "nap 0.002"] * 2500)  # more lines than a pipe takes
+        process = start(**manner, grace_seconds=5)
+        assert process.stdout
+        for _ in range(lines):
+            process.stdout.readline()
+        process.send_signal(number)
+        text = output(process)
+        stats = queue.stats()
+        assert process.returncode == (143 if number == signal.SIGTERM else -number), text
+        assert (stats.leased, stats.expired, stats.failed) == (0, 0, 0), text
+        assert stats.done + stats.pending == stats.put, text
+
+
 def test_ctrl_c_gives_back_what_runs_in_threads(queue: WorkQueue, start: Start) -> None:
     queue.put(["nap 60"] * 3)
     process = start(concurrency=2)

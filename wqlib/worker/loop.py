@@ -234,6 +234,8 @@ class Worker:
         shutdown = self._shutdown
         while True:
             self._settle()
+            if shutdown.is_interrupted:
+                raise KeyboardInterrupt
             if shutdown.is_requested:
                 if shutdown.is_out_of_time or not (self._out or self._finished):
                     return self._stopped()
