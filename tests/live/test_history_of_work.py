@@ -160,8 +160,7 @@ class Shift:
     never: set[str] = field(default_factory=set)
 
 
-STEPS = ("finish", "finish", "finish", "trade", "trade", "flush", "fail", "renew", "stop", "die",
-         "expire")  # fmt: skip
+STEPS = ("finish",) * 6 + ("trade",) * 3 + ("flush", "fail", "renew", "stop", "die", "expire")
 
 
 @st.composite
@@ -187,14 +186,15 @@ def shifts(draw: Callable[..., Any]) -> Shift:
 
     processes = {worker: start(worker) for worker in ("a", "b")}
     serial = dict(zip(processes, itertools.count(), strict=False))
-    for _ in range(draw(st.integers(1, 50))):
+    for _ in range(draw(st.integers(5, 60))):
         now += draw(st.sampled_from([0, 1, 30, 400]))
         one = processes[draw(st.sampled_from("ab"))]
         step = draw(st.sampled_from(STEPS))
         some = list(one.working)
         lease = some[draw(st.integers(0, len(some) - 1))] if some else ""
         if step == "finish" and lease:
-            one.finished.append((lease, one.working.pop(lease), now))
+            late = draw(st.sampled_from([0, 0, 2]))  # the start of a thread, say
+            one.finished.append((lease, min(one.working.pop(lease) + late, now), now))
             one.begin(now)
         elif step == "fail" and lease:
             if draw(st.booleans()):
