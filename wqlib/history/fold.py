@@ -31,6 +31,7 @@ MAX_SPANS = 24_000
 MAX_HANDOVERS = 2_000
 MAX_MARKS = 64
 MAX_RENEWALS = 64
+_WORKED = ("complete", "fail")
 _COUNTERS = {"expire": "expired", "fail": "failed", "release": "released"}
 FINEST_PARTS = 1_024  # parts of a run that a picture of all of it can show
 
@@ -219,6 +220,9 @@ class History:
         lane = self.lanes.get(event.worker) or self._lane(event.worker, event.at)
         if event.lease_id in lane.held:
             return
+        if event.begins and lane.waiting:
+            # A process begins what waits in it first: this is a new one of the same name.
+            lane.waiting.clear()
         self._lend(lane, event)
         self.counts.leased += 1
         self.drained_at = None
@@ -234,9 +238,6 @@ class History:
         lane.held[event.lease_id] = span
         lane.spans.append(span)
         if event.begins:
-            # A process begins what waits in it first: this is a new one of the same name.
-            if lane.waiting:
-                lane.waiting.clear()
             self._begin(lane, span)
         else:
             lane.waiting[event.lease_id] = span
@@ -276,7 +277,7 @@ class History:
         span.outcome = outcome
         span.reason = event.reason
         self.counts.leased -= 1
-        worked = outcome in ("complete", "fail")
+        worked = outcome in _WORKED
         if span.slot == WAITS:
             if worked and lane.working and event.lease_id in lane.waiting:
                 return span  # one before it has ended, too, which will be told: this gets its row
@@ -286,24 +287,31 @@ class History:
             if not event.began:
                 span.start = min(max(span.lent, lane.free_since), end)
             self._begin(lane, span)
-        self._leave(lane, span.slot, end, worked)
+        self._leave(lane, span.slot, end, outcome)
         return span
 
-    def _leave(self, lane: Lane, slot: int, at: float, goes_on: bool) -> None:
+    def _leave(self, lane: Lane, slot: int, at: float, outcome: Outcome) -> None:
         """Give a row to the lease that waits longest, if the worker goes on; or else free it.
 
         Whose lease ran out or was given back, ends or is cut off: nothing tells that it goes on.
         """
-        waiting = lane.waiting
+        waiting, goes_on, failed = lane.waiting, outcome in _WORKED, outcome == "fail"
+        if lane.presumed:
+            lane.presumed = [s for s in lane.presumed if s.end is None and s.start > at]
+            for span in lane.presumed:  # what was lent first has begun first
+                span.slot, slot = slot, span.slot
+                span.start, at, failed = max(at, span.lent), span.start, True
         while waiting and goes_on:
             span = waiting.pop(next(iter(waiting)))
             span.slot = slot
             if span.end is None:
                 span.start = max(at, span.lent)
+                if failed:
+                    lane.presumed.append(span)
                 return
             if span.start == span.lent:  # it has failed, which does not tell when it began
                 span.start = min(max(at, span.lent), span.end)
-            at = max(at, span.end)
+            at, failed = max(at, span.end), True
         lane.working -= 1
         if not lane.working:
             lane.slots_taken = 0
@@ -417,6 +425,7 @@ class History:
             lane.spans = [span for span in lane.spans if span.end is not None]
             lane.held.clear()
             lane.waiting.clear()
+            lane.presumed.clear()
             lane.working = lane.slots_taken = 0
 
     def _thin(self) -> None:
