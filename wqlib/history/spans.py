@@ -134,8 +134,7 @@ class Lane:
         working: How many of these it works on.
         waiting: Those that wait in it, by lease id, in the order in which it begins them; among
             them such as it has worked on, before it said that the one before them had ended.
-        presumed: Those that seem to have begun when another had failed. That is told at once, and
-            completions later: one may yet turn out to have ended before.
+        presumed: Those that seem to have begun after a failure, and may have begun before it.
         slots_taken: The slots in use, as a bit mask.
         busy_since: When it last went from no work to some.
         free_since: When it last completed an item.
