@@ -12,6 +12,15 @@ HOW_REDIS_IS_FOUND = (
 )
 
 
+def foreign_words(name: str, number: int) -> str:
+    """Say that the client of the Kubernetes page has so many items of a queue (`name` as shown)."""
+    lie = "item lies" if number == 1 else "items lie"
+    return (
+        f"{number:,} {lie} in {name}:processing, in the hands of the client of the Kubernetes page. "
+        f"`wqlib queue adopt {name}` takes back those whose lease is gone."
+    )
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors repeat a wrong word, but no login of a URL in it."""
 

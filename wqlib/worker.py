@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Self
 
-from .commandline import Parser
+from .commandline import Parser, foreign_words
 from .errors import EXIT_ERROR, EXIT_OK, EXIT_SIGNAL, EXIT_USAGE, LeaseLost, QueueError
 from .queue import WorkQueue
 from .queue.address import Address
@@ -172,6 +172,8 @@ class Worker:
                     pending = queue.stats().pending
                     queue.say_waits(_log)
                     _log(f"{self._title()}, pending: {pending}")
+                    if number := queue.foreign():
+                        _log(foreign_words(shown(queue.name), number))
                     return self._loop()
                 finally:
                     self._renewer.stop()

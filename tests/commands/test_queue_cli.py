@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wqlib.commands import cli
-from wqlib.commands import queue as queuecli
+from wqlib.commands import queuewords
 from wqlib.queue import WorkQueue, export
 from wqlib.queue.export import BadQueueFile, Entry
 from wqlib.queue.items import MAX_ITEM_BYTES, Stats
@@ -229,7 +229,7 @@ def test_stats_is_an_aligned_table(story: WorkQueue, run: Run) -> None:
 
 
 def test_stats_lines_fit_large_numbers() -> None:
-    lines = queuecli.stats_lines("a\nb", STATS)
+    lines = queuewords.stats_lines("a\nb", STATS)
     assert lines[0] == "Queue a\\nb at 2025-11-24 16:00:00 UTC. It has not drained."
     assert lines[1:3] == [
         "pending   12,345  items wait",

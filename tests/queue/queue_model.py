@@ -174,6 +174,15 @@ class Model:
         self.told = [("requeue", len(known))] if known else []
         return len(known)
 
+    def drop_dead(self, item_ids: Sequence[int]) -> int:
+        """Remove these dead items, in this order."""
+        known = [item_id for item_id in dict.fromkeys(item_ids) if item_id in self.dead]
+        self.told = []
+        for item_id in known:
+            _, past = self.dead.pop(item_id)
+            self.told.append(("drop", f"{item_id}-{past.attempt}@{past.history[-1].worker}"))
+        return len(known)
+
     def clear(self) -> int:
         gone = len(self.pending) + len(self.leases) + len(self.dead)
         last_item_id = self.last_item_id

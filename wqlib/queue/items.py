@@ -133,6 +133,29 @@ class DeadItem:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemState:
+    """One item, wherever it is.
+
+    Attributes:
+        item_id: Its number.
+        state: "leased", "waiting" (it was lent before), "dead", "done", or "unknown": no item has
+            had that number yet, or the queue was cleared since.
+        item: The item, as bytes, if it is leased or dead, or else None.
+        lease: Its lease, if it is leased.
+        result: What `complete` kept for it.
+        history: One dict for each attempt that came to no end: `at` (s), `attempt`, `worker`,
+            `what`, `reason`; the last 20. Nothing is kept of an item that is done.
+    """
+
+    item_id: int
+    state: str
+    item: bytes | None = None
+    lease: Lease | None = None
+    result: bytes | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A queue at one moment.
 

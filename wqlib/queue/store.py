@@ -32,7 +32,10 @@ TYPES = {
     "events": "stream",
     "drained": "list",
 }
-_SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "snapshot", "export", "clear")
+_SCRIPTS = (
+    "lease", "give_back", "renew", "put", "requeue_dead", "drop_dead", "adopt", "snapshot", "item",
+    "export", "clear",
+)  # fmt: skip
 
 # After a fork, parent and child must share neither a connection nor the numbers of calls.
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()

@@ -28,12 +28,13 @@ from types import MappingProxyType
 from typing import Self, TextIO
 
 from ..events import Event
-from . import looking
+from . import adopting, looking
 from .address import Address
 from .filling import fill
 from .items import (
     DeadItem,
     Item,
+    ItemState,
     Lease,
     Snapshot,
     Stats,
@@ -406,6 +407,17 @@ class WorkQueue:
         """Return the items that were given up, with their history, by item id."""
         return looking.dead_items(self._store)
 
+    def item(self, item_id: int) -> ItemState:
+        """Return where an item is that was lent at least once, and what came of its attempts."""
+        return looking.item(self._store, item_id)
+
+    def foreign(self) -> int:
+        """Count the items that the client of the Kubernetes page took and has not completed.
+
+        They are in no number of `stats`. 0 on a Redis Cluster, where that client cannot work.
+        """
+        return adopting.foreign(self._store)
+
     def events(
         self, after: str = "0", *, wait_seconds: float = 0.0, limit: int = 10_000
     ) -> list[Event]:
@@ -456,14 +468,41 @@ class WorkQueue:
             How many now wait again.
         """
         ids = self._store.command("HKEYS", "dead") if item_ids is None else item_ids
+        return self._of_the_dead("requeue_dead", ids)
+
+    def drop_dead(self, item_ids: Iterable[int]) -> int:
+        """Remove dead items for good.
+
+        Returns:
+            How many of these were dead, and are gone.
+        """
+        return self._of_the_dead("drop_dead", item_ids)
+
+    def _of_the_dead(self, script: str, item_ids: Iterable[int]) -> int:
         try:
-            ids = [int(item_id) for item_id in ids]
+            ids = [int(item_id) for item_id in item_ids]
         except OverflowError:
             raise ValueError("An item id is a whole number.") from None
         return sum(
-            self._store.run("requeue_dead", *ids[i : i + CHUNK_ITEMS])
+            self._store.run(script, *ids[i : i + CHUNK_ITEMS])
             for i in range(0, len(ids), CHUNK_ITEMS)
         )
+
+    def adopt(self, pause_seconds: float = 2.0) -> adopting.Adoption:
+        """Take back what workers with the client of the Kubernetes page left behind.
+
+        Only items whose lease there has run out come back, to the head of the line. That client
+        does not renew leases: a worker of it that lives, and takes longer than its lease, may do
+        such an item too.
+
+        Args:
+            pause_seconds: An item must be without a lease for so long: a worker that has just
+                taken one notes its lease a moment later.
+
+        Raises:
+            QueueError: It is a Redis Cluster, where that client cannot work.
+        """
+        return adopting.adopt(self._store, pause_seconds)
 
     def clear(self) -> int:
         """Wipe the queue: items, leases, dead items, results, counters and events.
