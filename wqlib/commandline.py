@@ -13,11 +13,11 @@ HOW_REDIS_IS_FOUND = (
 
 
 def foreign_words(name: str, number: int) -> str:
-    """Say that the client of the Kubernetes page has so many items of a queue (`name` as shown)."""
+    """Say that the client of the Kubernetes page may have so many items of the queue `name`."""
     lie = "item lies" if number == 1 else "items lie"
     return (
-        f"{number:,} {lie} in {name}:processing, in the hands of the client of the Kubernetes page. "
-        f"`wqlib queue adopt {name}` takes back those whose lease is gone."
+        f"{number:,} {lie} in {name}:processing. If the client of the Kubernetes page left that, "
+        f"`wqlib queue adopt {name}` takes back what has no lease any more."
     )
 
 

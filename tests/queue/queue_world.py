@@ -269,6 +269,7 @@ class Counts(NamedTuple):
     expired: int
     released: int
     failed: int
+    dropped: int
 
 
 def counts(model: Model) -> Counts:

@@ -67,6 +67,8 @@ CALLS: dict[str, Callable[[WorkQueue, Lease], object]] = {
     "events": lambda queue, _: queue.events(),
     "dead_items": lambda queue, _: queue.dead_items(),
     "requeue_dead": lambda queue, _: queue.requeue_dead([1]),
+    "drop_dead": lambda queue, _: queue.drop_dead([1]),
+    "item": lambda queue, _: queue.item(1),
 }
 
 

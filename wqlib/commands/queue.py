@@ -29,6 +29,7 @@ from ..errors import (
 )
 from ..queue import WorkQueue, finding
 from ..queue.address import Address
+from ..queue.items import ItemState
 from ..shown import shown
 from . import queuefiles, queuewords
 from .queuewords import counted, when
@@ -89,12 +90,12 @@ def _list(queue: WorkQueue, options: argparse.Namespace) -> int:
             if row["foreign"]:
                 remark(foreign_words(shown(row["queue"]), row["foreign"]))
     elif not failed:
-        remark("No worker has used a queue here yet.")
+        remark("There is no queue here that wqlib has used.")
     if found.lists and not options.all:
-        lists = counted(len(found.lists), "plain list")
+        lists, more = counted(len(found.lists), "plain list"), " ..." * (len(found.lists) > 1)
         remark(
-            f"Besides, there {'is' if len(found.lists) == 1 else 'are'} {lists} that no worker has "
-            f"used, such as {shown(found.lists[0])}: --all shows them."
+            f"Not shown: {lists} that no worker of wqlib has used yet "
+            f"({shown(found.lists[0])}{more}). --all shows all."
         )
     return EXIT_ERROR if failed else EXIT_OK
 
@@ -156,36 +157,41 @@ def _show(queue: WorkQueue, options: argparse.Namespace) -> int:
 
 
 def _retry(queue: WorkQueue, options: argparse.Namespace) -> int:
-    ids = sorted(set(options.ids))
-    number = queue.requeue_dead(ids or None)
+    ids, others = _dead_or_not(queue, options.ids)
+    number = queue.requeue_dead(ids if options.ids else None)
     print(f"{counted(number, 'dead item')} put back at the end of the line.")
-    return _others(queue, ids) if number < len(ids) else EXIT_OK
+    return _refuse(queue, others)
 
 
 def _drop(queue: WorkQueue, options: argparse.Namespace) -> int:
-    ids = sorted(set(options.ids))
-    others = [item_id for item_id in ids if queue.item(item_id).state != "dead"]
-    number = queue.drop_dead(ids)
-    print(f"{counted(number, 'dead item')} dropped for good.")
-    return _others(queue, others) if others else EXIT_OK
+    ids, others = _dead_or_not(queue, options.ids)
+    print(f"{counted(queue.drop_dead(ids), 'dead item')} dropped for good.")
+    return _refuse(queue, others)
 
 
-def _others(queue: WorkQueue, ids: Sequence[int]) -> int:
-    """Say why nothing was done about items that are not dead."""
-    for item_id in ids:
-        found = queue.item(item_id)
+def _dead_or_not(queue: WorkQueue, ids: Sequence[int]) -> tuple[list[int], list[ItemState]]:
+    """Return which of these items are dead, and the others."""
+    found = [queue.item(item_id) for item_id in sorted(set(ids))]
+    dead = [one.item_id for one in found if one.state == "dead"]
+    return dead, [one for one in found if one.state != "dead"]
+
+
+def _refuse(queue: WorkQueue, others: Sequence[ItemState]) -> int:
+    """Say why nothing was done about items that are not dead; return the exit code."""
+    for found in others:
+        is_not = f"Item {found.item_id} is not dead"
         if found.lease:
             remark(
-                f"Item {item_id} is not dead but lent, as {shown(found.lease.id)} until "
+                f"{is_not} but lent, as {shown(found.lease.id)} until "
                 f"{when(found.lease.deadline)}. Wait for the end of that lease, or stop its worker."
             )
         elif found.state == "waiting":
-            remark(f"Item {item_id} is not dead: it waits in line for another attempt.")
+            remark(f"{is_not}: it waits in line for another attempt.")
         elif found.state == "done":
-            remark(f"Item {item_id} is not dead: it is done, or was dropped before.")
+            remark(f"{is_not}: it is done, or was dropped before.")
         else:
-            remark(_unknown(queue, item_id))
-    return EXIT_ERROR
+            remark(_unknown(queue, found.item_id))
+    return EXIT_ERROR if others else EXIT_OK
 
 
 def _unknown(queue: WorkQueue, item_id: int) -> str:

@@ -21,6 +21,7 @@ MEANINGS = {
     "expired": "leases ran out",
     "released": "leases were given back",
     "failed": "leases ended in a failure",
+    "dropped": "dead items were dropped",
 }
 LISTED = ("pending", "leased", "done", "dead")
 _STATES = {
@@ -30,12 +31,7 @@ _STATES = {
     "dropped": "was dropped when it was dead",
 }
 
-_DOINGS = {
-    "lease": "began",
-    "complete": "completed it",
-    "dead": "was the last one",
-    "drop": "was dropped with the item",
-}
+_DOINGS = {"lease": "began", "complete": "completed it", "dead": "was the last one"}
 
 
 def stats_lines(name: str, stats: Stats) -> list[str]:
@@ -111,7 +107,7 @@ def item_facts(found: ItemState, events: Iterable[Event]) -> dict[str, Any]:
     if found.result is not None:
         facts |= _text("result", found.result)
     order = {"lease": 0, "dead": 2, "drop": 3}
-    rows = sorted(history.values(), key=lambda row: (row["at"], order.get(row["what"], 1)))
+    rows = sorted(history.values(), key=lambda row: (row["attempt"], order.get(row["what"], 1)))
     return facts | {"history": rows}
 
 
@@ -136,6 +132,8 @@ def item_lines(name: str, facts: dict[str, Any]) -> list[str]:
 
 
 def _ended(row: dict[str, Any]) -> str:
+    if row["what"] == "drop":
+        return "dropped"
     what = _DOINGS.get(row["what"]) or f"ended as {shown(row['what'])}"
     why = f": {shown(row['reason'])}" if row.get("reason") else ""
     return f"attempt {row['attempt']} on {shown(row['worker'])} {what}{why}"

@@ -95,6 +95,7 @@ class Stats:
         expired: Leases that ran out.
         released: Leases given back.
         failed: Leases that ended in `fail`.
+        dropped: Dead items removed for good.
         at: When, in seconds since the epoch by the server's clock.
     """
 
@@ -107,6 +108,7 @@ class Stats:
     expired: int
     released: int
     failed: int
+    dropped: int
     at: float
 
     @property

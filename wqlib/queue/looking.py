@@ -44,6 +44,7 @@ def snapshot(store: Store, limit: int) -> Snapshot:
         expired=ended["expire"],
         released=ended["release"],
         failed=ended["fail"],
+        dropped=counts.get("drop", 0),
         at=now / 1000,
     )
     if not shown:

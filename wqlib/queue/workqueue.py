@@ -409,7 +409,7 @@ class WorkQueue:
 
     def item(self, item_id: int) -> ItemState:
         """Return where an item is that was lent at least once, and what came of its attempts."""
-        return looking.item(self._store, item_id)
+        return looking.item(self._store, int(item_id))
 
     def foreign(self) -> int:
         """Count the items that the client of the Kubernetes page took and has not completed.

@@ -23,6 +23,9 @@ for i = 2, #ARGV do
     number = number + 1
   end
 end
+if number > 0 then
+  call('HINCRBY', counts, 'drop', number)
+end
 local memo = number
 --include close
 return number
