@@ -220,7 +220,7 @@ class Worker:
         """Complete what is done and lease what comes next."""
         lost: Sequence[Lease] = ()
         leases: list[Lease] = []
-        self._renewer.drop(*[lease for lease, _ in done])
+        self._renewer.drop(*[one[0] for one in done])
         try:
             leases = self.queue.exchange(
                 done, count, wait_seconds=float("inf"), until_drained=not self.endless
