@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -438,6 +439,45 @@ def test_show_of_an_item_with_a_long_text_and_a_progress(queue: WorkQueue, run: 
     assert run("show", queue.name, "1").lines[1] == f"item      {'x' * 64} ..."
 
 
+# -- acl
+
+
+@pytest.mark.parametrize("role", ["worker", "filler", "watcher", "owner"])
+def test_acl_prints_rules_that_a_user_of_redis_can_live_by(
+    make_queue: MakeQueue, redis_server: RedisServer, run: Run, role: str
+) -> None:
+    queue = make_queue()
+    answer = run("acl", queue.name, "--role", role)
+    assert (answer.code, answer.err, len(answer.lines)) == (0, "", 1)
+    with redis.Redis.from_url(redis_server.url) as client:
+        login = ["ACL", "SETUSER", role, "on", ">secret"]
+        client.execute_command(*login, *shlex.split(answer.out))
+        queue.put("apple")
+        doings: dict[str, list[str]] = {
+            "watcher": ["stats", "peek", "dead", "show", "export"],
+            "owner": ["stats", "peek", "dead", "show", "retry", "drop", "adopt", "export"],
+        }
+        url = f"redis://{role}:secret@127.0.0.1:{redis_server.port}"
+        with WorkQueue(queue.name, url=url) as user:
+            if role in ("worker", "owner"):
+                user.complete(user.lease())
+            if role in ("filler", "owner"):
+                user.put("banana")
+        for command in doings.get(role, []):
+            ids = ["1"] * (command in ("show", "drop"))
+            told = process(command, queue.name, *ids, "--redis", url)
+            assert b"lacks a permission" not in told.stderr, command
+        client.execute_command("ACL", "DELUSER", role)
+
+
+def test_acl_asks_no_redis_and_knows_its_roles_and_modes(run: Run) -> None:
+    alone = process("acl", "job2", "--redis", "redis://127.0.0.1:1")
+    assert alone.returncode == 0
+    more = run("acl", "job2", "--mode", "sentinel", "--mode", "replicas").out
+    assert set(more.split()) - set(alone.stdout.decode().split()) == {"+role", "+wait", "+expire"}
+    assert run("acl", "job2", "--role", "king").code == 2
+
+
 # -- list
 
 
@@ -700,7 +740,8 @@ def test_a_million_items_go_out_and_in(
 
 
 COMMANDS = (
-    "list", "stats", "top", "peek", "dead", "show", "retry", "drop", "adopt", "export", "import",
+    "list", "stats", "top", "peek", "dead", "show", "retry", "drop", "adopt", "acl", "export",
+    "import",
 )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from ..errors import (
     WrongKeyType,
     WrongVersion,
 )
-from ..queue import WorkQueue, finding
+from ..queue import WorkQueue, finding, rights
 from ..queue.address import Address
 from ..queue.items import ItemState
 from ..shown import shown
@@ -150,6 +150,11 @@ def _show(queue: WorkQueue, options: argparse.Namespace) -> int:
         print(json.dumps({"queue": queue.name, **facts}))
     else:
         print("\n".join(queuewords.item_lines(queue.name, facts)))
+    return EXIT_OK
+
+
+def _acl(queue: WorkQueue, options: argparse.Namespace) -> int:
+    print(rights.acl(queue.name, options.role, *options.mode))
     return EXIT_OK
 
 
@@ -298,6 +303,28 @@ def _parser() -> argparse.ArgumentParser:
         "That client never looks for leases that ran out, so the items of a worker that died lie "
         "in NAME:processing for ever. Only those without a lease come back. Stop its workers "
         "first, if you can: one that takes longer than its lease may do such an item, too.",
+    )
+
+    acl = command(
+        "acl",
+        _acl,
+        "the rules of a Redis user with the least rights",
+        "For ACL SETUSER in redis-cli, or a line `user USER on >PASSWORD RULES` in an ACL file. "
+        "Redis is not asked.",
+    )
+    acl.add_argument(
+        "--role",
+        choices=rights.ROLES,
+        default="worker",
+        help="worker: leases and completes; filler: puts; watcher: looks; owner: all of it, also "
+        "retry, drop, adopt and clear (worker)",
+    )
+    acl.add_argument(
+        "--mode",
+        choices=rights.MODES,
+        action="append",
+        default=[],
+        help="how Redis is run or used, if that needs more rights; may be repeated",
     )
 
     out = command(

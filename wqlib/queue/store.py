@@ -32,7 +32,7 @@ TYPES = {
     "events": "stream",
     "drained": "list",
 }
-_SCRIPTS = (
+SCRIPTS = (
     "lease", "give_back", "renew", "put", "requeue_dead", "drop_dead", "adopt", "snapshot", "item",
     "export", "clear",
 )  # fmt: skip
@@ -88,7 +88,7 @@ class Store:
         )
         self.doorbell = Doorbell(self.link)
         caller = f"{{{self.name}}}:call:{os.urandom(8).hex()}".encode()
-        self.scripts = {name: Script(name, (*self.keys.values(), caller)) for name in _SCRIPTS}
+        self.scripts = {name: Script(name, (*self.keys.values(), caller)) for name in SCRIPTS}
         self._checked = False
 
     def copy(self, timeout_seconds: float | None = None) -> Store:

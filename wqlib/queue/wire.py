@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import hiredis
 import redis
-from redis.connection import Connection
+from redis.connection import AbstractConnection
 
 Argument = bytes | str | int | float
 
@@ -41,7 +41,7 @@ class Wire:
         connection: Not yet open.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: AbstractConnection) -> None:
         try:
             connection.connect()
         except redis.exceptions.ResponseError as error:
