@@ -241,6 +241,16 @@ def test_a_call_whose_reply_was_cut_off_takes_nothing_twice(
     assert job2.adopt(0) == (1, 0)
 
 
+def test_items_come_back_when_memory_is_short(client: redis.Redis, job2: WorkQueue) -> None:
+    client.rpush("job2:processing", "apple", "banana")
+    client.config_set("maxmemory", 1)
+    try:
+        assert job2.adopt(0) == (2, 0)
+    finally:
+        client.config_set("maxmemory", 0)
+    assert drain(job2) == ["banana", "apple"]
+
+
 def test_a_key_of_somebody_else_is_left_alone(client: redis.Redis, job2: WorkQueue) -> None:
     client.set("job2:processing", "text")
     assert job2.foreign() == 0
