@@ -12,6 +12,7 @@ import os
 import select
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from typing import Any, NamedTuple
@@ -138,25 +139,37 @@ def frame(name: str, history: History, now: float, columns: int = 200) -> list[s
     if left is not None and counts.pending + counts.leased:
         pace += f" About {words.duration(left[0])} left, ± {words.duration(left[1])}."
     lines = [f"Queue {shown(name)} at {when(now)}: {numbers}{counts.dead:,} dead.", pace]
-    if found := works(history, now):
-        lines += table([_HEAD, *map(_cells, found)])
+    if rows := _rows(works(history, now)):
+        lines += table([_HEAD, *rows])
     idle = sum(not lane.held and now - lane.last_at < 60 for lane in history.lanes.values())
     if idle:
         lines.append(f"{idle:,} more, seen within a minute, hold nothing now.")
     return [line[:columns] for line in lines]
 
 
-def _cells(work: Work) -> tuple[str, ...]:
-    left = words.duration(work.left_seconds) if work.left_seconds > 0 else "over"
-    return (
-        shown(work.worker, _LONGEST),
-        "its turn comes" if work.seconds is None else words.duration(max(0.0, work.seconds)),
-        left,
-        str(work.attempt),
-        f"{work.rate:,.1f}",
-        shown(work.progress, _LONGEST),
-        shown(work.item),
-    )
+def _rows(found: list[Work]) -> list[tuple[str, ...]]:
+    """Return a row for each item that is worked on; the first of a worker speaks for it."""
+    waiting = Counter(work.worker for work in found if work.seconds is None)
+    known = set[str]()
+    rows: list[tuple[str, ...]] = []
+    for work in found:
+        if work.seconds is None:
+            continue
+        left = words.duration(work.left_seconds) if work.left_seconds > 0 else "over"
+        is_first, more = work.worker not in known, waiting.pop(work.worker, 0)
+        known.add(work.worker)
+        rows.append(
+            (
+                shown(work.worker, _LONGEST),
+                words.duration(max(0.0, work.seconds)),
+                left,
+                str(work.attempt),
+                f"{work.rate:,.1f}" if is_first else "",
+                shown(work.progress, _LONGEST),
+                (f"(and {more:,} more in hand) " if more else "") + shown(work.item),
+            )
+        )
+    return rows
 
 
 def _fit(name: str, feed: Feed) -> list[str]:
