@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from ..errors import EXIT_OK
 from ..history import History, Lane, Span, words
 from ..history.feed import Feed
+from ..history.spans import WAITS
 from ..queue import WorkQueue
 from ..shown import shown, table
 from .queuewords import when
@@ -90,14 +91,15 @@ def works(history: History, now: float) -> list[Work]:
     for lane in history.lanes.values():
         rate = _rate(lane, now)
         for span in lane.held.values():
-            found.append(_work(lane, span, now, rate))
+            found.append(_work(span, now, rate))
     return sorted(found, key=lambda work: (-(work.seconds or 0.0), work.item_id))
 
 
-def _work(lane: Lane, span: Span, now: float, rate: float) -> Work:
+def _work(span: Span, now: float, rate: float) -> Work:
+    seconds = None if span.slot == WAITS else max(0.0, now - span.start)
     return Work(
-        lane.worker, span.item_id, span.item, span.attempt, now - span.start, span.deadline - now,
-        "", rate,
+        span.worker, span.item_id, span.item, span.attempt, seconds, span.deadline - now,
+        span.progress, rate,
     )  # fmt: skip
 
 
@@ -161,7 +163,7 @@ def _rows(found: list[Work]) -> list[tuple[str, ...]]:
         rows.append(
             (
                 shown(work.worker, _LONGEST),
-                words.duration(max(0.0, work.seconds)),
+                words.duration(work.seconds),
                 left,
                 str(work.attempt),
                 f"{work.rate:,.1f}" if is_first else "",
