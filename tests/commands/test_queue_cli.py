@@ -544,12 +544,6 @@ def test_list_finds_all_queues_of_a_redis_cluster(
         queue.close()
 
 
-def test_list_says_why_redis_does_not_answer(run: Run) -> None:
-    away = process("list", "--redis", "redis://127.0.0.1:1")
-    assert (away.returncode, away.stdout) == (1, b"")
-    assert b"did not answer" in away.stderr
-
-
 # -- export and import
 
 
