@@ -97,7 +97,6 @@ class RedisWQ:
             password=password or None,
             patience_seconds=_PATIENCE_SECONDS,
         )
-        self._queue.say_waits(_LOG.warning)
         self._session = f"{self._queue.worker}-{uuid.uuid4().hex[:8]}"
         self._begin()
 

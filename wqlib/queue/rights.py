@@ -63,6 +63,7 @@ def acl(queue: str, role: str, *modes: str) -> str:
     commands = called - _UNUSED.get(role, set()) | set(f"{_ALWAYS} {besides}".split())
     commands.update(*(MODES[mode].split() for mode in modes))
     pattern = re.sub(r"([*?\[\]\\])", r"\\\1", queue)  # Redis' globs
+    pattern = re.sub(r"[\0-\x20\x7f]", "?", pattern)  # a rule cannot hold them
     keys = (_quoted(f"~{key}") for key in (pattern, f"{{{pattern}}}:*"))
     allowed = (f"+{command}" for command in sorted(commands))
     return " ".join(["resetkeys", "resetchannels", "-@all", *keys, *allowed])
@@ -70,12 +71,6 @@ def acl(queue: str, role: str, *modes: str) -> str:
 
 def _quoted(word: str) -> str:
     """Return a word as redis-cli and ACL files read it."""
-    if re.fullmatch(r"[!-~]+", word) and not set(word) & set("\"'\\"):
+    if re.fullmatch(r"[^\s\"'\\]+", word):
         return word
-    text = "".join(
-        f"\\x{byte:02x}"
-        if byte < 32 or byte > 126
-        else ("\\" if byte in b'"\\' else "") + chr(byte)
-        for byte in word.encode()
-    )
-    return f'"{text}"'
+    return '"' + re.sub(r"([\"\\])", r"\\\1", word) + '"'

@@ -44,8 +44,11 @@ class Wire:
     def __init__(self, connection: AbstractConnection) -> None:
         try:
             connection.connect()
-        except redis.exceptions.ResponseError as error:
-            raise Refusal(f"{getattr(error, 'status_code', None) or 'ERR'} {error}") from None
+        except redis.exceptions.RedisError as error:
+            code = getattr(error, "status_code", None)  # some answers are ConnectionErrors there
+            if not code and not isinstance(error, redis.exceptions.ResponseError):
+                raise
+            raise Refusal(f"{code or 'ERR'} {error}") from None
         self._connection = connection
         self._reader: Any = hiredis.Reader(replyError=Refusal, notEnoughData=_MORE)
         self._buffer = bytearray(_READ_BYTES)

@@ -89,10 +89,13 @@ class WorkQueue:
         lease_seconds: float = 30.0,
         max_attempts: int | None = 5,
         patience_seconds: float = 5.0,
+        replicas: int = 0,
     ) -> None:
         check_lease_seconds(lease_seconds)
         if max_attempts is not None and max_attempts < 1:
             raise ValueError(f"max_attempts is {max_attempts}; it must be 1 or more, or None.")
+        if replicas < 0:
+            raise ValueError(f"replicas is {replicas}; it must be 0 or more.")
         address = Address.from_url(url) if isinstance(url, str) and url else url
         address = address or Address.from_environment()
         self.address = address.override(host=host, port=port, password=password, username=username)
@@ -105,7 +108,9 @@ class WorkQueue:
         self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
         self.pending = 0
-        self._store = Store(name, self.address, patience_seconds)
+        self._store = Store(
+            name, self.address, patience_seconds, self.address.timeout_seconds, replicas
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -124,10 +129,6 @@ class WorkQueue:
     @patience_seconds.setter
     def patience_seconds(self, seconds: float) -> None:
         self._store.link.patience_seconds = seconds
-
-    def say_waits(self, say: Callable[[str], None]) -> None:
-        """Let `say` have a line when a call waits for Redis, each minute of it, and at the end."""
-        self._store.link.say = say
 
     def copy(self, worker: str | None = None, *, timeout_seconds: float | None = None) -> Self:
         """Return the same queue over a connection of its own, for another thread or worker.
