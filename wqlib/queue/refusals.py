@@ -206,7 +206,7 @@ _AWAY = (
 )
 _LOGIN = re.compile(r"NOAUTH|WRONGPASS|ERR (invalid password|AUTH |Client sent AUTH)")
 # Redis 6.2 puts the error of a command in a script behind this; 7.0 and newer put a tail after it.
-_HEAD = re.compile(r"ERR Error running script .*?: @user_script: \d+: -?")
+_HEAD = re.compile(r"(ERR Error running script .*?: @user_script: \d+|EXECABORT .* of): -?")
 _TAIL = re.compile(
     r"\.? script: (\w+, )?on @user_script:\d+\.$|,? with args beginning with:.*", re.S
 )
