@@ -140,7 +140,9 @@ def test_nothing_else_is_possible(server: RedisServer, role: str) -> None:
         for name in sorted(everything - allowed):
             strange.append((name, *["job2"] * max(0, abs(commands[name]["arity"]) - 1)))
         for words in strange:
-            with pytest.raises(redis.ResponseError, match=r"[Pp]ermission|can't|not allowed|unknown"):
+            with pytest.raises(
+                redis.ResponseError, match=r"[Pp]ermission|can't|not allowed|unknown"
+            ):
                 pod.execute_command(*words)
 
 

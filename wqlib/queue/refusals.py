@@ -16,6 +16,7 @@ import redis
 
 from ..errors import NotReplicated, QueueError, RedisRefused, RedisUnreachable, WrongKeyType
 from .address import Address, PasswordUnavailable
+from .sentinels import NoPrimary
 from .tls import explain_tls
 from .wire import Refusal
 
@@ -269,7 +270,7 @@ def diagnose(error: Exception, address: Address, where: str) -> Trouble:
             rule.verdict, why, refused, f": {why}. {rule.todo}", rule.error, rule.stops_filling
         )
     why = next((words for signs, words in _AWAY if re.search(signs, text)), text)
-    if isinstance(error, PasswordUnavailable):
+    if isinstance(error, (PasswordUnavailable, NoPrimary)):
         why = text
     if "Permission denied" in text:
         return Trouble(LASTS, why, f"{here} cannot be reached: {why}", "")
