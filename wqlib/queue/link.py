@@ -161,15 +161,15 @@ class Link:
             try:  # the usual way: one question, one answer
                 wire.send(request)
                 reply = wire.read()
-            except (OSError, hiredis.HiredisError):
-                self._start_over()
+            except (OSError, hiredis.HiredisError) as error:
+                reply = error
             except BaseException:  # e.g. Ctrl-C between question and answer
                 self.close()
                 raise
             else:
                 if type(reply) is not Refusal:
                     return reply
-            return self._insist([request], script, again=True)[0]
+            return self._insist([request], script, reply)[0]
 
     def run_in_turn(self, script: Script, calls: Sequence[Sequence[Argument]]) -> list[Any]:
         """Run a script several times in one go, each call only if the one before it ran.
@@ -246,25 +246,30 @@ class Link:
         self,
         requests: Sequence[bytes],
         script: Script | None = None,
+        error: Exception | None = None,
         *,
         fills: bool = False,
-        again: bool = False,
     ) -> list[Any]:
         """Send commands until they are answered, or patience ends.
 
         Args:
             requests: The commands, packed.
             script: The script that they run.
+            error: What came when they were sent before.
             fills: They fill a queue.
-            again: They were sent before.
         """
         started, pause, next_word = time.monotonic(), 0.02, _QUIET_SECONDS
+        again = error is not None
+        if error and str(error).startswith("NOSCRIPT"):
+            error = None  # that is no trouble
         while True:
             try:
+                if error:
+                    raise error
                 replies = self._attempt(requests, script, again)
-            except TROUBLES as error:
-                trouble, sent_on = self._diagnose(error), _SENT_ON.match(str(error))
-                answers = getattr(error, "answers", ())
+            except TROUBLES as problem:
+                trouble, sent_on = self._diagnose(problem), _SENT_ON.match(str(problem))
+                answers, error = getattr(problem, "answers", ()), None
             except BaseException:
                 self.close()
                 raise

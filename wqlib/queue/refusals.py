@@ -139,7 +139,7 @@ RULES = (
     Rule(
         "WAITED",
         LOOK,
-        "it did what was asked, but fewer replicas than wanted have it so far",
+        "it is done, but fewer replicas than wanted have it so far",
         "Look at its replicas (INFO replication), or ask for fewer: replicas=...",
         NotReplicated,
     ),
@@ -265,9 +265,10 @@ def diagnose(error: Exception, address: Address, where: str) -> Trouble:
         said = _TAIL.sub("", re.sub(r"^ERR (?=[A-Z]{3,} )", "", _HEAD.sub("", text)))
         rule = next(rule for rule in RULES if re.match(rule.sign, said))
         why = rule.why.format(said=said)
-        refused = f"{here} refused the call"
+        did = "did not confirm" if rule.error is NotReplicated else "refused"
+        begins = f"{here} {did} the call"
         return Trouble(
-            rule.verdict, why, refused, f": {why}. {rule.todo}", rule.error, rule.stops_filling
+            rule.verdict, why, begins, f": {why}. {rule.todo}", rule.error, rule.stops_filling
         )
     why = next((words for signs, words in _AWAY if re.search(signs, text)), text)
     if isinstance(error, (PasswordUnavailable, NoPrimary)):
