@@ -126,7 +126,7 @@ class RedisSentinel:
         try:
             for number in range(3):
                 follows = f"replicaof 127.0.0.1 {self.nodes[0].port}" if number else ""
-                self.nodes.append(_Node(self.password, follows, *settings))
+                self.nodes.append(Node(self.password, follows, *settings))
             soon(lambda: len(self.client().role()[2]) == 2, "the replicas to follow")
             watch = self._watch(int(down_after_seconds * 1000))
             for _ in range(3):
@@ -229,7 +229,7 @@ class RedisSentinel:
         return redis.Redis.from_url(url, decode_responses=True, socket_timeout=5)
 
 
-class _Node(RedisServer):
+class Node(RedisServer):
     """A server that logs in to others like it with its own password.
 
     Args:
