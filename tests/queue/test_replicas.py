@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -129,10 +131,14 @@ def test_a_call_whose_answer_was_cut_off_is_confirmed_too(pair: Pair) -> None:
             queue.put("apple")
             lease = queue.lease()
             assert lease
-            proxy.before_retry = lambda: pair.replica.stop(crash=True)
+            frozen = pair.replica.pid
+            proxy.before_retry = lambda: os.kill(frozen, signal.SIGSTOP)
             proxy.cut_replies = 1
-            with pytest.raises(NotReplicated):
-                queue.complete(lease, "sweet")
+            try:
+                with pytest.raises(NotReplicated):
+                    queue.complete(lease, "sweet")
+            finally:
+                os.kill(frozen, signal.SIGCONT)
             assert proxy.cuts == 1
             assert queue.results() == {1: b"sweet"}
 
