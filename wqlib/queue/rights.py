@@ -6,7 +6,11 @@ import re
 from collections.abc import Sequence
 
 from .link import _source
-from .store import SCRIPTS
+
+SCRIPTS = (
+    "lease", "give_back", "renew", "put", "requeue_dead", "drop_dead", "adopt", "snapshot", "item",
+    "export", "clear",
+)  # fmt: skip
 
 # By what somebody does: the scripts that it runs, and the commands that it sends besides.
 ROLES: dict[str, tuple[Sequence[str], str]] = {
@@ -26,9 +30,15 @@ MODES = {
     "replicas": "wait expire",  # of `WorkQueue(replicas=1)`
 }
 
-_UNUSED = {"filler": {"zcard"}}  # what its scripts call only when a lease has ended
+_UNUSED = {"put": {"zcard"}}  # what a script includes, but calls only when a lease has ended
 _ALWAYS = "evalsha eval type exists hget"
 _CALLED = re.compile(rb"\bcall\('([A-Z]+)'")
+
+
+def commands_of(script: str) -> set[str]:
+    """Return the commands that a script calls, in small letters."""
+    found = {name.decode().lower() for name in _CALLED.findall(_source(script))}
+    return found - _UNUSED.get(script, set())
 
 
 def acl(queue: str, role: str, *modes: str) -> str:
@@ -58,12 +68,10 @@ def acl(queue: str, role: str, *modes: str) -> str:
             f"and with them go {', '.join(MODES)}."
         )
     scripts, besides = ROLES[role]
-    inside = b" ".join(_source(name) for name in scripts)
-    called = {name.decode().lower() for name in _CALLED.findall(inside)}
-    commands = called - _UNUSED.get(role, set()) | set(f"{_ALWAYS} {besides}".split())
+    commands = set(f"{_ALWAYS} {besides}".split()).union(*map(commands_of, scripts))
     commands.update(*(MODES[mode].split() for mode in modes))
     pattern = re.sub(r"([*?\[\]\\])", r"\\\1", queue)  # Redis' globs
-    pattern = re.sub(r"[ \t-\r\0]", "?", pattern)  # no rule may have white space
+    pattern = re.sub(r"[\0-\x20\x7f]", "?", pattern)  # a rule cannot hold them
     patterns = [pattern, f"{{{pattern}}}:*"]
     if role == "owner":  # for `adopt`
         patterns += [f"{pattern}:processing", f"{pattern}:leased_by_session:*"]
@@ -74,12 +82,6 @@ def acl(queue: str, role: str, *modes: str) -> str:
 
 def _quoted(word: str) -> str:
     """Return a word as redis-cli and ACL files read it."""
-    if re.fullmatch(r"[!-~]+", word) and not set(word) & set("\"'\\"):
+    if re.fullmatch(r"[^\s\"'\\]+", word):
         return word
-    text = "".join(
-        f"\\x{byte:02x}"
-        if byte < 32 or byte > 126
-        else ("\\" if byte in b'"\\' else "") + chr(byte)
-        for byte in word.encode()
-    )
-    return f'"{text}"'
+    return '"' + re.sub(r"([\"\\])", r"\\\1", word) + '"'
