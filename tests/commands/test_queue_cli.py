@@ -466,7 +466,7 @@ def test_acl_prints_rules_that_a_user_of_redis_can_live_by(
         for command in doings.get(role, []):
             ids = ["1"] * (command in ("show", "drop"))
             told = process(command, queue.name, *ids, "--redis", url)
-            assert b"lacks a permission" not in told.stderr, command
+            assert b"lacks a right" not in told.stderr, command
         client.execute_command("ACL", "DELUSER", role)
 
 
