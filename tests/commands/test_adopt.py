@@ -260,10 +260,10 @@ def test_a_key_of_somebody_else_is_left_alone(client: redis.Redis, job2: WorkQue
 
 
 def test_on_a_redis_cluster_there_is_nothing_to_adopt(redis_cluster: RedisCluster) -> None:
-    with WorkQueue("job2", url=redis_cluster.url) as queue:
+    with WorkQueue("page", url=redis_cluster.url) as queue:
         queue.put("apple")
         assert queue.foreign() == 0
-        with pytest.raises(QueueError, match="job2 and job2:processing lie in different slots"):
+        with pytest.raises(QueueError, match="page and page:processing lie in different slots"):
             queue.adopt()
         assert drain(queue) == ["apple"]
         queue.clear()
