@@ -70,11 +70,14 @@ def check_lease_seconds(seconds: float, name: str = "lease_seconds") -> None:
         raise ValueError(f"{name} is {seconds}; it must be 0.001 s to 7 days.")
 
 
-def check_worker(name: str) -> None:
-    """Refuse what can be no name of a worker, with a TypeError or a ValueError."""
+def checked_worker(name: str | None) -> str:
+    """Return the name of a worker ("" for None); what can be none is a TypeError or ValueError."""
+    if name is None:
+        return ""
     utf8(name, "A worker's name")
     if any(map(str.isspace, name)):
-        raise ValueError(f"The worker's name {name!r} must not contain white space.")
+        raise ValueError(f"A worker's name must not contain white space: {name!r}.")
+    return name
 
 
 def lease_lost(leases: Sequence[Lease]) -> LeaseLost:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from redis.connection import SSLConnection
+
 from ..errors import QueueError
 
 Login = str | tuple[str, str]
@@ -79,6 +81,8 @@ _TLS: dict[str, Callable[[str], Any]] = {
     "ssl_min_version": int,
     "ssl_password": str,
 }
+for _name in {*_TLS}.difference(SSLConnection.__init__.__code__.co_varnames):
+    del _TLS[_name]  # this version of redis-py is too old for it
 _LOGIN: dict[str, Callable[[str], Any]] = {
     "db": int,
     "password": str,
