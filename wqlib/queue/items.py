@@ -245,7 +245,7 @@ def _kind(value: object) -> str:
     return f"{module}{kind.__qualname__}"
 
 
-def encode_result(lease: Lease, result: bytes | str | None) -> bytes:
+def encode_result(result: bytes | str | None) -> bytes:
     """Return a result as lua/lease.lua takes it: "=" and the bytes, or nothing for None.
 
     Raises:
@@ -254,18 +254,20 @@ def encode_result(lease: Lease, result: bytes | str | None) -> bytes:
     """
     if result is None:
         return b""
-    if isinstance(result, (bytes, bytearray, memoryview)):
-        kept = bytes(result)
-    elif isinstance(result, str):
+    if isinstance(result, str):
         kept = utf8(result, "A result")
+    elif isinstance(result, bytes):
+        kept = result
     else:
+        # A buffer, too: a worker keeps results for a moment, and a task may use it again.
+        how = "bytes" if isinstance(result, (bytearray, memoryview)) else "json.dumps"
         raise TypeError(
             f"A result must be bytes, text or None, not {_kind(result)}. Convert it first, as in "
-            "json.dumps(result)."
+            f"{how}(result)."
         )
     if len(kept) > MAX_RESULT_BYTES:
         raise ItemTooLarge(
             f"A result of {len(kept):,} bytes is too large: at most {MAX_RESULT_BYTES:,}. "
-            f"Store it elsewhere and keep its address. The lease {lease.id} is still yours."
+            "Store it elsewhere and keep its address. The lease is still yours."
         )
     return b"=" + kept
