@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import socket
 import tempfile
 import threading
@@ -14,6 +15,12 @@ from urllib.parse import quote
 import pytest
 import redis
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -229,6 +236,14 @@ class Certificates:
         self.elsewhere = self.pair("elsewhere", ours.issue_cert("redis.example"))
         self.client = self.pair("client", ours.issue_cert("me@here.example"))
         self.stranger = self.pair("stranger", other.issue_cert("me@here.example"))
+        self.self_signed = self.other_ca, self.write("x key", other.private_key_pem)
+        long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+        expired = ours.issue_cert("127.0.0.1", not_before=long_ago, not_after=long_ago)
+        self.expired = self.pair("expired", expired)
+        key = load_pem_private_key(self.client[1].read_bytes(), None)
+        hidden = BestAvailableEncryption(b"open it")
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden)
+        self.hidden_key = self.write("hidden key", trustme.Blob(pem))
 
     def write(self, name: str, *blobs: trustme.Blob) -> Path:
         path = self.folder / f"{name}.pem"
@@ -277,8 +292,16 @@ def servers(certificates: Certificates) -> Iterator[dict[str, RedisServer]]:
         certificates.serve(certificates.server) as good,
         certificates.serve(certificates.elsewhere) as elsewhere,
         certificates.serve(certificates.server, "yes") as mutual,
+        certificates.serve(certificates.self_signed) as self_signed,
+        certificates.serve(certificates.expired) as expired,
     ):
-        yield {"good": good, "elsewhere": elsewhere, "mutual": mutual}
+        yield {
+            "good": good,
+            "elsewhere": elsewhere,
+            "mutual": mutual,
+            "self-signed": self_signed,
+            "expired": expired,
+        }
 
 
 def tls_url(server: Any, options: str, *, login: bool = True) -> str:
@@ -286,6 +309,7 @@ def tls_url(server: Any, options: str, *, login: bool = True) -> str:
     return f"rediss://{password}127.0.0.1:{server.tls_port}/0?{options}"
 
 
+OPEN = "ssl_password=open+it"
 TRUST = "ssl_ca_certs={0.ca}"
 OURS = "&ssl_certfile={0.client[0]}&ssl_keyfile={0.client[1]}"
 STRANGE = "&ssl_certfile={0.stranger[0]}&ssl_keyfile={0.stranger[1]}"
@@ -297,7 +321,9 @@ STRANGE = "&ssl_certfile={0.stranger[0]}&ssl_keyfile={0.stranger[1]}"
         ("good", TRUST),
         ("good", "ssl_cert_reqs=none"),
         ("elsewhere", f"{TRUST}&ssl_check_hostname=false"),
+        ("self-signed", "ssl_ca_certs={0.other_ca}&ssl_check_hostname=false"),
         ("mutual", TRUST + OURS),
+        ("mutual", f"{TRUST}&ssl_certfile={{0.client[0]}}&ssl_keyfile={{0.hidden_key}}&{OPEN}"),
         ("good", f"{TRUST}&ssl_min_version=772&ssl_exclude_verify_flags=VERIFY_X509_STRICT"),
     ],
 )
@@ -320,6 +346,8 @@ def test_a_queue_works_over_tls(
     ("server", "options", "told"),
     [
         ("good", "", r"signed by nobody who is known here \(self.signed.*ssl_ca_certs=/path"),
+        ("self-signed", "", "signed by nobody .*self.signed"),
+        ("expired", TRUST, "is not valid now .*expired.*set the clock here"),
         ("good", "ssl_ca_certs={0.other_ca}", "signed by nobody who is known here"),
         ("elsewhere", TRUST, "for another host .*'127.0.0.1'.*ssl_check_hostname=false"),
         ("mutual", TRUST, "wants a certificate from its clients, and none was given"),
@@ -356,6 +384,10 @@ def test_a_certificate_that_does_not_fit_ends_at_once_and_in_words(
         (
             "ssl_certfile={0.client[0]}&ssl_keyfile={0.stranger[1]}",
             "ssl_certfile .* with ssl_keyfile .*stranger key.pem for TLS: key values mismatch",
+        ),
+        (
+            "ssl_certfile={0.client[0]}&ssl_keyfile={0.hidden_key}",
+            "ssl_certfile .*hidden key.pem for TLS: .* for an encrypted key ssl_password",
         ),
         ("ssl_ciphers=x", "ssl_ciphers for TLS"),
     ],

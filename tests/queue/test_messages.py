@@ -188,9 +188,9 @@ def test_a_mistyped_command_line_repeats_no_login(
 ) -> None:
     words = ["stats"] * (main is queuecli.main) + ["q"] * (main is not worker.main)
     with pytest.raises(SystemExit):
-        main([*words, "--redus", f"redis://me:{MARK}/{MARK}@127.0.0.1:1"])
+        main([*words, "--redus", f"redis://me:{MARK}/{MARK}@127.0.0.1:1?password={MARK}&db=1"])
     told = capfd.readouterr()
-    assert "unrecognized arguments: --redus redis://...@127.0.0.1:1" in told.err
+    assert "unrecognized arguments: --redus redis://...@127.0.0.1:1?password=...&db=1" in told.err
     assert MARK not in told.out + told.err
 
 

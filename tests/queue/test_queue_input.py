@@ -193,8 +193,8 @@ TAKERS: dict[str, tuple[Callable[[WorkQueue, Lease, Any], object], set[str], str
     ),
     "complete": (
         lambda q, lease, value: q.complete(lease, value),
-        {"text", "None"} | BINARY,
-        "A res",
+        {"text", "None", "bytes"},
+        "A result",
     ),
     "fail": (lambda q, lease, value: q.fail(lease, value), {*KINDS} - {ENDLESS}, "Exceeds"),
     "worker": (lambda queue, _, value: queue.copy(value), {"text", "None"}, "A worker's name"),

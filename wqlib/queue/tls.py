@@ -70,7 +70,8 @@ def _unaccepted(error: ssl.SSLCertVerificationError) -> str:
     if code in _UNKNOWN_AUTHORITY:
         return (
             f"is signed by nobody who is known here ({said}). Name the file with the certificate "
-            "of its authority, as in rediss://host:6379/0?ssl_ca_certs=/path/to/ca.crt"
+            "of its authority, or with a self-signed one itself, as in "
+            "rediss://host:6379/0?ssl_ca_certs=/path/to/ca.crt"
         )
     if code in (_NOT_YET_VALID, _EXPIRED):
         return f"is not valid now ({said}). Give Redis another one, or set the clock here"
