@@ -192,7 +192,10 @@ def encode(item: Item) -> bytes:
     if isinstance(item, (bytes, bytearray, memoryview)):
         kept = bytes(item)
     elif isinstance(item, str):
-        kept = utf8(item, "An item")
+        try:
+            kept = item.encode()
+        except UnicodeEncodeError:
+            kept = utf8(item, "An item")  # which says what is wrong
     else:
         kept = _as_json(item)
     if len(kept) > MAX_ITEM_BYTES:
