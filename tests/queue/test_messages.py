@@ -158,6 +158,13 @@ REDIS_URLS = [
     f"redis://:x@127.0.0.1:1/0?password={MARK}",
     f"redis://{MARK}/x@127.0.0.1:1/0",
     f"redis://:{MARK}@{'a' * 70}:1",
+    f"redis://127.0.0.1:1?password={MARK}",
+    f"redis://127.0.0.1:1?db={MARK}",
+    f"rediss://:x@127.0.0.1:1?ssl_password={MARK}&ssl_keyfile=/no/such",
+    f"unix://:{MARK}@/no/such",
+    f"unix://:a/{MARK}@/no/such",
+    f"redis+sentinel://:{MARK}@s1,s2",
+    f"redis+sentinel://:a/{MARK}@s1,s2/m",
     f"http://:{MARK}@127.0.0.1:1",
     f":{MARK}@127.0.0.1:1",
 ]

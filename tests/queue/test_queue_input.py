@@ -234,6 +234,13 @@ class TestKinds:
             with pytest.raises((TypeError, ValueError), match=told):
                 queue.put([KINDS[kind]])
 
+    def test_a_bad_item_of_an_iterator_says_how_many_are_in(self, queue: WorkQueue) -> None:
+        with pytest.raises(TypeError, match="An item") as caught:
+            queue.put(object() if n == 20_000 else n for n in range(30_000))
+        added = queue.stats().put
+        assert 0 < added <= 20_000
+        assert caught.value.__notes__ == [f"{added} items before it are in the queue."]
+
     def test_what_contains_itself_is_refused(self, queue: WorkQueue) -> None:
         snake: list[object] = []
         snake.append(snake)

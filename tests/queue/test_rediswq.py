@@ -205,6 +205,12 @@ def test_it_refuses_what_it_would_not_heed(more: dict[str, Any], told: str) -> N
         RedisWQ(name="job2", **more)
 
 
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), "soon", []])
+def test_a_timeout_that_makes_no_sense_is_refused(seconds: Any) -> None:
+    with pytest.raises(ValueError, match="socket_timeout must be above 0, in seconds"):
+        RedisWQ("job2", socket_timeout=seconds)
+
+
 def test_empty_means_nothing_waits_and_nothing_is_leased(client: Callable, job2: WorkQueue) -> None:
     q = client()
     assert q.empty()

@@ -40,6 +40,9 @@ def fill(
                 progress(added)
     except ItemTooLarge as error:
         raise ItemTooLarge(f"{error} {added} items before it are in the queue.") from None
+    except (TypeError, ValueError) as error:  # of an item, or of the iterable
+        error.add_note(f"{added} items before it are in the queue.")
+        raise
     except RedisRefused as error:
         answered = zip(window, error.answers, strict=False)
         added += sum(len(chunk) for chunk, answer in answered if answer >= 0)

@@ -174,6 +174,7 @@ class WorkQueue:
         Raises:
             ItemTooLarge: An item has more than 16 MiB. What came before it in the iterable may
                 be in the queue; the message says how many that is.
+            TypeError, ValueError: An item is nothing that JSON can hold; a note says the same.
         """
         return fill(self._store, items, progress, resume)
 
