@@ -97,7 +97,7 @@ class Address:
             value = getattr(self, name)
             if not isinstance(value, str) and (value is not None or name == "host"):
                 raise TypeError(f"The {name} of Redis must be text, not {type(value).__name__}.")
-        if re.search(r"://|[@\s]", self.host) and not self.host.startswith("/"):
+        if "\0" in self.host or re.search(r"^[^/].*(://|[@\s])", self.host):
             # It may hold a password, so it is not repeated.
             raise ValueError("The host of Redis must be a name or an address. A URL goes to url=.")
         if not (isinstance(self.password, str | None) or callable(self.password)):
