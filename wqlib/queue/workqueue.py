@@ -416,7 +416,7 @@ class WorkQueue:
 
     def item(self, item_id: int) -> ItemState:
         """Return where an item is that was lent at least once, and what came of its attempts."""
-        return looking.item(self._store, int(item_id))
+        return looking.item(self._store, *_numbers([item_id]))
 
     def foreign(self) -> int:
         """Count the items that the client of the Kubernetes page took and has not completed.
@@ -486,10 +486,7 @@ class WorkQueue:
         return self._of_the_dead("drop_dead", item_ids)
 
     def _of_the_dead(self, script: str, item_ids: Iterable[int]) -> int:
-        try:
-            ids = [int(item_id) for item_id in item_ids]
-        except OverflowError:
-            raise ValueError("An item id is a whole number.") from None
+        ids = _numbers(item_ids)
         return sum(
             self._store.run(script, *ids[i : i + CHUNK_ITEMS])
             for i in range(0, len(ids), CHUNK_ITEMS)
@@ -518,3 +515,10 @@ class WorkQueue:
             How many items were waiting, leased or dead.
         """
         return int(self._store.run("clear"))
+
+
+def _numbers(item_ids: Iterable[int]) -> list[int]:
+    try:
+        return [int(item_id) for item_id in item_ids]
+    except OverflowError:
+        raise ValueError("An item id is a whole number.") from None
