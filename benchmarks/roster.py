@@ -90,7 +90,7 @@ def _peers() -> list[Contender]:
     return [
         replace(python("redis-work-queue", "redis-work-queue", "", 5_000), piecewise=True),
         python("taskiq", "taskiq, stream broker", "100", 4_000),
-        python("arq", "arq, concurrency 100", "100", 3_000),
+        replace(python("arq", "arq, concurrency 100", "100", 3_000), least=1_000),
         python("saq", "saq, concurrency 10", "10", 2_000),
         python("rq", "rq, SimpleWorker", "", 600),
         Contender(
