@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .report import IDEAL
+from .roster import WAITING_AT_ONCE, WAITING_MS
+
 _OURS, _PEER, _FLOOR, _TEXT, _GRID = "#0072B2", "#B34E00", "#666666", "#222222", "#DDDDDD"
 _TITLE: dict[str, Any] = {"fontsize": 11, "color": _TEXT, "loc": "left"}
 _CARD, _EDGE = "#FFFFFF", "#D0D7DE"
@@ -129,8 +132,8 @@ def _draw_waits(axes: Any, rows: list[_Row]) -> None:
     axes.axvline(1, color=_TEXT, lw=1.2, ls="--")
     axes.set_xlim(0, 1.06)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25%", "50%", "75%", "ideal"])
-    axes.set_title("Items that wait for 20 ms, 50 at a time", **_TITLE)
-    axes.set_xlabel("of the ideal 2,500 items a second", color=_TEXT)
+    axes.set_title(f"Items that wait for {WAITING_MS} ms, {WAITING_AT_ONCE} at a time", **_TITLE)
+    axes.set_xlabel(f"of the ideal {IDEAL:,.0f} items a second", color=_TEXT)
 
 
 def _write(

@@ -18,7 +18,7 @@ PLACEMENTS = {
     "one_core": "worker and server on one core",
     "two_cores": "worker on one core, server on another",
 }
-_IDEAL = WAITING_AT_ONCE / WAITING_MS * 1000  # items a second
+IDEAL = WAITING_AT_ONCE / WAITING_MS * 1000  # items a second
 
 # figure, where ("" = once), "least" or "below" or "most", bar, what it is
 BARS: tuple[tuple[str, str, str, float, str], ...] = (
@@ -95,7 +95,7 @@ def waiting_figures(
         records: What was measured, by name.
     """
     ran = _ran(records)
-    shares = {name: round(record.rate / _IDEAL, 3) for name, record in ran.items()}
+    shares = {name: round(record.rate / IDEAL, 3) for name, record in ran.items()}
     lines = {c.name: _line(c, records.get(c.name), ran) for c in contenders}
     return {
         "at_once": WAITING_AT_ONCE,
