@@ -4,9 +4,12 @@ The queue appends to the Redis stream `{name}:events`, one entry a call. An entr
 flat row of field and value pairs, each pair one event, in the order in which they
 happened::
 
-    complete  "17-1@pod-a"
+    complete  "17-1@pod-a 35 5"       the work began and ended so many ms before this entry
+    renew     "16-1@pod-a page 3"     the lease id, a space, how far the work is (if that was told)
     lease     "18-1@pod-a apple"      the lease id, a space, the item's first 64 bytes
     until     "1764000030123"         deadline of the leases and renewals in this entry, in ms
+    begin     "1"                     the worker begins so many of the items of this entry at once
+                                      (if not all); each of the others when an earlier one ended
     pending   "41"                    items that wait in the list after this call
 
 A *lease id* is `<item id>-<attempt>@<worker>`. The item id is given when an item is lent
@@ -17,7 +20,7 @@ All times are the Redis server's, never a worker's. This module is pure: it does
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 EventKind = Literal[
@@ -51,6 +54,11 @@ class Event:
         worker: Who holds or held the lease (in a pod: the pod's name), or "".
         item: The first 64 bytes of the item as text (`lease` only).
         deadline: When the lease ends, in seconds since the epoch, or 0.0.
+        begins: The work begins at once (`lease`); otherwise when an earlier item of this worker
+            has ended.
+        began, ended: When the work began and ended, in seconds since the epoch (`complete`, by
+            the worker's measure), or 0.0: it was not told.
+        progress: How far the work is (`renew`), or "".
         reason: Why (`release`, `fail`, `dead`), or "".
         count: How many items (`put`, `requeue`), or 0.
         pending: Items waiting in the list after the call that made this event.
@@ -68,6 +76,10 @@ class Event:
     reason: str = ""
     count: int = 0
     pending: int = 0
+    begins: bool = True
+    began: float = 0.0
+    ended: float = 0.0
+    progress: str = ""
 
 
 PodKind = Literal["pending", "running", "terminating", "succeeded", "failed", "deleted"]
@@ -125,14 +137,17 @@ def decode(stream_id: str, fields: Sequence[bytes]) -> list[Event]:
     """
     at = int(stream_id.partition("-")[0]) / 1000
     pairs = [(fields[i].decode(), fields[i + 1]) for i in range(0, len(fields) - 1, 2)]
-    known = {name: value for name, value in pairs if name in ("until", "pending")}
-    deadline = int(known.get("until", b"0")) / 1000
-    pending = int(known.get("pending", b"0"))
-    return [
-        _event(name, value, at, stream_id, deadline, pending)
-        for name, value in pairs
-        if name not in known
-    ]
+    known = {name: int(value) for name, value in pairs if name in ("until", "pending", "begin")}
+    deadline, begin = known.get("until", 0) / 1000, known.get("begin", len(pairs))
+    events: list[Event] = []
+    for name, value in pairs:
+        if name not in known:
+            event = _event(name, value, at, stream_id, deadline, known.get("pending", 0))
+            if name == "lease":
+                begin -= 1
+                event = event if begin >= 0 else replace(event, begins=False)
+            events.append(event)
+    return events
 
 
 def _event(
@@ -147,6 +162,9 @@ def _event(
     lease_id = lease.decode("utf-8", "replace")
     item_id, attempt, worker = split_lease_id(lease_id)
     text = rest.decode("utf-8", "replace")
+    began, ended = 0.0, 0.0
+    if name == "complete" and text:
+        began, ended = (at - int(ms) / 1000 for ms in text.split())
     return Event(
         kind,
         at,
@@ -157,6 +175,9 @@ def _event(
         worker,
         item=text if name == "lease" else "",
         deadline=deadline if name in ("lease", "renew") else 0.0,
-        reason=text if name != "lease" else "",
+        reason=text if name not in ("lease", "complete", "renew") else "",
         pending=pending,
+        began=began,
+        ended=ended,
+        progress=text if name == "renew" else "",
     )

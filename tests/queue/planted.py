@@ -14,8 +14,8 @@ BUGS = {
     ],
     "whoever lost a lease may still make the quick exchange": [
         Change(
-            "and call('ZREM', leases, ARGV[6]) == 1 then",
-            "and call('ZREM', leases, ARGV[6]) then",
+            "and call('ZREM', leases, ARGV[7]) == 1 then",
+            "and call('ZREM', leases, ARGV[7]) then",
             ("lease",),
         )
     ],

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from wqlib.events import Event, decode, split_lease_id
+from wqlib.queue import WorkQueue
 
 
 def test_an_entry_holds_its_events_in_the_order_in_which_they_happened() -> None:
@@ -75,3 +78,28 @@ def test_a_worker_may_have_dashes_and_at_signs_in_its_name() -> None:
 def test_what_is_no_lease_id_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         split_lease_id(text)
+
+
+def test_begin_timing_and_progress_are_read() -> None:
+    fields = [b"complete", b"1-1@pod-a 35 5", b"lease", b"2-1@pod-a x", b"lease", b"3-1@pod-a y"]
+    done, first, second = decode("1764000000000-0", [*fields, b"begin", b"1", b"pending", b"4"])
+    assert (done.began, done.ended, done.reason) == (1763999999.965, 1763999999.995, "")
+    assert (first.begins, second.begins) == (True, False)
+    (renewed,) = decode("1764000000000-0", [b"renew", b"2-1@pod-a page 3 of 9", b"until", b"1"])
+    assert renewed.progress == "page 3 of 9"
+
+
+def test_the_queue_tells_when_the_work_began(queue: WorkQueue) -> None:
+    queue.put(["a", "b", "c"])
+    leases = queue.exchange((), 3, begins=2)
+    queue.renew_all(leases, progress={leases[1].id: "page 3\nof 9"})
+    now = time.monotonic()
+    queue.exchange([(leases[0], None, now - 0.5, now - 0.2), (leases[1], None)], 0)
+    lent = [event.begins for event in queue.events() if event.kind == "lease"]
+    renewed = [event.progress for event in queue.events() if event.kind == "renew"]
+    timed, untold = [event for event in queue.events() if event.kind == "complete"]
+    assert lent == [True, True, False]
+    assert renewed == ["", "page 3 of 9", ""]
+    assert 0.29 < timed.ended - timed.began < 0.31
+    assert timed.ended < timed.at
+    assert untold.began == untold.ended == 0.0

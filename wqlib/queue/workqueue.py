@@ -23,7 +23,8 @@ import copy
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Self, TextIO
 
 from ..events import Event
@@ -47,7 +48,8 @@ from .wire import Argument
 MAX_BATCH = 500
 _LONGEST_WAIT_SECONDS = 30.0
 
-Completion = tuple[Lease, bytes | str | None]
+# A lease and the result to keep; and when the work began and ended, by `time.monotonic`.
+Completion = tuple[Lease, bytes | str | None] | tuple[Lease, bytes | str | None, float, float]
 
 
 class WorkQueue:
@@ -63,6 +65,9 @@ class WorkQueue:
         lease_seconds: How long a lease lasts unless it is renewed.
         max_attempts: Failed or expired attempts after which an item is dead; None: never.
         patience_seconds: How long a call goes on trying while Redis is away.
+
+    Attributes:
+        pending: How many items waited after the last exchange.
 
     Raises:
         ValueError: If an argument makes no sense.
@@ -99,6 +104,7 @@ class WorkQueue:
             )
         self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
+        self.pending = 0
         self._store = Store(name, self.address, patience_seconds)
 
     def __repr__(self) -> str:
@@ -213,13 +219,17 @@ class WorkQueue:
         *,
         wait_seconds: float = 0.0,
         until_drained: bool = True,
+        begins: int = MAX_BATCH,
     ) -> list[Lease]:
         """Complete several items and lease several, in one round trip.
 
         Args:
-            done: Leases to complete, each with its result; at most 500.
+            done: Leases to complete, each with its result, and perhaps with the times
+                (`time.monotonic`, seconds) when the work on it began and ended; at most 500.
             count: How many items to lease at most; 0 to 500.
             wait_seconds, until_drained: As in `lease`.
+            begins: How many of the new items are worked on at once; each of the others begins
+                when an earlier one of this worker has ended. The event stream says so.
 
         Returns:
             The new leases, at most `count`.
@@ -233,8 +243,11 @@ class WorkQueue:
         if wait_seconds != wait_seconds:
             raise ValueError("wait_seconds is not a number.")
         completions: list[Argument] = []
-        for lease, result in done:
-            completions += lease_id(lease), b"" if result is None else encode_result(lease, result)
+        now = time.monotonic()
+        for lease, result, *times in done:
+            timing = "".join([f" {(now - at) * 1000:.0f}" for at in times])
+            kept = b"" if result is None else encode_result(result)
+            completions += lease_id(lease), kept, timing
         give_up_at = wait_seconds and time.monotonic() + wait_seconds
         while True:
             reply = self._store.run(
@@ -243,8 +256,10 @@ class WorkQueue:
                 int(self.lease_seconds * 1000),
                 count,
                 self.max_attempts or 0,
+                begins,
                 *completions,
             )
+            self.pending = reply[2]
             if reply[0]:
                 raise lease_lost([done[int(position)][0] for position in reply[0].split(b",")])
             if len(reply) == 6:
@@ -272,6 +287,10 @@ class WorkQueue:
         """
         self._store.doorbell.ring()
 
+    def pause(self, seconds: float) -> None:
+        """Wait so long, 30 s at most, or until `interrupt`."""
+        self._store.wait(min(seconds, _LONGEST_WAIT_SECONDS))
+
     def renew(self, lease: Lease, lease_seconds: float | None = None) -> Lease:
         """Let a lease last `lease_seconds` (default: the queue's) from now.
 
@@ -286,8 +305,18 @@ class WorkQueue:
             raise lease_lost([lease])
         return renewed[0]
 
-    def renew_all(self, leases: Sequence[Lease], lease_seconds: float | None = None) -> list[Lease]:
+    def renew_all(
+        self,
+        leases: Sequence[Lease],
+        lease_seconds: float | None = None,
+        progress: Mapping[str, str] = MappingProxyType({}),
+    ) -> list[Lease]:
         """Renew several leases, at most 500, in one round trip.
+
+        Args:
+            leases: Which.
+            lease_seconds: How long they last from now; None: as long as the queue's.
+            progress: By lease id, how far the work is, for those who watch; cut after 200 bytes.
 
         Returns:
             Those that were still in force, with their new deadline.
@@ -296,9 +325,13 @@ class WorkQueue:
             raise ValueError(f"A batch is at most {MAX_BATCH} items.")
         seconds = self.lease_seconds if lease_seconds is None else lease_seconds
         check_lease_seconds(seconds)
-        deadline, *renewed = self._store.run("renew", int(seconds * 1000), *map(lease_id, leases))
-        pairs = zip(leases, renewed, strict=True)
-        return [lease._replace(deadline=deadline / 1000) for lease, ok in pairs if ok]
+        pairs: list[Argument] = []
+        for lease in leases:
+            text = " ".join(progress.get(lease.id, "").split())
+            pairs += lease_id(lease), f" {text}".encode("utf-8", "replace")[:201] if text else ""
+        deadline, *renewed = self._store.run("renew", int(seconds * 1000), *pairs)
+        told = zip(leases, renewed, strict=True)
+        return [lease._replace(deadline=deadline / 1000) for lease, ok in told if ok]
 
     def release(self, lease: Lease, reason: str = "") -> None:
         """Give an item back undone; it waits again, first in line. Counts as no failure.

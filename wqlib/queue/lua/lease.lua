@@ -7,8 +7,11 @@
   ARGV[3]  how long a lease lasts, ms
   ARGV[4]  how many items to lend at most, 0 to 500
   ARGV[5]  failures after which an item is given up, 0: never
-  ARGV[6]  lease id to complete                        \ in turn, for each
-  ARGV[7]  "=" and the result to keep, or "" for none  / item to complete
+  ARGV[6]  how many of the items to lend the worker begins at once
+  ARGV[7]  lease id to complete                            \ in turn,
+  ARGV[8]  "=" and the result to keep, or "" for none      | for each item
+  ARGV[9]  " " and how many ms ago the work began, " " and / to complete
+           how many ms ago it ended, or "" for untold
 
   Returns {which completions were lost: their positions, from 0, between commas; deadline of
   the new leases, ms; items that wait; when nothing was lent, ms to the next deadline (-1: no
@@ -40,7 +43,7 @@ if call('ZCOUNT', leases, '-inf', now) > 0 then
   for i = #late, 1, -1 do
     end_lease('expire', late[i], '', tonumber(ARGV[5]))
   end
-  for i = 6, given, 2 do -- these may lie beyond the bound
+  for i = 7, given, 3 do -- these may lie beyond the bound
     local ends = call('ZSCORE', leases, ARGV[i])
     if ends and tonumber(ends) <= now then
       end_lease('expire', ARGV[i], '', tonumber(ARGV[5]))
@@ -50,39 +53,39 @@ end
 local deadline = now + ARGV[3] .. ''
 
 -- The case that must be fast: one item for another. As the rest below, without tables and loops.
-if given == 7 and wanted == 1 and pending > 0 and #entry == 0 and call('ZCARD', requeued) == 0
-    and call('ZREM', leases, ARGV[6]) == 1 then
-  call('HDEL', leased, ARGV[6])
-  if not string.find(ARGV[6], '^%d+%-1@') then
-    call('HDEL', tries, (string.match(ARGV[6], '^%d+')))
+if given == 9 and wanted == 1 and pending > 0 and #entry == 0 and call('ZCARD', requeued) == 0
+    and call('ZREM', leases, ARGV[7]) == 1 then
+  call('HDEL', leased, ARGV[7])
+  if not string.find(ARGV[7], '^%d+%-1@') then
+    call('HDEL', tries, (string.match(ARGV[7], '^%d+')))
   end
-  if ARGV[7] ~= '' then
-    call('HSET', results, string.match(ARGV[6], '^%d+'), string.sub(ARGV[7], 2))
+  if ARGV[8] ~= '' then
+    call('HSET', results, string.match(ARGV[7], '^%d+'), string.sub(ARGV[8], 2))
   end
   local item, token = call('LPOP', list), call('HINCRBY', counts, 'items', 1) .. '-1'
   local lease_id = token .. '@' .. ARGV[2]
   call('ZADD', leases, deadline, lease_id)
   call('HSET', leased, lease_id, item)
   pending = pending - 1
-  entry = { 'complete', ARGV[6], 'lease', lease_id .. ' ' .. string.sub(item, 1, PREVIEW_BYTES),
-    'until', deadline }
+  entry = { 'complete', ARGV[7] .. ARGV[9],
+    'lease', lease_id .. ' ' .. string.sub(item, 1, PREVIEW_BYTES), 'until', deadline }
   local memo = ' ' .. deadline .. ' ' .. token
   --include close
   return { '', deadline, pending, -1, lease_id, item }
 end
 
 -- Complete.
-local lease_ids, lost = { ARGV[6] }, ''
-for i = 8, given, 2 do
+local lease_ids, lost = {}, ''
+for i = 7, given, 3 do
   lease_ids[#lease_ids + 1] = ARGV[i]
 end
-local all_live = given > 5 and call('ZREM', leases, unpack(lease_ids)) == #lease_ids
+local all_live = given > 6 and call('ZREM', leases, unpack(lease_ids)) == #lease_ids
 if all_live then
   call('HDEL', leased, unpack(lease_ids))
 end
 local told = #entry
 for i = 1, #lease_ids do
-  local lease_id, result = lease_ids[i], ARGV[5 + 2 * i]
+  local lease_id, result, timing = lease_ids[i], ARGV[5 + 3 * i], ARGV[6 + 3 * i]
   if all_live or call('HDEL', leased, lease_id) == 1 then
     if not string.find(lease_id, '^%d+%-1@') then
       call('HDEL', tries, (string.match(lease_id, '^%d+')))
@@ -91,7 +94,7 @@ for i = 1, #lease_ids do
       call('HSET', results, string.match(lease_id, '^%d+'), string.sub(result, 2))
     end
     entry[told + 1] = 'complete'
-    entry[told + 2] = lease_id
+    entry[told + 2] = lease_id .. timing
     told = told + 2
     ended = true
   else
@@ -142,6 +145,10 @@ if wanted > 0 and pending > 0 then
   call('HSET', leased, unpack(answer, 5))
   entry[told + 1] = 'until'
   entry[told + 2] = deadline
+  if tonumber(ARGV[6]) < #items then
+    entry[told + 3] = 'begin'
+    entry[told + 4] = ARGV[6]
+  end
   pending = pending - #items
   answer[3] = pending
 else
