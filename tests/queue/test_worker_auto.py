@@ -63,23 +63,25 @@ class Diary:
         return sum(max(0.0, gap - 2 * _TICK_MS) for gap in gaps)
 
 
-Start = Callable[[str], tuple["subprocess.Popen[bytes]", Path]]
+Start = Callable[..., tuple["subprocess.Popen[bytes]", Path]]
 
 
 @pytest.fixture
 def start(queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Iterator[Start]:
-    """Starts a worker of that name; gives the process, and where its diary is."""
+    """Starts a worker of that name, perhaps with options; gives the process and its diary."""
     (tmp_path / "autotasks.py").write_text(TASKS)
     processes: list[subprocess.Popen[bytes]] = []
 
-    def begin(name: str) -> tuple[subprocess.Popen[bytes], Path]:
+    def begin(name: str, *options: str) -> tuple[subprocess.Popen[bytes], Path]:
         diary = tmp_path / name
         process = subprocess.Popen(
-            [sys.executable, "-m", "wqlib.worker", "--queue", queue.name, "--worker", name],
+            [sys.executable, "-m", "wqlib.worker", *options],
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": str(tmp_path),
                 "WQLIB_REDIS": redis_server.url,
+                "WQLIB_QUEUE": queue.name,
+                "WQLIB_WORKER": name,
                 "WQLIB_TASK": "autotasks:work",
                 "DIARY": str(diary),
             },
@@ -139,12 +141,13 @@ def test_a_kill_repeats_at_most_the_items_of_the_last_50_ms(queue: WorkQueue, st
     assert ages[-1] <= 4 * _BAR_MS + _MARGIN_MS
 
 
+@pytest.mark.parametrize("options", [(), ("--concurrency", "3")], ids=["alone", "three"])
 def test_a_finished_item_is_recorded_in_50_ms_however_long_the_next_one_takes(
-    queue: WorkQueue, start: Start
+    queue: WorkQueue, start: Start, options: tuple[str, ...]
 ) -> None:
     lengths = ([0.001] * 30 + [0.4]) * 5  # it knows short ones when a long one comes
     queue.put(f"{number}:{seconds}" for number, seconds in enumerate(lengths))
-    process, path = start("pod-a")
+    process, path = start("pod-a", *options)
     assert process.wait(60) == 0
     diary = Diary(path)
     events = queue.events()
