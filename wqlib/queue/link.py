@@ -20,12 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.connection import Connection, SSLConnection
-from redis.retry import Retry
 
 from ..errors import QueueError, RedisRefused, RedisUnreachable, WrongKeyType
-from .address import Address
+from .address import Address, PasswordUnavailable, place
+from .tls import explain_tls
 from .wire import Argument, Refusal, Wire, packed
 
 _INCLUDE = re.compile(rb"^ *--include (\w+)\n", re.MULTILINE)
@@ -35,7 +33,8 @@ _EACH_SECONDS = 60.0  # between the words during a long one
 
 _LOGIN = re.compile(r"NOAUTH|WRONGPASS")
 _CAUSES = (
-    ("refused", "nothing listens there"),
+    ("refused|No such file", "nothing listens there"),
+    ("Permission denied", "its socket may not be opened by this user"),
     ("not known|nodename|resolution|getaddrinfo|No address|idna", "its host name is unknown"),
     ("[Tt]imed? ?out|no reply in time", "it does not answer"),
     ("reset|[Cc]onnection closed|broke|Broken pipe", "the connection broke"),
@@ -104,6 +103,7 @@ class Link:
         self._lock = threading.Lock()
         self._wire: Wire | None = None
         self._host, self._port = address.host, address.port  # of the node that has our slot
+        self._has_logged_in = False
         self._calls = 0
         self._tidied = float("-inf")
 
@@ -182,21 +182,7 @@ class Link:
     def open(self, timeout_seconds: float | None = None) -> Wire:
         """Return a new connection to the node that this link talks to now."""
         seconds = timeout_seconds or self.timeout_seconds
-        address = self.address
-        kind = SSLConnection if address.tls else Connection
-        return Wire(
-            kind(
-                host=self._host,
-                port=self._port,
-                db=address.db,
-                username=address.username,
-                password=address.password,
-                socket_timeout=seconds,
-                socket_connect_timeout=seconds,
-                retry=Retry(NoBackoff(), 0),
-                protocol=2,
-            )
-        )
+        return Wire(self.address.connection(seconds, self._host, self._port))
 
     def close(self) -> None:
         """Hang up. The next call connects anew."""
@@ -209,7 +195,7 @@ class Link:
         started, pause, waited = time.monotonic(), 0.02, 0.0
         next_word = _QUIET_SECONDS
         while True:
-            where, moved = f"{self._host}:{self._port}", None
+            where, moved = place(self._host, self._port), None
             try:
                 replies = self._attempt(requests, script)
                 if next_word > _QUIET_SECONDS:
@@ -224,13 +210,18 @@ class Link:
                         raise self._login_refused(why) from None
                     raise translated(refusal) from None
             except redis.exceptions.AuthenticationError as error:
-                raise self._login_refused(_said(str(error))) from None
+                waited, why = time.monotonic() - started, _said(str(error))
+                may_change = self._has_logged_in and self.address.rotates
+                if not may_change or waited >= self.patience_seconds:
+                    raise self._login_refused(why) from None
             except (
                 redis.exceptions.ConnectionError,
                 redis.exceptions.TimeoutError,
                 OSError,
                 UnicodeError,  # a host name that cannot be one
             ) as error:
+                if told := explain_tls(error, where):
+                    raise RedisRefused(told) from None
                 waited, why = time.monotonic() - started, _why_away(error)
                 if waited + pause >= self.patience_seconds:
                     self._start_over()
@@ -253,7 +244,7 @@ class Link:
 
     def _login_refused(self, said: str) -> RedisRefused:
         """Return the error that says which login Redis got, as it wants another one."""
-        where, source = f"{self._host}:{self._port}", self.address.login_from
+        where, source = place(self._host, self._port), self.address.login_from
         if not self.address.password:
             form = ", as in redis://:password@host:6379/0" if "URL" in source else ""
             return RedisRefused(
@@ -282,6 +273,7 @@ class Link:
         """Send commands and return their replies but for the first `ahead`."""
         if not self._wire:
             self._wire = self.open()
+            self._has_logged_in = True
         self._wire.send(b"".join(requests))
         replies = [self._wire.read() for _ in requests]
         for reply in replies:
@@ -310,6 +302,8 @@ def _said(text: str) -> str:
 def _why_away(error: Exception) -> str:
     """Return why Redis cannot be reached, in words."""
     text = str(error)
+    if isinstance(error, PasswordUnavailable):
+        return text
     return next((words for signs, words in _CAUSES if re.search(signs, text)), text)
 
 

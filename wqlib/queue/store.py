@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import WrongKeyType, WrongVersion
 from .address import Address
 from .doorbell import Doorbell
+from .items import utf8
 from .link import Link, Script
 from .wire import Argument
 
@@ -66,7 +67,8 @@ class Store:
     def __init__(
         self, name: str, address: Address, patience_seconds: float, timeout_seconds: float = 10.0
     ) -> None:
-        if not name or len(name.encode()) > 512:
+        encoded = utf8(name, "A queue's name")
+        if not 0 < len(encoded) <= 512:
             raise ValueError("A queue needs a name of 1 to 512 bytes.")
         if "{" in name or "}" in name:
             raise ValueError(
@@ -74,7 +76,7 @@ class Store:
                 "Redis Cluster would spread its keys over several servers."
             )
         self.name, self.address = name, address
-        self.keys = {key: f"{{{name}}}:{key}".encode() for key in TYPES} | {"list": name.encode()}
+        self.keys = {key: f"{{{name}}}:{key}".encode() for key in TYPES} | {"list": encoded}
         self.connect(patience_seconds, timeout_seconds)
         _stores.add(self)
 
