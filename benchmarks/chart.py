@@ -110,7 +110,7 @@ def _draw_drains(axes: Any, rows: list[_Row]) -> None:
         text = " / ".join(_short(rate) for rate in row.rates.values())
         _write(axes, text, max(row.rates.values(), default=1), height, 11)
     every = [rate for row in rows for rate in row.rates.values()]
-    axes.set_xlim(min(every) / 1.5, max(every) * 5)
+    axes.set_xlim(min(every) / 1.5, max(every) * 8)
     axes.xaxis.set_major_formatter(lambda value, _: _short(value))
     axes.set_title("Items that do nothing", **_TITLE)
     axes.set_xlabel("items a second (logarithmic)", color=_TEXT)
