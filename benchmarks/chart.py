@@ -110,7 +110,7 @@ def _draw_drains(axes: Any, rows: list[_Row]) -> None:
         text = " / ".join(_short(rate) for rate in row.rates.values())
         _write(axes, text, max(row.rates.values(), default=1), height, 11)
     every = [rate for row in rows for rate in row.rates.values()]
-    axes.set_xlim(min(every) / 1.5, max(every) * 8)
+    axes.set_xlim(min(every) / 1.5, max(every) * 7)
     axes.xaxis.set_major_formatter(lambda value, _: _short(value))
     axes.set_title("Items that do nothing", **_TITLE)
     axes.set_xlabel("items a second (logarithmic)", color=_TEXT)
@@ -183,4 +183,7 @@ def _rows(result: Mapping[str, Any]) -> list[_Row]:
 
 
 def _short(rate: float) -> str:
-    return f"{rate / 1000:.3g}k" if rate >= 1000 else f"{rate:.3g}"
+    for unit, name in ((1e6, "M"), (1e3, "k")):
+        if rate >= unit:
+            return f"{rate / unit:.3g}{name}"
+    return f"{rate:.3g}"
