@@ -165,7 +165,7 @@ def _event(
     text = rest.decode("utf-8", "replace")
     began, ended = 0.0, 0.0
     if name == "complete" and text:
-        began, ended = (at - int(ms) / 1000 for ms in text.split())
+        began, ended = ((round(1000 * at) - int(ms)) / 1000 for ms in text.split())
     return Event(
         kind,
         at,

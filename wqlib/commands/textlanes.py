@@ -132,7 +132,8 @@ def _lane(
     for span in lane.spans:
         end = axis.now if span.end is None else span.end - axis.zero_at
         if end >= axis.start and span.slot != WAITS:
-            _bar(rows[min(span.slot, lines - 1)], span, end, axis, again, marks)
+            line = min(span.slot, lines - 1)
+            _bar(rows[line], span, end, axis, again, {} if line else marks)
     working = [(min(s.slot, lines - 1), s) for s in lane.held.values() if s.slot != WAITS]
     alone = Counter(line for line, _ in working)
     for line, span in working if axis.live else []:

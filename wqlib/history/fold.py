@@ -278,12 +278,11 @@ class History:
         self.counts.leased -= 1
         worked = outcome in ("complete", "fail")
         if span.slot == WAITS:
-            if not worked:
-                lane.waiting.pop(event.lease_id, None)
-                return span
-            if event.lease_id in lane.waiting and lane.working == lane.most:
-                return span  # the one before it has ended, too: then this gets its row
+            if worked and lane.working and event.lease_id in lane.waiting:
+                return span  # one before it has ended, too, which will be told: this gets its row
             lane.waiting.pop(event.lease_id, None)
+            if not worked:
+                return span
             if not event.began:
                 span.start = min(max(span.lent, lane.free_since), end)
             self._begin(lane, span)
