@@ -56,6 +56,7 @@ def _work(options: argparse.Namespace, process: Task | AsyncTask) -> int:
             lease_seconds=options.lease_seconds,
             max_attempts=options.max_attempts or None,
             patience_seconds=options.patience_seconds,
+            replicas=options.replicas,
         )
         worker = Worker(
             queue,
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     option("isolation", "thread", "thread or process, for each item that is worked on")
     option("grace-seconds", "20", "time for tasks to finish after SIGTERM", float)
     option("patience-seconds", "300", "how long to wait for Redis when it is away", float)
+    option("replicas", "0", "replicas of Redis that must have a change before it counts", int)
     option("log", "text", "lines for people or for programs: text, json", _format)
     parser.add_argument(
         "--endless",
