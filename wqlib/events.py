@@ -33,6 +33,7 @@ EventKind = Literal[
     "expire",  # the deadline passed; the item waits again, unless `dead` follows
     "dead",  # the item was given up after its last attempt (`reason`)
     "requeue",  # `count` dead items were put back
+    "drop",  # a dead item was removed for good; the lease is its last one
     "drained",  # nothing waits and nothing is leased
     "clear",  # the queue was wiped
 ]

@@ -302,6 +302,9 @@ class History:
             span.outcome = "dead"
             span.reason = event.reason
 
+    def _drop(self, event: Event) -> None:
+        self.counts.dead = max(0, self.counts.dead - 1)
+
     def _requeue(self, event: Event) -> None:
         self.counts.dead = max(0, self.counts.dead - event.count)
         self.drained_at = None
