@@ -20,7 +20,7 @@ password='"'$(printf %s "$REDISCLI_AUTH" | sed 's/[\\"]/\\&/g')'"'
 answers() {
   for peer in $PEERS; do
     for what in replicas master; do
-      timeout 3 redis-cli -h "$peer" -p 26379 sentinel $what mymaster 2>/dev/null || true
+      timeout 2 redis-cli -h "$peer" -p 26379 sentinel $what mymaster 2>/dev/null || true
     done | awk '
       { value[key] = $0 }
       key == "slave-repl-offset" && $0 > 1 && value["flags"] == "slave" { able++ }
@@ -28,7 +28,7 @@ answers() {
       END {
         if ("config-epoch" in value)
           print value["config-epoch"], able + 0, value["num-slaves"], value["ip"]
-      }'
+      }' &
   done | sort -n
 }
 
