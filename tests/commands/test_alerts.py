@@ -173,6 +173,8 @@ def test_the_alerts_fire_while_workers_and_redis_are_killed_and_then_resolve(
             monitored.work()
         for expression in expressions():
             monitored.ask("query", query=expression)
+        used = set(re.findall(r"wqlib_\w+", str(rules()) + str(expressions())))
+        assert used <= set(monitored.ask("label/__name__/values"))
         monitored.other.stop(crash=True)
         seen: set[str] = set()
 
