@@ -122,7 +122,6 @@ class Worker:
         self._runner = self._make_runner()
         self._has_begun = self._keeps = False
         try:
-            queue.say_waits(self._say_of_queue)
             with log.Listener(self._say_of_queue), self._shutdown:
                 try:
                     pending = queue.pending = queue.stats().pending
