@@ -418,7 +418,7 @@ def test_a_drain_a_deleted_pod_and_a_failover_are_no_failures_of_the_job(
     status = json.loads(kubectl("get", "job", "worker", "-o", "json").stdout)["status"]
     assert status.get("failed", 0) == 0
     found = judge(ITEMS, production.events("0"), 0, 0)
-    assert (found.done, found.lost) == (len(ITEMS), 0)
+    assert (found.done, found.lost, found.recorded_twice) == (len(ITEMS), 0, 0)
     metrics = cluster.exec(exporter.name, ["python", "-c", SCRAPE]).stdout
     assert 'wqlib_items_completed_total{queue="production"} 60.0' in metrics
 

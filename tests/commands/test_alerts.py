@@ -112,7 +112,7 @@ class Monitored:
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--log.level=warn",
         )
-        soon(self.is_up)
+        soon(self.is_up, 60)
 
     def is_up(self) -> bool:
         with contextlib.suppress(OSError):
@@ -190,21 +190,21 @@ def test_the_alerts_fire_while_workers_and_redis_are_killed_and_then_resolve(
                 "WqlibBacklogGrows",
             }
 
-        soon(pods_die)
+        soon(pods_die, 60)
         for worker in monitored.workers:
             worker.kill()
-        soon(lambda: monitored.firing() >= {"WqlibNoWorkers", "WqlibStalled"})
+        soon(lambda: monitored.firing() >= {"WqlibNoWorkers", "WqlibStalled"}, 60)
     finally:
         fed.set()
         feeder.join()
     for exporter in monitored.exporters.values():
         exporter.kill()
-    soon(lambda: monitored.firing() == {"WqlibExporterDown"})
+    soon(lambda: monitored.firing() == {"WqlibExporterDown"}, 60)
     monitored.other.start()
     monitored.queue.clear()
     for name in monitored.ports:
         monitored.export(name)
-    soon(lambda: monitored.ask("query", query="wqlib_up == 1")["result"])
-    soon(lambda: not monitored.firing())
+    soon(lambda: monitored.ask("query", query="wqlib_up == 1")["result"], 60)
+    soon(lambda: not monitored.firing(), 60)
     assert {rule["alert"] for rule in rules()["groups"][0]["rules"]} == monitored.texts.keys()
     assert not [text for text in monitored.texts.values() if "<error" in text or "{{" in text]
