@@ -156,6 +156,7 @@ def monitored(tmp_path: Path) -> Iterator[Monitored]:
         yield Monitored(tmp_path, stack)
 
 
+@pytest.mark.timeout(300)  # each wait may be long on a busy machine, not all of them
 def test_the_alerts_fire_while_workers_and_redis_are_killed_and_then_resolve(
     monitored: Monitored,
 ) -> None:
