@@ -8,7 +8,8 @@ from typing import NoReturn
 
 HOW_REDIS_IS_FOUND = (
     "Redis is found by --redis, or as a worker finds it: WQLIB_REDIS_URL, or a Service named "
-    "redis, or else 127.0.0.1:6379; without a password in the URL, with that of REDIS_PASSWORD. "
+    "redis, or else 127.0.0.1:6379; without a password in the URL, with that of REDIS_PASSWORD or "
+    "of the file REDIS_PASSWORD_FILE. "
 )
 
 
@@ -16,4 +17,5 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors repeat a wrong word, but no login of a URL in it."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(re.sub(r"//\S*@", "//...@", message))
+        message = re.sub(r"//\S*@", "//...@", message)
+        super().error(re.sub(r"(password=)[^&\s]*", r"\1...", message))

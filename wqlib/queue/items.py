@@ -70,11 +70,14 @@ def check_lease_seconds(seconds: float, name: str = "lease_seconds") -> None:
         raise ValueError(f"{name} is {seconds}; it must be 0.001 s to 7 days.")
 
 
-def check_worker(name: str) -> None:
-    """Refuse what can be no name of a worker, with a TypeError or a ValueError."""
+def checked_worker(name: str | None) -> str:
+    """Return the name of a worker ("" for None); what can be none is a TypeError or ValueError."""
+    if name is None:
+        return ""
     utf8(name, "A worker's name")
     if any(map(str.isspace, name)):
-        raise ValueError(f"The worker's name {name!r} must not contain white space.")
+        raise ValueError(f"A worker's name must not contain white space: {name!r}.")
+    return name
 
 
 def lease_lost(leases: Sequence[Lease]) -> LeaseLost:
@@ -189,7 +192,10 @@ def encode(item: Item) -> bytes:
     if isinstance(item, (bytes, bytearray, memoryview)):
         kept = bytes(item)
     elif isinstance(item, str):
-        kept = utf8(item, "An item")
+        try:
+            kept = item.encode()
+        except UnicodeEncodeError:
+            kept = utf8(item, "An item")  # which says what is wrong
     else:
         kept = _as_json(item)
     if len(kept) > MAX_ITEM_BYTES:
@@ -251,14 +257,16 @@ def encode_result(result: bytes | str | None) -> bytes:
     """
     if result is None:
         return b""
-    if isinstance(result, (bytes, bytearray, memoryview)):
-        kept = bytes(result)
-    elif isinstance(result, str):
+    if isinstance(result, str):
         kept = utf8(result, "A result")
+    elif isinstance(result, bytes):
+        kept = result
     else:
+        # A buffer, too: a worker keeps results for a moment, and a task may use it again.
+        how = "bytes" if isinstance(result, (bytearray, memoryview)) else "json.dumps"
         raise TypeError(
             f"A result must be bytes, text or None, not {_kind(result)}. Convert it first, as in "
-            "json.dumps(result)."
+            f"{how}(result)."
         )
     if len(kept) > MAX_RESULT_BYTES:
         raise ItemTooLarge(

@@ -38,7 +38,7 @@ from .items import (
     Snapshot,
     Stats,
     check_lease_seconds,
-    check_worker,
+    checked_worker,
     encode_result,
     lease_id,
     lease_lost,
@@ -106,8 +106,9 @@ class WorkQueue:
             raise TypeError(f"url must be text or an Address, not {type(address).__name__}.")
         self.address = address.override(host=host, port=port, password=password, username=username)
         self.name = name
-        self.worker = worker or os.environ.get("HOSTNAME") or socket.gethostname()
-        check_worker(self.worker)
+        self.worker = checked_worker(
+            checked_worker(worker) or os.environ.get("HOSTNAME") or socket.gethostname()
+        )
         self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
         self.pending = 0
@@ -141,8 +142,7 @@ class WorkQueue:
             timeout_seconds: How long to wait for one reply of Redis; None: the same (10).
         """
         twin = copy.copy(self)
-        twin.worker = worker or self.worker
-        check_worker(twin.worker)
+        twin.worker = checked_worker(worker) or self.worker
         twin._store = self._store.copy(timeout_seconds)
         return twin
 
@@ -175,6 +175,7 @@ class WorkQueue:
         Raises:
             ItemTooLarge: An item has more than 16 MiB. What came before it in the iterable may
                 be in the queue; the message says how many that is.
+            TypeError, ValueError: An item is nothing that JSON can hold; a note says the same.
         """
         return fill(self._store, items, progress, resume)
 

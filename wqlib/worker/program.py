@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Lease items of a queue and work on them until the queue has drained.",
         epilog="Each option may be set in the environment: --lease-seconds as "
         "WQLIB_LEASE_SECONDS. Redis is found by --redis, or as a Service named redis; "
-        "a URL without a password gets that of REDIS_PASSWORD.",
+        "a URL without a password gets that of REDIS_PASSWORD or REDIS_PASSWORD_FILE.",
     )
 
     def option(name: str, default: str, about: str, kind: Callable[[str], Any] = str) -> None:
