@@ -103,12 +103,15 @@ class Trio:
         for name, line in programs.items():
             (folder / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
             (folder / "bin" / name).chmod(0o755)
-        # The script as it is, but for the seconds that a failover takes.
+        # The script as it is, but for its waits.
         script = (PRODUCTION / "start.sh").read_text()
-        for name, seconds in (("down-after-milliseconds", 5), ("failover-timeout", 10)):
-            line = f"sentinel {name} mymaster {seconds}000\n"
-            assert line in script
-            script = script.replace(line, line.replace(f"{seconds}000", f"{seconds * 200}"))
+        for long, short in (
+            ("down-after-milliseconds mymaster 5000", "down-after-milliseconds mymaster 1000"),
+            ("failover-timeout mymaster 10000", "failover-timeout mymaster 2000"),
+            ('"$waited" -lt 60', '"$waited" -lt 10'),
+        ):
+            assert long in script
+            script = script.replace(long, short)
         (folder / "start.sh").write_text(script)
         net = f"127.{random.randrange(64, 127)}.{random.randrange(256)}"
         hosts = [f"{net}.{number}" for number in (10, 11, 12)]
@@ -130,6 +133,14 @@ class Trio:
 
     def primary(self) -> Pod:
         [found] = [pod for pod in self.pods if pod.role() == "master"]
+        return found
+
+    def priorities(self) -> set[int]:
+        """The replicas' priorities, as the sentinels know them."""
+        found = set()
+        for pod in self.pods:
+            with pod.client("sentinel") as client:
+                found |= {int(r["slave-priority"]) for r in client.sentinel_slaves("mymaster")}
         return found
 
     def is_whole(self) -> bool:
@@ -183,6 +194,24 @@ def test_a_primary_that_returns_waits_until_a_replica_has_taken_over(trio: Trio)
     assert started == f"starting as replicaof {trio.primary().host} 6379"
     with trio.primary().client() as client:
         assert client.get("kept") == "yes"
+
+
+def test_a_primary_that_no_replica_may_replace_is_the_primary_again(trio: Trio) -> None:
+    primary = trio.primary()
+    replicas = [pod for pod in trio.pods if pod is not primary]
+    for pod in replicas:
+        with pod.client() as client:
+            client.config_set("replica-priority", 0)
+    eventually(lambda: trio.priorities() == {0})
+    primary.kill("redis")
+    primary.start("redis")
+    eventually(trio.is_whole)
+    assert trio.primary() is primary
+    assert primary.said()[-2].startswith("waiting: a replica can take over")
+    for pod in replicas:
+        with pod.client() as client:
+            client.config_set("replica-priority", 100)
+    eventually(lambda: trio.priorities() == {100})
 
 
 def test_after_a_power_cut_one_pod_waits_for_a_second_and_an_empty_one_is_no_primary(

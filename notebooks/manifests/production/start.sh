@@ -61,7 +61,7 @@ END
   exec redis-server sentinel.conf --sentinel
   ;;
 redis)
-  said=''
+  said='' waited=0
   while :; do
     known=$(answers)
     # shellcheck disable=SC2046
@@ -71,7 +71,8 @@ redis)
     elif [ "$4" != "$SELF" ]; then
       role="replicaof $4 6379"
       break
-    elif [ "$2" -gt 0 ]; then
+    elif [ "$2" -gt 0 ] && [ "$waited" -lt 60 ]; then
+      waited=$((waited + 1))
       why='a replica can take over, which lost nothing; this pod may have'
     elif [ "$3" -gt 0 ] && [ ! -e appendonlydir ]; then
       why='this volume is empty, and replicas are known'
