@@ -251,7 +251,10 @@ class WorkQueue:
         completions: list[Argument] = []
         now = time.monotonic()
         for lease, result, *times in done:
-            timing = "".join([f" {(now - at) * 1000:.0f}" for at in times])
+            timing = ""
+            if times:
+                began, ended = times
+                timing = f" {int((now - began) * 1000)} {int((now - ended) * 1000)}"
             kept = b"" if result is None else encode_result(result)
             completions += lease_id(lease), kept, timing
         give_up_at = wait_seconds and time.monotonic() + wait_seconds

@@ -28,7 +28,6 @@ MAX_CONCURRENCY = MAX_BATCH
 _HASTE_SECONDS = 1.0
 _RECORD_SECONDS = 0.04  # after its end an item is recorded; with the call itself within 0.05
 _LONG_SECONDS = 0.05  # an item that takes longer has the rest of its batch given back
-_GATHER_SECONDS = 0.01  # in which ended items wait for others, while there is more to do
 _NAMED = 20  # of the items that are given back
 _NEVER = float("inf")
 
@@ -369,9 +368,6 @@ class Worker:
                     self._out -= 1
                     what = f"TimeoutError: it took longer than {self.item_seconds:g} s"
                     self._fail(attempt.lease, what + self._runner.REMARK)
-        if self._finished and self._waiting and not self._shutdown.is_requested:
-            time.sleep(max(0.0, self._finished[0][-1] + _GATHER_SECONDS - now))
-            self._sort()
 
     def _sort(self, *, is_over: bool = False) -> None:
         """Take each attempt that has ended for what it is. Failures count unless all is over."""
