@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
-from conftest import MakeQueue, soon
+from conftest import MakeQueue, run_out, soon
 from prometheus_client.parser import text_string_to_metric_families
 
 from wqlib.commands import cli
@@ -99,12 +99,14 @@ def test_a_scrape_gives_the_numbers_of_the_queue(
         ("wqlib_queue_items", name, "pending"): stats.pending,
         ("wqlib_queue_items", name, "leased"): 2,
         ("wqlib_queue_items", name, "dead"): 3,
+        ("wqlib_leases_overdue", name): 0,
         ("wqlib_items_put_total", name): 20,
         ("wqlib_items_completed_total", name): 5,
         ("wqlib_leases_total", name): stats.leases,
         ("wqlib_leases_expired_total", name): 1,
         ("wqlib_leases_released_total", name): 1,
         ("wqlib_leases_failed_total", name): 3,
+        ("wqlib_items_dropped_total", name): 0,
     }
     assert exporter.scrape() == expected
     assert stats.pending == 10
@@ -119,11 +121,24 @@ def test_each_metric_says_its_type_and_meaning(
 ) -> None:
     exporter = start(story.name, "--redis", redis_server.url, "--port", "0")
     families = list(text_string_to_metric_families(exporter.text()))
-    assert len(families) == 8
+    assert len(families) == 9
     for family in families:
         assert family.documentation.endswith(".")
         counts = all(sample.name.endswith("_total") for sample in family.samples)
         assert family.type == ("counter" if counts else "gauge")
+
+
+def test_leases_that_nobody_takes_back_are_overdue_until_a_worker_asks(
+    queue: WorkQueue, redis_server: RedisServer, start: Start
+) -> None:
+    queue.put(["a", "b", "c"])
+    lost = [queue.lease(), queue.lease()]
+    queue.lease()
+    exporter = start(queue.name, "--redis", redis_server.url, "--port", "0")
+    run_out(queue, *lost)
+    assert exporter.scrape()["wqlib_leases_overdue", queue.name] == 2
+    queue.lease()
+    assert exporter.scrape()["wqlib_leases_overdue", queue.name] == 0
 
 
 def test_several_queues_with_odd_names(

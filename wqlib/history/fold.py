@@ -13,7 +13,8 @@ from ..events import Event, EventKind, PodEvent
 from . import recording, words
 from .recording import Reading, Recorded
 from .series import Levels, Pace
-from .spans import ALIVE, MAX_SLOTS, Counts, Handover, Lane, Level, Outcome, PodRow, Span, thinned
+from .spans import ALIVE, Counts, Handover, Lane, Level, Outcome, PodRow, Span, thinned
+from .work import begin, end
 
 MAX_SPANS = 24_000
 MAX_HANDOVERS = 2_000
@@ -207,26 +208,27 @@ class History:
         lane = self.lanes.get(event.worker) or self._lane(event.worker, event.at)
         if event.lease_id in lane.held:
             return
-        self._begin(lane, event)
+        if event.begins and lane.waiting:
+            # A process begins what waits in it first: this is a new one of the same name.
+            lane.waiting.clear()
+        self._lend(lane, event)
         self.counts.leased += 1
         self.drained_at = None
 
-    def _begin(self, lane: Lane, event: Event) -> Span:
-        at, slots_taken = event.at, lane.slots_taken
-        if lane.held:
-            slot = min((~slots_taken & (slots_taken + 1)).bit_length(), MAX_SLOTS) - 1
-            lane.slots = max(lane.slots, slot + 1)
-        else:
-            slot, lane.busy_since = 0, at
+    def _lend(self, lane: Lane, event: Event) -> Span:
+        at = event.at
         span = Span(
-            event.worker, event.lease_id, event.item_id, event.attempt, event.item, at,
-            event.deadline, slot=slot,
+            event.worker, event.lease_id, event.item_id, event.attempt, event.item, at, at,
+            event.deadline,
         )  # fmt: skip
         if at > lane.last_at:
             lane.last_at = at
         lane.held[event.lease_id] = span
-        lane.slots_taken = slots_taken | 1 << slot
         lane.spans.append(span)
+        if event.begins:
+            begin(lane, span)
+        else:
+            lane.waiting[event.lease_id] = span
         if self._lost and (lost := self._lost.pop(event.item_id, None)) is not None:
             self.handovers.append(Handover(lost, span))
         self._spans_kept += 1
@@ -244,15 +246,8 @@ class History:
                 self._unseen_leases -= 1
                 self.counts.leased -= 1
             return None
-        span.end = at
-        span.outcome = outcome
-        span.reason = event.reason
         self.counts.leased -= 1
-        if not lane.held:
-            lane.slots_taken = 0
-            lane.busy_seconds += at - lane.busy_since
-        elif span.slot < MAX_SLOTS - 1:
-            lane.slots_taken &= ~(1 << span.slot)
+        end(lane, span, event, outcome)
         return span
 
     def _renew(self, event: Event) -> None:
@@ -260,13 +255,14 @@ class History:
         span = lane.held.get(event.lease_id)
         if span is None:
             # Its beginning was trimmed from the stream; it is leased all the same.
-            span = self._begin(lane, event)
+            span = self._lend(lane, event)
             if self._unseen_leases:
                 self._unseen_leases -= 1
             else:
                 self.counts.leased += 1
         span.deadline = event.deadline
         span.renewals = (*span.renewals[-MAX_RENEWALS + 1 :], event.at)
+        span.progress = event.progress or span.progress
 
     def _complete(self, event: Event) -> None:
         at, counts = event.at, self.counts
@@ -274,16 +270,16 @@ class History:
         span = self._end(lane, event, "complete")
         counts.done += 1
         lane.done += 1
-        if span is not None:
-            # A worker that holds several leases works on them in turn.
-            start, free = span.start, lane.free_since
-            seconds = at - (start if start > free else free)
+        if span is not None and span.end is not None:
+            start, free, at = span.start, lane.free_since, span.end
+            # One that does not tell when it began works on its leases in turn.
+            seconds = at - (start if event.began or start > free else free)
             lane.item_seconds.append(seconds)
             lane.items_timed += 1
             lane.seconds_sum += seconds
             self._pace.add_item_time(seconds)
         lane.free_since = at
-        self._pace.add_completion(at, counts.done)
+        self._pace.add_completion(event.at, counts.done)
 
     def _give_back(self, event: Event) -> None:
         lane, counter = self._lane(event.worker, event.at), _COUNTERS[event.kind]
@@ -305,6 +301,9 @@ class History:
         if span is not None:
             span.outcome = "dead"
             span.reason = event.reason
+
+    def _drop(self, event: Event) -> None:
+        self.counts.dead = max(0, self.counts.dead - 1)
 
     def _requeue(self, event: Event) -> None:
         self.counts.dead = max(0, self.counts.dead - event.count)
@@ -359,7 +358,9 @@ class History:
         for lane in self.lanes.values():
             lane.spans = [span for span in lane.spans if span.end is not None]
             lane.held.clear()
-            lane.slots_taken = 0
+            lane.waiting.clear()
+            lane.presumed.clear()
+            lane.working = lane.slots_taken = 0
 
     def _thin(self) -> None:
         self._spans_kept = 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from ..errors import ItemTooLarge, QueueError, RedisRefused
-from .items import Item, encode
+from .items import Item, encode, utf8
 from .store import CHUNK_ITEMS, Store
 from .wire import Argument
 
@@ -20,9 +21,7 @@ def fill(
 ) -> int:
     """Append items; see `WorkQueue.put`. Up to 8 calls go out at once."""
     before = added = 0
-    if not isinstance(resume, str):
-        raise TypeError(f"resume is the name of a filling, a text, not {resume!r}.")
-    if resume:
+    if utf8(resume, "The name of a filling (resume)"):
         before = int(store.command("HGET", "counts", f"filled {resume}") or 0)
     chunks = _chunks(islice(_encoded(items), before, None))
     window: list[tuple[bytes, ...]] = []
@@ -41,10 +40,13 @@ def fill(
                 progress(added)
     except ItemTooLarge as error:
         raise ItemTooLarge(f"{error} {added} items before it are in the queue.") from None
+    except (TypeError, ValueError) as error:  # of an item, or of the iterable
+        error.add_note(f"{added} items before it are in the queue.")
+        raise
     except RedisRefused as error:
         answered = zip(window, error.answers, strict=False)
         added += sum(len(chunk) for chunk, answer in answered if answer >= 0)
-        raise RedisRefused(f"{error} The first {added} items are in the queue.") from None
+        raise type(error)(f"{error} The first {added} items are in the queue.") from None
     return added
 
 
@@ -52,11 +54,10 @@ def _encoded(items: Any) -> Iterator[bytes]:
     """Encode items; a list as a whole first, so a bad item in it is found before any is put."""
     if isinstance(items, (list, tuple)):
         return iter([encode(item) for item in items])
-    if isinstance(items, (bytes, bytearray, memoryview, str, dict)) or not isinstance(
-        items, Iterable
-    ):
-        return iter((encode(cast("Item", items)),))
-    return map(encode, items)
+    if not isinstance(items, (bytes, bytearray, memoryview, str, dict)):
+        with contextlib.suppress(TypeError):  # it cannot be iterated: it is one item
+            return map(encode, items)
+    return iter((encode(items),))
 
 
 def _chunks(items: Iterator[bytes]) -> Iterator[tuple[bytes, ...]]:

@@ -13,8 +13,11 @@ from typing import Any
 from ..errors import WrongKeyType, WrongVersion
 from .address import Address
 from .doorbell import Doorbell
-from .link import Link, Script
-from .wire import Argument
+from .items import utf8
+from .link import Link, Script, _source
+from .refusals import diagnose
+from .rights import SCRIPTS, commands_of
+from .wire import Argument, Refusal
 
 CHUNK_ITEMS = 1000  # that one call takes at most
 VERSION = b"1"  # of the arrangement of keys, as in lua/common.lua
@@ -32,7 +35,6 @@ TYPES = {
     "events": "stream",
     "drained": "list",
 }
-_SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "snapshot", "export", "clear")
 
 # After a fork, parent and child must share neither a connection nor the numbers of calls.
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
@@ -40,7 +42,8 @@ _stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for store in list(_stores):
-        store.connect(store.link.patience_seconds, store.link.timeout_seconds)
+        link = store.link
+        store.connect(link.patience_seconds, link.timeout_seconds, link.replicas)
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -52,7 +55,7 @@ class Store:
     Args:
         name: Name of the queue.
         address: Where Redis is.
-        patience_seconds, timeout_seconds: As for `Link`.
+        patience_seconds, timeout_seconds, replicas: As for `Link`.
 
     Attributes:
         keys: Their names in Redis, in the order of lua/common.lua; `list` is the queue itself.
@@ -64,9 +67,15 @@ class Store:
     """
 
     def __init__(
-        self, name: str, address: Address, patience_seconds: float, timeout_seconds: float = 10.0
+        self,
+        name: str,
+        address: Address,
+        patience_seconds: float,
+        timeout_seconds: float = 10.0,
+        replicas: int = 0,
     ) -> None:
-        if not name or len(name.encode()) > 512:
+        encoded = utf8(name, "A queue's name")
+        if not 0 < len(encoded) <= 512:
             raise ValueError("A queue needs a name of 1 to 512 bytes.")
         if "{" in name or "}" in name:
             raise ValueError(
@@ -74,25 +83,29 @@ class Store:
                 "Redis Cluster would spread its keys over several servers."
             )
         self.name, self.address = name, address
-        self.keys = {key: f"{{{name}}}:{key}".encode() for key in TYPES} | {"list": name.encode()}
-        self.connect(patience_seconds, timeout_seconds)
+        self.keys = {key: f"{{{name}}}:{key}".encode() for key in TYPES} | {"list": encoded}
+        self.connect(patience_seconds, timeout_seconds, replicas)
         _stores.add(self)
 
-    def connect(self, patience_seconds: float, timeout_seconds: float) -> None:
+    def connect(self, patience_seconds: float, timeout_seconds: float, replicas: int) -> None:
         """Make the connection, not yet open, and a name of our own for the record of calls."""
         self.link = Link(
-            self.address, patience_seconds=patience_seconds, timeout_seconds=timeout_seconds
+            self.address,
+            patience_seconds=patience_seconds,
+            timeout_seconds=timeout_seconds,
+            replicas=replicas,
+            queue=self.name,
         )
         self.doorbell = Doorbell(self.link)
         caller = f"{{{self.name}}}:call:{os.urandom(8).hex()}".encode()
-        self.scripts = {name: Script(name, (*self.keys.values(), caller)) for name in _SCRIPTS}
-        self._checked = False
+        self.scripts = {name: Script(name, (*self.keys.values(), caller)) for name in SCRIPTS}
+        self._ready: set[str] = set()  # the scripts that may run; "": the keys are ours
 
     def copy(self, timeout_seconds: float | None = None) -> Store:
         """Return the same queue over a connection of its own."""
         link = self.link
         seconds = timeout_seconds or link.timeout_seconds
-        return Store(self.name, self.address, link.patience_seconds, seconds)
+        return Store(self.name, self.address, link.patience_seconds, seconds, link.replicas)
 
     def close(self) -> None:
         """Close the connections."""
@@ -101,27 +114,40 @@ class Store:
 
     def run(self, script: str, *arguments: Argument) -> Any:
         """Run a script and return its reply."""
-        if not self._checked:
-            self._check()
+        if script not in self._ready:
+            self._make_ready(script)
         return self.link.run(self.scripts[script], *arguments)
 
     def run_in_turn(self, script: str, calls: Sequence[Sequence[Argument]]) -> list[Any]:
         """Run a script several times in one go, each call only if the one before it ran."""
-        if not self._checked:
-            self._check()
+        if script not in self._ready:
+            self._make_ready(script)
         return self.link.run_in_turn(self.scripts[script], calls)
 
     def command(self, word: str, key: str, *arguments: Argument) -> Any:
         """Send a command about one of the keys and return its reply."""
-        if not self._checked:
-            self._check()
+        if not self._ready:
+            self._make_ready()
         return self.link.command(word, self.keys[key], *arguments)
 
     def wait(self, seconds: float, *keys: str) -> bool:
         """Wait until one of these lists is not empty. Return whether `interrupt` ended it."""
         return self.doorbell.wait([self.keys[key] for key in keys], seconds)
 
-    def _check(self) -> None:
+    def _make_ready(self, script: str = "") -> None:
+        """Refuse keys that are not ours, and a user who may not run a script to its end."""
+        if not self._ready:
+            self._check_keys()
+            self._ready.add("")
+        if script and (self.address.username or self.address.rotates):
+            keys, commands = self.scripts[script].keys, commands_of(script)
+            missing = self.link.command("EVAL", _source("may"), len(keys), *keys, *commands)
+            if missing:
+                refusal = Refusal(f"NOPERM {missing.decode()}")
+                raise diagnose(refusal, self.address, self.link.where).error()
+        self._ready.add(script)
+
+    def _check_keys(self) -> None:
         """Refuse keys that are not what this library makes of them."""
         kinds = self.link.commands(*(("TYPE", key) for key in self.keys.values()))
         for (name, key), kind in zip(self.keys.items(), kinds, strict=True):
@@ -139,4 +165,3 @@ class Store:
                 f"version {(version or b'none').decode()}, not {VERSION.decode()}. Use that "
                 "version of wqlib, or another name for the queue."
             )
-        self._checked = True

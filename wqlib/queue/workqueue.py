@@ -28,20 +28,23 @@ from types import MappingProxyType
 from typing import Self, TextIO
 
 from ..events import Event
-from . import looking
+from . import adopting, looking
 from .address import Address
 from .filling import fill
 from .items import (
     DeadItem,
     Item,
+    ItemState,
     Lease,
     Snapshot,
     Stats,
     check_lease_seconds,
+    checked_worker,
     encode_result,
     lease_id,
     lease_lost,
 )
+from .options import Password
 from .store import CHUNK_ITEMS, Store
 from .wire import Argument
 
@@ -58,9 +61,11 @@ class WorkQueue:
     Args:
         name: Name of the Redis list. Without `{` and `}`, which Redis Cluster gives a meaning.
         host, port, password, username: Where Redis is; what is not given is taken from the
-            environment, see `Address.from_environment`.
-        url: All of that as `redis://:password@host:port/db`, and nothing is taken from the
-            environment; or an `Address`.
+            environment, see `Address.from_environment`. A `host` with a "/" in front is a Unix
+            socket. `password` may be a function that returns it, or (user, password); it is
+            called for each connection.
+        url: All of that as `redis://:password@host:port/db?option=...` (see `Address.from_url`),
+            and nothing is taken from the environment; or an `Address`.
         worker: Who leases: the name of the pod (`HOSTNAME`), or of this machine.
         lease_seconds: How long a lease lasts unless it is renewed.
         max_attempts: Failed or expired attempts after which an item is dead; None: never.
@@ -82,30 +87,35 @@ class WorkQueue:
         *,
         host: str | None = None,
         port: int | None = None,
-        password: str | None = None,
+        password: Password | None = None,
         username: str | None = None,
         url: str | Address | None = None,
         worker: str | None = None,
         lease_seconds: float = 30.0,
         max_attempts: int | None = 5,
         patience_seconds: float = 5.0,
+        replicas: int = 0,
     ) -> None:
         check_lease_seconds(lease_seconds)
         if max_attempts is not None and max_attempts < 1:
             raise ValueError(f"max_attempts is {max_attempts}; it must be 1 or more, or None.")
+        if replicas < 0:
+            raise ValueError(f"replicas is {replicas}; it must be 0 or more.")
         address = Address.from_url(url) if isinstance(url, str) and url else url
         address = address or Address.from_environment()
+        if not isinstance(address, Address):
+            raise TypeError(f"url must be text or an Address, not {type(address).__name__}.")
         self.address = address.override(host=host, port=port, password=password, username=username)
         self.name = name
-        self.worker = worker or os.environ.get("HOSTNAME") or socket.gethostname()
-        if any(c.isspace() or 0xD800 <= ord(c) < 0xE000 for c in self.worker):
-            raise ValueError(
-                f"The worker's name {self.worker!r} must be UTF-8 without white space."
-            )
+        self.worker = checked_worker(
+            checked_worker(worker) or os.environ.get("HOSTNAME") or socket.gethostname()
+        )
         self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
         self.pending = 0
-        self._store = Store(name, self.address, patience_seconds)
+        self._store = Store(
+            name, self.address, patience_seconds, self.address.timeout_seconds, replicas
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -125,10 +135,6 @@ class WorkQueue:
     def patience_seconds(self, seconds: float) -> None:
         self._store.link.patience_seconds = seconds
 
-    def say_waits(self, say: Callable[[str], None]) -> None:
-        """Let `say` have a line when a call waits for Redis, each minute of it, and at the end."""
-        self._store.link.say = say
-
     def copy(self, worker: str | None = None, *, timeout_seconds: float | None = None) -> Self:
         """Return the same queue over a connection of its own, for another thread or worker.
 
@@ -137,7 +143,7 @@ class WorkQueue:
             timeout_seconds: How long to wait for one reply of Redis; None: the same (10).
         """
         twin = copy.copy(self)
-        twin.worker = worker or self.worker
+        twin.worker = checked_worker(worker) or self.worker
         twin._store = self._store.copy(timeout_seconds)
         return twin
 
@@ -170,6 +176,7 @@ class WorkQueue:
         Raises:
             ItemTooLarge: An item has more than 16 MiB. What came before it in the iterable may
                 be in the queue; the message says how many that is.
+            TypeError, ValueError: An item is nothing that JSON can hold; a note says the same.
         """
         return fill(self._store, items, progress, resume)
 
@@ -248,7 +255,7 @@ class WorkQueue:
             timing = ""
             if times:
                 began, ended = times
-                timing = f" {(now - began) * 1000:.0f} {(now - ended) * 1000:.0f}"
+                timing = f" {int((now - began) * 1000)} {int((now - ended) * 1000)}"
             kept = b"" if result is None else encode_result(result)
             completions += lease_id(lease), kept, timing
         give_up_at = wait_seconds and time.monotonic() + wait_seconds
@@ -330,8 +337,9 @@ class WorkQueue:
         check_lease_seconds(seconds)
         pairs: list[Argument] = []
         for lease in leases:
-            text = " ".join(progress.get(lease.id, "").split())
-            pairs += lease_id(lease), f" {text}".encode("utf-8", "replace")[:201] if text else ""
+            known = lease_id(lease)
+            text = " ".join(progress.get(known, "").split())
+            pairs += known, f" {text}".encode("utf-8", "replace")[:201] if text else ""
         deadline, *renewed = self._store.run("renew", int(seconds * 1000), *pairs)
         told = zip(leases, renewed, strict=True)
         return [lease._replace(deadline=deadline / 1000) for lease, ok in told if ok]
@@ -386,6 +394,16 @@ class WorkQueue:
         """Is nothing pending and nothing leased, decided at one moment?"""
         return self.stats().drained
 
+    def overdue(self, at: float) -> int:
+        """Return how many leases had run out at a moment, and nobody has taken them back since.
+
+        Workers do that when they ask for work; so if it stays above 0, none asks.
+
+        Args:
+            at: Seconds since the epoch by the server's clock, such as `stats().at`.
+        """
+        return int(self._store.command("ZCOUNT", "leases", "-inf", int(at * 1000)))
+
     def snapshot(self, limit: int = 1000) -> Snapshot:
         """Return numbers, waiting items, leases and dead items, all from one moment.
 
@@ -408,6 +426,17 @@ class WorkQueue:
     def dead_items(self) -> list[DeadItem]:
         """Return the items that were given up, with their history, by item id."""
         return looking.dead_items(self._store)
+
+    def item(self, item_id: int) -> ItemState:
+        """Return where an item is that was lent at least once, and what came of its attempts."""
+        return looking.item(self._store, *_numbers([item_id]))
+
+    def foreign(self) -> int:
+        """Count the items that the client of the Kubernetes page took and has not completed.
+
+        They are in no number of `stats`. 0 on a Redis Cluster, where that client cannot work.
+        """
+        return adopting.foreign(self._store)
 
     def events(
         self, after: str = "0", *, wait_seconds: float = 0.0, limit: int = 10_000
@@ -459,14 +488,38 @@ class WorkQueue:
             How many now wait again.
         """
         ids = self._store.command("HKEYS", "dead") if item_ids is None else item_ids
-        try:
-            ids = [int(item_id) for item_id in ids]
-        except OverflowError:
-            raise ValueError("An item id is a whole number.") from None
+        return self._of_the_dead("requeue_dead", ids)
+
+    def drop_dead(self, item_ids: Iterable[int]) -> int:
+        """Remove dead items for good.
+
+        Returns:
+            How many of these were dead, and are gone.
+        """
+        return self._of_the_dead("drop_dead", item_ids)
+
+    def _of_the_dead(self, script: str, item_ids: Iterable[int]) -> int:
+        ids = _numbers(item_ids)
         return sum(
-            self._store.run("requeue_dead", *ids[i : i + CHUNK_ITEMS])
+            self._store.run(script, *ids[i : i + CHUNK_ITEMS])
             for i in range(0, len(ids), CHUNK_ITEMS)
         )
+
+    def adopt(self, pause_seconds: float = 2.0) -> adopting.Adoption:
+        """Take back what workers with the client of the Kubernetes page left behind.
+
+        Only items whose lease there has run out come back, to the head of the line. That client
+        does not renew leases: a worker of it that lives, and takes longer than its lease, may do
+        such an item too.
+
+        Args:
+            pause_seconds: An item must be without a lease for so long: a worker that has just
+                taken one notes its lease a moment later.
+
+        Raises:
+            QueueError: It is a Redis Cluster, where that client cannot work.
+        """
+        return adopting.adopt(self._store, pause_seconds)
 
     def clear(self) -> int:
         """Wipe the queue: items, leases, dead items, results, counters and events.
@@ -475,3 +528,10 @@ class WorkQueue:
             How many items were waiting, leased or dead.
         """
         return int(self._store.run("clear"))
+
+
+def _numbers(item_ids: Iterable[int]) -> list[int]:
+    try:
+        return [int(item_id) for item_id in item_ids]
+    except OverflowError:
+        raise ValueError("An item id is a whole number.") from None

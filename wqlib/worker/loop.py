@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
 
+from ..commandline import foreign_words
 from ..errors import EXIT_OK, EXIT_SIGNAL, LeaseLost, QueueError
 from ..queue import WorkQueue
 from ..queue.items import Lease, encode_result
@@ -29,7 +30,6 @@ _HASTE_SECONDS = 1.0
 _RECORD_SECONDS = 0.04  # after its end an item is recorded; with the call itself within 0.05
 _LONG_SECONDS = 0.05  # an item that takes longer has the rest of its batch given back
 _STUCK_SECONDS = 1.0  # while nothing can begin, how often to ask whether the queue has drained
-_GATHER_SECONDS = 0.01  # in which ended items wait for others, while there is more to do
 _NAMED = 20  # of the items that are given back
 _NEVER = float("inf")
 
@@ -126,13 +126,14 @@ class Worker:
         self._has_begun = self._keeps = False
         self._began = time.monotonic()  # the item that is worked on here; or the latest hand-out
         try:
-            queue.say_waits(self._say_of_queue)
             with log.Listener(self._say_of_queue), self._shutdown:
                 try:
                     self._runner = self._make_runner()
                     pending = queue.pending = queue.stats().pending
                     self._has_begun = True
                     self._say(f"{self._title()}, pending: {pending}", pending=pending)
+                    if number := queue.foreign():
+                        self._say(foreign_words(shown(queue.name), number))
                     return self._loop()
                 except QueueError as error:
                     if not self._shutdown.is_requested:
@@ -390,9 +391,6 @@ class Worker:
             and len(self._waiting) > 2 * (self._pace.ahead(self._slow()) - self.concurrency)
         ):
             self._give_back(self.queue, "the items before it take long")
-        if self._finished and self._waiting and not self._shutdown.is_requested:
-            time.sleep(max(0.0, self._finished[0][-1] + _GATHER_SECONDS - now))
-            self._sort()
 
     def _sort(self, *, is_over: bool = False) -> None:
         """Take each attempt that has ended for what it is. Failures count unless all is over."""
