@@ -206,7 +206,7 @@ def test_whatever_a_task_does_to_its_process_the_next_item_gets_a_sound_one(
 ) -> None:
     """Also when its own children hold the pipe open, or when it no longer does."""
     queue.put(["fork 1", "quick 1", "close 2", "quick 2", "ends 3", "starts 4", "quick 4"])
-    process = start(isolation="process", max_attempts=1, item_seconds=6)
+    process = start(isolation="process", max_attempts=1, item_seconds=5)
     soon(lambda: descendants(process.pid, "sleep 60"), 60)
     left = descendants(process.pid, "")
     text = output(process)
@@ -214,7 +214,7 @@ def test_whatever_a_task_does_to_its_process_the_next_item_gets_a_sound_one(
     errors = {dead.item: dead.error for dead in queue.dead_items()}
     assert errors.pop(b"fork 1") == "The process of the task ended with exit code 3"
     assert errors.pop(b"close 2") == "The process of the task closed its pipe, and was killed"
-    assert errors.pop(b"starts 4") == "TimeoutError: it took longer than 6 s"
+    assert errors.pop(b"starts 4") == "TimeoutError: it took longer than 5 s"
     assert errors == {}
     assert Counter(queue.results().values()) == Counter(
         [b"done 1", b"done 2", b"%d" % -signal.SIGTERM, b"done 4"]
@@ -256,11 +256,11 @@ def test_a_program_that_its_processes_cannot_import_ends_before_it_costs_an_item
 def test_the_processes_of_a_worker_end_with_it_however_it_ends(
     queue: WorkQueue, start: Start
 ) -> None:
-    queue.put(["nap 60"] * 2)
+    queue.put(["nap 60", "starts 1"])
     process = start(isolation="process", concurrency=2)
     soon(lambda: queue.stats().leased == 2)
-    soon(lambda: len(children_of(process.pid)) >= 2)
-    children = children_of(process.pid)
+    soon(lambda: descendants(process.pid, "sleep 60"))
+    children = descendants(process.pid, "")
     process.kill()
     process.wait()
     soon(lambda: not any(is_alive(child) for child in children))
@@ -502,18 +502,15 @@ def test_lines_of_threads_are_whole(queue: WorkQueue, start: Start) -> None:
     assert set(lines) == {"Working on quick 1"}
 
 
-@pytest.mark.parametrize(
-    ("task", "settings"), [("raise 1", {}), ("raise 1", {"concurrency": 2}), ("nap 0.01", {})]
-)
-def test_sigterm_while_redis_is_away_exits_143(
-    start: Start, task: str, settings: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("settings", [{}, {"concurrency": 2}])
+def test_sigterm_while_redis_is_away_exits_143(start: Start, settings: dict[str, Any]) -> None:
+    """Also when what it could not tell is a failure."""
     with RedisServer() as server, WorkQueue("job2", url=server.url) as queue:
-        queue.put([task] * 2000)
+        queue.put(["raise 1"] * 2000)
         process = start(
             redis_url=server.url, queue="job2", max_attempts=1, grace_seconds=0.2, **settings
         )
-        soon(lambda: queue.stats().dead + queue.stats().done > 5)
+        soon(lambda: queue.stats().dead > 5)
     assert process.stdout
     assert any("Waiting for Redis" in line for line in process.stdout)
     process.terminate()

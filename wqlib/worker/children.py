@@ -70,6 +70,7 @@ class Child:
         """
         if self._process and self._process.is_alive():
             return
+        self._process = None
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self._task))
@@ -84,8 +85,7 @@ class Child:
         """End the process, whatever it does, and what it has started."""
         process = self._process
         if process and process.exitcode is None:
-            self._kill_group()
-            process.kill()
+            _kill(process)
 
     def close(self) -> None:
         """Kill the process, and let none begin."""
@@ -93,31 +93,33 @@ class Child:
         self.kill()
 
     def _receive(self) -> bytes:
-        assert self._process
         while not self._pipe.poll(_LOOK_SECONDS):
-            if self._process.exitcode is not None:  # a fork of it may hold the pipe open
+            if (
+                not self._process or self._process.exitcode is not None
+            ):  # a fork of it may hold the pipe open
                 raise EOFError
         return self._pipe.recv_bytes()
 
     def bury(self) -> str:
         """End a process that answers no more, with what it has started. Return how it ended."""
         process = self._process
+        self._process = None
         if not process:
             return "could not be started"
         # Not `join`, which waits for ever for a process that has closed all its files.
         give_up_at = time.monotonic() + _EXIT_SECONDS
         while (code := process.exitcode) is None and time.monotonic() < give_up_at:
             time.sleep(0.001)
-        self._kill_group()
-        process.kill()
+        _kill(process)
         process.join()
         return "closed its pipe, and was killed" if code is None else _end(code)
 
-    def _kill_group(self) -> None:
-        assert self._process
-        assert self._process.pid
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # no group yet, or no more
-            os.killpg(self._process.pid, signal.SIGKILL)
+
+def _kill(process: BaseProcess) -> None:
+    assert process.pid
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # no group yet, or no more
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
 
 
 def _end(code: int) -> str:

@@ -44,13 +44,14 @@ class Worker:
         process: What to do with an item; `async def`, or a plain function.
         batch: How many items to lease at a time, 1 to 500; "auto": as many as will be done within
             some 50 ms, one at least, and no more than a fair share of what is left. In any case an
-            item is recorded within 50 ms after its end.
+            item is recorded within 50 ms after its end, unless a task holds the GIL in C code.
         concurrency: How many items to work on at a time, 1 to 500: in threads, or as tasks of one
             event loop.
         item_seconds: How long an attempt may take; after that it has failed. A task of the event
             loop is cancelled, a process killed; a thread cannot be ended, so it is abandoned.
         isolation: "process": each item in a process of its own, so that one that crashes, hangs or
-            eats memory loses its item only. The process imports `process` by its name.
+            eats memory loses its item only. The process imports `process` by its name, and the
+            program with it, which thus begins its work below `if __name__ == "__main__":`.
         grace_seconds: How long tasks may go on after SIGTERM; less than the pod's
             `terminationGracePeriodSeconds` (30 by default), so that there is time to release.
         endless: Wait on when the queue has drained, for work without an end.

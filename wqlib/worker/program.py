@@ -79,7 +79,7 @@ def _work(options: argparse.Namespace, process: Task | AsyncTask) -> int:
             print(f"wqlib.worker: {error}", file=sys.stderr)
             return EXIT_ERROR
         finally:
-            signal.signal(signal.SIGTERM, before)
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _parser() -> argparse.ArgumentParser:

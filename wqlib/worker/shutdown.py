@@ -26,8 +26,8 @@ class Shutdown:
 
     Args:
         grace_seconds: How long a task may go on after SIGTERM.
-        begin: Called when SIGTERM or Ctrl-C comes, in the signal handler.
-        hurry: Called when the grace is over, and then every 0.1 s, in the signal handler.
+        begin: Called when SIGTERM comes, in the signal handler.
+        hurry: Called when the grace is over, and then every 0.1 s, and at Ctrl-C, in the handler.
 
     Attributes:
         is_requested: SIGTERM has come.
@@ -93,7 +93,7 @@ class Shutdown:
         if self._in_task or self.is_interrupted or os.getpid() != self._process:
             raise KeyboardInterrupt
         self.is_interrupted = True
-        self._begin()
+        self._hurry()
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
         if is_fork(self._process, number) or not self.is_requested:
