@@ -503,13 +503,28 @@ def test_lines_of_threads_are_whole(queue: WorkQueue, start: Start) -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"concurrency": 2}])
-def test_sigterm_while_redis_is_away_exits_143(start: Start, settings: dict[str, Any]) -> None:
+def test_sigterm_while_redis_hangs_in_a_call_does_not_wait_for_the_answer(
+    start: Start, settings: dict[str, Any]
+) -> None:
+    with RedisServer() as server, WorkQueue("job2", url=server.url) as queue:
+        queue.put(["nap 0.01"] * 2000)
+        process = start(redis_url=server.url, queue="job2", grace_seconds=0.2, **settings)
+        soon(lambda: queue.stats().done > 5)
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            time.sleep(0.3)
+            process.terminate()
+            process.wait(18)  # two calls that wait 10 s each for their answers would be longer
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        assert process.returncode == 143
+
+
+def test_sigterm_while_redis_is_away_exits_143(start: Start) -> None:
     """Also when what it could not tell is a failure."""
     with RedisServer() as server, WorkQueue("job2", url=server.url) as queue:
         queue.put(["raise 1"] * 2000)
-        process = start(
-            redis_url=server.url, queue="job2", max_attempts=1, grace_seconds=0.2, **settings
-        )
+        process = start(redis_url=server.url, queue="job2", max_attempts=1, grace_seconds=0.2)
         soon(lambda: queue.stats().dead > 5)
     assert process.stdout
     assert any("Waiting for Redis" in line for line in process.stdout)

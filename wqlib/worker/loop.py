@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import threading
 import time
@@ -136,6 +137,8 @@ class Worker:
                     if number := queue.foreign():
                         self._say(foreign_words(shown(queue.name), number))
                     return self._loop()
+                except OutOfTime:
+                    return self._stopped()
                 except QueueError as error:
                     if not self._shutdown.is_requested:
                         raise
@@ -191,16 +194,19 @@ class Worker:
         self.queue.interrupt()
 
     def _stopped(self) -> int:
-        self._end()
+        is_told = self._end()
         self._say(f"Stopped by SIGTERM, done here: {self.items_done}", done=self.items_done)
-        with self._hasty_copy() as queue:
-            try:
-                return EXIT_OK if queue.drained() else EXIT_TERMINATED
-            except QueueError:
-                return EXIT_TERMINATED
+        with self._hasty_copy() as queue, contextlib.suppress(QueueError):
+            if is_told and queue.drained():
+                return EXIT_OK
+        return EXIT_TERMINATED
 
-    def _end(self) -> None:
-        """Record and give back what is held, without waiting long for Redis."""
+    def _end(self) -> bool:
+        """Record and give back what is held, without waiting long for Redis.
+
+        Returns:
+            Whether Redis took it.
+        """
         self._shutdown.stop_clock()
         self.queue.patience_seconds = _HASTE_SECONDS
         self._waiting.clear()
@@ -214,7 +220,7 @@ class Worker:
         finished = {one[0].id for one in done}
         held = [lease for lease in self._renewer.drop_all() if lease.id not in finished]
         if not done and not held:
-            return
+            return True
         with self._hasty_copy() as queue:
             try:
                 if done:
@@ -222,8 +228,10 @@ class Worker:
                 if held:
                     queue.release_all(held, "the worker was stopped")
                     self._say(f"Released {_listed(held)}")
+                return True
             except QueueError as error:  # the leases will run out instead
                 self._say(f"Could not record or release everything: {error}")
+                return False
 
     def _hasty_copy(self) -> WorkQueue:
         queue = self.queue.copy(timeout_seconds=_HASTE_SECONDS)

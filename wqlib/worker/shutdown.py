@@ -11,6 +11,9 @@ from typing import Any, Self
 
 from ..tasks import Task
 
+_ALARM_SECONDS = 0.1
+_PATIENT_ALARMS = 10  # until what does not heed `hurry` is ended too
+
 
 class OutOfTime(BaseException):
     """The grace period after SIGTERM is over. Not an Exception, so a task lets it through."""
@@ -43,6 +46,7 @@ class Shutdown:
         self.is_interrupted = False
         self._grace_seconds, self._begin, self._hurry = grace_seconds, begin, hurry
         self._in_task = False
+        self._alarms = 0
         self._process = os.getpid()
         self._handlers: dict[int, Any] = {}
 
@@ -86,7 +90,7 @@ class Shutdown:
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         if not is_fork(self._process, number) and not self.is_requested:
             self.is_requested = True
-            signal.setitimer(signal.ITIMER_REAL, max(self._grace_seconds, 0.001), 0.1)
+            signal.setitimer(signal.ITIMER_REAL, max(self._grace_seconds, 0.001), _ALARM_SECONDS)
             self._begin()
 
     def _on_ctrl_c(self, number: int, frame: FrameType | None) -> None:
@@ -100,7 +104,11 @@ class Shutdown:
             return
         self.is_out_of_time = True
         self._hurry()
+        self._alarms += 1
         if self._in_task:
+            raise OutOfTime
+        if self._alarms > _PATIENT_ALARMS:  # it waits for a Redis that hangs
+            self.stop_clock()
             raise OutOfTime
 
 
