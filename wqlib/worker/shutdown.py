@@ -31,6 +31,8 @@ class Shutdown:
         grace_seconds: How long a task may go on after SIGTERM.
         begin: Called when SIGTERM comes, in the signal handler.
         hurry: Called when the grace is over, and then every 0.1 s, and at Ctrl-C, in the handler.
+        wakeup: A file descriptor that a signal writes to, for it may come just before a wait, which
+            its handler would then not end.
 
     Attributes:
         is_requested: SIGTERM has come.
@@ -39,7 +41,11 @@ class Shutdown:
     """
 
     def __init__(
-        self, grace_seconds: float, begin: Callable[[], None], hurry: Callable[[], None]
+        self,
+        grace_seconds: float,
+        begin: Callable[[], None],
+        hurry: Callable[[], None],
+        wakeup: int = -1,
     ) -> None:
         self.is_requested = False
         self.is_out_of_time = False
@@ -47,6 +53,7 @@ class Shutdown:
         self._grace_seconds, self._begin, self._hurry = grace_seconds, begin, hurry
         self._in_task = False
         self._alarms = 0
+        self._wakeup = wakeup
         self._process = os.getpid()
         self._handlers: dict[int, Any] = {}
 
@@ -57,9 +64,12 @@ class Shutdown:
                 ours[signal.SIGINT] = self._on_ctrl_c
             for number, handler in ours.items():
                 self._handlers[number] = signal.signal(number, handler)
+            self._wakeup = signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._handlers:
+            signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
