@@ -224,6 +224,7 @@ class RedisSentinel:
 
     def close(self) -> None:
         for node in (*self.sentinels, *self.nodes):
+            node.stop(crash=True)  # a primary would wait for its replicas
             node.close()
 
     def __enter__(self) -> Self:
