@@ -39,13 +39,13 @@ def fill(server: RedisServer, items: int) -> float:
     return seconds
 
 
-def drain_by_two(server: RedisServer, items: int, batch: int = 100) -> float:
-    """Seconds that two worker processes take to drain `items`, from when both are ready."""
+def drain_by_two(server: RedisServer, items: int) -> float:
+    """Seconds that two `Worker`s with no options take to drain `items`, once both are ready."""
     with WorkQueue("bench", url=server.url) as queue, ExitStack() as stack:
         queue.clear()
         queue.put(numbers(items))
-        command = [sys.executable, str(PROGRAMS / "run_wqlib.py"), server.url, "0"]
-        workers = [stack.enter_context(Process([*command, f"exchange {batch}"])) for _ in range(2)]
+        command = [sys.executable, str(PROGRAMS / "run_wqlib.py"), server.url, "0", "worker"]
+        workers = [stack.enter_context(Process(command)) for _ in range(2)]
         for worker in workers:
             worker.listen()
         began = time.perf_counter()

@@ -59,7 +59,7 @@ class Model:
         dead: Item id -> the item that was given up.
         done: Item id -> the item that was completed.
         results: Item id -> its result.
-        counts: put, leases, expired, released, failed.
+        counts: put, leases, expired, released, failed, dropped.
         told: The events of the last call, `(kind, lease id or number)`.
     """
 
@@ -172,6 +172,16 @@ class Model:
             self.pending.append(item)
             self._remember(item, past._replace(failed=0))
         self.told = [("requeue", len(known))] if known else []
+        return len(known)
+
+    def drop_dead(self, item_ids: Sequence[int]) -> int:
+        """Remove these dead items, in this order."""
+        known = [item_id for item_id in dict.fromkeys(item_ids) if item_id in self.dead]
+        self.told = []
+        self.counts["dropped"] += len(known)
+        for item_id in known:
+            _, past = self.dead.pop(item_id)
+            self.told.append(("drop", f"{item_id}-{past.attempt}@{past.history[-1].worker}"))
         return len(known)
 
     def clear(self) -> int:
