@@ -39,7 +39,7 @@ _ANSWER_KEPT_SECONDS = 3600  # as in lua/common.lua
 _LOG = logging.getLogger("wqlib.queue")
 _SENT_ON = re.compile(r"(MOVED|ASK) \d+ (.*):(\d+)$")
 _ASKING = packed("ASKING")
-_LOOKING = ("export", "snapshot")  # the scripts that change nothing
+_LOOKING = ("export", "item", "snapshot")  # the scripts that change nothing
 
 Node = tuple[str, int]
 
