@@ -131,6 +131,26 @@ def test_a_primary_that_is_demoted_is_left_at_once(sentinel: RedisSentinel) -> N
         assert filler._store.link.node[1] == sentinel.primary().port != old.port
 
 
+def test_who_waits_at_a_primary_that_freezes_is_woken_by_the_news(sentinel: RedisSentinel) -> None:
+    """Its machine is gone, say: no connection breaks."""
+    with queue_on(sentinel, "waited for") as other:
+        other.stats()
+        crew = Crew(sentinel, workers=0, waiters=2)
+        old = sentinel.primary()
+        soon(lambda: sentinel.client(old).info("clients")["blocked_clients"] >= 2)
+        frozen = old.pid
+        os.kill(frozen, signal.SIGSTOP)
+        try:
+            sentinel.wait_for_failover(old)
+            other.put(["a", "b"])
+            began = time.monotonic()
+            crew.join()
+            # By itself a waiter asks again after 30 s, and gives an answer 10 s.
+            assert time.monotonic() - began < 20
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+
+
 def test_a_stale_primary_that_returns_is_never_written_to(sentinel: RedisSentinel) -> None:
     with (
         queue_on(sentinel, replicas=1) as queue,
