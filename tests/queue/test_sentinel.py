@@ -10,13 +10,15 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from conftest import soon
 from servers import RedisSentinel, Sentinel
 
-from wqlib.errors import RedisRefused, RedisUnreachable
+from wqlib.errors import RedisRefused, RedisUnreachable, WqlibError
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
 
@@ -129,6 +131,32 @@ def test_a_primary_that_is_demoted_is_left_at_once(sentinel: RedisSentinel) -> N
         assert len(crew.woken) == 2
         assert filler.stats().done == 500
         assert filler._store.link.node[1] == sentinel.primary().port != old.port
+
+
+def test_sentinels_and_redis_speak_tls(tmp_path: Path) -> None:
+    authority, files = trustme.CA(), [tmp_path / name for name in ("pem", "key", "ca")]
+    leaf = authority.issue_cert("127.0.0.1")
+    blobs = (leaf.cert_chain_pems[0], leaf.private_key_pem, authority.cert_pem)
+    for path, blob in zip(files, blobs, strict=True):
+        blob.write_to_path(path)
+    try:
+        sentinel = RedisSentinel(tls=(files[0], files[1], files[2]))
+    except WqlibError as error:
+        if "directive" in str(error):
+            pytest.skip("this redis-server was built without TLS")
+        raise
+    with sentinel, queue_on(sentinel) as queue:
+        queue.put(["apple", "banana"])
+        first = sentinel.kill_primary()
+        assert queue.lease(wait_seconds=PATIENCE_SECONDS)
+        assert queue._store.link.node == ("127.0.0.1", sentinel.primary().told_port)
+        assert sentinel.primary() is not first
+        without_ca = sentinel.url.partition("&")[0]
+        with (
+            queue_on(sentinel, url=without_ca) as stranger,
+            pytest.raises(RedisRefused, match="ssl_ca_certs"),
+        ):
+            stranger.stats()
 
 
 def test_who_waits_at_a_primary_that_freezes_is_woken_by_the_news(sentinel: RedisSentinel) -> None:
