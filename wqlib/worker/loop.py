@@ -124,7 +124,7 @@ class Worker:
             queue, lambda error: self._say(f"Renewing failed: {error}"), chore=self._keep
         )
         self._shutdown = Shutdown(
-            self.grace_seconds, queue.interrupt, self._hurry, queue._store.doorbell.hand
+            self.grace_seconds, queue.interrupt, self._hurry, queue.bell
         )
         self._runner: Runner | None = None
         self._has_begun = self._keeps = False
