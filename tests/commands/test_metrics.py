@@ -121,7 +121,7 @@ def test_each_metric_says_its_type_and_meaning(
 ) -> None:
     exporter = start(story.name, "--redis", redis_server.url, "--port", "0")
     families = list(text_string_to_metric_families(exporter.text()))
-    assert len(families) == 9
+    assert len(families) == 10
     for family in families:
         assert family.documentation.endswith(".")
         counts = all(sample.name.endswith("_total") for sample in family.samples)
