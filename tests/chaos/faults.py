@@ -15,18 +15,21 @@ from typing import Any
 
 def install_sudden_death(
     rng: random.Random, chance: float, say: Callable[[str], None], is_calm: Callable[[], bool]
-) -> None:
+) -> Callable[[str], None]:
     """Let this process die now and then while it talks to Redis.
 
-    It strikes wherever the library reads or writes a socket, so it needs to know nothing of how
-    the library is made: `before` a request is sent, when `half` of it is sent, after it is `sent`
-    and before the reply is read, and after the `reply` came.
+    It strikes wherever the library reads or writes a socket, in whatever thread, so it needs to
+    know nothing of how the library is made: `before` a request is sent, when `half` of it is sent,
+    after it is `sent` and before the reply is read, and after the `reply` came.
 
     Args:
         rng: Decides when.
         chance: How likely each of the four is, each time.
         say: Called with the name of the point right before death.
         is_calm: Asked before death: is the chaos over?
+
+    Returns:
+        What to call, with its name, at any other point where the process may die.
     """
     send, receive, receive_into = socket.socket.sendall, socket.socket.recv, socket.socket.recv_into
 
@@ -61,6 +64,7 @@ def install_sudden_death(
     socket.socket.sendall = sendall  # type: ignore[method-assign, assignment]
     socket.socket.recv = recv  # type: ignore[method-assign, assignment]
     socket.socket.recv_into = recv_into  # type: ignore[method-assign, assignment]
+    return maybe_die
 
 
 def skew_clocks(seconds: float) -> None:

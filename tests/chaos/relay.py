@@ -140,8 +140,10 @@ class Relay:
         server: asyncio.StreamWriter,
     ) -> None:
         while data := await source.read(65536):
-            if b"REPLCONF" in data or b"PSYNC" in data:
-                self._calm.add(client)  # a replica speaks: its stream must not be damaged
+            if b"REPLCONF" in data or b"PSYNC" in data or b"sentinel-" in data:
+                # A replica speaks: its stream must not be damaged. Or a sentinel, which must not
+                # depose a primary that is well.
+                self._calm.add(client)
             if self._strikes("held", client):
                 await asyncio.sleep(self._network.rng.uniform(*_HOLD_SECONDS))
             server.write(data)

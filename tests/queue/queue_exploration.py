@@ -21,7 +21,7 @@ from typing import Any
 
 from queue_model import Disagreement
 from queue_states import PREFIX, State, Step, canonical, pairs
-from queue_world import LEASE_MS, NAME, Call, Hand, World, lent
+from queue_world import LEASE_MS, NAME, Call, Hand, World, lent, told_by
 from scripts import VIRTUAL_TIME, changed
 
 from wqlib.events import decode
@@ -164,15 +164,18 @@ class Explorer:
             yield Step("tick", ms=LEASE_MS // 2)
 
     def _calls(self, hand: Hand) -> Iterator[Call]:
-        if len(hand.held) < self.most_held:
+        room = self.most_held - len(hand.held)
+        if room:
             yield Call("exchange", count=1)
+        if room > 1:
+            yield Call("exchange", count=room, begins=1)  # a batch: one begins, the others wait
         for lease in hand.held:
             one = (lease,)
             # The result tells who did what: `_broken_promise` reads it again.
             result = (lease.item + b" " + lease.id.encode(),)
-            yield Call("exchange", one, result)
+            yield Call("exchange", one, result, times=(2.0, 1.0))  # a flush, others are held on
             yield Call("exchange", one, result, count=1)
-            yield Call("renew", one)
+            yield Call("renew", one, progress="half")
             yield Call("release", one)
             yield Call("fail", one)
         if len(hand.held) > 1:
@@ -253,7 +256,7 @@ def _compare(state: State) -> None:
         int(kept.get(name, 0)) for name in (b"items", b"again", b"expire", b"release", b"fail")
     )
     events = [e for entry in values.get(PREFIX + b"events", []) for e in decode("0-0", entry[1])]
-    told = [(event.kind, event.lease_id or event.count) for event in events]
+    told = list(map(told_by, events))
     views = (
         (values.get(NAME.encode(), []), model.pending),
         (values.get(PREFIX + b"leases", []), lent(model)),
