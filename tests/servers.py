@@ -1,11 +1,16 @@
-"""The kinds of Redis that the tests run on: one server, a Redis Cluster, a Valkey."""
+"""The kinds of Redis that the tests run on: one server, a Redis Cluster, a Valkey, a Sentinel."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import secrets
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import redis
 from redis.crc import key_slot
@@ -96,6 +101,191 @@ class RedisCluster:
     def _is_complete(self, client: redis.Redis) -> bool:
         info = client.execute_command("CLUSTER INFO")
         return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == "3"
+
+
+class RedisSentinel:
+    """A primary, two replicas, and three sentinels that watch them, all on 127.0.0.1.
+
+    Args:
+        down_after_seconds: How long a primary is silent until the sentinels replace it.
+        settings: More lines of the nodes' configuration.
+
+    Attributes:
+        nodes: The primary and its replicas; which of them is the primary changes.
+        sentinels: The sentinels.
+        service: The name under which they watch the primary.
+        password: That of the nodes; the sentinels have another, `sentinel_password`.
+    """
+
+    service = "mymaster"
+
+    def __init__(self, *, down_after_seconds: float = 0.5, settings: tuple[str, ...] = ()) -> None:
+        self.password, self.sentinel_password = secrets.token_hex(12), secrets.token_hex(12)
+        self.nodes: list[RedisServer] = []
+        self.sentinels: list[RedisServer] = []
+        try:
+            for number in range(3):
+                follows = f"replicaof 127.0.0.1 {self.nodes[0].port}" if number else ""
+                self.nodes.append(_Node(self.password, follows, *settings))
+            soon(lambda: len(self.client().role()[2]) == 2, "the replicas to follow")
+            watch = self._watch(int(down_after_seconds * 1000))
+            for _ in range(3):
+                self.sentinels.append(_Sentinel(self.sentinel_password, *watch))
+                self._hurry(self.sentinels[-1])
+            soon(self.is_ready, "the sentinels to know each other")
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """The URL for `WorkQueue`: the sentinels, both passwords, and the service."""
+        places = ",".join(f"{node.host}:{node.port}" for node in self.sentinels)
+        return (
+            f"redis+sentinel://:{self.password}@{places}/{self.service}/0"
+            f"?sentinel_password={self.sentinel_password}"
+        )
+
+    def primary(self) -> RedisServer:
+        """The node that most sentinels name."""
+        named = [self._named(node) for node in self.sentinels if node.pid]
+        return next(node for node in self.nodes if node.port == max(named, key=named.count))
+
+    def client(self, node: RedisServer | None = None) -> redis.Redis:
+        """A client of a node; of the first one if None."""
+        return redis.Redis.from_url((node or self.nodes[0]).url, socket_timeout=5)
+
+    def kill_primary(self) -> RedisServer:
+        """Kill the primary by SIGKILL and return it; `start()` brings it back, a stale primary."""
+        node = self.primary()
+        node.stop(crash=True)
+        return node
+
+    def wait_for_failover(self, old: RedisServer, seconds: float = 60.0) -> float:
+        """Wait until every sentinel names another primary. Returns how many seconds that took."""
+        began = time.monotonic()
+        soon(
+            lambda: all(self._named(node) != old.port for node in self.sentinels if node.pid),
+            "the sentinels to choose a new primary",
+            seconds,
+        )
+        return time.monotonic() - began
+
+    def is_ready(self) -> bool:
+        """Do all sentinels know each other and see a primary with two replicas that follow it?"""
+        for node in self.sentinels:
+            with self._sentinel_client(node) as client:
+                told = client.sentinel_master(self.service)
+                replicas = client.sentinel_slaves(self.service)
+            if told["num-other-sentinels"] != 2 or told["flags"] != "master":
+                return False
+            # Not only known: seen, and fit to take over.
+            if sum(replica["master-link-status"] == "ok" for replica in replicas) != 2:
+                return False
+        return True
+
+    def close(self) -> None:
+        for node in (*self.sentinels, *self.nodes):
+            node.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _watch(self, down_after_ms: int) -> list[str]:
+        what, port = self.service, self.nodes[0].port
+        return [
+            f"sentinel monitor {what} 127.0.0.1 {port} 2",
+            f"sentinel auth-pass {what} {self.password}",
+            f"sentinel down-after-milliseconds {what} {down_after_ms}",
+            f"sentinel failover-timeout {what} 3000",
+            f"sentinel parallel-syncs {what} 2",
+            f"sentinel sentinel-pass {self.sentinel_password}",
+        ]
+
+    def _hurry(self, sentinel: RedisServer) -> None:
+        """Let it look, and tell, twice a second (Redis 6.2 cannot: every 10 s, and 2 s)."""
+        with self._sentinel_client(sentinel) as client, contextlib.suppress(redis.ResponseError):
+            client.execute_command("SENTINEL", "DEBUG", "INFO-PERIOD", 500, "PUBLISH-PERIOD", 500)
+
+    def _named(self, sentinel: RedisServer) -> int:
+        with self._sentinel_client(sentinel) as client:
+            return int(client.sentinel_get_master_addr_by_name(self.service)[1])
+
+    def _sentinel_client(self, sentinel: RedisServer) -> redis.Redis:
+        url = sentinel.url.removesuffix("/0")
+        return redis.Redis.from_url(url, decode_responses=True, socket_timeout=5)
+
+
+class _Node(RedisServer):
+    """A server that logs in to others like it with its own password.
+
+    Args:
+        password: Its password.
+        settings: More lines of its configuration.
+    """
+
+    def __init__(self, password: str, *settings: str) -> None:
+        self._given = password
+        always = (f"masterauth {password}", "repl-diskless-sync-delay 0")
+        super().__init__(appendonly=True, settings=(*always, *settings))
+
+    def _config(self, port: int) -> str:
+        self.password = self._given
+        return super()._config(port)
+
+
+class _Sentinel(RedisServer):
+    """A sentinel. It keeps what it learns in its configuration, a file.
+
+    Args:
+        password: Its password, and that of the other sentinels.
+        settings: More lines of its configuration.
+    """
+
+    def __init__(self, password: str, *settings: str) -> None:
+        self._given, self._watch = password, settings
+        super().__init__()
+
+    def _launch(self, port: int) -> bool:
+        self.password, file = self._given, self._folder / "sentinel.conf"
+        if not file.exists():
+            lines = (f"bind {self.host}", f"port {port}", f"requirepass {self.password}")
+            file.write_text("\n".join([*lines, f"dir {self._folder}", *self._watch, ""]))
+        with (self._folder / "redis.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [str(self.binary), str(file), "--sentinel"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._watcher = redisserver._clean_up_after_us(self._process.pid, self._folder)
+        with contextlib.suppress(AssertionError):
+            soon(
+                lambda: redisserver._answers(self.host, port, self.password) or not self.pid,
+                "the sentinel to answer",
+                20,
+            )
+        return bool(self.pid)
+
+
+def soon(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+    """Wait until `condition()` holds; a Redis that is away counts as no."""
+    end = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(redis.RedisError):
+            if condition():
+                return
+        assert time.monotonic() < end, f"waited {seconds:g} s for {what}, in vain"
+        time.sleep(0.02)
 
 
 def find_valkey() -> Path | None:

@@ -35,6 +35,10 @@ class RedisRefused(QueueError):
     """Redis answered, but refused: a wrong password, no permission, or out of memory."""
 
 
+class NotReplicated(RedisRefused):
+    """Redis did what was asked, but not as many replicas as wanted had it in time."""
+
+
 class WrongKeyType(QueueError):
     """The key with the queue's name is there, but it is not a list."""
 

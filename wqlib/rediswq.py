@@ -27,12 +27,11 @@ https://kubernetes.io/docs/tasks/job/fine-parallel-processing-work-queue/
 
 from __future__ import annotations
 
-import logging
 import os
 import uuid
 import warnings
 import weakref
-from dataclasses import replace
+from typing import Any
 
 from .errors import LeaseLost
 from .queue import WorkQueue
@@ -44,7 +43,6 @@ from .shown import shown
 __all__ = ["LateWarning", "RedisWQ"]
 
 _PATIENCE_SECONDS = 30.0
-_LOG = logging.getLogger("wqlib.rediswq")  # to standard error, unless the program says otherwise
 
 
 class LateWarning(RuntimeWarning):
@@ -56,12 +54,15 @@ class RedisWQ:
 
     Args:
         name: Name of the queue, a Redis list.
-        host, port, db, username, password, ssl: As redis-py names them. What is not given is
-            taken from the environment (`REDIS_PASSWORD`, for one), see
-            `wqlib.queue.address.Address.from_environment`.
+        host, port, db: As redis-py names them. What is not given is taken from the environment
+            (`REDIS_PASSWORD`, for one), see `wqlib.queue.address.Address.from_environment`.
+        more: Other arguments of redis-py's client: `username`, `password`, `ssl`, `ssl_...`,
+            `socket_...`, `unix_socket_path`, `credential_provider`, `client_name`,
+            `health_check_interval`. Not those for its pool and its retries, as the queue has
+            neither, and not `decode_responses`: items are bytes.
 
     Raises:
-        ValueError: If the name is not good for a queue.
+        TypeError, ValueError: If the name is not good for a queue, or an argument makes no sense.
 
     Every method but `sessionID` may raise a `QueueError`, after Redis was away for 30 s; a line
     on standard error says soon that it is waited for. An item whose attempts came to no end five
@@ -82,22 +83,13 @@ class RedisWQ:
         host: str | None = None,
         port: int | None = None,
         db: int | None = None,
-        *,
-        username: str | None = None,
-        password: str | None = None,
-        ssl: bool | None = None,
+        **more: Any,
     ) -> None:
-        env = Address.from_environment()
-        self._queue = WorkQueue(
-            name,
-            url=replace(env, db=env.db if db is None else db, tls=env.tls if ssl is None else ssl),
-            host=host or None,
-            port=port or None,
-            username=username or None,
-            password=password or None,
-            patience_seconds=_PATIENCE_SECONDS,
-        )
-        self._queue.say_waits(_LOG.warning)
+        more |= {"host": host, "port": port, "db": db}
+        for login in ("host", "port", "username", "password"):  # an empty variable, for one
+            more[login] = more.get(login) or None
+        address = Address.from_environment().override(**more)
+        self._queue = WorkQueue(name, url=address, patience_seconds=_PATIENCE_SECONDS)
         self._session = f"{self._queue.worker}-{uuid.uuid4().hex[:8]}"
         self._begin()
 

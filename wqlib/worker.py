@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -35,6 +36,7 @@ from .tasks import TASKS, Task, find
 
 EXIT_TERMINATED = EXIT_SIGNAL + signal.SIGTERM
 _HASTE_SECONDS = 1.0
+_QUEUE_LOG = logging.getLogger("wqlib.queue")
 
 
 class OutOfTime(BaseException):
@@ -120,6 +122,20 @@ class Shutdown:
         return True
 
 
+class _Waits(logging.Handler):
+    """Takes the queue's words about a Redis that is away; `before` goes before the first."""
+
+    def __init__(self, before: str) -> None:
+        super().__init__()
+        self.before = before
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.before:
+            _log(self.before)
+        self.before = ""
+        _log(record.getMessage())
+
+
 class Worker:
     """Works on a queue until it has drained.
 
@@ -165,12 +181,13 @@ class Worker:
         queue, patience = self.queue, self.queue.patience_seconds
         self._renewer = Renewer(queue, lambda error: _log(f"Renewing failed: {error}"))
         self._shutdown = Shutdown(self.grace_seconds, queue.interrupt, self._hurry)
-        queue.say_waits(self._say_at_first)
+        self._waits = _Waits(f"{self._title()} looks for Redis at {self.queue.address}")
+        _QUEUE_LOG.addHandler(self._waits)
         try:
             with self._shutdown:
                 try:
                     pending = queue.stats().pending
-                    queue.say_waits(_log)
+                    self._waits.before = ""
                     _log(f"{self._title()}, pending: {pending}")
                     return self._loop()
                 finally:
@@ -179,15 +196,10 @@ class Worker:
         finally:
             self._renewer.stop(1.0)
             queue.patience_seconds = patience
+            _QUEUE_LOG.removeHandler(self._waits)
 
     def _title(self) -> str:
         return f"Worker {shown(self.queue.worker)} on queue {shown(self.queue.name)}"
-
-    def _say_at_first(self, line: str) -> None:
-        """Begin the log with who looks for Redis, and where, as it has not answered yet."""
-        _log(f"{self._title()} looks for Redis at {self.queue.address}")
-        self.queue.say_waits(_log)
-        _log(line)
 
     def _hurry(self) -> None:
         """Wait for Redis no longer than a moment: the grace is over."""

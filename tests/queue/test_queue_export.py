@@ -86,8 +86,9 @@ def test_a_connection_that_breaks_is_an_error_and_the_file_is_not_whole(
             for line in lines:  # type: ignore[attr-defined]
                 self.write(line)
                 if len(self.getvalue()) < 1000:
+                    host, port = link.node
                     with redis.Redis(
-                        host=link._host, port=link._port, password=link.address.password
+                        host=host, port=port, password=link.address.password
                     ) as client:
                         client.execute_command("CLIENT", "KILL", "TYPE", "normal")
 

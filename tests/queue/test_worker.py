@@ -149,15 +149,19 @@ def test_a_worker_whose_redis_goes_away_says_so_and_when_it_is_back(
     assert "Waiting" not in rest
 
 
-def test_a_long_wait_is_spoken_of_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_wait_is_spoken_of_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(link, "_QUIET_SECONDS", 0.01)
     monkeypatch.setattr(link, "_EACH_SECONDS", 0.5)
-    lines: list[str] = []
     queue = WorkQueue("q", host="127.0.0.1", port=1, patience_seconds=3)
-    queue.say_waits(lines.append)
     with queue, pytest.raises(RedisUnreachable):
         queue.lease()
+    lines = [record.message for record in caplog.records if record.name == "wqlib.queue"]
     assert lines[0] == "Waiting for Redis at 127.0.0.1:1: nothing listens there"
+    first, last = caplog.records[0], caplog.records[-1]
+    assert (vars(first)["queue"], vars(first)["redis"]) == ("q", "127.0.0.1:1")
+    assert 0 < vars(first)["waited_seconds"] < vars(last)["waited_seconds"]
     assert 1 < len(lines) <= 7
     assert "s now: nothing listens there" in lines[-1]
 

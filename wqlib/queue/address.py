@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from redis.backoff import NoBackoff
 from redis.connection import (
@@ -23,10 +23,8 @@ from redis.connection import (
 from redis.retry import Retry
 
 from ..errors import QueueError
+from .options import Password, PasswordFile, for_connection, of_arguments, of_url
 from .tls import check_files
-
-Login = str | tuple[str, str]
-Password = str | Callable[[], Login]
 
 _SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 _SENTINEL_PORT = 26379
@@ -35,75 +33,11 @@ _FORMS = (
     "redis+sentinel://:password@host:26379,host:26379/name-of-the-primary, with # / ? @ : [ ] % "
     "of the password percent-encoded: %23 stands for #."
 )
-_PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([^][:\s/]*))(?::([0-9]*))?")
+_PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([^][:\s,]*))(?::([0-9]*))?")
 
 
 class PasswordUnavailable(OSError):
     """The function that gives the password failed. It may work later."""
-
-
-@dataclass(frozen=True, slots=True)
-class PasswordFile:
-    """A password that lies in a file, as Kubernetes mounts a Secret. Called, it reads it anew."""
-
-    path: str
-
-    def __call__(self) -> str:
-        try:
-            with open(self.path, encoding="utf-8") as file:
-                password = file.read().rstrip("\r\n")
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or "it is not UTF-8"
-            raise QueueError(
-                f"The password of Redis cannot be read from the file {self.path}: {why}."
-            ) from None
-        if not password:
-            raise QueueError(f"The password of Redis cannot be read from {self.path}: it is empty.")
-        return password
-
-
-def _yes_or_no(text: str) -> bool:
-    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-    return known[text.lower()]
-
-
-def _seconds(text: str) -> float:
-    if not 0 < (seconds := float(text)) < float("inf"):
-        raise ValueError
-    return seconds
-
-
-def _verify_mode(text: str) -> str:
-    return {"none": "none", "optional": "optional", "required": "required"}[text]
-
-
-# What may stand behind `?` in a URL, and how it is read there.
-_LOGIN: dict[str, Callable[[str], Any]] = {
-    "db": int,
-    "username": str,
-    "password": str,
-    "password_file": PasswordFile,
-}
-_SOCKET: dict[str, Callable[[str], Any]] = {
-    "client_name": str,
-    "health_check_interval": float,
-    "socket_connect_timeout": _seconds,
-    "socket_timeout": _seconds,
-}
-_TCP: dict[str, Callable[[str], Any]] = {"socket_keepalive": _yes_or_no}
-_TLS: dict[str, Callable[[str], Any]] = {
-    "ssl_ca_certs": str,
-    "ssl_ca_data": str,
-    "ssl_ca_path": str,
-    "ssl_cert_reqs": _verify_mode,
-    "ssl_certfile": str,
-    "ssl_check_hostname": _yes_or_no,
-    "ssl_ciphers": str,
-    "ssl_keyfile": str,
-    "ssl_min_version": int,
-    "ssl_password": str,
-}
-_SENTINEL: dict[str, Callable[[str], Any]] = {"sentinel_username": str, "sentinel_password": str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +92,46 @@ class Address:
         """How long to wait for one reply, in seconds."""
         return float(self.options.get("socket_timeout") or 10.0)
 
+    def __post_init__(self) -> None:
+        for name in ("host", "username"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and (value is not None or name == "host"):
+                raise TypeError(f"The {name} of Redis must be text, not {type(value).__name__}.")
+        if re.search(r"://|[@\s]", self.host) and not self.host.startswith("/"):
+            # It may hold a password, so it is not repeated.
+            raise ValueError("The host of Redis must be a name or an address. A URL goes to url=.")
+        if not (isinstance(self.password, str | None) or callable(self.password)):
+            raise TypeError(
+                "The password of Redis must be text, or a function that returns it, not "
+                f"{type(self.password).__name__}."
+            )
+        for name, least, most in (("port", 1, 65535), ("db", 0, 2**31)):
+            try:
+                number = int(getattr(self, name))
+            except (TypeError, ValueError):
+                number = -1
+            if not least <= number <= most:
+                raise ValueError(f"The {name} of Redis must be a number from {least} to {most}.")
+            object.__setattr__(self, name, number)
+
     def override(self, **given: Any) -> Address:
-        """Return the same address with what is given (what is not None) in its place."""
-        given = {k: v for k, v in given.items() if v is not None}
-        if "password" in given:
-            given["login_from"] = "password=..."
-        if "host" in given or "port" in given:
-            given |= {"service": "", "sentinels": ()}
-        return replace(self, **given)
+        """Return the same address with what is given in its place.
+
+        Args:
+            given: Arguments of redis-py's client. None stands for what is not given.
+
+        Raises:
+            TypeError: An argument that means nothing here.
+            ValueError: One that makes no sense.
+        """
+        fields, options = of_arguments(given)
+        if "password" in fields:
+            fields["login_from"] = "password=..."
+        if "host" in fields or "port" in fields:
+            if self.service or self.host.startswith("/"):
+                fields.setdefault("host", Address().host)
+            fields |= {"service": "", "sentinels": ()}
+        return replace(self, **fields, options={**self.options, **options})
 
     def connection(
         self, timeout_seconds: float, host: str | None = None, port: int | None = None
@@ -223,19 +189,17 @@ class Address:
     def _connection(
         self, host: str, port: int, timeout_seconds: float, **login: Any
     ) -> AbstractConnection:
-        kinds = [_SOCKET] if host.startswith("/") else [_SOCKET, _TCP, *[_TLS] * self.tls]
-        options = {k: v for k, v in self.options.items() if any(k in kind for kind in kinds)}
-        options.pop("health_check_interval", None)  # a broken connection is noticed anyway
+        is_tcp = not host.startswith("/")
         options = {
             "socket_connect_timeout": timeout_seconds,
-            **options,
+            **for_connection(self.options, tcp=is_tcp, tls=is_tcp and self.tls),
             **login,
             "socket_timeout": timeout_seconds,
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
         }
         connection: AbstractConnection
-        if host.startswith("/"):
+        if not is_tcp:
             connection = cast("Any", UnixDomainSocketConnection)(path=host, **options)
         elif self.tls:
             check_files(options)
@@ -267,34 +231,19 @@ class Address:
         login, _, hosts = netloc.rpartition("@")
         if "#" in rest or "@" in path or "@" in query:
             raise _no_url("a # or @ stands where none can be")
-        user, _, secret = login.partition(":")
-        found: dict[str, Any] = {"tls": scheme.startswith("rediss"), "login_from": "the URL"}
-        found |= {"username": unquote(user) or None, "password": unquote(secret) or None}
-        names = [unquote(part) for part in path.strip("/").split("/") if part]
-        if scheme == "unix":
-            if hosts or not names:
-                raise _no_url("unix:// is followed by no absolute path")
-            found["host"], names = unquote(slash + path), []
-        elif scheme.endswith("+sentinel"):
-            if not names or not all(hosts.split(",")):
-                raise _no_url("the sentinels, or the name of the primary, are missing")
-            found["sentinels"] = tuple(_place(one, _SENTINEL_PORT) for one in hosts.split(","))
-            found["service"] = names.pop(0)
-        else:
-            host, found["port"] = _place(hosts, cls().port)
-            found["host"] = host or cls().host
-        if names:
-            if len(names) > 1 or not re.fullmatch("[0-9]{1,9}", names[0]):
-                raise _no_url("what follows the port is not the number of a database")
-            found["db"] = int(names[0])
-        for name, value in _options(query, scheme).items():
+        user, _, password = login.partition(":")
+        found = _server(scheme, hosts, slash + path)
+        found |= {"username": unquote(user) or None, "password": unquote(password) or None}
+        found |= {"tls": scheme.startswith("rediss"), "login_from": "the URL"}
+        for name, value in of_url(query, scheme).items():
             if found.get(name, value) not in (None, value):
                 raise ValueError(f"The URL of Redis gives {name} twice.")
             found[name] = value
         if file := found.pop("password_file", None):
+            if found["password"]:
+                raise ValueError("The URL of Redis has a password, and password_file too.")
             found["password"], found["login_from"] = file, f"the file {file.path}"
-        known = cls.__slots__
-        options = {name: found.pop(name) for name in list(found) if name not in known}
+        options = {name: found.pop(name) for name in list(found) if name not in cls.__slots__}
         return cls(**found, options=options)
 
     @classmethod
@@ -353,6 +302,29 @@ def _no_url(why: str) -> ValueError:
     return ValueError(f"This is not the URL of a Redis server: {why}. {_FORMS}")
 
 
+def _server(scheme: str, hosts: str, path: str) -> dict[str, Any]:
+    """Read what stands between the login and the options of a URL."""
+    if scheme == "unix":
+        if hosts or len(path) < 2:
+            raise _no_url("unix:// is followed by no absolute path")
+        return {"host": unquote(path)}
+    found: dict[str, Any] = {}
+    names = [unquote(part) for part in path.split("/") if part]
+    if scheme.endswith("+sentinel"):
+        if not names or not all(hosts.split(",")):
+            raise _no_url("it lacks the sentinels, or the name of the primary")
+        found["sentinels"] = tuple(_place(one, _SENTINEL_PORT) for one in hosts.split(","))
+        found["service"] = names.pop(0)
+    else:
+        host, found["port"] = _place(hosts, Address().port)
+        found["host"] = host or Address().host
+    if names:
+        if len(names) > 1 or not re.fullmatch("[0-9]{1,9}", names[0]):
+            raise _no_url("what follows the port is not the number of a database")
+        found["db"] = int(names[0])
+    return found
+
+
 def _place(text: str, default_port: int) -> tuple[str, int]:
     """Read `host`, `host:port`, `[::1]` or `[::1]:port`."""
     if not (found := _PLACE.fullmatch(text)):
@@ -361,28 +333,3 @@ def _place(text: str, default_port: int) -> tuple[str, int]:
     if not 0 < port < 65536:
         raise _no_url("its port is not a number from 1 to 65535")
     return unquote(found[1] or found[2]), port
-
-
-def _options(query: str, scheme: str) -> dict[str, Any]:
-    """Read what stands behind `?` in a URL."""
-    known = _LOGIN | _SOCKET
-    if scheme != "unix":
-        known = known | _TCP
-    if scheme.startswith("rediss"):
-        known = known | _TLS
-    if scheme.endswith("+sentinel"):
-        known = known | _SENTINEL
-    found: dict[str, Any] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in known:
-            raise ValueError(
-                f"The URL of Redis has the option {name[:40]!r}, which means nothing for a queue "
-                f"with {scheme}://. There are: {', '.join(known)}."
-            )
-        if name in found:
-            raise ValueError(f"The URL of Redis gives {name} twice.")
-        try:
-            found[name] = known[name](value)
-        except (ValueError, KeyError):
-            raise ValueError(f"The URL of Redis has a wrong value for the option {name}.") from None
-    return found

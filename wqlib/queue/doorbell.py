@@ -7,9 +7,8 @@ import select
 import socket
 from collections.abc import Sequence
 
-import redis
-
-from .link import Link, translated
+from .link import Link, Node
+from .refusals import LASTS, TROUBLES, diagnose
 from .wire import Refusal, Wire, packed
 
 
@@ -28,6 +27,7 @@ class Doorbell:
         self._link = link
         self._lines: dict[bytes, Wire] = {}
         self._blocked: set[bytes] = set()
+        self._node: Node | None = None
         self._hand, self._bell = socket.socketpair()
         self._hand.setblocking(False)
         self._bell.setblocking(False)
@@ -46,10 +46,14 @@ class Doorbell:
         Returns:
             Whether somebody rang, which ends it at once.
         """
+        link = self._link
         try:
+            if self._node != link.node:  # there is another primary by now
+                self._hang_up()
             for key in keys:
                 if key not in self._lines:
-                    self._lines[key] = self._link.open()
+                    self._lines[key] = link.open()
+                    self._node = link.node
                 if key not in self._blocked:
                     self._lines[key].send(packed("BLMOVE", key, key, "LEFT", "LEFT", 0))
                     self._blocked.add(key)
@@ -60,10 +64,11 @@ class Doorbell:
                 if isinstance(answer, Refusal):
                     raise answer
             self._pause_seconds = 0.0
-        except (redis.exceptions.RedisError, OSError, Refusal) as error:
+        except TROUBLES as error:
             self._hang_up()
-            if "NOPERM" in str(error):
-                raise translated(error) from None
+            trouble = diagnose(error, link.address, link.where)
+            if isinstance(error, Refusal) and trouble.verdict is LASTS and not trouble.is_login:
+                raise trouble.error() from None
             # The caller asks Redis next, and meets the error there. If it does not (there may be
             # no connection left for us), it shall not ask in a tight loop.
             self._pause_seconds = min(max(0.05, 2 * self._pause_seconds), 1.0)

@@ -44,7 +44,7 @@ def fill(
     except RedisRefused as error:
         answered = zip(window, error.answers, strict=False)
         added += sum(len(chunk) for chunk, answer in answered if answer >= 0)
-        raise RedisRefused(f"{error} The first {added} items are in the queue.") from None
+        raise type(error)(f"{error} The first {added} items are in the queue.") from None
     return added
 
 

@@ -70,6 +70,13 @@ def check_lease_seconds(seconds: float, name: str = "lease_seconds") -> None:
         raise ValueError(f"{name} is {seconds}; it must be 0.001 s to 7 days.")
 
 
+def check_worker(name: str) -> None:
+    """Refuse what can be no name of a worker, with a TypeError or a ValueError."""
+    utf8(name, "A worker's name")
+    if any(map(str.isspace, name)):
+        raise ValueError(f"The worker's name {name!r} must not contain white space.")
+
+
 def lease_lost(leases: Sequence[Lease]) -> LeaseLost:
     """Return the error that says that these leases are lost."""
     names = ", ".join(lease.id for lease in leases[:3]) + (" ..." if len(leases) > 3 else "")
@@ -149,21 +156,42 @@ class Snapshot:
     dead: list[DeadItem]
 
 
+def utf8(text: str, what: str) -> bytes:
+    """Return text as UTF-8.
+
+    Args:
+        text: The text.
+        what: What it is, for the error.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It has characters that UTF-8 cannot hold.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"{what} must be text (str), not {_kind(text)}.")
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{what} has {text[error.start]!a} at position {error.start}, one half of a "
+            "surrogate pair, which UTF-8 cannot hold. Encode it yourself, as in "
+            'text.encode("utf-8", "surrogateescape"), or leave it out.'
+        ) from None
+
+
 def encode(item: Item) -> bytes:
     """Return an item as the queue keeps it: bytes as they are, text as UTF-8, the rest as JSON.
 
     Raises:
         ItemTooLarge: It has more than 16 MiB.
+        TypeError, ValueError: It is neither of these.
     """
     if isinstance(item, (bytes, bytearray, memoryview)):
         kept = bytes(item)
     elif isinstance(item, str):
-        kept = item.encode()
+        kept = utf8(item, "An item")
     else:
-        try:
-            kept = json.dumps(item, separators=(",", ":")).encode()
-        except RecursionError:
-            raise ValueError("An item is nested too deeply for JSON. Put bytes instead.") from None
+        kept = _as_json(item)
     if len(kept) > MAX_ITEM_BYTES:
         raise ItemTooLarge(
             f"An item of {len(kept):,} bytes is too large: at most {MAX_ITEM_BYTES:,}. "
@@ -172,18 +200,66 @@ def encode(item: Item) -> bytes:
     return kept
 
 
+def _as_json(item: Any) -> bytes:
+    try:
+        return _to_json(item).encode()
+    except RecursionError:
+        raise ValueError("An item is nested too deeply for JSON. Put bytes instead.") from None
+    except ValueError as error:
+        if "Circular" in str(error):
+            raise ValueError("An item contains itself, which JSON cannot hold.") from None
+        if "Out of range" in str(error):
+            raise ValueError(
+                "An item is or contains NaN or an infinite number, which JSON does not have. Put "
+                "None or a text instead."
+            ) from None
+        raise ValueError(f"An item is nothing that JSON can hold: {error}.") from None
+    except TypeError as error:
+        if "keys must be" not in str(error):
+            raise
+        raise TypeError(f"An item is a dict that JSON cannot hold: {error}.") from None
+
+
+def _refuse(value: object) -> None:
+    hint = ""
+    if hasattr(value, "tolist"):
+        hint = ", as in .tolist()"
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        hint = ", as in .decode(), or put bytes alone"
+    raise TypeError(
+        f"An item is or contains a value of the type {_kind(value)}. It must be bytes, text, or "
+        "what JSON knows: numbers, texts, True, False, None, lists, and dicts with texts as keys. "
+        f"Convert it first{hint}."
+    )
+
+
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_refuse).encode
+
+
+def _kind(value: object) -> str:
+    kind = type(value)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"{module}{kind.__qualname__}"
+
+
 def encode_result(lease: Lease, result: bytes | str | None) -> bytes:
     """Return a result as lua/lease.lua takes it: "=" and the bytes, or nothing for None.
 
     Raises:
         ItemTooLarge: It has more than 1 MiB.
-        TypeError: It is neither bytes, text nor None.
+        TypeError, ValueError: It is neither bytes, text nor None.
     """
     if result is None:
         return b""
-    if not isinstance(result, (bytes, str)):
-        raise TypeError(f"A result is bytes, text or None, not {type(result).__name__}.")
-    kept = result.encode() if isinstance(result, str) else result
+    if isinstance(result, (bytes, bytearray, memoryview)):
+        kept = bytes(result)
+    elif isinstance(result, str):
+        kept = utf8(result, "A result")
+    else:
+        raise TypeError(
+            f"A result must be bytes, text or None, not {_kind(result)}. Convert it first, as in "
+            "json.dumps(result)."
+        )
     if len(kept) > MAX_RESULT_BYTES:
         raise ItemTooLarge(
             f"A result of {len(kept):,} bytes is too large: at most {MAX_RESULT_BYTES:,}. "

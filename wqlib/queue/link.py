@@ -10,43 +10,38 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import random
 import re
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import redis
+import hiredis
 
-from ..errors import QueueError, RedisRefused, RedisUnreachable, WrongKeyType
-from .address import Address, PasswordUnavailable, place
-from .tls import explain_tls
+from ..errors import QueueError
+from .address import Address, place
+from .refusals import LASTS, LOOK, TROUBLES, Trouble, diagnose
+from .sentinels import Sentinels, check_primary
 from .wire import Argument, Refusal, Wire, packed
 
 _INCLUDE = re.compile(rb"^ *--include (\w+)\n", re.MULTILINE)
 _TIDY_SECONDS = 60.0
 _QUIET_SECONDS = 1.0  # a shorter wait for Redis is not worth a word
 _EACH_SECONDS = 60.0  # between the words during a long one
+_COPY_SECONDS = 1.0  # for which Redis waits for its replicas at a time
+_ANSWER_KEPT_SECONDS = 3600  # as in lua/common.lua
 
-_LOGIN = re.compile(r"NOAUTH|WRONGPASS")
-_CAUSES = (
-    ("refused|No such file", "nothing listens there"),
-    ("Permission denied", "its socket may not be opened by this user"),
-    ("not known|nodename|resolution|getaddrinfo|No address|idna", "its host name is unknown"),
-    ("[Tt]imed? ?out|no reply in time", "it does not answer"),
-    ("reset|[Cc]onnection closed|broke|Broken pipe", "the connection broke"),
-    ("unreachable|No route", "there is no route to it"),
-)
-_MOVED = re.compile(r"MOVED \d+ (.*):(\d+)$")
+_LOG = logging.getLogger("wqlib.queue")
+_SENT_ON = re.compile(r"(MOVED|ASK) \d+ (.*):(\d+)$")
+_ASKING = packed("ASKING")
+_LOOKING = ("export", "snapshot")  # the scripts that change nothing
 
-# Redis only says "not now": it starts, fails over, or is busy; or the script was flushed again,
-# just after it was loaded.
-_PASSING = re.compile(
-    r"\b(LOADING|READONLY|TRYAGAIN|ASK|CLUSTERDOWN|MASTERDOWN|BUSY|NOREPLICAS|NOSCRIPT)\b"
-)
+Node = tuple[str, int]
 
 
 class Script:
@@ -59,19 +54,33 @@ class Script:
     Attributes:
         source: The text, with what it includes.
         keys: Its keys.
+        changes: It may change the queue.
     """
 
     def __init__(self, name: str, keys: Sequence[bytes]) -> None:
-        self.source, self.keys = _source(name), keys
+        self.source, self.keys, self.changes = _source(name), keys, name not in _LOOKING
         digest = hashlib.sha1(self.source).hexdigest()
-        head = packed("EVALSHA", digest, len(keys), *keys)
-        self._words, self._head = 3 + len(keys), head[head.index(b"\n") + 1 :]
+        self._words, self._head = 3 + len(keys), _bare("EVALSHA", digest, len(keys), *keys)
 
     def pack(self, *arguments: Argument) -> bytes:
         """Return the whole command in Redis' wire format."""
         tail = packed(*arguments)
         start = tail.index(b"\n") + 1
         return b"*%d\r\n%b%b" % (self._words + len(arguments), self._head, tail[start:])
+
+    def with_source(self, request: bytes) -> bytes:
+        """Return the same command as an EVAL, which brings the script along.
+
+        Redis keeps it then, as by SCRIPT LOAD, which managed servers may forbid.
+        """
+        whole = _bare("EVAL", self.source, len(self.keys), *self.keys)
+        return request.replace(self._head, whole, 1)
+
+
+def _bare(*words: Argument) -> bytes:
+    """Return words in Redis' wire format without their number."""
+    line = packed(*words)
+    return line[line.index(b"\n") + 1 :]
 
 
 @cache
@@ -84,25 +93,42 @@ def _source(name: str) -> bytes:
 class Link:
     """A connection to Redis that one thread uses at a time (a lock sees to it).
 
+    A call that waits for Redis for longer than a second is logged under `wqlib.queue`, each
+    minute of it again, and its end, with the fields `queue`, `redis` (where it is asked) and
+    `waited_seconds`.
+
     Args:
         address: Where Redis is.
         patience_seconds: How long a call goes on trying while Redis is away.
         timeout_seconds: How long to wait for one reply, or for a connection.
+        replicas: How many replicas must have a change before its call returns.
+        queue: What the log names.
 
     Attributes:
-        say: Gets a line when a call waits for Redis, each minute of it, and at the end.
+        node: (host, port) of the node that has our slot, or of the primary that the sentinels
+            named last; None: they are to be asked.
     """
 
     def __init__(
-        self, address: Address, *, patience_seconds: float = 5.0, timeout_seconds: float = 10.0
+        self,
+        address: Address,
+        *,
+        patience_seconds: float = 5.0,
+        timeout_seconds: float = 10.0,
+        replicas: int = 0,
+        queue: str = "",
     ) -> None:
         self.address = address
         self.patience_seconds = patience_seconds
         self.timeout_seconds = timeout_seconds
-        self.say: Callable[[str], None] = lambda line: None
+        self.replicas = replicas
+        self._queue = queue
         self._lock = threading.Lock()
         self._wire: Wire | None = None
-        self._host, self._port = address.host, address.port  # of the node that has our slot
+        self._sentinels = Sentinels(address, timeout_seconds) if address.sentinels else None
+        self._nodes: list[Node] = [(address.host, address.port)]  # where one may begin
+        self.node: Node | None = None if self._sentinels else self._nodes[0]
+        self._starts = 0  # since the last answer
         self._has_logged_in = False
         self._calls = 0
         self._tidied = float("-inf")
@@ -129,12 +155,12 @@ class Link:
         with self._lock:
             request = script.pack(self._next_call(), *arguments)
             wire = self._wire
-            if not wire:
+            if not wire or self.replicas:
                 return self._insist([request], script)[0]
             try:  # the usual way: one question, one answer
                 wire.send(request)
                 reply = wire.read()
-            except OSError:
+            except (OSError, hiredis.HiredisError):
                 self._start_over()
             except BaseException:  # e.g. Ctrl-C between question and answer
                 self.close()
@@ -142,19 +168,20 @@ class Link:
             else:
                 if type(reply) is not Refusal:
                     return reply
-            return self._insist([request], script)[0]
+            return self._insist([request], script, again=True)[0]
 
     def run_in_turn(self, script: Script, calls: Sequence[Sequence[Argument]]) -> list[Any]:
         """Run a script several times in one go, each call only if the one before it ran.
 
         The script gets its number and the number of the call before it (0 for the first).
+        It is what fills a queue: see `Rule.stops_filling`.
         """
         with self._lock:
             requests = []
             for position, arguments in enumerate(calls):
                 before = self._calls if position else 0
                 requests.append(script.pack(self._next_call(), before, *arguments))
-            return self._insist(requests, script)
+            return self._insist(requests, script, fills=True)
 
     def stream(self, *commands: Sequence[Argument], timeout_seconds: float) -> Generator[Any]:
         """Send commands over a connection of their own and yield the replies as `Wire.parts`.
@@ -166,8 +193,9 @@ class Link:
             with contextlib.closing(self.open(timeout_seconds)) as wire:
                 wire.send(b"".join(packed(*words) for words in commands))
                 yield from wire.parts()
-        except (redis.exceptions.RedisError, OSError, Refusal) as error:
-            raise QueueError(f"Redis did not give all of the queue: {error}") from None
+        except TROUBLES as error:
+            why = diagnose(error, self.address, self.where).why
+            raise QueueError(f"Redis did not give all of the queue: {why}.") from None
 
     def _next_call(self) -> int:
         """Return the number of a call: 1, 2, 3 ...; every 16th, and one a minute at least, is one
@@ -179,10 +207,30 @@ class Link:
             self._tidied = now
         return self._calls
 
+    @property
+    def where(self) -> str:
+        """The node that is asked, for people."""
+        return place(*self.node) if self.node else str(self.address)
+
     def open(self, timeout_seconds: float | None = None) -> Wire:
-        """Return a new connection to the node that this link talks to now."""
-        seconds = timeout_seconds or self.timeout_seconds
-        return Wire(self.address.connection(seconds, self._host, self._port))
+        """Return a new connection to the node that this link talks to now.
+
+        Raises:
+            Refusal: The sentinels named a node that is not the primary, or not any more.
+            Other of `refusals.TROUBLES`: There is no connection.
+        """
+        node = self.node
+        if not node:
+            assert self._sentinels
+            node = self.node = self._sentinels.primary()
+        wire = Wire(self.address.connection(timeout_seconds or self.timeout_seconds, *node))
+        if self._sentinels:
+            try:
+                check_primary(wire)
+            except BaseException:
+                wire.close()
+                raise
+        return wire
 
     def close(self) -> None:
         """Hang up. The next call connects anew."""
@@ -190,136 +238,163 @@ class Link:
             self._wire.close()
         self._wire = None
 
-    def _insist(self, requests: Sequence[bytes], script: Script | None = None) -> list[Any]:
-        """Send commands until they are answered, or patience ends."""
-        started, pause, waited = time.monotonic(), 0.02, 0.0
-        next_word = _QUIET_SECONDS
+    def _insist(
+        self,
+        requests: Sequence[bytes],
+        script: Script | None = None,
+        *,
+        fills: bool = False,
+        again: bool = False,
+    ) -> list[Any]:
+        """Send commands until they are answered, or patience ends.
+
+        Args:
+            requests: The commands, packed.
+            script: The script that they run.
+            fills: They fill a queue.
+            again: They were sent before.
+        """
+        started, pause, next_word = time.monotonic(), 0.02, _QUIET_SECONDS
         while True:
-            where, moved = place(self._host, self._port), None
             try:
-                replies = self._attempt(requests, script)
-                if next_word > _QUIET_SECONDS:
-                    self.say(f"Redis at {where} answers, after {waited:.0f} s")
-                return replies
-            except Refusal as refusal:
-                moved = _MOVED.match(str(refusal))
-                waited, why = time.monotonic() - started, _said(str(refusal))
-                is_passing = moved or _PASSING.search(str(refusal))
-                if not is_passing or waited >= self.patience_seconds:
-                    if _LOGIN.match(str(refusal)):
-                        raise self._login_refused(why) from None
-                    raise translated(refusal) from None
-            except redis.exceptions.AuthenticationError as error:
-                waited, why = time.monotonic() - started, _said(str(error))
-                may_change = self._has_logged_in and self.address.rotates
-                if not may_change or waited >= self.patience_seconds:
-                    raise self._login_refused(why) from None
-            except (
-                redis.exceptions.ConnectionError,
-                redis.exceptions.TimeoutError,
-                OSError,
-                UnicodeError,  # a host name that cannot be one
-            ) as error:
-                if told := explain_tls(error, where):
-                    raise RedisRefused(told) from None
-                waited, why = time.monotonic() - started, _why_away(error)
-                if waited + pause >= self.patience_seconds:
-                    self._start_over()
-                    raise RedisUnreachable(
-                        f"Redis at {where} did not answer for {self.patience_seconds:g} s ({why}). "
-                        "Is it running, and are host and port right?"
-                    ) from None
+                replies = self._attempt(requests, script, again)
+            except TROUBLES as error:
+                trouble, sent_on = self._diagnose(error), _SENT_ON.match(str(error))
+                answers = getattr(error, "answers", ())
             except BaseException:
                 self.close()
                 raise
-            self._start_over()
-            if moved:
-                self._host, self._port = moved[1] or self._host, int(moved[2])
+            else:
+                self._starts = 0
+                if next_word > _QUIET_SECONDS:
+                    waited = time.monotonic() - started
+                    line = f"Redis at {self.where} answers, after {waited:.0f} s"
+                    self._log(line, waited)
+                return replies
+            waited, where, again = time.monotonic() - started, self.where, True
+            moved_to = self._sent_to(sent_on) if sent_on and sent_on[1] == "MOVED" else None
+            lasts = trouble.verdict is LASTS or (fills and trouble.stops_filling)
+            is_over = waited + pause >= self.patience_seconds
+            if trouble.verdict is LOOK or not self._wire:
+                self._start_over()
+            if lasts or is_over:
+                told = trouble.error(None if lasts else self.patience_seconds)
+                told.answers = answers
+                raise told from None
+            if moved_to:
+                self.node = moved_to
             elif waited >= next_word:
                 since = "" if next_word == _QUIET_SECONDS else f", for {waited:.0f} s now"
-                self.say(f"Waiting for Redis at {where}{since}: {why}")
+                line = f"Waiting for Redis at {where}{since}: {trouble.why}"
+                self._log(line, waited)
                 next_word = (waited // _EACH_SECONDS + 1) * _EACH_SECONDS
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, 1.0)
 
-    def _login_refused(self, said: str) -> RedisRefused:
-        """Return the error that says which login Redis got, as it wants another one."""
-        where, source = place(self._host, self._port), self.address.login_from
-        if not self.address.password:
-            form = ", as in redis://:password@host:6379/0" if "URL" in source else ""
-            return RedisRefused(
-                f"Redis at {where} wants a password, and none was given. Give it by {source}{form}."
-            )
-        if "without any password" in said or "no password is set" in said:
-            return RedisRefused(
-                f"Redis at {where} has no password, but one was given, by {source}. Take it away "
-                "there, or give Redis one."
-            )
-        return RedisRefused(
-            f"Redis at {where} refused the login ({said.rstrip('.')}). The password came from "
-            f"{source}: put the right one there."
-        )
+    def _diagnose(self, error: Exception) -> Trouble:
+        trouble = diagnose(error, self.address, self.where)
+        if trouble.is_login and self._has_logged_in and self.address.rotates:
+            return replace(trouble, verdict=LOOK)  # the new password may not be here yet
+        return trouble
 
-    def _attempt(self, requests: Sequence[bytes], script: Script | None) -> list[Any]:
-        try:
-            return self._exchange(requests)
-        except Refusal as refusal:
-            if not script or "NOSCRIPT" not in str(refusal):
-                raise
-        # Both at once, so that nobody's SCRIPT FLUSH comes between them.
-        return self._exchange([packed("SCRIPT", "LOAD", script.source), *requests], ahead=1)
+    def _log(self, line: str, waited: float) -> None:
+        fields = {"queue": self._queue, "redis": self.where, "waited_seconds": round(waited, 3)}
+        _LOG.warning(line, extra=fields)
 
-    def _exchange(self, requests: Sequence[bytes], ahead: int = 0) -> list[Any]:
-        """Send commands and return their replies but for the first `ahead`."""
+    def _attempt(self, requests: Sequence[bytes], script: Script | None, again: bool) -> list[Any]:
+        """Send commands once and return their replies.
+
+        Raises:
+            Any of `refusals.TROUBLES`.
+        """
         if not self._wire:
             self._wire = self.open()
             self._has_logged_in = True
-        self._wire.send(b"".join(requests))
-        replies = [self._wire.read() for _ in requests]
-        for reply in replies:
-            if isinstance(reply, Refusal):
-                reply.answers = [x for x in replies[ahead:] if not isinstance(x, Refusal)]
-                raise reply
-        return replies[ahead:]
+            self._learn_nodes(self._wire)
+        copied = []
+        if self.replicas and script and script.changes:
+            # A repeated call may only be answered, and change nothing; and WAIT waits for what
+            # this connection has changed. So it changes something.
+            if again:
+                copied = [packed("EXPIRE", script.keys[-1], _ANSWER_KEPT_SECONDS)]
+            milliseconds = int(1000 * min(_COPY_SECONDS, self.timeout_seconds / 2))
+            copied.append(packed("WAIT", self.replicas, milliseconds))
+        try:
+            replies, copies = self._exchange(self._wire, requests, script, copied)
+        except Refusal as refusal:
+            ask = _SENT_ON.match(str(refusal))
+            if not ask or ask[1] != "ASK" or copied:
+                raise
+            node = self._sent_to(ask)
+            with contextlib.closing(
+                Wire(self.address.connection(self.timeout_seconds, *node))
+            ) as w:
+                return self._exchange(w, requests, script, asking=True)[0]
+        if copied and copies[-1] < self.replicas:
+            few = Refusal(f"WAITED {copies[-1]} of {self.replicas}")
+            few.answers = replies
+            raise few
+        return replies
+
+    def _exchange(
+        self,
+        wire: Wire,
+        requests: Sequence[bytes],
+        script: Script | None,
+        after: Sequence[bytes] = (),
+        *,
+        asking: bool = False,
+    ) -> tuple[list[Any], list[Any]]:
+        """Send commands, and others after them; return the replies to these and those.
+
+        A script that Redis does not know is brought along.
+
+        Args:
+            wire: Where to.
+            requests, script: As in `_insist`.
+            after: More commands.
+            asking: The slot is only on its way to that node.
+
+        Raises:
+            Refusal: The first of them; `answers` holds the other replies to `requests`.
+        """
+        size = len(requests)
+        for by_source in (False, True):
+            if by_source and script:  # the first brings it for all: no flush comes between
+                requests = [script.with_source(requests[0]), *requests[1:]]
+            sent = [*requests, *after]
+            wire.send(b"".join([_ASKING + one for one in sent] if asking else sent))
+            replies = [wire.read() for _ in range(len(sent) * (1 + asking))]
+            if asking:
+                replies = replies[1::2]
+            refused = [reply for reply in replies if type(reply) is Refusal]
+            if not refused:
+                return replies[:size], replies[size:]
+            if not script or not str(refused[0]).startswith("NOSCRIPT"):
+                break
+        refused[0].answers = [reply for reply in replies[:size] if type(reply) is not Refusal]
+        raise refused[0]
+
+    def _learn_nodes(self, wire: Wire) -> None:
+        """Learn where else the nodes of a Redis Cluster are, in case that this one dies."""
+        if self._sentinels:
+            return
+        wire.send(packed("CLUSTER", "SLOTS"))
+        slots = wire.read()
+        if isinstance(slots, list):  # no Refusal: it is a Redis Cluster, and we may ask
+            nodes = {(n[0].decode(), n[1]) for slot in slots for n in slot[2:] if n[0]}
+            self._nodes[1:] = sorted(nodes - {self._nodes[0]})
+
+    def _sent_to(self, sent_on: re.Match[str]) -> Node:
+        """Return the node that a MOVED or ASK names; one without a host means the same host."""
+        host = self.node[0] if self.node else self.address.host
+        return sent_on[2] or host, int(sent_on[3])
 
     def _start_over(self) -> None:
+        """Hang up, and begin again where one may begin: the node may be gone."""
         self.close()
-        self._host, self._port = self.address.host, self.address.port  # the node may be gone
-
-
-def translated(refusal: Exception) -> QueueError:
-    """Return what Redis refused, as an error in our words."""
-    told = _in_words(_said(str(refusal)))
-    told.answers = getattr(refusal, "answers", ())
-    return told
-
-
-def _said(text: str) -> str:
-    """Return what Redis said, without the arguments that it repeats: one may be a password."""
-    return re.sub(r",? with args beginning with:.*", "", text, flags=re.DOTALL)
-
-
-def _why_away(error: Exception) -> str:
-    """Return why Redis cannot be reached, in words."""
-    text = str(error)
-    if isinstance(error, PasswordUnavailable):
-        return text
-    return next((words for signs, words in _CAUSES if re.search(signs, text)), text)
-
-
-def _in_words(text: str) -> QueueError:
-    if "WRONGTYPE" in text:
-        return WrongKeyType(
-            "A key with the queue's name is there already, and it is not a list. "
-            "Choose another name, or remove that key if nobody needs it."
-        )
-    if "OOM" in text:
-        return RedisRefused(
-            "Redis has reached its memory limit, and refused the call, which changed nothing. "
-            "Raise maxmemory, free memory, or let workers finish some items."
-        )
-    if "NOPERM" in text:
-        return RedisRefused(f"This user of Redis lacks a permission that the queue needs: {text}")
-    if "unknown command" in text.lower() or "wrong number of arguments" in text.lower():
-        return QueueError(f"The queue needs Redis 6.2 or newer, or Valkey. Redis said: {text}")
-    return QueueError(f"Redis refused the call: {text}")
+        if self._sentinels:
+            self.node = None
+        else:
+            self.node = self._nodes[self._starts % len(self._nodes)]
+            self._starts += 1

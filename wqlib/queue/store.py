@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import WrongKeyType, WrongVersion
 from .address import Address
 from .doorbell import Doorbell
+from .items import utf8
 from .link import Link, Script
 from .wire import Argument
 
@@ -32,7 +33,7 @@ TYPES = {
     "events": "stream",
     "drained": "list",
 }
-_SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "snapshot", "export", "clear")
+SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "snapshot", "export", "clear")
 
 # After a fork, parent and child must share neither a connection nor the numbers of calls.
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
@@ -40,7 +41,8 @@ _stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for store in list(_stores):
-        store.connect(store.link.patience_seconds, store.link.timeout_seconds)
+        link = store.link
+        store.connect(link.patience_seconds, link.timeout_seconds, link.replicas)
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -52,7 +54,7 @@ class Store:
     Args:
         name: Name of the queue.
         address: Where Redis is.
-        patience_seconds, timeout_seconds: As for `Link`.
+        patience_seconds, timeout_seconds, replicas: As for `Link`.
 
     Attributes:
         keys: Their names in Redis, in the order of lua/common.lua; `list` is the queue itself.
@@ -64,9 +66,15 @@ class Store:
     """
 
     def __init__(
-        self, name: str, address: Address, patience_seconds: float, timeout_seconds: float = 10.0
+        self,
+        name: str,
+        address: Address,
+        patience_seconds: float,
+        timeout_seconds: float = 10.0,
+        replicas: int = 0,
     ) -> None:
-        if not name or len(name.encode()) > 512:
+        encoded = utf8(name, "A queue's name")
+        if not 0 < len(encoded) <= 512:
             raise ValueError("A queue needs a name of 1 to 512 bytes.")
         if "{" in name or "}" in name:
             raise ValueError(
@@ -74,25 +82,29 @@ class Store:
                 "Redis Cluster would spread its keys over several servers."
             )
         self.name, self.address = name, address
-        self.keys = {key: f"{{{name}}}:{key}".encode() for key in TYPES} | {"list": name.encode()}
-        self.connect(patience_seconds, timeout_seconds)
+        self.keys = {key: f"{{{name}}}:{key}".encode() for key in TYPES} | {"list": encoded}
+        self.connect(patience_seconds, timeout_seconds, replicas)
         _stores.add(self)
 
-    def connect(self, patience_seconds: float, timeout_seconds: float) -> None:
+    def connect(self, patience_seconds: float, timeout_seconds: float, replicas: int) -> None:
         """Make the connection, not yet open, and a name of our own for the record of calls."""
         self.link = Link(
-            self.address, patience_seconds=patience_seconds, timeout_seconds=timeout_seconds
+            self.address,
+            patience_seconds=patience_seconds,
+            timeout_seconds=timeout_seconds,
+            replicas=replicas,
+            queue=self.name,
         )
         self.doorbell = Doorbell(self.link)
         caller = f"{{{self.name}}}:call:{os.urandom(8).hex()}".encode()
-        self.scripts = {name: Script(name, (*self.keys.values(), caller)) for name in _SCRIPTS}
+        self.scripts = {name: Script(name, (*self.keys.values(), caller)) for name in SCRIPTS}
         self._checked = False
 
     def copy(self, timeout_seconds: float | None = None) -> Store:
         """Return the same queue over a connection of its own."""
         link = self.link
         seconds = timeout_seconds or link.timeout_seconds
-        return Store(self.name, self.address, link.patience_seconds, seconds)
+        return Store(self.name, self.address, link.patience_seconds, seconds, link.replicas)
 
     def close(self) -> None:
         """Close the connections."""

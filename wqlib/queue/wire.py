@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import hiredis
 import redis
-from redis.connection import AbstractConnection
+from redis.connection import AbstractConnection, SSLConnection
+
+from ..errors import RedisRefused
 
 Argument = bytes | str | int | float
 
 _READ_BYTES = 65536
+_REASON_SECONDS = 1.0  # for a server to say why it hangs up
 _MORE = object()  # hiredis: the reply is not complete
 
 
@@ -39,13 +44,16 @@ class Wire:
 
     Args:
         connection: Not yet open.
+
+    Raises:
+        Refusal: Redis refused the login, or the database.
+        RedisRefused: What answered is no Redis.
+        redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError: There is no
+            connection. An `ssl.SSLError` comes as it is.
     """
 
     def __init__(self, connection: AbstractConnection) -> None:
-        try:
-            connection.connect()
-        except redis.exceptions.ResponseError as error:
-            raise Refusal(f"{getattr(error, 'status_code', None) or 'ERR'} {error}") from None
+        _open(connection)
         self._connection = connection
         self._reader: Any = hiredis.Reader(replyError=Refusal, notEnoughData=_MORE)
         self._buffer = bytearray(_READ_BYTES)
@@ -102,3 +110,58 @@ class Wire:
     def close(self) -> None:
         """Hang up."""
         self._connection.disconnect()
+
+
+def _open(connection: AbstractConnection) -> None:
+    handled = sys.exception()
+    connection.redis_connect_func = cast("Any", _greet)
+    try:
+        connection.connect()
+    except redis.exceptions.ResponseError as error:
+        raise Refusal(f"{_code(error) or 'ERR'} {error}") from None
+    except redis.exceptions.InvalidResponse:
+        raise RedisRefused(
+            f"What answers at {connection._host_error()} is no Redis. Are host and port right?"
+        ) from None
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+        if code := _code(error):  # redis-py takes some answers for the end of a connection
+            raise Refusal(f"{code} {error}") from None
+        cause = error.__context__
+        if isinstance(cause, ssl.SSLError) and cause is not handled:
+            raise cause from None
+        if "handshake" in str(cause):
+            raise TimeoutError(
+                "no TLS begins: if Redis speaks none there, write redis://"
+            ) from None
+        raise
+    finally:
+        if sys.exception() is not handled:
+            connection.disconnect()
+
+
+def _code(error: redis.exceptions.RedisError) -> str | None:
+    """Return the code of an answer of Redis, which newer versions of redis-py tell apart."""
+    return getattr(error, "status_code", None)
+
+
+def _greet(connection: AbstractConnection) -> None:
+    """Log in, and see that who answers speaks as we do."""
+    try:
+        connection.on_connect()
+        if not (connection.password or connection.db):  # so nothing has been said yet
+            connection.send_command("PING")
+            with contextlib.suppress(redis.exceptions.ResponseError):
+                connection.read_response()
+    except redis.exceptions.ConnectionError as error:
+        if _code(error) or type(error) is not redis.exceptions.ConnectionError:  # an answer
+            raise
+        if not isinstance(connection, SSLConnection):
+            raise ConnectionAbortedError(
+                "it hangs up on us without an answer: if it speaks TLS, write rediss://"
+            ) from None
+        # It sent the reason before it hung up, but what we wrote then may have erased it.
+        with contextlib.closing(connection._connect()) as link:
+            link.settimeout(_REASON_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                link.recv(1)
+        raise

@@ -38,10 +38,12 @@ from .items import (
     Snapshot,
     Stats,
     check_lease_seconds,
+    check_worker,
     encode_result,
     lease_id,
     lease_lost,
 )
+from .options import Password
 from .store import CHUNK_ITEMS, Store
 from .wire import Argument
 
@@ -58,9 +60,11 @@ class WorkQueue:
     Args:
         name: Name of the Redis list. Without `{` and `}`, which Redis Cluster gives a meaning.
         host, port, password, username: Where Redis is; what is not given is taken from the
-            environment, see `Address.from_environment`.
-        url: All of that as `redis://:password@host:port/db`, and nothing is taken from the
-            environment; or an `Address`.
+            environment, see `Address.from_environment`. A `host` with a "/" in front is a Unix
+            socket. `password` may be a function that returns it, or (user, password); it is
+            called for each connection.
+        url: All of that as `redis://:password@host:port/db?option=...` (see `Address.from_url`),
+            and nothing is taken from the environment; or an `Address`.
         worker: Who leases: the name of the pod (`HOSTNAME`), or of this machine.
         lease_seconds: How long a lease lasts unless it is renewed.
         max_attempts: Failed or expired attempts after which an item is dead; None: never.
@@ -82,30 +86,34 @@ class WorkQueue:
         *,
         host: str | None = None,
         port: int | None = None,
-        password: str | None = None,
+        password: Password | None = None,
         username: str | None = None,
         url: str | Address | None = None,
         worker: str | None = None,
         lease_seconds: float = 30.0,
         max_attempts: int | None = 5,
         patience_seconds: float = 5.0,
+        replicas: int = 0,
     ) -> None:
         check_lease_seconds(lease_seconds)
         if max_attempts is not None and max_attempts < 1:
             raise ValueError(f"max_attempts is {max_attempts}; it must be 1 or more, or None.")
+        if replicas < 0:
+            raise ValueError(f"replicas is {replicas}; it must be 0 or more.")
         address = Address.from_url(url) if isinstance(url, str) and url else url
         address = address or Address.from_environment()
+        if not isinstance(address, Address):
+            raise TypeError(f"url must be text or an Address, not {type(address).__name__}.")
         self.address = address.override(host=host, port=port, password=password, username=username)
         self.name = name
         self.worker = worker or os.environ.get("HOSTNAME") or socket.gethostname()
-        if any(c.isspace() or 0xD800 <= ord(c) < 0xE000 for c in self.worker):
-            raise ValueError(
-                f"The worker's name {self.worker!r} must be UTF-8 without white space."
-            )
+        check_worker(self.worker)
         self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
         self.pending = 0
-        self._store = Store(name, self.address, patience_seconds)
+        self._store = Store(
+            name, self.address, patience_seconds, self.address.timeout_seconds, replicas
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -125,10 +133,6 @@ class WorkQueue:
     def patience_seconds(self, seconds: float) -> None:
         self._store.link.patience_seconds = seconds
 
-    def say_waits(self, say: Callable[[str], None]) -> None:
-        """Let `say` have a line when a call waits for Redis, each minute of it, and at the end."""
-        self._store.link.say = say
-
     def copy(self, worker: str | None = None, *, timeout_seconds: float | None = None) -> Self:
         """Return the same queue over a connection of its own, for another thread or worker.
 
@@ -138,6 +142,7 @@ class WorkQueue:
         """
         twin = copy.copy(self)
         twin.worker = worker or self.worker
+        check_worker(twin.worker)
         twin._store = self._store.copy(timeout_seconds)
         return twin
 

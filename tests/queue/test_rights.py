@@ -1,0 +1,156 @@
+"""A user of Redis' ACL with the printed rights can do its part, and nothing more."""
+
+from __future__ import annotations
+
+import io
+import shlex
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from wqlib.errors import QueueError, RedisRefused
+from wqlib.queue import WorkQueue
+from wqlib.queue.rights import ROLES, acl
+from wqlib.redisserver import RedisServer
+
+NAMES = ["job2", "a queue", 'odd *?[x]"\\ é']
+
+
+def fill(queue: WorkQueue) -> None:
+    queue.put(["apple", "banana"], resume="monday")
+
+
+def work(queue: WorkQueue) -> None:
+    queue.lease_seconds = 0.001
+    queue.exchange((), 2)
+    queue.lease_seconds = 600
+    while not queue.stats().expired:  # the two come back
+        lease = queue.lease(wait_seconds=0.1)
+    assert lease
+    queue.renew(lease)
+    queue.release(lease)
+    again = queue.lease()
+    assert again
+    queue.fail(again, "no")
+    last = queue.lease(wait_seconds=0.1)
+    while last:
+        last = queue.complete_and_lease(last, "sweet")
+    assert queue.snapshot().stats.done
+    queue.lease(wait_seconds=0.05, until_drained=False)
+
+
+def watch(queue: WorkQueue) -> None:
+    queue.snapshot()
+    queue.peek()
+    queue.results()
+    queue.dead_items()
+    queue.events()
+    queue.events("9999999999999", wait_seconds=0.01)
+    queue.server_time()
+    queue.export(io.StringIO())
+
+
+def own(queue: WorkQueue) -> None:
+    fill(queue)
+    work(queue)
+    lease = queue.lease(wait_seconds=0.05)
+    queue.requeue_dead()
+    watch(queue)
+    queue.clear()
+    assert not lease
+
+
+PARTS: dict[str, Callable[[WorkQueue], None]] = {
+    "filler": fill,
+    "worker": work,
+    "watcher": watch,
+    "owner": own,
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+def user(server: RedisServer, rules: list[str], name: str, **options: object) -> WorkQueue:
+    """A queue that is used by a user with these rules; two items wait, one is dead."""
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+        client.script_flush()
+        client.execute_command("ACL", "SETUSER", "pod", "reset", "on", ">pw", *rules)
+    with WorkQueue(name, url=server.url, max_attempts=1) as queue:
+        queue.put(["fig", "lemon", "melon"])
+        bad = queue.lease()
+        assert bad
+        queue.fail(bad, "no")
+    return WorkQueue(
+        name, host="127.0.0.1", port=server.port, username="pod", password="pw", **options
+    )
+
+
+@pytest.mark.parametrize("role", PARTS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_rules_are_enough(server: RedisServer, role: str, name: str) -> None:
+    with user(server, shlex.split(acl(name, role)), name) as queue:
+        PARTS[role](queue)
+
+
+@pytest.mark.parametrize("role", PARTS)
+def test_without_any_one_of_the_commands_something_fails(server: RedisServer, role: str) -> None:
+    rules = acl("job2", role).split()
+    commands = [rule for rule in rules if rule.startswith("+")]
+    assert len(commands) > 10
+    for command in commands:
+        fewer = [rule for rule in rules if rule != command]
+        with user(server, fewer, "job2") as queue, pytest.raises(QueueError) as caught:
+            PARTS[role](queue)
+        assert "right" in str(caught.value), command
+        assert command[1:] in str(caught.value).lower() or "this command" in str(caught.value)
+
+
+@pytest.mark.parametrize("role", PARTS)
+def test_nothing_else_is_possible(server: RedisServer, role: str) -> None:
+    with user(server, shlex.split(acl("job2", role)), "job2") as queue:
+        address = queue.address
+    pod = redis.Redis(
+        port=server.port, username=address.username, password="pw", socket_timeout=5, protocol=2
+    )
+    with pod, redis.Redis.from_url(server.url) as client:
+        for words in (
+            ("FLUSHALL",),
+            ("KEYS", "*"),
+            ("CONFIG", "GET", "*"),
+            ("DEL", "job2"),
+            ("SCRIPT", "LOAD", "return 1"),
+            ("ACL", "LIST"),
+            ("PUBLISH", "x", "y"),
+            ("TYPE", "job22"),
+            ("TYPE", "{job22}:leases"),
+            ("EVAL", "return redis.call('TYPE', KEYS[1])", 1, "job3"),
+            ("EVAL", "return redis.call('DEL', KEYS[1])", 1, "job2"),
+        ):
+            with pytest.raises(redis.ResponseError):
+                pod.execute_command(*words)
+        known = {bytes(x).decode().split("|")[0] for x in client.execute_command("COMMAND", "LIST")}
+        allowed = {rule[1:] for rule in acl("job2", role).split() if rule.startswith("+")}
+        for name in sorted(known - allowed - {"auth", "hello", "quit", "reset"}):
+            with pytest.raises((redis.NoPermissionError, redis.ResponseError), match="perm"):
+                pod.execute_command(name)
+
+
+def test_a_missing_right_is_named_and_how_to_give_it(server: RedisServer) -> None:
+    rules = [rule for rule in acl("job2", "worker").split() if rule != "+zadd"]
+    with (
+        user(server, rules, "job2") as queue,
+        pytest.raises(RedisRefused, match="wqlib queue acl job2"),
+    ):
+        queue.lease()
+
+
+def test_there_are_no_other_roles() -> None:
+    with pytest.raises(ValueError, match="no boss here: the roles are worker, filler"):
+        acl("job2", "boss")
+    assert set(PARTS) == set(ROLES)

@@ -1,0 +1,119 @@
+"""Where the primary is, by the word of the sentinels that watch it.
+
+They are asked before each connection, and no answer is remembered: a primary that was replaced
+may come back and believe for seconds that it still is one, and what is written there is lost.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import hiredis
+import redis
+
+from ..errors import RedisRefused
+from .address import Address, place
+from .wire import Refusal, Wire, packed
+
+_PATIENCE_SECONDS = 2.0  # with one sentinel
+
+
+class NoPrimary(ConnectionError):
+    """Too few sentinels answer, or they know no primary at the moment."""
+
+
+class Sentinels:
+    """The sentinels of an address.
+
+    Args:
+        address: Where they are.
+        timeout_seconds: How long to wait for one of them at most.
+    """
+
+    def __init__(self, address: Address, timeout_seconds: float) -> None:
+        self._address = address
+        self._timeout_seconds = min(timeout_seconds, _PATIENCE_SECONDS)
+        self._places = list(address.sentinels)  # those that answered last come first
+
+    def primary(self) -> tuple[str, int]:
+        """Ask the sentinels until more than half have answered, and return (host, port).
+
+        A sentinel may be late to hear of a failover, like one that was down during it. So the
+        answer with the newest configuration counts.
+
+        Raises:
+            NoPrimary: There is none now, or nobody tells.
+            RedisRefused: The sentinels do not know that name, or refuse the login.
+        """
+        named: list[tuple[int, str, int]] = []
+        ignorant: list[str] = []
+        silent: dict[tuple[str, int], str] = {}
+        for host, port in list(self._places):
+            try:
+                answer = self._ask(host, port)
+            except (Refusal, hiredis.HiredisError, redis.exceptions.RedisError, OSError) as error:
+                silent[host, port] = str(error)
+                continue
+            if answer:
+                named.append(answer)
+            else:
+                ignorant.append(place(host, port))
+            if 2 * max(len(named), len(ignorant)) > len(self._places):
+                break
+        self._places.sort(key=silent.__contains__)
+        if named:
+            return max(named)[1:]
+        service = self._address.service
+        if ignorant and len(silent) < len(self._places) / 2:
+            raise RedisRefused(
+                f"The sentinels at {', '.join(ignorant)} know no primary named {service!r}. Put "
+                "the name behind `sentinel monitor` in their configuration into the URL."
+            )
+        refused = [why for why in silent.values() if _is_login(why)]
+        if len(refused) == len(silent) and refused:
+            raise RedisRefused(
+                f"The sentinels refused the login ({refused[0].rstrip('.')}). Give their password "
+                "in the URL: ?sentinel_password=..., and ?sentinel_username=... for a user."
+            )
+        told = "; ".join(f"{place(*where)}: {why.rstrip('.')}" for where, why in silent.items())
+        raise NoPrimary(f"no sentinel names the primary of {service} ({told})")
+
+    def _ask(self, host: str, port: int) -> tuple[int, str, int] | None:
+        """Return what one sentinel says: (epoch of its configuration, host, port)."""
+        connection = self._address.sentinel_connection(host, port, self._timeout_seconds)
+        service = self._address.service
+        with closing(Wire(connection)) as wire:
+            wire.send(
+                packed("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
+                + packed("SENTINEL", "MASTER", service)
+            )
+            found, details = wire.read(), wire.read()
+        if isinstance(found, Refusal):
+            raise found
+        if not found:
+            return None
+        # A sentinel's ACL may forbid the details.
+        known: dict[bytes, Any] = {}
+        if isinstance(details, list):
+            known = dict(zip(details[::2], details[1::2], strict=True))
+        return int(known.get(b"config-epoch", 0)), found[0].decode(), int(found[1])
+
+
+def check_primary(wire: Wire) -> None:
+    """Ask a node itself whether it is a primary.
+
+    Raises:
+        Refusal: It is not, or it does not say.
+        OSError: The connection broke.
+    """
+    wire.send(packed("ROLE"))
+    role = wire.read()
+    if isinstance(role, Refusal):
+        raise role
+    if role[0] != b"master":
+        raise Refusal("READONLY The sentinels name a node that is a replica.")
+
+
+def _is_login(why: str) -> bool:
+    return any(sign in why for sign in ("NOAUTH", "WRONGPASS", "NOPERM"))
