@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_clean = True
     for on in [options.on] if options.on else PLACES:
         folder = Path(options.keep, on) if options.keep else None
-        report = run(replace(plan, on=on, replicas=on == "sentinel"), folder)
+        report = run(replace(plan, on=on, replicas=int(on == "sentinel")), folder)
         print(json.dumps(as_dict(report)) if options.json else as_line(report), flush=True)
         _tell(report)
         is_clean = is_clean and report.is_clean

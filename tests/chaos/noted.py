@@ -21,9 +21,9 @@ from .plan import Plan
 
 # What a worker of each role is like.
 ROLES: dict[str, dict[str, Any]] = {
-    "auto": {"batch": 8},
-    "threads": {"batch": 4},
-    "async": {"batch": 1},
+    "auto": {"batch": "auto"},
+    "threads": {"batch": "auto", "concurrency": 4},
+    "async": {"batch": "auto", "concurrency": 4},
 }
 _WORK_SECONDS = 0.003
 _LONG_SHARE = 0.01
@@ -138,8 +138,8 @@ def work(queue: NotedQueue, tasks: Tasks, role: str, plan: Plan, folder: Path) -
     filled = folder / "filled"
     while True:
         is_filled = filled.exists()
-        options = {"grace_seconds": plan.lease_seconds / 2}
-        process = tasks.work
+        options = {"item_seconds": plan.work_seconds, "grace_seconds": plan.lease_seconds / 2}
+        process = tasks.work_async if role == "async" else tasks.work
         code = worker.Worker(queue, process, **ROLES[role], **options).run()
         if code != EXIT_OK:
             raise SystemExit(code)

@@ -30,7 +30,7 @@ from .relay import Network, Relay
 from .servers import Node, until, wait
 
 SERVICE = "mymaster"
-_DOWN_MS = 4000  # long, so that a busy machine does not depose a primary that is well
+_DOWN_MS = 3000  # long, so that a busy machine does not depose a primary that is well
 _PATIENCE_SECONDS = 90.0
 _STALE_SECONDS = 0.5  # for how long an old primary is looked at, at least
 _HANGS = 0.3  # share of the failovers
