@@ -26,6 +26,15 @@ def shown(text: bytes | str, longest: int = LONGEST_LINE) -> str:
     return line + " ..." if len(text) > longest else line
 
 
+def failure(error: BaseException) -> str:
+    """Return what went wrong as one harmless line: `ValueError: no luck`."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:
+        text = type(error).__name__
+    return shown(text.encode("utf-8", "backslashreplace"))
+
+
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows of cells as lines with aligned columns. The last column is as wide as it is."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]

@@ -11,9 +11,10 @@ import importlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 Task = Callable[[bytes], bytes | str | None]
+AsyncTask = Callable[[bytes], Awaitable[bytes | str | None]]
 
 
 def fruit(item: bytes) -> str:

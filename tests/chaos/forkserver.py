@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import random
 import select
@@ -95,6 +96,7 @@ class ForkServer:
         name, plan = order["spawn"], self.plan
         rng = random.Random(f"{plan.seed}/{name}")
         diary = Diary(self.folder, name)
+        logging.disable()
         planted.plant(plan.planted, order["skew_seconds"])
         skew_clocks(order["skew_seconds"])
         maybe_die = install_sudden_death(
@@ -111,11 +113,12 @@ class ForkServer:
             lease_seconds=plan.lease_seconds,
             max_attempts=plan.max_attempts,
             patience_seconds=_PATIENCE_SECONDS,
-            **({"replicas": plan.replicas} if plan.replicas else {}),
+            replicas=plan.replicas,
         ).copy(timeout_seconds=_TIMEOUT_SECONDS)
         if isinstance(queue, NotedQueue):
             queue.diary = diary
-            tasks = Tasks(diary, plan, rng, maybe_die, self.folder / "calm")
+            calm, may_hang = self.folder / "calm", role != "auto"
+            tasks = Tasks(diary, plan, rng, maybe_die, calm, may_hang=may_hang)
             work(queue, tasks, role, plan, self.folder)
         elif role == "filler":
             Filler(queue, diary, plan, rng, self.folder).run()

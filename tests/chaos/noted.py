@@ -10,20 +10,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from wqlib import worker
 from wqlib.errors import EXIT_OK
 from wqlib.queue import WorkQueue
 from wqlib.queue.items import Lease
 from wqlib.queue.workqueue import Completion
+from wqlib.worker import loop
 
 from .diary import Diary
 from .plan import Plan
 
-# What a worker of each role is like.
+# What a worker of each role is like. (One with a time limit for its items works in threads.)
 ROLES: dict[str, dict[str, Any]] = {
-    "auto": {"batch": "auto"},
-    "threads": {"batch": "auto", "concurrency": 4},
-    "async": {"batch": "auto", "concurrency": 4},
+    "auto": {},
+    "threads": {"concurrency": 4},
+    "async": {"concurrency": 4},
 }
 _WORK_SECONDS = 0.003
 _LONG_SHARE = 0.01
@@ -85,6 +85,7 @@ class Tasks:
         rng: Decides how long an item takes.
         maybe_die: Called between the end of an item and its record, with the name of that point.
         calm: The file that appears when the chaos is over.
+        may_hang: Some items take longer than is allowed.
     """
 
     def __init__(
@@ -94,8 +95,11 @@ class Tasks:
         rng: random.Random,
         maybe_die: Callable[[str], None],
         calm: Path,
+        *,
+        may_hang: bool,
     ) -> None:
         self._diary, self._plan, self._rng, self._calm = diary, plan, rng, calm
+        self._may_hang = may_hang
         self._maybe_die = maybe_die
         self._numbers = itertools.count(1)
 
@@ -117,7 +121,7 @@ class Tasks:
         if item.startswith(b"poison"):
             raise ValueError("bad")
         kind = self._rng.random()
-        if kind < _HANGING_SHARE and not self._calm.exists():
+        if kind < _HANGING_SHARE and self._may_hang and not self._calm.exists():
             return run, _HANGING * self._plan.work_seconds
         if kind < _LONG_SHARE:
             return run, self._rng.uniform(0.1, _LONG) * self._plan.work_seconds
@@ -138,9 +142,13 @@ def work(queue: NotedQueue, tasks: Tasks, role: str, plan: Plan, folder: Path) -
     filled = folder / "filled"
     while True:
         is_filled = filled.exists()
-        options = {"item_seconds": plan.work_seconds, "grace_seconds": plan.lease_seconds / 2}
-        process = tasks.work_async if role == "async" else tasks.work
-        code = worker.Worker(queue, process, **ROLES[role], **options).run()
+        code = loop.Worker(
+            queue,
+            tasks.work_async if role == "async" else tasks.work,
+            item_seconds=None if role == "auto" else plan.work_seconds,
+            grace_seconds=plan.lease_seconds / 2,
+            **ROLES[role],
+        ).run()
         if code != EXIT_OK:
             raise SystemExit(code)
         queue.diary.found_the_end()

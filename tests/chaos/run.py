@@ -20,7 +20,7 @@ from typing import Any
 
 import redis
 
-from wqlib.worker import EXIT_TERMINATED
+from wqlib.worker.loop import EXIT_TERMINATED
 
 from . import planted
 from .checker import Verdict, judge

@@ -21,7 +21,8 @@ from wqlib.queue import WorkQueue, link
 from wqlib.queue.items import Lease
 from wqlib.queue.renewer import Renewer
 from wqlib.redisserver import RedisServer
-from wqlib.worker import OutOfTime, Shutdown, Worker
+from wqlib.worker import Worker
+from wqlib.worker.shutdown import OutOfTime, Shutdown
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -452,7 +453,7 @@ class Renewals:
         self.lost: set[int] = set()
         self.away = False
 
-    def renew_all(self, leases: list[Lease], seconds: float) -> list[Lease]:
+    def renew_all(self, leases: list[Lease], seconds: float, notes: dict[str, str]) -> list[Lease]:
         self.calls.append(([lease.item_id for lease in leases], seconds))
         if self.away:
             raise RedisUnreachable("away")

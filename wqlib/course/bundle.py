@@ -1,4 +1,4 @@
-"""Put what a worker needs of wqlib beside its Dockerfile: `queue/`, and the plain modules."""
+"""Put what a worker needs of wqlib beside its Dockerfile: `queue/`, `worker/`, plain modules."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def bundle(folder: str | Path) -> list[str]:
     with _alone(target), tempfile.TemporaryDirectory(prefix=".wqlib-", dir=target) as aside:
         fresh, stale = Path(aside, "fresh"), Path(aside, "stale")
         fresh.mkdir()
-        shutil.copytree(source / "queue", fresh / "queue", ignore=_CACHES)
+        for package in ("queue", "worker"):
+            shutil.copytree(source / package, fresh / package, ignore=_CACHES)
         for module in source.glob("*.py"):
             shutil.copyfile(module, fresh / module.name)
         names = sorted(path.name for path in fresh.iterdir())

@@ -242,7 +242,7 @@ def _kind(value: object) -> str:
     return f"{module}{kind.__qualname__}"
 
 
-def encode_result(lease: Lease, result: bytes | str | None) -> bytes:
+def encode_result(result: bytes | str | None) -> bytes:
     """Return a result as lua/lease.lua takes it: "=" and the bytes, or nothing for None.
 
     Raises:
@@ -263,6 +263,6 @@ def encode_result(lease: Lease, result: bytes | str | None) -> bytes:
     if len(kept) > MAX_RESULT_BYTES:
         raise ItemTooLarge(
             f"A result of {len(kept):,} bytes is too large: at most {MAX_RESULT_BYTES:,}. "
-            f"Store it elsewhere and keep its address. The lease {lease.id} is still yours."
+            "Store it elsewhere and keep its address. The lease is still yours."
         )
     return b"=" + kept

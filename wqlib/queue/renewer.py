@@ -12,6 +12,7 @@ from .items import Lease
 from .workqueue import WorkQueue
 
 _NEVER = float("inf")
+_NOTE_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +32,8 @@ class Renewer:
     Args:
         queue: What renews them; others may use it too.
         trouble: Gets the error when Redis did not renew them.
+        chore: Something else to do in this thread. Called whenever it is awake; returns when
+            (`time.monotonic`) it wants to be called again at the latest.
         closes: The queue is the renewer's alone, which closes it at its end.
     """
 
@@ -39,10 +42,13 @@ class Renewer:
         queue: WorkQueue,
         trouble: Callable[[QueueError], None] = lambda error: None,
         *,
+        chore: Callable[[], float] = lambda: _NEVER,
         closes: bool = False,
     ) -> None:
-        self._queue, self._trouble, self._closes = queue, trouble, closes
+        self._queue, self._trouble, self._chore, self._closes = queue, trouble, chore, closes
         self._held: dict[str, tuple[Lease, _Terms]] = {}
+        self._notes: dict[str, str] = {}
+        self._next_notes = 0.0  # before that, none goes out
         self._next = _NEVER  # when the thread looks again
         self._changed = threading.Event()
         self._is_over = False
@@ -54,10 +60,7 @@ class Renewer:
         for lease in leases:
             self._held[lease.id] = (lease, terms)
         if terms.due < self._next:
-            self._changed.set()
-            if not self._thread:
-                self._thread = threading.Thread(target=self._run, name="wqlib-renew", daemon=True)
-                self._thread.start()
+            self.wake()
 
     def drop(self, *leases: Lease) -> None:
         """Renew these leases no longer."""
@@ -69,6 +72,19 @@ class Renewer:
         held = [lease for lease, _ in list(self._held.values())]
         self._held.clear()
         return held
+
+    def note(self, lease: Lease, text: str) -> None:
+        """Tell how far the work is, with a renewal: soon, but at most one a second."""
+        self._notes[lease.id] = text
+        if self._next_notes < self._next:
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the thread look at once what is to do."""
+        self._changed.set()
+        if not self._thread:
+            self._thread = threading.Thread(target=self._run, name="wqlib-renew", daemon=True)
+            self._thread.start()
 
     def stop(self, wait_seconds: float = 0.0) -> None:
         """End the thread, and wait so long for its end."""
@@ -84,23 +100,36 @@ class Renewer:
             self._changed.clear()
             if self._is_over:  # asked after that, for `stop` says so before it wakes us
                 break
-            self._next = _NEVER  # what is held from here on wakes this thread
-            self._next = min((terms.due for _, terms in list(self._held.values())), default=_NEVER)
+            self._next = _NEVER  # what is held or noted from here on wakes this thread
+            self._next = min(
+                self._chore(),
+                self._next_notes if self._notes else _NEVER,
+                *(terms.due for _, terms in list(self._held.values())),
+                _NEVER,
+            )
             wait_seconds = max(0.0, self._next - time.monotonic())
             if self._changed.wait(min(wait_seconds, threading.TIMEOUT_MAX)):
                 continue
-            now, due = time.monotonic(), dict[_Terms, list[Lease]]()
+            now, by_terms = time.monotonic(), dict[_Terms, list[Lease]]()
+            notes = self._take_notes(now)
             for lease, terms in list(self._held.values()):
-                if terms.due <= now:
-                    due.setdefault(terms, []).append(lease)
-            for terms, leases in due.items():
-                self._renew(leases, terms)
+                by_terms.setdefault(terms, []).append(lease)
+            for terms, leases in by_terms.items():
+                if terms.due <= now or any(lease.id in notes for lease in leases):
+                    self._renew(leases, terms, notes)
         if self._closes:
             self._queue.close()
 
-    def _renew(self, leases: list[Lease], terms: _Terms) -> None:
+    def _take_notes(self, now: float) -> dict[str, str]:
+        """Return what is to be told now, once."""
+        if not self._notes or now < self._next_notes:
+            return {}
+        self._next_notes = now + _NOTE_SECONDS
+        return {lease_id: self._notes.pop(lease_id) for lease_id in list(self._notes)}
+
+    def _renew(self, leases: list[Lease], terms: _Terms, notes: dict[str, str]) -> None:
         try:
-            renewed = self._queue.renew_all(leases, terms.seconds)
+            renewed = self._queue.renew_all(leases, terms.seconds, notes)
         except QueueError as error:
             terms.due = time.monotonic() + terms.seconds / 16
             if not self._is_over:

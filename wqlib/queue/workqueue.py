@@ -251,7 +251,7 @@ class WorkQueue:
         now = time.monotonic()
         for lease, result, *times in done:
             timing = "".join([f" {(now - at) * 1000:.0f}" for at in times])
-            kept = b"" if result is None else encode_result(lease, result)
+            kept = b"" if result is None else encode_result(result)
             completions += lease_id(lease), kept, timing
         give_up_at = wait_seconds and time.monotonic() + wait_seconds
         while True:
@@ -293,8 +293,8 @@ class WorkQueue:
         self._store.doorbell.ring()
 
     def pause(self, seconds: float) -> None:
-        """Wait so long, or until `interrupt`."""
-        self._store.wait(seconds)
+        """Wait so long, 30 s at most, or until `interrupt`."""
+        self._store.wait(min(seconds, _LONGEST_WAIT_SECONDS))
 
     def renew(self, lease: Lease, lease_seconds: float | None = None) -> Lease:
         """Let a lease last `lease_seconds` (default: the queue's) from now.

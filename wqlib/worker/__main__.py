@@ -1,0 +1,8 @@
+"""`python -m wqlib.worker`."""
+
+import sys
+
+from .program import main
+
+if __name__ == "__main__":
+    sys.exit(main())

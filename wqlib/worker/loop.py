@@ -1,0 +1,487 @@
+"""What a worker does between two items: record, lease, hand out, keep, give back."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, cast
+
+from ..errors import EXIT_OK, EXIT_SIGNAL, LeaseLost, QueueError
+from ..queue import WorkQueue
+from ..queue.items import Lease, encode_result
+from ..queue.renewer import Renewer
+from ..queue.workqueue import MAX_BATCH
+from ..shown import failure, shown
+from ..tasks import AsyncTask, Task
+from . import log
+from .children import TaskFailed
+from .pace import Pace
+from .runners import Attempt, EventLoop, Runner, Threads, is_async
+from .shutdown import OutOfTime, Shutdown
+from .telling import listen
+
+EXIT_TERMINATED = EXIT_SIGNAL + 15  # SIGTERM
+MAX_CONCURRENCY = MAX_BATCH
+_HASTE_SECONDS = 1.0
+_RECORD_SECONDS = 0.04  # after its end an item is recorded; with the call itself within 0.05
+_LONG_SECONDS = 0.05  # an item that takes longer has the rest of its batch given back
+_GATHER_SECONDS = 0.01  # in which ended items wait for others, while there is more to do
+_NAMED = 20  # of the items that are given back
+_NEVER = float("inf")
+
+Finished = tuple[Lease, bytes | str | None, float, float]  # result, when it began and ended
+
+
+class Worker:
+    """Works on a queue until it has drained.
+
+    Args:
+        queue: The queue; it is used by this worker alone.
+        process: What to do with an item; `async def`, or a plain function.
+        batch: How many items to lease at a time, 1 to 500; "auto": as many as will be done within
+            some 50 ms, one at least, and no more than a fair share of what is left. In any case an
+            item is recorded within 50 ms after its end.
+        concurrency: How many items to work on at a time, 1 to 500: in threads, or as tasks of one
+            event loop.
+        item_seconds: How long an attempt may take; after that it has failed. A task of the event
+            loop is cancelled, a process killed; a thread cannot be ended, so it is abandoned.
+        isolation: "process": each item in a process of its own, so that one that crashes, hangs or
+            eats memory loses its item only. The process imports `process` by its name.
+        grace_seconds: How long tasks may go on after SIGTERM; less than the pod's
+            `terminationGracePeriodSeconds` (30 by default), so that there is time to release.
+        endless: Wait on when the queue has drained, for work without an end.
+        say: Gets each line of the log, and its fields; see `wqlib.worker.log`.
+
+    Attributes:
+        items_done: How many items it completed.
+
+    Raises:
+        ValueError: If an argument makes no sense.
+    """
+
+    def __init__(
+        self,
+        queue: WorkQueue,
+        process: Task | AsyncTask,
+        *,
+        batch: int | Literal["auto"] = "auto",
+        concurrency: int = 1,
+        item_seconds: float | None = None,
+        isolation: Literal["thread", "process"] = "thread",
+        grace_seconds: float = 20.0,
+        endless: bool = False,
+        say: Callable[..., None] = log.say_text,
+    ) -> None:
+        if batch != "auto" and not 1 <= batch <= MAX_BATCH:
+            raise ValueError(f"batch is {batch}; it must be auto, or 1 to {MAX_BATCH}.")
+        if not 1 <= concurrency <= MAX_CONCURRENCY:
+            raise ValueError(f"concurrency is {concurrency}; it must be 1 to {MAX_CONCURRENCY}.")
+        if item_seconds is not None and not item_seconds > 0:
+            raise ValueError(f"item_seconds is {item_seconds}; it must be above 0, or None.")
+        if isolation not in ("thread", "process"):
+            raise ValueError(f"isolation is {isolation!r}; it must be thread or process.")
+        if isolation == "process":
+            _check_isolated(process)
+        self.queue = queue
+        self.process = process
+        self.batch = batch
+        self.concurrency = concurrency
+        self.item_seconds = item_seconds
+        self.isolation = isolation
+        self.grace_seconds = grace_seconds
+        self.endless = endless
+        self.items_done = 0
+        self._say = say
+        self._is_text = say is log.say_text
+        self._waiting: deque[Lease] = deque()  # leased, not begun
+        self._finished: list[Finished] = []  # not recorded; the oldest first
+        self._ended: deque[Attempt] = deque()  # in other threads, not looked at
+        self._recording = threading.Lock()
+        self._pace = Pace(concurrency)
+
+    # -- beginning and end
+
+    def run(self) -> int:
+        """Work until the queue has drained or SIGTERM comes.
+
+        Returns:
+            The exit code for the process: 0 when drained, 143 after SIGTERM.
+
+        Raises:
+            QueueError: Redis stayed away for longer than the queue's patience, or refused.
+        """
+        queue, patience = self.queue, self.queue.patience_seconds
+        self._renewer = Renewer(
+            queue, lambda error: self._say(f"Renewing failed: {error}"), chore=self._keep
+        )
+        self._shutdown = Shutdown(self.grace_seconds, queue.interrupt, self._hurry)
+        self._runner = self._make_runner()
+        self._has_begun = self._keeps = False
+        try:
+            with log.Listener(self._say_of_queue), self._shutdown:
+                try:
+                    pending = queue.pending = queue.stats().pending
+                    self._has_begun = True
+                    self._say(f"{self._title()}, pending: {pending}", pending=pending)
+                    return self._loop()
+                finally:
+                    self._renewer.stop()
+                    self._end()
+        finally:
+            if self._runner:
+                self._runner.close()
+            self._renewer.stop(1.0)
+            queue.patience_seconds = patience
+
+    def _make_runner(self) -> Runner | None:
+        """Return what runs tasks; None: this thread does."""
+        settings = (
+            self.process,
+            self.concurrency,
+            self._waiting,
+            lambda attempt: self._say_begin(attempt.lease),
+            self._on_end,
+            self._renewer.note,
+        )
+        if is_async(self.process):
+            return EventLoop(*settings)
+        if self.concurrency > 1 or self.item_seconds or self.isolation == "process":
+            return Threads(*settings, isolation=self.isolation == "process")
+        return None
+
+    def _title(self) -> str:
+        return f"Worker {shown(self.queue.worker)} on queue {shown(self.queue.name)}"
+
+    def _say_of_queue(self, line: str, **fields: Any) -> None:
+        """Pass on what the queue says; first who looks for Redis, if that has not answered yet."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._say(f"{self._title()} looks for Redis at {self.queue.address}")
+        self._say(line, **fields)
+
+    def _say_begin(self, lease: Lease) -> None:
+        is_first = lease.id.partition("@")[0].endswith("-1")
+        again = "" if is_first else f" (attempt {lease.attempt})"
+        line = f"Working on {shown(lease.item)}{again}"
+        if self._is_text:
+            self._say(line)
+        else:
+            self._say(line, **log.about(lease))
+
+    def _hurry(self) -> None:
+        """Wait for Redis no longer than a moment: the grace is over."""
+        self.queue.patience_seconds = _HASTE_SECONDS
+        self.queue.interrupt()
+
+    def _stopped(self) -> int:
+        drained = self._end()
+        self._say(f"Stopped by SIGTERM, done here: {self.items_done}", done=self.items_done)
+        return EXIT_OK if drained else EXIT_TERMINATED
+
+    def _end(self) -> bool:
+        """Record and give back what is held, without waiting long for Redis.
+
+        Returns:
+            Whether the queue has drained.
+        """
+        self._shutdown.stop_clock()
+        self.queue.patience_seconds = _HASTE_SECONDS
+        self._waiting.clear()
+        if self._runner:
+            self._runner.running.clear()  # what ends from here on is not recorded
+        if self._recording.acquire(timeout=2 * _HASTE_SECONDS):  # the other thread may be at it
+            self._recording.release()
+        self._sort(is_over=True)
+        done = self._take_finished()
+        finished = {one[0].id for one in done}
+        held = [lease for lease in self._renewer.drop_all() if lease.id not in finished]
+        with self._hasty_copy() as queue:
+            try:
+                if done:
+                    self._record(queue, done)
+                if held:
+                    queue.release_all(held, "the worker was stopped")
+                    self._say(f"Released {_listed(held)}")
+                return queue.drained()
+            except QueueError as error:  # the leases will run out instead
+                if done or held:
+                    self._say(f"Could not record or release everything: {error}")
+                return False
+
+    def _hasty_copy(self) -> WorkQueue:
+        queue = self.queue.copy(timeout_seconds=_HASTE_SECONDS)
+        queue.patience_seconds = _HASTE_SECONDS
+        return queue
+
+    # -- the loop
+
+    def _loop(self) -> int:
+        shutdown, waiting = self._shutdown, self._waiting
+        running = self._runner.running if self._runner else {}
+        while True:
+            self._settle()
+            if shutdown.is_requested:
+                if shutdown.is_out_of_time or not (running or self._finished):
+                    return self._stopped()
+                with self._hasty_copy() as queue:
+                    self._give_back(queue, "the worker was stopped")
+            room = 0 if shutdown.is_requested else self._room(len(running) + len(waiting))
+            if room <= 0 and not self._finished:
+                self.queue.pause(self._until_limit())
+                continue
+            is_idle = not running and not waiting
+            try:
+                leases = self._trade(max(0, room), _NEVER if is_idle else self._until_limit())
+            except QueueError as error:
+                if not shutdown.is_requested:
+                    raise
+                self._say(f"Could not complete everything: {error}")
+                return self._stopped()
+            if leases:
+                self._hand_out(leases)
+            elif is_idle and room > 0 and not self.endless and self.queue.drained():
+                self._say(
+                    f"Queue {shown(self.queue.name)} has drained, done here: {self.items_done}",
+                    done=self.items_done,
+                )
+                return EXIT_OK
+
+    def _room(self, held: int) -> int:
+        """How many items to lease now."""
+        if self.batch == "auto":
+            return self._pace.wanted(self.queue.pending, held)
+        return max(self.batch, self.concurrency) - held
+
+    def _trade(self, count: int, wait_seconds: float) -> list[Lease]:
+        """Record what is finished and lease what comes next."""
+        while True:
+            with self._recording:
+                done = self._take_finished()
+                self._renewer.drop(*[one[0] for one in done])
+                begins = self.concurrency - len(self._waiting)
+                begins -= len(self._runner.running) if self._runner else 0
+                try:
+                    leases = self.queue.exchange(
+                        done,
+                        count,
+                        wait_seconds=wait_seconds,
+                        until_drained=not self.endless,
+                        begins=max(0, begins),
+                    )
+                except LeaseLost as error:
+                    self._note_lost(error.lost)
+                    self.items_done += len(done)
+                    continue
+                except QueueError:
+                    self._finished[:0] = done
+                    raise
+                self.items_done += len(done)
+                break
+        self._renewer.hold(leases, self.queue.lease_seconds)
+        self._pace.note_leases(leases)
+        return leases
+
+    def _hand_out(self, leases: Sequence[Lease]) -> None:
+        self._waiting.extend(leases)
+        if self._runner:
+            self._runner.look(len(leases))
+        else:
+            self._run_here()
+
+    def _take_finished(self) -> list[Finished]:
+        done = self._finished[:MAX_BATCH]
+        del self._finished[: len(done)]
+        return done
+
+    def _record(self, queue: WorkQueue, done: Sequence[Finished]) -> None:
+        """Complete items, no more."""
+        try:
+            queue.exchange(done, 0)
+        except LeaseLost as error:
+            self._note_lost(error.lost)
+        self.items_done += len(done)
+
+    def _note_lost(self, lost: Sequence[Lease]) -> None:
+        """These were not completed, but lost."""
+        self.items_done -= len(lost)
+        for lease in lost:
+            self._say(
+                f"Too late for {shown(lease.item)}: the lease ran out, the result is dropped",
+                **log.about(lease),
+            )
+
+    def _fail(self, lease: Lease, what: str) -> None:
+        self._renewer.drop(lease)
+        try:
+            gave_up = self.queue.fail(lease, what)
+        except LeaseLost:
+            line = f"Failed, and too late, on {shown(lease.item)}: {what}"
+        else:
+            end = "it is dead now" if gave_up else "it waits for another attempt"
+            line = f"Failed on {shown(lease.item)}: {what}; {end}"
+        self._say(line, level="error", error=what, **log.about(lease))
+
+    def _give_back(self, queue: WorkQueue, reason: str) -> None:
+        """Release what was leased and not begun."""
+        leases = list[Lease]()
+        while self._waiting:
+            try:
+                leases.append(self._waiting.popleft())
+            except IndexError:  # somebody began it just now
+                break
+        if not leases:
+            return
+        self._renewer.drop(*leases)
+        try:
+            queue.release_all(leases, reason)
+            self._say(f"Released {_listed(leases)}: {reason}")
+        except LeaseLost:
+            pass  # the others are released
+        except QueueError as error:  # they will run out instead
+            self._say(f"Could not release everything: {error}")
+
+    # -- several items at a time, elsewhere
+
+    def _on_end(self, attempt: Attempt) -> None:
+        """An attempt has ended; called where it ran."""
+        self._ended.append(attempt)
+        self.queue.interrupt()
+
+    def _settle(self) -> None:
+        """Look at what has ended, and end what takes too long."""
+        if not self._runner:
+            return
+        self._sort()
+        now = time.monotonic()
+        if self.item_seconds:
+            for attempt in list(self._runner.running.values()):
+                if attempt.began + self.item_seconds <= now and self._runner.give_up(attempt):
+                    what = f"TimeoutError: it took longer than {self.item_seconds:g} s"
+                    self._fail(attempt.lease, what + self._runner.REMARK)
+        if self._finished and self._waiting and not self._shutdown.is_requested:
+            time.sleep(max(0.0, self._finished[0][-1] + _GATHER_SECONDS - now))
+            self._sort()
+
+    def _sort(self, *, is_over: bool = False) -> None:
+        """Take each attempt that has ended for what it is. Failures count unless all is over."""
+        items, seconds = 0, 0.0
+        while self._ended:
+            attempt = self._ended.popleft()
+            items, seconds = items + 1, seconds + attempt.ended - attempt.began
+            if not attempt.error:
+                times = attempt.began, attempt.ended
+                self._finished.append((attempt.lease, attempt.result, *times))
+            elif not is_over:
+                self._fail(attempt.lease, _what(attempt.error))
+        self._pace.note_work(items, seconds)
+
+    def _until_limit(self) -> float:
+        """How many seconds it is until an attempt takes too long."""
+        if not self.item_seconds or not self._runner:
+            return _NEVER
+        first = min((a.began for a in list(self._runner.running.values())), default=_NEVER)
+        return max(0.0, first + self.item_seconds - time.monotonic())
+
+    # -- one item at a time, in this thread
+
+    def _run_here(self) -> None:
+        """Work on what waits, one after the other."""
+        waiting, finished, shutdown = self._waiting, self._finished, self._shutdown
+        call, process, monotonic = shutdown.call, cast("Task", self.process), time.monotonic
+        items = 0
+        started = began = self._began = monotonic()
+        if len(waiting) > 1 and not self._keeps:
+            self._keeps = True
+            self._renewer.wake()
+        listen(self._tell_here)
+        while not shutdown.is_requested:
+            try:
+                self._lease = lease = waiting.popleft()
+            except IndexError:  # that was all, or the rest was given back
+                break
+            self._say_begin(lease)
+            items += 1
+            try:
+                result = call(process, lease.item)
+                if result is not None:
+                    encode_result(result)  # a bad result is a failure of this item alone
+            except OutOfTime:
+                break
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # also SystemExit: no task may end the worker
+                self._fail(lease, _what(error))
+                self._began = began = monotonic()
+            else:
+                self._began = now = monotonic()
+                finished.append((lease, result, began, now))
+                began = now
+        self._pace.note_work(items, began - started)
+
+    def _tell_here(self, text: str) -> None:
+        self._renewer.note(self._lease, text)
+
+    def _keep(self) -> float:
+        """Record what has waited for it long enough, give back what waits behind a long item.
+
+        Called by the renewing thread, as this one works on an item.
+
+        Returns:
+            When there may be something to do again.
+        """
+        if self._runner:
+            return _NEVER
+        self._keeps = False  # whoever begins a batch from here on wakes the thread
+        now, due = time.monotonic(), _NEVER
+        if self._finished:
+            due = self._finished[0][-1] + _RECORD_SECONDS
+            if due <= now:
+                self._record_meanwhile()
+                due = now + _RECORD_SECONDS
+        if self._waiting:
+            is_long = self.batch == "auto" and self._began + _LONG_SECONDS <= now
+            if is_long:
+                self._give_back(self.queue, "the item before it takes long")
+            due = min(due, now + _RECORD_SECONDS)
+        self._keeps = due < _NEVER
+        return due
+
+    def _record_meanwhile(self) -> None:
+        if not self._recording.acquire(blocking=False):
+            return  # this worker's own thread is at it
+        try:
+            done = self._take_finished()
+            try:
+                self._record(self.queue, done)
+            except QueueError as error:
+                self._finished[:0] = done
+                self._say(f"Could not record what is done: {error}")
+            else:
+                self._renewer.drop(*[one[0] for one in done])
+        finally:
+            self._recording.release()
+
+
+def _what(error: BaseException) -> str:
+    return str(error) if isinstance(error, TaskFailed) else failure(error)
+
+
+def _listed(leases: Sequence[Lease]) -> str:
+    more = f" and {len(leases) - _NAMED} more" if len(leases) > _NAMED else ""
+    return ", ".join(shown(lease.item) for lease in leases[:_NAMED]) + more
+
+
+def _check_isolated(process: Task | AsyncTask) -> None:
+    """Refuse a task that a new process cannot import."""
+    if is_async(process):
+        raise ValueError("With isolation=process a task is a plain function, not async.")
+    try:
+        pickle.dumps(process)
+    except Exception as error:
+        raise ValueError(
+            f"With isolation=process a new process imports the task by its name, but {error}. "
+            "Define it at the top of a module."
+        ) from None
