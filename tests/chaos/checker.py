@@ -50,8 +50,9 @@ KINDS = {
 SLOW_SCRIPT_MS = 1000
 # The stream cuts its times to whole milliseconds.
 ROUNDING_MS = 2
-# A worker may be frozen between the end of an item and the next call that goes out.
-LATE_MS = 10_000
+# After the end of an item, so many calls may go out that do not record it: the thread that worked
+# on it may have been stopped before it said so.
+LATE_CALLS = 4
 OVERDUE = 3  # times the time limit
 _ENDS = ("complete", "release", "fail")
 
@@ -323,18 +324,18 @@ class _Judge:
     def _work(self) -> None:
         """What was recorded is what was done, and what was done is recorded."""
         items: dict[str, str] = {}  # of the leases that somebody was given
-        latest: dict[str, float] = {}  # when each worker last asked for something
+        trades: dict[str, list[float]] = defaultdict(list)  # when each worker asked to record
         asked: set[str] = set()  # the runs that somebody asked to record
         ended: set[tuple[str, str]] = set()  # worker and lease, by that worker
         dropped: Counter[tuple[str, str]] = Counter()  # worker and item whose lease it gave up
         for call in self.calls:
-            told = call.told or {"gone": ""}
-            lost = set(told.get("lost", ()))
-            if "renews" in call.ask and "leases" in told:
-                lost |= set(call.ask["renews"]) - {lease for lease, *_ in told["leases"]}
+            told = {"gone": ""} if call.told is None else call.told
+            lost, given_up = set(told.get("lost", ())), set(call.ask.get("renews", ()))
+            given_up -= {lease for lease, *_ in told.get("leases", ())}
             items |= {lease: item for lease, item, _ in told.get("leases", ())}
             is_answered = not told.keys() & {"gone", "refused", "error"}
-            latest[call.who] = call.asked_ms
+            if call.what in ("lease", "complete"):
+                trades[call.who].append(call.asked_ms)
             for lease, result in call.ask.get("ends", {}).items():
                 if (call.who, lease) in ended:
                     self.blame("ended_twice", f"{call.who} {call.what} {lease}")
@@ -344,14 +345,16 @@ class _Judge:
                     asked.add(result)
                     self._recorded(call, lease, result)
                 elif call.what != "complete":
-                    lost.add(lease)
-            dropped.update((call.who, items.get(lease, "")) for lease in lost)
+                    given_up.add(lease)
+            dropped.update((call.who, items.get(lease, "")) for lease in given_up)
         for name, run in self.runs.items():
             is_over = run.ended_ms and run.ended_ms - run.began_ms < self.history.work_ms
-            known = (run.who, run.item.decode("latin-1"))
-            if name in asked or not is_over or dropped[known]:
+            if name in asked or not is_over:
                 continue
-            if run.who in self.history.exits or latest[run.who] > run.ended_ms + LATE_MS:
+            known = (run.who, run.item.decode("latin-1"))
+            dropped[known] -= 1
+            later = len(trades[run.who]) - bisect.bisect(trades[run.who], run.ended_ms or 0)
+            if dropped[known] < 0 and (run.who in self.history.exits or later > LATE_CALLS):
                 self.blame("forgotten", f"{name}, which ended at {run.ended_ms:.1f}")
 
     def _recorded(self, call: Call, lease: str, name: str) -> None:

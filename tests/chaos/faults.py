@@ -9,12 +9,15 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
 def install_sudden_death(
-    rng: random.Random, chance: float, say: Callable[[str], None], is_calm: Callable[[], bool]
+    rng: random.Random,
+    chance: Callable[[], float],
+    say: Callable[[str], None],
+    is_calm: Callable[[], bool],
 ) -> Callable[[str], None]:
     """Let this process die now and then while it talks to Redis.
 
@@ -24,7 +27,7 @@ def install_sudden_death(
 
     Args:
         rng: Decides when.
-        chance: How likely each of the four is, each time.
+        chance: Asked each time how likely each of the four is.
         say: Called with the name of the point right before death.
         is_calm: Asked before death: is the chaos over?
 
@@ -34,14 +37,14 @@ def install_sudden_death(
     send, receive, receive_into = socket.socket.sendall, socket.socket.recv, socket.socket.recv_into
 
     def maybe_die(point: str) -> None:
-        if rng.random() < chance and not is_calm():
+        if rng.random() < chance() and not is_calm():
             say(point)
             os.kill(os.getpid(), signal.SIGKILL)
 
     def sendall(self: socket.socket, data: bytes, *flags: int) -> None:
         if self.family is socket.AF_INET:
             maybe_die("before")
-            if rng.random() < chance and not is_calm():
+            if rng.random() < chance() and not is_calm():
                 send(self, data[: len(data) // 2])
                 say("half")
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -89,9 +92,16 @@ def skew_clocks(seconds: float) -> None:
     }
     time.time, time.time_ns = wrong_time, wrong_time_ns
     datetime.datetime = WrongDatetime  # type: ignore[misc]
-    # A module of the library may have imported the function itself.
+    replace_everywhere(wrong)
+
+
+def replace_everywhere(new: Mapping[int, Any]) -> None:
+    """Put other things in the place of those with these ids, wherever a module of wqlib has them.
+
+    (A module may have imported a function or a class itself.)
+    """
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "wqlib":
             for key, value in list(vars(module).items()):
-                if id(value) in wrong:
-                    setattr(module, key, wrong[id(value)])
+                if id(value) in new:
+                    setattr(module, key, new[id(value)])

@@ -33,6 +33,7 @@ from .worker import Worker
 
 _TIMEOUT_SECONDS = 1.0  # for one reply; the queue's patience is longer than Redis is ever away
 _PATIENCE_SECONDS = 60.0
+_FLUSHES = 5  # times as deadly as other calls, as they are few
 
 
 class ForkServer:
@@ -101,7 +102,7 @@ class ForkServer:
         skew_clocks(order["skew_seconds"])
         maybe_die = install_sudden_death(
             rng,
-            order["chance"],
+            lambda: order["chance"] * (_FLUSHES if diary.doing == "flush" else 1),
             lambda point: diary.write(dies=point, during=diary.doing),
             (self.folder / "calm").exists,
         )

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from wqlib.errors import EXIT_OK
+from wqlib.errors import EXIT_OK, QueueError
 from wqlib.queue import WorkQueue
 from wqlib.queue.items import Lease
 from wqlib.queue.workqueue import Completion
 from wqlib.worker import loop
 
-from .diary import Diary
+from .diary import EXIT_GONE, Diary
 from .plan import Plan
 
 # What a worker of each role is like. (One with a time limit for its items works in threads.)
@@ -26,9 +26,8 @@ ROLES: dict[str, dict[str, Any]] = {
     "async": {"concurrency": 4},
 }
 _WORK_SECONDS = 0.003
-_LONG_SHARE = 0.01
-_LONG = 0.5  # of the time limit, at most; a long item stands behind short ones
-_HANGING_SHARE = 0.002
+_LONG_SHARE = 0.03
+_LONG = (0.02, 0.3)  # of the time limit; a long item stands behind short ones
 _HANGING = 4.0  # times the time limit
 
 
@@ -120,11 +119,10 @@ class Tasks:
         self._diary.write(begins=run, item=item.decode("latin-1"))
         if item.startswith(b"poison"):
             raise ValueError("bad")
-        kind = self._rng.random()
-        if kind < _HANGING_SHARE and self._may_hang and not self._calm.exists():
+        if self._may_hang and self._rng.random() < self._plan.hang and not self._calm.exists():
             return run, _HANGING * self._plan.work_seconds
-        if kind < _LONG_SHARE:
-            return run, self._rng.uniform(0.1, _LONG) * self._plan.work_seconds
+        if self._rng.random() < _LONG_SHARE:
+            return run, self._rng.uniform(*_LONG) * self._plan.work_seconds
         return run, self._rng.uniform(0, _WORK_SECONDS)
 
     def _end(self, run: str) -> str:
@@ -142,13 +140,17 @@ def work(queue: NotedQueue, tasks: Tasks, role: str, plan: Plan, folder: Path) -
     filled = folder / "filled"
     while True:
         is_filled = filled.exists()
-        code = loop.Worker(
+        worker = loop.Worker(
             queue,
             tasks.work_async if role == "async" else tasks.work,
             item_seconds=None if role == "auto" else plan.work_seconds,
             grace_seconds=plan.lease_seconds / 2,
             **ROLES[role],
-        ).run()
+        )
+        try:
+            code = worker.run()
+        except QueueError:  # what the diary knows of already
+            raise SystemExit(EXIT_GONE) from None
         if code != EXIT_OK:
             raise SystemExit(code)
         queue.diary.found_the_end()

@@ -24,6 +24,7 @@ class Plan:
         kills: How many workers are killed at least.
         lease_seconds: How long a lease lasts.
         work_seconds: How long the library's own workers may work on an item.
+        hang: Share of the items with which they take much longer.
         max_attempts: Failed attempts after which an item is dead.
         dawdle: Share of the items with which a worker takes longer than the lease lasts.
         swallow: Share of the replies that get lost on their way.
@@ -44,6 +45,7 @@ class Plan:
     kills: int = 0
     lease_seconds: float = 1.0
     work_seconds: float = 2.0
+    hang: float = 0.003
     max_attempts: int = 5
     dawdle: float = 0.01
     swallow: float = 0.008

@@ -16,6 +16,7 @@ from typing import Any
 import wqlib
 from wqlib.queue import link
 
+from .faults import replace_everywhere
 from .plan import Plan
 
 
@@ -141,6 +142,37 @@ PLANTED = {
             ),
         ),
     ),
+    "flush_forgets": Planted(
+        "what is recorded in the middle of a batch is all but the first item",
+        ("forgotten",),
+        (
+            (
+                "worker/loop.py",
+                "done = self._take_finished()\n            try:\n                self._record(",
+                "done = self._take_finished()[1:]\n            try:\n                self._record(",
+            ),
+        ),
+        {"roles": ("auto",), "work_seconds": 1.0},
+    ),
+    "abandoned_thread": Planted(
+        "a thread whose attempt was given up hands its result in",
+        ("ended_twice",),
+        (
+            (
+                "worker/runners.py",
+                "if not self.running.pop(attempt.lease.id, None):\n            return False\n"
+                "        self._ended",
+                "self.running.pop(attempt.lease.id, None)\n        self._ended",
+            ),
+        ),
+        {"roles": ("threads",), "work_seconds": 0.2, "hang": 0.05},
+    ),
+    "old_primary": Planted(
+        "where the primary is is remembered, and the sentinels are not asked again",
+        ("stale_written",),
+        (("queue/link.py", "self.node = None\n        else", "pass\n        else"),),
+        {"on": "sentinel", "restarts": True, "seconds": 16.0, "roles": (1, "auto", "threads")},
+    ),
 }
 
 
@@ -183,7 +215,10 @@ def plant(name: str, skew_seconds: float) -> None:
     link._source = source
     for where in _modules(name):
         module = importlib.import_module(f"wqlib.{where.removesuffix('.py').replace('/', '.')}")
+        before = dict(vars(module))
         exec(compile(spoilt(name, where, _text(where)), where, "exec"), vars(module))
+        new = {id(before[key]): value for key, value in vars(module).items() if key in before}
+        replace_everywhere(new)
 
 
 def check(name: str) -> None:

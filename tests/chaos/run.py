@@ -157,7 +157,8 @@ class _Conductor:
         plan = self.plan
         if plan.on == "sentinel":
             key = f"{{{plan.queue}}}:events"
-            return Sentinels(self.network, plan.seed, key, waits=plan.replicas > 0)
+            waits = plan.replicas > 0
+            return Sentinels(self.network, plan.seed, key, waits=waits, durable=plan.durable)
         if plan.on == "cluster":
             return Cluster(self.network, plan.queue)
         return Alone(self.network, replica=plan.restarts, durable=plan.durable)
