@@ -165,7 +165,7 @@ PLANTED = {
                 "self.running.pop(attempt.lease.id, None)\n        self._ended",
             ),
         ),
-        {"roles": ("threads",), "work_seconds": 0.2, "hang": 0.05},
+        {"roles": ("threads",), "work_seconds": 0.1, "hang": 0.1, "kills": 2},
     ),
     "old_primary": Planted(
         "where the primary is is remembered, and the sentinels are not asked again",
