@@ -1,4 +1,4 @@
-"""A TCP relay to Redis that can swallow replies, as a bad network does."""
+"""A TCP relay to Redis that can swallow replies, as a bad network does, or answer itself."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ class Proxy:
 
     `cut_replies` is how many of the next replies are swallowed: the server gets the request and
     acts on it, then the client's connection breaks instead of bringing the answer.
+    `refusals` is how many of the next scripts get the error `refusal` from us, and are not passed
+    on; `refused` counts them, `connections` those that were made.
     """
 
     def __init__(self, port: int) -> None:
@@ -22,6 +24,10 @@ class Proxy:
         self.port: int = self._server.getsockname()[1]
         self.cut_replies = 0
         self.cuts = 0
+        self.refusal = ""
+        self.refusals = 0
+        self.refused = 0
+        self.connections = 0
         self.before_retry: Callable[[], object] = lambda: None
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -50,6 +56,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._server.accept()
+                self.connections += 1
                 server = socket.create_connection(("127.0.0.1", self._target))
                 self._sockets += [client, server]
                 for source, sink, is_reply in ((client, server, False), (server, client, True)):
@@ -65,6 +72,11 @@ class Proxy:
                     self.cuts += 1
                     self.before_retry()
                     break
+                if not is_reply and self.refusals > 0 and (scripts := data.count(b"EVALSHA")):
+                    self.refusals -= 1
+                    self.refused += 1
+                    source.sendall(f"-{self.refusal}\r\n".encode() * scripts)
+                    continue
                 sink.sendall(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):

@@ -126,11 +126,11 @@ class RedisSentinel:
         try:
             for number in range(3):
                 follows = f"replicaof 127.0.0.1 {self.nodes[0].port}" if number else ""
-                self.nodes.append(_Node(self.password, follows, *settings))
+                self.nodes.append(Node(self.password, follows, *settings))
             soon(lambda: len(self.client().role()[2]) == 2, "the replicas to follow")
             watch = self._watch(int(down_after_seconds * 1000))
             for _ in range(3):
-                self.sentinels.append(_Sentinel(self.sentinel_password, *watch))
+                self.sentinels.append(Sentinel(self.sentinel_password, *watch))
                 self._hurry(self.sentinels[-1])
             soon(self.is_ready, "the sentinels to know each other")
         except BaseException:
@@ -160,6 +160,11 @@ class RedisSentinel:
         node = self.primary()
         node.stop(crash=True)
         return node
+
+    def fail_over(self) -> None:
+        """Let a replica take over while the primary lives."""
+        with self._sentinel_client(self.sentinels[0]) as client:
+            client.execute_command("SENTINEL", "FAILOVER", self.service)
 
     def wait_for_failover(self, old: RedisServer, seconds: float = 60.0) -> float:
         """Wait until every sentinel names another primary. Returns how many seconds that took."""
@@ -224,7 +229,7 @@ class RedisSentinel:
         return redis.Redis.from_url(url, decode_responses=True, socket_timeout=5)
 
 
-class _Node(RedisServer):
+class Node(RedisServer):
     """A server that logs in to others like it with its own password.
 
     Args:
@@ -242,7 +247,7 @@ class _Node(RedisServer):
         return super()._config(port)
 
 
-class _Sentinel(RedisServer):
+class Sentinel(RedisServer):
     """A sentinel. It keeps what it learns in its configuration, a file.
 
     Args:

@@ -12,7 +12,7 @@ import redis
 from wqlib.errors import QueueError, RedisRefused
 from wqlib.queue import WorkQueue
 from wqlib.queue.rights import ROLES, acl
-from wqlib.redisserver import RedisServer
+from wqlib.redisserver import RedisServer, version
 
 NAMES = ["job2", "a queue", 'odd *?[x]"\\ é']
 
@@ -54,11 +54,9 @@ def watch(queue: WorkQueue) -> None:
 def own(queue: WorkQueue) -> None:
     fill(queue)
     work(queue)
-    lease = queue.lease(wait_seconds=0.05)
-    queue.requeue_dead()
     watch(queue)
+    queue.requeue_dead()
     queue.clear()
-    assert not lease
 
 
 PARTS: dict[str, Callable[[WorkQueue], None]] = {
@@ -99,7 +97,9 @@ def test_the_rules_are_enough(server: RedisServer, role: str, name: str) -> None
 
 
 @pytest.mark.parametrize("role", PARTS)
-def test_without_any_one_of_the_commands_something_fails(server: RedisServer, role: str) -> None:
+def test_without_any_one_of_the_commands_something_fails_and_nothing_is_lost(
+    server: RedisServer, role: str
+) -> None:
     rules = acl("job2", role).split()
     commands = [rule for rule in rules if rule.startswith("+")]
     assert len(commands) > 10
@@ -107,45 +107,48 @@ def test_without_any_one_of_the_commands_something_fails(server: RedisServer, ro
         fewer = [rule for rule in rules if rule != command]
         with user(server, fewer, "job2") as queue, pytest.raises(QueueError) as caught:
             PARTS[role](queue)
-        assert "right" in str(caught.value), command
-        assert command[1:] in str(caught.value).lower() or "this command" in str(caught.value)
+        told = str(caught.value)
+        assert "lacks a right" in told or "EVALSHA or EVAL is switched off" in told, command
+        with WorkQueue("job2", url=server.url) as queue:
+            stats = queue.stats()
+            all_that_is_there = stats.pending + stats.leased + stats.dead + stats.done
+            if redis_7(server):
+                assert all_that_is_there == stats.put >= 3, command
+
+
+def redis_7(server: RedisServer) -> bool:
+    """Can scripts ask what their user may do?"""
+    return version(server.binary) >= "7"
 
 
 @pytest.mark.parametrize("role", PARTS)
 def test_nothing_else_is_possible(server: RedisServer, role: str) -> None:
-    with user(server, shlex.split(acl("job2", role)), "job2") as queue:
-        address = queue.address
-    pod = redis.Redis(
-        port=server.port, username=address.username, password="pw", socket_timeout=5, protocol=2
-    )
+    user(server, shlex.split(acl("job2", role)), "job2").close()
+    allowed = {rule[1:] for rule in acl("job2", role).split() if rule.startswith("+")}
+    strange = [
+        ("TYPE", "job22"),
+        ("TYPE", "{job22}:leases"),
+        ("EVAL", "return redis.call('TYPE', KEYS[1])", 1, "job3"),
+        ("EVAL", "return redis.call('FLUSHALL')", 0),
+    ]
+    pod = redis.Redis(port=server.port, username="pod", password="pw", socket_timeout=5, protocol=2)
     with pod, redis.Redis.from_url(server.url) as client:
-        for words in (
-            ("FLUSHALL",),
-            ("KEYS", "*"),
-            ("CONFIG", "GET", "*"),
-            ("DEL", "job2"),
-            ("SCRIPT", "LOAD", "return 1"),
-            ("ACL", "LIST"),
-            ("PUBLISH", "x", "y"),
-            ("TYPE", "job22"),
-            ("TYPE", "{job22}:leases"),
-            ("EVAL", "return redis.call('TYPE', KEYS[1])", 1, "job3"),
-            ("EVAL", "return redis.call('DEL', KEYS[1])", 1, "job2"),
-        ):
-            with pytest.raises(redis.ResponseError):
+        commands = client.execute_command("COMMAND")
+        everything = {name.lower() for name in commands} - {"auth", "hello", "quit", "reset"}
+        for name in sorted(everything - allowed):
+            strange.append((name, *["job2"] * max(0, abs(commands[name]["arity"]) - 1)))
+        for words in strange:
+            with pytest.raises(
+                redis.ResponseError, match=r"[Pp]ermission|can't|not allowed|unknown"
+            ):
                 pod.execute_command(*words)
-        known = {bytes(x).decode().split("|")[0] for x in client.execute_command("COMMAND", "LIST")}
-        allowed = {rule[1:] for rule in acl("job2", role).split() if rule.startswith("+")}
-        for name in sorted(known - allowed - {"auth", "hello", "quit", "reset"}):
-            with pytest.raises((redis.NoPermissionError, redis.ResponseError), match="perm"):
-                pod.execute_command(name)
 
 
 def test_a_missing_right_is_named_and_how_to_give_it(server: RedisServer) -> None:
-    rules = [rule for rule in acl("job2", "worker").split() if rule != "+zadd"]
+    rules = [rule for rule in acl("job2", "worker").split() if rule != "+llen"]
     with (
         user(server, rules, "job2") as queue,
-        pytest.raises(RedisRefused, match="wqlib queue acl job2"),
+        pytest.raises(RedisRefused, match="`wqlib queue acl NAME` prints the rules"),
     ):
         queue.lease()
 

@@ -178,13 +178,17 @@ class Address:
             raise PasswordUnavailable(
                 f"the function that gives the password raised {type(error).__name__}"
             ) from error
-        given = (self.username, login) if isinstance(login, str) else login
-        if not isinstance(given, tuple) or not all(isinstance(x, str) for x in given[-1:]):
-            raise TypeError(
-                "The function that gives the password must return it as text, or a pair "
-                f"(user, password) of texts, not {type(login).__name__}."
-            )
-        return given if len(given) == 2 else (self.username, *given)
+        match login:
+            case (str(user), str(password)):
+                return user, password
+            case (str(password),):
+                return self.username, password
+            case str(password):
+                return self.username, password
+        raise TypeError(
+            "The function that gives the password must return it as text, or a pair "
+            f"(user, password) of texts, not {type(login).__name__}."
+        )
 
     def _connection(
         self, host: str, port: int, timeout_seconds: float, **login: Any

@@ -58,7 +58,11 @@ class Doorbell:
                     self._lines[key].send(packed("BLMOVE", key, key, "LEFT", "LEFT", 0))
                     self._blocked.add(key)
             sockets = {self._lines[key].fileno(): key for key in keys}
-            for ready in self._listen(list(sockets), seconds):
+            news = link.sentinels.news() if link.sentinels else None
+            for ready in self._listen([*sockets, *([news] if news else [])], seconds):
+                if ready == news:  # a failover: the caller asks, and is led to the new primary
+                    self._hang_up()
+                    break
                 answer = self._lines[sockets[ready]].read()
                 self._blocked.discard(sockets[ready])
                 if isinstance(answer, Refusal):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from ..errors import ItemTooLarge, QueueError, RedisRefused
 from .items import Item, encode
@@ -52,11 +53,10 @@ def _encoded(items: Any) -> Iterator[bytes]:
     """Encode items; a list as a whole first, so a bad item in it is found before any is put."""
     if isinstance(items, (list, tuple)):
         return iter([encode(item) for item in items])
-    if isinstance(items, (bytes, bytearray, memoryview, str, dict)) or not isinstance(
-        items, Iterable
-    ):
-        return iter((encode(cast("Item", items)),))
-    return map(encode, items)
+    if not isinstance(items, (bytes, bytearray, memoryview, str, dict)):
+        with contextlib.suppress(TypeError):  # it cannot be iterated: it is one item
+            return map(encode, items)
+    return iter((encode(items),))
 
 
 def _chunks(items: Iterator[bytes]) -> Iterator[tuple[bytes, ...]]:

@@ -107,6 +107,7 @@ class Link:
     Attributes:
         node: (host, port) of the node that has our slot, or of the primary that the sentinels
             named last; None: they are to be asked.
+        sentinels: Those of the address, if it has any.
     """
 
     def __init__(
@@ -125,9 +126,9 @@ class Link:
         self._queue = queue
         self._lock = threading.Lock()
         self._wire: Wire | None = None
-        self._sentinels = Sentinels(address, timeout_seconds) if address.sentinels else None
+        self.sentinels = Sentinels(address, timeout_seconds) if address.sentinels else None
         self._nodes: list[Node] = [(address.host, address.port)]  # where one may begin
-        self.node: Node | None = None if self._sentinels else self._nodes[0]
+        self.node: Node | None = None if self.sentinels else self._nodes[0]
         self._starts = 0  # since the last answer
         self._has_logged_in = False
         self._calls = 0
@@ -155,20 +156,20 @@ class Link:
         with self._lock:
             request = script.pack(self._next_call(), *arguments)
             wire = self._wire
-            if not wire or self.replicas:
+            if not wire or self.replicas or self.sentinels:
                 return self._insist([request], script)[0]
             try:  # the usual way: one question, one answer
                 wire.send(request)
                 reply = wire.read()
-            except (OSError, hiredis.HiredisError):
-                self._start_over()
+            except (OSError, hiredis.HiredisError) as error:
+                reply = error
             except BaseException:  # e.g. Ctrl-C between question and answer
                 self.close()
                 raise
             else:
                 if type(reply) is not Refusal:
                     return reply
-            return self._insist([request], script, again=True)[0]
+            return self._insist([request], script, reply)[0]
 
     def run_in_turn(self, script: Script, calls: Sequence[Sequence[Argument]]) -> list[Any]:
         """Run a script several times in one go, each call only if the one before it ran.
@@ -221,10 +222,10 @@ class Link:
         """
         node = self.node
         if not node:
-            assert self._sentinels
-            node = self.node = self._sentinels.primary()
+            assert self.sentinels
+            node = self.node = self.sentinels.primary()
         wire = Wire(self.address.connection(timeout_seconds or self.timeout_seconds, *node))
-        if self._sentinels:
+        if self.sentinels:
             try:
                 check_primary(wire)
             except BaseException:
@@ -237,30 +238,38 @@ class Link:
         if self._wire:
             self._wire.close()
         self._wire = None
+        if self.sentinels:
+            self.sentinels.close()
+            self.node = None
 
     def _insist(
         self,
         requests: Sequence[bytes],
         script: Script | None = None,
+        error: Exception | None = None,
         *,
         fills: bool = False,
-        again: bool = False,
     ) -> list[Any]:
         """Send commands until they are answered, or patience ends.
 
         Args:
             requests: The commands, packed.
             script: The script that they run.
+            error: What came when they were sent before.
             fills: They fill a queue.
-            again: They were sent before.
         """
         started, pause, next_word = time.monotonic(), 0.02, _QUIET_SECONDS
+        again = error is not None
+        if error and str(error).startswith("NOSCRIPT"):
+            error = None  # that is no trouble
         while True:
             try:
+                if error:
+                    raise error
                 replies = self._attempt(requests, script, again)
-            except TROUBLES as error:
-                trouble, sent_on = self._diagnose(error), _SENT_ON.match(str(error))
-                answers = getattr(error, "answers", ())
+            except TROUBLES as problem:
+                trouble, sent_on = self._diagnose(problem), _SENT_ON.match(str(problem))
+                answers, error = getattr(problem, "answers", ()), None
             except BaseException:
                 self.close()
                 raise
@@ -307,6 +316,8 @@ class Link:
         Raises:
             Any of `refusals.TROUBLES`.
         """
+        if self.sentinels and self.sentinels.have_news():
+            self._start_over()
         if not self._wire:
             self._wire = self.open()
             self._has_logged_in = True
@@ -377,7 +388,7 @@ class Link:
 
     def _learn_nodes(self, wire: Wire) -> None:
         """Learn where else the nodes of a Redis Cluster are, in case that this one dies."""
-        if self._sentinels:
+        if self.sentinels:
             return
         wire.send(packed("CLUSTER", "SLOTS"))
         slots = wire.read()
@@ -393,8 +404,6 @@ class Link:
     def _start_over(self) -> None:
         """Hang up, and begin again where one may begin: the node may be gone."""
         self.close()
-        if self._sentinels:
-            self.node = None
-        else:
+        if not self.sentinels:
             self.node = self._nodes[self._starts % len(self._nodes)]
             self._starts += 1

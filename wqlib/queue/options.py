@@ -25,7 +25,7 @@ class PasswordFile:
 
     def __call__(self) -> str:
         try:
-            with open(self.path, encoding="utf-8") as file:
+            with open(self.path, encoding="utf-8", newline="") as file:
                 password = file.read().rstrip("\r\n")
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or "it is not UTF-8"

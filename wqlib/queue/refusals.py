@@ -16,6 +16,7 @@ import redis
 
 from ..errors import NotReplicated, QueueError, RedisRefused, RedisUnreachable, WrongKeyType
 from .address import Address, PasswordUnavailable
+from .sentinels import NoPrimary
 from .tls import explain_tls
 from .wire import Refusal
 
@@ -138,7 +139,7 @@ RULES = (
     Rule(
         "WAITED",
         LOOK,
-        "it did what was asked, but fewer replicas than wanted have it so far",
+        "it is done, but fewer replicas than wanted have it so far",
         "Look at its replicas (INFO replication), or ask for fewer: replicas=...",
         NotReplicated,
     ),
@@ -206,7 +207,7 @@ _AWAY = (
 )
 _LOGIN = re.compile(r"NOAUTH|WRONGPASS|ERR (invalid password|AUTH |Client sent AUTH)")
 # Redis 6.2 puts the error of a command in a script behind this; 7.0 and newer put a tail after it.
-_HEAD = re.compile(r"ERR Error running script .*?: @user_script: \d+: -?")
+_HEAD = re.compile(r"(ERR Error running script .*?: @user_script: \d+|EXECABORT .* of): -?")
 _TAIL = re.compile(
     r"\.? script: (\w+, )?on @user_script:\d+\.$|,? with args beginning with:.*", re.S
 )
@@ -264,12 +265,13 @@ def diagnose(error: Exception, address: Address, where: str) -> Trouble:
         said = _TAIL.sub("", re.sub(r"^ERR (?=[A-Z]{3,} )", "", _HEAD.sub("", text)))
         rule = next(rule for rule in RULES if re.match(rule.sign, said))
         why = rule.why.format(said=said)
-        refused = f"{here} refused the call"
+        did = "did not confirm" if rule.error is NotReplicated else "refused"
+        begins = f"{here} {did} the call"
         return Trouble(
-            rule.verdict, why, refused, f": {why}. {rule.todo}", rule.error, rule.stops_filling
+            rule.verdict, why, begins, f": {why}. {rule.todo}", rule.error, rule.stops_filling
         )
     why = next((words for signs, words in _AWAY if re.search(signs, text)), text)
-    if isinstance(error, PasswordUnavailable):
+    if isinstance(error, (PasswordUnavailable, NoPrimary)):
         why = text
     if "Permission denied" in text:
         return Trouble(LASTS, why, f"{here} cannot be reached: {why}", "")

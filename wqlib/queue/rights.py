@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 
 from .link import _source
-from .store import SCRIPTS
 
 # By what somebody does: the scripts that it runs, and the commands that it sends besides.
 ROLES: dict[str, tuple[Sequence[str], str]] = {
@@ -16,7 +15,10 @@ ROLES: dict[str, tuple[Sequence[str], str]] = {
         ("snapshot", "export"),
         "lrange hgetall hmget xrange xread multi exec",
     ),
-    "owner": (SCRIPTS, "blmove lrange hgetall hmget hkeys xrange xread multi exec"),
+    "owner": (
+        ("lease", "renew", "give_back", "put", "snapshot", "export", "requeue_dead", "clear"),
+        "blmove lrange hgetall hmget hkeys xrange xread multi exec",
+    ),
 }
 
 # What is needed besides, by how Redis is run or used.
@@ -26,9 +28,15 @@ MODES = {
     "replicas": "wait expire",  # of `WorkQueue(replicas=1)`
 }
 
-_UNUSED = {"filler": {"zcard"}}  # what its scripts call only when a lease has ended
+_UNUSED = {"put": {"zcard"}}  # what a script includes, but calls only when a lease has ended
 _ALWAYS = "evalsha eval type exists hget"
 _CALLED = re.compile(rb"\bcall\('([A-Z]+)'")
+
+
+def commands_of(script: str) -> set[str]:
+    """Return the commands that a script calls, in small letters."""
+    found = {name.decode().lower() for name in _CALLED.findall(_source(script))}
+    return found - _UNUSED.get(script, set())
 
 
 def acl(queue: str, role: str, *modes: str) -> str:
@@ -58,9 +66,7 @@ def acl(queue: str, role: str, *modes: str) -> str:
             f"and with them go {', '.join(MODES)}."
         )
     scripts, besides = ROLES[role]
-    inside = b" ".join(_source(name) for name in scripts)
-    called = {name.decode().lower() for name in _CALLED.findall(inside)}
-    commands = called - _UNUSED.get(role, set()) | set(f"{_ALWAYS} {besides}".split())
+    commands = set(f"{_ALWAYS} {besides}".split()).union(*map(commands_of, scripts))
     commands.update(*(MODES[mode].split() for mode in modes))
     pattern = re.sub(r"([*?\[\]\\])", r"\\\1", queue)  # Redis' globs
     pattern = re.sub(r"[\0-\x20\x7f]", "?", pattern)  # a rule cannot hold them

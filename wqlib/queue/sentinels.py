@@ -1,12 +1,13 @@
 """Where the primary is, by the word of the sentinels that watch it.
 
 They are asked before each connection, and no answer is remembered: a primary that was replaced
-may come back and believe for seconds that it still is one, and what is written there is lost.
+may live on, or come back, and believe for seconds that it still is one, and what is written
+there is lost. So the one that was believed is also listened to, for news of a failover.
 """
 
 from __future__ import annotations
 
-from contextlib import closing
+import select
 from typing import Any
 
 import hiredis
@@ -17,6 +18,8 @@ from .address import Address, place
 from .wire import Refusal, Wire, packed
 
 _PATIENCE_SECONDS = 2.0  # with one sentinel
+# What a sentinel says as soon as it believes in a new primary: it led the failover, or heard of it.
+_NEWS = "+switch-master", "+promoted-slave", "+failover-state-reconf-slaves"
 
 
 class NoPrimary(ConnectionError):
@@ -35,6 +38,7 @@ class Sentinels:
         self._address = address
         self._timeout_seconds = min(timeout_seconds, _PATIENCE_SECONDS)
         self._places = list(address.sentinels)  # those that answered last come first
+        self._heard: Wire | None = None  # brings news, and then its end
 
     def primary(self) -> tuple[str, int]:
         """Ask the sentinels until more than half have answered, and return (host, port).
@@ -46,24 +50,30 @@ class Sentinels:
             NoPrimary: There is none now, or nobody tells.
             RedisRefused: The sentinels do not know that name, or refuse the login.
         """
-        named: list[tuple[int, str, int]] = []
+        self.close()
+        best = -1, "", 0
+        names = 0
         ignorant: list[str] = []
         silent: dict[tuple[str, int], str] = {}
         for host, port in list(self._places):
             try:
-                answer = self._ask(host, port)
+                wire, answer = self._ask(host, port)
             except (Refusal, hiredis.HiredisError, redis.exceptions.RedisError, OSError) as error:
                 silent[host, port] = str(error)
                 continue
-            if answer:
-                named.append(answer)
-            else:
+            if not answer:
                 ignorant.append(place(host, port))
-            if 2 * max(len(named), len(ignorant)) > len(self._places):
+            names += bool(answer)
+            if answer and answer > best:
+                self.close()
+                best, self._heard = answer, wire
+            else:
+                wire.close()
+            if 2 * max(names, len(ignorant)) > len(self._places):
                 break
         self._places.sort(key=silent.__contains__)
-        if named:
-            return max(named)[1:]
+        if names:
+            return best[1:]
         service = self._address.service
         if ignorant and len(silent) < len(self._places) / 2:
             raise RedisRefused(
@@ -79,25 +89,55 @@ class Sentinels:
         told = "; ".join(f"{place(*where)}: {why.rstrip('.')}" for where, why in silent.items())
         raise NoPrimary(f"no sentinel names the primary of {service} ({told})")
 
-    def _ask(self, host: str, port: int) -> tuple[int, str, int] | None:
-        """Return what one sentinel says: (epoch of its configuration, host, port)."""
-        connection = self._address.sentinel_connection(host, port, self._timeout_seconds)
+    def news(self) -> int | None:
+        """Return the file descriptor that is readable when the primary may have changed."""
+        return self._heard.fileno() if self._heard else None
+
+    def have_news(self) -> bool:
+        """May the primary have changed since it was named?"""
+        if not self._heard:
+            return False
+        poll = select.poll()
+        poll.register(self._heard.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def close(self) -> None:
+        """Listen no longer."""
+        if self._heard:
+            self._heard.close()
+        self._heard = None
+
+    def _ask(self, host: str, port: int) -> tuple[Wire, tuple[int, str, int] | None]:
+        """Ask one sentinel.
+
+        Returns:
+            The connection, which brings news from now on; (epoch of the sentinel's
+            configuration, host, port), or None if it does not know the name.
+        """
         service = self._address.service
-        with closing(Wire(connection)) as wire:
+        wire = Wire(self._address.sentinel_connection(host, port, self._timeout_seconds))
+        try:
             wire.send(
                 packed("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
                 + packed("SENTINEL", "MASTER", service)
+                + packed("SUBSCRIBE", *_NEWS)
             )
-            found, details = wire.read(), wire.read()
-        if isinstance(found, Refusal):
-            raise found
+            found, details, subscribed = wire.read(), wire.read(), wire.read()
+            if isinstance(found, Refusal):
+                raise found
+            # An ACL may forbid the details, and the news: both are of use, but not needed.
+            if not isinstance(subscribed, Refusal):
+                for _ in _NEWS[1:]:
+                    wire.read()
+        except BaseException:
+            wire.close()
+            raise
         if not found:
-            return None
-        # A sentinel's ACL may forbid the details.
+            return wire, None
         known: dict[bytes, Any] = {}
         if isinstance(details, list):
             known = dict(zip(details[::2], details[1::2], strict=True))
-        return int(known.get(b"config-epoch", 0)), found[0].decode(), int(found[1])
+        return wire, (int(known.get(b"config-epoch", 0)), found[0].decode(), int(found[1]))
 
 
 def check_primary(wire: Wire) -> None:

@@ -14,8 +14,10 @@ from ..errors import WrongKeyType, WrongVersion
 from .address import Address
 from .doorbell import Doorbell
 from .items import utf8
-from .link import Link, Script
-from .wire import Argument
+from .link import Link, Script, _source
+from .refusals import diagnose
+from .rights import commands_of
+from .wire import Argument, Refusal
 
 CHUNK_ITEMS = 1000  # that one call takes at most
 VERSION = b"1"  # of the arrangement of keys, as in lua/common.lua
@@ -98,7 +100,7 @@ class Store:
         self.doorbell = Doorbell(self.link)
         caller = f"{{{self.name}}}:call:{os.urandom(8).hex()}".encode()
         self.scripts = {name: Script(name, (*self.keys.values(), caller)) for name in SCRIPTS}
-        self._checked = False
+        self._ready: set[str] = set()  # the scripts that may run; "": the keys are ours
 
     def copy(self, timeout_seconds: float | None = None) -> Store:
         """Return the same queue over a connection of its own."""
@@ -113,27 +115,40 @@ class Store:
 
     def run(self, script: str, *arguments: Argument) -> Any:
         """Run a script and return its reply."""
-        if not self._checked:
-            self._check()
+        if script not in self._ready:
+            self._make_ready(script)
         return self.link.run(self.scripts[script], *arguments)
 
     def run_in_turn(self, script: str, calls: Sequence[Sequence[Argument]]) -> list[Any]:
         """Run a script several times in one go, each call only if the one before it ran."""
-        if not self._checked:
-            self._check()
+        if script not in self._ready:
+            self._make_ready(script)
         return self.link.run_in_turn(self.scripts[script], calls)
 
     def command(self, word: str, key: str, *arguments: Argument) -> Any:
         """Send a command about one of the keys and return its reply."""
-        if not self._checked:
-            self._check()
+        if not self._ready:
+            self._make_ready()
         return self.link.command(word, self.keys[key], *arguments)
 
     def wait(self, seconds: float, *keys: str) -> bool:
         """Wait until one of these lists is not empty. Return whether `interrupt` ended it."""
         return self.doorbell.wait([self.keys[key] for key in keys], seconds)
 
-    def _check(self) -> None:
+    def _make_ready(self, script: str = "") -> None:
+        """Refuse keys that are not ours, and a user who may not run a script to its end."""
+        if not self._ready:
+            self._check_keys()
+            self._ready.add("")
+        if script and (self.address.username or self.address.rotates):
+            keys, commands = self.scripts[script].keys, commands_of(script)
+            missing = self.link.command("EVAL", _source("may"), len(keys), *keys, *commands)
+            if missing:
+                refusal = Refusal(f"NOPERM {missing.decode()}")
+                raise diagnose(refusal, self.address, self.link.where).error()
+        self._ready.add(script)
+
+    def _check_keys(self) -> None:
         """Refuse keys that are not what this library makes of them."""
         kinds = self.link.commands(*(("TYPE", key) for key in self.keys.values()))
         for (name, key), kind in zip(self.keys.items(), kinds, strict=True):
@@ -151,4 +166,3 @@ class Store:
                 f"version {(version or b'none').decode()}, not {VERSION.decode()}. Use that "
                 "version of wqlib, or another name for the queue."
             )
-        self._checked = True

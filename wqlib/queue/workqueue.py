@@ -332,8 +332,9 @@ class WorkQueue:
         check_lease_seconds(seconds)
         pairs: list[Argument] = []
         for lease in leases:
-            text = " ".join(progress.get(lease.id, "").split())
-            pairs += lease_id(lease), f" {text}".encode("utf-8", "replace")[:201] if text else ""
+            known = lease_id(lease)
+            text = " ".join(progress.get(known, "").split())
+            pairs += known, f" {text}".encode("utf-8", "replace")[:201] if text else ""
         deadline, *renewed = self._store.run("renew", int(seconds * 1000), *pairs)
         told = zip(leases, renewed, strict=True)
         return [lease._replace(deadline=deadline / 1000) for lease, ok in told if ok]

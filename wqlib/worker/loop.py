@@ -99,6 +99,7 @@ class Worker:
         self._waiting: deque[Lease] = deque()  # leased, not begun
         self._finished: list[Finished] = []  # not recorded; the oldest first
         self._ended: deque[Attempt] = deque()  # in other threads, not looked at
+        self._out = 0  # leases that were handed out, and have not come back
         self._recording = threading.Lock()
         self._pace = Pace(concurrency)
 
@@ -142,7 +143,7 @@ class Worker:
             self.process,
             self.concurrency,
             self._waiting,
-            lambda attempt: self._say_begin(attempt.lease),
+            self._on_begin,
             self._on_end,
             self._renewer.note,
         )
@@ -219,20 +220,19 @@ class Worker:
     # -- the loop
 
     def _loop(self) -> int:
-        shutdown, waiting = self._shutdown, self._waiting
-        running = self._runner.running if self._runner else {}
+        shutdown = self._shutdown
         while True:
             self._settle()
             if shutdown.is_requested:
-                if shutdown.is_out_of_time or not (running or self._finished):
+                if shutdown.is_out_of_time or not (self._out or self._finished):
                     return self._stopped()
                 with self._hasty_copy() as queue:
                     self._give_back(queue, "the worker was stopped")
-            room = 0 if shutdown.is_requested else self._room(len(running) + len(waiting))
+            room = 0 if shutdown.is_requested else self._room()
             if room <= 0 and not self._finished:
                 self.queue.pause(self._until_limit())
                 continue
-            is_idle = not running and not waiting
+            is_idle = not self._out
             try:
                 leases = self._trade(max(0, room), _NEVER if is_idle else self._until_limit())
             except QueueError as error:
@@ -249,11 +249,11 @@ class Worker:
                 )
                 return EXIT_OK
 
-    def _room(self, held: int) -> int:
+    def _room(self) -> int:
         """How many items to lease now."""
         if self.batch == "auto":
-            return self._pace.wanted(self.queue.pending, held)
-        return max(self.batch, self.concurrency) - held
+            return self._pace.wanted(self.queue.pending, self._out)
+        return max(self.batch, self.concurrency) - self._out
 
     def _trade(self, count: int, wait_seconds: float) -> list[Lease]:
         """Record what is finished and lease what comes next."""
@@ -261,15 +261,13 @@ class Worker:
             with self._recording:
                 done = self._take_finished()
                 self._renewer.drop(*[one[0] for one in done])
-                begins = self.concurrency - len(self._waiting)
-                begins -= len(self._runner.running) if self._runner else 0
                 try:
                     leases = self.queue.exchange(
                         done,
                         count,
                         wait_seconds=wait_seconds,
                         until_drained=not self.endless,
-                        begins=max(0, begins),
+                        begins=max(0, self.concurrency - self._out),
                     )
                 except LeaseLost as error:
                     self._note_lost(error.lost)
@@ -287,6 +285,7 @@ class Worker:
     def _hand_out(self, leases: Sequence[Lease]) -> None:
         self._waiting.extend(leases)
         if self._runner:
+            self._out += len(leases)
             self._runner.look(len(leases))
         else:
             self._run_here()
@@ -334,6 +333,8 @@ class Worker:
                 break
         if not leases:
             return
+        if self._runner:
+            self._out -= len(leases)
         self._renewer.drop(*leases)
         try:
             queue.release_all(leases, reason)
@@ -344,6 +345,12 @@ class Worker:
             self._say(f"Could not release everything: {error}")
 
     # -- several items at a time, elsewhere
+
+    def _on_begin(self, attempt: Attempt) -> None:
+        """An attempt begins; called where it runs."""
+        self._say_begin(attempt.lease)
+        if self.item_seconds:
+            self.queue.interrupt()  # there is a limit to wait for
 
     def _on_end(self, attempt: Attempt) -> None:
         """An attempt has ended; called where it ran."""
@@ -359,6 +366,7 @@ class Worker:
         if self.item_seconds:
             for attempt in list(self._runner.running.values()):
                 if attempt.began + self.item_seconds <= now and self._runner.give_up(attempt):
+                    self._out -= 1
                     what = f"TimeoutError: it took longer than {self.item_seconds:g} s"
                     self._fail(attempt.lease, what + self._runner.REMARK)
         if self._finished and self._waiting and not self._shutdown.is_requested:
@@ -376,6 +384,7 @@ class Worker:
                 self._finished.append((attempt.lease, attempt.result, *times))
             elif not is_over:
                 self._fail(attempt.lease, _what(attempt.error))
+        self._out -= items
         self._pace.note_work(items, seconds)
 
     def _until_limit(self) -> float:

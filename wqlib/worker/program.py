@@ -66,7 +66,7 @@ def _work(options: argparse.Namespace, process: Task | AsyncTask) -> int:
             isolation=options.isolation,
             grace_seconds=options.grace_seconds,
             endless=options.endless,
-            say=log.FORMATS[options.log],
+            say=options.log,
         )
     except ValueError as error:
         print(f"wqlib.worker: {error}", file=sys.stderr)
@@ -88,13 +88,11 @@ def _parser() -> argparse.ArgumentParser:
         "a URL without a password gets that of REDIS_PASSWORD.",
     )
 
-    def option(
-        name: str, default: str, about: str, kind: Callable[[str], Any] = str, **more: Any
-    ) -> None:
+    def option(name: str, default: str, about: str, kind: Callable[[str], Any] = str) -> None:
         # argparse converts a default that is text just like text from the command line.
         value = os.environ.get("WQLIB_" + name.upper().replace("-", "_")) or default
         now = "" if name == "redis" else f" ({value})".replace("%", "%%")  # no password in a help
-        parser.add_argument(f"--{name}", default=value, type=kind, help=about + now, **more)
+        parser.add_argument(f"--{name}", default=value, type=kind, help=about + now)
 
     option("queue", "job2", "name of the queue")
     option("task", "fruit", f"what to do with an item: {', '.join(TASKS)}, module:function")
@@ -108,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     option("isolation", "thread", "thread or process, for each item that is worked on")
     option("grace-seconds", "20", "time for tasks to finish after SIGTERM", float)
     option("patience-seconds", "300", "how long to wait for Redis when it is away", float)
-    option("log", "text", "lines for people or for programs: text, json", choices=[*log.FORMATS])
+    option("log", "text", "lines for people or for programs: text, json", _format)
     parser.add_argument(
         "--endless",
         action="store_true",
@@ -123,3 +121,9 @@ def _batch(text: str) -> int | str:
         return text if text == "auto" else int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text} is neither auto nor a number") from None
+
+
+def _format(text: str) -> Callable[..., None]:
+    if text not in log.FORMATS:
+        raise argparse.ArgumentTypeError(f"{text} is neither text nor json")
+    return log.FORMATS[text]

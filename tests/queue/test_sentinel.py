@@ -1,0 +1,224 @@
+"""The queue behind Sentinel: it goes on when the primary dies, and never writes to an old one.
+
+Three real sentinels watch a primary and two replicas, each with its password.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from conftest import soon
+from servers import RedisSentinel, Sentinel
+
+from wqlib.errors import QueueError, RedisRefused, RedisUnreachable
+from wqlib.queue import WorkQueue
+from wqlib.redisserver import RedisServer
+
+PATIENCE_SECONDS = 120.0
+
+
+@pytest.fixture
+def sentinel() -> Iterator[RedisSentinel]:
+    with RedisSentinel() as sentinel:
+        yield sentinel
+
+
+def queue_on(sentinel: RedisSentinel, name: str = "job2", **options: Any) -> WorkQueue:
+    options = {"url": sentinel.url, "patience_seconds": PATIENCE_SECONDS, **options}
+    return WorkQueue(name, **options)
+
+
+class Crew:
+    """Workers and waiters, a thread each, on queues of one Redis.
+
+    Attributes:
+        done: The items whose completion was acknowledged, and when.
+        woken: When each waiter got the item that it waited for.
+        errors: What ended a thread.
+    """
+
+    def __init__(
+        self, sentinel: RedisSentinel, workers: int, waiters: int, replicas: int = 1
+    ) -> None:
+        self._sentinel, self._replicas = sentinel, replicas
+        self.done: list[tuple[bytes, float]] = []
+        self.woken: list[float] = []
+        self.errors: list[Exception] = []
+        self._threads = [threading.Thread(target=self._work, args=(n,)) for n in range(workers)]
+        self._threads += [threading.Thread(target=self._wait, args=(n,)) for n in range(waiters)]
+        for thread in self._threads:
+            thread.start()
+
+    def _work(self, number: int) -> None:
+        try:
+            options = {"worker": f"worker-{number}", "replicas": self._replicas}
+            with queue_on(self._sentinel, **options) as queue:
+                lease = queue.lease(wait_seconds=PATIENCE_SECONDS)
+                while lease:
+                    queue.complete(lease, b"")
+                    self.done.append((lease.item, time.monotonic()))
+                    lease = queue.lease(wait_seconds=PATIENCE_SECONDS)
+        except Exception as error:
+            self.errors.append(error)
+
+    def _wait(self, number: int) -> None:
+        try:
+            with queue_on(self._sentinel, "waited for", worker=f"waiter-{number}") as queue:
+                if queue.lease(wait_seconds=PATIENCE_SECONDS, until_drained=False):
+                    self.woken.append(time.monotonic())
+        except Exception as error:
+            self.errors.append(error)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(PATIENCE_SECONDS)
+            assert not thread.is_alive()
+        assert not self.errors
+
+
+def test_workers_and_waiters_go_on_with_the_new_primary(sentinel: RedisSentinel) -> None:
+    items = [f"{number}".encode() for number in range(2000)]
+    with queue_on(sentinel, replicas=1) as filler, queue_on(sentinel, "waited for") as other:
+        filler.put(items)
+        crew = Crew(sentinel, workers=3, waiters=3)
+        soon(lambda: len(crew.done) > 200)
+        old = sentinel.kill_primary()
+        killed_at = time.monotonic()
+        failover_seconds = sentinel.wait_for_failover(old)
+        soon(lambda: crew.done[-1][1] > killed_at + failover_seconds, 60)
+        going_on_seconds = min(at for _, at in crew.done if at > killed_at + 0.1) - killed_at
+        other.put([b"a", b"b", b"c"])
+        crew.join()
+        assert len(crew.woken) == 3
+        # Nothing that was acknowledged is lost: an item is completed again only if nobody was
+        # told of its completion.
+        assert sorted({item for item, _ in crew.done}) == sorted(items)
+        stats = filler.stats()
+        assert (stats.done, stats.pending, stats.leased) == (2000, 0, 0)
+        assert filler.address.sentinels
+        assert going_on_seconds < 3 * failover_seconds + 10
+
+
+def test_a_primary_that_is_demoted_is_left_at_once(sentinel: RedisSentinel) -> None:
+    """It lives on as a primary for a while, and what is written there would be lost.
+
+    One of its replicas stays with it for that while, so only `replicas=2` is safe here.
+    """
+    with queue_on(sentinel, "waited for") as other, queue_on(sentinel, replicas=2) as filler:
+        filler.put([f"{number}" for number in range(500)])
+        crew = Crew(sentinel, workers=2, waiters=2, replicas=2)
+        old = sentinel.primary()
+        soon(lambda: sentinel.client(old).info("clients")["blocked_clients"] >= 2)
+        sentinel.fail_over()
+        sentinel.wait_for_failover(old)
+        other.put(["a", "b"])
+        crew.join()
+        assert len(crew.woken) == 2
+        assert filler.stats().done == 500
+        assert filler._store.link.node[1] == sentinel.primary().port != old.port
+
+
+def test_a_stale_primary_that_returns_is_never_written_to(sentinel: RedisSentinel) -> None:
+    with queue_on(sentinel) as queue, queue_on(sentinel, worker="other") as other:
+        queue.put(["apple"])
+        assert other.lease()
+        old = sentinel.kill_primary()
+        sentinel.wait_for_failover(old)
+        old.start()
+        with sentinel.client(old) as stale:
+            assert stale.role()[0] == b"master"
+            end = time.monotonic() + 60
+            while stale.role()[0] == b"master" and time.monotonic() < end:
+                with queue_on(sentinel) as newcomer:
+                    newcomer.put("banana")
+                assert queue.lease()
+                assert other.stats().put > 1
+            assert "cmdstat_evalsha" not in stale.info("commandstats")
+
+
+def test_a_sentinel_that_is_late_is_not_believed(sentinel: RedisSentinel) -> None:
+    """One that was away during a failover names the old primary until it hears of the new."""
+    late = RedisServer()  # an old primary, and a sentinel that knows no other
+    watch = (f"sentinel monitor {sentinel.service} 127.0.0.1 {late.port} 1",)
+    with late, Sentinel(sentinel.sentinel_password, *watch) as lonely:
+        old = sentinel.kill_primary()
+        sentinel.wait_for_failover(old)
+        first = sentinel.url.replace("@", f"@127.0.0.1:{lonely.port},", 1)
+        with queue_on(sentinel, url=first) as queue:
+            queue.put("apple")
+            assert queue._store.link.node == ("127.0.0.1", sentinel.primary().port)
+
+
+@pytest.mark.parametrize("silent", [(0,), (0, 1), (2,)])
+def test_sentinels_that_are_dead_or_frozen_are_passed_over(
+    sentinel: RedisSentinel, silent: tuple[int, ...]
+) -> None:
+    frozen = sentinel.sentinels[silent[0]].pid
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        for number in silent[1:]:
+            sentinel.sentinels[number].stop(crash=True)
+        with queue_on(sentinel) as queue:
+            queue.put("apple")
+            assert queue._store.link.sentinels
+            asked = queue._store.link.sentinels._places
+            assert queue.lease()
+        if 0 in silent:  # those that answered come first now
+            assert asked[0] == ("127.0.0.1", sentinel.sentinels[2 if 1 in silent else 1].port)
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("/mymaster/", "/mistress/", "know no primary named 'mistress'"),
+        ("sentinel_password=", "sentinel_password=x", "The sentinels refused the login .WRONGPASS"),
+        ("//:", "//:x", "refused the login .* The password came from the URL"),
+    ],
+)
+def test_what_lasts_ends_at_once(sentinel: RedisSentinel, old: str, new: str, told: str) -> None:
+    with (
+        queue_on(sentinel, url=sentinel.url.replace(old, new, 1)) as queue,
+        pytest.raises(RedisRefused, match=told) as caught,
+    ):
+        queue.put("apple")
+    assert sentinel.password not in str(caught.value)
+
+
+def test_no_sentinel_at_all_is_said_so_at_the_end_of_the_patience(sentinel: RedisSentinel) -> None:
+    for node in sentinel.sentinels:
+        node.stop(crash=True)
+    with (
+        queue_on(sentinel, patience_seconds=0.3) as queue,
+        pytest.raises(RedisUnreachable, match=r"no sentinel names the primary of mymaster \("),
+    ):
+        queue.put("apple")
+
+
+def test_a_replica_that_the_sentinels_name_is_not_asked(sentinel: RedisSentinel) -> None:
+    """They may name one for a moment during a failover: it says itself that it is none."""
+    with RedisSentinel() as another:
+        port, replica = another.nodes[0].port, another.nodes[1].port
+        watch = (
+            f"sentinel monitor {another.service} 127.0.0.1 {replica} 2",
+            f"sentinel auth-pass {another.service} {another.password}",
+        )
+        with Sentinel(another.sentinel_password, *watch) as lonely:
+            place = f"127.0.0.1:{lonely.port}"
+            url = f"redis+sentinel://:{another.password}@{place}/{another.service}"
+            url += f"?sentinel_password={another.sentinel_password}"
+            with (
+                queue_on(another, url=url, patience_seconds=0.3) as queue,
+                pytest.raises(QueueError, match="it is a replica, and takes no changes"),
+            ):
+                queue.stats()
+        with redis.Redis(port=port, password=another.password) as client:
+            assert client.dbsize() == 0
