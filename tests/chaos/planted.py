@@ -170,8 +170,20 @@ PLANTED = {
     "old_primary": Planted(
         "where the primary is is remembered, and the sentinels are not asked again",
         ("stale_written",),
-        (("queue/link.py", "self.node = None\n        else", "pass\n        else"),),
-        {"on": "sentinel", "restarts": True, "seconds": 16.0, "roles": (1, "auto", "threads")},
+        (
+            (
+                "queue/link.py",
+                "sentinels.close()\n            self.node = None",
+                "sentinels.close()",
+            ),
+        ),
+        {
+            "on": "sentinel",
+            "restarts": True,
+            "durable": True,
+            "seconds": 12.0,
+            "roles": (1, "auto", "threads"),
+        },
     ),
 }
 

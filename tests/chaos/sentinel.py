@@ -32,7 +32,6 @@ from .servers import Node, until, wait
 SERVICE = "mymaster"
 _DOWN_MS = 3000  # long, so that a busy machine does not depose a primary that is well
 _PATIENCE_SECONDS = 90.0
-_STALE_SECONDS = 0.5  # for how long an old primary is looked at, at least
 _HANGS = 0.3  # share of the failovers
 # Sentinels that look more often: an old primary follows the new one after 4 publish periods.
 _TIMERS = {
@@ -162,6 +161,7 @@ class Sentinels:
             os.kill(old.pid, signal.SIGSTOP)
         else:
             old.stop(crash=True)
+        gone_at = time.time()
         try:
             self._until(lambda: self._has_moved(old), "the sentinels to choose another primary")
         finally:
@@ -171,7 +171,8 @@ class Sentinels:
                 time.sleep(self._rng.uniform(0, 2.0))
                 old.start()
         # What waited in the sockets of one that hung, it still does; nobody else may write there.
-        self._watch(old, counts=not hangs)
+        if not hangs:
+            self._watch(old, gone_at)
         self._until(self._are_ready, "the old primary to follow the new one")
         return True
 
@@ -248,21 +249,20 @@ class Sentinels:
 
         return wait(has_all, 1.5)
 
-    def _watch(self, old: Node, *, counts: bool) -> None:
+    def _watch(self, old: Node, gone_at: float) -> None:
         """Look whether anybody writes to an old primary, until the sentinels let it follow."""
-        seen, since = self._last_entry(old), time.monotonic()
-        while old.is_primary() or time.monotonic() - since < _STALE_SECONDS:
-            with contextlib.suppress(redis.RedisError):
-                if old.is_primary() and (last := self._last_entry(old)) != seen:
-                    self.stale_writes += counts
-                    seen = last
-            if time.monotonic() - since > _PATIENCE_SECONDS:
-                raise TimeoutError("The sentinels never told the old primary of the new one.")
-            time.sleep(0.05)
+        written: set[bytes] = set()
+        command = ("XRANGE", self._key, f"{gone_at * 1000:.0f}", "+", "COUNT", 100)
 
-    def _last_entry(self, node: Node) -> object:
-        last = node.client.execute_command("XREVRANGE", self._key, "+", "-", "COUNT", 1)
-        return last[0][0] if last else None
+        def follows() -> bool:
+            found = old.client.execute_command(*command)
+            if not old.is_primary():
+                return True
+            written.update(stream_id for stream_id, _ in found)
+            return False
+
+        self._until(follows, "the sentinels to tell the old primary of the new one")
+        self.stale_writes += len(written)
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:
         until(condition, what, _PATIENCE_SECONDS)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -347,19 +347,33 @@ def longer_and_longer(plan: Plan) -> Iterator[Report]:
         yield run(replace(plan, seconds=factor * plan.seconds, peace_seconds=peace))
 
 
-@pytest.mark.timeout(400)
-def test_nothing_is_violated_in_a_short_run() -> None:
-    struck = "zombies redis_restarts failovers cuts swallowed delayed oom flushes".split()
-    plan = Plan(items=1000, seconds=8.0, seed=1, kills=40, workers=6, lease_seconds=0.5)
+SHORT = Plan(items=1000, seconds=8.0, seed=1, kills=40, workers=6, lease_seconds=0.5)
+# The library's own workers alone: inline, in threads, on an event loop.
+OWN = replace(SHORT, roles=("auto", "threads", "async"), restarts=False, items=1500, seconds=5.0)
+SENTINEL = replace(SHORT, on="sentinel", replicas=1, seconds=12.0)
+ALWAYS = "kills zombies cuts swallowed delayed oom flushes".split()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("plan", "more"),
+    [
+        (SHORT, ("redis_restarts", "failovers")),
+        (OWN, ("kills_flush", "kills_ended", "terms")),
+        (SENTINEL, ("failovers",)),
+    ],
+    ids=["alone", "the library's own workers", "sentinel"],
+)
+def test_nothing_is_violated_in_a_short_run(plan: Plan, more: Sequence[str]) -> None:
     for report in longer_and_longer(plan):
         assert report.verdict.violations == {}
-        assert report.verdict.numbers["items"] == 1000
-        missing = [fault for fault in struck if not report.counts.get(fault)]
-        if not missing and report.counts["kills"] >= 40:
+        assert report.verdict.numbers["items"] == plan.items
+        missing = [fault for fault in (*ALWAYS, *more) if not report.counts.get(fault)]
+        if not missing and report.counts["kills"] >= plan.kills:
             break
     # It was no walk in the park.
     assert missing == []
-    assert report.counts["kills"] >= 40
+    assert report.counts["kills"] >= plan.kills
     points = ("before", "half", "sent", "reply")
     assert sum(report.counts.get(f"kills_{point}", 0) for point in points) > 0
     assert report.verdict.numbers["fenced"] > 0
