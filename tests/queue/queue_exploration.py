@@ -4,9 +4,10 @@
 
 Breadth first over the real Redis: a state is all that lies in Redis, with what each worker
 holds in its hands. From each state every step is tried: each call of each worker, answered or
-with its reply lost, its repetition, a late copy of it, the death of a worker, and time going
-by, half a lease at a time. Redis and the model must agree on each step, and
-each state must keep the promises (`_broken_promise`).
+with its reply lost, its repetition, a late copy of it, the death of a worker, time going by, half a
+lease at a time, and a failover to a replica that has not got the last calls, which nobody was
+told of. Redis and the model must agree on each step, and each state must keep the promises
+(`_broken_promise`).
 """
 
 from __future__ import annotations
@@ -162,6 +163,10 @@ class Explorer:
                 yield Step("call", worker, Call("requeue_dead", item_ids=tuple(state.model.dead)))
         if any(held.deadline > state.model.now for held in state.model.leases.values()):
             yield Step("tick", ms=LEASE_MS // 2)
+        undone = 0
+        while (step := _ancestor(state, undone).step) and step.reply_lost:
+            undone += 1
+            yield Step("failover", undone=undone)
 
     def _calls(self, hand: Hand) -> Iterator[Call]:
         room = self.most_held - len(hand.held)
@@ -195,6 +200,8 @@ class Explorer:
                 world.repeat(step.worker)
             elif step.what == "late copy":
                 world.late_copy(step.worker)
+            elif step.what == "failover":
+                self._fail_over(state, step.undone)
             elif step.call:
                 world.call(step.worker, step.call, reply_lost=step.reply_lost)
             reached = self._arrive(state, step)
@@ -204,6 +211,18 @@ class Explorer:
         if broken := self._broken_promise(reached):
             raise Violation(_story(reached.path(), broken))
         return reached
+
+    def _fail_over(self, state: State, undone: int) -> None:
+        replica, hands = _ancestor(state, undone), dict(state.hands)
+        for back in range(undone):
+            step = _ancestor(state, back).step
+            assert step
+            doubt = hands[step.worker].doubt
+            assert doubt
+            hands[step.worker] = replace(hands[step.worker], doubt=doubt._replace(answer=None))
+        self._go_to(replica)
+        self.world.hands = hands
+        self.world.model.told = []
 
     def _look(self, state: State) -> None:
         """Do all methods that only look agree with the model?"""
@@ -246,6 +265,13 @@ class Explorer:
         if is_over != state.model.drained:
             return f"drained: {is_over}"
         return ""
+
+
+def _ancestor(state: State, back: int) -> State:
+    for _ in range(back):
+        assert state.before
+        state = state.before
+    return state
 
 
 def _compare(state: State) -> None:

@@ -71,12 +71,15 @@ class Answer(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A call as it went out: its number, its bytes, and what it was answered."""
+    """A call as it went out: its number, its bytes, and what it was answered.
+
+    `answer` is None if a failover has undone it: the new primary has never heard of it.
+    """
 
     call: Call
     number: int
     packed: bytes
-    answer: Answer
+    answer: Answer | None
 
 
 @dataclass(frozen=True)
@@ -164,13 +167,17 @@ class World:
         """A worker in doubt sends its call once more, as the library does by itself.
 
         It gets the first answer, less the leases that were lost since. If none is left, the
-        library asks anew.
+        library asks anew. If the call was undone, it is made now.
         """
         queue, doubt = self.queues[worker], self.hands[worker].doubt
         assert doubt
         call, first = doubt.call, doubt.answer
         with rewound(queue, doubt.number):
             answer = perform(queue, call)
+        if not first:
+            agree(call, answer, self._expected(worker, call, answer))
+            self.hands[worker] = _taught(self.hands[worker], doubt._replace(answer=answer))
+            return answer
         still = tuple(lease for lease in first.leases if self.model.is_live(lease.id))
         if call.kind == "renew":
             expected = self._expected(worker, call, answer)
@@ -373,6 +380,7 @@ def agree(call: Call, answer: Answer, expected: Answer) -> None:
 
 def _taught(hand: Hand, sent: Sent) -> Hand:
     """The hand of a worker that got its answer."""
+    assert sent.answer
     named = {lease.id for lease in sent.call.leases}
     held = tuple(lease for lease in hand.held if lease.id not in named)
     return Hand((*held, *sent.answer.leases), None, (*hand.past, sent)[-2:])
