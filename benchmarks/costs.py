@@ -1,4 +1,7 @@
-"""Filling and draining a million items, and what many items, or many leases, cost."""
+"""Filling and draining a million items, and what many items, many leases, or replicas cost.
+
+`python -m benchmarks.costs` prints what `replicas=1` costs, which no other figure needs.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +39,13 @@ def fill(server: RedisServer, items: int) -> float:
     return seconds
 
 
-def drain_by_two(server: RedisServer, items: int, batch: int = 100) -> float:
-    """Seconds that two worker processes take to drain `items`, from when both are ready."""
+def drain_by_two(server: RedisServer, items: int) -> float:
+    """Seconds that two `Worker`s with no options take to drain `items`, once both are ready."""
     with WorkQueue("bench", url=server.url) as queue, ExitStack() as stack:
         queue.clear()
         queue.put(numbers(items))
-        command = [sys.executable, str(PROGRAMS / "run_wqlib.py"), server.url, "0"]
-        workers = [stack.enter_context(Process([*command, f"exchange {batch}"])) for _ in range(2)]
+        command = [sys.executable, str(PROGRAMS / "run_wqlib.py"), server.url, "0", "worker"]
+        workers = [stack.enter_context(Process(command)) for _ in range(2)]
         for worker in workers:
             worker.listen()
         began = time.perf_counter()
@@ -66,10 +69,11 @@ class Line:
         server: Where the queue is.
         name: Of the queue.
         pending: How many items wait before each slice, at least.
+        replicas: How many replicas must have each step.
     """
 
-    def __init__(self, server: RedisServer, name: str, pending: int) -> None:
-        self.queue = WorkQueue(name, url=server.url, worker="bench")
+    def __init__(self, server: RedisServer, name: str, pending: int, replicas: int = 0) -> None:
+        self.queue = WorkQueue(name, url=server.url, worker="bench", replicas=replicas)
         self._pending = pending
         self._lease: Lease | None = None
         self.top_up()
@@ -143,3 +147,22 @@ def rate_by_leases(server: RedisServer, many: int, few: int, slices: int = _SLIC
     finally:
         loaded.close()
         light.close()
+
+
+def rate_copied(slices: int = _SLICES) -> float:
+    """The rate with `replicas=1` over that without, on a server that has a replica."""
+    with RedisServer(settings=("repl-diskless-sync-delay 0",)) as server:
+        follow = (f"replicaof {server.host} {server.port}", f"masterauth {server.password}")
+        with RedisServer(settings=follow):
+            with WorkQueue("copied", url=server.url, replicas=1, patience_seconds=60) as queue:
+                queue.clear()  # waits until it follows
+            copied, plain = Line(server, "copied", 5_000, 1), Line(server, "plain", 5_000)
+            try:
+                return rate_ratio(copied, plain, slices)
+            finally:
+                copied.close()
+                plain.close()
+
+
+if __name__ == "__main__":
+    print(f"rate with replicas=1 over the rate without: {rate_copied():.2f}")

@@ -1,4 +1,4 @@
-"""How fast one worker drains a queue of no-op items, beside the peers and the floor.
+"""How fast one worker drains a queue of no-op items, or of items that wait, beside the peers.
 
     python benchmarks/queue.py [--json] [--quick] [--peers LIST|none] [--repeats N]
                                [--cores one|two|both] [--chart FILE] [--from FILE]
@@ -7,10 +7,12 @@ Every contender is a process of its own, in `contenders/`, where its docstring s
 it runs with and why. All run in turn, round after round in changing order, against a private
 redis-server, with the worker and the server kept on one core, and again on two. A queue is filled
 by the contender's own call before the clock starts; after it stops, the contender has to prove
-that it processed each item once and left none. Machines are noisy, so the ratios are taken within
-a round, or between two contenders that take turns every few milliseconds; medians are printed.
-The peers are installed under build/, in environments of their own. What the bars are: issue and
-README; they never change the exit code, a contender that does not do its work does.
+that it processed each item once and left none. Then come items that wait for 20 ms, 50 at a time.
+
+Machines are noisy, so the ratios are taken within a round, or between two contenders that take
+turns every few milliseconds; medians are printed. The peers are installed under build/, in
+environments of their own. The bars never change the exit code; a contender that does not do its
+work does.
 """
 
 # ruff: noqa: E402
@@ -88,6 +90,7 @@ def _measure(options: argparse.Namespace, began: float) -> dict[str, object]:
         **{place: {"skipped": why} for place, why in missing.items()},
         **session.figures(),
     }
+    result["load_after"] = round(os.getloadavg()[0], 2)
     result["bars"] = report.bars(result)
     result["seconds"] = round(time.monotonic() - began, 1)
     return result
@@ -104,7 +107,7 @@ def _options() -> argparse.Namespace:
         metavar="LIST",
         help=f"none, or some of {','.join(PEERS)} (default: all)",
     )
-    parser.add_argument("--repeats", type=int, default=5, help="rounds (5; --quick: at most 3)")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds (3; --quick: at most 3)")
     parser.add_argument("--cores", choices=("one", "two", "both"), default="both")
     parser.add_argument(
         "--chart", type=Path, metavar="FILE", help="draw the chart, as .png or .svg"

@@ -1,7 +1,8 @@
 """From what was measured to figures, bars and tables. Pure: it measures nothing.
 
 The result is one dict, as `--json` prints it: `one_core` and `two_cores` hold what depends on
-where worker and server run, with a line for each contender; the rest stands beside them.
+where worker and server run, and `waiting` holds the items that wait, each with a line for each
+contender; the rest stands beside them.
 """
 
 from __future__ import annotations
@@ -10,18 +11,23 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .roster import Contender
+from .roster import WAITING_AT_ONCE, WAITING_MS, Contender
 from .rounds import Record, median_ratio
 
 PLACEMENTS = {
     "one_core": "worker and server on one core",
     "two_cores": "worker on one core, server on another",
 }
+IDEAL = WAITING_AT_ONCE / WAITING_MS * 1000  # items a second
 
 # figure, where ("" = once), "least" or "below" or "most", bar, what it is
 BARS: tuple[tuple[str, str, str, float, str], ...] = (
     ("ratio_to_fastest_python_peer", "one_core", "least", 4, "one at a time, to that peer"),
     ("ratio_to_fastest_python_peer", "two_cores", "least", 2.5, "one at a time, to that peer"),
+    ("ratio_worker", "one_core", "least", 15, "Worker with no options, to that peer"),
+    ("ratio_worker", "two_cores", "least", 15, "Worker with no options, to that peer"),
+    ("ratio_worker_to_bullmq_c50", "one_core", "least", 2, "the same, to BullMQ, concurrency 50"),
+    ("ratio_worker_to_bullmq_c50", "two_cores", "least", 2, "the same, to BullMQ, concurrency 50"),
     ("ratio_batch16", "one_core", "least", 20, "batches of 16, to that peer"),
     ("ratio_batch16", "two_cores", "least", 20, "batches of 16, to that peer"),
     ("ratio_batch16_to_bullmq_c50", "one_core", "least", 4, "to BullMQ, concurrency 50"),
@@ -32,8 +38,10 @@ BARS: tuple[tuple[str, str, str, float, str], ...] = (
     ("ratio_to_floor", "two_cores", "least", 0.8, "one at a time, to redis-py's EVALSHA"),
     ("round_trips_per_item", "one_core", "most", 1.01, "one at a time"),
     ("round_trips_per_item", "two_cores", "most", 1.01, "one at a time"),
+    ("share_of_ideal_threads", "waiting", "least", 0.9, "20 ms of waiting, 50 at a time"),
+    ("share_of_ideal_async", "waiting", "least", 0.9, "the same with async def"),
     ("fill_1e6_seconds", "", "below", 1.5, "an iterator of 1,000,000 items"),
-    ("drain_1e6_two_workers_seconds", "", "below", 6, "two workers, batches of 100"),
+    ("drain_1e6_two_workers_seconds", "", "below", 6, "two Workers with no options"),
     ("rate_1e6_pending_over_1e3", "", "least", 0.9, "1,000,000 items pending over 1,000"),
     ("rate_1e5_leases_over_10", "", "least", 0.85, "100,000 leases outstanding over 10"),
     ("pickup_ms_p50", "", "below", 1, "from RPUSH to the waiting worker's lease"),
@@ -49,11 +57,11 @@ def placement_figures(
     """The figures of one placement.
 
     Args:
-        contenders: All of them, those that were skipped too.
+        contenders: All whose items do nothing, those that were skipped too.
         records: What was measured, by name.
         duels: Our rate over the floor's, by pair of slices.
     """
-    ran = {name: record for name, record in records.items() if record.rates and not record.failed}
+    ran = _ran(records)
     peers = [c.name for c in contenders if c.kind == "python" and c.survives and c.name in ran]
     fastest = max(peers, key=lambda name: ran[name].rate, default=None)
 
@@ -66,6 +74,8 @@ def placement_figures(
     return {
         "fastest_python_peer": fastest,
         "ratio_to_fastest_python_peer": ratio("wqlib", fastest),
+        "ratio_worker": ratio("wqlib_worker", fastest),
+        "ratio_worker_to_bullmq_c50": ratio("wqlib_worker", "bullmq_c50"),
         "ratio_batch16": ratio("wqlib_batch16", fastest),
         "ratio_batch16_to_bullmq_c50": ratio("wqlib_batch16", "bullmq_c50"),
         "ratio_batch16_to_chasquimq_c100": ratio("wqlib_batch16", "chasquimq_c100"),
@@ -73,6 +83,34 @@ def placement_figures(
         "round_trips_per_item": _trips(ran.get("wqlib")),
         "contenders": {c.name: _line(c, records.get(c.name), ran) for c in contenders},
     }
+
+
+def waiting_figures(
+    contenders: Sequence[Contender], records: Mapping[str, Record]
+) -> dict[str, Any]:
+    """The figures of the items that wait; the share of the ideal is 1 at most.
+
+    Args:
+        contenders: All whose items wait, those that were skipped too.
+        records: What was measured, by name.
+    """
+    ran = _ran(records)
+    shares = {name: round(record.rate / IDEAL, 3) for name, record in ran.items()}
+    lines = {c.name: _line(c, records.get(c.name), ran) for c in contenders}
+    return {
+        "at_once": WAITING_AT_ONCE,
+        "wait_ms": WAITING_MS,
+        "share_of_ideal_threads": shares.get("wqlib_threads"),
+        "share_of_ideal_async": shares.get("wqlib_async"),
+        "contenders": {
+            name: line | ({"share_of_ideal": shares[name]} if name in shares else {})
+            for name, line in lines.items()
+        },
+    }
+
+
+def _ran(records: Mapping[str, Record]) -> dict[str, Record]:
+    return {name: record for name, record in records.items() if record.rates and not record.failed}
 
 
 def _trips(record: Record | None) -> float | None:
@@ -90,12 +128,12 @@ def _line(contender: Contender, record: Record | None, ran: Mapping[str, Record]
         return line | {"skipped": contender.skipped}
     if record is None or contender.name not in ran:
         return line | {"failed": record.failed if record else "it did not run"}
-    floor = ran.get("floor_redis_py")
-    to_floor = median_ratio(record, floor) if floor else None
+    if floor := ran.get("floor_redis_py"):
+        to_floor = median_ratio(record, floor)
+        line["ratio_to_floor"] = None if to_floor is None else round(to_floor, 3)
     return line | {
         "items_per_second": round(record.rate),
         "rates": [round(rate) for rate in record.rates.values()],
-        "ratio_to_floor": None if to_floor is None else round(to_floor, 3),
         "round_trips_per_item": _trips(record),
         "cpu_us_per_item": round(statistics.median(record.cpu_us), 2),
     }
@@ -131,7 +169,7 @@ def failures(result: Mapping[str, Any]) -> list[str]:
     """What broke down, or did not do its work."""
     found = [
         f"{place}: {line['title']}: {line['failed']}"
-        for place in PLACEMENTS
+        for place in (*PLACEMENTS, "waiting")
         for line in result.get(place, {}).get("contenders", {}).values()
         if "failed" in line
     ]
@@ -148,29 +186,40 @@ def _text(result: Mapping[str, Any]) -> Iterator[str]:
         f"Items a second that one worker drains; medians of {result['repeats']}; "
         f"{result['server']}, Python {result['python']}, redis-py {result['redis_py']}"
     )
+    yield (
+        f"{result['machine']}; load before {result['load_before']:.2f}, after "
+        f"{result['load_after']:.2f} (the benchmark's own is some 1 to 2)"
+    )
     for place, about in PLACEMENTS.items():
         if place in result:
-            yield from _table(about, result[place])
+            yield from _table(about, result[place], "ratio_to_floor", "to floor")
+    if "waiting" in result:
+        about = f"items that wait for {WAITING_MS} ms, {WAITING_AT_ONCE} at a time"
+        yield from _table(about, result["waiting"], "share_of_ideal", "of ideal")
     yield from _once(result)
     yield ""
     yield f"{'What the queue shall do':36}{'where':11}{'bar':>8}{'figure':>10}"
     for line in result["bars"]:
         value = "-" if line["value"] is None else f"{line['value']:.3g}"
+        about = line["about"]
+        over_floor = result.get("drain_1e6_rate_over_floor")
+        if line["figure"] == "drain_1e6_two_workers_seconds" and over_floor:
+            about += f"; {over_floor:.2f} times one worker's EVALSHA"
         yield (
             f"{line['figure']:36}{line['placement']:11}{line['bar']:>8}{value:>10}"
-            f"  {line['verdict']:13}{line['about']}"
+            f"  {line['verdict']:13}{about}"
         )
     for failure in failures(result):
         yield f"FAILED: {failure}"
 
 
-def _table(about: str, figures: Mapping[str, Any]) -> Iterator[str]:
+def _table(about: str, figures: Mapping[str, Any], ratio: str, heading: str) -> Iterator[str]:
     yield ""
     if "skipped" in figures:
         yield f"{about[0].upper()}{about[1:]}: skipped, {figures['skipped']}"
         return
     yield (
-        f"{about[0].upper()}{about[1:]:36}{'items/s':>10}{'to floor':>10}{'trips/item':>12}"
+        f"{about[0].upper()}{about[1:]:36}{'items/s':>10}{heading:>10}{'trips/item':>12}"
         f"{'CPU us/item':>13}{'survives':>10}"
     )
     for line in figures["contenders"].values():
@@ -181,7 +230,7 @@ def _table(about: str, figures: Mapping[str, Any]) -> Iterator[str]:
             continue
         survives = {True: "yes", False: "no", None: "-"}[line.get("survives_a_killed_worker")]
         yield (
-            f"{title}{line['items_per_second']:>10,}{line['ratio_to_floor'] or 0:>10.2f}"
+            f"{title}{line['items_per_second']:>10,}{line.get(ratio) or 0:>10.2f}"
             f"{line['round_trips_per_item']:>12.3f}{line['cpu_us_per_item']:>13.1f}{survives:>10}"
         )
 

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,9 +14,9 @@ from wqlib.redisserver import RedisServer
 
 from . import costs, waits
 from .lab import ContenderFailed, Placement, on_core, server_on
-from .report import placement_figures
+from .report import placement_figures, waiting_figures
 from .roster import Contender, gather
-from .rounds import Record, duel, one_round
+from .rounds import Record, duel, measure, one_round
 
 _MILLION = 1_000_000
 _LEASE_SECONDS = 1.0
@@ -30,6 +30,7 @@ class Amounts:
         share: Part of the usual number of items of a contender.
         rounds: Rounds at most.
         once: How often each of the other figures is measured.
+        drains: How often two workers drain a million items.
         samples: Items pushed to a waiting worker, in all.
         kills: Workers killed, in all.
         expiring: Leases that expire at once.
@@ -39,6 +40,7 @@ class Amounts:
     share: float
     rounds: int
     once: int
+    drains: int
     samples: int
     kills: int
     expiring: int
@@ -47,12 +49,12 @@ class Amounts:
     @classmethod
     def full(cls, rounds: int) -> Amounts:
         """For figures that are to be believed."""
-        return cls(1.0, rounds, min(rounds, 3), 400, 5, 100_000, 1_500)
+        return cls(1.0, rounds, min(rounds, 3), min(rounds, 3), 400, 5, 100_000, 1_500)
 
     @classmethod
     def quick(cls, rounds: int) -> Amounts:
         """For under a minute."""
-        return cls(0.1, min(rounds, 3), 1, 300, 1, 20_000, 200)
+        return cls(0.1, min(rounds, 3), 1, 0, 300, 1, 20_000, 200)
 
 
 @dataclass
@@ -105,21 +107,26 @@ class Session:
                     rounds += 1
                 if number < amounts.once:
                     self._once(servers, free, amounts)
+                if number < amounts.drains:
+                    self._try("drain", lambda: self._drain(free))
         return rounds
 
     def figures(self) -> dict[str, Any]:
         """What was measured, as report.py words it."""
         found: dict[str, Any] = {
             place.name: placement_figures(
-                self.contenders,
+                [contender for contender in self.contenders if not contender.waiting],
                 self.records.get(place.name, {}),
                 self.duels.get(place.name, []),
             )
             for place in self.placements
         }
+        waiting = [contender for contender in self.contenders if contender.waiting]
+        found["waiting"] = waiting_figures(waiting, self.records.get("waiting", {}))
         for name in (
             "fill_1e6_seconds",
             "drain_1e6_two_workers_seconds",
+            "drain_1e6_rate_over_floor",
             "rate_1e6_pending_over_1e3",
             "rate_1e5_leases_over_10",
         ):
@@ -151,13 +158,18 @@ class Session:
     def _round(self, number: int, servers: dict[Placement, RedisServer], amounts: Amounts) -> None:
         began = time.monotonic()
         own = {contender.name: contender for contender in self.contenders}
-        taking_part = [c for c in self.contenders if not c.skipped]
+        taking_part = [c for c in self.contenders if not c.skipped and not c.waiting]
         for place, server in servers.items():
             records = self.records.setdefault(place.name, {})
             one_round(number, taking_part, server, place, records, amounts.share, self.say)
             turns = partial(duel, own["wqlib"], own["floor_redis_py"], server, place)
             found = self.duels.setdefault(place.name, [])
             self._try(f"duel {place.name}", partial(self._duel, found, turns, amounts.slice_items))
+        place, server = list(servers.items())[-1]  # on two cores, if there are two
+        waiting = [c for c in self.contenders if not c.skipped and c.waiting]
+        records = self.records.setdefault("waiting", {})
+        place = replace(place, name="waiting")
+        one_round(number, waiting, server, place, records, amounts.share, self.say)
         self._longest["round"] = time.monotonic() - began
 
     def _once(
@@ -182,7 +194,14 @@ class Session:
         self._note("rate_1e6_pending_over_1e3", on_its_core(costs.rate_by_pending, _MILLION, 1_000))
         if self.stall is None:
             self._try("expiry", lambda: self._stall(server, place, amounts.expiring))
-        self._note("drain_1e6_two_workers_seconds", lambda: costs.drain_by_two(free, _MILLION))
+
+    def _drain(self, server: RedisServer) -> None:
+        (floor,) = [c for c in self.contenders if c.name == "floor_redis_py"]
+        at_floor, _, _ = measure(floor, server, Placement("free", None, None), floor.items)
+        seconds = costs.drain_by_two(server, _MILLION)
+        self._add("drain_1e6_two_workers_seconds", [seconds])
+        self._add("drain_1e6_rate_over_floor", [_MILLION / seconds / at_floor])
+        self.say(f"two workers drained a million items in {seconds:.2f} s")
 
     @staticmethod
     def _duel(found: list[float], turns: Callable[[int], list[float]], items: int) -> None:
@@ -225,8 +244,7 @@ class Session:
         """Is there time for another one, as long as the last one or as what is usual?"""
         if self.end_at is None:
             return True
-        usual = {"drain_1e6_two_workers_seconds": 10.0}.get(name, 5.0)
-        needed = self._longest.get(name, 0.0 if name == "round" else usual)
+        needed = self._longest.get(name, 0.0 if name == "round" else 5.0)
         if time.monotonic() + needed < self.end_at:
             return True
         self.say(f"{name}: no time left")

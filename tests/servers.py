@@ -28,15 +28,20 @@ class RedisCluster:
     It stands in for a `RedisServer`: `url`, `port` and `password` are those of the first node,
     where `name_here` finds names for. `other_url` is that of the second node, which sends
     whoever asks for such a name to the first one.
+
+    Args:
+        settings: More lines of the nodes' configuration.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self) -> None:
+    def __init__(self, *settings: str) -> None:
         self.nodes: list[RedisServer] = []
+        self.replica: RedisServer | None = None
+        self._settings = ("cluster-enabled yes", *settings)
         try:
             for _ in range(3):
-                self.nodes.append(RedisServer(settings=("cluster-enabled yes",)))
+                self.nodes.append(RedisServer(settings=self._settings))
             self.password = self.nodes[0].password
             self.clients = [redis.Redis.from_url(node.url) for node in self.nodes]
             self._join()
@@ -65,8 +70,28 @@ class RedisCluster:
         """Which node has the keys of this name."""
         return key_slot(name.encode()) * len(self.nodes) // SLOTS
 
+    def add_replica(self) -> RedisServer:
+        """Start a replica of the first node, which takes over when that one dies."""
+        node = self.replica = Node(self.password, *self._settings)
+        with redis.Redis.from_url(node.url) as client:
+            client.execute_command("CLUSTER MEET", node.host, self.port)
+            name = self.clients[0].execute_command("CLUSTER MYID")
+
+            def follow() -> bool:
+                client.execute_command("CLUSTER REPLICATE", name)
+                return True
+
+            soon(follow, "the replica to know its primary")
+            soon(lambda: client.info("replication")["master_link_status"] == "up", "it to follow")
+            for other in self.clients:  # they have to vote for it
+                soon(
+                    lambda ask=other.execute_command: len(ask("CLUSTER NODES")) == 4,
+                    "all nodes to know the replica",
+                )
+        return node
+
     def close(self) -> None:
-        for node in self.nodes:
+        for node in (*self.nodes, *([self.replica] if self.replica else [])):
             node.close()
 
     def __enter__(self) -> RedisCluster:

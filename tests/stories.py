@@ -32,14 +32,19 @@ class Story:
     def put(self, at: float, count: int) -> Story:
         return self._add("put", at, change=count, count=count)
 
-    def lease(self, at: float, lease: str, item: str = "apple", seconds: float = 10) -> Story:
-        return self._add("lease", at, lease, -1, item=item, deadline=T0 + at + seconds)
+    def lease(
+        self, at: float, lease: str, item: str = "apple", seconds: float = 10, begins: bool = True
+    ) -> Story:
+        deadline = T0 + at + seconds
+        return self._add("lease", at, lease, -1, item=item, deadline=deadline, begins=begins)
 
-    def renew(self, at: float, lease: str, seconds: float = 10) -> Story:
-        return self._add("renew", at, lease, deadline=T0 + at + seconds)
+    def renew(self, at: float, lease: str, seconds: float = 10, progress: str = "") -> Story:
+        return self._add("renew", at, lease, deadline=T0 + at + seconds, progress=progress)
 
-    def complete(self, at: float, lease: str) -> Story:
-        return self._add("complete", at, lease)
+    def complete(self, at: float, lease: str, *worked: float) -> Story:
+        """`worked`: when the work began and ended, or nothing: it is not told."""
+        began, ended = [T0 + moment for moment in worked] or (0.0, 0.0)
+        return self._add("complete", at, lease, began=began, ended=ended)
 
     def expire(self, at: float, lease: str) -> Story:
         return self._add("expire", at, lease, 1)

@@ -8,12 +8,23 @@ from typing import NoReturn
 
 HOW_REDIS_IS_FOUND = (
     "Redis is found by --redis, or as a worker finds it: WQLIB_REDIS_URL, or a Service named "
-    "redis, or else 127.0.0.1:6379; without a password in the URL, with that of REDIS_PASSWORD. "
+    "redis, or else 127.0.0.1:6379; without a password in the URL, with that of REDIS_PASSWORD or "
+    "of the file REDIS_PASSWORD_FILE. "
 )
+
+
+def foreign_words(name: str, number: int) -> str:
+    """Say that the client of the Kubernetes page may have so many items of the queue `name`."""
+    lie = "item lies" if number == 1 else "items lie"
+    return (
+        f"{number:,} {lie} in {name}:processing. If the client of the Kubernetes page left that, "
+        f"`wqlib queue adopt {name}` takes back what has no lease any more."
+    )
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors repeat a wrong word, but no login of a URL in it."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(re.sub(r"//\S*@", "//...@", message))
+        message = re.sub(r"//\S*@", "//...@", message)
+        super().error(re.sub(r"(password=)[^&\s]*", r"\1...", message))

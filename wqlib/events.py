@@ -33,6 +33,7 @@ EventKind = Literal[
     "expire",  # the deadline passed; the item waits again, unless `dead` follows
     "dead",  # the item was given up after its last attempt (`reason`)
     "requeue",  # `count` dead items were put back
+    "drop",  # a dead item was removed for good; the lease is its last one
     "drained",  # nothing waits and nothing is leased
     "clear",  # the queue was wiped
 ]
@@ -164,7 +165,7 @@ def _event(
     text = rest.decode("utf-8", "replace")
     began, ended = 0.0, 0.0
     if name == "complete" and text:
-        began, ended = (at - int(ms) / 1000 for ms in text.split())
+        began, ended = ((round(1000 * at) - int(ms)) / 1000 for ms in text.split())
     return Event(
         kind,
         at,

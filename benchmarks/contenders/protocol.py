@@ -8,6 +8,7 @@ broker still holds. One line each way at a time; nothing else happens meanwhile.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import queue
@@ -89,21 +90,26 @@ def say_the_end(talk: Talk, seen: list[Any], left: int) -> None:
 
 
 class Stopwatch:
-    """Times a framework's worker from within its tasks, so its start and end do not count.
+    """What the tasks of a framework's worker do; it times them, so start and end do not count.
 
     Args:
-        warm: How many items to let pass before the clock starts.
         items: How many items there are in all.
-        at_end: Called when the last one was processed.
+        wait_ms: How long a task waits. 0: it does nothing, and the clock starts when the first
+            tenth has passed; otherwise it starts with the first task.
+        at_end: Called when the last item was processed.
+
+    Attributes:
+        seen: Each item that was processed.
     """
 
-    def __init__(self, warm: int, items: int, at_end: Callable[[], object]) -> None:
+    def __init__(self, items: int, wait_ms: int, at_end: Callable[[], object]) -> None:
         self.seen: list[Any] = []
-        self._warm, self._items, self._at_end = warm, items, at_end
+        self._warm = 0 if wait_ms else max(1, items // 10)
+        self._items, self._wait_seconds, self._at_end = items, wait_ms / 1000, at_end
         self._began = self._ended = (0.0, 0.0)
 
     def note(self, item: object) -> None:
-        """One item was processed."""
+        """The task that does nothing; and the end of the others."""
         self.seen.append(item)
         number = len(self.seen)
         if number == self._warm:
@@ -112,12 +118,29 @@ class Stopwatch:
             self._ended = time.perf_counter(), time.process_time()
             self._at_end()
 
+    def wait(self, item: object) -> None:
+        """The task that waits, in a thread."""
+        self._begin()
+        time.sleep(self._wait_seconds)
+        self.note(item)
+
+    async def wait_async(self, item: object) -> None:
+        """The task that waits, on an event loop."""
+        self._begin()
+        await asyncio.sleep(self._wait_seconds)
+        self.note(item)
+
+    def _begin(self) -> None:
+        if self._began == (0.0, 0.0):
+            self._began = time.perf_counter(), time.process_time()
+
     def answer(self) -> dict[str, float]:
         """What to say after the run."""
         seconds, cpu = (end - start for start, end in zip(self._began, self._ended, strict=True))
         return {"items": self._items - self._warm, "seconds": seconds, "cpu_seconds": cpu}
 
 
-def warm_up(items: int) -> int:
-    """How many of `items` a framework's worker handles before the clock starts."""
-    return max(1, items // 10)
+def at_once_and_wait_ms(setting: str) -> tuple[int, int]:
+    """Take the setting `AT_ONCE [WAIT_MS]` apart."""
+    at_once, *wait_ms = map(int, setting.split())
+    return at_once, sum(wait_ms)

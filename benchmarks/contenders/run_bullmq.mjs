@@ -1,8 +1,9 @@
 // BullMQ on Node, in its own language. Same protocol as protocol.py.
 //
-// The worker is BullMQ's own, with its locks and its check for stalled jobs. `setting` is the
-// concurrency. Completed jobs are removed (`removeOnComplete`), which its guide advises and which
-// is faster than keeping them. (More than 50 at a time gains next to nothing.) ioredis is the client that its documentation uses.
+// The worker is BullMQ's own, with its locks and its check for stalled jobs. `setting` is
+// `CONCURRENCY [WAIT_MS]`. Completed jobs are removed (`removeOnComplete`), which its guide advises
+// and which is faster than keeping them. (More than 50 at a time gains next to nothing.) ioredis is
+// the client that its documentation uses.
 import { createRequire } from 'node:module';
 import readline from 'node:readline';
 
@@ -12,7 +13,8 @@ const { Queue, Worker } = require('bullmq');
 const IORedis = require('ioredis').default;
 
 const items = Number(itemsText);
-const warm = Math.max(1, Math.min(2000, Math.floor(items / 2))); // the JIT needs some time
+const [atOnce, waitMs = 0] = setting.split(' ').map(Number);
+const warm = waitMs ? 0 : Math.max(1, Math.min(2000, Math.floor(items / 2))); // the JIT needs some time
 const say = (facts) => process.stdout.write(JSON.stringify(facts) + '\n');
 const lines = readline.createInterface({ input: process.stdin });
 const waiting = [];
@@ -47,11 +49,15 @@ const ended = await new Promise((resolve) => {
   new Worker(
     'bench',
     async (job) => {
+      if (waitMs) {
+        began ??= now();
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
+      }
       seen.push(job.data);
       if (seen.length === warm) began = now();
       else if (seen.length === items) resolve(now());
     },
-    { connection: connect(), concurrency: Number(setting) },
+    { connection: connect(), concurrency: atOnce },
   );
 });
 say({

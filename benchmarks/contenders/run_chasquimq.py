@@ -1,8 +1,8 @@
 """ChasquiMQ, a Rust engine with asyncio handlers. It adds messages with an option of XADD that
 Redis has since 8.6.
 
-Concurrency is `setting`: 100, its default. Results are not stored (the default). It acknowledges
-in batches and claims the messages of dead consumers.
+`setting` is `CONCURRENCY [WAIT_MS]`; its default is 100. Results are not stored (the default). It
+acknowledges in batches and claims the messages of dead consumers.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ import asyncio
 import sys
 
 from chasquimq import Job, Queue, Worker
-from protocol import Stopwatch, Talk, say_the_end, warm_up
+from protocol import Stopwatch, Talk, at_once_and_wait_ms, say_the_end
 from redis import Redis
 
 
 async def main() -> None:
     talk = Talk()
-    url, items, at_once = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    url, items = sys.argv[1], int(sys.argv[2])
+    at_once, wait_ms = at_once_and_wait_ms(sys.argv[3])
     finished = asyncio.Event()
-    watch = Stopwatch(warm_up(items), items, finished.set)
+    watch = Stopwatch(items, wait_ms, finished.set)
 
     async def note(job: Job) -> None:
-        watch.note(job.data)
+        await watch.wait_async(job.data) if wait_ms else watch.note(job.data)
 
     async with Queue("bench", redis_url=url) as queue:
         for first in range(0, items, 500):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from protocol import Stopwatch, Talk, say_the_end, warm_up
+from protocol import Stopwatch, Talk, say_the_end
 from redis import Redis
 from rq import Queue, Retry, SimpleWorker
 
@@ -37,7 +37,7 @@ def main() -> None:
             ]
         )
     talk.say(filled=items)
-    watch = Stopwatch(warm_up(items), int(talk.hear()), lambda: None)
+    watch = Stopwatch(int(talk.hear()), 0, lambda: None)
     SimpleWorker([queue], connection=connection).work(burst=True, logging_level="ERROR")
     talk.say(**watch.answer())
     talk.hear()

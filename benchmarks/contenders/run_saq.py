@@ -1,8 +1,8 @@
 """saq: its `Worker` in this process, with jobs that are retried after a crash.
 
 `blmove` keeps a job in the list of the active ones, and the worker's sweep takes back those of a
-dead worker: `retries=3` lets it run them again. Concurrency is `setting`: of 1,
-10 (its default) and 50, it took the least processor time with 10. Timers and the time for
+dead worker: `retries=3` lets it run them again. `setting` is `CONCURRENCY [WAIT_MS]`: of 1, 10
+(its default) and 50, no-op items took the least processor time with 10. Timers and the time for
 which results are kept are the defaults; uvloop runs the loop. A worker's very first sweep takes a
 job that was just fetched for a lost one and runs it twice, so one sweep is done before it starts.
 """
@@ -14,20 +14,21 @@ import sys
 from typing import Any
 
 import uvloop
-from protocol import Stopwatch, Talk, say_the_end, warm_up
+from protocol import Stopwatch, Talk, at_once_and_wait_ms, say_the_end
 from saq import Queue, Worker
 
 
 async def main() -> None:
     talk = Talk()
-    url, items, at_once = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    url, items = sys.argv[1], int(sys.argv[2])
+    at_once, wait_ms = at_once_and_wait_ms(sys.argv[3])
     queue = Queue.from_url(url)
     await queue.connect()
     finished = asyncio.Event()
-    watch = Stopwatch(warm_up(items), items, finished.set)
+    watch = Stopwatch(items, wait_ms, finished.set)
 
     async def note(context: dict[str, Any], *, number: int) -> None:
-        watch.note(number)
+        await watch.wait_async(number) if wait_ms else watch.note(number)
 
     for first in range(0, items, 100):
         await asyncio.gather(

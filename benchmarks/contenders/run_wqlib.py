@@ -4,7 +4,10 @@ Settings:
 
 - `single`: `lease` once, then `complete_and_lease` until there is nothing more;
 - `exchange N`: `exchange` with N items at a time;
-- `worker N`: the real `Worker(batch=N)`, its renewing thread and its log (to /dev/null) included.
+- `worker`: the real `Worker` with no options, its renewing thread and its log (to /dev/null)
+  included;
+- `threads AT_ONCE WAIT_MS`, `async AT_ONCE WAIT_MS`: `Worker(concurrency=AT_ONCE)` with a task that
+  waits, as a function in threads or `async def`.
 
 All else is as a user finds it: leases of 30 s, five attempts, an event for every step.
 """
@@ -14,7 +17,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from protocol import Stopwatch, Talk, say_the_end, serve, warm_up
+from protocol import Stopwatch, Talk, say_the_end, serve
 
 from wqlib.queue import Lease, WorkQueue
 from wqlib.worker import Worker
@@ -67,15 +70,19 @@ class Exchange(Single):
         self._leases = leases
 
 
-def work(batch: int) -> None:
+def work(url: str, items: int, kind: str, at_once: int, wait_ms: int) -> None:
     """Let a `Worker` drain the queue."""
     talk = Talk()
-    url, items = sys.argv[1], int(sys.argv[2])
     single = Single(url)
     single.fill(items)
     talk.say(filled=items)
-    watch = Stopwatch(warm_up(items), int(talk.hear()), lambda: None)
-    code = Worker(single.queue, watch.note, batch=batch).run()
+    watch = Stopwatch(int(talk.hear()), wait_ms, lambda: None)
+    if kind == "worker":
+        worker = Worker(single.queue, watch.note)
+    else:
+        task = watch.wait_async if kind == "async" else watch.wait
+        worker = Worker(single.queue, task, concurrency=at_once)
+    code = worker.run()
     if code != 0:
         raise RuntimeError(f"The worker ended with {code}.")
     talk.say(**watch.answer())
@@ -89,8 +96,9 @@ def make(url: str, setting: str) -> Single:
 
 
 if __name__ == "__main__":
-    setting = sys.argv[3].split()
-    if setting[0] == "worker":
-        work(int(setting[1]))
-    else:
+    kind, *numbers = sys.argv[3].split()
+    if kind in ("single", "exchange"):
         serve(make)
+    else:
+        at_once, wait_ms = map(int, numbers or ("1", "0"))
+        work(sys.argv[1], int(sys.argv[2]), kind, at_once, wait_ms)

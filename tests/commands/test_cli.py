@@ -254,6 +254,6 @@ def test_replay_tells_a_run_and_how_it_ended(recording, capsys):
 
 def test_bundle_puts_the_library_beside_the_dockerfile(tmp_path, capsys):
     assert cli.main(["bundle", str(tmp_path)]) == 0
-    assert (tmp_path / "wqlib" / "worker.py").is_file()
+    assert (tmp_path / "wqlib" / "worker" / "loop.py").is_file()
     assert cli.main(["bundle", str(tmp_path / "missing")]) == 1
     assert "There is no folder" in capsys.readouterr().err

@@ -105,6 +105,7 @@ def test_a_scrape_gives_the_numbers_of_the_queue(
         ("wqlib_leases_expired_total", name): 1,
         ("wqlib_leases_released_total", name): 1,
         ("wqlib_leases_failed_total", name): 3,
+        ("wqlib_items_dropped_total", name): 0,
     }
     assert exporter.scrape() == expected
     assert stats.pending == 10
@@ -119,7 +120,7 @@ def test_each_metric_says_its_type_and_meaning(
 ) -> None:
     exporter = start(story.name, "--redis", redis_server.url, "--port", "0")
     families = list(text_string_to_metric_families(exporter.text()))
-    assert len(families) == 8
+    assert len(families) == 9
     for family in families:
         assert family.documentation.endswith(".")
         counts = all(sample.name.endswith("_total") for sample in family.samples)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,10 @@ import redis
 from conftest import MakeQueue, run_out, soon
 from hypothesis import given
 from hypothesis import strategies as st
+from servers import RedisCluster
 
-from wqlib.commands import cli
-from wqlib.commands import queue as queuecli
+from wqlib.commands import cli, queuewords
+from wqlib.history import History
 from wqlib.queue import WorkQueue, export
 from wqlib.queue.export import BadQueueFile, Entry
 from wqlib.queue.items import MAX_ITEM_BYTES, Stats
@@ -27,7 +30,7 @@ from wqlib.shown import shown, table
 NASTY = b"\x1b[2J\x1b]0;owned\x07\r\n\x00\xe2\x80\xae\xff" + b"A" * 2**20
 STATS = Stats(
     pending=12_345, leased=2, done=5, dead=1, put=20, leases=9, expired=1, released=1, failed=1,
-    at=1_764_000_000.5,
+    dropped=0,    at=1_764_000_000.5,
 )  # fmt: skip
 Run = Callable[..., "Outcome"]
 
@@ -224,12 +227,12 @@ def test_stats_is_an_aligned_table(story: WorkQueue, run: Run) -> None:
     rows = {line.split()[0]: int(line.split()[1]) for line in answer.lines[1:]}
     assert rows == {
         "pending": 4, "leased": 1, "dead": 2, "done": 1,
-        "put": 8, "leases": 4, "expired": 0, "released": 0, "failed": 2,
+        "put": 8, "leases": 4, "expired": 0, "released": 0, "failed": 2, "dropped": 0,
     }  # fmt: skip
 
 
 def test_stats_lines_fit_large_numbers() -> None:
-    lines = queuecli.stats_lines("a\nb", STATS)
+    lines = queuewords.stats_lines("a\nb", STATS)
     assert lines[0] == "Queue a\\nb at 2025-11-24 16:00:00 UTC. It has not drained."
     assert lines[1:3] == [
         "pending   12,345  items wait",
@@ -243,7 +246,8 @@ def test_stats_as_json(story: WorkQueue, run: Run) -> None:
     assert numbers.pop("at") > 1.7e9
     assert numbers == {
         "queue": story.name, "drained": False, "pending": 4, "leased": 1, "dead": 2, "done": 1,
-        "put": 8, "leases": 4, "expired": 0, "released": 0, "failed": 2,
+        "put": 8, "leases": 4, "expired": 0, "released": 0, "failed": 2, "dropped": 0,
+        "foreign": 0,
     }  # fmt: skip
 
 
@@ -313,23 +317,231 @@ def test_dead_with_its_history(make_queue: MakeQueue, run: Run) -> None:
     assert "attempt 2 on pod-a ended as expire" in lines[3]
 
 
-# -- requeue
+# -- retry, drop and show
 
 
-def test_requeue_puts_all_dead_items_back(story: WorkQueue, run: Run) -> None:
-    answer = run("requeue", story.name)
+def test_retry_puts_all_dead_items_back(story: WorkQueue, run: Run) -> None:
+    answer = run("retry", story.name)
     assert (answer.code, answer.out) == (0, "2 dead items put back at the end of the line.\n")
     assert story.peek(10)[-2:] == [b"bad", b"worse"]
-    assert run("requeue", story.name).out == "0 dead items put back at the end of the line.\n"
+    assert run("retry", story.name).out == "0 dead items put back at the end of the line.\n"
 
 
-def test_requeue_takes_item_ids_and_tells_which_were_not_dead(story: WorkQueue, run: Run) -> None:
-    worse = story.dead_items()[1].item_id
-    answer = run("requeue", story.name, str(worse), "4711")
-    assert answer.code == 1
-    assert answer.out == "1 dead item put back at the end of the line.\n"
-    assert "1 of the 2 ids are not those of dead items" in answer.err
-    assert [one.item for one in story.dead_items()] == [b"bad"]
+# What drop and retry say of an item that is not dead; `story` has such an item.
+NOT_DEAD = {
+    "3": "Item 3 is not dead but lent, as 3-1@worker-a until .* stop its worker",
+    "4": "Item 4 is not dead: it is done, or was dropped before",
+    "4711": "No item of .* has the number 4711. An item gets its number when it is first lent",
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "told", "stays"),
+    [
+        ("retry", "1 dead item put back at the end of the line.\n", [b"bad", b"worse"]),
+        ("drop", "1 dead item dropped for good.\n", [b"worse"]),
+    ],
+)
+def test_only_dead_items_are_put_back_or_dropped_and_why_others_are_not_is_told(
+    story: WorkQueue, run: Run, command: str, told: str, stays: list[bytes]
+) -> None:
+    before = story.stats()
+    answer = run(command, story.name, "1", *NOT_DEAD)
+    assert (answer.code, answer.out) == (1, told)
+    for line, words in zip(answer.err.splitlines(), NOT_DEAD.values(), strict=True):
+        assert re.match(words, line)
+    after = story.stats()
+    assert (after.dead, after.leased, after.done) == (1, before.leased, before.done)
+    assert after.pending + after.dropped == before.pending + 1
+    story.requeue_dead()
+    assert [x for x in story.peek(10) if x in (b"bad", b"worse")] in (stays, stays[::-1])
+
+
+def test_an_item_that_waits_for_another_attempt_is_not_dropped(queue: WorkQueue, run: Run) -> None:
+    queue.put("apple")
+    queue.fail(queue.lease(), "no luck")
+    answer = run("drop", queue.name, "1")
+    assert (answer.code, answer.out) == (1, "0 dead items dropped for good.\n")
+    assert answer.err == "Item 1 is not dead: it waits in line for another attempt.\n"
+    assert run("show", queue.name, "1").lines[0].endswith("waits in line for another attempt.")
+
+
+def test_a_history_and_the_numbers_know_of_the_drop(story: WorkQueue) -> None:
+    assert story.drop_dead([1, 1, 99]) == 1
+    history = History()
+    history.add(story.events())
+    stats = story.stats()
+    assert (history.counts.dead, stats.dead, stats.dropped) == (1, 1, 1)
+    assert stats.pending + stats.leased + stats.done + stats.dead + stats.dropped == stats.put
+
+
+def test_show_tells_where_an_item_is_and_what_came_of_it(story: WorkQueue, run: Run) -> None:
+    story.drop_dead([2])
+    shown_as = {item_id: run("show", story.name, str(item_id)).lines for item_id in range(1, 5)}
+    stamp = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    expected = {
+        1: [
+            "Item 1 of .* is dead: it was given up.", "item      bad", "attempts  1",
+            f"{stamp}  attempt 1 on worker-a began",
+            f"{stamp}  attempt 1 on worker-a ended as fail: no luck\\\\n\\\\x1b\\[31m",
+            f"{stamp}  attempt 1 on worker-a was the last one: fail: no luck.*",
+        ],
+        2: [
+            "Item 2 of .* was dropped when it was dead.", "item      worse", "attempts  1",
+            ".* began", ".* ended as fail", ".* was the last one: fail", f"{stamp}  dropped",
+        ],
+        3: [
+            f"Item 3 of .* is lent to worker-a until {stamp}.", "item      held", "attempts  1",
+            ".* attempt 1 on worker-a began",
+        ],
+        4: [
+            "Item 4 of .* is done.", "item      done", "attempts  1", ".* began", ".* completed it",
+        ],
+    }  # fmt: skip
+    for item_id, patterns in expected.items():
+        for pattern, line in zip(patterns, shown_as[item_id], strict=True):
+            assert re.fullmatch(pattern, line), item_id
+
+
+def test_show_without_events_tells_what_the_keys_know(
+    make_queue: MakeQueue, run: Run, redis_server: RedisServer
+) -> None:
+    queue = make_queue(max_attempts=2)
+    queue.put([b"\xff", "done"])
+    for why in ("once", "twice"):
+        queue.fail(queue.lease(), why)
+    queue.complete(queue.lease(), b"\x00\xfe")
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.xtrim(f"{{{queue.name}}}:events", maxlen=0)
+    dead = json.loads(run("show", queue.name, "1", "--json").out)
+    ends = [(row["attempt"], row["what"], row["reason"]) for row in dead.pop("history")]
+    assert ends == [(1, "fail", "once"), (2, "fail", "twice")]
+    assert dead == {
+        "queue": queue.name, "item_id": 1, "state": "dead", "item_base64": "/w==", "attempts": 2,
+    }  # fmt: skip
+    assert json.loads(run("show", queue.name, "2", "--json").out) == {
+        "queue": queue.name, "item_id": 2, "state": "done", "attempts": 0, "result_base64": "AP4=",
+        "history": [],
+    }  # fmt: skip
+    unknown = run("show", queue.name, "3")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "has the number 3" in unknown.err
+
+
+def test_show_of_an_item_with_a_long_text_and_a_progress(queue: WorkQueue, run: Run) -> None:
+    queue.put(["x" * 500, "y" * 500])
+    queue.complete(queue.lease())
+    lease = queue.lease()
+    queue.renew_all([lease], None, {lease.id: "page 3 of 9"})
+    done, leased = (json.loads(run("show", queue.name, n, "--json").out) for n in "12")
+    assert (done["item"], done["is_cut"]) == ("x" * 64, True)
+    assert (leased["item"], leased["progress"]) == ("y" * 500, "page 3 of 9")
+    assert run("show", queue.name, "1").lines[1] == f"item      {'x' * 64} ..."
+
+
+# -- acl
+
+
+@pytest.mark.parametrize("role", ["worker", "filler", "watcher", "owner"])
+def test_acl_prints_rules_that_a_user_of_redis_can_live_by(
+    make_queue: MakeQueue, redis_server: RedisServer, run: Run, role: str
+) -> None:
+    queue = make_queue()
+    answer = run("acl", queue.name, "--role", role)
+    assert (answer.code, answer.err, len(answer.lines)) == (0, "", 1)
+    with redis.Redis.from_url(redis_server.url) as client:
+        login = ["ACL", "SETUSER", role, "on", ">secret"]
+        client.execute_command(*login, *shlex.split(answer.out))
+        queue.put("apple")
+        doings: dict[str, list[str]] = {
+            "watcher": ["stats", "peek", "dead", "show", "export"],
+            "owner": ["stats", "peek", "dead", "show", "retry", "drop", "adopt", "export"],
+        }
+        url = f"redis://{role}:secret@127.0.0.1:{redis_server.port}"
+        with WorkQueue(queue.name, url=url) as user:
+            if role in ("worker", "owner"):
+                user.complete(user.lease())
+            if role in ("filler", "owner"):
+                user.put("banana")
+        for command in doings.get(role, []):
+            ids = ["1"] * (command in ("show", "drop"))
+            told = process(command, queue.name, *ids, "--redis", url)
+            assert b"lacks a right" not in told.stderr, command
+        client.execute_command("ACL", "DELUSER", role)
+
+
+def test_acl_asks_no_redis_and_knows_its_roles_and_modes(run: Run) -> None:
+    alone = process("acl", "job2", "--redis", "redis://127.0.0.1:1")
+    assert alone.returncode == 0
+    more = run("acl", "job2", "--mode", "sentinel", "--mode", "replicas").out
+    assert set(more.split()) - set(alone.stdout.decode().split()) == {"+role", "+wait", "+expire"}
+    assert run("acl", "job2", "--role", "king").code == 2
+
+
+# -- list
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+def test_list_shows_the_queues_and_tells_of_plain_lists(
+    own_redis: RedisServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def listed(*arguments: str) -> Outcome:
+        code = cli.main(["queue", "list", *arguments, "--redis", own_redis.url])
+        return Outcome(code, *capsys.readouterr())
+
+    nothing = listed()
+    assert (nothing.code, nothing.out) == (0, "")
+    assert nothing.err == "There is no queue here that wqlib has used.\n"
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.rpush("job2", "apple", "banana")  # as on the Kubernetes page
+        told = listed()
+        assert (told.code, told.out) == (0, "")
+        assert "Not shown: 1 plain list that no worker of wqlib has used yet (job2). " in told.err
+        assert listed("--all").lines == [
+            "PENDING  LEASED  DONE  DEAD  QUEUE",
+            "      2       0     0     0  job2",
+        ]
+        client.set("{text}:counts", "text")
+        client.hset("{old}:counts", "version", "0")
+        client.rpush("{job2}:not ours", "x")
+        client.rpush(b"\xff", "no name for a queue")
+    with WorkQueue("job2", url=own_redis.url) as queue, WorkQueue("a\nb", url=own_redis.url) as odd:
+        queue.complete(queue.lease())
+        odd.put(range(1234))
+    told = listed()
+    assert told.code == 1  # for the one of another version
+    assert told.lines == [
+        "PENDING  LEASED  DONE  DEAD  QUEUE",
+        "  1,234       0     0     0  a\\nb",
+        "      1       0     1     0  job2",
+    ]
+    assert told.err.startswith("old: The queue old was made by another version of wqlib")
+    rows = json.loads(listed("--json").out)
+    assert [(row["queue"], row["pending"], row["done"]) for row in rows] == [
+        ("a\nb", 1234, 0), ("job2", 1, 1),
+    ]  # fmt: skip
+
+
+def test_list_finds_all_queues_of_a_redis_cluster(
+    redis_cluster: RedisCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"listed {number}" for number in range(12)]
+    assert {redis_cluster.owner(name) for name in names} == {0, 1, 2}
+    queues = [WorkQueue(name, url=redis_cluster.url) for name in names]
+    for queue in queues:
+        queue.put("apple")
+    for url in (redis_cluster.url, redis_cluster.other_url):
+        assert cli.main(["queue", "list", "--json", "--redis", url]) == 0
+        found = [row["queue"] for row in json.loads(capsys.readouterr().out)]
+        assert sorted(names) == [name for name in found if name in names]
+    for queue in queues:
+        queue.clear()
+        queue.close()
 
 
 # -- export and import
@@ -521,17 +733,24 @@ def test_a_million_items_go_out_and_in(
 # -- the command line
 
 
+COMMANDS = (
+    "list", "stats", "top", "peek", "dead", "show", "retry", "drop", "adopt", "acl", "export",
+    "import",
+)  # fmt: skip
+
+
 def test_help_names_every_command_and_redis(run: Run) -> None:
     answer = run("--help")
     assert answer.code == 0
-    for command in ("stats", "peek", "dead", "requeue", "export", "import"):
+    for command in COMMANDS:
         assert f"\n    {command} " in answer.out
-        assert "NAME" in run(command, "--help").out
+        assert "--redis" in run(command, "--help").out
     assert "WQLIB_REDIS_URL" in answer.out
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["stats"], ["burn", "job2"], ["requeue", "job2", "x"],
+    "arguments", [[], ["stats"], ["burn", "job2"], ["retry", "job2", "x"], ["drop", "job2"],
+                  ["show", "job2", "0"], ["show", "job2"],
                   ["import", "job2", "f", "--lines", "--dead"]],
 )  # fmt: skip
 def test_a_wrong_command_line_ends_with_2_and_the_usage(arguments: list[str], capsys) -> None:
@@ -553,7 +772,7 @@ def test_what_goes_wrong_with_redis_is_told_in_plain_words(
 ) -> None:
     with redis.Redis.from_url(redis_server.url) as client:
         client.set("no queue", "text")
-        for command in (["stats"], ["export"], ["peek"], ["dead"], ["requeue"]):
+        for command in (["stats"], ["export"], ["peek"], ["dead"], ["retry"], ["adopt"], ["top"]):
             answer = run(*command, "no queue")
             assert (answer.code, answer.out) == (1, "")
             assert "and not a list" in answer.err

@@ -134,6 +134,9 @@ class Terminal:
                 except OSError:  # it has ended
                     assert true(self.seen), self.seen[-3000:]
 
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()

@@ -441,7 +441,9 @@ def test_any_cut_gives_the_same_history_when_detail_is_thinned(
 
 def test_a_saved_run_is_read_back_as_it_was(tmp_path: Path) -> None:
     story = lost_and_found()
-    story.events.append(Reading(T0 + 9, done=3, expired=1))
+    story.lease(9, "4-1@b").lease(9, "5-1@b", begins=False).renew(10, "4-1@b", progress="half")
+    story.complete(12, "4-1@b", 9, 11.97)
+    story.events.append(Reading(T0 + 13, leased=1, done=4, expired=1))
     history = story.history()
     history.save(tmp_path / "run.jsonl")
     assert state_of(History.load(tmp_path / "run.jsonl")) == state_of(history)
@@ -501,6 +503,10 @@ def test_what_a_newer_wqlib_added_to_the_format_is_skipped(tmp_path: Path) -> No
         ('{"format": "wqlib history", "version": 1}\n{"event": "put"}\n', "Line 2"),
         ('{"format": "wqlib history", "version": 1}\n{"event": "put", "at": "x"}\n', "at is 'x'"),
         ('{"format": "wqlib history", "version": 1}\n[]\n', "Line 2"),
+        (
+            '{"format": "wqlib history", "version": 1}\n{"event": "lease", "at": 1, "begins": 1}\n',
+            "begins is 1",
+        ),
     ],
 )
 def test_a_bad_file_is_refused_in_words(tmp_path: Path, text: str, says: str) -> None:

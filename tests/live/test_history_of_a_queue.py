@@ -6,15 +6,19 @@ import itertools
 import time
 from typing import Any
 
+import pytest
 from conftest import MakeQueue
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_history import cut, state_of
+from test_history_of_work import most_at_once
 
 from wqlib.errors import LeaseLost
 from wqlib.events import Event
+from wqlib.history.spans import WAITS
 from wqlib.queue import WorkQueue
 from wqlib.queue.items import Lease
+from wqlib.worker import Worker, progress
 
 COUNTED = ("put", "done", "pending", "leased", "dead", "expired", "released", "failed")
 STEPS = (
@@ -100,3 +104,36 @@ def test_any_cut_of_a_real_run_gives_the_counts_of_the_queue(
         for queue in queues:
             queue.clear()
             queue.close()
+
+
+@pytest.mark.parametrize(
+    ("batch", "concurrency"), [("auto", 1), (16, 1), (8, 3), ("auto", 40)], ids=str
+)
+def test_what_real_workers_do_is_shown_when_they_do_it(
+    make_queue: MakeQueue, batch: Any, concurrency: int
+) -> None:
+    worked: list[tuple[float, float]] = []
+    queue = make_queue("pod-a", name=f"work {next(_numbers)}")
+
+    def process(item: bytes) -> None:
+        began = time.monotonic()
+        time.sleep(float(item))
+        progress("slept")
+        worked.append((began, time.monotonic()))
+        if item.endswith(b"7"):
+            raise ValueError("boom")
+
+    lengths = [0.001, 0.03, 0.002, 0.017, 0.12] * 12
+    queue.put([str(seconds) for seconds in lengths])
+    worker = Worker(queue, process, batch=batch, concurrency=concurrency, say=lambda *_, **__: None)
+    assert worker.run() == 0
+    history = cut(list(all_events(queue)), [])
+    (lane,) = history.lanes.values()
+    ended = [span for span in lane.spans if span.outcome in ("complete", "fail", "dead")]
+    assert len(ended) == len(worked)
+    assert all(span.slot != WAITS for span in ended)
+    assert lane.most <= concurrency
+    shown = sum(span.end - span.start for span in ended if span.end)
+    assert shown == pytest.approx(sum(end - began for began, end in worked), rel=0.2, abs=0.2)
+    assert most_at_once([s for s in ended if s.outcome == "complete"], 0.0) <= concurrency + 1
+    assert lane.working == history.counts.leased == 0

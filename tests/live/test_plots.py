@@ -22,12 +22,13 @@ from stories import T0, Story, lost_and_found
 from wqlib import plots
 from wqlib.commands import textlanes
 from wqlib.history import History
-from wqlib.history.spans import ENDS
+from wqlib.history.spans import ENDS, WAITS
 from wqlib.history.timeaxis import NOW_SHARE, ticks, time_axis
 from wqlib.plots import Picture, RunPicture, ThemeName, charts, depthlayout, layout, scaling
 from wqlib.plots.bars import BAR_KINDS, EndedBars
 from wqlib.plots.canvas import Shapes, TextLayer, encode_png
 from wqlib.plots.lanes import BAND, PITCH
+from wqlib.plots.lettering import text_width
 from wqlib.plots.theme import DARK, LIGHT, MEANING, THEMES, Theme
 
 DRAW = [plots.timeline, plots.queue_depth, plots.throughput, plots.lease_histogram]
@@ -134,6 +135,121 @@ def test_leases_held_at_once_do_not_cover_each_other() -> None:
     bars = rectangles(plots.timeline(story.history()), "complete")
     edges = sorted((top, bottom) for _, _, top, bottom in bars)
     assert all(above[1] <= below[0] for above, below in itertools.pairwise(edges))
+
+
+def batch(number: int, begins: int = 1, seconds: float = 10) -> Story:
+    """Pod j-a is lent that many items at 0 s, and begins some of them."""
+    story = Story(number).pod(0, "running", "j-a", "j")
+    for i in range(number):
+        story.lease(0, f"{i + 1}-1@j-a", f"item {i + 1}", seconds, begins=i < begins)
+    return story
+
+
+def bars(history: History, kind: str, now: float | None = None) -> list[tuple[float, ...]]:
+    """Start, end and height of each bar of a kind; the strip of what waits is under 5 high."""
+    out = plan(history, now)
+    return sorted((a, pytest.approx(b, abs=0.05), d - c) for a, b, c, d in out.bars[kind])
+
+
+def test_a_bar_is_the_work_and_what_waits_is_a_strip_below() -> None:
+    story = batch(3).complete(4.04, "1-1@j-a", 0, 4)
+    history = story.history()
+    strip, work = 3.5, PITCH - 10
+    assert bars(history, "complete") == [(0, 4, work)]
+    assert bars(history, "running", T0 + 6) == [(0, 6, strip), (4, 6, work)]
+    assert [tuple(row[:2]) for row in plan(history, T0 + 6).fuses] == [(6, 10)]  # one is enough
+    (box,) = plan(history, T0 + 6).boxes
+    assert box.slot(0)[1] < box.slot(WAITS)[0] < box.slot(WAITS)[1] < box.top + box.height
+    story.complete(9.04, "2-1@j-a", 4, 9).complete(10, "3-1@j-a", 9, 10)
+    assert bars(story.history(), "running") == [(0, 9, strip)]  # later, too, it is what it was
+
+
+def test_a_wait_too_short_to_see_is_not_drawn() -> None:
+    story, at = Story(400), 0.0
+    for i in range(0, 400, 4):
+        for k in range(4):
+            story.lease(at, f"{i + k + 1}-1@a", begins=k == 0)
+        for k in range(4):
+            at += 0.012
+            story.complete(at, f"{i + k + 1}-1@a", at - 0.012, at)
+        at += 1.0
+    assert not len(plan(story.history()).bars["running"])
+
+
+@pytest.mark.parametrize("end", ["expire", "release"])
+def test_what_was_lost_while_it_waited_is_a_strip_with_its_hatch_and_a_line_leads_from_it(
+    end: str,
+) -> None:
+    story = batch(2).pod(3, "failed", "j-a", "j", "exit code 137")
+    kinds = plan(story.history(), T0 + 12).bars
+    assert {kind: len(rows) for kind, rows in kinds.items() if len(rows)} == {
+        "running": 2, "orphan": 2, "expire": 2,
+    }  # fmt: skip
+    for lease in ("1-1@j-a", "2-1@j-a"):
+        getattr(story, end)(13, lease)
+    story.lease(14, "2-2@j-b", "item 2")
+    out = plan(story.history(), T0 + 15)
+    assert bars(story.history(), end, T0 + 15) == [(0, 13, 3.5), (0, 13, PITCH - 10)]
+    ((from_x, from_y, to_x, to_y),) = out.curves
+    assert (from_x, from_y) == (13, sum(out.boxes[0].slot(WAITS)) / 2)
+    assert (to_x, to_y) == (14, out.boxes[1].middle)
+
+
+def test_items_worked_on_at_once_have_rows_with_names_in_a_taller_lane() -> None:
+    story = batch(8, 8).pod(0, "running", "j-b", "j").lease(0, "9-1@j-b", "alone")
+    out = plan(story.history(), T0 + 12)
+    assert len({row[2] for row in out.bars["running"]}) == 9
+    assert {f"item {i}" for i in range(1, 9)} | {"alone"} <= {text.text for text in out.texts}
+    assert "up to 8 at once" in {text.text for text in out.texts}
+    assert out.boxes[0].height > 4 * out.boxes[1].height == 4 * PITCH
+
+
+def test_more_at_once_than_there_are_rows_are_counted() -> None:
+    history = batch(50, 50).history()
+    said = {text.text: text for text in plan(history, T0 + 9).texts}
+    assert {"up to 50 at once", "and 42 more", "item 1", "item 7"} <= said.keys()
+    assert "item 8" not in said  # there lie the others
+    drawn = "\n".join(textlanes.draw(history, T0 + 9))
+    assert "and 42 more" in drawn
+    assert history.table(T0 + 9)[0].working_on == "item 1 and 49 more"
+
+
+def test_lanes_with_many_rows_stay_within_the_picture() -> None:
+    story = Story(99)
+    for pod in range(12):
+        for i in range(8):
+            story.lease(1, f"{pod * 8 + i + 1}-1@pod-{pod}")
+    out = plan(story.history(), T0 + 5)
+    assert len(out.boxes) == 12
+    assert out.boxes[-1].top + out.boxes[-1].height <= BAND + PITCH * 8 + 1e-6
+    assert plots.timeline(story.history()).png()
+
+
+def test_how_far_the_work_is_stands_beside_its_bar_cut_to_fit() -> None:
+    story = batch(3, 2).renew(1, "1-1@j-a", progress="page 3 of 9").renew(2, "1-1@j-a")
+    story.renew(2, "2-1@j-a", progress="a rather long story of what is being done " * 3)
+    out = plan(story.history(), T0 + 4)
+    beside = out.axis.px(out.axis.now)
+    first, second = [text for text in out.texts if text.x > beside and text.role == "lost"]
+    assert first.text == "page 3 of 9"
+    assert second.text.startswith("a rather long")
+    assert second.text.endswith("…")
+    assert second.x + text_width(second.text) <= out.axis.x1
+    story.complete(5, "1-1@j-a", 0, 5).complete(5, "2-1@j-a", 0, 5)
+    assert "page 3 of 9" not in {text.text for text in plan(story.history(), T0 + 6).texts}
+
+
+@pytest.mark.parametrize("columns", [60, 100, 240])
+def test_the_terminal_has_a_line_for_each_item_worked_on_and_how_far_it_is(columns: int) -> None:
+    story = batch(3, 2).renew(1, "1-1@j-a", progress="page 3 of 9").renew(2, "2-1@j-a")
+    drawn = textlanes.draw(story.history(), T0 + 8, columns=columns)
+    first = next(i for i, line in enumerate(drawn) if line.startswith("a "))
+    assert " page 3 o" in drawn[first]
+    assert "[item 2-" in drawn[first + 1]
+    assert all(len(line) <= columns for line in drawn)
+    low = textlanes.draw(story.history(), T0 + 8, columns=columns, lines=4)
+    assert sum("----" in line for line in low[:-1]) == 1  # one line must do
+    assert "page 3" not in "".join(low)  # nobody could tell of which
 
 
 def test_pods_are_grouped_by_job() -> None:

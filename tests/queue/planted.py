@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scripts import Change
 
-_REMEMBERS = ("lease", "give_back", "put", "clear", "requeue_dead")
+_REMEMBERS = ("lease", "give_back", "put", "clear", "requeue_dead", "drop_dead")
 _IS_LATER = "tonumber(ARGV[1]) > tonumber(string.match(before, '^%d+'))"
 _TELL = "if ended and pending == 0 and call('ZCARD', leases) == 0 then"
 

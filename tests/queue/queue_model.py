@@ -74,7 +74,7 @@ class Model:
         dead: Item id -> the item that was given up.
         done: Item id -> the item that was completed.
         results: Item id -> its result.
-        counts: put, leases, expired, released, failed.
+        counts: put, leases, expired, released, failed, dropped.
         told: The events of the last call: kind, lease id or number, and what else each tells.
     """
 
@@ -190,6 +190,17 @@ class Model:
             self.pending.append(item)
             self._remember(item, past._replace(failed=0))
         self.told = [Told("requeue", len(known))] if known else []
+        return len(known)
+
+    def drop_dead(self, item_ids: Sequence[int]) -> int:
+        """Remove these dead items, in this order."""
+        known = [item_id for item_id in dict.fromkeys(item_ids) if item_id in self.dead]
+        self.told = []
+        self.counts["dropped"] += len(known)
+        for item_id in known:
+            _, past = self.dead.pop(item_id)
+            lease_id = f"{item_id}-{past.attempt}@{past.history[-1].worker}"
+            self.told.append(Told("drop", lease_id))
         return len(known)
 
     def clear(self) -> int:

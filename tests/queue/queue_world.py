@@ -272,6 +272,8 @@ class World:
             return Answer(lost=tuple(lost), value=is_dead)
         if call.kind == "requeue_dead":
             return Answer(value=model.requeue_dead(call.item_ids))
+        if call.kind == "drop_dead":
+            return Answer(value=model.drop_dead(call.item_ids))
         return Answer(value=model.put(call.items) if call.kind == "put" else model.clear())
 
 
@@ -287,6 +289,7 @@ class Counts(NamedTuple):
     expired: int
     released: int
     failed: int
+    dropped: int
 
 
 def counts(model: Model) -> Counts:
@@ -368,6 +371,8 @@ def _performed(queue: WorkQueue, call: Call) -> Answer:
         return Answer(value=queue.fail(leases[0], call.reason))
     if call.kind == "requeue_dead":
         return Answer(value=queue.requeue_dead(call.item_ids))
+    if call.kind == "drop_dead":
+        return Answer(value=queue.drop_dead(call.item_ids))
     return Answer(value=queue.put(call.items) if call.kind == "put" else queue.clear())
 
 

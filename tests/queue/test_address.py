@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import datetime
+import re
 import socket
 import tempfile
 import threading
@@ -14,13 +15,19 @@ from urllib.parse import quote
 import pytest
 import redis
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wqlib.errors import QueueError, RedisRefused, RedisUnreachable, WqlibError
 from wqlib.queue import WorkQueue
 from wqlib.queue.address import Address, PasswordFile, place
-from wqlib.queue.wire import Wire
+from wqlib.queue.wire import Refusal, Wire
 from wqlib.redisserver import RedisServer
 from wqlib.worker import Worker
 
@@ -46,28 +53,61 @@ SAME_AS_REDIS_PY = [
     "redis://h?username=me&password=p%2Bw+x",
     "redis://[::1]:6380/1",
     "redis://[::1]",
-    "redis://h?client_name=me&socket_keepalive=no&socket_connect_timeout=3",
-    "rediss://h:1/2?ssl_ca_certs=/ca&ssl_cert_reqs=none",
-    "rediss://h?ssl_cert_reqs=optional&ssl_check_hostname=false&ssl_ca_path=/etc&ssl_ciphers=x",
+    "redis://h?socket_connect_timeout=3&client_name=me&socket_keepalive=no",
+    "rediss://h:1/2?ssl_cert_reqs=none",
+    "rediss://h?ssl_cert_reqs=optional&ssl_check_hostname=false&ssl_ca_path=/&ssl_min_version=771",
     "unix:///run/redis.sock",
     "unix://me:p%2Fw@/run/my%20redis.sock?db=2",
 ]
 
 
-@pytest.mark.parametrize("url", SAME_AS_REDIS_PY)
-def test_a_url_means_what_it_means_to_redis_py(url: str, tmp_path: Path) -> None:
+def assert_same_as_redis_py(url: str) -> None:
     theirs = redis.Redis.from_url(url).connection_pool.make_connection()
-    with contextlib.suppress(QueueError):  # the files are not there
-        ours = Address.from_url(url).connection(3.0)
-        assert type(ours) is type(theirs)
-        for name in (
-            *("host", "port", "path", "db", "client_name", "socket_keepalive"),
-            *("socket_connect_timeout",) * ("connect" in url),
-            *("ca_certs", "ca_path", "cert_reqs", "check_hostname", "ssl_ciphers"),
-        ):
-            assert getattr(ours, name, None) == getattr(theirs, name, None), name
-        for name in ("username", "password"):
-            assert (getattr(ours, name) or None) == (getattr(theirs, name) or None), name
+    ours = Address.from_url(url).connection(3.0)
+    assert type(ours) is type(theirs)
+    for name in (
+        *("host", "port", "path", "db", "client_name", "socket_keepalive"),
+        *("socket_connect_timeout",) * ("?socket_connect" in url),
+        *("ca_certs", "ca_path", "cert_reqs", "check_hostname", "ssl_min_version"),
+    ):
+        assert getattr(ours, name, None) == getattr(theirs, name, None), name
+    for name in ("username", "password"):
+        assert (getattr(ours, name) or None) == (getattr(theirs, name) or None), name
+
+
+@pytest.mark.parametrize("url", SAME_AS_REDIS_PY)
+def test_a_url_means_what_it_means_to_redis_py(url: str) -> None:
+    assert_same_as_redis_py(url)
+
+
+_QUOTED = st.text(min_size=1, max_size=12).map(lambda text: quote(text, safe=""))
+
+
+@given(
+    scheme=st.sampled_from(["redis://", "rediss://"]),
+    login=st.sampled_from(["{0}:{1}@", ":{1}@", "{0}@", ""]),
+    user=_QUOTED,
+    password=_QUOTED,
+    host=st.sampled_from(["h", "redis.example", "10.0.0.1", "[::1]", "[2001:db8::7]"]),
+    port=st.sampled_from(["", ":1", ":6380", ":65535"]),
+    db=st.sampled_from(["", "/", "/0", "/15", "?db=7", "/?db=7", "?db=7&client_name=me"]),
+)
+def test_any_url_means_what_it_means_to_redis_py(
+    scheme: str, login: str, user: str, password: str, host: str, port: str, db: str
+) -> None:
+    assert_same_as_redis_py(scheme + login.format(user, password) + host + port + db)
+
+
+@given(
+    scheme=st.sampled_from(["redis://", "rediss+sentinel://", "unix://", "x", ""]),
+    rest=st.lists(st.sampled_from([*"@:/?#[]%,&=+ 19\n\0", "h", "db", MARK, "\ud800"])),
+)
+def test_whatever_is_written_is_an_address_or_a_value_error(scheme: str, rest: list[str]) -> None:
+    try:
+        assert Address.from_url(scheme + "".join(rest)).port
+    except ValueError as error:
+        told = str(error)
+        assert MARK not in re.sub("option '.*', which", "", told)
 
 
 @pytest.mark.parametrize(
@@ -113,10 +153,10 @@ def test_sentinels_and_the_name_of_their_primary(
         ("redis://h:65536", "port is not a number from 1 to 65535"),
         ("redis://h:1/one", "not the number of a database"),
         ("redis://h:1/1/2", "not the number of a database"),
-        ("redis://h1,h2", "host or port is written wrongly"),
-        ("redis://[::1", "host or port is written wrongly"),
-        ("redis://::1", "host or port is written wrongly"),
-        ("redis://h#x", "a # or @ stands"),
+        ("redis://h1,h2", "host or port is malformed"),
+        ("redis://[::1", "host or port is malformed"),
+        ("redis://::1", "host or port is malformed"),
+        ("redis://h#x", "it has a # or @"),
         ("unix://run/redis.sock", "no absolute path"),
         ("unix://", "no absolute path"),
         ("redis+sentinel://s1:1,s2:2", "lacks the sentinels, or the name of the primary"),
@@ -148,6 +188,8 @@ def test_producer_and_worker_use_the_same_database(redis_server: RedisServer) ->
         ({"port": 0}, ValueError, "port of Redis must be a number from 1"),
         ({"host": b"h"}, TypeError, "host of Redis must be text, not bytes"),
         ({"host": f"redis://:{MARK}@h"}, ValueError, "A URL goes to url="),
+        ({"host": f"{MARK}@"}, ValueError, "A URL goes to url="),
+        ({"host": "h\0"}, ValueError, "host of Redis must be a name or an address"),
         ({"password": 7}, TypeError, "password of Redis must be text, or a function .* not int"),
         ({"username": b"me"}, TypeError, "username of Redis must be text, not bytes"),
         ({"url": b"redis://h"}, TypeError, "url must be text or an Address, not bytes"),
@@ -229,6 +271,14 @@ class Certificates:
         self.elsewhere = self.pair("elsewhere", ours.issue_cert("redis.example"))
         self.client = self.pair("client", ours.issue_cert("me@here.example"))
         self.stranger = self.pair("stranger", other.issue_cert("me@here.example"))
+        self.self_signed = self.other_ca, self.write("x key", other.private_key_pem)
+        long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+        expired = ours.issue_cert("127.0.0.1", not_before=long_ago, not_after=long_ago)
+        self.expired = self.pair("expired", expired)
+        key = load_pem_private_key(self.client[1].read_bytes(), None)
+        hidden = BestAvailableEncryption(b"open it")
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden)
+        self.hidden_key = self.write("hidden key", trustme.Blob(pem))
 
     def write(self, name: str, *blobs: trustme.Blob) -> Path:
         path = self.folder / f"{name}.pem"
@@ -277,8 +327,16 @@ def servers(certificates: Certificates) -> Iterator[dict[str, RedisServer]]:
         certificates.serve(certificates.server) as good,
         certificates.serve(certificates.elsewhere) as elsewhere,
         certificates.serve(certificates.server, "yes") as mutual,
+        certificates.serve(certificates.self_signed) as self_signed,
+        certificates.serve(certificates.expired) as expired,
     ):
-        yield {"good": good, "elsewhere": elsewhere, "mutual": mutual}
+        yield {
+            "good": good,
+            "elsewhere": elsewhere,
+            "mutual": mutual,
+            "self-signed": self_signed,
+            "expired": expired,
+        }
 
 
 def tls_url(server: Any, options: str, *, login: bool = True) -> str:
@@ -286,6 +344,7 @@ def tls_url(server: Any, options: str, *, login: bool = True) -> str:
     return f"rediss://{password}127.0.0.1:{server.tls_port}/0?{options}"
 
 
+OPEN = "ssl_password=open+it"
 TRUST = "ssl_ca_certs={0.ca}"
 OURS = "&ssl_certfile={0.client[0]}&ssl_keyfile={0.client[1]}"
 STRANGE = "&ssl_certfile={0.stranger[0]}&ssl_keyfile={0.stranger[1]}"
@@ -297,7 +356,9 @@ STRANGE = "&ssl_certfile={0.stranger[0]}&ssl_keyfile={0.stranger[1]}"
         ("good", TRUST),
         ("good", "ssl_cert_reqs=none"),
         ("elsewhere", f"{TRUST}&ssl_check_hostname=false"),
+        ("self-signed", "ssl_ca_certs={0.other_ca}&ssl_check_hostname=false"),
         ("mutual", TRUST + OURS),
+        ("mutual", f"{TRUST}&ssl_certfile={{0.client[0]}}&ssl_keyfile={{0.hidden_key}}&{OPEN}"),
         ("good", f"{TRUST}&ssl_min_version=772&ssl_exclude_verify_flags=VERIFY_X509_STRICT"),
     ],
 )
@@ -319,11 +380,13 @@ def test_a_queue_works_over_tls(
 @pytest.mark.parametrize(
     ("server", "options", "told"),
     [
-        ("good", "", r"signed by nobody who is known here \(self.signed.*ssl_ca_certs=/path"),
-        ("good", "ssl_ca_certs={0.other_ca}", "signed by nobody who is known here"),
+        ("good", "", r"signed by an unknown authority \(self.signed.*ssl_ca_certs=/path"),
+        ("self-signed", "", "signed by an unknown authority .*self.signed"),
+        ("expired", TRUST, "is not valid now .*expired.*correct the clock here"),
+        ("good", "ssl_ca_certs={0.other_ca}", "signed by an unknown authority"),
         ("elsewhere", TRUST, "for another host .*'127.0.0.1'.*ssl_check_hostname=false"),
-        ("mutual", TRUST, "wants a certificate from its clients, and none was given"),
-        ("mutual", TRUST + STRANGE, "does not accept our certificate"),
+        ("mutual", TRUST, "requires a client certificate, and none was given"),
+        ("mutual", TRUST + STRANGE, "rejected our client certificate"),
     ],
 )
 def test_a_certificate_that_does_not_fit_ends_at_once_and_in_words(
@@ -356,6 +419,10 @@ def test_a_certificate_that_does_not_fit_ends_at_once_and_in_words(
         (
             "ssl_certfile={0.client[0]}&ssl_keyfile={0.stranger[1]}",
             "ssl_certfile .* with ssl_keyfile .*stranger key.pem for TLS: key values mismatch",
+        ),
+        (
+            "ssl_certfile={0.client[0]}&ssl_keyfile={0.hidden_key}",
+            "ssl_certfile .*hidden key.pem for TLS: .* for an encrypted key ssl_password",
         ),
         ("ssl_ciphers=x", "ssl_ciphers for TLS"),
     ],
@@ -390,8 +457,8 @@ def test_tls_where_there_is_none_and_the_other_way_round(
 ) -> None:
     server = servers["good"]
     for url, told in (
-        (f"redis://127.0.0.1:{server.tls_port}", "if it speaks TLS, write rediss://"),  # type: ignore[attr-defined]
-        (f"rediss://127.0.0.1:{server.port}?socket_timeout=0.5", "speaks? no(ne|.TLS)"),
+        (f"redis://127.0.0.1:{server.tls_port}", "if it speaks TLS, use rediss://"),  # type: ignore[attr-defined]
+        (f"rediss://127.0.0.1:{server.port}?socket_timeout=0.5", "does not speak TLS.*redis://"),
     ):
         with (
             WorkQueue("q", url=url, patience_seconds=1.0) as queue,
@@ -514,7 +581,7 @@ def test_sentinels_are_logged_in_to_by_the_password_of_redis_unless_they_have_th
             for some in (address, own):
                 Wire(some.sentinel_connection("127.0.0.1", server.port, 30.0)).close()
         other = address.override(password="other")
-        with pytest.raises(redis.exceptions.AuthenticationError):
+        with pytest.raises((redis.exceptions.AuthenticationError, Refusal), match="invalid user"):
             Wire(other.sentinel_connection("127.0.0.1", server.port, 30.0))
 
 

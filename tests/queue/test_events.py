@@ -103,3 +103,15 @@ def test_the_queue_tells_when_the_work_began(queue: WorkQueue) -> None:
     assert 0.29 < timed.ended - timed.began < 0.31
     assert timed.ended < timed.at
     assert untold.began == untold.ended == 0.0
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("begins", [0, 1])
+def test_items_that_are_lent_for_completed_ones_may_wait_as_well(
+    queue: WorkQueue, number: int, begins: int
+) -> None:
+    queue.put(["a", "b", "c", "d"])
+    done = queue.exchange((), number)
+    queue.exchange([(lease, None) for lease in done], number, begins=begins)
+    lent = [event.begins for event in queue.events() if event.kind == "lease"]
+    assert lent == [True] * (number + begins) + [False] * (number - begins)

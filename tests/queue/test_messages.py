@@ -158,6 +158,13 @@ REDIS_URLS = [
     f"redis://:x@127.0.0.1:1/0?password={MARK}",
     f"redis://{MARK}/x@127.0.0.1:1/0",
     f"redis://:{MARK}@{'a' * 70}:1",
+    f"redis://127.0.0.1:1?password={MARK}",
+    f"redis://127.0.0.1:1?db={MARK}",
+    f"rediss://:x@127.0.0.1:1?ssl_password={MARK}&ssl_keyfile=/no/such",
+    f"unix://:{MARK}@/no/such",
+    f"unix://:a/{MARK}@/no/such",
+    f"redis+sentinel://:{MARK}@s1,s2",
+    f"redis+sentinel://:a/{MARK}@s1,s2/m",
     f"http://:{MARK}@127.0.0.1:1",
     f":{MARK}@127.0.0.1:1",
 ]
@@ -188,9 +195,9 @@ def test_a_mistyped_command_line_repeats_no_login(
 ) -> None:
     words = ["stats"] * (main is queuecli.main) + ["q"] * (main is not worker.main)
     with pytest.raises(SystemExit):
-        main([*words, "--redus", f"redis://me:{MARK}/{MARK}@127.0.0.1:1"])
+        main([*words, "--redus", f"redis://me:{MARK}/{MARK}@127.0.0.1:1?password={MARK}&db=1"])
     told = capfd.readouterr()
-    assert "unrecognized arguments: --redus redis://...@127.0.0.1:1" in told.err
+    assert "unrecognized arguments: --redus redis://...@127.0.0.1:1?password=...&db=1" in told.err
     assert MARK not in told.out + told.err
 
 

@@ -137,6 +137,9 @@ MAKERS: dict[str, tuple[int, Callable[[Fuzzer], tuple[tuple[Any, ...], dict[str,
     "release_all": (6, lambda f: ((f.some_leases(), f.maybe(TEXTS)), {})),
     "fail": (6, lambda f: ((f.lease(), f.maybe(TEXTS)), {})),
     "requeue_dead": (4, lambda f: ((f.maybe([None, [], [1, 2], [f.maybe(["1"])]]),), {})),
+    "drop_dead": (1, lambda f: ((f.maybe([[], [1, 2], [f.maybe(["1"])]]),), {})),
+    "item": (1, lambda f: ((f.maybe([1, 2, "1", 10**30]),), {})),
+    "foreign": (1, lambda f: ((), {})),
     "peek": (2, lambda f: ((f.maybe([0, 1, 5]),), {})),
     "events": (2, lambda f: ((f.maybe(["0", "1-1"]),), {"limit": f.maybe([1, 10])})),
     "results": (1, lambda f: ((), {})),
@@ -150,7 +153,7 @@ MAKERS: dict[str, tuple[int, Callable[[Fuzzer], tuple[tuple[Any, ...], dict[str,
 def everything_is_there(queue: WorkQueue) -> None:
     """Each item that was put is in one place, and the places agree with each other."""
     stats = queue.stats()
-    assert stats.pending + stats.leased + stats.done + stats.dead == stats.put
+    assert stats.pending + stats.leased + stats.done + stats.dead + stats.dropped == stats.put
     assert len(queue.peek(10**6)) == stats.pending
     assert len(queue.dead_items()) == stats.dead
     leases = queue._store.link.command("ZRANGE", f"{{{queue.name}}}:leases", 0, -1)

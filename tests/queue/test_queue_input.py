@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 from collections.abc import Callable
+from typing import Any
 
+import numpy
 import pytest
 import redis
 from conftest import MakeQueue
@@ -67,6 +71,8 @@ CALLS: dict[str, Callable[[WorkQueue, Lease], object]] = {
     "events": lambda queue, _: queue.events(),
     "dead_items": lambda queue, _: queue.dead_items(),
     "requeue_dead": lambda queue, _: queue.requeue_dead([1]),
+    "drop_dead": lambda queue, _: queue.drop_dead([1]),
+    "item": lambda queue, _: queue.item(1),
 }
 
 
@@ -150,6 +156,102 @@ class TestOddArguments:
             deep = [deep]
         with pytest.raises(ValueError, match="nested"):
             queue.put({"deep": deep})
+
+
+ENDLESS = "a number without end"
+KINDS: dict[str, Any] = {
+    "a surrogate": "a\udc80b",
+    "NaN": NAN,
+    "infinity": float("-inf"),
+    ENDLESS: 10**5000,
+    "a numpy integer": numpy.int64(3),
+    "a numpy float": numpy.float64(1.5),
+    "a numpy NaN": numpy.float64("nan"),
+    "a numpy array": numpy.arange(4).reshape(2, 2),
+    "a numpy array of one": numpy.array(3),
+    "a set": {1, 2},
+    "an object": object(),
+    "an exception": ValueError("x"),
+    "a date": datetime.date(2026, 1, 1),
+    "odd keys": {(1, 2): 3},
+    "bytes": b"x\xff",
+    "a bytearray": bytearray(b"x"),
+    "a memoryview": memoryview(b"xyx")[::2],
+    "text": "x",
+    "an int": 7,
+    "a list": [1],
+    "a dict": {"a": 1},
+    "None": None,
+}
+BINARY = {"bytes", "a bytearray", "a memoryview"}
+JSON = {"a numpy float", "an int", "a list", "a dict", "None"}
+# What takes such a value, which kinds it takes, and how its refusal begins.
+TAKERS: dict[str, tuple[Callable[[WorkQueue, Lease, Any], object], set[str], str]] = {
+    "put": (lambda queue, _, value: queue.put([value]), {"text"} | BINARY | JSON, "An item"),
+    "put inside": (
+        lambda queue, _, value: queue.put({"a": [value]}),
+        {"text", "a surrogate"} | JSON,  # in JSON it is \\udc80
+        "An item",
+    ),
+    "complete": (
+        lambda q, lease, value: q.complete(lease, value),
+        {"text", "None", "bytes"},
+        "A result",
+    ),
+    "fail": (lambda q, lease, value: q.fail(lease, value), {*KINDS} - {ENDLESS}, "Exceeds"),
+    "worker": (lambda queue, _, value: queue.copy(value), {"text", "None"}, "A worker's name"),
+    "name": (lambda queue, _, value: WorkQueue(value), {"text"}, "A queue's name"),
+    "resume": (lambda queue, _, value: queue.put("x", resume=value), {"text"}, "The name of a fil"),
+}
+
+
+class TestKinds:
+    """Each kind of value in each place that takes one: taken, or refused in our own words."""
+
+    @pytest.mark.parametrize("place", TAKERS)
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_value_is_taken_or_refused_and_nothing_half_done(
+        self, queue: WorkQueue, kind: str, place: str
+    ) -> None:
+        take, taken, told = TAKERS[place]
+        queue.put("apple")
+        lease = queue.lease()
+        assert lease
+        before = queue.stats()
+        if kind in taken:
+            take(queue, lease, KINDS[kind])
+        else:
+            with pytest.raises((TypeError, ValueError), match=f"^{told}"):
+                take(queue, lease, KINDS[kind])
+            assert dataclasses.replace(queue.stats(), at=before.at) == before
+
+    def test_a_refusal_says_what_to_do(self, queue: WorkQueue) -> None:
+        for kind, told in (
+            ("a surrogate", "'.udc80' at position 1, one half of a surrogate pair"),
+            ("NaN", "NaN or an infinite number, which JSON does not have"),
+            ("a numpy array", r"the type numpy.ndarray.*Convert it first, as in \.tolist"),
+            ("an object", "the type object"),
+            ("odd keys", "keys must be str"),
+        ):
+            with pytest.raises((TypeError, ValueError), match=told):
+                queue.put([KINDS[kind]])
+
+    def test_a_bad_item_of_an_iterator_says_how_many_are_in(self, queue: WorkQueue) -> None:
+        with pytest.raises(TypeError, match="An item") as caught:
+            queue.put(object() if n == 20_000 else n for n in range(30_000))
+        added = queue.stats().put
+        assert 0 < added <= 20_000
+        assert caught.value.__notes__ == [f"{added} items before it are in the queue."]
+
+    def test_what_contains_itself_is_refused(self, queue: WorkQueue) -> None:
+        snake: list[object] = []
+        snake.append(snake)
+        with pytest.raises(ValueError, match="An item contains itself"):
+            queue.put({"a": snake})
+
+    def test_bytes_are_kept_as_they_are_whatever_holds_them(self, queue: WorkQueue) -> None:
+        queue.put([bytearray(b"a\xff"), memoryview(b"abc")[::2], numpy.bytes_(b"x")])
+        assert queue.peek() == [b"a\xff", b"ac", b"x"]
 
 
 NASTY = [

@@ -133,11 +133,16 @@ class Machine(RuleBasedStateMachine):
     # -- tidying
 
     @precondition(lambda self: self.world.model.dead)
-    @rule(worker=workers, data=st.data(), lost=mostly_answered)
-    def requeue_dead(self, worker: str, data: st.DataObject, lost: bool) -> None:
+    @rule(
+        kind=st.sampled_from(["requeue_dead", "drop_dead"]),
+        worker=workers, data=st.data(), lost=mostly_answered,
+    )  # fmt: skip
+    def requeue_or_drop_the_dead(
+        self, kind: str, worker: str, data: st.DataObject, lost: bool
+    ) -> None:
         ids = st.sampled_from([*self.world.model.dead, 77])
         some = tuple(data.draw(st.lists(ids, min_size=1, max_size=3)))
-        self.call(worker, Call("requeue_dead", item_ids=some), lost)
+        self.call(worker, Call(kind, item_ids=some), lost)
 
     @precondition(lambda self: len(self.ever) > 12)
     @rule(worker=workers, lost=mostly_answered)

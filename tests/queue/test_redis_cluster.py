@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 import redis
+from conftest import soon
 from redis.crc import key_slot
 from servers import RedisCluster, find_valkey
 
 from wqlib import redisserver
 from wqlib.commands.queue import main
+from wqlib.errors import RedisRefused
 from wqlib.queue import WorkQueue
 from wqlib.queue.export import read
 
@@ -29,18 +31,62 @@ def ids(cluster: RedisCluster) -> list[str]:
 
 
 @contextmanager
-def a_move_under_way(cluster: RedisCluster, name: str, target: int) -> Iterator[None]:
+def a_move_under_way(
+    cluster: RedisCluster, name: str, target: int, source: int | None = None
+) -> Iterator[None]:
     """Inside, the slot of `name` is on its way to another node; afterwards it is there."""
-    slot, source, names = key_slot(name.encode()), cluster.owner(name), ids(cluster)
-    clients, node = cluster.clients, cluster.nodes[target]
+    source = (cluster.owner(name) if source is None else source) % 3
+    slot, names, clients = key_slot(name.encode()), ids(cluster), cluster.clients
     clients[target].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", names[source])
     clients[source].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", names[target])
     yield
-    while keys := clients[source].execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
-        to = (node.host, node.port, "", 0, 10_000, "AUTH", node.password, "KEYS", *keys)
-        clients[source].execute_command("MIGRATE", *to)
+    move_keys(cluster, name, source, target)
     for client in (clients[target], clients[source], *clients):
         client.execute_command("CLUSTER SETSLOT", slot, "NODE", names[target])
+
+
+def move_keys(cluster: RedisCluster, name: str, source: int, target: int) -> None:
+    """Move all keys of the slot of `name`."""
+    client, node, slot = cluster.clients[source], cluster.nodes[target], key_slot(name.encode())
+    while keys := client.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
+        to = (node.host, node.port, "", 0, 10_000, "AUTH", node.password, "KEYS", *keys)
+        client.execute_command("MIGRATE", *to)
+
+
+class Workers:
+    """Threads that drain a queue, each on a client of its own.
+
+    Attributes:
+        done: The items that they completed.
+        errors: What ended one of them.
+    """
+
+    def __init__(self, name: str, urls: list[str]) -> None:
+        self.done: list[bytes] = []
+        self.errors: list[Exception] = []
+        self._threads = [
+            threading.Thread(target=self._work, args=(name, url, f"worker-{number}"))
+            for number, url in enumerate(urls)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _work(self, name: str, url: str, worker: str) -> None:
+        try:
+            with WorkQueue(name, url=url, worker=worker, patience_seconds=120) as queue:
+                lease = queue.lease(wait_seconds=120)
+                while lease:
+                    item = lease.item
+                    lease = queue.complete_and_lease(lease, wait_seconds=120)
+                    self.done.append(item)
+        except Exception as error:
+            self.errors.append(error)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(120)
+            assert not thread.is_alive()
+        assert not self.errors
 
 
 def bring_home(cluster: RedisCluster, name: str) -> None:
@@ -57,7 +103,7 @@ def bring_home(cluster: RedisCluster, name: str) -> None:
 def cluster(redis_cluster: RedisCluster) -> Iterator[RedisCluster]:
     """The Redis Cluster; slots that a test moves go home afterwards."""
     yield redis_cluster
-    for name in ("moves", "is moving"):
+    for name in ("moves", "is moving", "moves often"):
         bring_home(redis_cluster, name)
 
 
@@ -148,6 +194,52 @@ def test_a_call_waits_while_the_queue_moves_to_another_node(cluster: RedisCluste
             thread.join(0.5)
         thread.join(30)
         assert [getattr(answer, "item", answer) for answer in answers] == [b"apple"]
+
+
+def test_nothing_is_lost_while_the_queue_moves_around(cluster: RedisCluster) -> None:
+    items, home = [f"{number}".encode() for number in range(3000)], cluster.owner("moves often")
+    with WorkQueue("moves often", url=cluster.url, patience_seconds=120) as queue:
+        queue.put(items)
+        workers = Workers("moves often", [node.url for node in cluster.nodes])
+        for step in range(3):
+            here = len(workers.done)
+            soon(lambda here=here: len(workers.done) > here + 200 or workers.errors)
+            with a_move_under_way(cluster, "moves often", (home + step + 1) % 3, home + step):
+                time.sleep(0.1)
+        workers.join()
+        assert sorted(workers.done) == sorted(items)
+        assert (queue.stats().done, queue.drained()) == (3000, True)
+
+
+def test_what_has_moved_ahead_of_its_slot_is_asked_for_there(cluster: RedisCluster) -> None:
+    """ASK: the key is at the new node, the slot is not yet."""
+    source = cluster.owner("is moving")
+    with WorkQueue("is moving", url=cluster.nodes[source].url, patience_seconds=0.2) as queue:
+        queue.put(["apple", "banana"])
+        with a_move_under_way(cluster, "is moving", (source + 1) % 3):
+            move_keys(cluster, "is moving", source, (source + 1) % 3)
+            assert queue.peek() == [b"apple", b"banana"]
+            with pytest.raises(RedisRefused, match="slot is moving to another node"):
+                queue.lease()  # a script asks for all keys, also those that are not there yet
+        assert queue.lease()
+
+
+def test_the_queue_goes_on_with_the_replica_of_a_node_that_died() -> None:
+    with RedisCluster("cluster-node-timeout 1000") as cluster:
+        replica, name = cluster.add_replica(), cluster.name_here("job2")
+        items = [f"{number}".encode() for number in range(3000)]
+        with WorkQueue(name, url=cluster.other_url, replicas=1) as filler:
+            filler.put(items)
+        # The first worker knows no other node than the one that dies.
+        workers = Workers(name, [cluster.url, cluster.other_url])
+        soon(lambda: len(workers.done) > 200 or workers.errors)
+        cluster.nodes[0].stop(crash=True)
+        workers.join()
+        # What the replica had not received yet was done again.
+        assert set(workers.done) == set(items)
+        with WorkQueue(name, url=cluster.other_url) as queue:
+            assert (queue.stats().done, queue.drained()) == (3000, True)
+            assert queue._store.link.node == (replica.host, replica.port)
 
 
 @pytest.mark.parametrize("asked", [0, 1, 2])

@@ -17,10 +17,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from conftest import soon
+from redis.credentials import UsernamePasswordCredentialProvider
 
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
@@ -157,9 +159,56 @@ def test_the_environment_says_where_redis_is(
     assert RedisWQ("job2", db=1).empty()
 
 
-def test_it_refuses_what_it_would_not_heed() -> None:
-    with pytest.raises(TypeError, match="decode_responses"):
-        RedisWQ(name="job2", decode_responses=True)  # type: ignore[call-arg]
+TAKEN: list[dict[str, Any]] = [
+    {"socket_timeout": 5, "socket_connect_timeout": 2.5, "health_check_interval": 30},
+    {"socket_timeout": None, "max_connections": None},
+    {"decode_responses": False},
+    {"ssl": False, "ssl_cert_reqs": None, "ssl_ca_certs": "/no/such"},
+    {"socket_keepalive": True, "socket_keepalive_options": {}, "client_name": "me"},
+]
+
+
+@pytest.mark.parametrize("more", TAKEN)
+def test_it_takes_the_arguments_of_redis_py(
+    redis_server: RedisServer, job2: WorkQueue, more: dict[str, Any]
+) -> None:
+    redis.Redis(**more)
+    q = RedisWQ("job2", "127.0.0.1", redis_server.port, password=redis_server.password, **more)
+    assert q.empty()
+
+
+def test_it_takes_a_provider_of_credentials_as_redis_py_has_it(
+    redis_server: RedisServer, job2: WorkQueue
+) -> None:
+    provider = UsernamePasswordCredentialProvider(password=redis_server.password)
+    assert RedisWQ("job2", port=redis_server.port, credential_provider=provider).empty()
+
+
+def test_it_takes_the_path_of_a_unix_socket() -> None:
+    with RedisServer(settings=["unixsocket redis.sock"]) as server:
+        path = str(server.folder / "redis.sock")
+        assert RedisWQ("job2", unix_socket_path=path, password=server.password).empty()
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"decode_responses": True}, r"decode_responses: items are bytes.* item\.decode\(\)"),
+        ({"retry_on_timeout": True}, "retry_on_timeout: the queue repeats its calls itself"),
+        ({"connection_pool": object()}, "connection_pool: the queue makes its own connections"),
+        ({"protocol": 3}, "protocol: it means nothing for a queue"),
+        ({"pasword": "x"}, "pasword: it means nothing for a queue"),
+    ],
+)
+def test_it_refuses_what_it_would_not_heed(more: dict[str, Any], told: str) -> None:
+    with pytest.raises(TypeError, match=f"Leave out the argument {told}"):
+        RedisWQ(name="job2", **more)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), "soon", []])
+def test_a_timeout_that_makes_no_sense_is_refused(seconds: Any) -> None:
+    with pytest.raises(ValueError, match="socket_timeout must be above 0, in seconds"):
+        RedisWQ("job2", socket_timeout=seconds)
 
 
 def test_empty_means_nothing_waits_and_nothing_is_leased(client: Callable, job2: WorkQueue) -> None:

@@ -6,6 +6,7 @@ Redis gives it, by a relay that says it in a real server's place.
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 import time
@@ -364,3 +365,31 @@ def test_a_server_that_will_never_do_is_told_so(settings: str, told: str) -> Non
         pytest.raises(QueueError, match=told),
     ):
         queue.put("apple")
+
+
+MANAGED = ("SCRIPT", "CONFIG", "CLIENT", "INFO", "DEBUG", "KEYS", "ACL", "CLUSTER", "ROLE", "HELLO")
+
+
+def test_a_managed_server_that_forbids_what_is_not_needed_will_do() -> None:
+    settings = [f'rename-command {name} ""' for name in MANAGED]
+    with (
+        RedisServer(appendonly=True, settings=settings) as server,
+        WorkQueue("job2", url=server.url, max_attempts=1, patience_seconds=60) as queue,
+    ):
+        queue.put([b"apple", b"banana", b"cherry"], resume="monday")
+        lease = queue.lease()
+        assert lease
+        queue.renew(lease)
+        server.restart()  # it has forgotten the scripts
+        queue.release(lease)
+        bad = queue.lease()
+        assert bad
+        assert queue.fail(bad, "no")
+        good = queue.lease()
+        while good:
+            good = queue.complete_and_lease(good, "sweet", wait_seconds=1)
+        assert queue.lease(wait_seconds=0.05, until_drained=False) is None
+        assert queue.export(io.StringIO()) == {"leased": 0, "pending": 0, "dead": 1}
+        assert queue.requeue_dead() == 1
+        assert queue.stats().done == 2
+        assert queue.clear() == 1

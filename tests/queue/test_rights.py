@@ -45,6 +45,7 @@ def watch(queue: WorkQueue) -> None:
     queue.peek()
     queue.results()
     queue.dead_items()
+    queue.item(1)
     queue.events()
     queue.events("9999999999999", wait_seconds=0.01)
     queue.server_time()
@@ -56,6 +57,9 @@ def own(queue: WorkQueue) -> None:
     work(queue)
     watch(queue)
     queue.requeue_dead()
+    queue.drop_dead([99])
+    queue._store.link.command("RPUSH", f"{queue.name}:processing", "pear")
+    assert queue.adopt(0) == (1, 0)
     queue.clear()
 
 

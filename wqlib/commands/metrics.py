@@ -11,6 +11,7 @@ stays up and says so: `wqlib_up` is 0, and the other numbers of that queue are a
     wqlib_leases_expired_total    those that ran out
     wqlib_leases_released_total   those given back
     wqlib_leases_failed_total     those that ended in a failure
+    wqlib_items_dropped_total     dead items that were removed
 
 Each has the label `queue`. The counters begin anew when a queue is cleared. The names follow
 https://prometheus.io/docs/practices/naming/ and the behaviour
@@ -48,6 +49,7 @@ _COUNTERS = {
     "expired": ("wqlib_leases_expired_total", "Leases that ran out."),
     "released": ("wqlib_leases_released_total", "Leases given back undone."),
     "failed": ("wqlib_leases_failed_total", "Leases that ended in a failure."),
+    "dropped": ("wqlib_items_dropped_total", "Dead items removed for good."),
 }
 
 

@@ -1,46 +1,41 @@
 """The commands `wqlib queue ...`: look at a queue in the terminal, and mend it.
 
-What a command says as text is made by pure functions; the commands themselves only read, ask
-and print. Data goes to standard output, remarks go to standard error.
+What a command says as text is made by pure functions in `queuewords`; the commands here only read,
+ask and print. `queuefiles` holds export and import, `top` the table that changes. Data goes to
+standard output, remarks go to standard error.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import hashlib
 import io
 import json
 import os
 import sys
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any
 
-from ..commandline import HOW_REDIS_IS_FOUND, Parser
-from ..errors import EXIT_ERROR, EXIT_OK, EXIT_USAGE, WqlibError
-from ..queue import WorkQueue, export
+from ..commandline import HOW_REDIS_IS_FOUND, Parser, foreign_words
+from ..errors import (
+    EXIT_ERROR,
+    EXIT_OK,
+    EXIT_USAGE,
+    RedisRefused,
+    WqlibError,
+    WrongKeyType,
+    WrongVersion,
+)
+from ..queue import WorkQueue, finding, rights
 from ..queue.address import Address
-from ..queue.export import BadQueueFile
-from ..queue.items import DeadItem, Stats
-from ..shown import shown, table
+from ..queue.items import ItemState
+from ..shown import shown
+from . import queuefiles, queuewords
+from .queuewords import counted, when
+from .terminal import remark
 
 Command = Callable[[WorkQueue, argparse.Namespace], int]
-_MEANINGS = {
-    "pending": "items wait",
-    "leased": "items are lent to workers",
-    "dead": "items were given up",
-    "done": "items were completed",
-    "put": "items were put through wqlib",
-    "leases": "leases were handed out",
-    "expired": "leases ran out",
-    "released": "leases were given back",
-    "failed": "leases ended in a failure",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,58 +67,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise WqlibError(f"{name} cannot be read or written: {error.strerror}.") from None
 
 
-# -- what is said
+# -- the commands that only look
 
 
-def stats_lines(name: str, stats: Stats) -> list[str]:
-    """Return the numbers of a queue as a table."""
-    numbers = {field: f"{getattr(stats, field):,}" for field in _MEANINGS}
-    width = max(map(len, numbers.values()))
-    rows = [(field, numbers[field].rjust(width), _MEANINGS[field]) for field in _MEANINGS]
-    end = "It has drained." if stats.drained else "It has not drained."
-    return [f"Queue {shown(name)} at {_when(stats.at)}. {end}", *table(rows)]
-
-
-def dead_lines(dead: Sequence[DeadItem], *, history: bool) -> list[str]:
-    """Return dead items as a table, or each with all its attempts."""
-    rows = []
-    for one in dead:
-        attempts = max((attempt["attempt"] for attempt in one.history), default=0)
-        rows.append((str(one.item_id), str(attempts), shown(one.error, 60), shown(one.item, 100)))
-    lines = table([("ID", "ATTEMPTS", "ERROR", "ITEM"), *rows])
-    if not history:
-        return lines
-    told = [lines[0]]
-    for line, one in zip(lines[1:], dead, strict=True):
-        told.append(line)
-        for attempt in one.history:
-            why = f": {shown(attempt['reason'])}" if attempt.get("reason") else ""
-            told.append(
-                f"    {_when(attempt['at'])}  attempt {attempt['attempt']} "
-                f"on {shown(attempt['worker'])} ended as {shown(attempt['what'])}{why}"
-            )
-    return told
-
-
-def counted(number: int, what: str) -> str:
-    """`1 item`, `2 items`."""
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
-
-
-def _when(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-# -- the commands
+def _list(queue: WorkQueue, options: argparse.Namespace) -> int:
+    """`queue` is any queue of this Redis."""
+    found, failed = finding.find(queue.address), False
+    rows: list[dict[str, Any]] = []
+    for name in sorted(found.queues + found.lists * options.all):
+        with WorkQueue(name, url=queue.address) as one:
+            try:
+                numbers = asdict(one.stats())
+                rows.append({"queue": name, **numbers, "foreign": one.foreign()})
+            except (WrongKeyType, WrongVersion, RedisRefused) as error:
+                remark(f"{shown(name)}: {error}")
+                failed = True
+    if options.json:
+        print(json.dumps(rows))
+    elif rows:
+        print("\n".join(queuewords.list_lines(rows)))
+        for row in rows:
+            if row["foreign"]:
+                remark(foreign_words(shown(row["queue"]), row["foreign"]))
+    elif not failed:
+        remark("There is no queue here that wqlib has used.")
+    if found.lists and not options.all:
+        lists, more = counted(len(found.lists), "plain list"), " ..." * (len(found.lists) > 1)
+        remark(
+            f"Not shown: {lists} that no worker of wqlib has used yet "
+            f"({shown(found.lists[0])}{more}). --all shows all."
+        )
+    return EXIT_ERROR if failed else EXIT_OK
 
 
 def _stats(queue: WorkQueue, options: argparse.Namespace) -> int:
-    stats = queue.stats()
+    stats, foreign = queue.stats(), queue.foreign()
     if options.json:
-        print(json.dumps({"queue": queue.name, **asdict(stats), "drained": stats.drained}))
-    else:
-        print("\n".join(stats_lines(queue.name, stats)))
+        more = {"drained": stats.drained, "foreign": foreign}
+        print(json.dumps({"queue": queue.name, **asdict(stats), **more}))
+        return EXIT_OK
+    print("\n".join(queuewords.stats_lines(queue.name, stats)))
+    if foreign:
+        remark(foreign_words(shown(queue.name), foreign))
     return EXIT_OK
+
+
+def _top(queue: WorkQueue, options: argparse.Namespace) -> int:
+    from . import top  # which loads more than the other commands need
+
+    return top.run(queue, once=options.once, as_json=options.json)
 
 
 def _peek(queue: WorkQueue, options: argparse.Namespace) -> int:
@@ -131,119 +123,100 @@ def _peek(queue: WorkQueue, options: argparse.Namespace) -> int:
     for item in items:
         print(shown(item))
     if not items:
-        _remark(f"Nothing waits in {shown(queue.name)}.")
+        remark(f"Nothing waits in {shown(queue.name)}.")
     return EXIT_OK
 
 
 def _dead(queue: WorkQueue, options: argparse.Namespace) -> int:
     dead = queue.dead_items()
     if dead:
-        print("\n".join(dead_lines(dead, history=options.history)))
+        print("\n".join(queuewords.dead_lines(dead, history=options.history)))
     else:
-        _remark(f"Nothing in {shown(queue.name)} is dead.")
+        remark(f"Nothing in {shown(queue.name)} is dead.")
     return EXIT_OK
 
 
-def _requeue(queue: WorkQueue, options: argparse.Namespace) -> int:
-    ids = sorted(set(options.ids))
-    number = queue.requeue_dead(ids or None)
-    print(f"{counted(number, 'dead item')} put back at the end of the line.")
-    if number < len(ids):
-        _remark(
-            f"{len(ids) - number} of the {len(ids)} ids are not those of dead items. "
-            "`wqlib queue dead` lists them."
-        )
+def _show(queue: WorkQueue, options: argparse.Namespace) -> int:
+    found = queue.item(options.id)
+    if found.state == "unknown":
+        remark(_unknown(queue, options.id))
         return EXIT_ERROR
+    events, after = [], "0"
+    while some := queue.events(after):
+        after = some[-1].stream_id
+        events += [event for event in some if event.item_id == options.id]
+    facts = queuewords.item_facts(found, events)
+    if options.json:
+        print(json.dumps({"queue": queue.name, **facts}))
+    else:
+        print("\n".join(queuewords.item_lines(queue.name, facts)))
     return EXIT_OK
 
 
-def _export(queue: WorkQueue, options: argparse.Namespace) -> int:
-    with _output(options.output) as output:
-        numbers = queue.export(output)
-    told = ", ".join(f"{number:,} {state}" for state, number in numbers.items())
-    _remark(f"Exported {counted(sum(numbers.values()), 'item')} of {shown(queue.name)}: {told}.")
+def _acl(queue: WorkQueue, options: argparse.Namespace) -> int:
+    print(rights.acl(queue.name, options.role, *options.mode))
     return EXIT_OK
 
 
-def _import(queue: WorkQueue, options: argparse.Namespace) -> int:
-    reader = export.read_plain if options.lines else export.read
-    digest = hashlib.sha256(repr((options.lines, options.dead)).encode())
-    with _input(options.file) as file:
-        start = file.tell()
-        try:
-            found = Counter(entry.state for entry in reader(_lines(file, digest)))
-        except BadQueueFile as error:
-            hint = "" if options.lines else " (A file with an item in each line needs --lines.)"
-            raise BadQueueFile(f"Nothing was put. {error}{hint}") from None
-        file.seek(start)
-        wanted = (x.item for x in reader(_lines(file)) if options.dead or x.state != "dead")
-        put = queue.put(
-            wanted,
-            resume=f"import {digest.hexdigest()}" if options.once else "",
-        )
-    print(f"{counted(put, 'item')} put into {shown(queue.name)}.")
-    left_out = 0 if options.dead else found["dead"]
-    if put < found.total() - left_out:
-        _remark(f"{counted(found.total() - left_out - put, 'item')} went in before.")
-    if left_out:
-        _remark(f"{counted(left_out, 'dead item')} left out. With --dead they go in too.")
-    return EXIT_OK
+# -- the commands that change something
 
 
-# -- files
+def _retry(queue: WorkQueue, options: argparse.Namespace) -> int:
+    ids, others = _dead_or_not(queue, options.ids)
+    number = queue.requeue_dead(ids if options.ids else None)
+    print(f"{counted(number, 'dead item')} put back at the end of the line.")
+    return _refuse(queue, others)
 
 
-@contextlib.contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
-    """Open standard output, or a file that is there only once all is written."""
-    if path is None:
-        yield sys.stdout
-        return
-    if path.exists() and not path.is_file():  # a pipe, say
-        with path.open("w", encoding="utf-8") as file:
-            yield file
-        return
-    scratch = path.with_name(f".{path.name}.part")
-    try:
-        with scratch.open("w", encoding="utf-8") as file:
-            yield file
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+def _drop(queue: WorkQueue, options: argparse.Namespace) -> int:
+    ids, others = _dead_or_not(queue, options.ids)
+    print(f"{counted(queue.drop_dead(ids), 'dead item')} dropped for good.")
+    return _refuse(queue, others)
 
 
-@contextlib.contextmanager
-def _input(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that can be read twice: a copy, if it is standard input or a pipe."""
-    with contextlib.ExitStack() as stack:
-        if str(path) == "-":
-            file: BinaryIO = sys.stdin.buffer
+def _dead_or_not(queue: WorkQueue, ids: Sequence[int]) -> tuple[list[int], list[ItemState]]:
+    """Return which of these items are dead, and the others."""
+    found = [queue.item(item_id) for item_id in sorted(set(ids))]
+    dead = [one.item_id for one in found if one.state == "dead"]
+    return dead, [one for one in found if one.state != "dead"]
+
+
+def _refuse(queue: WorkQueue, others: Sequence[ItemState]) -> int:
+    """Say why nothing was done about items that are not dead; return the exit code."""
+    for found in others:
+        is_not = f"Item {found.item_id} is not dead"
+        if found.lease:
+            remark(
+                f"{is_not} but lent, as {shown(found.lease.id)} until "
+                f"{when(found.lease.deadline)}. Wait for the end of that lease, or stop its worker."
+            )
+        elif found.state == "waiting":
+            remark(f"{is_not}: it waits in line for another attempt.")
+        elif found.state == "done":
+            remark(f"{is_not}: it is done, or was dropped before.")
         else:
-            file = stack.enter_context(path.open("rb"))
-        if not file.seekable():
-            copy = stack.enter_context(tempfile.TemporaryFile())
-            while piece := file.read(2**20):
-                copy.write(piece)
-            copy.seek(0)
-            file = copy
-        yield file
+            remark(_unknown(queue, found.item_id))
+    return EXIT_ERROR if others else EXIT_OK
 
 
-def _lines(file: BinaryIO, digest: Any = None) -> Iterator[bytes]:
-    """Yield the lines of a file; of one that is too long only so much that this can be told.
-
-    Args:
-        file: The file.
-        digest: A hash of `hashlib`, which gets all that is read.
-    """
-    while line := file.readline(export.MAX_LINE_BYTES + 1):
-        if digest:
-            digest.update(line)
-        yield line
+def _unknown(queue: WorkQueue, item_id: int) -> str:
+    return (
+        f"No item of {shown(queue.name)} has the number {item_id}. An item gets its number when it "
+        "is first lent; `wqlib queue dead` lists those of dead items."
+    )
 
 
-def _remark(text: str) -> None:
-    print(text, file=sys.stderr)
+def _adopt(queue: WorkQueue, options: argparse.Namespace) -> int:
+    taken, left = queue.adopt()
+    print(f"{counted(taken, 'item')} taken back to the head of the line.")
+    if left:
+        lie, have = ("item lies", "has") if left == 1 else ("items lie", "have")
+        remark(
+            f"{left:,} {lie} in {shown(queue.name)}:processing that still {have} a lease of the "
+            "client of the Kubernetes page: a worker does it, or has died lately. Run this again "
+            "when such leases have run out."
+        )
+    return EXIT_OK
 
 
 # -- the command line
@@ -258,35 +231,113 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(run: Command, about: str, more: str = "") -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Command, about: str, more: str = "", *, named: bool = True
+    ) -> argparse.ArgumentParser:
         text = f"{about[0].upper()}{about[1:]}. {more}"
-        made = commands.add_parser(run.__name__[1:], help=about, description=text)
-        made.add_argument("name", metavar="NAME", help="name of the queue, such as job2")
+        made = commands.add_parser(name, help=about, description=text)
+        if named:
+            made.add_argument("name", metavar="NAME", help="name of the queue, such as job2")
         made.add_argument("--redis", metavar="URL", help="redis://:password@host:6379/0")
         made.set_defaults(run=run)
         return made
 
-    stats = command(_stats, "the numbers of the queue")
-    stats.add_argument("--json", action="store_true", help="as one JSON object")
+    def takes_json(made: argparse.ArgumentParser, about: str = "as one JSON object") -> None:
+        made.add_argument("--json", action="store_true", help=about)
 
-    peek = command(_peek, "the next items in line, which stay there", "One line each, cut to fit.")
+    every = command(
+        "list",
+        _list,
+        "the queues of this Redis, or Redis Cluster",
+        "All keys are looked at, a thousand at a time.",
+        named=False,
+    )
+    every.set_defaults(name="any")
+    every.add_argument("--all", action="store_true", help="lists that no worker has used yet, too")
+    takes_json(every, "as one JSON array of objects")
+
+    takes_json(command("stats", _stats, "the numbers of the queue"))
+
+    top = command(
+        "top",
+        _top,
+        "who works on what now",
+        "On a terminal it changes each second, until q or Ctrl-C; elsewhere it is printed once.",
+    )
+    top.add_argument("--once", action="store_true", help="print it once")
+    takes_json(top, "print it once, as one JSON object")
+
+    peek = command(
+        "peek", _peek, "the next items in line, which stay there", "One line each, cut to fit."
+    )
     peek.add_argument("-n", type=_positive, default=10, help="how many (10)")
 
-    dead = command(_dead, "the items that were given up, and why")
+    dead = command("dead", _dead, "the items that were given up, and why")
     dead.add_argument("--history", action="store_true", help="with each attempt")
 
-    requeue = command(_requeue, "put dead items back at the end of the line")
-    requeue.add_argument("ids", nargs="*", type=int, metavar="ID", help="which (default: all)")
+    show = command(
+        "show",
+        _show,
+        "all that is known of one item",
+        "Where it is, its attempts, and its result. What its keys do not tell comes from the event "
+        "stream, as far back as that reaches.",
+    )
+    show.add_argument("id", type=_positive, metavar="ID", help="number of the item")
+    takes_json(show)
+
+    retry = command("retry", _retry, "put dead items back at the end of the line")
+    retry.add_argument("ids", nargs="*", type=_positive, metavar="ID", help="which (default: all)")
+
+    drop = command(
+        "drop",
+        _drop,
+        "remove dead items for good",
+        "Items that wait, or are leased, stay where they are.",
+    )
+    drop.add_argument("ids", nargs="+", type=_positive, metavar="ID", help="which")
+
+    command(
+        "adopt",
+        _adopt,
+        "take back what the client of the Kubernetes page left behind",
+        "That client never looks for leases that ran out, so the items of a worker that died lie "
+        "in NAME:processing for ever. Only those without a lease come back. Stop its workers "
+        "first, if you can: one that takes longer than its lease may do such an item, too.",
+    )
+
+    acl = command(
+        "acl",
+        _acl,
+        "the rules of a Redis user with the least rights",
+        "For ACL SETUSER in redis-cli, or a line `user USER on >PASSWORD RULES` in an ACL file. "
+        "Redis is not asked.",
+    )
+    acl.add_argument(
+        "--role",
+        choices=rights.ROLES,
+        default="worker",
+        help="worker: leases and completes; filler: puts; watcher: looks; owner: all of it, also "
+        "retry, drop, adopt and clear (worker)",
+    )
+    acl.add_argument(
+        "--mode",
+        choices=rights.MODES,
+        action="append",
+        default=[],
+        help="how Redis is run or used, if that needs more rights; may be repeated",
+    )
 
     out = command(
-        _export,
+        "export",
+        queuefiles.export_queue,
         "write all that is not done as JSON lines",
         "Leased, pending and dead items, all from one moment. The queue stays as it is.",
     )
     out.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: standard output)")
 
     into = command(
-        _import,
+        "import",
+        queuefiles.import_queue,
         "put the items of an exported file at the end of the line",
         "A file with a mistake is refused as a whole.",
     )

@@ -11,7 +11,18 @@ from ..history import History
 from ..history.recording import Recorded, read
 from ..history.tape import recording_path
 
-TOLD = ("lease", "complete", "release", "fail", "expire", "dead", "requeue", "drained", "clear")
+TOLD = (
+    "lease",
+    "complete",
+    "release",
+    "fail",
+    "expire",
+    "dead",
+    "requeue",
+    "drop",
+    "drained",
+    "clear",
+)
 
 
 def play(path: str | PathLike[str], speed: float = 0.0) -> None:

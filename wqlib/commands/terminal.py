@@ -59,6 +59,11 @@ def run_command(command: Callable[[], int]) -> int:
     return code
 
 
+def remark(text: str) -> None:
+    """Say something beside the data that a command prints."""
+    print(text, file=sys.stderr)
+
+
 def size() -> tuple[int, int]:
     """Return how many columns and lines the terminal has."""
     found = shutil.get_terminal_size((100, 30))

@@ -2,20 +2,22 @@
 
     job-wq-2                                                        done  left
     4njnp  >[fig ][kiwi]///X////////////////////////////               3
-    9bmzb  >[apple  ][date  ]*fig   ][grape===|......               9   2 s
+    9bmzb  >[apple  ][date  ]*fig   ][grape---page 2 of 3.          9   2 s
 
-Each lease begins with `[`, or with `*` if another pod had lost that item before. How it ended
-is told by its letters, so that it can be read without colours, too.
+The work on each item begins with `[`, or with `*` if another pod had lost that item before. How
+it ended is told by its letters, so that it can be read without colours, too. What is worked on
+now is followed by how far it is, if that is known, and by the time that its lease has left.
 """
 
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..history import History, words
-from ..history.spans import Lane, Span, grouped, most_active, pod_states
+from ..history.spans import MAX_SLOTS, WAITS, Lane, Span, grouped, most_active, pod_states
 from ..history.timeaxis import TimeAxis, clock, ticks, time_axis
 
 NAME_COLUMNS = 14
@@ -108,35 +110,48 @@ def _lanes(history: History, axis: TimeAxis, width: int, room: int, colours: boo
     groups = grouped(lanes)
     room = max(1, room - len(groups))
     chosen = most_active(lanes, room if len(lanes) <= room else max(1, room - 1))
+    every = sum(lane.slots for lane in lanes) <= room  # a line for each item worked on at once
     again = {found.lease_id for _, found in history.handovers}
     for title, members in groups.items():
         yield f"{_cut(title, NAME_COLUMNS + width):{NAME_COLUMNS + width}}  done  left"
         for lane in members:
             if lane.worker in chosen:
-                yield _lane(lane, axis, width, again, colours)
+                yield from _lane(lane, lane.slots if every else 1, axis, width, again, colours)
     if hidden := len(lanes) - len(chosen):
         yield f"and {hidden:,} more pods"
 
 
-def _lane(lane: Lane, axis: TimeAxis, width: int, again: set[str], colours: bool) -> str:
-    row = _Row.of(width)
+def _lane(
+    lane: Lane, lines: int, axis: TimeAxis, width: int, again: set[str], colours: bool
+) -> Iterator[str]:
+    rows = [_Row.of(width) for _ in range(lines)]
     life = axis.now if lane.ended_at is None else lane.ended_at - axis.zero_at
     start = _column(lane.first_at - axis.zero_at, axis)
-    row.put(start, "_" * max(0, _column(life, axis) - start), "dim")
+    rows[0].put(start, "_" * max(0, _column(life, axis) - start), "dim")
     marks = {_column(at - axis.zero_at, axis): _MARKS[kind] for kind, at in pod_states(lane)}
     for span in lane.spans:
         end = axis.now if span.end is None else span.end - axis.zero_at
-        if end >= axis.start:
-            _bar(row, span, end, axis, again, marks)
+        if end >= axis.start and span.slot != WAITS:
+            line = min(span.slot, lines - 1)
+            _bar(rows[line], span, end, axis, again, {} if line else marks)
+    working = [(min(s.slot, lines - 1), s) for s in lane.held.values() if s.slot != WAITS]
+    alone = Counter(line for line, _ in working)
+    for line, span in working if axis.live else []:
+        if alone[line] == 1:
+            _progress(rows[line], span, axis)
     for column, letter in marks.items():
-        row.put(column, letter, "mark")
+        rows[0].put(column, letter, "mark")
     name = words.short_name(lane.worker, lane.job)
     left = ""
     seconds = lane.seconds_left(axis.zero_at + axis.now)
     if seconds is not None and axis.live:
         left = words.duration(round(seconds)) if seconds > 0 else "over"
     numbers = f"{lane.done:6,}{left:>7}"
-    return f"{_cut(name, NAME_COLUMNS - 1):{NAME_COLUMNS}}{row.text(colours)}{numbers}"
+    yield f"{_cut(name, NAME_COLUMNS - 1):{NAME_COLUMNS}}{rows[0].text(colours)}{numbers}"
+    for number, row in enumerate(rows[1:], 2):
+        more = lane.working - lines if number == MAX_SLOTS else 0
+        name = f"  and {more:,} more" if more > 0 else ""
+        yield f"{name:{NAME_COLUMNS}}{row.text(colours)}"
 
 
 def _bar(
@@ -159,6 +174,18 @@ def _bar(
             from_ = max(overdue, first + 1)
             row.put(from_, "/" * (first + length - from_), "expire")
         row.put(first + length, "." * (_column(fuse, axis) - first - length), "dim")
+
+
+def _progress(row: _Row, span: Span, axis: TimeAxis) -> None:
+    """Say beside a bar, or on its end if need be, how far the work is."""
+    if not span.progress:
+        return
+    text, name = f" {words.progress(span)}", words.item_name(span)
+    first = _column(max(span.start - axis.zero_at, axis.start), axis)
+    end = max(first + 1, _column(axis.now, axis))
+    named = first + 1 + len(name) if first + 2 + len(name) <= end else first + 1
+    at = max(named, min(end, len(row.letters) - len(text)))
+    row.put(at, _cut(text, len(row.letters) - at), "")
 
 
 def _column(seconds: float, axis: TimeAxis) -> int:

@@ -157,8 +157,7 @@ class QueueView(ThreadedView):
     def __init__(
         self, queue: Queue, cluster: Cluster | None, job: str | None, stage: Stage, fps: float
     ) -> None:
-        address = queue.address
-        super().__init__((queue.name, address.host, address.port), stage, fps)
+        super().__init__((queue.name, str(queue.address)), stage, fps)
         self.history = History()
         self._queue, self._cluster, self._job = queue, cluster, job
 

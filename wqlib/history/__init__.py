@@ -6,8 +6,12 @@ had lost, the counts, and how full the queue was over time. It is pure: it never
 or the cluster anything, and never looks at the clock. Memory is bounded: the detail of old
 leases is thinned, the counts never are.
 
-A span ends when the queue said so. The first entries of the stream may have been trimmed,
-so the end of a lease that nobody saw begin is counted, but not drawn.
+A worker may be lent more than it works on at once, so a span has the moment of the loan and
+those of the work. While the work goes on they follow from the order of the events; once it is
+completed they are what the worker told. How many items are leased is what the queue says.
+
+The first entries of the stream may have been trimmed, so the end of a lease that nobody saw
+begin is counted, but not drawn.
 """
 
 from __future__ import annotations

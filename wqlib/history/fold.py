@@ -13,7 +13,19 @@ from ..events import Event, EventKind, PodEvent
 from . import recording, words
 from .recording import Reading, Recorded
 from .series import Levels, Pace
-from .spans import ALIVE, MAX_SLOTS, Counts, Handover, Lane, Level, Outcome, PodRow, Span, thinned
+from .spans import (
+    ALIVE,
+    MAX_SLOTS,
+    WAITS,
+    Counts,
+    Handover,
+    Lane,
+    Level,
+    Outcome,
+    PodRow,
+    Span,
+    thinned,
+)
 
 MAX_SPANS = 24_000
 MAX_HANDOVERS = 2_000
@@ -207,32 +219,45 @@ class History:
         lane = self.lanes.get(event.worker) or self._lane(event.worker, event.at)
         if event.lease_id in lane.held:
             return
-        self._begin(lane, event)
+        self._lend(lane, event)
         self.counts.leased += 1
         self.drained_at = None
 
-    def _begin(self, lane: Lane, event: Event) -> Span:
-        at, slots_taken = event.at, lane.slots_taken
-        if lane.held:
-            slot = min((~slots_taken & (slots_taken + 1)).bit_length(), MAX_SLOTS) - 1
-            lane.slots = max(lane.slots, slot + 1)
-        else:
-            slot, lane.busy_since = 0, at
+    def _lend(self, lane: Lane, event: Event) -> Span:
+        at = event.at
         span = Span(
-            event.worker, event.lease_id, event.item_id, event.attempt, event.item, at,
-            event.deadline, slot=slot,
+            event.worker, event.lease_id, event.item_id, event.attempt, event.item, at, at,
+            event.deadline,
         )  # fmt: skip
         if at > lane.last_at:
             lane.last_at = at
         lane.held[event.lease_id] = span
-        lane.slots_taken = slots_taken | 1 << slot
         lane.spans.append(span)
+        if event.begins:
+            # A process begins what waits in it first: this is a new one of the same name.
+            if lane.waiting:
+                lane.waiting.clear()
+            self._begin(lane, span)
+        else:
+            lane.waiting[event.lease_id] = span
         if self._lost and (lost := self._lost.pop(event.item_id, None)) is not None:
             self.handovers.append(Handover(lost, span))
         self._spans_kept += 1
         if self._spans_kept > MAX_SPANS:
             self._thin()
         return span
+
+    def _begin(self, lane: Lane, span: Span) -> None:
+        """Let the work on a lease begin, at its start."""
+        if lane.working:
+            taken = lane.slots_taken
+            span.slot = min((~taken & (taken + 1)).bit_length(), MAX_SLOTS) - 1
+        else:
+            span.slot, lane.busy_since = 0, span.start
+        lane.slots_taken |= 1 << span.slot
+        lane.working += 1
+        if lane.working > lane.most:
+            lane.most = lane.working
 
     def _end(self, lane: Lane, event: Event, outcome: Outcome) -> Span | None:
         at = event.at
@@ -244,29 +269,61 @@ class History:
                 self._unseen_leases -= 1
                 self.counts.leased -= 1
             return None
-        span.end = at
+        # What a worker tells is measured in whole milliseconds: a lease is never older than itself.
+        span.end = end = max(event.ended or at, span.lent)
+        if event.began:
+            span.start = min(max(event.began, span.lent), end)
         span.outcome = outcome
         span.reason = event.reason
         self.counts.leased -= 1
-        if not lane.held:
+        worked = outcome in ("complete", "fail")
+        if span.slot == WAITS:
+            if worked and lane.working and event.lease_id in lane.waiting:
+                return span  # one before it has ended, too, which will be told: this gets its row
+            lane.waiting.pop(event.lease_id, None)
+            if not worked:
+                return span
+            if not event.began:
+                span.start = min(max(span.lent, lane.free_since), end)
+            self._begin(lane, span)
+        self._leave(lane, span.slot, end, worked)
+        return span
+
+    def _leave(self, lane: Lane, slot: int, at: float, goes_on: bool) -> None:
+        """Give a row to the lease that waits longest, if the worker goes on; or else free it.
+
+        Whose lease ran out or was given back, ends or is cut off: nothing tells that it goes on.
+        """
+        waiting = lane.waiting
+        while waiting and goes_on:
+            span = waiting.pop(next(iter(waiting)))
+            span.slot = slot
+            if span.end is None:
+                span.start = max(at, span.lent)
+                return
+            if span.start == span.lent:  # it has failed, which does not tell when it began
+                span.start = min(max(at, span.lent), span.end)
+            at = max(at, span.end)
+        lane.working -= 1
+        if not lane.working:
             lane.slots_taken = 0
             lane.busy_seconds += at - lane.busy_since
-        elif span.slot < MAX_SLOTS - 1:
-            lane.slots_taken &= ~(1 << span.slot)
-        return span
+        elif slot < MAX_SLOTS - 1:
+            lane.slots_taken &= ~(1 << slot)
 
     def _renew(self, event: Event) -> None:
         lane = self._lane(event.worker, event.at)
         span = lane.held.get(event.lease_id)
         if span is None:
             # Its beginning was trimmed from the stream; it is leased all the same.
-            span = self._begin(lane, event)
+            span = self._lend(lane, event)
             if self._unseen_leases:
                 self._unseen_leases -= 1
             else:
                 self.counts.leased += 1
         span.deadline = event.deadline
         span.renewals = (*span.renewals[-MAX_RENEWALS + 1 :], event.at)
+        span.progress = event.progress or span.progress
 
     def _complete(self, event: Event) -> None:
         at, counts = event.at, self.counts
@@ -274,16 +331,16 @@ class History:
         span = self._end(lane, event, "complete")
         counts.done += 1
         lane.done += 1
-        if span is not None:
-            # A worker that holds several leases works on them in turn.
-            start, free = span.start, lane.free_since
-            seconds = at - (start if start > free else free)
+        if span is not None and span.end is not None:
+            start, free, at = span.start, lane.free_since, span.end
+            # One that does not tell when it began works on its leases in turn.
+            seconds = at - (start if event.began or start > free else free)
             lane.item_seconds.append(seconds)
             lane.items_timed += 1
             lane.seconds_sum += seconds
             self._pace.add_item_time(seconds)
         lane.free_since = at
-        self._pace.add_completion(at, counts.done)
+        self._pace.add_completion(event.at, counts.done)
 
     def _give_back(self, event: Event) -> None:
         lane, counter = self._lane(event.worker, event.at), _COUNTERS[event.kind]
@@ -305,6 +362,9 @@ class History:
         if span is not None:
             span.outcome = "dead"
             span.reason = event.reason
+
+    def _drop(self, event: Event) -> None:
+        self.counts.dead = max(0, self.counts.dead - 1)
 
     def _requeue(self, event: Event) -> None:
         self.counts.dead = max(0, self.counts.dead - event.count)
@@ -359,7 +419,8 @@ class History:
         for lane in self.lanes.values():
             lane.spans = [span for span in lane.spans if span.end is not None]
             lane.held.clear()
-            lane.slots_taken = 0
+            lane.waiting.clear()
+            lane.working = lane.slots_taken = 0
 
     def _thin(self) -> None:
         self._spans_kept = 0

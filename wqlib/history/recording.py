@@ -233,7 +233,7 @@ def _to_json(event: Recorded) -> dict[str, Any]:
     return {key: row} if isinstance(event, Reading) else {key: row.pop("kind"), **row}
 
 
-_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float)}
+_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
 
 
 def _from_json(row: Any) -> Recorded | None:
@@ -250,6 +250,6 @@ def _build(cls: type[Recorded], row: dict[str, Any]) -> Recorded:
     values = {name: value for name, value in row.items() if name in known}
     for name, value in values.items():
         wanted = _TYPES.get(str(known[name].type), (str,))
-        if not isinstance(value, wanted) or isinstance(value, bool):
+        if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
             raise TypeError(f"{name} is {value!r}")
     return cls(**values)

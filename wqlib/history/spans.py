@@ -17,12 +17,15 @@ Outcome = Literal["running", "complete", "release", "fail", "expire", "dead"]
 ALIVE = ("pending", "running", "terminating")
 ENDS = ("succeeded", "failed", "killed")
 MAX_SLOTS = 8
+WAITS = -1
 RECENT_ITEMS = 512
 
 
 @dataclass(slots=True)
 class Span:
-    """One lease: an item lent to a worker, from the loan to its end.
+    """One lease: an item lent to a worker, and the work on it.
+
+    A worker that was lent several items works on some, and the others wait in it.
 
     Attributes:
         worker: Who held it; the key of its lane.
@@ -30,14 +33,17 @@ class Span:
         item_id: Number of the item.
         attempt: How often the item had been lent, this time included.
         item: The first bytes of the item as text.
-        start: When it was lent, in seconds since the epoch.
+        lent: When it was lent, in seconds since the epoch.
+        start: When the work on it began; as long as it has not, when it was lent.
         deadline: When the lease ends or would have ended.
-        end: When it ended, or None while it runs.
+        end: When the work on it ended, or the lease if that is not known, or None while it runs.
         outcome: How it ended, or "running".
         reason: Why (release, fail, dead), or "".
         renewals: When it was renewed.
-        slot: Row within the lane, for a worker that holds several leases at once.
+        slot: Row within the lane, for a worker that works on several items at once; `WAITS`: it
+            waits in the worker, or did until it ended.
         leases: How many leases this span stands for: 1, or more after thinning.
+        progress: How far the work is, as the worker told last, or "".
     """
 
     worker: str
@@ -45,14 +51,16 @@ class Span:
     item_id: int
     attempt: int
     item: str
+    lent: float
     start: float
     deadline: float
     end: float | None = None
     outcome: Outcome = "running"
     reason: str = ""
     renewals: tuple[float, ...] = ()
-    slot: int = 0
+    slot: int = WAITS
     leases: int = 1
+    progress: str = ""
 
 
 class Handover(NamedTuple):
@@ -111,20 +119,23 @@ class Lane:
         job: Name of the Job that owns the pod, or "".
         node: Name of the node that the pod is on, or "".
         state: The last that the cluster said of the pod, or "" if it said nothing.
-        spans: Its leases in the order in which they began.
+        spans: Its leases in the order in which they were lent.
         marks: What became of the pod, and when.
-        slots: Rows that its leases need; more than 1 if it ever held several at once.
+        most: How many items it worked on at once, at most; at least 1.
         done: Items it completed.
         lost: Leases of it that expired, failed or were given back.
         first_at: When it was first seen.
         last_at: When it was last seen.
-        busy_seconds: For how long it held at least one lease, the present time left out.
+        busy_seconds: For how long it worked on an item, the present time left out.
         item_seconds: How long the last 512 items took.
         items_timed: How many items were timed in all.
         seconds_sum: How long they took together.
         held: The leases that it holds now, by lease id.
+        working: How many of these it works on.
+        waiting: Those that wait in it, by lease id, in the order in which it begins them; among
+            them such as it has worked on, before it said that the one before them had ended.
         slots_taken: The slots in use, as a bit mask.
-        busy_since: When it last went from no lease to one.
+        busy_since: When it last went from no work to some.
         free_since: When it last completed an item.
     """
 
@@ -135,7 +146,7 @@ class Lane:
     state: PodKind | Literal[""] = ""
     spans: list[Span] = field(default_factory=list)
     marks: list[PodEvent] = field(default_factory=list)
-    slots: int = 1
+    most: int = 1
     done: int = 0
     lost: int = 0
     last_at: float = 0.0
@@ -144,9 +155,16 @@ class Lane:
     items_timed: int = 0
     seconds_sum: float = 0.0
     held: dict[str, Span] = field(default_factory=dict)
+    working: int = 0
+    waiting: dict[str, Span] = field(default_factory=dict)
     slots_taken: int = 0
     busy_since: float = 0.0
     free_since: float = 0.0
+
+    @property
+    def slots(self) -> int:
+        """Return how many rows its leases need; what goes beyond `MAX_SLOTS` shares the last."""
+        return min(self.most, MAX_SLOTS)
 
     @property
     def alive(self) -> bool:
@@ -165,8 +183,8 @@ class Lane:
         return min(ends) - now if ends else None
 
     def busy_until(self, now: float) -> float:
-        """Return the seconds with at least one lease, counted up to `now`."""
-        return self.busy_seconds + (max(0.0, now - self.busy_since) if self.held else 0.0)
+        """Return the seconds with work, counted up to `now`."""
+        return self.busy_seconds + (max(0.0, now - self.busy_since) if self.working else 0.0)
 
 
 def grouped(lanes: Iterable[Lane]) -> dict[str, list[Lane]]:
@@ -224,10 +242,10 @@ class PodRow:
         state: "running", "killed", "working", ... in a word.
         done: Items completed.
         lost: Leases that expired, failed or were given back.
-        working_on: The items that it holds now, in words, or "".
+        working_on: The items that it works on now, in words, or "".
         mean_seconds: Mean time of an item, or None before the first.
         p95_seconds: 95th percentile of the last 512 items, or None.
-        busy: Share of its life with at least one lease, 0 to 1.
+        busy: Share of its life with work, 0 to 1.
     """
 
     pod: str
@@ -248,7 +266,7 @@ def thinned(spans: list[Span], least_seconds: float = 0.0) -> tuple[list[Span], 
     is painted over. If that is not enough, the oldest quarter is dropped.
 
     Args:
-        spans: The spans of a lane, in the order in which they began.
+        spans: The spans of a lane, in the order in which they were lent.
         least_seconds: Spans shorter than that are merged further than in pairs: in a picture
             of the whole run nobody could tell them apart.
 
@@ -280,7 +298,7 @@ def _merged(spans: list[Span], least_seconds: float) -> list[Span]:
         first = merged[at]
         if at not in fresh:
             first = merged[at] = Span(
-                span.worker, "", 0, 0, "", first.start, 0.0, first.end, "complete",
+                span.worker, "", 0, 0, "", first.lent, first.start, 0.0, first.end, "complete",
                 slot=slot, leases=first.leases,
             )  # fmt: skip
             fresh.add(at)

@@ -5,7 +5,7 @@ What a sighted reader takes from the picture, a screen reader must find here.
 
 from __future__ import annotations
 
-from .spans import Counts, Lane, PodRow, Span
+from .spans import WAITS, Counts, Lane, PodRow, Span
 
 Estimate = tuple[float, float] | None  # seconds left and their uncertainty
 
@@ -16,10 +16,13 @@ def summary(
     """Say where a run stands, in a few sentences; see `History.summary`."""
     total = counts.total
     said = [_workers(lanes, job)]
+    # What waits in a worker is leased, too.
+    working = sum(lane.working for lane in lanes)
+    worked_on = f" ({working:,} worked on)" if any(lane.waiting for lane in lanes) else ""
     if total:
         said.append(
-            f"{counts.done:,} of {total:,} {_noun(total, 'item')} done, {counts.leased:,} leased, "
-            f"{counts.pending:,} waiting, {counts.dead:,} dead."
+            f"{counts.done:,} of {total:,} {_noun(total, 'item')} done, {counts.leased:,} leased"
+            f"{worked_on}, {counts.pending:,} waiting, {counts.dead:,} dead."
         )
     else:
         said.append("No items yet.")
@@ -149,23 +152,38 @@ def state_of(lane: Lane, drained: bool) -> str:
     return "finished" if drained else "waiting"
 
 
-def working_on(spans: list[Span]) -> str:
-    """Return the items of some leases: "apple", "apple (attempt 2)", "apple and 3 more"."""
-    if not spans:
-        return ""
-    first = spans[0]
-    words = item_name(first)
-    if first.attempt > 1:
-        words += f" (attempt {first.attempt})"
-    return words if len(spans) == 1 else f"{words} and {len(spans) - 1} more"
+def working_on(held: list[Span]) -> str:
+    """Return the items that a worker with these leases works on, how far the first one is, and how
+    many wait in the worker: "apple (attempt 2): page 3 of 9, and 3 more; 12 wait".
+    """
+    spans = [span for span in held if span.slot != WAITS]
+    words = item_name(spans[0]) if spans else ""
+    if spans and spans[0].attempt > 1:
+        words += f" (attempt {spans[0].attempt})"
+    if far := progress(spans[0]) if spans else "":
+        words += f": {far}"
+    if len(spans) > 1:
+        words += f"{',' if far else ''} and {len(spans) - 1} more"
+    if waiting := len(held) - len(spans):
+        words += f"{'; ' if words else ''}{waiting} {'waits' if waiting == 1 else 'wait'}"
+    return words
 
 
 def item_name(span: Span) -> str:
     """Return a short name of a span's item, free of what would break a line."""
     if not span.item:
         return f"item {span.item_id}" if span.item_id else ""
-    text = " ".join("".join(c if c.isprintable() else " " for c in span.item).split())
-    return text if len(text) <= 24 else text[:23] + "…"
+    return _line(span.item, 24)
+
+
+def progress(span: Span) -> str:
+    """Return how far the work on a span's item is, in a short line, or ""."""
+    return _line(span.progress, 40)
+
+
+def _line(text: str, most: int) -> str:
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def short_name(worker: str, job: str) -> str:

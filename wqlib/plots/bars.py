@@ -13,7 +13,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from ..history.spans import Lane, Span
+from ..history.spans import WAITS, Lane, Span
 from ..history.timeaxis import TimeAxis
 
 Floats = NDArray[np.float64]
@@ -22,17 +22,20 @@ Numbers = NDArray[np.int64]
 BAR_KINDS = ("complete", "release", "fail", "expire", "dead", "running", "orphan")
 CODE = {kind: code for code, kind in enumerate(BAR_KINDS)}
 _UNSETTLED = 16  # the newest spans of a lane, which may still run or turn out dead
-_REACH = 64  # how many spans that began before the time shown may reach into it
+_LEAST_WAIT = 6.0  # pixels: a shorter wait in a worker is not drawn
 _TIMES = attrgetter("start", "end", "slot")
 
 
 @dataclass(slots=True)
 class _Settled:
-    """The spans of a lane that will not change again, as rows of start, end, slot, code."""
+    """The spans of a lane that will not change again, as rows of start, end, slot, code, lent;
+    and the latest end up to each of them, which tells which of them reach into the time shown.
+    """
 
     spans: list[Span] = field(default_factory=list)
     number: int = 0
-    rows: Floats = field(default_factory=lambda: np.empty((0, 4)))
+    rows: Floats = field(default_factory=lambda: np.empty((0, 5)))
+    ends: Floats = field(default_factory=lambda: np.empty(0))
 
     def update(self, spans: list[Span]) -> None:
         """Add what has settled since the last time; `spans` only grew, or is a new list."""
@@ -44,16 +47,21 @@ class _Settled:
         if upto < self.number + _UNSETTLED:
             return
         if upto > len(self.rows):
-            wider = np.empty((2 * upto, 4))
-            wider[: self.number] = self.rows[: self.number]
-            self.rows = wider
-        self.rows[self.number : upto] = _rows(spans[self.number : upto])
+            self.rows, self.ends = (
+                np.concatenate([known[: self.number], np.empty_like(known, shape=shape)])
+                for known, shape in ((self.rows, (2 * upto, 5)), (self.ends, (2 * upto,)))
+            )
+        fresh = _rows(spans[self.number : upto])
+        self.rows[self.number : upto] = fresh
+        before = self.ends[self.number - 1] if self.number else 0.0
+        self.ends[self.number : upto] = np.maximum.accumulate(np.maximum(fresh[:, 1], before))
         self.number = upto
 
 
 def _rows(spans: Sequence[Span]) -> Floats:
-    """Return spans that ended as rows of start, end, slot, code."""
-    return np.array([(*_TIMES(span), CODE[span.outcome]) for span in spans]).reshape(-1, 4)
+    """Return spans that ended as rows of start, end, slot, code, lent."""
+    rows = [(*_TIMES(span), CODE[span.outcome], span.lent) for span in spans]
+    return np.array(rows).reshape(-1, 5)
 
 
 class EndedBars:
@@ -66,21 +74,22 @@ class EndedBars:
         """Return those that reach into the time shown.
 
         Returns:
-            Rows of start, end (in seconds since the run began), slot, code; and the position
-            of each one's lane in `lanes`.
+            Rows of start, end (in seconds since the run began), slot, code, lent; and the
+            position of each one's lane in `lanes`. They are in the order of the lanes, and in
+            each in that of the loans.
         """
-        parts: list[Floats] = [np.empty((0, 4))]
+        parts: list[Floats] = [np.empty((0, 5))]
         places: list[int] = [0]
         for lane in lanes:
             settled = self._lanes.setdefault(lane.worker, _Settled())
             settled.update(lane.spans)
-            known = settled.rows[: settled.number]
-            first = int(np.searchsorted(known[:, 0], axis.zero_at + axis.start)) - _REACH
-            fresh = [span for span in lane.spans[settled.number :] if span.end is not None]
-            parts += [known[max(0, first) :], _rows(fresh)]
+            number = settled.number
+            first = int(np.searchsorted(settled.ends[:number], axis.zero_at + axis.start))
+            fresh = [span for span in lane.spans[number:] if span.end is not None]
+            parts += [settled.rows[first:number], _rows(fresh)]
             places += [len(parts[-2]), len(parts[-1])]
         rows = np.concatenate(parts)
-        rows[:, :2] -= axis.zero_at
+        rows[:, [0, 1, 4]] -= axis.zero_at
         numbers = np.concatenate([[0], np.repeat(np.arange(len(lanes)), 2)])
         lane_of = np.repeat(numbers, places).astype(np.int64)
         seen = (rows[:, 1] >= axis.start) & (rows[:, 0] <= axis.end)
@@ -92,7 +101,8 @@ def merge_narrow(rows: Floats, lane_of: Numbers, axis: TimeAxis) -> tuple[Floats
 
     Takes and returns rows and positions of lanes as `EndedBars.rows` does.
     """
-    group = (lane_of * 16 + rows[:, 2].astype(np.int64)) * 16 + rows[:, 3].astype(np.int64)
+    slot = rows[:, 2].astype(np.int64) - WAITS
+    group = (lane_of * 16 + slot) * 16 + rows[:, 3].astype(np.int64)
     order = np.argsort(group, kind="stable")
     rows, group = rows[order], group[order]
     starts, ends, scale = rows[:, 0], rows[:, 1], axis.scale
@@ -114,3 +124,20 @@ def merge_narrow(rows: Floats, lane_of: Numbers, axis: TimeAxis) -> tuple[Floats
     out[:, 0] = np.maximum(out[:, 0], axis.start)
     out[:, 1] = np.minimum(out[:, 1], axis.end)
     return out, group[first] // 256
+
+
+def waits(rows: Floats, lane_of: Numbers, axis: TimeAxis) -> tuple[Floats, Numbers]:
+    """Return when leases waited in their workers until the work on them began, lane by lane:
+    where one waited for long enough to be seen. Takes and returns what `EndedBars.rows` does.
+    """
+    seen = ((rows[:, 0] - rows[:, 4]) * axis.scale >= _LEAST_WAIT) & (rows[:, 0] > axis.start)
+    order = np.flatnonzero(seen)[np.lexsort((rows[seen, 4], lane_of[seen]))]
+    rows, lane_of, starts, ends = rows[order], lane_of[order], rows[order, 4], rows[order, 0]
+    apart = lane_of * (ends.max(initial=0.0) - starts.min(initial=0.0) + 1.0)  # lane from lane
+    until = np.maximum.accumulate(ends + apart)
+    first = np.flatnonzero(np.append(True, (starts + apart)[1:] > until[:-1])[: len(rows)])
+    out = rows[first]
+    out[:, 0] = np.maximum(starts[first], axis.start)
+    out[:, 1] = np.maximum.reduceat(ends, first) if len(first) else ends
+    out[:, 2], out[:, 3] = WAITS, CODE["running"]
+    return out, lane_of[first]

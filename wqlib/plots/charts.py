@@ -48,7 +48,7 @@ def lease_times(history: History) -> LeaseTimes:
             if span.leases > 1:
                 missing += span.leases
             elif span.end is not None:
-                times[span.outcome].append(max(0.0, span.end - span.start))
+                times[span.outcome].append(max(0.0, span.end - span.lent))
     everything = [seconds for some in times.values() for seconds in some]
     if not everything:
         return LeaseTimes(np.array([0.0, 1.0]), missing=missing)

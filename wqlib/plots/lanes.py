@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 
 from ..history import words
-from ..history.spans import Lane, Span, grouped, most_active
+from ..history.spans import MAX_SLOTS, WAITS, Lane, Span, grouped, most_active
 from ..history.timeaxis import TimeAxis
 from .lettering import Role, Text, clip
 
@@ -36,8 +37,13 @@ class LaneBox:
         return self.top + self.height / 2
 
     def slot(self, number: int) -> tuple[float, float]:
-        """Return the top and bottom of the bars in one of the lane's slots."""
+        """Return the top and bottom of the bars in one of the lane's slots; those of leases that
+        wait in the worker are a thin strip under the others.
+        """
         margin = 5.0 if self.height >= 20 else min(2.0, self.height / 8)
+        if number == WAITS:
+            bottom = self.top + self.height - 0.1 * margin
+            return bottom - 0.7 * margin, bottom
         each = (self.height - 2 * margin) / self.lane.slots
         gap = min(1.0, each / 4) if self.lane.slots > 1 else 0.0
         top = self.top + margin + each * number
@@ -55,7 +61,8 @@ def lane_boxes(
     groups = grouped(lanes)
     room = height - BAND * max(1, len(groups))
     shown = most_active(lanes, max(1, int(room // LEAST_PITCH)))
-    pitch = min(PITCH, room / max(1, len(shown)))
+    pitches = sum(tall(lane) for lane in lanes if lane.worker in shown)
+    pitch = min(PITCH, room / max(1, pitches))
     boxes: list[LaneBox] = []
     titles: list[Text] = []
     y = top
@@ -64,19 +71,28 @@ def lane_boxes(
             titles.append(Text(12.0, y + BAND / 2, clip(title, 4 * LEFT), "job"))
             y += BAND
         for lane in members:
-            boxes.append(LaneBox(lane, y, pitch, len(boxes) % 2 == 0))
-            y += pitch
+            boxes.append(LaneBox(lane, y, pitch * tall(lane), len(boxes) % 2 == 0))
+            y += boxes[-1].height
     return boxes, titles, len(lanes) - len(shown)
 
 
+def tall(lane: Lane) -> float:
+    """Return how tall a lane is, if there is room: 1, or more if it needs several rows."""
+    return max(1.0, (5.0 + 7.0 * lane.slots) / 14.0)
+
+
 def name_label(box: LaneBox) -> list[Text]:
-    """Return the name of a pod, without that of its Job."""
+    """Return the name of a pod, without that of its Job, and how many items it works on at once."""
     lane, height = box.lane, box.height
     if height < 11:
         return []
     short = words.short_name(lane.worker, lane.job)
     role: Role = "name" if lane.alive or lane.held or not lane.state else "dim"
-    return [Text(LEFT - 14, box.middle, clip(short, LEFT - 24), role, "right")]
+    name = Text(LEFT - 14, box.middle, clip(short, LEFT - 24), role, "right")
+    if lane.most == 1 or height < 26:
+        return [name]
+    below = f"up to {lane.most:,} at once"
+    return [name._replace(y=name.y - 7), name._replace(y=name.y + 7, text=below, role="dim")]
 
 
 def number_labels(boxes: list[LaneBox], axis: TimeAxis, top: float) -> list[Text]:
@@ -102,9 +118,11 @@ def bar_labels(boxes: list[LaneBox], axis: TimeAxis) -> list[Text]:
     for box in boxes:
         if box.height / box.lane.slots < 13:
             continue
-        for span in reversed(box.lane.spans[-200:]):
+        for span in islice((s for s in reversed(box.lane.spans) if s.slot != WAITS), 200):
             if len(out) >= MOST_LABELS:
                 return out
+            if _shares(span, box.lane):
+                continue
             end = axis.now if span.end is None else span.end - axis.zero_at
             if end < axis.start:
                 break
@@ -120,6 +138,34 @@ def bar_labels(boxes: list[LaneBox], axis: TimeAxis) -> list[Text]:
                 role = _role(span, box.lane)
                 out.append(Text(x0 + 4, (top + bottom) / 2, text, role))
     return out
+
+
+def progress_labels(boxes: list[LaneBox], axis: TimeAxis) -> list[Text]:
+    """Say beside the bars of what is worked on now how far it is, as far as that fits, and how many
+    have no row of their own.
+    """
+    x = axis.px(axis.now) + 7
+    out: list[Text] = []
+    for box in boxes if axis.live else []:
+        lane = box.lane
+        if not lane.working or box.height / lane.slots < 13:
+            continue
+        said = [
+            (span.slot, words.progress(span))
+            for span in lane.held.values()
+            if span.progress and span.slot != WAITS and not _shares(span, lane)
+        ]
+        if lane.working > MAX_SLOTS:
+            said.append((MAX_SLOTS - 1, f"and {lane.working - MAX_SLOTS:,} more"))
+        for slot, text in said:
+            y = sum(box.slot(slot)) / 2
+            out.append(Text(x, y, clip(text, axis.x1 - x), "lost"))
+    return out
+
+
+def _shares(span: Span, lane: Lane) -> bool:
+    """Tell whether a span is in a row with others, for want of one of its own."""
+    return lane.most > MAX_SLOTS and span.slot == MAX_SLOTS - 1
 
 
 def _role(span: Span, lane: Lane) -> Role:

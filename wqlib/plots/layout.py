@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..history import History
-from ..history.spans import ENDS, MAX_SLOTS, Span, pod_states
+from ..history.spans import ENDS, MAX_SLOTS, WAITS, Lane, Span, pod_states
 from ..history.timeaxis import TimeAxis
 from . import lanes
-from .bars import CODE, EndedBars, Floats, merge_narrow
+from .bars import CODE, EndedBars, Floats, Numbers, merge_narrow, waits
 from .lanes import BAND, LaneBox
 from .lettering import Text
 
@@ -32,7 +32,8 @@ class TimelineLayout:
     Attributes:
         axis: The time.
         boxes: The lanes that are shown, from the top.
-        bars: By outcome (and "orphan"): rows of start, end, top, bottom.
+        bars: By outcome (and "orphan"): rows of start, end, top, bottom. What a lease waits in
+            its worker is a thin bar under the others.
         rails: Life lines of the pods: rows of start, end, y.
         renewals: Rows of moment, top, bottom; on bars that are not hatched.
         late_renewals: The same of bars that are.
@@ -83,9 +84,16 @@ def timeline(
     for box in boxes:
         texts += lanes.name_label(box)
     texts += lanes.bar_labels(boxes, axis) + lanes.number_labels(boxes, axis, top)
-    running = [(box, span) for box in boxes for span in box.lane.held.values()]
-    ended_bars = _ended_bars(boxes, axis, ended or EndedBars())
-    bars = np.concatenate([ended_bars, *(_running_bar(box, span, axis) for box, span in running)])
+    texts += lanes.progress_labels(boxes, axis)
+    running = [(box, span) for box in boxes for span in _running(box.lane)]
+    rows, lane_of = (ended or EndedBars()).rows([box.lane for box in boxes], axis)
+    bars = np.concatenate(
+        [
+            _across(boxes, *merge_narrow(rows, lane_of, axis)),
+            _waits(boxes, running, rows, lane_of, axis),
+            *(_running_bar(box, span, axis) for box, span in running),
+        ]
+    )
     renewals = _array([row for box in boxes for row in _renewals(box, axis)], 4)
     marks = [(kind, at, box.middle) for box in boxes for kind, at in _marks(box, axis)]
     return TimelineLayout(
@@ -119,11 +127,43 @@ def _rail(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float]]:
     return [(start, end, box.middle)] if end > start else []
 
 
-def _ended_bars(boxes: list[LaneBox], axis: TimeAxis, ended: EndedBars) -> Floats:
-    """Return the leases that ended as rows of start, end, top, bottom, code of the outcome."""
-    rows, lane_of = merge_narrow(*ended.rows([box.lane for box in boxes], axis), axis)
-    slots = [[box.slot(number) for number in range(MAX_SLOTS)] for box in boxes]
-    edges = np.array(slots, dtype=np.float64).reshape(-1, MAX_SLOTS, 2)
+def _running(lane: Lane) -> list[Span]:
+    """Return what a worker holds: what it works on, and one of each batch that waits in it."""
+    working = [span for span in lane.held.values() if span.slot != WAITS]
+    if len(working) == len(lane.held):
+        return working
+    waiting = {(s.lent, s.deadline): s for s in lane.held.values() if s.slot == WAITS}
+    return working + list(waiting.values())
+
+
+def _waits(
+    boxes: list[LaneBox],
+    running: list[tuple[LaneBox, Span]],
+    rows: Floats,
+    lane_of: Numbers,
+    axis: TimeAxis,
+) -> Floats:
+    """Return when leases waited in living workers, where there is room to see it, as `_across`."""
+    places = {box.lane.worker: number for number, box in enumerate(boxes)}
+    held = [
+        (places[box.lane.worker], until, span.lent - axis.zero_at)
+        for box, span in running
+        if (until := _moments(box.lane, span, axis)[span.slot == WAITS]) > span.lent - axis.zero_at
+    ]
+    more = np.zeros((len(held), 5))
+    numbers, more[:, 0], more[:, 4] = _array(held, 3).T
+    rows = np.concatenate([rows, more])
+    lane_of = np.append(lane_of, numbers.astype(np.int64))
+    roomy = np.array([box.height >= 20 for box in boxes], dtype=bool)[lane_of]
+    return _across(boxes, *waits(rows[roomy], lane_of[roomy], axis))
+
+
+def _across(boxes: list[LaneBox], rows: Floats, lane_of: Numbers) -> Floats:
+    """Return rows of leases, and the position of each one's lane, as rows of start, end, top,
+    bottom, code of the outcome.
+    """
+    slots = [[box.slot(number) for number in (*range(MAX_SLOTS), WAITS)] for box in boxes]
+    edges = np.array(slots, dtype=np.float64).reshape(-1, MAX_SLOTS + 1, 2)
     across = edges[lane_of, rows[:, 2].astype(np.int64)] if len(rows) else np.empty((0, 2))
     return np.column_stack([rows[:, :2], across, rows[:, 3]])
 
@@ -133,17 +173,12 @@ def _running_bar(box: LaneBox, span: Span, axis: TimeAxis) -> Floats:
     hatched as expired once its deadline has passed, even if nobody noticed yet.
     """
     top, bottom = box.slot(span.slot)
-    start = max(span.start - axis.zero_at, axis.start)
-    deadline = span.deadline - axis.zero_at
-    ended = box.lane.ended_at
-    orphaned = min(axis.now, deadline if ended is None else ended - axis.zero_at)
-    overdue = min(axis.now, max(deadline, start)) if span.deadline else axis.now
-    orphaned = max(start, min(orphaned, overdue))
+    start, orphaned, overdue = _moments(box.lane, span, axis)
     parts = [
         (start, orphaned, "running"),
         (orphaned, overdue, "orphan"),
         (max(overdue, start), axis.now, "expire"),
-    ]
+    ][span.slot == WAITS :]  # how it waits in a living worker is drawn by `_waits`
     least = 1.0 / axis.scale
     return _array(
         [
@@ -155,9 +190,21 @@ def _running_bar(box: LaneBox, span: Span, axis: TimeAxis) -> Floats:
     )
 
 
+def _moments(lane: Lane, span: Span, axis: TimeAxis) -> tuple[float, float, float]:
+    """Return when a running lease began, from when its pod is gone, and from when it is overdue;
+    not before the first moment shown, nor after now.
+    """
+    start = max(span.start - axis.zero_at, axis.start)
+    deadline = span.deadline - axis.zero_at
+    ended = lane.ended_at
+    orphaned = min(axis.now, deadline if ended is None else ended - axis.zero_at)
+    overdue = min(axis.now, max(deadline, start)) if span.deadline else axis.now
+    return start, max(start, min(orphaned, overdue)), overdue
+
+
 def _fuse(box: LaneBox, span: Span, axis: TimeAxis) -> list[tuple[float, float, float]]:
     deadline = span.deadline - axis.zero_at
-    if not axis.live or deadline <= axis.now:
+    if span.slot == WAITS or not axis.live or deadline <= axis.now:
         return []
     top, bottom = box.slot(span.slot)
     return [(axis.now, min(deadline, axis.end), (top + bottom) / 2)]
@@ -168,14 +215,15 @@ def _renewals(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float, b
     out: list[tuple[float, float, float, bool]] = []
     for span in box.lane.spans[-400:] if box.height >= 11 else []:
         end = axis.now if span.end is None else span.end - axis.zero_at
-        if span.renewals and (end - span.start + axis.zero_at) * axis.scale > 20:
+        start = span.start - axis.zero_at
+        if span.renewals and span.slot != WAITS and (end - start) * axis.scale > 20:
             top, bottom = box.slot(span.slot)
             hatched = span.outcome not in ("complete", "running")
             moments = (at - axis.zero_at for at in span.renewals)
             out += [
                 (at, top, top + (bottom - top) * 0.35, hatched)
                 for at in moments
-                if at >= axis.start
+                if at >= max(axis.start, start)
             ]
     return out
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..history import History
 from ..history.timeaxis import TimeAxis, time_axis
 from .canvas import Picture
-from .lanes import BAND, LEFT, PITCH, RIGHT
+from .lanes import BAND, LEFT, PITCH, RIGHT, tall
 from .panels import LEGEND, RULER, Depth, Lanes, Legend, Panel, Ruler, Throughput
 from .theme import THEMES, ThemeName
 
@@ -32,10 +32,11 @@ def timeline(
         theme: "light" or "dark".
 
     Returns:
-        A lane for each pod, its leases as bars from loan to end, filled and hatched by how
-        they ended, and a line from each lost lease to the one that got its item next.
+        A lane for each pod, the work on its leases as bars, filled and hatched by how they
+        ended, and a line from each lost lease to the one that got its item next. What waits in
+        a worker is a thin bar under the others.
     """
-    number = max(1, len(history.lanes))
+    number = max(1, sum(tall(lane) for lane in history.lanes.values()))
     jobs = {lane.job for lane in history.lanes.values()}
     height = min(BAND * max(1, len(jobs)) + PITCH * number, _MOST_LANES_HEIGHT)
     picture = Picture(width, TOP + height + RULER + LEGEND, THEMES[theme], "timeline")
@@ -127,16 +128,16 @@ class RunPicture:
         scale: float = 1.5,
         window_seconds: float | None = 120.0,
     ) -> None:
-        tall = BAND + PITCH * lanes
-        rate = TOP + tall + RULER + DEPTH + 8
+        high = BAND + PITCH * lanes
+        rate = TOP + high + RULER + DEPTH + 8
         legend = rate + RATE + 6
         self.picture = Picture(width, legend + LEGEND, THEMES[theme], "run", scale)
         self.window_seconds = window_seconds
         self._x1 = width - RIGHT
-        self._ruler = Ruler(self.picture, TOP + tall)
+        self._ruler = Ruler(self.picture, TOP + high)
         self._panels: list[Panel] = [
-            Lanes(self.picture, TOP, tall),
-            Depth(self.picture, TOP + tall + RULER, DEPTH),
+            Lanes(self.picture, TOP, high),
+            Depth(self.picture, TOP + high + RULER, DEPTH),
             Throughput(self.picture, rate, RATE),
         ]
         Legend(self.picture, legend)

@@ -83,7 +83,7 @@ def _rate(pods: int, history: History) -> float:
     ends = [span.end for span in spans if span.end is not None and span.outcome == "complete"]
     if not ends:
         raise ValueError(f"The run of {pods} pods completed nothing, so it has no speed.")
-    return history.counts.done / max(max(ends) - min(span.start for span in spans), 1e-9)
+    return history.counts.done / max(max(ends) - min(span.lent for span in spans), 1e-9)
 
 
 def serial_share(measured: Sequence[Speedup]) -> float | None:

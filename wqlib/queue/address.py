@@ -97,7 +97,7 @@ class Address:
             value = getattr(self, name)
             if not isinstance(value, str) and (value is not None or name == "host"):
                 raise TypeError(f"The {name} of Redis must be text, not {type(value).__name__}.")
-        if re.search(r"://|[@\s]", self.host) and not self.host.startswith("/"):
+        if "\0" in self.host or re.match(r"(?!/).*(://|[@\s])", self.host):
             # It may hold a password, so it is not repeated.
             raise ValueError("The host of Redis must be a name or an address. A URL goes to url=.")
         if not (isinstance(self.password, str | None) or callable(self.password)):
@@ -234,7 +234,7 @@ class Address:
         netloc, slash, path = before.partition("/")
         login, _, hosts = netloc.rpartition("@")
         if "#" in rest or "@" in path or "@" in query:
-            raise _no_url("a # or @ stands where none can be")
+            raise _no_url("it has a # or @ where there can be none")
         user, _, password = login.partition(":")
         found = _server(scheme, hosts, slash + path)
         found |= {"username": unquote(user) or None, "password": unquote(password) or None}
@@ -332,7 +332,7 @@ def _server(scheme: str, hosts: str, path: str) -> dict[str, Any]:
 def _place(text: str, default_port: int) -> tuple[str, int]:
     """Read `host`, `host:port`, `[::1]` or `[::1]:port`."""
     if not (found := _PLACE.fullmatch(text)):
-        raise _no_url("its host or port is written wrongly")
+        raise _no_url("its host or port is malformed")
     port = int(found[3] or default_port)
     if not 0 < port < 65536:
         raise _no_url("its port is not a number from 1 to 65535")

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import ItemTooLarge, QueueError, RedisRefused
-from .items import Item, encode
+from .items import Item, encode, utf8
 from .store import CHUNK_ITEMS, Store
 from .wire import Argument
 
@@ -21,9 +21,7 @@ def fill(
 ) -> int:
     """Append items; see `WorkQueue.put`. Up to 8 calls go out at once."""
     before = added = 0
-    if not isinstance(resume, str):
-        raise TypeError(f"resume is the name of a filling, a text, not {resume!r}.")
-    if resume:
+    if utf8(resume, "The name of a filling (resume)"):
         before = int(store.command("HGET", "counts", f"filled {resume}") or 0)
     chunks = _chunks(islice(_encoded(items), before, None))
     window: list[tuple[bytes, ...]] = []
@@ -42,6 +40,9 @@ def fill(
                 progress(added)
     except ItemTooLarge as error:
         raise ItemTooLarge(f"{error} {added} items before it are in the queue.") from None
+    except (TypeError, ValueError) as error:  # of an item, or of the iterable
+        error.add_note(f"{added} items before it are in the queue.")
+        raise
     except RedisRefused as error:
         answered = zip(window, error.answers, strict=False)
         added += sum(len(chunk) for chunk, answer in answered if answer >= 0)

@@ -70,11 +70,14 @@ def check_lease_seconds(seconds: float, name: str = "lease_seconds") -> None:
         raise ValueError(f"{name} is {seconds}; it must be 0.001 s to 7 days.")
 
 
-def check_worker(name: str) -> None:
-    """Refuse what can be no name of a worker, with a TypeError or a ValueError."""
+def checked_worker(name: str | None) -> str:
+    """Return the name of a worker ("" for None); what can be none is a TypeError or ValueError."""
+    if name is None:
+        return ""
     utf8(name, "A worker's name")
     if any(map(str.isspace, name)):
-        raise ValueError(f"The worker's name {name!r} must not contain white space.")
+        raise ValueError(f"A worker's name must not contain white space: {name!r}.")
+    return name
 
 
 def lease_lost(leases: Sequence[Lease]) -> LeaseLost:
@@ -102,6 +105,7 @@ class Stats:
         expired: Leases that ran out.
         released: Leases given back.
         failed: Leases that ended in `fail`.
+        dropped: Dead items removed for good.
         at: When, in seconds since the epoch by the server's clock.
     """
 
@@ -114,6 +118,7 @@ class Stats:
     expired: int
     released: int
     failed: int
+    dropped: int
     at: float
 
     @property
@@ -136,6 +141,29 @@ class DeadItem:
     item_id: int
     item: bytes
     error: str
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    """One item, wherever it is.
+
+    Attributes:
+        item_id: Its number.
+        state: "leased", "waiting" (it was lent before), "dead", "done", or "unknown": no item has
+            had that number yet, or the queue was cleared since.
+        item: The item, as bytes, if it is leased or dead, or else None.
+        lease: Its lease, if it is leased.
+        result: What `complete` kept for it.
+        history: One dict for each attempt that came to no end: `at` (s), `attempt`, `worker`,
+            `what`, `reason`; the last 20. Nothing is kept of an item that is done.
+    """
+
+    item_id: int
+    state: str
+    item: bytes | None = None
+    lease: Lease | None = None
+    result: bytes | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -189,7 +217,10 @@ def encode(item: Item) -> bytes:
     if isinstance(item, (bytes, bytearray, memoryview)):
         kept = bytes(item)
     elif isinstance(item, str):
-        kept = utf8(item, "An item")
+        try:
+            kept = item.encode()
+        except UnicodeEncodeError:
+            kept = utf8(item, "An item")  # which says what is wrong
     else:
         kept = _as_json(item)
     if len(kept) > MAX_ITEM_BYTES:
@@ -251,14 +282,16 @@ def encode_result(result: bytes | str | None) -> bytes:
     """
     if result is None:
         return b""
-    if isinstance(result, (bytes, bytearray, memoryview)):
-        kept = bytes(result)
-    elif isinstance(result, str):
+    if isinstance(result, str):
         kept = utf8(result, "A result")
+    elif isinstance(result, bytes):
+        kept = result
     else:
+        # A buffer, too: a worker keeps results for a moment, and a task may use it again.
+        how = "bytes" if isinstance(result, (bytearray, memoryview)) else "json.dumps"
         raise TypeError(
             f"A result must be bytes, text or None, not {_kind(result)}. Convert it first, as in "
-            "json.dumps(result)."
+            f"{how}(result)."
         )
     if len(kept) > MAX_RESULT_BYTES:
         raise ItemTooLarge(

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from ..events import Event, decode
 from . import export
 from .export import Entry
-from .items import DeadItem, Lease, Snapshot, Stats
+from .items import DeadItem, ItemState, Lease, Snapshot, Stats
 from .store import Store
 from .wire import Argument
 
@@ -44,6 +44,7 @@ def snapshot(store: Store, limit: int) -> Snapshot:
         expired=ended["expire"],
         released=ended["release"],
         failed=ended["fail"],
+        dropped=counts.get("drop", 0),
         at=now / 1000,
     )
     if not shown:
@@ -60,6 +61,21 @@ def dead_items(store: Store) -> list[DeadItem]:
     """Return the items that were given up, with their history, by item id."""
     flat = store.command("HGETALL", "dead")
     return _dead_items(flat, store.command("HMGET", "tries", *flat[::2]) if flat else [])
+
+
+def item(store: Store, item_id: int) -> ItemState:
+    """Return what is known of one item."""
+    _, last_id, cleared, dead, record, result, *lent = store.run("item", item_id)
+    history = _history(record)
+    if lent:
+        lease = Lease(lent[0].decode(), lent[2], int(lent[1]) / 1000)
+        return ItemState(item_id, "leased", lease.item, lease, history=history)
+    if dead is not None:
+        return ItemState(item_id, "dead", dead, history=history)
+    if record is not None:
+        return ItemState(item_id, "waiting", history=history)
+    done = result is not None or cleared < item_id <= last_id
+    return ItemState(item_id, "done" if done else "unknown", result=result)
 
 
 def events(store: Store, after: str, wait_seconds: float, limit: int) -> list[Event]:
@@ -122,8 +138,15 @@ def _dead_items(flat: list[bytes], records: list[bytes | None]) -> list[DeadItem
 
 def _dead_item(item_id: bytes, item: bytes, record: bytes | None) -> DeadItem:
     """Return a dead item; `record` is what lua/end_lease.lua noted of its attempts."""
-    history = json.loads(record.decode("utf-8", "replace"))["history"] if record else []
-    for attempt in history:
-        attempt["at"] /= 1000
+    history = _history(record)
     last = history[-1] if history else {}
     return DeadItem(int(item_id), item, last.get("reason") or last.get("what", ""), history)
+
+
+def _history(record: bytes | None) -> list[dict[str, Any]]:
+    history: list[dict[str, Any]] = []
+    if record:
+        history = json.loads(record.decode("utf-8", "replace"))["history"]
+    for attempt in history:
+        attempt["at"] /= 1000
+    return history

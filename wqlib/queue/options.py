@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from redis.connection import SSLConnection
+
 from ..errors import QueueError
 
 Login = str | tuple[str, str]
@@ -60,7 +62,7 @@ def _flags(text: str) -> list[ssl.VerifyFlags]:
 # fields of an Address.
 _ALL: dict[str, Callable[[str], Any]] = {
     "client_name": str,
-    "health_check_interval": _seconds,
+    "health_check_interval": float,
     "socket_connect_timeout": _seconds,
     "socket_timeout": _seconds,
 }
@@ -79,6 +81,8 @@ _TLS: dict[str, Callable[[str], Any]] = {
     "ssl_min_version": int,
     "ssl_password": str,
 }
+for _name in {*_TLS}.difference(SSLConnection.__init__.__code__.co_varnames):
+    del _TLS[_name]  # this version of redis-py is too old for it
 _LOGIN: dict[str, Callable[[str], Any]] = {
     "db": int,
     "password": str,
@@ -143,7 +147,7 @@ def of_arguments(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
 
     Raises:
         TypeError: One means nothing for a queue.
-        ValueError: A time makes no sense.
+        ValueError: A timeout makes no sense.
     """
     fields: dict[str, Any] = {}
     options: dict[str, Any] = {}
@@ -155,7 +159,10 @@ def of_arguments(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
         elif name in _FIELDS:
             fields[_FIELDS[name]] = getattr(value, "get_credentials", value)
         elif name in ("socket_timeout", "socket_connect_timeout"):
-            options[name] = _seconds(value)
+            try:
+                options[name] = _seconds(value)
+            except (TypeError, ValueError):
+                raise ValueError(f"The argument {name} must be above 0, in seconds.") from None
         elif name in _ALL or name in _TCP or name in _TLS or name == _NOT_IN_A_URL:
             options[name] = value
         else:

@@ -7,18 +7,20 @@ from collections.abc import Sequence
 
 from .link import _source
 
+SCRIPTS = (
+    "lease", "give_back", "renew", "put", "requeue_dead", "drop_dead", "adopt", "snapshot", "item",
+    "export", "clear",
+)  # fmt: skip
+
 # By what somebody does: the scripts that it runs, and the commands that it sends besides.
 ROLES: dict[str, tuple[Sequence[str], str]] = {
     "worker": (("lease", "renew", "give_back", "snapshot"), "blmove"),
     "filler": (("put",), ""),
     "watcher": (
-        ("snapshot", "export"),
+        ("snapshot", "item", "export"),
         "lrange hgetall hmget xrange xread multi exec",
     ),
-    "owner": (
-        ("lease", "renew", "give_back", "put", "snapshot", "export", "requeue_dead", "clear"),
-        "blmove lrange hgetall hmget hkeys xrange xread multi exec",
-    ),
+    "owner": (SCRIPTS, "blmove lrange hgetall hmget hkeys xrange xread multi exec"),
 }
 
 # What is needed besides, by how Redis is run or used.
@@ -50,7 +52,7 @@ def acl(queue: str, role: str, *modes: str) -> str:
         queue: Name of the queue.
         role: "worker" (leases, completes, renews, releases, fails, looks), "filler" (puts),
             "watcher" (looks, reads results and events, exports) or "owner" (all of it, also
-            `clear` and `requeue_dead`).
+            `clear`, `requeue_dead`, `drop_dead` and `adopt`).
         modes: What it is used with: "sentinel", "cluster", "replicas".
 
     Raises:
@@ -70,7 +72,10 @@ def acl(queue: str, role: str, *modes: str) -> str:
     commands.update(*(MODES[mode].split() for mode in modes))
     pattern = re.sub(r"([*?\[\]\\])", r"\\\1", queue)  # Redis' globs
     pattern = re.sub(r"[\0-\x20\x7f]", "?", pattern)  # a rule cannot hold them
-    keys = (_quoted(f"~{key}") for key in (pattern, f"{{{pattern}}}:*"))
+    patterns = [pattern, f"{{{pattern}}}:*"]
+    if role == "owner":  # for `adopt`
+        patterns += [f"{pattern}:processing", f"{pattern}:leased_by_session:*"]
+    keys = (_quoted(f"~{key}") for key in patterns)
     allowed = (f"+{command}" for command in sorted(commands))
     return " ".join(["resetkeys", "resetchannels", "-@all", *keys, *allowed])
 

@@ -16,7 +16,7 @@ from .doorbell import Doorbell
 from .items import utf8
 from .link import Link, Script, _source
 from .refusals import diagnose
-from .rights import commands_of
+from .rights import SCRIPTS, commands_of
 from .wire import Argument, Refusal
 
 CHUNK_ITEMS = 1000  # that one call takes at most
@@ -35,7 +35,6 @@ TYPES = {
     "events": "stream",
     "drained": "list",
 }
-SCRIPTS = ("lease", "give_back", "renew", "put", "requeue_dead", "snapshot", "export", "clear")
 
 # After a fork, parent and child must share neither a connection nor the numbers of calls.
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()

@@ -1,4 +1,4 @@
-"""What certificates can have wrong with them, in words. Nothing of it passes by waiting."""
+"""What can be wrong with certificates, in words. Waiting mends none of it."""
 
 from __future__ import annotations
 
@@ -18,36 +18,35 @@ _NOT_YET_VALID, _EXPIRED, _UNKNOWN_AUTHORITY, _OTHER_NAME = 9, 10, (18, 19, 20, 
 _ANSWERS = (
     (
         "alert certificate required",
-        "wants a certificate from its clients, and none was given. Name the files by ssl_certfile "
-        "and ssl_keyfile",
+        "requires a client certificate, and none was given. Name its files with ssl_certfile and "
+        "ssl_keyfile",
     ),
     (
         "alert (unknown ca|bad certificate|certificate|unsupported certificate|access denied)",
-        "does not accept our certificate ({why}). Name one that it accepts by ssl_certfile and "
+        "rejected our client certificate ({why}). Name one that it accepts with ssl_certfile and "
         "ssl_keyfile",
     ),
     (
         "wrong version number|record layer failure|http request",
-        "speaks no TLS. Write redis:// instead of rediss://, or name its port for TLS",
+        "does not speak TLS. Use redis:// instead of rediss://, or the port that it has for TLS",
     ),
     (
         "alert (handshake failure|protocol version|insufficient security)|unsupported protocol|"
         "no (shared )?cipher|no protocols",
-        "and we have no version of TLS or no cipher in common ({why}), or it wants a certificate "
-        "(ssl_certfile). See ssl_min_version and ssl_ciphers",
+        "and this client have no TLS version or cipher in common ({why}), or it requires a client "
+        "certificate. See ssl_min_version, ssl_ciphers and ssl_certfile",
     ),
 )
 
 
 def explain_tls(error: BaseException, where: str) -> str | None:
-    """Return why Redis at `where` and we do not come together over TLS, and what to do.
+    """Return why there is no TLS with Redis at `where`, and what to do.
 
     Args:
         error: What came instead of a connection, or of a reply.
 
     Returns:
-        The message; None if it is no error of TLS, or one that may pass, as when the
-        connection breaks.
+        The message; None if it is no error of TLS, or one that may pass: a broken connection.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"The certificate of Redis at {where} {_unaccepted(error)}."
@@ -64,19 +63,20 @@ def _unaccepted(error: ssl.SSLCertVerificationError) -> str:
     code, said = error.verify_code, error.verify_message.rstrip(".")
     if code in _OTHER_NAME:
         return (
-            f"is for another host ({said}). Name Redis as its certificate does, or check the "
-            "authority alone by ssl_check_hostname=false"
+            f"is for another host ({said}). Use a host name that it holds, or check only who "
+            "signed it, with ssl_check_hostname=false"
         )
     if code in _UNKNOWN_AUTHORITY:
         return (
-            f"is signed by nobody who is known here ({said}). Name the file with the certificate "
-            "of its authority, as in rediss://host:6379/0?ssl_ca_certs=/path/to/ca.crt"
+            f"is signed by an unknown authority ({said}). Name the file with the certificate of "
+            "that authority (or with this one, if it is self-signed), as in "
+            "rediss://host:6379/0?ssl_ca_certs=/path/to/ca.crt"
         )
     if code in (_NOT_YET_VALID, _EXPIRED):
-        return f"is not valid now ({said}). Give Redis another one, or set the clock here"
+        return f"is not valid now ({said}). Give Redis a new one, or correct the clock here"
     return (
-        f"was not accepted ({said}). Give Redis another one; an old one that only lacks what "
-        "Python 3.13 asks for is taken with ssl_exclude_verify_flags=VERIFY_X509_STRICT"
+        f"was not accepted ({said}). Give Redis another one; if it only lacks what Python 3.13 "
+        "insists on, use ssl_exclude_verify_flags=VERIFY_X509_STRICT"
     )
 
 

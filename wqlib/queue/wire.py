@@ -130,9 +130,7 @@ def _open(connection: AbstractConnection) -> None:
         if isinstance(cause, ssl.SSLError) and cause is not handled:
             raise cause from None
         if "handshake" in str(cause):
-            raise TimeoutError(
-                "no TLS begins: if Redis speaks none there, write redis://"
-            ) from None
+            raise TimeoutError("no TLS begins; if it does not speak TLS, use redis://") from None
         raise
     finally:
         if sys.exception() is not handled:
@@ -157,7 +155,7 @@ def _greet(connection: AbstractConnection) -> None:
             raise
         if not isinstance(connection, SSLConnection):
             raise ConnectionAbortedError(
-                "it hangs up on us without an answer: if it speaks TLS, write rediss://"
+                "it hangs up without an answer; if it speaks TLS, use rediss://"
             ) from None
         # It sent the reason before it hung up, but what we wrote then may have erased it.
         with contextlib.closing(connection._connect()) as link:

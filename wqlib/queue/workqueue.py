@@ -28,17 +28,18 @@ from types import MappingProxyType
 from typing import Self, TextIO
 
 from ..events import Event
-from . import looking
+from . import adopting, looking
 from .address import Address
 from .filling import fill
 from .items import (
     DeadItem,
     Item,
+    ItemState,
     Lease,
     Snapshot,
     Stats,
     check_lease_seconds,
-    check_worker,
+    checked_worker,
     encode_result,
     lease_id,
     lease_lost,
@@ -106,8 +107,9 @@ class WorkQueue:
             raise TypeError(f"url must be text or an Address, not {type(address).__name__}.")
         self.address = address.override(host=host, port=port, password=password, username=username)
         self.name = name
-        self.worker = worker or os.environ.get("HOSTNAME") or socket.gethostname()
-        check_worker(self.worker)
+        self.worker = checked_worker(
+            checked_worker(worker) or os.environ.get("HOSTNAME") or socket.gethostname()
+        )
         self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
         self.pending = 0
@@ -141,8 +143,7 @@ class WorkQueue:
             timeout_seconds: How long to wait for one reply of Redis; None: the same (10).
         """
         twin = copy.copy(self)
-        twin.worker = worker or self.worker
-        check_worker(twin.worker)
+        twin.worker = checked_worker(worker) or self.worker
         twin._store = self._store.copy(timeout_seconds)
         return twin
 
@@ -175,6 +176,7 @@ class WorkQueue:
         Raises:
             ItemTooLarge: An item has more than 16 MiB. What came before it in the iterable may
                 be in the queue; the message says how many that is.
+            TypeError, ValueError: An item is nothing that JSON can hold; a note says the same.
         """
         return fill(self._store, items, progress, resume)
 
@@ -250,7 +252,10 @@ class WorkQueue:
         completions: list[Argument] = []
         now = time.monotonic()
         for lease, result, *times in done:
-            timing = "".join([f" {(now - at) * 1000:.0f}" for at in times])
+            timing = ""
+            if times:
+                began, ended = times
+                timing = f" {int((now - began) * 1000)} {int((now - ended) * 1000)}"
             kept = b"" if result is None else encode_result(result)
             completions += lease_id(lease), kept, timing
         give_up_at = wait_seconds and time.monotonic() + wait_seconds
@@ -412,6 +417,17 @@ class WorkQueue:
         """Return the items that were given up, with their history, by item id."""
         return looking.dead_items(self._store)
 
+    def item(self, item_id: int) -> ItemState:
+        """Return where an item is that was lent at least once, and what came of its attempts."""
+        return looking.item(self._store, *_numbers([item_id]))
+
+    def foreign(self) -> int:
+        """Count the items that the client of the Kubernetes page took and has not completed.
+
+        They are in no number of `stats`. 0 on a Redis Cluster, where that client cannot work.
+        """
+        return adopting.foreign(self._store)
+
     def events(
         self, after: str = "0", *, wait_seconds: float = 0.0, limit: int = 10_000
     ) -> list[Event]:
@@ -462,14 +478,38 @@ class WorkQueue:
             How many now wait again.
         """
         ids = self._store.command("HKEYS", "dead") if item_ids is None else item_ids
-        try:
-            ids = [int(item_id) for item_id in ids]
-        except OverflowError:
-            raise ValueError("An item id is a whole number.") from None
+        return self._of_the_dead("requeue_dead", ids)
+
+    def drop_dead(self, item_ids: Iterable[int]) -> int:
+        """Remove dead items for good.
+
+        Returns:
+            How many of these were dead, and are gone.
+        """
+        return self._of_the_dead("drop_dead", item_ids)
+
+    def _of_the_dead(self, script: str, item_ids: Iterable[int]) -> int:
+        ids = _numbers(item_ids)
         return sum(
-            self._store.run("requeue_dead", *ids[i : i + CHUNK_ITEMS])
+            self._store.run(script, *ids[i : i + CHUNK_ITEMS])
             for i in range(0, len(ids), CHUNK_ITEMS)
         )
+
+    def adopt(self, pause_seconds: float = 2.0) -> adopting.Adoption:
+        """Take back what workers with the client of the Kubernetes page left behind.
+
+        Only items whose lease there has run out come back, to the head of the line. That client
+        does not renew leases: a worker of it that lives, and takes longer than its lease, may do
+        such an item too.
+
+        Args:
+            pause_seconds: An item must be without a lease for so long: a worker that has just
+                taken one notes its lease a moment later.
+
+        Raises:
+            QueueError: It is a Redis Cluster, where that client cannot work.
+        """
+        return adopting.adopt(self._store, pause_seconds)
 
     def clear(self) -> int:
         """Wipe the queue: items, leases, dead items, results, counters and events.
@@ -478,3 +518,10 @@ class WorkQueue:
             How many items were waiting, leased or dead.
         """
         return int(self._store.run("clear"))
+
+
+def _numbers(item_ids: Iterable[int]) -> list[int]:
+    try:
+        return [int(item_id) for item_id in item_ids]
+    except OverflowError:
+        raise ValueError("An item id is a whole number.") from None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,9 +17,12 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "taskNam
 
 
 def say_text(line: str, **fields: Any) -> None:
-    """Print a line as it is."""
-    with contextlib.suppress(OSError):  # nobody reads any more; the work goes on
-        print(line, flush=True)
+    """Print a line as it is, at once and in one piece, so that threads do not mix theirs."""
+    try:  # not `print` and `suppress`: they take three times as long, for each item
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except OSError:  # nobody reads any more; the work goes on
+        pass
 
 
 def say_json(line: str, **fields: Any) -> None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
 
+from ..commandline import foreign_words
 from ..errors import EXIT_OK, EXIT_SIGNAL, LeaseLost, QueueError
 from ..queue import WorkQueue
 from ..queue.items import Lease, encode_result
@@ -28,7 +29,6 @@ MAX_CONCURRENCY = MAX_BATCH
 _HASTE_SECONDS = 1.0
 _RECORD_SECONDS = 0.04  # after its end an item is recorded; with the call itself within 0.05
 _LONG_SECONDS = 0.05  # an item that takes longer has the rest of its batch given back
-_GATHER_SECONDS = 0.01  # in which ended items wait for others, while there is more to do
 _NAMED = 20  # of the items that are given back
 _NEVER = float("inf")
 
@@ -127,6 +127,8 @@ class Worker:
                     pending = queue.pending = queue.stats().pending
                     self._has_begun = True
                     self._say(f"{self._title()}, pending: {pending}", pending=pending)
+                    if number := queue.foreign():
+                        self._say(foreign_words(shown(queue.name), number))
                     return self._loop()
                 finally:
                     self._renewer.stop()
@@ -369,9 +371,6 @@ class Worker:
                     self._out -= 1
                     what = f"TimeoutError: it took longer than {self.item_seconds:g} s"
                     self._fail(attempt.lease, what + self._runner.REMARK)
-        if self._finished and self._waiting and not self._shutdown.is_requested:
-            time.sleep(max(0.0, self._finished[0][-1] + _GATHER_SECONDS - now))
-            self._sort()
 
     def _sort(self, *, is_over: bool = False) -> None:
         """Take each attempt that has ended for what it is. Failures count unless all is over."""

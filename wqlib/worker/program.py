@@ -56,6 +56,7 @@ def _work(options: argparse.Namespace, process: Task | AsyncTask) -> int:
             lease_seconds=options.lease_seconds,
             max_attempts=options.max_attempts or None,
             patience_seconds=options.patience_seconds,
+            replicas=options.replicas,
         )
         worker = Worker(
             queue,
@@ -85,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Lease items of a queue and work on them until the queue has drained.",
         epilog="Each option may be set in the environment: --lease-seconds as "
         "WQLIB_LEASE_SECONDS. Redis is found by --redis, or as a Service named redis; "
-        "a URL without a password gets that of REDIS_PASSWORD.",
+        "a URL without a password gets that of REDIS_PASSWORD or REDIS_PASSWORD_FILE.",
     )
 
     def option(name: str, default: str, about: str, kind: Callable[[str], Any] = str) -> None:
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     option("isolation", "thread", "thread or process, for each item that is worked on")
     option("grace-seconds", "20", "time for tasks to finish after SIGTERM", float)
     option("patience-seconds", "300", "how long to wait for Redis when it is away", float)
+    option("replicas", "0", "replicas of Redis that must have a change before it counts", int)
     option("log", "text", "lines for people or for programs: text, json", _format)
     parser.add_argument(
         "--endless",

@@ -53,8 +53,8 @@ end
 local deadline = now + ARGV[3] .. ''
 
 -- The case that must be fast: one item for another. As the rest below, without tables and loops.
-if given == 9 and wanted == 1 and pending > 0 and #entry == 0 and call('ZCARD', requeued) == 0
-    and call('ZREM', leases, ARGV[7]) == 1 then
+if given == 9 and wanted == 1 and ARGV[6] ~= '0' and pending > 0 and #entry == 0
+    and call('ZCARD', requeued) == 0 and call('ZREM', leases, ARGV[7]) == 1 then
   call('HDEL', leased, ARGV[7])
   if not string.find(ARGV[7], '^%d+%-1@') then
     call('HDEL', tries, (string.match(ARGV[7], '^%d+')))

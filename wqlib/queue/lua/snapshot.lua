@@ -3,7 +3,8 @@
 
   `counts` holds what cannot be seen otherwise: `items` (first leases, also the source of
   item ids; those before `clear` are `cleared`), `again` (later leases), and how leases
-  ended: `expire`, `release`, `fail`. All other leases that ended were completed.
+  ended: `expire`, `release`, `fail`. All other leases that ended were completed. `put` and `drop`
+  count items that were put through this library, and dead ones that were removed.
 
   ARGV[2]  how many items of each kind to show, 0: numbers only
 
