@@ -180,6 +180,14 @@ class RedisSentinel:
         """A client of a node; of the first one if None."""
         return redis.Redis.from_url((node or self.nodes[0]).url, socket_timeout=5)
 
+    def is_primary(self, node: RedisServer) -> bool:
+        """Does the node itself believe so? One that hangs up on us was just made a replica."""
+        try:
+            with self.client(node) as client:
+                return bool(client.role()[0] == b"master")
+        except redis.ConnectionError:
+            return False
+
     def kill_primary(self) -> RedisServer:
         """Kill the primary by SIGKILL and return it; `start()` brings it back, a stale primary."""
         node = self.primary()

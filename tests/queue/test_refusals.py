@@ -61,6 +61,8 @@ SAID = {
         "lacks a right that the queue needs .NOPERM User pod.* `wqlib queue acl NAME`"
     ),
     "ERR The user executing the script can't run this command or subcommand": "lacks a right",
+    "ERR Error running script (call to f_0a1b): @user_script:7: @user_script: 7: The user "
+    "executing the script can't run this command or subcommand": "lacks a right",
     "ERR ACL failure in script: No permissions to access a key": "lacks a right",
     "NOAUTH Authentication required.": "refused the login .NOAUTH.* came from the URL: put",
     "WRONGPASS invalid username-password pair or user is disabled.": "refused the login .WRONGP",
@@ -94,7 +96,8 @@ def rule_of(said: str) -> Rule | None:
     """The rule for what Redis says; None: for its refusal of a login, which has no rule."""
     if said.startswith(("NOAUTH", "WRONGPASS")):
         return None
-    return next(rule for rule in RULES if re.match(rule.sign, said))
+    inside = re.sub("ERR Error running script .*: 7: ", "", said)
+    return next(rule for rule in RULES if re.match(rule.sign, inside))
 
 
 def verdict_of(said: str) -> Verdict:

@@ -105,7 +105,9 @@ def test_without_any_one_of_the_commands_something_fails_and_nothing_is_lost(
     server: RedisServer, role: str
 ) -> None:
     rules = acl("job2", role).split()
-    commands = [rule for rule in rules if rule.startswith("+")]
+    commands = {rule for rule in rules if rule.startswith("+")}
+    if role == "filler" and not redis_7(server):
+        commands -= {"+hset"}  # only the first filling of a queue calls it
     assert len(commands) > 10
     for command in commands:
         fewer = [rule for rule in rules if rule != command]

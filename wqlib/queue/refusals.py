@@ -152,7 +152,7 @@ RULES = (
         WrongKeyType,
     ),
     Rule(
-        "NOPERM|(ERR )?ACL failure|ERR The user executing the script",
+        "NOPERM|(ERR )?(ACL failure|The user executing the script)",
         LASTS,
         "this user lacks a right that the queue needs ({said})",
         "`wqlib queue acl NAME` prints the rules of Redis' ACL that are enough.",
