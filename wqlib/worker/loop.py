@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import threading
 import time
@@ -285,6 +286,8 @@ class Worker:
         return leases
 
     def _hand_out(self, leases: Sequence[Lease]) -> None:
+        if self._runner:
+            self._disown(self._runner, {lease.id for lease in leases})
         self._waiting.extend(leases)
         if self._runner:
             self._out += len(leases)
@@ -358,6 +361,21 @@ class Worker:
         """An attempt has ended; called where it ran."""
         self._ended.append(attempt)
         self.queue.interrupt()
+
+    def _disown(self, runner: Runner, new: set[str]) -> None:
+        """These leases are new, so what we still hold under such an id is lost.
+
+        (The replica that is the primary now had not got it, and gives the same ids again.)
+        """
+        if old := {a for a in list(runner.running.values()) if a.lease.id in new}:
+            self._out -= sum(map(runner.give_up, old))
+        for held in (self._ended, self._waiting):  # which other threads change, too
+            for one in list[Any](held):
+                if getattr(one, "lease", one).id in new:
+                    with contextlib.suppress(ValueError):
+                        held.remove(one)
+                        self._out -= 1
+        self._finished = [one for one in self._finished if one[0].id not in new]
 
     def _settle(self) -> None:
         """Look at what has ended, and end what takes too long."""

@@ -76,7 +76,7 @@ class Runner:
         ended: Callable[[Attempt], None],
         tell: Callable[[Lease, str], None],
     ) -> None:
-        self.running: dict[str, Attempt] = {}
+        self.running: dict[Attempt, Attempt] = {}  # a set in the order of the begin
         self._process, self._slots, self._waiting = process, slots, waiting
         self._begun, self._ended, self._tell = begun, ended, tell
 
@@ -90,14 +90,14 @@ class Runner:
 
     def give_up(self, attempt: Attempt) -> bool:
         """Let go of an attempt that takes too long. False: it has just ended by itself."""
-        if not self.running.pop(attempt.lease.id, None):
+        if not self.running.pop(attempt, None):
             return False
         attempt.stop()
         return True
 
     def _begin(self, lease: Lease, stop: Callable[[], object]) -> Attempt:
         attempt = Attempt(lease, time.monotonic(), stop)
-        self.running[lease.id] = attempt
+        self.running[attempt] = attempt
         listen(partial(self._tell, lease))
         self._begun(attempt)
         return attempt
@@ -109,7 +109,7 @@ class Runner:
         except Exception as why:
             error = why
         attempt.result, attempt.error, attempt.ended = result, error, time.monotonic()
-        if not self.running.pop(attempt.lease.id, None):
+        if not self.running.pop(attempt, None):
             return False
         self._ended(attempt)
         return True
