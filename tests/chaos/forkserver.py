@@ -33,7 +33,7 @@ from .worker import Worker
 
 _TIMEOUT_SECONDS = 1.0  # for one reply; the queue's patience is longer than Redis is ever away
 _PATIENCE_SECONDS = 60.0
-_FLUSHES = 5  # times as deadly as other calls, as they are few
+_FLUSHES = 40  # times as deadly as other calls, as they are few
 
 
 class ForkServer:

@@ -160,9 +160,8 @@ PLANTED = {
         (
             (
                 "worker/runners.py",
-                "if not self.running.pop(attempt.lease.id, None):\n            return False\n"
-                "        self._ended",
-                "self.running.pop(attempt.lease.id, None)\n        self._ended",
+                "pop(attempt, None):\n            return False\n        self._ended",
+                "pop(attempt, None) is None:\n            pass\n        self._ended",
             ),
         ),
         {"roles": ("threads",), "work_seconds": 0.1, "hang": 0.1, "kills": 2},

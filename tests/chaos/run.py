@@ -214,8 +214,8 @@ class _Conductor:
         slot.generation += 1
         slot.name, slot.thaw_at = f"w{number}.{slot.generation}", 0.0
         slot.is_doomed = False
-        # Each item costs about half a call, each call has four points where it may be fatal.
-        chance = self.plan.kills * _INSIDE_SHARE / max(1, self.plan.items // 2) / 4
+        # Each item costs about two calls, with renewals; each has four points that may be fatal.
+        chance = self.plan.kills * _INSIDE_SHARE / (2 * self.plan.items) / 4
         self._spawn(slot.name, role=slot.role, chance=chance)
 
     def _hear(self) -> None:
