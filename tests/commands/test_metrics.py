@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
-from conftest import MakeQueue, soon
+from conftest import MakeQueue, run_out, soon
 from prometheus_client.parser import text_string_to_metric_families
 
 from wqlib.commands import cli
@@ -99,6 +99,7 @@ def test_a_scrape_gives_the_numbers_of_the_queue(
         ("wqlib_queue_items", name, "pending"): stats.pending,
         ("wqlib_queue_items", name, "leased"): 2,
         ("wqlib_queue_items", name, "dead"): 3,
+        ("wqlib_leases_overdue", name): 0,
         ("wqlib_items_put_total", name): 20,
         ("wqlib_items_completed_total", name): 5,
         ("wqlib_leases_total", name): stats.leases,
@@ -125,6 +126,19 @@ def test_each_metric_says_its_type_and_meaning(
         assert family.documentation.endswith(".")
         counts = all(sample.name.endswith("_total") for sample in family.samples)
         assert family.type == ("counter" if counts else "gauge")
+
+
+def test_leases_that_nobody_takes_back_are_overdue_until_a_worker_asks(
+    queue: WorkQueue, redis_server: RedisServer, start: Start
+) -> None:
+    queue.put(["a", "b", "c"])
+    lost = [queue.lease(), queue.lease()]
+    queue.lease()
+    exporter = start(queue.name, "--redis", redis_server.url, "--port", "0")
+    run_out(queue, *lost)
+    assert exporter.scrape()["wqlib_leases_overdue", queue.name] == 2
+    queue.lease()
+    assert exporter.scrape()["wqlib_leases_overdue", queue.name] == 0
 
 
 def test_several_queues_with_odd_names(

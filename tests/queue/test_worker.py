@@ -261,8 +261,8 @@ def test_an_endless_worker_goes_on_when_new_items_come(queue: WorkQueue, start: 
 def test_a_batch_is_one_exchange(queue: WorkQueue, start: Start) -> None:
     queue.put(["0.001"] * 64)
     output(start(WQLIB_BATCH="16"))
-    entries = {e.stream_id for e in queue.events() if e.kind in ("lease", "complete")}
-    assert len(entries) == 5
+    # There may be more with completions: what is done does not wait for long.
+    assert len({e.stream_id for e in queue.events() if e.kind == "lease"}) == 4
     assert queue.stats().done == 64
 
 

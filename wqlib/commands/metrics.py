@@ -5,6 +5,7 @@ stays up and says so: `wqlib_up` is 0, and the other numbers of that queue are a
 
     wqlib_up                      1 if the queue could be read
     wqlib_queue_items             items that are not done, by state: pending, leased, dead
+    wqlib_leases_overdue          leases that ran out and that no worker has taken back: none lives
     wqlib_items_put_total         items put through wqlib (not by RPUSH)
     wqlib_items_completed_total
     wqlib_leases_total            leases handed out
@@ -36,6 +37,8 @@ from ..queue import WorkQueue
 from ..queue.address import Address
 from ..queue.items import Stats
 from ..shown import shown
+
+Numbers = tuple[Stats, int]
 
 PORT = 9121
 # Prometheus gives up after 10 s by default.
@@ -69,12 +72,13 @@ class QueueCollector(Collector):
         """Return the numbers of all queues."""
         return families(self._read())
 
-    def _read(self) -> dict[str, Stats | None]:
+    def _read(self) -> dict[str, Numbers | None]:
         with self._scraping:
-            found: dict[str, Stats | None] = dict.fromkeys(queue.name for queue in self._queues)
+            found: dict[str, Numbers | None] = dict.fromkeys(queue.name for queue in self._queues)
             for queue in self._queues:
                 try:
-                    found[queue.name] = queue.stats()
+                    stats = queue.stats()
+                    found[queue.name] = stats, queue.overdue(stats.at)
                     self._tell(queue.name, "")
                 except QueueError as error:
                     self._tell(queue.name, str(error))
@@ -89,29 +93,36 @@ class QueueCollector(Collector):
             print(f"wqlib metrics: {shown(name)}: {trouble or 'is back'}", file=sys.stderr)
 
 
-def families(found: dict[str, Stats | None]) -> list[Metric]:
+def families(found: dict[str, Numbers | None]) -> list[Metric]:
     """Return the numbers of queues as metric families.
 
     Args:
-        found: The numbers by the queue's name; None: it could not be read.
+        found: Numbers and overdue leases by the queue's name; None: it could not be read.
     """
     up = GaugeMetricFamily("wqlib_up", "1 if the queue could be read.", labels=["queue"])
     items = GaugeMetricFamily(
         "wqlib_queue_items", "Items that are not done, by state.", labels=["queue", "state"]
     )
+    overdue = GaugeMetricFamily(
+        "wqlib_leases_overdue",
+        "Leases that ran out and that no worker has taken back.",
+        labels=["queue"],
+    )
     counters = {
         field: CounterMetricFamily(name, about, labels=["queue"])
         for field, (name, about) in _COUNTERS.items()
     }
-    for name, stats in found.items():
-        up.add_metric([name], float(stats is not None))
-        if stats is None:
+    for name, numbers in found.items():
+        up.add_metric([name], float(numbers is not None))
+        if numbers is None:
             continue
+        stats, late = numbers
+        overdue.add_metric([name], late)
         for state in _STATES:
             items.add_metric([name, state], getattr(stats, state))
         for field, counter in counters.items():
             counter.add_metric([name], getattr(stats, field))
-    return [up, items, *counters.values()]
+    return [up, items, overdue, *counters.values()]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -394,6 +394,16 @@ class WorkQueue:
         """Is nothing pending and nothing leased, decided at one moment?"""
         return self.stats().drained
 
+    def overdue(self, at: float) -> int:
+        """Return how many leases had run out at a moment, and nobody has taken them back since.
+
+        Workers do that when they ask for work; so if it stays above 0, none asks.
+
+        Args:
+            at: Seconds since the epoch by the server's clock, such as `stats().at`.
+        """
+        return int(self._store.command("ZCOUNT", "leases", "-inf", int(at * 1000)))
+
     def snapshot(self, limit: int = 1000) -> Snapshot:
         """Return numbers, waiting items, leases and dead items, all from one moment.
 
