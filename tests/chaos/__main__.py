@@ -17,7 +17,7 @@ from .run import Report, run
 
 _FAULTS = (
     "kills kills_flush terms zombies redis_restarts failovers cuts swallowed stalled delayed held "
-    "oom flushes"
+    "oom flushes undone"
 ).split()
 _SHOWN_CASES = 5
 PLACES = ("alone", "cluster", "sentinel")

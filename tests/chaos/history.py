@@ -34,10 +34,14 @@ class Tail:
         servers: Where Redis is; asked anew each time.
         key: The key of the stream.
         path: The file.
+
+    Attributes:
+        gaps: How often something may have been missed.
+        undone: How many entries were read that Redis forgot afterwards.
     """
 
     def __init__(self, servers: Redis, key: str, path: Path) -> None:
-        self.gaps = 0
+        self.gaps = self.undone = 0
         self._servers, self._key, self._path = servers, key, path
         self._last = "0"
         self._places: dict[str, int] = {}  # of the entries in the file
@@ -91,7 +95,12 @@ class Tail:
         if not self._servers.forgets or (entries and entries[0][0].decode() not in self._places):
             self.gaps += 1
             return self._range(self._last, _AT_ONCE)
-        self._file.seek(self._places[entries[0][0].decode()] if entries else 0)
+        place = self._places[entries[0][0].decode()] if entries else 0
+        known = {stream_id for stream_id, at in self._places.items() if at >= place}
+        self.undone += len(known - {stream_id.decode() for stream_id, _ in entries})
+        for stream_id in known:
+            del self._places[stream_id]
+        self._file.seek(place)
         self._file.truncate()
         return entries
 

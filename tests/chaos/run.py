@@ -143,6 +143,7 @@ class _Conductor:
         self.counts += self.network.counts
         client = self.redis.owner()
         history = read(self.plan, self.folder, self.tail, client, is_finished=is_finished)
+        self.counts["undone"] = self.tail.undone
         history.stale_writes = self.redis.stale_writes
         history.exits = {slot.name for slot in self._slots if slot.is_done}
         for diary in history.diaries.values():
