@@ -32,6 +32,8 @@ from .servers import Node, until, wait
 SERVICE = "mymaster"
 _DOWN_MS = 3000  # long, so that a busy machine does not depose a primary that is well
 _PATIENCE_SECONDS = 90.0
+_HELD_SECONDS = (0.0, 0.3)
+_CUT_SECONDS = 0.2
 _HANGS = 0.3  # share of the failovers
 # Sentinels that look more often: an old primary follows the new one after 4 publish periods.
 _TIMERS = {
@@ -118,13 +120,13 @@ class Sentinels:
     ) -> None:
         self.password = secrets.token_urlsafe(16)
         self.stale_writes = 0
-        self._key, self._waits = key, waits
+        self._network, self._key, self._waits = network, key, waits
         self._rng = random.Random(f"{seed}/sentinels")
         self._nodes: list[Node] = []
         self._sentinels: list[Sentinel] = []
         self._relays: dict[RedisServer, Relay] = {}
         try:
-            self._form(network, durable)
+            self._form(durable)
         except BaseException:
             self.close()
             raise
@@ -157,12 +159,18 @@ class Sentinels:
         if not self._waits and not self._hold_writes(old):
             return False
         hangs = self._waits and self._rng.random() < _HANGS
+        if self._waits:  # what comes now is in no replica when the primary goes
+            self._network.copying = "held"
+            time.sleep(self._rng.uniform(*_HELD_SECONDS))
         if hangs:
             os.kill(old.pid, signal.SIGSTOP)
         else:
             old.stop(crash=True)
         gone_at = time.time()
+        self._network.copying = "cut"
         try:
+            time.sleep(_CUT_SECONDS)
+            self._network.copying = "on"
             self._until(lambda: self._has_moved(old), "the sentinels to choose another primary")
         finally:
             if hangs:
@@ -182,9 +190,9 @@ class Sentinels:
 
     # -- forming
 
-    def _form(self, network: Network, durable: bool) -> None:
+    def _form(self, durable: bool) -> None:
         for _ in range(3):
-            relay = network.relay()
+            relay = self._network.relay()
             announced = ("replica-announce-ip 127.0.0.1", f"replica-announce-port {relay.port}")
             node = Node(self.password, *announced, durable=durable)
             relay.target = node.port
@@ -198,7 +206,7 @@ class Sentinels:
         for _ in range(3):
             sentinel = Sentinel(primary, self.password)
             self._sentinels.append(sentinel)
-            self._relays[sentinel] = network.relay()
+            self._relays[sentinel] = self._network.relay()
             self._relays[sentinel].target = sentinel.port
         self._until(self._know_all, "the sentinels to know each other and the replicas")
 
