@@ -134,6 +134,8 @@ class RedisSentinel:
     Args:
         down_after_seconds: How long a primary is silent until the sentinels replace it.
         settings: More lines of the nodes' configuration.
+        tls: Certificate, key and the authority's certificate: all speak TLS with each other and
+            with clients, and besides listen without it, for the tests.
 
     Attributes:
         nodes: The primary and its replicas; which of them is the primary changes.
@@ -144,18 +146,25 @@ class RedisSentinel:
 
     service = "mymaster"
 
-    def __init__(self, *, down_after_seconds: float = 0.5, settings: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        down_after_seconds: float = 0.5,
+        settings: tuple[str, ...] = (),
+        tls: tuple[Path, Path, Path] | None = None,
+    ) -> None:
+        self._tls = tls
         self.password, self.sentinel_password = secrets.token_hex(12), secrets.token_hex(12)
-        self.nodes: list[RedisServer] = []
-        self.sentinels: list[RedisServer] = []
+        self.nodes: list[Node] = []
+        self.sentinels: list[Sentinel] = []
         try:
             for number in range(3):
-                follows = f"replicaof 127.0.0.1 {self.nodes[0].port}" if number else ""
-                self.nodes.append(Node(self.password, follows, *settings))
+                follows = f"replicaof 127.0.0.1 {self.nodes[0].told_port}" if number else ""
+                self.nodes.append(Node(self.password, follows, *settings, tls=tls))
             soon(lambda: len(self.client().role()[2]) == 2, "the replicas to follow")
             watch = self._watch(int(down_after_seconds * 1000))
             for _ in range(3):
-                self.sentinels.append(Sentinel(self.sentinel_password, *watch))
+                self.sentinels.append(Sentinel(self.sentinel_password, *watch, tls=tls))
                 self._hurry(self.sentinels[-1])
             soon(self.is_ready, "the sentinels to know each other")
         except BaseException:
@@ -165,16 +174,17 @@ class RedisSentinel:
     @property
     def url(self) -> str:
         """The URL for `WorkQueue`: the sentinels, both passwords, and the service."""
-        places = ",".join(f"{node.host}:{node.port}" for node in self.sentinels)
+        places = ",".join(f"{node.host}:{node.told_port}" for node in self.sentinels)
         return (
-            f"redis+sentinel://:{self.password}@{places}/{self.service}/0"
+            f"redis{'s' if self._tls else ''}+sentinel://:{self.password}@{places}/{self.service}/0"
             f"?sentinel_password={self.sentinel_password}"
+            + (f"&ssl_ca_certs={self._tls[2]}" if self._tls else "")
         )
 
-    def primary(self) -> RedisServer:
+    def primary(self) -> Node:
         """The node that most sentinels name."""
         named = [self._named(node) for node in self.sentinels if node.pid]
-        return next(node for node in self.nodes if node.port == max(named, key=named.count))
+        return next(node for node in self.nodes if node.told_port == max(named, key=named.count))
 
     def client(self, node: RedisServer | None = None) -> redis.Redis:
         """A client of a node; of the first one if None."""
@@ -188,7 +198,7 @@ class RedisSentinel:
         except redis.ConnectionError:
             return False
 
-    def kill_primary(self) -> RedisServer:
+    def kill_primary(self) -> Node:
         """Kill the primary by SIGKILL and return it; `start()` brings it back, a stale primary."""
         node = self.primary()
         node.stop(crash=True)
@@ -199,11 +209,11 @@ class RedisSentinel:
         with self._sentinel_client(self.sentinels[0]) as client:
             client.execute_command("SENTINEL", "FAILOVER", self.service)
 
-    def wait_for_failover(self, old: RedisServer, seconds: float = 60.0) -> float:
+    def wait_for_failover(self, old: Node, seconds: float = 60.0) -> float:
         """Wait until every sentinel names another primary. Returns how many seconds that took."""
         began = time.monotonic()
         soon(
-            lambda: all(self._named(node) != old.port for node in self.sentinels if node.pid),
+            lambda: all(self._named(node) != old.told_port for node in self.sentinels if node.pid),
             "the sentinels to choose a new primary",
             seconds,
         )
@@ -224,6 +234,7 @@ class RedisSentinel:
 
     def close(self) -> None:
         for node in (*self.sentinels, *self.nodes):
+            node.stop(crash=True)  # a primary would wait for its replicas
             node.close()
 
     def __enter__(self) -> Self:
@@ -238,7 +249,7 @@ class RedisSentinel:
         self.close()
 
     def _watch(self, down_after_ms: int) -> list[str]:
-        what, port = self.service, self.nodes[0].port
+        what, port = self.service, self.nodes[0].told_port
         return [
             f"sentinel monitor {what} 127.0.0.1 {port} 2",
             f"sentinel auth-pass {what} {self.password}",
@@ -268,12 +279,23 @@ class Node(RedisServer):
     Args:
         password: Its password.
         settings: More lines of its configuration.
+        tls: As for `RedisSentinel`.
+
+    Attributes:
+        told_port: The port at which others, and clients, find it: that for TLS if there is one.
     """
 
-    def __init__(self, password: str, *settings: str) -> None:
+    def __init__(
+        self, password: str, *settings: str, tls: tuple[Path, Path, Path] | None = None
+    ) -> None:
         self._given = password
+        self._tls_port, lines = _tls_lines(tls)
         always = (f"masterauth {password}", "repl-diskless-sync-delay 0")
-        super().__init__(appendonly=True, settings=(*always, *settings))
+        super().__init__(appendonly=True, settings=(*always, *lines, *settings))
+
+    @property
+    def told_port(self) -> int:
+        return self._tls_port or self.port
 
     def _config(self, port: int) -> str:
         self.password = self._given
@@ -286,11 +308,19 @@ class Sentinel(RedisServer):
     Args:
         password: Its password, and that of the other sentinels.
         settings: More lines of its configuration.
+        tls, told_port: As for `Node`.
     """
 
-    def __init__(self, password: str, *settings: str) -> None:
-        self._given, self._watch = password, settings
+    def __init__(
+        self, password: str, *settings: str, tls: tuple[Path, Path, Path] | None = None
+    ) -> None:
+        self._tls_port, lines = _tls_lines(tls)
+        self._given, self._watch = password, [*lines, *settings]
         super().__init__()
+
+    @property
+    def told_port(self) -> int:
+        return self._tls_port or self.port
 
     def _launch(self, port: int) -> bool:
         self.password, file = self._given, self._folder / "sentinel.conf"
@@ -313,6 +343,20 @@ class Sentinel(RedisServer):
                 20,
             )
         return bool(self.pid)
+
+
+def _tls_lines(tls: tuple[Path, Path, Path] | None) -> tuple[int, list[str]]:
+    """A free port for TLS (0: none), and the lines of the configuration that open it."""
+    if not tls:
+        return 0, []
+    port = redisserver._free_port()
+    files = zip(("tls-cert-file", "tls-key-file", "tls-ca-cert-file"), tls, strict=True)
+    return port, [
+        f"tls-port {port}",
+        *(f'{name} "{path}"' for name, path in files),
+        "tls-replication yes",
+        "tls-auth-clients no",
+    ]
 
 
 def soon(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:

@@ -84,6 +84,17 @@ def test_a_failure_told_before_the_completion_that_came_before_it() -> None:
     assert spans_of(story) == [(1, 3, 0), (3, 4, 0), (4, None, 0)]
 
 
+def test_what_was_lent_first_began_first_whatever_is_told_first() -> None:
+    story = batch(True, True, True, False, False).fail(4, "2-1@a")
+    assert spans_of(story)[3:] == [(4, None, 1), (1, None, WAITS)]
+    story.complete(4, "1-1@a", 1, 2)  # so item 4 began then, and not when item 2 had failed
+    assert spans_of(story)[3:] == [(2, None, 0), (4, None, 1)]
+    story.complete(4, "4-1@a", 2, 3)
+    assert spans_of(story)[3:] == [(2, 3, 0), (3, None, 0)]
+    lane = story.lease(5, "6-1@a").history().lanes["a"]
+    assert (lane.spans[-1].slot, lane.working, lane.most) == (1, 3, 3)
+
+
 def test_a_new_process_of_the_same_name_begins_nothing_that_waits_in_the_old_one() -> None:
     story = batch(True, False, False).lease(5, "4-1@a").lease(5, "5-1@a", begins=False)
     story.complete(7, "4-1@a", 5, 7)

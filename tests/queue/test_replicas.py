@@ -19,7 +19,7 @@ from wqlib.errors import NotReplicated, QueueError
 from wqlib.queue import WorkQueue
 from wqlib.queue.items import Lease
 
-ROUNDS = 25
+ROUNDS = 12
 
 
 class Pair:
@@ -51,8 +51,9 @@ class Pair:
         self.wait_until_it_follows()
 
     def close(self) -> None:
-        self.primary.close()
-        self.replica.close()
+        for node in (self.primary, self.replica):
+            node.stop(crash=True)  # a primary would wait for its replica
+            node.close()
 
 
 @pytest.fixture

@@ -104,10 +104,10 @@ def test_the_rules_are_enough(server: RedisServer, role: str, name: str) -> None
 def test_without_any_one_of_the_commands_something_fails_and_nothing_is_lost(
     server: RedisServer, role: str
 ) -> None:
+    if version(server.binary) < "7":
+        pytest.skip("scripts of Redis 6.2 cannot ask what their user may do")
     rules = acl("job2", role).split()
-    commands = {rule for rule in rules if rule.startswith("+")}
-    if role == "filler" and not redis_7(server):
-        commands -= {"+hset"}  # only the first filling of a queue calls it
+    commands = [rule for rule in rules if rule.startswith("+")]
     assert len(commands) > 10
     for command in commands:
         fewer = [rule for rule in rules if rule != command]
@@ -117,14 +117,8 @@ def test_without_any_one_of_the_commands_something_fails_and_nothing_is_lost(
         assert "lacks a right" in told or "EVALSHA or EVAL is switched off" in told, command
         with WorkQueue("job2", url=server.url) as queue:
             stats = queue.stats()
-            all_that_is_there = stats.pending + stats.leased + stats.dead + stats.done
-            if redis_7(server):
-                assert all_that_is_there == stats.put >= 3, command
-
-
-def redis_7(server: RedisServer) -> bool:
-    """Can scripts ask what their user may do?"""
-    return version(server.binary) >= "7"
+            there = stats.pending + stats.leased + stats.dead + stats.done
+            assert there == stats.put >= 3, command
 
 
 @pytest.mark.parametrize("role", PARTS)

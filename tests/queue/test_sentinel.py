@@ -6,18 +6,20 @@ Three real sentinels watch a primary and two replicas, each with its password.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
+import trustme
 from conftest import soon
 from servers import RedisSentinel, Sentinel
 
-from wqlib.errors import QueueError, RedisRefused, RedisUnreachable
+from wqlib.errors import RedisRefused, RedisUnreachable, WqlibError
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
 
@@ -27,6 +29,13 @@ PATIENCE_SECONDS = 120.0
 @pytest.fixture
 def sentinel() -> Iterator[RedisSentinel]:
     with RedisSentinel(down_after_seconds=1.0) as sentinel:
+        yield sentinel
+
+
+@pytest.fixture(scope="module")
+def unchanged() -> Iterator[RedisSentinel]:
+    """One whose primary stays, for the tests that kill nothing."""
+    with RedisSentinel() as sentinel:
         yield sentinel
 
 
@@ -125,6 +134,52 @@ def test_a_primary_that_is_demoted_is_left_at_once(sentinel: RedisSentinel) -> N
         assert filler._store.link.node[1] == sentinel.primary().port != old.port
 
 
+def test_sentinels_and_redis_speak_tls(tmp_path: Path) -> None:
+    authority, files = trustme.CA(), [tmp_path / name for name in ("pem", "key", "ca")]
+    leaf = authority.issue_cert("127.0.0.1")
+    blobs = (leaf.cert_chain_pems[0], leaf.private_key_pem, authority.cert_pem)
+    for path, blob in zip(files, blobs, strict=True):
+        blob.write_to_path(path)
+    try:
+        sentinel = RedisSentinel(tls=(files[0], files[1], files[2]))
+    except WqlibError as error:
+        if re.search("directive|TLS support", str(error)):
+            pytest.skip("this redis-server was built without TLS")
+        raise
+    with sentinel, queue_on(sentinel) as queue:
+        queue.put(["apple", "banana"])
+        first = sentinel.kill_primary()
+        assert queue.lease(wait_seconds=PATIENCE_SECONDS)
+        assert queue._store.link.node == ("127.0.0.1", sentinel.primary().told_port)
+        assert sentinel.primary() is not first
+        without_ca = sentinel.url.partition("&")[0]
+        with (
+            queue_on(sentinel, url=without_ca) as stranger,
+            pytest.raises(RedisRefused, match="ssl_ca_certs"),
+        ):
+            stranger.stats()
+
+
+def test_who_waits_at_a_primary_that_freezes_is_woken_by_the_news(sentinel: RedisSentinel) -> None:
+    """Its machine is gone, say: no connection breaks."""
+    with queue_on(sentinel, "waited for") as other:
+        other.stats()
+        crew = Crew(sentinel, workers=0, waiters=2)
+        old = sentinel.primary()
+        soon(lambda: sentinel.client(old).info("clients")["blocked_clients"] >= 2)
+        frozen = old.pid
+        os.kill(frozen, signal.SIGSTOP)
+        try:
+            sentinel.wait_for_failover(old)
+            other.put(["a", "b"])
+            began = time.monotonic()
+            crew.join()
+            # By itself a waiter asks again after 30 s, and gives an answer 10 s.
+            assert time.monotonic() - began < 20
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+
+
 def test_a_stale_primary_that_returns_is_never_written_to(sentinel: RedisSentinel) -> None:
     with (
         queue_on(sentinel, replicas=1) as queue,
@@ -158,24 +213,26 @@ def test_a_sentinel_that_is_late_is_not_believed(sentinel: RedisSentinel) -> Non
             assert queue._store.link.node == ("127.0.0.1", sentinel.primary().port)
 
 
-@pytest.mark.parametrize("silent", [(0,), (0, 1), (2,)])
-def test_sentinels_that_are_dead_or_frozen_are_passed_over(
-    sentinel: RedisSentinel, silent: tuple[int, ...]
+@pytest.mark.parametrize("dead", [(), (1,)])
+def test_sentinels_that_are_frozen_or_dead_are_passed_over(
+    unchanged: RedisSentinel, dead: tuple[int, ...]
 ) -> None:
-    frozen = sentinel.sentinels[silent[0]].pid
-    os.kill(frozen, signal.SIGSTOP)
+    first, _, last = unchanged.sentinels
+    os.kill(first.pid, signal.SIGSTOP)
     try:
-        for number in silent[1:]:
-            sentinel.sentinels[number].stop(crash=True)
-        with queue_on(sentinel) as queue:
+        for number in dead:
+            unchanged.sentinels[number].stop(crash=True)
+        with queue_on(unchanged) as queue:
             queue.put("apple")
-            assert queue._store.link.sentinels
-            asked = queue._store.link.sentinels._places
             assert queue.lease()
-        if 0 in silent:  # those that answered come first now
-            assert asked[0] == ("127.0.0.1", sentinel.sentinels[2 if 1 in silent else 1].port)
+            sentinels = queue._store.link.sentinels
+            assert sentinels
+            assert sentinels._places[0] != (first.host, first.port)  # nobody asks it first again
+            assert (last.host, last.port) in sentinels._places[:2]
     finally:
-        os.kill(frozen, signal.SIGCONT)
+        os.kill(first.pid, signal.SIGCONT)
+        for number in dead:
+            unchanged.sentinels[number].start()
 
 
 @pytest.mark.parametrize(
@@ -186,13 +243,13 @@ def test_sentinels_that_are_dead_or_frozen_are_passed_over(
         ("//:", "//:x", "refused the login .* The password came from the URL"),
     ],
 )
-def test_what_lasts_ends_at_once(sentinel: RedisSentinel, old: str, new: str, told: str) -> None:
+def test_what_lasts_ends_at_once(unchanged: RedisSentinel, old: str, new: str, told: str) -> None:
     with (
-        queue_on(sentinel, url=sentinel.url.replace(old, new, 1)) as queue,
+        queue_on(unchanged, url=unchanged.url.replace(old, new, 1)) as queue,
         pytest.raises(RedisRefused, match=told) as caught,
     ):
         queue.put("apple")
-    assert sentinel.password not in str(caught.value)
+    assert unchanged.password not in str(caught.value)
 
 
 def test_no_sentinel_at_all_is_said_so_at_the_end_of_the_patience(sentinel: RedisSentinel) -> None:
@@ -205,22 +262,19 @@ def test_no_sentinel_at_all_is_said_so_at_the_end_of_the_patience(sentinel: Redi
         queue.put("apple")
 
 
-def test_a_replica_that_the_sentinels_name_is_not_asked(sentinel: RedisSentinel) -> None:
+def test_a_replica_that_the_sentinels_name_is_not_asked(unchanged: RedisSentinel) -> None:
     """They may name one for a moment during a failover: it says itself that it is none."""
-    with RedisSentinel() as another:
-        port, replica = another.nodes[0].port, another.nodes[1].port
-        watch = (
-            f"sentinel monitor {another.service} 127.0.0.1 {replica} 2",
-            f"sentinel auth-pass {another.service} {another.password}",
-        )
-        with Sentinel(another.sentinel_password, *watch) as lonely:
-            place = f"127.0.0.1:{lonely.port}"
-            url = f"redis+sentinel://:{another.password}@{place}/{another.service}"
-            url += f"?sentinel_password={another.sentinel_password}"
-            with (
-                queue_on(another, url=url, patience_seconds=0.3) as queue,
-                pytest.raises(QueueError, match="it is a replica, and takes no changes"),
-            ):
-                queue.stats()
-        with redis.Redis(port=port, password=another.password) as client:
-            assert client.dbsize() == 0
+    service, primary = unchanged.service, unchanged.primary()
+    replica = next(node for node in unchanged.nodes if node is not primary)
+    watch = (
+        f"sentinel monitor {service} 127.0.0.1 {replica.port} 2",
+        f"sentinel auth-pass {service} {unchanged.password}",
+    )
+    with Sentinel(unchanged.sentinel_password, *watch) as mistaken:
+        begin, end = unchanged.url.index("@"), unchanged.url.index("/mymaster")
+        url = f"{unchanged.url[:begin]}@127.0.0.1:{mistaken.port}{unchanged.url[end:]}"
+        with (
+            queue_on(unchanged, url=url, patience_seconds=0.3) as queue,
+            pytest.raises(RedisRefused, match="it is a replica, and takes no changes"),
+        ):
+            queue.stats()

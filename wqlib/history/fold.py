@@ -13,19 +13,8 @@ from ..events import Event, EventKind, PodEvent
 from . import recording, words
 from .recording import Reading, Recorded
 from .series import Levels, Pace
-from .spans import (
-    ALIVE,
-    MAX_SLOTS,
-    WAITS,
-    Counts,
-    Handover,
-    Lane,
-    Level,
-    Outcome,
-    PodRow,
-    Span,
-    thinned,
-)
+from .spans import ALIVE, Counts, Handover, Lane, Level, Outcome, PodRow, Span, thinned
+from .work import begin, end
 
 MAX_SPANS = 24_000
 MAX_HANDOVERS = 2_000
@@ -219,6 +208,9 @@ class History:
         lane = self.lanes.get(event.worker) or self._lane(event.worker, event.at)
         if event.lease_id in lane.held:
             return
+        if event.begins and lane.waiting:
+            # A process begins what waits in it first: this is a new one of the same name.
+            lane.waiting.clear()
         self._lend(lane, event)
         self.counts.leased += 1
         self.drained_at = None
@@ -234,10 +226,7 @@ class History:
         lane.held[event.lease_id] = span
         lane.spans.append(span)
         if event.begins:
-            # A process begins what waits in it first: this is a new one of the same name.
-            if lane.waiting:
-                lane.waiting.clear()
-            self._begin(lane, span)
+            begin(lane, span)
         else:
             lane.waiting[event.lease_id] = span
         if self._lost and (lost := self._lost.pop(event.item_id, None)) is not None:
@@ -246,18 +235,6 @@ class History:
         if self._spans_kept > MAX_SPANS:
             self._thin()
         return span
-
-    def _begin(self, lane: Lane, span: Span) -> None:
-        """Let the work on a lease begin, at its start."""
-        if lane.working:
-            taken = lane.slots_taken
-            span.slot = min((~taken & (taken + 1)).bit_length(), MAX_SLOTS) - 1
-        else:
-            span.slot, lane.busy_since = 0, span.start
-        lane.slots_taken |= 1 << span.slot
-        lane.working += 1
-        if lane.working > lane.most:
-            lane.most = lane.working
 
     def _end(self, lane: Lane, event: Event, outcome: Outcome) -> Span | None:
         at = event.at
@@ -269,47 +246,9 @@ class History:
                 self._unseen_leases -= 1
                 self.counts.leased -= 1
             return None
-        # What a worker tells is measured in whole milliseconds: a lease is never older than itself.
-        span.end = end = max(event.ended or at, span.lent)
-        if event.began:
-            span.start = min(max(event.began, span.lent), end)
-        span.outcome = outcome
-        span.reason = event.reason
         self.counts.leased -= 1
-        worked = outcome in ("complete", "fail")
-        if span.slot == WAITS:
-            if worked and lane.working and event.lease_id in lane.waiting:
-                return span  # one before it has ended, too, which will be told: this gets its row
-            lane.waiting.pop(event.lease_id, None)
-            if not worked:
-                return span
-            if not event.began:
-                span.start = min(max(span.lent, lane.free_since), end)
-            self._begin(lane, span)
-        self._leave(lane, span.slot, end, worked)
+        end(lane, span, event, outcome)
         return span
-
-    def _leave(self, lane: Lane, slot: int, at: float, goes_on: bool) -> None:
-        """Give a row to the lease that waits longest, if the worker goes on; or else free it.
-
-        Whose lease ran out or was given back, ends or is cut off: nothing tells that it goes on.
-        """
-        waiting = lane.waiting
-        while waiting and goes_on:
-            span = waiting.pop(next(iter(waiting)))
-            span.slot = slot
-            if span.end is None:
-                span.start = max(at, span.lent)
-                return
-            if span.start == span.lent:  # it has failed, which does not tell when it began
-                span.start = min(max(at, span.lent), span.end)
-            at = max(at, span.end)
-        lane.working -= 1
-        if not lane.working:
-            lane.slots_taken = 0
-            lane.busy_seconds += at - lane.busy_since
-        elif slot < MAX_SLOTS - 1:
-            lane.slots_taken &= ~(1 << slot)
 
     def _renew(self, event: Event) -> None:
         lane = self._lane(event.worker, event.at)
@@ -420,6 +359,7 @@ class History:
             lane.spans = [span for span in lane.spans if span.end is not None]
             lane.held.clear()
             lane.waiting.clear()
+            lane.presumed.clear()
             lane.working = lane.slots_taken = 0
 
     def _thin(self) -> None:

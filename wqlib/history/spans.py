@@ -134,6 +134,7 @@ class Lane:
         working: How many of these it works on.
         waiting: Those that wait in it, by lease id, in the order in which it begins them; among
             them such as it has worked on, before it said that the one before them had ended.
+        presumed: Those that seem to have begun after a failure, and may have begun before it.
         slots_taken: The slots in use, as a bit mask.
         busy_since: When it last went from no work to some.
         free_since: When it last completed an item.
@@ -157,6 +158,7 @@ class Lane:
     held: dict[str, Span] = field(default_factory=dict)
     working: int = 0
     waiting: dict[str, Span] = field(default_factory=dict)
+    presumed: list[Span] = field(default_factory=list)
     slots_taken: int = 0
     busy_since: float = 0.0
     free_since: float = 0.0

@@ -38,8 +38,9 @@ _ANSWER_KEPT_SECONDS = 3600  # as in lua/common.lua
 
 _LOG = logging.getLogger("wqlib.queue")
 _SENT_ON = re.compile(r"(MOVED|ASK) \d+ (.*):(\d+)$")
+_NOWHERE = (None, b"", b"?")  # instead of the host of a node
 _ASKING = packed("ASKING")
-_LOOKING = ("export", "snapshot")  # the scripts that change nothing
+_LOOKING = ("export", "item", "snapshot")  # the scripts that change nothing
 
 Node = tuple[str, int]
 
@@ -217,8 +218,8 @@ class Link:
         """Return a new connection to the node that this link talks to now.
 
         Raises:
-            Refusal: The sentinels named a node that is not the primary, or not any more.
-            Other of `refusals.TROUBLES`: There is no connection.
+            Refusal: The login was refused; or the sentinels named a node that is no primary.
+            Any other of `refusals.TROUBLES`: There is no connection.
         """
         node = self.node
         if not node:
@@ -260,8 +261,11 @@ class Link:
         """
         started, pause, next_word = time.monotonic(), 0.02, _QUIET_SECONDS
         again = error is not None
-        if error and str(error).startswith("NOSCRIPT"):
-            error = None  # that is no trouble
+        if isinstance(error, OSError):  # an old connection broke: Redis may be there all the same
+            self._start_over()
+            error = None
+        elif error and str(error).startswith("NOSCRIPT"):
+            error = None
         while True:
             try:
                 if error:
@@ -269,7 +273,7 @@ class Link:
                 replies = self._attempt(requests, script, again)
             except TROUBLES as problem:
                 trouble, sent_on = self._diagnose(problem), _SENT_ON.match(str(problem))
-                answers, error = getattr(problem, "answers", ()), None
+                answers, error, again = getattr(problem, "answers", ()), None, True
             except BaseException:
                 self.close()
                 raise
@@ -280,10 +284,10 @@ class Link:
                     line = f"Redis at {self.where} answers, after {waited:.0f} s"
                     self._log(line, waited)
                 return replies
-            waited, where, again = time.monotonic() - started, self.where, True
+            waited, where = time.monotonic() - started, self.where
             moved_to = self._sent_to(sent_on) if sent_on and sent_on[1] == "MOVED" else None
             lasts = trouble.verdict is LASTS or (fills and trouble.stops_filling)
-            is_over = waited + pause >= self.patience_seconds
+            is_over = waited + (0.0 if moved_to else pause) >= self.patience_seconds
             if trouble.verdict is LOOK or not self._wire:
                 self._start_over()
             if lasts or is_over:
@@ -393,7 +397,9 @@ class Link:
         wire.send(packed("CLUSTER", "SLOTS"))
         slots = wire.read()
         if isinstance(slots, list):  # no Refusal: it is a Redis Cluster, and we may ask
-            nodes = {(n[0].decode(), n[1]) for slot in slots for n in slot[2:] if n[0]}
+            nodes = {
+                (n[0].decode(), n[1]) for slot in slots for n in slot[2:] if n[0] not in _NOWHERE
+            }
             self._nodes[1:] = sorted(nodes - {self._nodes[0]})
 
     def _sent_to(self, sent_on: re.Match[str]) -> Node:

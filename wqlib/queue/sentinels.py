@@ -15,6 +15,7 @@ import redis
 
 from ..errors import RedisRefused
 from .address import Address, place
+from .tls import explain_tls
 from .wire import Refusal, Wire, packed
 
 _PATIENCE_SECONDS = 2.0  # with one sentinel
@@ -55,11 +56,14 @@ class Sentinels:
         names = 0
         ignorant: list[str] = []
         silent: dict[tuple[str, int], str] = {}
+        lasting: list[str] = []
         for host, port in list(self._places):
             try:
                 wire, answer = self._ask(host, port)
             except (Refusal, hiredis.HiredisError, redis.exceptions.RedisError, OSError) as error:
                 silent[host, port] = str(error)
+                if told := explain_tls(error, place(host, port)) or _login_refused(str(error)):
+                    lasting.append(told)
                 continue
             if not answer:
                 ignorant.append(place(host, port))
@@ -80,12 +84,8 @@ class Sentinels:
                 f"The sentinels at {', '.join(ignorant)} know no primary named {service!r}. Put "
                 "the name behind `sentinel monitor` in their configuration into the URL."
             )
-        refused = [why for why in silent.values() if _is_login(why)]
-        if len(refused) == len(silent) and refused:
-            raise RedisRefused(
-                f"The sentinels refused the login ({refused[0].rstrip('.')}). Give their password "
-                "in the URL: ?sentinel_password=..., and ?sentinel_username=... for a user."
-            )
+        if lasting and len(lasting) == len(silent):
+            raise RedisRefused(lasting[0])
         told = "; ".join(f"{place(*where)}: {why.rstrip('.')}" for where, why in silent.items())
         raise NoPrimary(f"no sentinel names the primary of {service} ({told})")
 
@@ -155,5 +155,10 @@ def check_primary(wire: Wire) -> None:
         raise Refusal("READONLY The sentinels name a node that is a replica.")
 
 
-def _is_login(why: str) -> bool:
-    return any(sign in why for sign in ("NOAUTH", "WRONGPASS", "NOPERM"))
+def _login_refused(said: str) -> str:
+    if not said.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
+        return ""
+    return (
+        f"The sentinels refused the login ({said.rstrip('.')}). Give their password in the URL: "
+        "?sentinel_password=..., and &sentinel_username=... for a user of their own."
+    )
