@@ -38,6 +38,14 @@ class Planted:
     plan: Mapping[str, Any] = field(default_factory=dict)
 
 
+_ON_SENTINEL = {
+    "on": "sentinel",
+    "restarts": True,
+    "durable": True,
+    "seconds": 10.0,
+    "roles": (1, "auto", "threads"),
+}
+
 PLANTED = {
     "skip_fencing": Planted(
         "whoever completes may do so, with any lease",
@@ -166,6 +174,12 @@ PLANTED = {
         ),
         {"roles": ("threads",), "work_seconds": 0.1, "hang": 0.1, "kills": 2},
     ),
+    "unreplicated": Planted(
+        "a call is acknowledged though no replica has it yet",
+        ("unrecorded",),
+        (("queue/link.py", "if self.replicas and script and script.changes", "if False"),),
+        _ON_SENTINEL | {"replicas": 1, "seconds": 6.0},
+    ),
     "old_primary": Planted(
         "where the primary is is remembered, and the sentinels are not asked again",
         ("stale_written",),
@@ -176,13 +190,7 @@ PLANTED = {
                 "sentinels.close()",
             ),
         ),
-        {
-            "on": "sentinel",
-            "restarts": True,
-            "durable": True,
-            "seconds": 12.0,
-            "roles": (1, "auto", "threads"),
-        },
+        _ON_SENTINEL,
     ),
 }
 

@@ -350,7 +350,7 @@ def longer_and_longer(plan: Plan) -> Iterator[Report]:
 SHORT = Plan(items=1000, seconds=8.0, seed=1, kills=40, workers=6, lease_seconds=0.5)
 # The library's own workers alone: inline, in threads, on an event loop.
 OWN = replace(SHORT, roles=("auto", "threads", "async"), restarts=False, items=1500, seconds=5.0)
-SENTINEL = replace(SHORT, on="sentinel", replicas=1, seconds=12.0)
+SENTINEL = replace(SHORT, on="sentinel", replicas=1, seconds=10.0)
 ALWAYS = "kills zombies cuts swallowed delayed oom flushes fenced drained_told".split()
 
 
