@@ -24,7 +24,7 @@ from wqlib.worker.loop import EXIT_TERMINATED
 
 from . import planted
 from .checker import Verdict, judge
-from .filler import bursts
+from .filler import SHARE_OF_TIME, bursts
 from .history import Tail, read
 from .plan import Plan
 from .records import History
@@ -259,7 +259,8 @@ class _Conductor:
         ends = _Alarm(self._rng, 2 * plan.lease_seconds)
         while (passed := time.monotonic() - started) < plan.seconds and not self._is_done():
             self._hear()
-            self._kill_some(plan.kills * passed / plan.seconds)
+            # All may be done soon after the last items are in.
+            self._kill_some(plan.kills * min(1.0, passed / (SHARE_OF_TIME * plan.seconds)))
             now = time.monotonic()
             if freezes.rings(now):
                 self._freeze_one(now)
