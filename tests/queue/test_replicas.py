@@ -19,7 +19,7 @@ from wqlib.errors import NotReplicated, QueueError
 from wqlib.queue import WorkQueue
 from wqlib.queue.items import Lease
 
-ROUNDS = 12
+ROUNDS = 8
 
 
 class Pair:

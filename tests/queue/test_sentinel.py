@@ -146,7 +146,7 @@ def test_sentinels_and_redis_speak_tls(tmp_path: Path) -> None:
         if re.search("directive|TLS support", str(error)):
             pytest.skip("this redis-server was built without TLS")
         raise
-    with sentinel, queue_on(sentinel) as queue:
+    with sentinel, queue_on(sentinel, replicas=1) as queue:
         queue.put(["apple", "banana"])
         first = sentinel.kill_primary()
         assert queue.lease(wait_seconds=PATIENCE_SECONDS)
