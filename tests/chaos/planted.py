@@ -168,8 +168,8 @@ PLANTED = {
         (
             (
                 "worker/runners.py",
-                "pop(attempt, None):\n            return False\n        self._ended",
-                "pop(attempt, None) is None:\n            pass\n        self._ended",
+                "if is_ours:\n            self._ended(attempt)",
+                "attempt.is_given_up = False\n        self._ended(attempt)",
             ),
         ),
         {"roles": ("threads",), "work_seconds": 0.1, "hang": 0.1, "kills": 2},

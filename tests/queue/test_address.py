@@ -603,12 +603,17 @@ def test_a_worker_goes_on_when_the_password_is_rotated(
             source["password"] = lambda: ("default", file.read_text().strip())
         late: list[threading.Timer] = []
 
+        def mount(password: str) -> None:
+            """As Kubernetes does it: the file is whole at every moment."""
+            (tmp_path / "next").write_text(password)
+            (tmp_path / "next").replace(file)
+
         def process(item: bytes) -> bytes:
             if item.endswith(b"7"):
                 new = f"new {item.decode()}"
                 admin.config_set("requirepass", new)
                 admin.client_kill_filter(_type="normal", skipme=True)
-                late.append(threading.Timer(0.2, file.write_text, [new]))
+                late.append(threading.Timer(0.2, mount, [new]))
                 late[-1].start()
             return item
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,26 @@ def test_with_several_slots_it_fills_them_and_adds_what_short_items_need() -> No
     assert settled(1.0, slots=50).wanted(10**6) == 50
     assert settled(1.0, slots=50).wanted(10**6, held=48) == 2
     assert settled(0.02, slots=50).wanted(10**6) == 75
+
+
+def test_among_short_items_a_long_one_is_expected() -> None:
+    """Or most batches with a long one would give others back."""
+    rng, pace, batches, cut_short = random.Random(1), Pace(), 0, 0
+    for first in range(1, 10**6, 500):
+        count = pace.wanted(10**6)
+        pace.note_leases(leases(first, count))
+        seconds = [0.1 if rng.random() < 0.1 else 0.001 for _ in range(count)]
+        begun = seconds[: seconds.index(0.1) + 1] if 0.1 in seconds else seconds
+        pace.note_work(len(begun), sum(begun))
+        batches, cut_short = batches + 1, cut_short + (len(begun) < count)
+    assert cut_short < 0.1 * batches
+
+
+@pytest.mark.parametrize(("slow", "ahead"), [(0, 120), (3, 33), (4, 4)])
+def test_items_that_take_long_have_nothing_wait_for_their_places(slow: int, ahead: int) -> None:
+    pace = settled(0.001, slots=4)
+    assert pace.ahead(slow) == pytest.approx(ahead, abs=1)
+    assert pace.wanted(10**6, 4, slow) == pytest.approx(ahead - 4, abs=1)
 
 
 @given(

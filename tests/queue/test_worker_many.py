@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ from wqlib.worker import Worker, progress
 Start = Callable[..., "subprocess.Popen[str]"]
 
 TASKS = """
-import asyncio, os, pathlib, signal, time
+import asyncio, os, pathlib, signal, subprocess, time
 from wqlib.worker import progress
 
 def work(item):
@@ -37,11 +38,20 @@ def work(item):
     if what == "exit": os._exit(7)
     if what == "kill": os.kill(os.getpid(), signal.SIGKILL)
     if what == "int": return 7
+    if what == "close": os.closerange(3, 100); time.sleep(60)
+    if what == "fork" and not os.fork(): time.sleep(60)
+    if what == "fork": os._exit(3)
+    if what == "starts": subprocess.run(["sleep", "60"], check=False)
+    if what == "ends":
+        other = subprocess.Popen(["sleep", "60"])
+        other.terminate()
+        return str(other.wait())
     return f"done {number}"
 
 async def awork(item):
     what, _, number = item.decode().partition(" ")
     if what == "block": time.sleep(float(number))
+    if what == "thread": await asyncio.to_thread(time.sleep, float(number))
     try:
         if what == "nap": await asyncio.sleep(float(number))
         if what == "told":
@@ -61,7 +71,9 @@ def start(queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Iterat
     (tmp_path / "many.py").write_text(TASKS)
     processes: list[subprocess.Popen[str]] = []
 
-    def begin(task: str = "work", **settings: object) -> subprocess.Popen[str]:
+    def begin(
+        task: str = "work", encoding: str = "utf-8", **settings: object
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "wqlib.worker"],
             env={
@@ -72,6 +84,7 @@ def start(queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Iterat
                 "WQLIB_QUEUE": queue.name,
                 "WQLIB_TASK": f"many:{task}",
                 "CANCELLED": str(tmp_path / "cancelled"),
+                "PYTHONIOENCODING": encoding,
                 **{f"WQLIB_{name.upper()}": str(value) for name, value in settings.items()},
             },
             stdout=subprocess.PIPE,
@@ -188,14 +201,66 @@ def test_a_task_that_kills_its_process_loses_its_item_and_not_its_worker(
     assert queue.stats().done == 5
 
 
+def test_whatever_a_task_does_to_its_process_the_next_item_gets_a_sound_one(
+    queue: WorkQueue, start: Start
+) -> None:
+    """Also when its own children hold the pipe open, or when it no longer does."""
+    queue.put(["fork 1", "quick 1", "close 2", "quick 2", "ends 3", "starts 4", "quick 4"])
+    process = start(isolation="process", max_attempts=1, item_seconds=5)
+    soon(lambda: descendants(process.pid, "sleep 60"), 60)
+    left = descendants(process.pid, "")
+    text = output(process)
+    assert process.returncode == 0, text
+    errors = {dead.item: dead.error for dead in queue.dead_items()}
+    assert errors.pop(b"fork 1") == "The process of the task ended with exit code 3"
+    assert errors.pop(b"close 2") == "The process of the task closed its pipe, and was killed"
+    assert errors.pop(b"starts 4") == "TimeoutError: it took longer than 5 s"
+    assert errors == {}
+    assert Counter(queue.results().values()) == Counter(
+        [b"done 1", b"done 2", b"%d" % -signal.SIGTERM, b"done 4"]
+    )
+    soon(lambda: not any(is_alive(one) for one in left))
+
+
+def descendants(pid: int, name: str) -> list[int]:
+    """The processes below this one whose command line has this text."""
+    found = list[int]()
+    for child in children_of(pid):
+        command = subprocess.run(
+            ["ps", "-o", "args=", "-p", str(child)], capture_output=True, text=True, check=False
+        ).stdout
+        found += [*([child] if name in command else []), *descendants(child, name)]
+    return found
+
+
+def test_a_program_that_its_processes_cannot_import_ends_before_it_costs_an_item(
+    queue: WorkQueue, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(
+        "import sys\nfrom wqlib.worker import run\ndef work(item): pass\nsys.exit(run(work))\n"
+    )
+    queue.put(["a", "b"])
+    arguments = ["--queue", queue.name, "--redis", redis_server.url, "--isolation", "process"]
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert 'starts its worker below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    stats = queue.stats()
+    assert (stats.pending, stats.leases) == (2, 0)
+
+
 def test_the_processes_of_a_worker_end_with_it_however_it_ends(
     queue: WorkQueue, start: Start
 ) -> None:
-    queue.put(["nap 60"] * 2)
+    queue.put(["nap 60", "starts 1"])
     process = start(isolation="process", concurrency=2)
     soon(lambda: queue.stats().leased == 2)
-    soon(lambda: len(children_of(process.pid)) >= 2)
-    children = children_of(process.pid)
+    soon(lambda: descendants(process.pid, "sleep 60"))
+    children = descendants(process.pid, "")
     process.kill()
     process.wait()
     soon(lambda: not any(is_alive(child) for child in children))
@@ -293,6 +358,36 @@ def test_in_a_batch_of_a_given_size_what_is_done_does_not_wait_either(queue: Wor
     assert queue.stats().done == 4
 
 
+@pytest.mark.parametrize("manner", ["threads", "async"])
+def test_nothing_waits_in_a_worker_whose_places_are_all_taken_by_long_items(
+    queue: WorkQueue, manner: str
+) -> None:
+    longs, may_end = list[bytes](), threading.Event()
+
+    def process(item: bytes) -> None:
+        if item == b"long":
+            longs.append(item)
+            assert may_end.wait(60)
+
+    async def aprocess(item: bytes) -> None:
+        await asyncio.to_thread(process, item) if item == b"long" else await asyncio.sleep(0)
+
+    queue.put(["short"] * 2000 + ["long"] * 4 + ["short"] * 2000)
+    task = process if manner == "threads" else aprocess
+    loop = Worker(queue.copy("w"), task, concurrency=4)
+    worker = threading.Thread(target=loop.run)
+    worker.start()
+    try:
+        soon(lambda: len(longs) == 4)
+        soon(lambda: queue.stats().leased == 4)
+        time.sleep(0.3)
+        assert queue.stats().leased == 4  # and it does not take them again
+    finally:
+        may_end.set()
+        worker.join(60)
+    assert queue.stats().done == 4004
+
+
 @pytest.mark.parametrize(("seconds", "items", "most_calls"), [(0, 5000, 500), (0.1, 5, 5)])
 def test_tiny_items_are_leased_many_at_a_time_and_long_ones_singly(
     queue: WorkQueue, seconds: float, items: int, most_calls: int
@@ -353,6 +448,121 @@ def test_an_object_with_an_async_call_runs_on_the_event_loop(queue: WorkQueue) -
     assert Worker(queue, Fetch()).run() == 0
     assert sorted(queue.results().values()) == [b"A", b"B"]
     assert not [t for t in threading.enumerate() if t.name == "wqlib-loop"]
+
+
+def test_a_context_variable_is_set_for_one_item_only(queue: WorkQueue) -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+
+    async def process(item: bytes) -> str:
+        found = variable.get()
+        variable.set("set")
+        await asyncio.sleep(0)
+        return found
+
+    queue.put(["x"] * 20)
+    assert Worker(queue, process, concurrency=2).run() == 0
+    assert set(queue.results().values()) == {b"unset"}
+
+
+def test_a_call_in_a_thread_keeps_no_worker_from_ending(queue: WorkQueue, start: Start) -> None:
+    queue.put(["thread 3600", "quick 1"])
+    process = start("awork", concurrency=2, item_seconds=1, max_attempts=1)
+    text = output(process)
+    assert process.returncode == 0, text
+    assert (queue.stats().done, queue.stats().dead) == (1, 1)
+
+
+def test_a_blocked_event_loop_leases_nothing_more(queue: WorkQueue, start: Start) -> None:
+    """Not even when its items have been given up, as it cannot begin others."""
+    queue.put(["block 4", *["quick 1"] * 40])
+    process = start("awork", concurrency=2, item_seconds=0.5, max_attempts=1)
+    soon(lambda: queue.stats().dead)
+    time.sleep(1.5)
+    released = queue.stats().released
+    text = output(process)
+    assert process.returncode == 0, text
+    assert released <= 40
+    stats = queue.stats()
+    assert stats.dead <= 2
+    assert stats.done + stats.dead == 41
+
+
+def test_an_item_that_standard_output_has_no_letters_for_is_worked_on(
+    queue: WorkQueue, start: Start
+) -> None:
+    queue.put("quick é")
+    text = output(start(encoding="ascii"))
+    assert "Working on quick \\xe9\n" in text
+    assert queue.stats().done == 1
+
+
+def test_lines_of_threads_are_whole(queue: WorkQueue, start: Start) -> None:
+    queue.put(["quick 1"] * 3000)
+    lines = output(start(concurrency=8)).splitlines()[1:-1]
+    assert set(lines) == {"Working on quick 1"}
+
+
+@pytest.mark.parametrize("settings", [{}, {"concurrency": 2}])
+def test_sigterm_while_redis_hangs_in_a_call_does_not_wait_for_the_answer(
+    start: Start, settings: dict[str, Any]
+) -> None:
+    with RedisServer() as server, WorkQueue("job2", url=server.url) as queue:
+        queue.put(["nap 0.01"] * 2000)
+        process = start(redis_url=server.url, queue="job2", grace_seconds=0.2, **settings)
+        soon(lambda: queue.stats().done > 5)
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            time.sleep(0.3)
+            process.terminate()
+            process.wait(18)  # two calls that wait 10 s each for their answers would be longer
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        assert process.returncode == 143
+
+
+def test_sigterm_while_redis_is_away_exits_143(start: Start) -> None:
+    """Also when what it could not tell is a failure."""
+    with RedisServer() as server, WorkQueue("job2", url=server.url) as queue:
+        queue.put(["raise 1"] * 2000)
+        process = start(redis_url=server.url, queue="job2", max_attempts=1, grace_seconds=0.2)
+        soon(lambda: queue.stats().dead > 5)
+    assert process.stdout
+    assert any("Waiting for Redis" in line for line in process.stdout)
+    process.terminate()
+    text = output(process)
+    assert process.returncode == 143, text
+    assert "Stopped by SIGTERM" in text
+
+
+@pytest.mark.parametrize(
+    ("number", "manner"),
+    [
+        (number, settings)
+        for number in (signal.SIGTERM, signal.SIGINT)
+        for settings in (
+            {},
+            {"batch": 16},
+            {"concurrency": 4},
+            {"concurrency": 4, "task": "awork"},
+            {"concurrency": 2, "isolation": "process"},
+        )
+    ],
+)
+def test_a_signal_at_any_moment_strands_nothing(
+    queue: WorkQueue, start: Start, number: signal.Signals, manner: dict[str, Any]
+) -> None:
+    for lines in (1, 40):  # once as it begins, once at full speed
+        queue.put(["quick 1", "nap 0.002"] * 2500)  # more lines than a pipe takes
+        process = start(**manner, grace_seconds=5)
+        assert process.stdout
+        for _ in range(lines):
+            process.stdout.readline()
+        process.send_signal(number)
+        text = output(process)
+        stats = queue.stats()
+        assert process.returncode == (143 if number == signal.SIGTERM else -number), text
+        assert (stats.leased, stats.expired, stats.failed) == (0, 0, 0), text
+        assert stats.done + stats.pending == stats.put, text
 
 
 def test_ctrl_c_gives_back_what_runs_in_threads(queue: WorkQueue, start: Start) -> None:

@@ -34,6 +34,11 @@ class Doorbell:
         self._rung = False
         self._pause_seconds = 0.0
 
+    @property
+    def hand(self) -> int:
+        """A file descriptor: whatever is written to it ends the present `wait`, or the next one."""
+        return self._hand.fileno()
+
     def ring(self) -> None:
         """Let the present `wait`, or the next one, return at once. Signal handlers may call it."""
         self._rung = True

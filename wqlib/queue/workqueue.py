@@ -297,6 +297,11 @@ class WorkQueue:
         """
         self._store.doorbell.ring()
 
+    @property
+    def bell(self) -> int:
+        """A file descriptor: a byte that is written to it does what `interrupt` does."""
+        return self._store.doorbell.hand
+
     def pause(self, seconds: float) -> None:
         """Wait so long, 30 s at most, or until `interrupt`."""
         self._store.wait(min(seconds, _LONGEST_WAIT_SECONDS))

@@ -21,6 +21,8 @@ def say_text(line: str, **fields: Any) -> None:
     try:  # not `print` and `suppress`: they take three times as long, for each item
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
+    except UnicodeEncodeError:  # a locale that is not UTF-8
+        say_text(line.encode("ascii", "backslashreplace").decode())
     except OSError:  # nobody reads any more; the work goes on
         pass
 

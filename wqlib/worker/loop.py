@@ -30,6 +30,7 @@ MAX_CONCURRENCY = MAX_BATCH
 _HASTE_SECONDS = 1.0
 _RECORD_SECONDS = 0.04  # after its end an item is recorded; with the call itself within 0.05
 _LONG_SECONDS = 0.05  # an item that takes longer has the rest of its batch given back
+_STUCK_SECONDS = 1.0  # while nothing can begin, how often to ask whether the queue has drained
 _NAMED = 20  # of the items that are given back
 _NEVER = float("inf")
 
@@ -44,13 +45,14 @@ class Worker:
         process: What to do with an item; `async def`, or a plain function.
         batch: How many items to lease at a time, 1 to 500; "auto": as many as will be done within
             some 50 ms, one at least, and no more than a fair share of what is left. In any case an
-            item is recorded within 50 ms after its end.
+            item is recorded within 50 ms after its end, unless a task holds the GIL in C code.
         concurrency: How many items to work on at a time, 1 to 500: in threads, or as tasks of one
             event loop.
         item_seconds: How long an attempt may take; after that it has failed. A task of the event
             loop is cancelled, a process killed; a thread cannot be ended, so it is abandoned.
         isolation: "process": each item in a process of its own, so that one that crashes, hangs or
-            eats memory loses its item only. The process imports `process` by its name.
+            eats memory loses its item only. The process imports `process` by its name, and the
+            program with it, which thus begins its work below `if __name__ == "__main__":`.
         grace_seconds: How long tasks may go on after SIGTERM; less than the pod's
             `terminationGracePeriodSeconds` (30 by default), so that there is time to release.
         endless: Wait on when the queue has drained, for work without an end.
@@ -101,6 +103,7 @@ class Worker:
         self._finished: list[Finished] = []  # not recorded; the oldest first
         self._ended: deque[Attempt] = deque()  # in other threads, not looked at
         self._out = 0  # leases that were handed out, and have not come back
+        self._stuck = 0  # attempts that were given up, and whose place is not free
         self._recording = threading.Lock()
         self._pace = Pace(concurrency)
 
@@ -114,23 +117,35 @@ class Worker:
 
         Raises:
             QueueError: Redis stayed away for longer than the queue's patience, or refused.
+            TaskFailed: With isolation=process, no process can import the task.
         """
         queue, patience = self.queue, self.queue.patience_seconds
         self._renewer = Renewer(
             queue, lambda error: self._say(f"Renewing failed: {error}"), chore=self._keep
         )
-        self._shutdown = Shutdown(self.grace_seconds, queue.interrupt, self._hurry)
-        self._runner = self._make_runner()
+        self._shutdown = Shutdown(
+            self.grace_seconds, queue.interrupt, self._hurry, queue.bell
+        )
+        self._runner: Runner | None = None
         self._has_begun = self._keeps = False
+        self._began = time.monotonic()  # the item that is worked on here; or the latest hand-out
         try:
             with log.Listener(self._say_of_queue), self._shutdown:
                 try:
+                    self._runner = self._make_runner()
                     pending = queue.pending = queue.stats().pending
                     self._has_begun = True
                     self._say(f"{self._title()}, pending: {pending}", pending=pending)
                     if number := queue.foreign():
                         self._say(foreign_words(shown(queue.name), number))
                     return self._loop()
+                except OutOfTime:
+                    return self._stopped()
+                except QueueError as error:
+                    if not self._shutdown.is_requested:
+                        raise
+                    self._say(f"Could not complete everything: {error}")
+                    return self._stopped()
                 finally:
                     self._renewer.stop()
                     self._end()
@@ -181,27 +196,33 @@ class Worker:
         self.queue.interrupt()
 
     def _stopped(self) -> int:
-        drained = self._end()
+        is_told = self._end()
         self._say(f"Stopped by SIGTERM, done here: {self.items_done}", done=self.items_done)
-        return EXIT_OK if drained else EXIT_TERMINATED
+        with self._hasty_copy() as queue, contextlib.suppress(QueueError):
+            if is_told and queue.drained():
+                return EXIT_OK
+        return EXIT_TERMINATED
 
     def _end(self) -> bool:
         """Record and give back what is held, without waiting long for Redis.
 
         Returns:
-            Whether the queue has drained.
+            Whether Redis took it.
         """
         self._shutdown.stop_clock()
         self.queue.patience_seconds = _HASTE_SECONDS
         self._waiting.clear()
         if self._runner:
             self._runner.running.clear()  # what ends from here on is not recorded
-        if self._recording.acquire(timeout=2 * _HASTE_SECONDS):  # the other thread may be at it
-            self._recording.release()
         self._sort(is_over=True)
+        is_alone = self._recording.acquire(timeout=2 * _HASTE_SECONDS)  # or it hangs elsewhere
         done = self._take_finished()
+        if is_alone:
+            self._recording.release()
         finished = {one[0].id for one in done}
         held = [lease for lease in self._renewer.drop_all() if lease.id not in finished]
+        if not done and not held:
+            return True
         with self._hasty_copy() as queue:
             try:
                 if done:
@@ -209,10 +230,9 @@ class Worker:
                 if held:
                     queue.release_all(held, "the worker was stopped")
                     self._say(f"Released {_listed(held)}")
-                return queue.drained()
+                return True
             except QueueError as error:  # the leases will run out instead
-                if done or held:
-                    self._say(f"Could not record or release everything: {error}")
+                self._say(f"Could not record or release everything: {error}")
                 return False
 
     def _hasty_copy(self) -> WorkQueue:
@@ -226,26 +246,26 @@ class Worker:
         shutdown = self._shutdown
         while True:
             self._settle()
+            if shutdown.is_interrupted:
+                raise KeyboardInterrupt
             if shutdown.is_requested:
                 if shutdown.is_out_of_time or not (self._out or self._finished):
                     return self._stopped()
                 with self._hasty_copy() as queue:
                     self._give_back(queue, "the worker was stopped")
             room = 0 if shutdown.is_requested else self._room()
-            if room <= 0 and not self._finished:
-                self.queue.pause(self._until_limit())
-                continue
-            is_idle = not self._out
-            try:
-                leases = self._trade(max(0, room), _NEVER if is_idle else self._until_limit())
-            except QueueError as error:
-                if not shutdown.is_requested:
-                    raise
-                self._say(f"Could not complete everything: {error}")
-                return self._stopped()
+            is_idle, leases = not self._out, list[Lease]()
+            if room > 0 or self._finished:
+                leases = self._trade(max(0, room), self._until_look())
+            else:
+                self.queue.pause(self._until_look())
             if leases:
                 self._hand_out(leases)
-            elif is_idle and room > 0 and not self.endless and self.queue.drained():
+            elif (
+                is_idle
+                and not (shutdown.is_requested or self.endless or self._finished)
+                and self.queue.drained()
+            ):
                 self._say(
                     f"Queue {shown(self.queue.name)} has drained, done here: {self.items_done}",
                     done=self.items_done,
@@ -255,8 +275,9 @@ class Worker:
     def _room(self) -> int:
         """How many items to lease now."""
         if self.batch == "auto":
-            return self._pace.wanted(self.queue.pending, self._out)
-        return max(self.batch, self.concurrency) - self._out
+            held = self._out + self._stuck
+            return self._pace.wanted(self.queue.pending, held, self._slow())
+        return max(self.batch, self.concurrency) - self._out - self._stuck
 
     def _trade(self, count: int, wait_seconds: float) -> list[Lease]:
         """Record what is finished and lease what comes next."""
@@ -270,13 +291,13 @@ class Worker:
                         count,
                         wait_seconds=wait_seconds,
                         until_drained=not self.endless,
-                        begins=max(0, self.concurrency - self._out),
+                        begins=max(0, self.concurrency - self._out - self._stuck),
                     )
                 except LeaseLost as error:
                     self._note_lost(error.lost)
                     self.items_done += len(done)
                     continue
-                except QueueError:
+                except BaseException:  # also Ctrl-C
                     self._finished[:0] = done
                     raise
                 self.items_done += len(done)
@@ -286,6 +307,7 @@ class Worker:
         return leases
 
     def _hand_out(self, leases: Sequence[Lease]) -> None:
+        self._began = time.monotonic()
         if self._runner:
             self._disown(self._runner, {lease.id for lease in leases})
         self._waiting.extend(leases)
@@ -367,11 +389,14 @@ class Worker:
 
         (The replica that is the primary now had not got it, and gives the same ids again.)
         """
-        if old := {a for a in list(runner.running.values()) if a.lease.id in new}:
-            self._out -= sum(map(runner.give_up, old))
+        for attempt in [a for a in list(runner.running.values()) if a.lease.id in new]:
+            if runner.give_up(attempt):
+                self._out -= 1
+                self._stuck += 1
         for held in (self._ended, self._waiting):  # which other threads change, too
             for one in list[Any](held):
-                if getattr(one, "lease", one).id in new:
+                is_over = getattr(one, "is_given_up", False)
+                if getattr(one, "lease", one).id in new and not is_over:
                     with contextlib.suppress(ValueError):
                         held.remove(one)
                         self._out -= 1
@@ -387,14 +412,25 @@ class Worker:
             for attempt in list(self._runner.running.values()):
                 if attempt.began + self.item_seconds <= now and self._runner.give_up(attempt):
                     self._out -= 1
+                    self._stuck += 1
                     what = f"TimeoutError: it took longer than {self.item_seconds:g} s"
                     self._fail(attempt.lease, what + self._runner.REMARK)
+        if (
+            self.batch == "auto"
+            and self._began + _LONG_SECONDS <= now
+            # Twice, or each change of the estimate would give some back.
+            and len(self._waiting) > 2 * (self._pace.ahead(self._slow()) - self.concurrency)
+        ):
+            self._give_back(self.queue, "the items before it take long")
 
     def _sort(self, *, is_over: bool = False) -> None:
         """Take each attempt that has ended for what it is. Failures count unless all is over."""
         items, seconds = 0, 0.0
         while self._ended:
             attempt = self._ended.popleft()
+            if attempt.is_given_up:
+                self._stuck -= 1
+                continue
             items, seconds = items + 1, seconds + attempt.ended - attempt.began
             if not attempt.error:
                 times = attempt.began, attempt.ended
@@ -404,12 +440,23 @@ class Worker:
         self._out -= items
         self._pace.note_work(items, seconds)
 
-    def _until_limit(self) -> float:
-        """How many seconds it is until an attempt takes too long."""
-        if not self.item_seconds or not self._runner:
-            return _NEVER
-        first = min((a.began for a in list(self._runner.running.values())), default=_NEVER)
-        return max(0.0, first + self.item_seconds - time.monotonic())
+    def _slow(self) -> int:
+        """How many places are taken by items that take long."""
+        if not self._runner:
+            return 0
+        since = time.monotonic() - _LONG_SECONDS
+        running = list(self._runner.running.values())
+        return self._stuck + sum(attempt.began <= since for attempt in running)
+
+    def _until_look(self) -> float:
+        """In how many seconds `_settle` may have something to do if nothing ends until then."""
+        seconds = _LONG_SECONDS if self._waiting and self.batch == "auto" else _NEVER
+        if self._stuck:
+            seconds = min(seconds, _STUCK_SECONDS)
+        if self.item_seconds and self._runner:
+            first = min((a.began for a in list(self._runner.running.values())), default=_NEVER)
+            seconds = min(seconds, first + self.item_seconds - time.monotonic())
+        return max(0.0, seconds)
 
     # -- one item at a time, in this thread
 
@@ -418,7 +465,7 @@ class Worker:
         waiting, finished, shutdown = self._waiting, self._finished, self._shutdown
         call, process, monotonic = shutdown.call, cast("Task", self.process), time.monotonic
         items = 0
-        started = began = self._began = monotonic()
+        started = began = self._began
         if len(waiting) > 1 and not self._keeps:
             self._keeps = True
             self._renewer.wake()

@@ -12,6 +12,9 @@ from ..queue.workqueue import MAX_BATCH
 
 BATCH_SECONDS = 0.03  # of work that is leased ahead; with its record it is over within 0.05
 _GROWTH = 4  # times as many as before, at most
+# How much of the mean the latest batch is. Among short items a long one is expected for a while,
+# or of each batch with a long one the rest would have to be given back.
+_RISE, _FALL = 0.5, 0.125
 
 
 class Pace:
@@ -26,7 +29,7 @@ class Pace:
 
     def __init__(self, slots: int = 1) -> None:
         self._slots = slots
-        self._item_seconds = 0.0  # a mean in which the latest half counts as much as all before
+        self._item_seconds = 0.0  # a mean that rises fast and falls slowly
         self._last_id = 0
         self._workers = 1.0
         self._most = slots
@@ -35,8 +38,8 @@ class Pace:
         """So many items took so long, together."""
         if items:
             mean = seconds / items
-            known = self._item_seconds
-            self._item_seconds = (known + mean) / 2 if known else mean
+            known = self._item_seconds or mean
+            self._item_seconds = known + (mean - known) * (_RISE if mean > known else _FALL)
 
     def note_leases(self, leases: Sequence[Lease]) -> None:
         """These were lent to us."""
@@ -50,16 +53,24 @@ class Pace:
         self._last_id = last
         self._most = min(MAX_BATCH, max(self._most, _GROWTH * ours))
 
-    def wanted(self, pending: int, held: int = 0) -> int:
+    def ahead(self, slow: int = 0) -> int:
+        """How many items to hold: those that we work on, and what we shall finish soon.
+
+        Args:
+            slow: How many of the slots are taken by items that take long.
+        """
+        if not self._item_seconds:
+            return self._slots
+        soon = (self._slots - slow) * BATCH_SECONDS / self._item_seconds
+        return max(self._slots, int(min(slow + soon, self._most, MAX_BATCH)))
+
+    def wanted(self, pending: int, held: int = 0, slow: int = 0) -> int:
         """How many items to lease now: what we shall finish soon, and no more than a fair share.
 
         Args:
             pending: How many wait in the queue.
             held: How many we hold already.
+            slow: As for `ahead`.
         """
-        room = self._slots - held
-        if self._item_seconds:
-            ahead = int(self._slots * BATCH_SECONDS / self._item_seconds)
-            room = min(max(self._slots, ahead), self._most, MAX_BATCH) - held
         fair = int(pending / (2 * self._workers))
-        return min(room, max(1, fair))
+        return min(self.ahead(slow) - held, max(1, fair))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..commandline import Parser
-from ..errors import EXIT_ERROR, EXIT_USAGE, QueueError
+from ..errors import EXIT_ERROR, EXIT_USAGE, WqlibError
 from ..queue import WorkQueue
 from ..queue.address import Address
 from ..tasks import TASKS, AsyncTask, Task, find
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _work(options: argparse.Namespace, process: Task | AsyncTask) -> int:
     # The first process of a container ignores SIGTERM until it has a handler for it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     try:
         queue = WorkQueue(
             options.queue,
@@ -75,9 +75,11 @@ def _work(options: argparse.Namespace, process: Task | AsyncTask) -> int:
     with queue:
         try:
             return worker.run()
-        except QueueError as error:
+        except WqlibError as error:
             print(f"wqlib.worker: {error}", file=sys.stderr)
             return EXIT_ERROR
+        finally:
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,8 +1,8 @@
 """Where tasks run when a worker has several at a time: in threads, or on an event loop.
 
-A runner takes leases from `waiting` as it has room for them, and hands each attempt over when it
-has ended. An attempt that the worker gave up on (it took too long) is handed over no more: whoever
-takes it out of `running` first decides on its end.
+A runner takes leases from `waiting` as it has room for them, and hands each attempt over when its
+place is free again: it has ended, or has been given up (it took too long). Whoever takes it out of
+`running` first decides which.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 from ..queue.items import Lease, encode_result
-from .children import Child
+from .children import Child, TaskFailed
 from .telling import listen
 
 
@@ -42,15 +43,17 @@ class Attempt:
         began, ended: When the work began and ended.
         result: What the task returned.
         error: What it raised.
-        stop: Ends the work, or at least frees its place.
+        stop: Ends the work, or at least frees its place; gets the attempt.
+        is_given_up: It took too long; its result is not wanted.
     """
 
     lease: Lease
     began: float
-    stop: Callable[[], object]
+    stop: Callable[[Attempt], object]
     ended: float = 0.0
     result: bytes | str | None = None
     error: BaseException | None = None
+    is_given_up: bool = False
 
 
 class Runner:
@@ -61,7 +64,7 @@ class Runner:
         slots: How many items are worked on at a time.
         waiting: Leases to work on; others may take some back.
         begun: Called with each attempt that begins.
-        ended: Called with each attempt that has ended.
+        ended: Called with each attempt whose place is free again.
         tell: Gets a lease and the text of `progress`.
     """
 
@@ -79,6 +82,7 @@ class Runner:
         self.running: dict[Attempt, Attempt] = {}  # a set in the order of the begin
         self._process, self._slots, self._waiting = process, slots, waiting
         self._begun, self._ended, self._tell = begun, ended, tell
+        self._deciding = threading.Lock()
 
     def look(self, leases: int) -> None:
         """So many leases have come to `waiting`."""
@@ -90,12 +94,13 @@ class Runner:
 
     def give_up(self, attempt: Attempt) -> bool:
         """Let go of an attempt that takes too long. False: it has just ended by itself."""
-        if not self.running.pop(attempt, None):
-            return False
-        attempt.stop()
-        return True
+        with self._deciding:  # whoever is told that it was given up finds it stopped
+            attempt.is_given_up = self.running.pop(attempt, None) is attempt
+            if attempt.is_given_up:
+                attempt.stop(attempt)
+        return attempt.is_given_up
 
-    def _begin(self, lease: Lease, stop: Callable[[], object]) -> Attempt:
+    def _begin(self, lease: Lease, stop: Callable[[Attempt], object]) -> Attempt:
         attempt = Attempt(lease, time.monotonic(), stop)
         self.running[attempt] = attempt
         listen(partial(self._tell, lease))
@@ -103,16 +108,17 @@ class Runner:
         return attempt
 
     def _end(self, attempt: Attempt, result: Any, error: BaseException | None) -> bool:
-        """Hand over an attempt. False: it had been given up."""
+        """Hand over an attempt that has ended. False: it had been given up."""
         try:
             encode_result(result)  # a bad result is a failure of this item alone
         except Exception as why:
             error = why
         attempt.result, attempt.error, attempt.ended = result, error, time.monotonic()
-        if not self.running.pop(attempt, None):
-            return False
-        self._ended(attempt)
-        return True
+        with self._deciding:
+            is_ours = self.running.pop(attempt, None)
+        if is_ours:
+            self._ended(attempt)
+        return bool(is_ours)
 
 
 class Threads(Runner):
@@ -124,16 +130,33 @@ class Threads(Runner):
 
     def __init__(self, *arguments: Any, isolation: bool) -> None:
         super().__init__(*arguments)
-        self._isolation = isolation
         if not isolation:
             self.REMARK = "; its thread cannot be ended, and is abandoned"
         self._calls: SimpleQueue[bool] = SimpleQueue()
-        self._children: list[Child] = []
-        for _ in range(self._slots):
-            self._start()
+        self._children = [Child(self._process) for _ in range(self._slots)] if isolation else []
+        if isolation:
+            self._try_first()
+        for slot in range(self._slots):
+            self._start(self._children[slot] if isolation else None)
 
-    def _start(self) -> None:
-        threading.Thread(target=self._run, name="wqlib-task", daemon=True).start()
+    def _try_first(self) -> None:
+        """See that a process can import the task, so that no item has to fail for that."""
+        try:
+            self._children[0].start()
+        except (EOFError, OSError):
+            self._children[0].close()
+            raise TaskFailed(
+                "No process can import the task: see what it printed. With isolation=process each "
+                "process imports the program too, which thus starts its worker below "
+                '`if __name__ == "__main__":`.'
+            ) from None
+
+    def _start(self, child: Child | None = None) -> None:
+        threading.Thread(target=self._run, args=(child,), name="wqlib-task", daemon=True).start()
+
+    def _replace(self, attempt: Attempt) -> None:
+        self._start()
+        self._ended(attempt)
 
     def look(self, leases: int) -> None:
         for _ in range(leases):
@@ -143,14 +166,11 @@ class Threads(Runner):
         for _ in range(self._slots):
             self._calls.put(False)
         for child in self._children:
-            child.kill()
+            child.close()
 
-    def _run(self) -> None:
-        process, stop = self._process, self._start
-        if self._isolation:
-            child = Child(process)
-            self._children.append(child)
-            process, stop = child, child.kill
+    def _run(self, child: Child | None) -> None:
+        process = child or self._process
+        stop = (lambda attempt: child.kill()) if child else self._replace
         while self._calls.get():
             try:
                 lease = self._waiting.popleft()
@@ -162,8 +182,28 @@ class Threads(Runner):
                 result = process(lease.item)
             except BaseException as why:  # also SystemExit: no task may end the worker
                 error = why
-            if not self._end(attempt, result, error) and not self._isolation:
-                return  # another thread has taken this place
+            if not self._end(attempt, result, error):
+                if not child:
+                    return  # another thread has taken this place
+                child.bury()
+                self._ended(attempt)
+
+
+class DaemonThreads(ThreadPoolExecutor):
+    """For `asyncio.to_thread`: a thread for each call, which keeps no program from ending."""
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = Future[Any]()
+
+        def run() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call(*args, **kwargs))
+                except BaseException as error:
+                    future.set_exception(error)
+
+        threading.Thread(target=run, name="wqlib-call", daemon=True).start()
+        return future
 
 
 class EventLoop(Runner):
@@ -172,7 +212,9 @@ class EventLoop(Runner):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop.set_default_executor(DaemonThreads())
+        self._context = contextvars.copy_context()
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # by lease id
         self._thread = threading.Thread(target=self._serve, name="wqlib-loop", daemon=True)
         self._thread.start()
 
@@ -185,14 +227,16 @@ class EventLoop(Runner):
         self._loop.call_soon_threadsafe(self._fill)
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._cancel(), self._loop)
+        asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop)
         self._thread.join(2 * _CANCEL_SECONDS)  # longer only if a task blocks the loop
 
-    async def _cancel(self) -> None:
-        for task in self._tasks:
+    async def _cancel_all(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}  # also what tasks have started
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_CANCEL_SECONDS)
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+        await self._loop.shutdown_asyncgens()
         self._loop.stop()
 
     def _fill(self) -> None:
@@ -202,15 +246,22 @@ class EventLoop(Runner):
             except IndexError:
                 return
             # In `running` at once, for this loop counts there; the task begins in its turn.
-            context = contextvars.copy_context()
-            attempt = context.run(self._begin, lease, lambda: None)
+            context = self._context.copy()
+            attempt = context.run(self._begin, lease, self._stop)
             task = self._loop.create_task(self._run(attempt), context=context)
-            attempt.stop = partial(self._loop.call_soon_threadsafe, self._stop, task)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[lease.id] = task
+            task.add_done_callback(partial(self._forget, lease.id))
 
-    def _stop(self, task: asyncio.Task[None]) -> None:
-        task.cancel()
+    def _forget(self, lease_id: str, task: asyncio.Task[None]) -> None:
+        del self._tasks[lease_id]
+
+    def _stop(self, attempt: Attempt) -> None:
+        self._loop.call_soon_threadsafe(self._cancel, attempt)
+
+    def _cancel(self, attempt: Attempt) -> None:
+        if task := self._tasks.get(attempt.lease.id):
+            task.cancel()
+        self._ended(attempt)
         self._fill()
 
     async def _run(self, attempt: Attempt) -> None:

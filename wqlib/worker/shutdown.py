@@ -1,4 +1,4 @@
-"""What SIGTERM does to a worker: a grace to finish in, then no more time."""
+"""What SIGTERM does to a worker: a grace to finish in, then no more time. And what Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -11,46 +11,65 @@ from typing import Any, Self
 
 from ..tasks import Task
 
+_ALARM_SECONDS = 0.1
+_PATIENT_ALARMS = 10  # until what does not heed `hurry` is ended too
+
 
 class OutOfTime(BaseException):
     """The grace period after SIGTERM is over. Not an Exception, so a task lets it through."""
 
 
 class Shutdown:
-    """What SIGTERM does to a process that works.
+    """What SIGTERM and Ctrl-C do to a process that works.
 
-    Inside `with`, SIGTERM and SIGALRM are its own (outside of the main thread nothing happens).
+    Inside `with`, SIGTERM, SIGALRM and SIGINT are its own (outside of the main thread nothing
+    happens). Ctrl-C ends a task at once; elsewhere the worker asks `is_interrupted` when it holds
+    nothing that it does not know of, as it would if a call of Redis were cut off. The second
+    Ctrl-C is an exception wherever it comes.
 
     Args:
         grace_seconds: How long a task may go on after SIGTERM.
         begin: Called when SIGTERM comes, in the signal handler.
-        hurry: Called when the grace is over, and then every 0.1 s, in the signal handler.
+        hurry: Called when the grace is over, and then every 0.1 s, and at Ctrl-C, in the handler.
+        wakeup: A file descriptor that a signal writes to, for it may come just before a wait, which
+            its handler would then not end.
 
     Attributes:
         is_requested: SIGTERM has come.
         is_out_of_time: The grace is over.
+        is_interrupted: Ctrl-C has come.
     """
 
     def __init__(
-        self, grace_seconds: float, begin: Callable[[], None], hurry: Callable[[], None]
+        self,
+        grace_seconds: float,
+        begin: Callable[[], None],
+        hurry: Callable[[], None],
+        wakeup: int = -1,
     ) -> None:
         self.is_requested = False
         self.is_out_of_time = False
+        self.is_interrupted = False
         self._grace_seconds, self._begin, self._hurry = grace_seconds, begin, hurry
         self._in_task = False
+        self._alarms = 0
+        self._wakeup = wakeup
         self._process = os.getpid()
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number, handler in (
-                (signal.SIGTERM, self._on_sigterm),
-                (signal.SIGALRM, self._on_alarm),
-            ):
+            ours = {signal.SIGTERM: self._on_sigterm, signal.SIGALRM: self._on_alarm}
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                ours[signal.SIGINT] = self._on_ctrl_c
+            for number, handler in ours.items():
                 self._handlers[number] = signal.signal(number, handler)
+            self._wakeup = signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._handlers:
+            signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
@@ -59,10 +78,13 @@ class Shutdown:
 
         Raises:
             OutOfTime: It was still running when the grace was over.
+            KeyboardInterrupt: Ctrl-C came, in it or before.
         """
         try:
             try:
                 self._in_task = True
+                if self.is_interrupted:
+                    raise KeyboardInterrupt
                 return process(item)
             finally:
                 self._in_task = False
@@ -76,23 +98,37 @@ class Shutdown:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        if not self._is_a_fork(number) and not self.is_requested:
+        if not is_fork(self._process, number) and not self.is_requested:
             self.is_requested = True
-            signal.setitimer(signal.ITIMER_REAL, max(self._grace_seconds, 0.001), 0.1)
+            signal.setitimer(signal.ITIMER_REAL, max(self._grace_seconds, 0.001), _ALARM_SECONDS)
             self._begin()
 
+    def _on_ctrl_c(self, number: int, frame: FrameType | None) -> None:
+        if self._in_task or self.is_interrupted or os.getpid() != self._process:
+            raise KeyboardInterrupt
+        self.is_interrupted = True
+        self._hurry()
+
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
-        if self._is_a_fork(number) or not self.is_requested:
+        if is_fork(self._process, number) or not self.is_requested:
             return
         self.is_out_of_time = True
         self._hurry()
+        self._alarms += 1
         if self._in_task:
             raise OutOfTime
+        if self._alarms > _PATIENT_ALARMS:  # it waits for a Redis that hangs
+            self.stop_clock()
+            raise OutOfTime
 
-    def _is_a_fork(self, number: int) -> bool:
-        """Are we a child that a task has forked? Then the signal does what it always does."""
-        if os.getpid() == self._process:
-            return False
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-        return True
+
+def is_fork(process: int, number: int) -> bool:
+    """Are we not this process, but a child that a task has forked?
+
+    Then the signal does what it always does.
+    """
+    if os.getpid() == process:
+        return False
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    return True
