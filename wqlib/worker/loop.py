@@ -123,9 +123,7 @@ class Worker:
         self._renewer = Renewer(
             queue, lambda error: self._say(f"Renewing failed: {error}"), chore=self._keep
         )
-        self._shutdown = Shutdown(
-            self.grace_seconds, queue.interrupt, self._hurry, queue.bell
-        )
+        self._shutdown = Shutdown(self.grace_seconds, queue.interrupt, self._hurry, queue.bell)
         self._runner: Runner | None = None
         self._has_begun = self._keeps = False
         self._began = time.monotonic()  # the item that is worked on here; or the latest hand-out
