@@ -160,7 +160,7 @@ PLANTED = {
                 "done = self._take_finished()[1:]\n            try:\n                self._record(",
             ),
         ),
-        {"roles": ("auto",), "work_seconds": 1.0},
+        {"roles": ("auto",), "work_seconds": 1.0, "kills": 2},
     ),
     "abandoned_thread": Planted(
         "a thread whose attempt was given up hands its result in",
