@@ -16,9 +16,11 @@ from .planted import PLANTED, plan_for
 from .run import Report, run
 
 _FAULTS = (
-    "kills zombies redis_restarts failovers cuts swallowed stalled delayed held oom flushes".split()
-)
+    "kills kills_flush terms zombies redis_restarts failovers cuts swallowed stalled delayed held "
+    "oom flushes undone"
+).split()
 _SHOWN_CASES = 5
+PLACES = ("alone", "cluster", "sentinel")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lease_seconds=options.lease_seconds,
     )
     is_clean = True
-    for on in [options.on] if options.on else ["alone", "cluster"]:
+    for on in [options.on] if options.on else PLACES:
         folder = Path(options.keep, on) if options.keep else None
-        report = run(replace(plan, on=on), folder)
+        report = run(replace(plan, on=on, replicas=int(on == "sentinel")), folder)
         print(json.dumps(as_dict(report)) if options.json else as_line(report), flush=True)
         _tell(report)
         is_clean = is_clean and report.is_clean
@@ -100,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--items", type=int, default=20_000, help="how many items (20000)")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long chaos lasts (60)")
     parser.add_argument("--seed", type=int, help="decides which fault strikes when (random)")
-    parser.add_argument("--on", choices=["alone", "cluster"], help="only this one (both in turn)")
+    parser.add_argument("--on", choices=PLACES, help="only this one (all in turn)")
     parser.add_argument("--kills", type=int, help="workers killed at least (items / 50)")
     parser.add_argument("--lease-seconds", type=float, default=1.0, help="of each lease (1)")
     parser.add_argument(

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .records import COUNTERS, Call, History, calls_of, puts_of
+from .records import COUNTERS, Call, History, calls_of, puts_of, runs_of
 
 # What can be wrong. The first three are the promises that everybody asks about.
 KINDS = {
@@ -33,6 +33,12 @@ KINDS = {
     "stranded": "a worker's call took an item that the worker was never given",
     "dead_wrongly": "an item is dead without having failed often enough",
     "undead": "an item failed often enough, and is not dead",
+    "stale_written": "a primary that had been replaced was written to",
+    "forgotten": "an item was done, and its worker went on without ever asking to record it",
+    "made_up": "a completion was recorded for work that had not ended, or not on that item",
+    "ended_twice": "a worker asked to end a lease that it had itself ended before",
+    "overdue_accepted": "an attempt whose time was up long before was recorded completed",
+    "wrong_times": "an event tells that work began before its lease, or ended in the future",
     "left_over": "something is left in the queue's keys at the end",
     "kept_forever": "a record of a client's last call stays for ever",
     "events_missing": "the event stream has a gap, so the run cannot be judged",
@@ -44,6 +50,10 @@ KINDS = {
 SLOW_SCRIPT_MS = 1000
 # The stream cuts its times to whole milliseconds.
 ROUNDING_MS = 2
+# After the end of an item, so many calls may go out that do not record it: the thread that worked
+# on it may have been stopped before it said so.
+LATE_CALLS = 4
+OVERDUE = 3  # times the time limit
 _ENDS = ("complete", "release", "fail")
 
 
@@ -68,6 +78,7 @@ class Verdict:
 class _Item:
     attempt: int = 0
     lease: str = ""  # the one in force
+    lent_at: int = 0
     deadline: int = 0
     failures: int = 0
     preview: bytes = b""
@@ -92,6 +103,7 @@ class _Judge:
         self.deadlines: dict[str, list[int]] = defaultdict(list)
         self.ends: dict[str, list[tuple[str, int]]] = defaultdict(list)  # lease -> how, when
         self.calls = list(calls_of(history.diaries))
+        self.runs = runs_of(history.diaries)
         self.seen = {
             lease for call in self.calls if call.told for lease, *_ in call.told.get("leases", ())
         }
@@ -112,12 +124,15 @@ class _Judge:
             self._entry(stream_id, fields)
         for call in self.calls:
             self._call(call)
+        self._work()
         self._balance()
         self._left_over()
         self._results()
         self._counters()
         for _ in range(self.history.gaps):
             self.blame("events_missing", "entries went before they could be read")
+        for _ in range(self.history.stale_writes):
+            self.blame("stale_written", "an entry came to its event stream")
         if not self.history.is_finished:
             self.blame("unfinished", f"{self.outstanding} items were neither completed nor dead")
         return Verdict(dict(self.found), dict(self.numbers))
@@ -142,7 +157,7 @@ class _Judge:
             elif name == "drained":
                 if self.outstanding:
                     self.blame("drained_early", f"{where}: {self.outstanding} items were due")
-            elif name != "until":
+            elif name not in ("until", "begin"):
                 self._step(name, value, at, until, where, hurt)
         for item_id in hurt:
             item = self.items[item_id]
@@ -167,6 +182,7 @@ class _Judge:
         if name == "lease":
             self._lease(item, lease, int(attempt), rest, where)
             self.lent[worker].append((at, lease))
+            item.lent_at = at
             self._deadline(item, lease, at, until, where)
         elif name == "renew":
             self._must_be_in_force(item, lease, at, where)
@@ -182,6 +198,8 @@ class _Judge:
             hurt.add(item_id)
         elif name in _ENDS:
             self._must_be_in_force(item, lease, at, where)
+            if name == "complete" and rest:
+                self._times(item, at, rest, where)
             self._over(item, lease)
             self.ends[lease].append((name, at))
             if name == "fail":
@@ -221,6 +239,11 @@ class _Judge:
             self.blame("stale_accepted", f"{where}: in force is {item.lease or 'none'}")
         elif at > item.deadline + SLOW_SCRIPT_MS:
             self.blame("stale_accepted", f"{where}: {at - item.deadline} ms after its deadline")
+
+    def _times(self, item: _Item, at: int, told: bytes, where: str) -> None:
+        began_ms, ended_ms = map(int, told.split())
+        if not 0 <= ended_ms <= began_ms or at - began_ms < item.lent_at - ROUNDING_MS:
+            self.blame("wrong_times", f"{where}: lent {at - item.lent_at} ms before")
 
     def _over(self, item: _Item, lease: str) -> None:
         if item.lease == lease:
@@ -297,6 +320,53 @@ class _Judge:
             self.blame("wrong_bytes", f"{lease}: {item[:80]!r}, not {self.items[number].preview!r}")
         elif item not in self.perhaps_put:
             self.blame("wrong_bytes", f"{lease}: {item[:80]!r} was never put")
+
+    def _work(self) -> None:
+        """What was recorded is what was done, and what was done is recorded."""
+        items: dict[str, str] = {}  # of the leases that somebody was given
+        trades: dict[str, list[float]] = defaultdict(list)  # when each worker asked to record
+        asked: set[str] = set()  # the runs that somebody asked to record
+        ended: set[tuple[str, str]] = set()  # worker and lease, by that worker
+        dropped: Counter[tuple[str, str]] = Counter()  # worker and item whose lease it gave up
+        for call in self.calls:
+            told = {"gone": ""} if call.told is None else call.told
+            lost, given_up = set(told.get("lost", ())), set(call.ask.get("renews", ()))
+            given_up -= {lease for lease, *_ in told.get("leases", ())}
+            items |= {lease: item for lease, item, _ in told.get("leases", ())}
+            is_answered = not told.keys() & {"gone", "refused", "error"}
+            if call.what in ("lease", "complete"):
+                trades[call.who].append(call.asked_ms)
+            for lease, result in call.ask.get("ends", {}).items():
+                if (call.who, lease) in ended:
+                    self.blame("ended_twice", f"{call.who} {call.what} {lease}")
+                if is_answered and lease not in lost:
+                    ended.add((call.who, lease))
+                if result in self.runs:
+                    asked.add(result)
+                    self._recorded(call, lease, result)
+                elif call.what != "complete":
+                    given_up.add(lease)
+            dropped.update((call.who, items.get(lease, "")) for lease in given_up)
+        for name, run in self.runs.items():
+            is_over = run.ended_ms and run.ended_ms - run.began_ms < self.history.work_ms
+            if name in asked or not is_over:
+                continue
+            known = (run.who, run.item.decode("latin-1"))
+            dropped[known] -= 1
+            later = len(trades[run.who]) - bisect.bisect(trades[run.who], run.ended_ms or 0)
+            if dropped[known] < 0 and (run.who in self.history.exits or later > LATE_CALLS):
+                self.blame("forgotten", f"{name}, which ended at {run.ended_ms:.1f}")
+
+    def _recorded(self, call: Call, lease: str, name: str) -> None:
+        run, item = self.runs[name], self.items[int(lease.partition("-")[0])]
+        if run.ended_ms is None or run.ended_ms > call.asked_ms:
+            self.blame("made_up", f"{call.who} {lease}: {name} had not ended")
+            return
+        if not run.item.startswith(item.preview):
+            self.blame("made_up", f"{lease} is {item.preview!r}, {name} was on {run.item[:80]!r}")
+        took = run.ended_ms - run.began_ms
+        if took > OVERDUE * self.history.work_ms and lease in item.ended:
+            self.blame("overdue_accepted", f"{lease}: {name} took {took:.0f} ms")
 
     # -- the end
 

@@ -9,36 +9,42 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
 def install_sudden_death(
-    rng: random.Random, chance: float, say: Callable[[str], None], is_calm: Callable[[], bool]
-) -> None:
+    rng: random.Random,
+    chance: Callable[[], float],
+    say: Callable[[str], None],
+    is_calm: Callable[[], bool],
+) -> Callable[[str], None]:
     """Let this process die now and then while it talks to Redis.
 
-    It strikes wherever the library reads or writes a socket, so it needs to know nothing of how
-    the library is made: `before` a request is sent, when `half` of it is sent, after it is `sent`
-    and before the reply is read, and after the `reply` came.
+    It strikes wherever the library reads or writes a socket, in whatever thread, so it needs to
+    know nothing of how the library is made: `before` a request is sent, when `half` of it is sent,
+    after it is `sent` and before the reply is read, and after the `reply` came.
 
     Args:
         rng: Decides when.
-        chance: How likely each of the four is, each time.
+        chance: Asked each time how likely each of the four is.
         say: Called with the name of the point right before death.
         is_calm: Asked before death: is the chaos over?
+
+    Returns:
+        What to call, with its name, at any other point where the process may die.
     """
     send, receive, receive_into = socket.socket.sendall, socket.socket.recv, socket.socket.recv_into
 
     def maybe_die(point: str) -> None:
-        if rng.random() < chance and not is_calm():
+        if rng.random() < chance() and not is_calm():
             say(point)
             os.kill(os.getpid(), signal.SIGKILL)
 
     def sendall(self: socket.socket, data: bytes, *flags: int) -> None:
         if self.family is socket.AF_INET:
             maybe_die("before")
-            if rng.random() < chance and not is_calm():
+            if rng.random() < chance() and not is_calm():
                 send(self, data[: len(data) // 2])
                 say("half")
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -61,6 +67,7 @@ def install_sudden_death(
     socket.socket.sendall = sendall  # type: ignore[method-assign, assignment]
     socket.socket.recv = recv  # type: ignore[method-assign, assignment]
     socket.socket.recv_into = recv_into  # type: ignore[method-assign, assignment]
+    return maybe_die
 
 
 def skew_clocks(seconds: float) -> None:
@@ -85,9 +92,16 @@ def skew_clocks(seconds: float) -> None:
     }
     time.time, time.time_ns = wrong_time, wrong_time_ns
     datetime.datetime = WrongDatetime  # type: ignore[misc]
-    # A module of the library may have imported the function itself.
+    replace_everywhere(wrong)
+
+
+def replace_everywhere(new: Mapping[int, Any]) -> None:
+    """Put other things in the place of those with these ids, wherever a module of wqlib has them.
+
+    (A module may have imported a function or a class itself.)
+    """
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "wqlib":
             for key, value in list(vars(module).items()):
-                if id(value) in wrong:
-                    setattr(module, key, wrong[id(value)])
+                if id(value) in new:
+                    setattr(module, key, new[id(value)])

@@ -13,7 +13,7 @@ from wqlib.queue import WorkQueue
 from .diary import Diary, read_diary
 from .plan import Plan
 
-_SHARE_OF_TIME = 0.8  # of the chaos, during which items are put
+SHARE_OF_TIME = 0.8  # of the chaos, during which items are put
 _DRAINS = 10  # how often it waits, about
 _DRAIN_PATIENCE = 0.03  # how long each time: share of the time of the chaos
 
@@ -68,7 +68,7 @@ class Filler:
             if self.rng.random() < _DRAINS / bursts(self.plan):
                 self._wait_until_drained()
             share = (number - first) / len(everything)
-            due = started + share * self.plan.seconds * _SHARE_OF_TIME
+            due = started + share * self.plan.seconds * SHARE_OF_TIME
             time.sleep(max(0.0, due - time.monotonic()))
         (self._folder / "filled").touch()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import random
 import select
@@ -26,18 +27,20 @@ from . import planted
 from .diary import Diary
 from .faults import install_sudden_death, skew_clocks
 from .filler import Filler
+from .noted import ROLES, NotedQueue, Tasks, work
 from .plan import Plan
 from .worker import Worker
 
 _TIMEOUT_SECONDS = 1.0  # for one reply; the queue's patience is longer than Redis is ever away
 _PATIENCE_SECONDS = 60.0
+_FLUSHES = 40  # times as deadly as other calls, as they are few
 
 
 class ForkServer:
     """Forks processes on demand, passes signals on to them and tells when they are gone."""
 
-    def __init__(self, plan: Plan, folder: Path, ports: list[int], password: str) -> None:
-        self.plan, self.folder, self.ports, self.password = plan, folder, ports, password
+    def __init__(self, plan: Plan, folder: Path, urls: list[str]) -> None:
+        self.plan, self.folder, self.urls = plan, folder, urls
         self._children: dict[int, str] = {}
 
     def run(self) -> None:
@@ -94,27 +97,34 @@ class ForkServer:
         name, plan = order["spawn"], self.plan
         rng = random.Random(f"{plan.seed}/{name}")
         diary = Diary(self.folder, name)
+        logging.disable()
         planted.plant(plan.planted, order["skew_seconds"])
         skew_clocks(order["skew_seconds"])
-        if order["chance"]:
-            calm = self.folder / "calm"
-            install_sudden_death(
-                rng, order["chance"], lambda point: diary.write(dies=point), calm.exists
-            )
-        queue = WorkQueue(
+        maybe_die = install_sudden_death(
+            rng,
+            lambda: order["chance"] * (_FLUSHES if diary.doing == "flush" else 1),
+            lambda point: diary.write(dies=point, during=diary.doing),
+            (self.folder / "calm").exists,
+        )
+        role, kind = order["role"], NotedQueue if order["role"] in ROLES else WorkQueue
+        queue = kind(
             plan.queue,
-            host="127.0.0.1",
-            port=rng.choice(self.ports),
-            password=self.password,
+            url=rng.choice(self.urls),
             worker=name,
             lease_seconds=plan.lease_seconds,
             max_attempts=plan.max_attempts,
             patience_seconds=_PATIENCE_SECONDS,
+            replicas=plan.replicas,
         ).copy(timeout_seconds=_TIMEOUT_SECONDS)
-        if order["role"] == "filler":
+        if isinstance(queue, NotedQueue):
+            queue.diary = diary
+            calm, may_hang = self.folder / "calm", role != "auto"
+            tasks = Tasks(diary, plan, rng, maybe_die, calm, may_hang=may_hang)
+            work(queue, tasks, role, plan, self.folder)
+        elif role == "filler":
             Filler(queue, diary, plan, rng, self.folder).run()
         else:
-            Worker(queue, diary, plan, rng, order["batch"], self.folder).run()
+            Worker(queue, diary, plan, rng, role, self.folder).run()
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -132,7 +142,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the conductor
     told = json.loads(os.environ.pop("WQLIB_CHAOS"))
     folder = Path(told["folder"])
-    server = ForkServer(Plan.from_json(told["plan"]), folder, told["ports"], told["password"])
+    server = ForkServer(Plan.from_json(told["plan"]), folder, told["urls"])
     try:
         server.run()
     finally:

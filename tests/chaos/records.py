@@ -56,6 +56,9 @@ class History:
         lease_ms: How long each lease and each renewal lasts.
         max_attempts: After how many failed or expired attempts an item is dead.
         gaps: How often the reader of the stream found that it had missed something.
+        stale_writes: How often somebody was seen to write to a primary that had been replaced.
+        work_ms: How long the work on an item may take; what takes thrice as long is given up.
+        exits: Who came to the end of their work by themselves.
         is_finished: The workers came to their end by themselves.
     """
 
@@ -65,6 +68,9 @@ class History:
     lease_ms: int
     max_attempts: int
     gaps: int = 0
+    stale_writes: int = 0
+    work_ms: float = float("inf")
+    exits: set[str] = field(default_factory=set)
     is_finished: bool = True
 
 
@@ -80,21 +86,40 @@ class Call:
     told: dict[str, Any] | None = None
 
 
+@dataclass
+class Run:
+    """The work of one process on one item: a task, from its start to its end, if it had one."""
+
+    who: str
+    item: bytes
+    began_ms: float
+    ended_ms: float | None = None
+
+
 def calls_of(diaries: dict[str, list[dict[str, Any]]]) -> Iterator[Call]:
-    """Each question with its answer."""
+    """Each question with its answer, in the order of the questions of each process."""
     for who, records in diaries.items():
-        open_call: Call | None = None
+        calls: dict[int, Call] = {}
         for record in records:
             if "ask" in record:
-                if open_call:
-                    yield open_call
-                open_call = Call(who, record["ask"], record["at"] * 1000, record)
-            elif "told" in record and open_call:
-                open_call.told_ms, open_call.told = record["at"] * 1000, record["told"]
-                yield open_call
-                open_call = None
-        if open_call:
-            yield open_call
+                calls[record["call"]] = Call(who, record["ask"], record["at"] * 1000, record)
+            elif "told" in record:
+                call = calls[record["call"]]
+                call.told_ms, call.told = record["at"] * 1000, record["told"]
+        yield from calls.values()
+
+
+def runs_of(diaries: dict[str, list[dict[str, Any]]]) -> dict[str, Run]:
+    """What each process worked on, by the name of the run, which is its result."""
+    runs: dict[str, Run] = {}
+    for who, records in diaries.items():
+        for record in records:
+            if "begins" in record:
+                item = record["item"].encode("latin-1")
+                runs[record["begins"]] = Run(who, item, record["at"] * 1000)
+            elif "ends" in record and "ask" not in record:
+                runs[record["ends"]].ended_ms = record["at"] * 1000
+    return runs
 
 
 def puts_of(calls: Iterable[Call]) -> tuple[Counter[bytes], Counter[bytes]]:

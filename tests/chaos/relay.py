@@ -29,11 +29,13 @@ class Network:
 
     Attributes:
         is_bad: Faults happen.
+        copying: "on"; or "held": replicas get nothing; or "cut": what was held is lost.
         counts: How often each fault has happened; "cuts" are connections that were cut.
     """
 
     def __init__(self, seed: int, swallow: float) -> None:
         self.is_bad = False
+        self.copying = "on"
         self.chances = _CHANCES | {"swallowed": swallow}
         self.counts: Counter[str] = Counter()
         self.rng = random.Random(f"{seed}/network")
@@ -88,6 +90,7 @@ class Relay:
         self._network = network
         self._ends: dict[asyncio.StreamWriter, asyncio.StreamWriter] = {}
         self._calm: set[asyncio.StreamWriter] = set()
+        self._replicas: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -130,6 +133,7 @@ class Relay:
         finally:
             del self._ends[client]
             self._calm.discard(client)
+            self._replicas.discard(client)
             client.close()
             server.close()
 
@@ -140,8 +144,12 @@ class Relay:
         server: asyncio.StreamWriter,
     ) -> None:
         while data := await source.read(65536):
-            if b"REPLCONF" in data or b"PSYNC" in data:
-                self._calm.add(client)  # a replica speaks: its stream must not be damaged
+            if b"REPLCONF" in data or b"PSYNC" in data or b"sentinel-" in data:
+                # A replica speaks: its stream must not be damaged. Or a sentinel, which must not
+                # depose a primary that is well.
+                self._calm.add(client)
+            if b"PSYNC" in data:
+                self._replicas.add(client)
             if self._strikes("held", client):
                 await asyncio.sleep(self._network.rng.uniform(*_HOLD_SECONDS))
             server.write(data)
@@ -154,8 +162,13 @@ class Relay:
         client: asyncio.StreamWriter,
         server: asyncio.StreamWriter,
     ) -> None:
-        stalled = False
+        stalled, network = False, self._network
         while data := await source.read(65536):
+            while client in self._replicas and network.copying == "held":
+                await asyncio.sleep(0.002)
+            if client in self._replicas and network.copying == "cut":
+                self._end(client, server)
+                return
             # Replies to a login are let through: nothing is decided there, and it takes several.
             if not data.startswith(b"+OK") and self._strikes("swallowed", client):
                 self._end(client, server)
@@ -164,7 +177,7 @@ class Relay:
             if stalled:
                 continue
             if self._strikes("delayed", client):
-                await asyncio.sleep(self._network.rng.uniform(*_DELAY_SECONDS))
+                await asyncio.sleep(network.rng.uniform(*_DELAY_SECONDS))
             client.write(data)
             with contextlib.suppress(OSError):
                 await client.drain()

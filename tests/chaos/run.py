@@ -20,13 +20,16 @@ from typing import Any
 
 import redis
 
+from wqlib.worker.loop import EXIT_TERMINATED
+
 from . import planted
 from .checker import Verdict, judge
-from .filler import bursts
+from .filler import SHARE_OF_TIME, bursts
 from .history import Tail, read
 from .plan import Plan
 from .records import History
 from .relay import Network
+from .sentinel import Sentinels
 from .servers import Alone, Cluster, Redis
 
 _TICK_SECONDS = 0.01
@@ -61,7 +64,7 @@ class Report:
 class _Slot:
     """The place of one worker, which is filled again when its process dies."""
 
-    batch: int
+    role: int | str
     generation: int = 0
     name: str = ""
     thaw_at: float = 0.0
@@ -117,7 +120,7 @@ class _Conductor:
         stack.callback(self._end_fork_server)
         self.tail = Tail(self.redis, f"{{{plan.queue}}}:events", folder / "events")
         stack.callback(self.tail.close)
-        self._slots = [_Slot(plan.batches[i % len(plan.batches)]) for i in range(plan.workers)]
+        self._slots = [_Slot(plan.roles[i % len(plan.roles)]) for i in range(plan.workers)]
         self._alive: set[str] = set()
         self._is_over = False
         self._fillers = 0
@@ -140,24 +143,33 @@ class _Conductor:
         self.counts += self.network.counts
         client = self.redis.owner()
         history = read(self.plan, self.folder, self.tail, client, is_finished=is_finished)
+        self.counts["undone"] = self.tail.undone
+        history.stale_writes = self.redis.stale_writes
+        history.exits = {slot.name for slot in self._slots if slot.is_done}
         for diary in history.diaries.values():
-            self.counts.update(f"kills_{r['dies']}" for r in diary if "dies" in r)
+            deaths = [record for record in diary if "dies" in record]
+            self.counts.update(f"kills_{death['dies']}" for death in deaths)
+            self.counts["kills_flush"] += sum(death["during"] == "flush" for death in deaths)
         return history
 
     # -- starting and ending
 
     def _start_redis(self) -> Redis:
-        if self.plan.on == "cluster":
-            return Cluster(self.network, self.plan.queue)
-        return Alone(self.network, replica=self.plan.restarts, durable=self.plan.durable)
+        plan = self.plan
+        if plan.on == "sentinel":
+            key = f"{{{plan.queue}}}:events"
+            waits = plan.replicas > 0
+            return Sentinels(self.network, plan.seed, key, waits=waits, durable=plan.durable)
+        if plan.on == "cluster":
+            return Cluster(self.network, plan.queue)
+        return Alone(self.network, replica=plan.restarts, durable=plan.durable)
 
     def _start_fork_server(self, is_tidy: bool) -> subprocess.Popen[bytes]:
         here = Path(__file__).resolve().parent
         told = {
             "plan": self.plan.to_json(),
             "folder": str(self.folder),
-            "ports": self.redis.addresses(),
-            "password": self.redis.password,
+            "urls": self.redis.urls(),
             "is_tidy": is_tidy,
         }
         paths = [str(here.parent), str(here.parents[1]), os.environ.get("PYTHONPATH", "")]
@@ -196,16 +208,16 @@ class _Conductor:
     def _start_filler(self) -> None:
         self._fillers += 1
         chance = _FILLER_KILLS / bursts(self.plan) / 4 if self.plan.kills else 0.0
-        self._spawn(f"filler.{self._fillers}", role="filler", batch=0, chance=chance)
+        self._spawn(f"filler.{self._fillers}", role="filler", chance=chance)
 
     def _fill_slot(self, number: int) -> None:
         slot = self._slots[number]
         slot.generation += 1
         slot.name, slot.thaw_at = f"w{number}.{slot.generation}", 0.0
         slot.is_doomed = False
-        # Each item costs about half a call, each call has four points where it may be fatal.
-        chance = self.plan.kills * _INSIDE_SHARE / max(1, self.plan.items // 2) / 4
-        self._spawn(slot.name, role="worker", batch=slot.batch, chance=chance)
+        # Each item costs about two calls, with renewals; each has four points that may be fatal.
+        chance = self.plan.kills * _INSIDE_SHARE / (2 * self.plan.items) / 4
+        self._spawn(slot.name, role=slot.role, chance=chance)
 
     def _hear(self) -> None:
         """Read what the fork server says, and fill the places of the dead."""
@@ -233,23 +245,28 @@ class _Conductor:
         if code == 0:
             self._slots[number].is_done = True
             return
-        self.counts["kills" if code == -signal.SIGKILL else "gave_up"] += 1
+        how = {-signal.SIGKILL: "kills", EXIT_TERMINATED: "terms", -signal.SIGTERM: "terms"}
+        self.counts[how.get(code, "gave_up")] += 1
         self._fill_slot(number)
 
     # -- the faults
 
     def _strike_workers(self) -> None:
-        """Kill, freeze and thaw workers and cut connections until the time is up."""
+        """Kill, freeze, thaw and end workers and cut connections until the time is up."""
         plan, started = self.plan, time.monotonic()
         cuts = _Alarm(self._rng, 0.4)
         freezes = _Alarm(self._rng, plan.lease_seconds)
+        ends = _Alarm(self._rng, 2 * plan.lease_seconds)
         while (passed := time.monotonic() - started) < plan.seconds and not self._is_done():
             self._hear()
-            self._kill_some(plan.kills * passed / plan.seconds)
+            # All may be done soon after the last items are in.
+            self._kill_some(plan.kills * min(1.0, passed / (SHARE_OF_TIME * plan.seconds)))
             now = time.monotonic()
             if freezes.rings(now):
                 self._freeze_one(now)
             self._thaw(now)
+            if ends.rings(now):
+                self._end_one()
             if cuts.rings(now):
                 self.network.cut(self._rng.choice([0.1, 0.3, 1.0]))
             time.sleep(_TICK_SECONDS)
@@ -263,6 +280,12 @@ class _Conductor:
             slot.is_doomed = True
             self._order(signal=signal.SIGKILL, to=slot.name)
             self.counts["kills_outside"] += 1
+
+    def _end_one(self) -> None:
+        """End one of the library's own workers as Kubernetes does: by SIGTERM."""
+        names = [s.name for s in self._slots if isinstance(s.role, str) and not s.is_done]
+        if names:
+            self._order(signal=signal.SIGTERM, to=self._rng.choice(names))
 
     def _freeze_one(self, now: float) -> None:
         awake = [slot for slot in self._slots if not slot.is_done and not slot.thaw_at]

@@ -1,5 +1,7 @@
 """The Redis that the chaos strikes: alone with a replica, or a small Redis Cluster.
 
+(Or one under sentinels, whose failovers nobody prepares: see `sentinel`.)
+
 Both stand behind relays, so that clients keep one address while what is behind it changes. All
 nodes write their append-only file with `appendfsync always`, and only a *coordinated* failover
 is tried: Redis replicates asynchronously, so one that nobody prepared may lose what was already
@@ -30,9 +32,11 @@ class Redis(Protocol):
     """What the conductor does to a Redis, whatever it is made of."""
 
     password: str
+    forgets: bool  # what was never acknowledged may be gone after a failover
+    stale_writes: int  # how often somebody was seen to write to a primary that was replaced
 
-    def addresses(self) -> list[int]:
-        """The ports at which clients may begin, relays all of them."""
+    def urls(self) -> list[str]:
+        """The URLs with which clients may begin, all of relays."""
 
     def owner(self) -> redis.Redis:
         """A direct client of the node that has the queue now."""
@@ -110,6 +114,8 @@ class Alone:
         durable: Keep everything on disk.
     """
 
+    forgets, stale_writes = False, 0
+
     def __init__(self, network: Network, *, replica: bool = True, durable: bool = True) -> None:
         self.password = secrets.token_urlsafe(16)
         self._relay = network.relay()
@@ -121,8 +127,8 @@ class Alone:
             self._nodes[1].client.replicaof("127.0.0.1", self._primary.port)
             until(self._nodes[1].is_ready_replica, "the replica to follow")
 
-    def addresses(self) -> list[int]:
-        return [self._relay.port]
+    def urls(self) -> list[str]:
+        return [url(self.password, self._relay)]
 
     def owner(self) -> redis.Redis:
         return self._primary.client
@@ -159,6 +165,8 @@ class Cluster:
     a relay again. A replica takes over only when it is told to.
     """
 
+    forgets, stale_writes = False, 0
+
     def __init__(self, network: Network, queue: str) -> None:
         self.password = secrets.token_urlsafe(16)
         self._relays: list[Relay] = []
@@ -171,8 +179,8 @@ class Cluster:
             self.close()
             raise
 
-    def addresses(self) -> list[int]:
-        return [relay.port for relay in self._relays]
+    def urls(self) -> list[str]:
+        return [url(self.password, relay) for relay in self._relays]
 
     def owner(self) -> redis.Redis:
         for node in self._pair:
@@ -263,6 +271,10 @@ class Cluster:
         return "cluster_state:ok" in text or "'cluster_state': 'ok'" in text
 
 
+def url(password: str, relay: Relay) -> str:
+    return f"redis://:{password}@127.0.0.1:{relay.port}/0"
+
+
 def free_port() -> int:
     """A port that is free, and whose bus port (10,000 above) is a port and free, too."""
     while True:
@@ -288,7 +300,7 @@ def wait(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
         time.sleep(0.02)
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = _PATIENCE_SECONDS) -> None:
     """Wait for a condition that must become true."""
-    if not wait(condition, _PATIENCE_SECONDS):
-        raise TimeoutError(f"Waited {_PATIENCE_SECONDS:g} s for {what}, in vain.")
+    if not wait(condition, seconds):
+        raise TimeoutError(f"Waited {seconds:g} s for {what}, in vain.")

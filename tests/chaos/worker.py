@@ -1,4 +1,4 @@
-"""A worker that does everything the queue allows, and some of it too late."""
+"""A worker written by hand, which does all that the queue allows, and some of it too late."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ class Worker:
             self._complete(done)
             done = []
         asked = {"ends": {lease.id: result for lease, result in done}, "wants": self.batch}
+        asked["waits"] = True
         what = "complete" if done else "lease"
         started = time.monotonic()
         answer, lost = self.diary.call(what, lambda: self._ask(done), **asked)

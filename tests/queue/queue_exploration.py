@@ -4,9 +4,10 @@
 
 Breadth first over the real Redis: a state is all that lies in Redis, with what each worker
 holds in its hands. From each state every step is tried: each call of each worker, answered or
-with its reply lost, its repetition, a late copy of it, the death of a worker, and time going
-by, half a lease at a time. Redis and the model must agree on each step, and
-each state must keep the promises (`_broken_promise`).
+with its reply lost, its repetition, a late copy of it, the death of a worker, time going by, half a
+lease at a time, and a failover to a replica that has not got the last calls, which nobody was
+told of. Redis and the model must agree on each step, and each state must keep the promises
+(`_broken_promise`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 from queue_model import Disagreement
 from queue_states import PREFIX, State, Step, canonical, pairs
-from queue_world import LEASE_MS, NAME, Call, Hand, World, lent
+from queue_world import LEASE_MS, NAME, Call, Hand, World, lent, told_by
 from scripts import VIRTUAL_TIME, changed
 
 from wqlib.events import decode
@@ -162,17 +163,24 @@ class Explorer:
                 yield Step("call", worker, Call("requeue_dead", item_ids=tuple(state.model.dead)))
         if any(held.deadline > state.model.now for held in state.model.leases.values()):
             yield Step("tick", ms=LEASE_MS // 2)
+        undone = 0
+        while (step := _ancestor(state, undone).step) and step.reply_lost:
+            undone += 1
+            yield Step("failover", undone=undone)
 
     def _calls(self, hand: Hand) -> Iterator[Call]:
-        if len(hand.held) < self.most_held:
+        room = self.most_held - len(hand.held)
+        if room:
             yield Call("exchange", count=1)
+        if room > 1:
+            yield Call("exchange", count=room, begins=1)  # a batch: one begins, the others wait
         for lease in hand.held:
             one = (lease,)
             # The result tells who did what: `_broken_promise` reads it again.
             result = (lease.item + b" " + lease.id.encode(),)
-            yield Call("exchange", one, result)
+            yield Call("exchange", one, result, times=(2.0, 1.0))  # a flush, others are held on
             yield Call("exchange", one, result, count=1)
-            yield Call("renew", one)
+            yield Call("renew", one, progress="half")
             yield Call("release", one)
             yield Call("fail", one)
         if len(hand.held) > 1:
@@ -192,6 +200,8 @@ class Explorer:
                 world.repeat(step.worker)
             elif step.what == "late copy":
                 world.late_copy(step.worker)
+            elif step.what == "failover":
+                self._fail_over(state, step.undone)
             elif step.call:
                 world.call(step.worker, step.call, reply_lost=step.reply_lost)
             reached = self._arrive(state, step)
@@ -201,6 +211,18 @@ class Explorer:
         if broken := self._broken_promise(reached):
             raise Violation(_story(reached.path(), broken))
         return reached
+
+    def _fail_over(self, state: State, undone: int) -> None:
+        replica, hands = _ancestor(state, undone), dict(state.hands)
+        for back in range(undone):
+            step = _ancestor(state, back).step
+            assert step
+            doubt = hands[step.worker].doubt
+            assert doubt
+            hands[step.worker] = replace(hands[step.worker], doubt=doubt._replace(answer=None))
+        self._go_to(replica)
+        self.world.hands = hands
+        self.world.model.told = []
 
     def _look(self, state: State) -> None:
         """Do all methods that only look agree with the model?"""
@@ -245,6 +267,13 @@ class Explorer:
         return ""
 
 
+def _ancestor(state: State, back: int) -> State:
+    for _ in range(back):
+        assert state.before
+        state = state.before
+    return state
+
+
 def _compare(state: State) -> None:
     """Does what lies in Redis agree with the model? (The quick check, made on each step.)"""
     model, values = state.model, state.values
@@ -253,7 +282,7 @@ def _compare(state: State) -> None:
         int(kept.get(name, 0)) for name in (b"items", b"again", b"expire", b"release", b"fail")
     )
     events = [e for entry in values.get(PREFIX + b"events", []) for e in decode("0-0", entry[1])]
-    told = [(event.kind, event.lease_id or event.count) for event in events]
+    told = list(map(told_by, events))
     views = (
         (values.get(NAME.encode(), []), model.pending),
         (values.get(PREFIX + b"leases", []), lent(model)),

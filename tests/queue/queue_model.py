@@ -38,6 +38,21 @@ class Past(NamedTuple):
     history: tuple[Attempt, ...] = ()
 
 
+class Told(NamedTuple):
+    """An event.
+
+    Attributes:
+        kind: What happened.
+        what: To which lease, or to how many items.
+        more: Of a lease, whether the work begins at once; of a renewal, how far it is; of a
+            completion, whether the times of the work are told.
+    """
+
+    kind: str
+    what: str | int
+    more: object = None
+
+
 class Held(NamedTuple):
     """An item that is lent, until `deadline` in ms."""
 
@@ -60,7 +75,7 @@ class Model:
         done: Item id -> the item that was completed.
         results: Item id -> its result.
         counts: put, leases, expired, released, failed, dropped.
-        told: The events of the last call, `(kind, lease id or number)`.
+        told: The events of the last call: kind, lease id or number, and what else each tells.
     """
 
     def __init__(self, now: int) -> None:
@@ -73,7 +88,7 @@ class Model:
         self.results: dict[int, bytes] = {}
         self.counts: Counter[str] = Counter()
         self.last_item_id = 0
-        self.told: list[tuple[str, object]] = []
+        self.told: list[Told] = []
 
     def copy(self) -> Model:
         """The same queue, to be led elsewhere."""
@@ -95,7 +110,7 @@ class Model:
     def put(self, items: Sequence[bytes]) -> int:
         self.push(items)
         self.counts["put"] += len(items)
-        self.told = [("put", len(items))] if items else []
+        self.told = [Told("put", len(items))] if items else []
         return len(items)
 
     def push(self, items: Sequence[bytes]) -> None:
@@ -106,10 +121,11 @@ class Model:
     def exchange(
         self,
         worker: str,
-        done: Sequence[tuple[str, bytes | None]],
+        done: Sequence[tuple[str, bytes | None, bool]],
         lent: Sequence[tuple[str, bytes, int]],
         *,
         count: int,
+        begins: int,
         lease_ms: int,
         max_attempts: int,
     ) -> list[str]:
@@ -117,9 +133,10 @@ class Model:
 
         Args:
             worker: Who asks.
-            done: Lease id and result of what is done.
+            done: Lease id and result of what is done, and whether the times of the work are told.
             lent: What the queue lent: lease id, item and deadline in ms.
             count: How many items were asked for.
+            begins: How many of them the worker begins at once.
 
         Returns:
             The lease ids of `done` that were lost.
@@ -129,24 +146,25 @@ class Model:
         self.counts["expired"] += len(expired)
         for lease_id in sorted(expired, key=lambda x: (self.leases[x].deadline, x), reverse=True):
             self._give_back("expire", lease_id, "", max_attempts)
-        lost = [lease_id for lease_id, result in done if not self._complete(lease_id, result)]
+        lost = [one[0] for one in done if not self._complete(*one)]
         number = 0 if lost else min(count, len(self.pending))
         if len(lent) != number:
             raise Disagreement(f"{number} items to lend, but {len(lent)} were lent")
-        for lease_id, item, deadline in lent:
+        for position, (lease_id, item, deadline) in enumerate(lent):
             self._lend(worker, lease_id, item, deadline)
+            self.told.append(Told("lease", lease_id, position < begins))
             if deadline != self.now + lease_ms:
                 raise Disagreement(f"{lease_id} until {deadline}, not {self.now + lease_ms}")
         self._tell_the_end(was_drained)
         return lost
 
-    def renew(self, lease_ids: Sequence[str], lease_ms: int) -> list[str]:
-        """Returns the lease ids that were renewed."""
+    def renew(self, lease_ids: Sequence[str], lease_ms: int, progress: str) -> list[str]:
+        """Returns the lease ids that were renewed, all with this progress."""
         renewed = [lease_id for lease_id in lease_ids if self.is_live(lease_id)]
         for lease_id in renewed:
             held = self.leases[lease_id]
             self.leases[lease_id] = held._replace(deadline=self.now + lease_ms)
-        self.told = [("renew", lease_id) for lease_id in renewed]
+        self.told = [Told("renew", lease_id, progress) for lease_id in renewed]
         return renewed
 
     def give_back(
@@ -171,7 +189,7 @@ class Model:
             item, past = self.dead.pop(item_id)
             self.pending.append(item)
             self._remember(item, past._replace(failed=0))
-        self.told = [("requeue", len(known))] if known else []
+        self.told = [Told("requeue", len(known))] if known else []
         return len(known)
 
     def drop_dead(self, item_ids: Sequence[int]) -> int:
@@ -181,7 +199,8 @@ class Model:
         self.counts["dropped"] += len(known)
         for item_id in known:
             _, past = self.dead.pop(item_id)
-            self.told.append(("drop", f"{item_id}-{past.attempt}@{past.history[-1].worker}"))
+            lease_id = f"{item_id}-{past.attempt}@{past.history[-1].worker}"
+            self.told.append(Told("drop", lease_id))
         return len(known)
 
     def clear(self) -> int:
@@ -189,17 +208,17 @@ class Model:
         last_item_id = self.last_item_id
         self.__init__(self.now)  # type: ignore[misc]
         self.last_item_id = last_item_id
-        self.told = [("clear", 0)]
+        self.told = [Told("clear", 0)]
         return gone
 
-    def _complete(self, lease_id: str, result: bytes | None) -> bool:
+    def _complete(self, lease_id: str, result: bytes | None, are_times_told: bool) -> bool:
         if not self.is_live(lease_id):
             return False
         held = self.leases.pop(lease_id)
         self.done[held.past.item_id] = held.item
         if result is not None:
             self.results[held.past.item_id] = result
-        self.told.append(("complete", lease_id))
+        self.told.append(Told("complete", lease_id, are_times_told))
         return True
 
     def _lend(self, worker: str, lease_id: str, item: bytes, deadline: int) -> None:
@@ -221,7 +240,6 @@ class Model:
             raise Disagreement(f"{lease_id!r} is not a lease id for {worker}")
         self.leases[lease_id] = Held(item, past, worker, deadline)
         self.counts["leases"] += 1
-        self.told.append(("lease", lease_id))
 
     def _give_back(self, kind: str, lease_id: str, reason: str, max_attempts: int) -> None:
         item, past, worker, _ = self.leases.pop(lease_id)
@@ -230,10 +248,10 @@ class Model:
             failed=past.failed + (kind != "release"),
             history=(*past.history, entry)[-HISTORY_KEPT:],
         )
-        self.told.append((kind, lease_id))
+        self.told.append(Told(kind, lease_id))
         if 0 < max_attempts <= past.failed:
             self.dead[past.item_id] = (item, past)
-            self.told.append(("dead", lease_id))
+            self.told.append(Told("dead", lease_id))
         else:
             self.pending.insert(0, item)
             self._remember(item, past)
@@ -243,4 +261,4 @@ class Model:
 
     def _tell_the_end(self, was_drained: bool) -> None:
         if self.drained and not was_drained:
-            self.told.append(("drained", 0))
+            self.told.append(Told("drained", 0))

@@ -25,17 +25,23 @@ _IN_THE_MODEL = (b"leases", b"results", b"events")
 
 
 class Step(NamedTuple):
-    """Something that may happen next. `what` is call, repeat, late copy, crash or tick."""
+    """Something that may happen next. `what` is call, repeat, late copy, crash, tick or failover.
+
+    A failover undoes the last `undone` calls: their replies were lost, and no replica had them.
+    """
 
     what: str
     worker: str = ""
     call: Call | None = None
     reply_lost: bool = False
     ms: int = 0
+    undone: int = 0
 
     def __str__(self) -> str:
         if self.what == "tick":
             return f"{self.ms / 1000:g} s pass"
+        if self.what == "failover":
+            return f"a failover; calls undone: {self.undone}"
         if self.what != "call":
             return f"{self.worker}: {self.what}"
         return f"{self.worker}: {self.call}" + (" and the reply is lost" if self.reply_lost else "")
@@ -136,5 +142,6 @@ def _hand(hand: Hand) -> tuple[object, ...]:
     if hand.doubt:
         call, answer = hand.doubt.call, hand.doubt.answer
         doubt = (call.method, [lease.id for lease in call.leases])
-        doubt += ([lease.id for lease in answer.leases], answer.lost, answer.value)
+        if answer:
+            doubt += ([lease.id for lease in answer.leases], answer.lost, answer.value)
     return ([lease.id for lease in hand.held], doubt)

@@ -8,24 +8,30 @@ reply: Redis acted, but the worker does not know. It then repeats the call, or d
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import redis
-from queue_model import Disagreement, Model
+from queue_model import Disagreement, Model, Told
 from scripts import Clock
 
 from wqlib.errors import LeaseLost
+from wqlib.events import Event
 from wqlib.queue import WorkQueue
 from wqlib.queue.items import DeadItem, Lease
+from wqlib.queue.workqueue import MAX_BATCH, Completion
 
 NAME = "world"
 LEASE_MS = 10_000
 
 
 class Call(NamedTuple):
-    """A call of a worker: the method (`exchange` stands for four), and its arguments."""
+    """A call of a worker: the method (`exchange` stands for four), and its arguments.
+
+    `times` are those of the work on each of `leases`: how many s ago it began and ended.
+    """
 
     kind: str
     leases: tuple[Lease, ...] = ()
@@ -35,6 +41,9 @@ class Call(NamedTuple):
     item_ids: tuple[int, ...] = ()
     reason: str = ""
     lease_ms: int = LEASE_MS
+    times: tuple[float, ...] = ()
+    begins: int = MAX_BATCH
+    progress: str = ""
 
     def __str__(self) -> str:
         what: list[object] = [lease.id for lease in self.leases]
@@ -46,7 +55,10 @@ class Call(NamedTuple):
         """The method of `WorkQueue` that it is made with."""
         plain = {(0, 1): "lease", (1, 0): "complete", (1, 1): "complete_and_lease"}
         if self.kind == "exchange":
-            return plain.get((len(self.leases), self.count), f"exchange {self.count}")
+            most = f"exchange {self.count}"
+            if self.times or self.begins < self.count:
+                return most
+            return plain.get((len(self.leases), self.count), most)
         return self.kind
 
 
@@ -59,12 +71,15 @@ class Answer(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A call as it went out: its number, its bytes, and what it was answered."""
+    """A call as it went out: its number, its bytes, and what it was answered.
+
+    `answer` is None if a failover has undone it: the new primary has never heard of it.
+    """
 
     call: Call
     number: int
     packed: bytes
-    answer: Answer
+    answer: Answer | None
 
 
 @dataclass(frozen=True)
@@ -152,18 +167,22 @@ class World:
         """A worker in doubt sends its call once more, as the library does by itself.
 
         It gets the first answer, less the leases that were lost since. If none is left, the
-        library asks anew.
+        library asks anew. If the call was undone, it is made now.
         """
         queue, doubt = self.queues[worker], self.hands[worker].doubt
         assert doubt
         call, first = doubt.call, doubt.answer
         with rewound(queue, doubt.number):
             answer = perform(queue, call)
+        if not first:
+            agree(call, answer, self._expected(worker, call, answer))
+            self.hands[worker] = _taught(self.hands[worker], doubt._replace(answer=answer))
+            return answer
         still = tuple(lease for lease in first.leases if self.model.is_live(lease.id))
         if call.kind == "renew":
             expected = self._expected(worker, call, answer)
         elif call.count and not still and not first.lost and self.model.pending:
-            expected = self._expected(worker, Call("exchange", count=call.count), answer)
+            expected = self._expected(worker, call._replace(leases=(), results=()), answer)
         else:
             expected, self.model.told = first._replace(leases=still), []
         agree(call, answer, expected)
@@ -224,7 +243,7 @@ class World:
         events = self.observer.events(self._last_event)
         if events:
             self._last_event = events[-1].stream_id
-        told = [(e.kind, e.lease_id or e.count) for e in events]
+        told = list(map(told_by, events))
         if Counter(told) != Counter(self.model.told) or told[-1:] != self.model.told[-1:]:
             raise Disagreement(f"events {told}; the model has {self.model.told}")
         if events and events[-1].pending != len(self.model.pending):
@@ -235,20 +254,21 @@ class World:
         if call.kind == "exchange":
             lost = model.exchange(
                 worker,
-                list(zip(ids, call.results, strict=True)),
+                [(*one, bool(call.times)) for one in zip(ids, call.results, strict=True)],
                 [(x.id, x.item, round(x.deadline * 1000)) for x in answer.leases],
                 count=call.count,
+                begins=call.begins,
                 lease_ms=LEASE_MS,
                 max_attempts=self.max_attempts,
             )
             return Answer(answer.leases, tuple(lost))
         if call.kind == "renew":
             until = (model.now + call.lease_ms) / 1000
-            renewed = model.renew(ids, call.lease_ms)
+            renewed = model.renew(ids, call.lease_ms, call.progress)
             return Answer(tuple(x._replace(deadline=until) for x in call.leases if x.id in renewed))
         if call.kind in ("release", "fail"):
             lost = model.give_back(call.kind, ids, call.reason, self.max_attempts)
-            is_dead = call.kind == "fail" and not lost and model.told[1:2] == [("dead", ids[0])]
+            is_dead = call.kind == "fail" and not lost and model.told[1:2] == [Told("dead", ids[0])]
             return Answer(lost=tuple(lost), value=is_dead)
         if call.kind == "requeue_dead":
             return Answer(value=model.requeue_dead(call.item_ids))
@@ -301,6 +321,20 @@ def lent(model: Model) -> list[bytes]:
     return flat
 
 
+def told_by(event: Event) -> Told:
+    """An event of the queue, in the model's form."""
+    more: object = None
+    if event.kind == "lease":
+        more = event.begins
+    elif event.kind == "renew":
+        more = event.progress
+    elif event.kind == "complete":
+        more = bool(event.began)
+        if not event.began <= event.ended <= (event.at if more else 0.0):
+            raise Disagreement(f"the work began at {event.began} and ended at {event.ended}")
+    return Told(event.kind, event.lease_id or event.count, more)
+
+
 def perform(queue: WorkQueue, call: Call) -> Answer:
     """Make a call on a real queue."""
     try:
@@ -321,10 +355,15 @@ def _performed(queue: WorkQueue, call: Call) -> Answer:
         lease = queue.complete_and_lease(leases[0], call.results[0])
         return Answer((lease,) if lease else ())
     if call.kind == "exchange":
-        done = list(zip(leases, call.results, strict=True))
-        return Answer(tuple(queue.exchange(done, call.count)))
+        times = [time.monotonic() - seconds for seconds in call.times]
+        done: list[Completion] = [
+            (lease, result, *times)  # type: ignore[misc]
+            for lease, result in zip(leases, call.results, strict=True)
+        ]
+        return Answer(tuple(queue.exchange(done, call.count, begins=call.begins)))
     if call.kind == "renew":
-        return Answer(tuple(queue.renew_all(leases, call.lease_ms / 1000)))
+        progress = {lease.id: call.progress for lease in leases}
+        return Answer(tuple(queue.renew_all(leases, call.lease_ms / 1000, progress)))
     if call.kind == "release":
         queue.release_all(leases, call.reason)
         return Answer(value=False)
@@ -346,6 +385,7 @@ def agree(call: Call, answer: Answer, expected: Answer) -> None:
 
 def _taught(hand: Hand, sent: Sent) -> Hand:
     """The hand of a worker that got its answer."""
+    assert sent.answer
     named = {lease.id for lease in sent.call.leases}
     held = tuple(lease for lease in hand.held if lease.id not in named)
     return Hand((*held, *sent.answer.leases), None, (*hand.past, sent)[-2:])

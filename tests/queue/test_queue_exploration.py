@@ -55,6 +55,11 @@ def test_the_first_states_of_more_items_are_in_order(
     assert report.states >= STATES
 
 
+def test_the_first_states_of_batches_are_in_order(url: str) -> None:
+    report = explored(url, [A, B, C], states=STATES, most_held=2, most_doubts=1)
+    assert report.states >= STATES
+
+
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found_with_the_shortest_way_to_it(url: str, bug: str) -> None:
     with pytest.raises(Violation, match=r"The shortest way to it, steps: \d") as caught:

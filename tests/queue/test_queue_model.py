@@ -36,6 +36,7 @@ items = st.one_of(
 some_items = st.lists(items, min_size=1, max_size=4).map(tuple)
 results = st.one_of(st.none(), st.binary(max_size=8))
 reasons = st.sampled_from(["", "no", "böse \x00 \x1b[31m", 'quo"te'])
+some_times = st.sampled_from([(), (), (0.0, 0.0), (7.5, 0.03), (90_000.0, 20.0)])
 made_up = st.sampled_from(
     ["", "x", "1-1", "1-1@", "1-1@B", "2-2@A", "0-0@A", "-1--1@A", "1-1@A\x00", "99999999999-1@A"]
 )
@@ -68,12 +69,39 @@ class Machine(RuleBasedStateMachine):
 
     # -- working
 
-    @rule(worker=workers, count=st.integers(0, 4), data=st.data(), lost=mostly_answered)
-    def exchange(self, worker: str, count: int, data: st.DataObject, lost: bool) -> None:
+    @rule(
+        worker=workers,
+        count=st.integers(0, 4),
+        begins=st.sampled_from([0, 1, 2, 500]),
+        times=some_times,
+        data=st.data(),
+        lost=mostly_answered,
+    )
+    def exchange(
+        self,
+        worker: str,
+        count: int,
+        begins: int,
+        times: tuple[float, ...],
+        data: st.DataObject,
+        lost: bool,
+    ) -> None:
         leases = self.choose(worker, data)
         given = tuple(data.draw(results) for _ in leases)
-        room = MOST_LEASES - len(self.world.model.leases)
-        self.call(worker, Call("exchange", leases, given, count=min(count, room)), lost)
+        count = min(count, MOST_LEASES - len(self.world.model.leases))
+        call = Call("exchange", leases, given, count=count, begins=begins, times=times)
+        self.call(worker, call, lost)
+
+    @rule(worker=workers, times=some_times, lost=mostly_answered)
+    def flush(self, worker: str, times: tuple[float, ...], lost: bool) -> None:
+        held = self.world.hands[worker].held
+        done = held[: (len(held) + 1) // 2]
+        given = tuple(lease.id.encode() for lease in done)
+        self.call(worker, Call("exchange", done, given, times=times), lost)
+
+    @rule(worker=workers, lost=mostly_answered)
+    def give_back_what_was_not_begun(self, worker: str, lost: bool) -> None:
+        self.call(worker, Call("release", self.world.hands[worker].held[1:]), lost)
 
     @rule(worker=workers, lost=mostly_answered)
     def complete_all_and_lease(self, worker: str, lost: bool) -> None:
@@ -82,9 +110,16 @@ class Machine(RuleBasedStateMachine):
         given = tuple(lease.id.encode() for lease in held)
         self.call(worker, Call("exchange", held, given, count=min(1, room)), lost)
 
-    @rule(worker=workers, data=st.data(), ms=st.integers(1, 2 * LEASE_MS), lost=mostly_answered)
-    def renew(self, worker: str, data: st.DataObject, ms: int, lost: bool) -> None:
-        self.call(worker, Call("renew", self.choose(worker, data), lease_ms=ms), lost)
+    @rule(
+        worker=workers,
+        data=st.data(),
+        ms=st.integers(1, 2 * LEASE_MS),
+        progress=st.sampled_from(["", "", "page 3 of 9"]),
+        lost=mostly_answered,
+    )
+    def renew(self, worker: str, data: st.DataObject, ms: int, progress: str, lost: bool) -> None:
+        leases = self.choose(worker, data)
+        self.call(worker, Call("renew", leases, lease_ms=ms, progress=progress), lost)
 
     @rule(worker=workers, data=st.data(), reason=reasons, lost=mostly_answered)
     def release(self, worker: str, data: st.DataObject, reason: str, lost: bool) -> None:

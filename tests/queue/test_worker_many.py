@@ -573,3 +573,34 @@ def test_ctrl_c_gives_back_what_runs_in_threads(queue: WorkQueue, start: Start) 
     output(process)
     assert process.returncode != 0
     assert (queue.stats().pending, queue.stats().leased) == (3, 0)
+
+
+def test_an_id_that_a_failover_gives_again_completes_only_the_new_item(queue: WorkQueue) -> None:
+    """A replica takes over that has not got the lease, and lends another item under its id."""
+    begun, may_end = threading.Event(), [threading.Event(), threading.Event()]
+    items = [b"old", b"new"]
+
+    def work(item: bytes) -> bytes:
+        if item == b"new":
+            begun.set()
+        assert may_end[items.index(item)].wait(60)
+        return item
+
+    queue.put(items[:1])
+    worker = Worker(queue, work, batch=1, concurrency=2)
+    thread = threading.Thread(target=worker.run, daemon=True)
+    thread.start()
+    other = queue.copy()
+    soon(lambda: other.stats().leased == 1)
+    key = f"{{{queue.name}}}"
+    other._store.link.commands(
+        ("DEL", f"{key}:leases", f"{key}:leased"),
+        ("HSET", f"{key}:counts", "items", 0),
+        ("RPUSH", queue.name, b"new"),
+    )
+    assert begun.wait(60)
+    may_end[0].set()
+    time.sleep(0.2)  # in which the result of the old one would be recorded
+    may_end[1].set()
+    thread.join(60)
+    assert other.results() == {1: b"new"}

@@ -123,9 +123,7 @@ class Worker:
         self._renewer = Renewer(
             queue, lambda error: self._say(f"Renewing failed: {error}"), chore=self._keep
         )
-        self._shutdown = Shutdown(
-            self.grace_seconds, queue.interrupt, self._hurry, queue.bell
-        )
+        self._shutdown = Shutdown(self.grace_seconds, queue.interrupt, self._hurry, queue.bell)
         self._runner: Runner | None = None
         self._has_begun = self._keeps = False
         self._began = time.monotonic()  # the item that is worked on here; or the latest hand-out
@@ -308,6 +306,8 @@ class Worker:
 
     def _hand_out(self, leases: Sequence[Lease]) -> None:
         self._began = time.monotonic()
+        if self._runner:
+            self._disown(self._runner, {lease.id for lease in leases})
         self._waiting.extend(leases)
         if self._runner:
             self._out += len(leases)
@@ -381,6 +381,24 @@ class Worker:
         """An attempt has ended; called where it ran."""
         self._ended.append(attempt)
         self.queue.interrupt()
+
+    def _disown(self, runner: Runner, new: set[str]) -> None:
+        """These leases are new, so what we still hold under such an id is lost.
+
+        (The replica that is the primary now had not got it, and gives the same ids again.)
+        """
+        for attempt in [a for a in list(runner.running.values()) if a.lease.id in new]:
+            if runner.give_up(attempt):
+                self._out -= 1
+                self._stuck += 1
+        for held in (self._ended, self._waiting):  # which other threads change, too
+            for one in list[Any](held):
+                is_over = getattr(one, "is_given_up", False)
+                if getattr(one, "lease", one).id in new and not is_over:
+                    with contextlib.suppress(ValueError):
+                        held.remove(one)
+                        self._out -= 1
+        self._finished = [one for one in self._finished if one[0].id not in new]
 
     def _settle(self) -> None:
         """Look at what has ended, and end what takes too long."""

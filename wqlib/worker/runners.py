@@ -79,7 +79,7 @@ class Runner:
         ended: Callable[[Attempt], None],
         tell: Callable[[Lease, str], None],
     ) -> None:
-        self.running: dict[str, Attempt] = {}
+        self.running: dict[Attempt, Attempt] = {}  # a set in the order of the begin
         self._process, self._slots, self._waiting = process, slots, waiting
         self._begun, self._ended, self._tell = begun, ended, tell
         self._deciding = threading.Lock()
@@ -95,14 +95,14 @@ class Runner:
     def give_up(self, attempt: Attempt) -> bool:
         """Let go of an attempt that takes too long. False: it has just ended by itself."""
         with self._deciding:  # whoever is told that it was given up finds it stopped
-            attempt.is_given_up = self.running.pop(attempt.lease.id, None) is attempt
+            attempt.is_given_up = self.running.pop(attempt, None) is attempt
             if attempt.is_given_up:
                 attempt.stop(attempt)
         return attempt.is_given_up
 
     def _begin(self, lease: Lease, stop: Callable[[Attempt], object]) -> Attempt:
         attempt = Attempt(lease, time.monotonic(), stop)
-        self.running[lease.id] = attempt
+        self.running[attempt] = attempt
         listen(partial(self._tell, lease))
         self._begun(attempt)
         return attempt
@@ -115,7 +115,7 @@ class Runner:
             error = why
         attempt.result, attempt.error, attempt.ended = result, error, time.monotonic()
         with self._deciding:
-            is_ours = self.running.pop(attempt.lease.id, None)
+            is_ours = self.running.pop(attempt, None)
         if is_ours:
             self._ended(attempt)
         return bool(is_ours)
