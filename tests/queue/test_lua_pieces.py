@@ -13,7 +13,7 @@ PIECES = {name.decode() for path in LUA.glob("*.lua")
 # Of Lua and of Redis.
 KNOWN = set(
     "and break do else elseif end false for function if in local nil not or repeat return then"
-    " true until while KEYS ARGV cjson ipairs math redis string table tonumber unpack".split()
+    " true until while KEYS ARGV cjson ipairs math pcall redis string table tonumber unpack".split()
 )
 
 
