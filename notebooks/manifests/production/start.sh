@@ -17,14 +17,14 @@ trap 'exit 143' TERM
 password='"'$(printf %s "$REDISCLI_AUTH" | sed 's/[\\"]/\\&/g')'"'
 
 # What each sentinel knows: epoch, replicas that could take over now, replicas, the primary's host.
-# One that takes over has followed the primary (an offset above 1) and is up.
+# One that takes over, or is about to, has followed the primary (an offset above 1) and is up.
 answers() {
   for peer in $PEERS; do
     for what in replicas master; do
       timeout 2 redis-cli -h "$peer" -p 26379 sentinel $what mymaster 2>/dev/null || true
     done | awk '
       { value[key] = $0 }
-      key == "slave-repl-offset" && $0 > 1 && value["flags"] == "slave" { able++ }
+      key == "slave-repl-offset" && $0 > 1 && value["flags"] !~ /down|disconnected/ { able++ }
       { key = $0 }
       END {
         if ("config-epoch" in value)
