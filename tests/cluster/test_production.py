@@ -106,7 +106,8 @@ class Trio:
         # The script as it is, but for its waits.
         script = (PRODUCTION / "start.sh").read_text()
         for long, short in (
-            ("down-after-milliseconds mymaster 5000", "down-after-milliseconds mymaster 1000"),
+            # Not 1000: a sentinel first pings a new primary after 1 s, and would call it down then.
+            ("down-after-milliseconds mymaster 5000", "down-after-milliseconds mymaster 2500"),
             ("failover-timeout mymaster 10000", "failover-timeout mymaster 2000"),
             ('"$waited" -lt 60', '"$waited" -lt 10'),
         ):
@@ -143,6 +144,11 @@ class Trio:
                 found |= {int(r["slave-priority"]) for r in client.sentinel_slaves("mymaster")}
         return found
 
+    def sentinels_said(self, event: str) -> int:
+        """How often, in all."""
+        logs = self.pods[0].folder.glob("*-sentinel.log")
+        return sum(log.read_text("utf-8", "replace").count(event) for log in logs)
+
     def is_whole(self) -> bool:
         """One primary, two replicas that have caught up; and each sentinel knows that."""
         if sorted(pod.role() for pod in self.pods) != ["master", "slave", "slave"]:
@@ -170,7 +176,7 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trio]:
     try:
         for pod in found.pods:
             pod.start()
-        eventually(found.is_whole)
+        eventually(lambda: found.is_whole() and found.priorities() == {100})
         yield found
     finally:
         for pod in found.pods:
@@ -235,6 +241,27 @@ def test_after_a_power_cut_one_pod_waits_for_a_second_and_an_empty_one_is_no_pri
             assert client.get("kept") == "yes"
         with pod.client("sentinel") as client:
             assert len(client.sentinel_sentinels("mymaster")) == 2  # it is the same one as before
+
+
+def test_an_empty_replica_is_no_primary_though_no_other_is_up(trio: Trio) -> None:
+    empty, *full = sorted(trio.pods, key=lambda pod: pod is trio.primary())
+    for pod in trio.pods:
+        pod.kill("redis")
+    for file in empty.volume.iterdir():
+        if file.name != "sentinel.conf":
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+    empty.start("redis")
+    eventually(lambda: empty.role() == "behind")
+    refused = trio.sentinels_said("-failover-abort-no-good-slave")
+    eventually(lambda: trio.sentinels_said("-failover-abort-no-good-slave") >= refused + 2)
+    assert empty.role() == "behind"
+    for pod in full:
+        pod.start("redis")
+    eventually(trio.is_whole)
+    for pod in trio.pods:
+        with pod.client() as client:
+            assert client.get("kept") == "yes"
+    eventually(lambda: trio.priorities() == {100})
 
 
 def test_a_primary_without_replicas_takes_nothing_in(trio: Trio) -> None:

@@ -2,7 +2,8 @@
 #
 # Nobody starts as the primary because of a number in its name: Redis starts as what the majority of
 # the sentinels knows. So a pod that returns never becomes a second primary, and one that comes back
-# with an empty volume never becomes the primary of full replicas.
+# with an empty volume never becomes the primary of full replicas; nor does it as a replica, before
+# it has copied everything.
 #
 #   SELF, PEERS     this pod's host name, and those of all three; on a new installation the first
 #                   one becomes the primary
@@ -16,14 +17,14 @@ trap 'exit 143' TERM
 password='"'$(printf %s "$REDISCLI_AUTH" | sed 's/[\\"]/\\&/g')'"'
 
 # What each sentinel knows: epoch, replicas that could take over now, replicas, the primary's host.
-# One that takes over has followed the primary (an offset above 1) and is up.
+# One that takes over, or is about to, has followed the primary (an offset above 1) and is up.
 answers() {
   for peer in $PEERS; do
     for what in replicas master; do
       timeout 2 redis-cli -h "$peer" -p 26379 sentinel $what mymaster 2>/dev/null || true
     done | awk '
       { value[key] = $0 }
-      key == "slave-repl-offset" && $0 > 1 && value["flags"] == "slave" { able++ }
+      key == "slave-repl-offset" && $0 > 1 && value["flags"] !~ /down|disconnected/ { able++ }
       { key = $0 }
       END {
         if ("config-epoch" in value)
@@ -62,6 +63,8 @@ END
   ;;
 redis)
   said='' waited=0
+  # Written by the first primary when it starts, and by a replica once it has everything.
+  full=appendonlydir/appendonly.aof.manifest
   while :; do
     known=$(answers)
     # shellcheck disable=SC2046
@@ -74,7 +77,7 @@ redis)
     elif [ "$2" -gt 0 ] && [ "$waited" -lt 60 ]; then
       waited=$((waited + 1))
       why='a replica can take over, which lost nothing; this pod may have'
-    elif [ "$3" -gt 0 ] && [ ! -e appendonlydir ]; then
+    elif [ "$3" -gt 0 ] && [ ! -e "$full" ]; then
       why='this volume is empty, and replicas are known'
     else
       role='# the primary'
@@ -85,16 +88,28 @@ redis)
     sleep 1
   done
   echo "starting as ${role#\# }"
+  keep=yes priority=100
+  if [ ! -e "$full" ] && [ "$role" != '# the primary' ]; then
+    # Were it the only one up, the sentinels would make it the primary, and the others would give up
+    # their data for its nothing. Priority 0 means never; that ends when it has everything.
+    keep=no priority=0
+    until redis-cli info replication | grep -Eq '^(role:master|master_link_status:up)' &&
+      redis-cli config set appendonly yes replica-priority 100 | grep -q OK; do
+      sleep 1
+      kill -0 $$ || exit
+    done 2>/dev/null &
+  fi
   # The settings go in by standard input, so the password stands in no process list.
   exec redis-server - <<END
 $role
 replica-announce-ip $SELF
+replica-priority $priority
 requirepass $password
 masterauth $password
 save ""
 # An answer means: written, and on the disk within a second. What must survive the loss of a whole
 # node is in the memory of a replica then: WQLIB_REPLICAS=1.
-appendonly yes
+appendonly $keep
 appendfsync everysec
 # A primary that is cut off from its replicas takes nothing in: the others have another one by then.
 min-replicas-to-write 1
