@@ -94,10 +94,8 @@ class Child:
 
     def _receive(self) -> bytes:
         while not self._pipe.poll(_LOOK_SECONDS):
-            if (
-                not self._process or self._process.exitcode is not None
-            ):  # a fork of it may hold the pipe open
-                raise EOFError
+            if not self._process or self._process.exitcode is not None:
+                raise EOFError  # though a fork of it may hold the pipe open
         return self._pipe.recv_bytes()
 
     def bury(self) -> str:

@@ -214,7 +214,7 @@ class EventLoop(Runner):
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(DaemonThreads())
         self._context = contextvars.copy_context()
-        self._tasks: dict[str, asyncio.Task[None]] = {}  # by lease id
+        self._tasks: dict[Attempt, asyncio.Task[None]] = {}
         self._thread = threading.Thread(target=self._serve, name="wqlib-loop", daemon=True)
         self._thread.start()
 
@@ -249,17 +249,17 @@ class EventLoop(Runner):
             context = self._context.copy()
             attempt = context.run(self._begin, lease, self._stop)
             task = self._loop.create_task(self._run(attempt), context=context)
-            self._tasks[lease.id] = task
-            task.add_done_callback(partial(self._forget, lease.id))
+            self._tasks[attempt] = task
+            task.add_done_callback(partial(self._forget, attempt))
 
-    def _forget(self, lease_id: str, task: asyncio.Task[None]) -> None:
-        del self._tasks[lease_id]
+    def _forget(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
+        del self._tasks[attempt]
 
     def _stop(self, attempt: Attempt) -> None:
         self._loop.call_soon_threadsafe(self._cancel, attempt)
 
     def _cancel(self, attempt: Attempt) -> None:
-        if task := self._tasks.get(attempt.lease.id):
+        if task := self._tasks.get(attempt):
             task.cancel()
         self._ended(attempt)
         self._fill()
