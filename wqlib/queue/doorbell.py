@@ -42,7 +42,7 @@ class Doorbell:
     def ring(self) -> None:
         """Let the present `wait`, or the next one, return at once. Signal handlers may call it."""
         self._rung = True
-        with contextlib.suppress(BlockingIOError):  # it has been rung often enough
+        with contextlib.suppress(OSError):  # it has been rung often enough, or is gone
             self._hand.send(b"!")
 
     def wait(self, keys: Sequence[bytes], seconds: float) -> bool:

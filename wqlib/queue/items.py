@@ -105,8 +105,8 @@ class Stats:
         expired: Leases that ran out.
         released: Leases given back.
         failed: Leases that ended in `fail`.
-        dropped: Dead items removed for good.
         at: When, in seconds since the epoch by the server's clock.
+        dropped: Dead items removed for good.
     """
 
     pending: int
@@ -118,8 +118,8 @@ class Stats:
     expired: int
     released: int
     failed: int
-    dropped: int
     at: float
+    dropped: int = 0
 
     @property
     def drained(self) -> bool:

@@ -134,6 +134,7 @@ class Threads(Runner):
             self.REMARK = "; its thread cannot be ended, and is abandoned"
         self._calls: SimpleQueue[bool] = SimpleQueue()
         self._children = [Child(self._process) for _ in range(self._slots)] if isolation else []
+        self._threads: list[threading.Thread] = []
         if isolation:
             self._try_first()
         for slot in range(self._slots):
@@ -152,7 +153,10 @@ class Threads(Runner):
             ) from None
 
     def _start(self, child: Child | None = None) -> None:
-        threading.Thread(target=self._run, args=(child,), name="wqlib-task", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(child,), name="wqlib-task", daemon=True)
+        thread.start()
+        if child:
+            self._threads.append(thread)
 
     def _replace(self, attempt: Attempt) -> None:
         self._start()
@@ -167,6 +171,8 @@ class Threads(Runner):
             self._calls.put(False)
         for child in self._children:
             child.close()
+        for thread in self._threads:  # nothing holds them any more
+            thread.join(_CANCEL_SECONDS)
 
     def _run(self, child: Child | None) -> None:
         process = child or self._process
