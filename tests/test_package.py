@@ -113,12 +113,14 @@ def test_versions_agree() -> None:
     assert f"## {wqlib.__version__} " in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_the_documents_of_the_site_link_to_no_document_that_it_does_not_have() -> None:
+def test_the_documents_of_the_site_link_to_nothing_that_it_does_not_have() -> None:
     conf = (ROOT / "site" / "conf.py").read_text("utf-8")
     patterns = re.findall(r'^    "([^"]+\.(?:md|ipynb))",$', conf, re.MULTILINE)
     pages = {path for pattern in patterns for path in ROOT.glob(pattern)}
+    folders = {ROOT / name for name in re.findall(r'^    "([^"]+)": "site/', conf, re.MULTILINE)}
     documents = [page for page in pages if page.suffix == ".md"]
     assert documents
+    assert folders
     for page in documents:
-        for target in re.findall(r"\]\(([^)#:]+\.md)", page.read_text("utf-8")):
-            assert (page.parent / target).resolve() in pages, f"{page.name}: {target}"
+        for target in re.findall(r"\]\(([^)#:]+(?:\.md|/))(?=[)#])", page.read_text("utf-8")):
+            assert (page.parent / target).resolve() in pages | folders, f"{page.name}: {target}"

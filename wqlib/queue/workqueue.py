@@ -70,6 +70,8 @@ class WorkQueue:
         lease_seconds: How long a lease lasts unless it is renewed.
         max_attempts: Failed or expired attempts after which an item is dead; None: never.
         patience_seconds: How long a call goes on trying while Redis is away.
+        replicas: How many replicas must have a change before its call returns (`WAIT`); a call
+            that too few confirm within the patience raises `NotReplicated`, and has happened.
 
     Attributes:
         pending: How many items waited after the last exchange.
