@@ -10,8 +10,10 @@ from __future__ import annotations
 import itertools
 import secrets
 import signal
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from clusters import REAL
@@ -26,6 +28,7 @@ from wqlib.redisserver import RedisServer
 _numbers = itertools.count(1)
 
 MakeQueue = Callable[..., WorkQueue]
+Spawn = Callable[..., "subprocess.Popen[str]"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +44,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "every_server"
     ):
         metafunc.parametrize("redis_server", kinds(), indirect=True, scope="session")
+
+
+@pytest.fixture
+def spawn() -> Iterator[Spawn]:
+    """Starts programs whose output is read as text; what is left of them at the end is killed."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def begin(
+        command: Sequence[str], stderr: int | None = subprocess.STDOUT, **options: Any
+    ) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, **options
+        )
+        processes.append(process)
+        return process
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(scope="session")

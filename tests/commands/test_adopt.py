@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from conftest import soon
+from conftest import Spawn, soon
 from page_client import RedisWQ
 from servers import RedisCluster
 
@@ -74,15 +74,14 @@ def old(client: redis.Redis, redis_server: RedisServer) -> RedisWQ:
 
 
 @pytest.fixture
-def old_worker(tmp_path: Path, redis_server: RedisServer) -> Iterator[OldWorker]:
+def old_worker(spawn: Spawn, tmp_path: Path, redis_server: RedisServer) -> OldWorker:
     """Starts the page's program, whose work on an item takes `work` seconds."""
     shutil.copy(TESTS / "page_worker.txt", tmp_path / "worker.py")
     shutil.copy(TESTS / "page_client.py", tmp_path / "rediswq.py")
-    begun: list[subprocess.Popen[str]] = []
 
     def begin(*, work: float, **environment: str) -> subprocess.Popen[str]:
         (tmp_path / "sitecustomize.py").write_text(f"work = {work}\n{AROUND}")
-        process = subprocess.Popen(
+        return spawn(
             [sys.executable, "-u", "worker.py"],
             cwd=tmp_path,
             env={
@@ -92,16 +91,10 @@ def old_worker(tmp_path: Path, redis_server: RedisServer) -> Iterator[OldWorker]
                 "REDIS_PASSWORD": redis_server.password,
                 **environment,
             },
-            stdout=subprocess.PIPE,
-            text=True,
+            stderr=None,
         )
-        begun.append(process)
-        return process
 
-    yield begin
-    for process in begun:
-        process.kill()
-        process.communicate()
+    return begin
 
 
 @pytest.fixture

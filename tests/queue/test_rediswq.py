@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import redis
-from conftest import soon
+from conftest import Spawn, soon
 from redis.credentials import UsernamePasswordCredentialProvider
 
 from wqlib.queue import WorkQueue
@@ -43,15 +43,16 @@ time.sleep = lambda seconds: sleep(0.4 if seconds == 10 else seconds)
 
 
 @pytest.fixture
-def pod(tmp_path: Path, redis_server: RedisServer) -> Iterator[Callable[[str], subprocess.Popen]]:
+def pod(
+    spawn: Spawn, tmp_path: Path, redis_server: RedisServer
+) -> Callable[[str], subprocess.Popen]:
     """Starts the page's program as its image has it: two files in a folder."""
     (tmp_path / "rediswq.py").write_text("from wqlib.rediswq import *\n")
     (tmp_path / "sitecustomize.py").write_text(AROUND)
     shutil.copy(Path(__file__).parents[1] / "page_worker.txt", tmp_path / "worker.py")
-    processes: list[subprocess.Popen] = []
 
     def begin(name: str) -> subprocess.Popen:
-        process = subprocess.Popen(
+        return spawn(
             [sys.executable, "-u", "worker.py"],
             cwd=tmp_path,
             env={
@@ -61,17 +62,10 @@ def pod(tmp_path: Path, redis_server: RedisServer) -> Iterator[Callable[[str], s
                 "REDIS_SERVICE_PORT": str(redis_server.port),
                 "REDIS_PASSWORD": redis_server.password,
             },
-            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
         )
-        processes.append(process)
-        return process
 
-    yield begin
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return begin
 
 
 @pytest.fixture

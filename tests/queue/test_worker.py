@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MakeQueue, soon
+from conftest import MakeQueue, Spawn, soon
 
 from wqlib import tasks
 from wqlib.errors import EXIT_OK, RedisUnreachable
@@ -28,7 +28,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Iterator[Start]:
+def start(spawn: Spawn, queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Start:
     """Starts workers as a Job does, with all options in the environment."""
     (tmp_path / "slow.py").write_text(
         "import pathlib, time\n"
@@ -52,10 +52,9 @@ def start(queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Iterat
         "def boom(item):\n"
         "    raise ValueError('no \\x1b[31m\\n luck')\n"
     )
-    processes: list[subprocess.Popen[str]] = []
 
     def begin(name: str = "pod-a", **environment: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
+        return spawn(
             [sys.executable, "-m", "wqlib.worker"],
             env={
                 "PATH": os.environ["PATH"],
@@ -69,17 +68,9 @@ def start(queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Iterat
                 "WQLIB_TASK": "slow:nap",
                 **environment,
             },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
         )
-        processes.append(process)
-        return process
 
-    yield begin
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return begin
 
 
 def kinds(queue: WorkQueue) -> list[str]:

@@ -12,12 +12,12 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import soon
+from conftest import Spawn, soon
 
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
@@ -66,15 +66,14 @@ async def awork(item):
 
 
 @pytest.fixture
-def start(queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Iterator[Start]:
+def start(spawn: Spawn, queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Start:
     """Starts workers with settings such as `concurrency=4`."""
     (tmp_path / "many.py").write_text(TASKS)
-    processes: list[subprocess.Popen[str]] = []
 
     def begin(
         task: str = "work", encoding: str = "utf-8", **settings: object
     ) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
+        return spawn(
             [sys.executable, "-m", "wqlib.worker"],
             env={
                 "PATH": os.environ["PATH"],
@@ -87,17 +86,9 @@ def start(queue: WorkQueue, redis_server: RedisServer, tmp_path: Path) -> Iterat
                 "PYTHONIOENCODING": encoding,
                 **{f"WQLIB_{name.upper()}": str(value) for name, value in settings.items()},
             },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
         )
-        processes.append(process)
-        return process
 
-    yield begin
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return begin
 
 
 def output(process: subprocess.Popen[str]) -> str:
