@@ -40,7 +40,8 @@ def unchanged() -> Iterator[RedisSentinel]:
 
 
 def queue_on(sentinel: RedisSentinel, name: str = "job2", **options: Any) -> WorkQueue:
-    options = {"url": sentinel.url, "patience_seconds": PATIENCE_SECONDS, **options}
+    patience = {"patience_seconds": PATIENCE_SECONDS, "lease_seconds": PATIENCE_SECONDS}
+    options = {"url": sentinel.url, **patience, **options}
     return WorkQueue(name, **options)
 
 
