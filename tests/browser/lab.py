@@ -1,7 +1,7 @@
 """A real JupyterLab in a real Chromium, for tests that must see what a learner sees.
 
     with Lab(folder) as lab:
-        lab.open("04_run_the_job.ipynb")
+        lab.open("05_run_the_job.ipynb")
         lab.start_all()
         lab.screenshot("build/mid-run.png")
         lab.wait_done()
@@ -12,7 +12,7 @@ processes end with the `with` block: server, kernels, browser.
 
 As a program, it runs one notebook and writes screenshots of it:
 
-    python tests/browser/lab.py notebooks/04_run_the_job.ipynb build/ --every 3
+    python tests/browser/lab.py notebooks/05_run_the_job.ipynb build/ --every 3
 """
 
 from __future__ import annotations

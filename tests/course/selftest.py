@@ -1,13 +1,13 @@
 """Try the checks on sample answers: right ones must pass, wrong and malicious ones must not.
 
-    make check-exercises [ARGS="05-1"]
+    make check-exercises [ARGS="06-1"]
 
 The samples of notebook NN are the cells of `samples/NN.py`, each with a line above it::
 
-    # %% 05-1 given                          what the notebook has at that point
-    # %% 05-1 right
-    # %% 05-1 wrong: shorter than the pause  what learners do, and why it is wrong
-    # %% 05-1 malicious: equal to everything
+    # %% 06-1 given                          what the notebook has at that point
+    # %% 06-1 right
+    # %% 06-1 wrong: shorter than the pause  what learners do, and why it is wrong
+    # %% 06-1 malicious: equal to everything
 
 Each answer is run in a process of its own, as a cell of a notebook would be, on a local cluster
 that ends afterwards.
@@ -92,7 +92,7 @@ def samples(which: Sequence[str] = ()) -> list[Sample]:
     """Return the sample answers.
 
     Args:
-        which: Of these notebooks ("05") or exercises ("05-1"); none: all.
+        which: Of these notebooks ("05") or exercises ("06-1"); none: all.
 
     Raises:
         WqlibError: There is no such exercise, or a sample file is not as it should be.

@@ -255,7 +255,7 @@ class TestSamples:
         [
             ("# %% 02-1 rihgt\n", "no head of a sample"),
             ("# %% 02-1 right\nx\n", "0 wrong sample answers"),
-            ("# %% 03-1 right\nx\n", "no head of a sample"),
+            ("# %% 04-1 right\nx\n", "no head of a sample"),
         ],
     )
     def test_a_bad_sample_file_is_told(

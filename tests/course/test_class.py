@@ -512,7 +512,7 @@ def test_progress_is_published_where_the_teacher_sees_it(wqlib_class, a_class, s
     record = {
         "exercises": {
             "01-1": {"passed": True, "at": "2026-01-01T00:00:00Z"},
-            "05-1": {"passed": False, "at": "2026-01-02T00:00:00Z"},
+            "06-1": {"passed": False, "at": "2026-01-02T00:00:00Z"},
         },
         "of": 27,
     }
@@ -520,12 +520,12 @@ def test_progress_is_published_where_the_teacher_sees_it(wqlib_class, a_class, s
     with as_learner(a_class):
         assert progress.publish(record)
     rows = report.read(school, a_class)
-    assert rows[0].progress == progress.Progress(1, 27, "05-1", 1767312000.0)
+    assert rows[0].progress == progress.Progress(1, 27, "06-1", 1767312000.0)
     assert rows[1].progress == progress.Progress()
     code, out, _ = wqlib_class("status", a_class)
     assert code == 0
     lines = out.splitlines()
-    assert re.fullmatch(rf"wq-{a_class}-01 +1 of 27 +05-1 +\d+ d ago +0", lines[1])
+    assert re.fullmatch(rf"wq-{a_class}-01 +1 of 27 +06-1 +\d+ d ago +0", lines[1])
     assert re.fullmatch(rf"wq-{a_class}-02 +0 +- +- +0", lines[2])
     assert lines[3].startswith("2 learners, 1 have begun")
     found = json.loads(wqlib_class("status", a_class, "--json")[1])

@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "which",
         nargs="*",
         metavar="EXERCISE",
-        help="only these exercises (05-1) or notebooks (05)",
+        help="only these exercises (06-1) or notebooks (05)",
     )
     check.set_defaults(run=_check)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..redisserver import RedisServer
 from . import doctor
 from .bundle import bundle
+from .checks import broken
 from .sizing import Plan, forecast
 from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
 
@@ -16,6 +17,7 @@ __all__ = [
     "IMAGE",
     "Plan",
     "RedisServer",
+    "broken",
     "build_worker",
     "bundle",
     "doctor",

@@ -1,209 +1,160 @@
-# %% 04-1 given
-import copy
+# %% 04-1 right
+def work(queue, process):
+    lease = queue.lease(wait_seconds=60)
+    while lease:
+        try:
+            result = process(lease.item)
+        except Exception as error:
+            queue.fail(lease, str(error))
+            lease = queue.lease(wait_seconds=60)
+        else:
+            lease = queue.complete_and_lease(lease, result, wait_seconds=60)
+    return 0 if queue.drained() else 1
 
 
 # %% 04-1 right
-def changed(job, pods, lease_seconds):
-    new = copy.deepcopy(job)
-    new["spec"]["parallelism"] = pods
-    for variable in new["spec"]["template"]["spec"]["containers"][0]["env"]:
-        if variable["name"] == "WQLIB_LEASE_SECONDS":
-            variable["value"] = str(lease_seconds)
-    return new
+def work(queue, process):
+    while not queue.drained():
+        lease = queue.lease(wait_seconds=5)
+        if lease is None:
+            continue
+        try:
+            queue.complete(lease, process(lease.item))
+        except Exception as error:
+            queue.fail(lease, str(error))
+    return 0
 
 
-# %% 04-1 right
-def changed(job, pods, lease_seconds):
-    import json
-
-    new = json.loads(json.dumps(job))
-    new["spec"]["parallelism"] = pods
-    container = new["spec"]["template"]["spec"]["containers"][0]
-    others = [one for one in container["env"] if one["name"] != "WQLIB_LEASE_SECONDS"]
-    container["env"] = [*others, {"name": "WQLIB_LEASE_SECONDS", "value": f"{lease_seconds}"}]
-    return new
+# %% 04-1 wrong: the loop as it stands
+def work(queue, process):
+    lease = queue.lease(wait_seconds=60)
+    while lease:
+        lease = queue.complete_and_lease(lease, process(lease.item), wait_seconds=60)
+    return 0
 
 
-# %% 04-1 wrong: changes the manifest that it was given
-def changed(job, pods, lease_seconds):
-    job["spec"]["parallelism"] = pods
-    for variable in job["spec"]["template"]["spec"]["containers"][0]["env"]:
-        if variable["name"] == "WQLIB_LEASE_SECONDS":
-            variable["value"] = str(lease_seconds)
-    return job
+# %% 04-1 wrong: a bad item is completed
+def work(queue, process):
+    lease = queue.lease(wait_seconds=60)
+    while lease:
+        try:
+            result = process(lease.item)
+        except Exception:
+            result = None
+        lease = queue.complete_and_lease(lease, result, wait_seconds=60)
+    return 0 if queue.drained() else 1
 
 
-# %% 04-1 wrong: copies the outermost dict only
-def changed(job, pods, lease_seconds):
-    new = dict(job)
-    new["spec"]["parallelism"] = pods
-    for variable in new["spec"]["template"]["spec"]["containers"][0]["env"]:
-        if variable["name"] == "WQLIB_LEASE_SECONDS":
-            variable["value"] = str(lease_seconds)
-    return new
+# %% 04-1 wrong: stops at the first bad item
+def work(queue, process):
+    lease = queue.lease(wait_seconds=60)
+    while lease:
+        try:
+            result = process(lease.item)
+        except Exception as error:
+            queue.fail(lease, str(error))
+            return 1
+        lease = queue.complete_and_lease(lease, result, wait_seconds=60)
+    return 0
 
 
-# %% 04-1 wrong: a number as the value of a variable
-def changed(job, pods, lease_seconds):
-    new = copy.deepcopy(job)
-    new["spec"]["parallelism"] = pods
-    for variable in new["spec"]["template"]["spec"]["containers"][0]["env"]:
-        if variable["name"] == "WQLIB_LEASE_SECONDS":
-            variable["value"] = lease_seconds
-    return new
+# %% 04-1 wrong: goes home while others hold items
+def work(queue, process):
+    lease = queue.lease()
+    while lease:
+        try:
+            result = process(lease.item)
+        except Exception as error:
+            queue.fail(lease, str(error))
+            lease = queue.lease()
+        else:
+            lease = queue.complete_and_lease(lease, result)
+    return 0 if queue.drained() else 1
 
 
-# %% 04-1 wrong: the lease time in the wrong place
-def changed(job, pods, lease_seconds):
-    new = copy.deepcopy(job)
-    new["spec"]["parallelism"] = pods
-    new["metadata"]["annotations"] = {"WQLIB_LEASE_SECONDS": str(lease_seconds)}
-    return new
+# %% 04-1 wrong: always returns 0
+def work(queue, process):
+    lease = queue.lease(wait_seconds=60)
+    while lease:
+        try:
+            result = process(lease.item)
+        except Exception as error:
+            queue.fail(lease, str(error))
+            lease = queue.lease(wait_seconds=60)
+        else:
+            lease = queue.complete_and_lease(lease, result, wait_seconds=60)
+    return 0
 
 
-# %% 04-1 wrong: returns nothing
-def changed(job, pods, lease_seconds):
-    new = copy.deepcopy(job)
-    new["spec"]["parallelism"] = pods
+# %% 04-1 wrong: forgets the results
+def work(queue, process):
+    lease = queue.lease(wait_seconds=60)
+    while lease:
+        try:
+            process(lease.item)
+        except Exception as error:
+            queue.fail(lease, str(error))
+            lease = queue.lease(wait_seconds=60)
+        else:
+            lease = queue.complete_and_lease(lease, wait_seconds=60)
+    return 0 if queue.drained() else 1
 
 
-# %% 04-1 malicious: a dict that is equal to all
-class Equal(dict):
-    def __eq__(self, other):
-        return True
-
-    __hash__ = None
+# %% 04-1 malicious: wipes the queue
+def work(queue, process):
+    queue.clear()
+    return 0
 
 
-def changed(job, pods, lease_seconds):
-    return Equal(copy.deepcopy(job))
-
-
-# %% 04-1 malicious: hard-coded
-def changed(job, pods, lease_seconds):
-    new = copy.deepcopy(job)
-    new["spec"]["parallelism"] = 4
-    return new
-
-
-# %% 04-2 right
-def who_did_what(events):
-    names, done = {}, {}
-    for event in events:
-        if event.kind == "lease":
-            names[event.lease_id] = event.item
-        elif event.kind == "complete":
-            done.setdefault(event.worker, []).append(names[event.lease_id])
-    return {worker: sorted(items) for worker, items in done.items()}
-
-
-# %% 04-2 right
-def who_did_what(events):
-    names = {event.item_id: event.item for event in events if event.kind == "lease"}
-    done = {}
-    for event in events:
-        if event.kind == "complete":
-            done[event.worker] = sorted([*done.get(event.worker, []), names[event.item_id]])
-    return done
-
-
-# %% 04-2 wrong: counts leases
-def who_did_what(events):
-    done = {}
-    for event in events:
-        if event.kind == "lease":
-            done.setdefault(event.worker, []).append(event.item)
-    return {worker: sorted(items) for worker, items in done.items()}
-
-
-# %% 04-2 wrong: takes the name from the completion
-def who_did_what(events):
-    done = {}
-    for event in events:
-        if event.kind == "complete":
-            done.setdefault(event.worker, []).append(event.item)
-    return {worker: sorted(items) for worker, items in done.items()}
-
-
-# %% 04-2 wrong: how many, not which
-def who_did_what(events):
-    from collections import Counter
-
-    return dict(Counter(event.worker for event in events if event.kind == "complete"))
-
-
-# %% 04-2 wrong: equal items count once
-def who_did_what(events):
-    names, done = {}, {}
-    for event in events:
-        if event.kind == "lease":
-            names[event.lease_id] = event.item
-        elif event.kind == "complete":
-            done.setdefault("pod", set()).add(names[event.lease_id])
-    return {worker: sorted(items) for worker, items in done.items()}
-
-
-# %% 04-2 malicious: a dict that is equal to all
-class Equal(dict):
-    def __eq__(self, other):
-        return True
-
-    def __contains__(self, key):
-        return False
-
-    __hash__ = None
-
-
-def who_did_what(events):
-    return Equal()
-
-
-# %% 04-2 malicious: ends the notebook
-def who_did_what(events):
+# %% 04-1 malicious: ends the notebook
+def work(queue, process):
     raise SystemExit(0)
 
 
-# %% 04-3 given
-import copy
-
-from wqlib.course import build_worker, job_manifest
-
-build_worker(cluster)
-broken = job_manifest(ITEM_SECONDS="0.2")
-broken["spec"]["completions"] = 6
-container = broken["spec"]["template"]["spec"]["containers"][0]
-container["command"] = ["sh", "-c", "python worker.py; test -e report.txt"]
-mended = copy.deepcopy(broken)
-container = mended["spec"]["template"]["spec"]["containers"][0]
-# %% 04-3 right
-del mended["spec"]["completions"]
-del container["command"]
-# %% 04-3 right
-del mended["spec"]["completions"]
-container["command"] = ["sh", "-c", "exec python worker.py"]
-# %% 04-3 wrong: as it was
-pass
-# %% 04-3 wrong: only the command is mended
-del container["command"]
-# %% 04-3 wrong: only the completions are gone
-del mended["spec"]["completions"]
-# %% 04-3 wrong: the exit code is hidden
-del mended["spec"]["completions"]
-container["command"] = ["sh", "-c", "python worker.py; true"]
-# %% 04-3 wrong: one completion, so one pod
-mended["spec"]["completions"] = 1
-del container["command"]
-# %% 04-3 malicious: pods that do nothing, and do it well
-del mended["spec"]["completions"]
-container["command"] = ["true"]
-# %% 04-3 malicious: not a manifest
-mended = {"kind": "Job", "spec": [], "metadata": {}}
+# %% 04-1 malicious: never ends
+def work(queue, process):
+    while True:
+        try:
+            while True:
+                pass
+        except Exception:
+            pass
 
 
-# %% 04-3 malicious: a dict that lies
-class Liar(dict):
-    def __getitem__(self, key):
-        return 2
+# %% 04-2 given
+import tempfile
+from pathlib import Path
+
+from wqlib.course import bundle
+
+folder = Path(tempfile.mkdtemp(prefix="squares-"))
+files = bundle(folder)
+(folder / "square.py").write_text("def process(item):\n    return str(int(item) ** 2)\n")
+(folder / "worker.py").write_text(
+    "import sys\nfrom square import process\nfrom wqlib.worker import run\nsys.exit(run(process))\n"
+)
 
 
-mended = Liar()
+def build(*lines):
+    text = "FROM python:3.11-slim\nWORKDIR /app\n" + "\n".join(lines) + "\n"
+    (folder / "Dockerfile").write_text(text)
+    print(cluster.build_image("squares:1", folder))
+
+
+# %% 04-2 right
+build("COPY wqlib wqlib", "COPY worker.py square.py .", 'CMD ["python", "worker.py"]')
+# %% 04-2 right
+build("COPY . .", "CMD python worker.py")
+# %% 04-2 wrong: as it was
+build("COPY wqlib wqlib", "COPY worker.py .", 'CMD ["python", "work.py"]')
+# %% 04-2 wrong: only the command is mended
+build("COPY wqlib wqlib", "COPY worker.py .", 'CMD ["python", "worker.py"]')
+# %% 04-2 wrong: only the file is copied
+build("COPY wqlib wqlib", "COPY worker.py square.py .", 'CMD ["python", "work.py"]')
+# %% 04-2 wrong: the command runs the task, not the worker
+build("COPY wqlib wqlib", "COPY worker.py square.py .", 'CMD ["python", "square.py"]')
+# %% 04-2 malicious: does nothing, and does it well
+build('CMD ["python", "-c", "print(0)"]')
+# %% 04-2 malicious: completes the items with made-up results
+(folder / "square.py").write_text("def process(item):\n    return '4'\n")
+build("COPY . .", 'CMD ["python", "worker.py"]')

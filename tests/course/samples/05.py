@@ -1,280 +1,209 @@
-# %% 05-1 right
-def store(client, item_id, number):
-    client.hset("sold", item_id, number)
-
-
-def total(client):
-    return sum(int(number) for number in client.hvals("sold"))
+# %% 05-1 given
+import copy
 
 
 # %% 05-1 right
-def store(client, item_id, number):
-    client.set(f"sold:{item_id}", number)
-
-
-def total(client):
-    return sum(int(client.get(key)) for key in client.scan_iter("sold:*"))
+def changed(job, pods, lease_seconds):
+    new = copy.deepcopy(job)
+    new["spec"]["parallelism"] = pods
+    for variable in new["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if variable["name"] == "WQLIB_LEASE_SECONDS":
+            variable["value"] = str(lease_seconds)
+    return new
 
 
 # %% 05-1 right
-def store(client, item_id, number):
-    with client.pipeline() as pipe:
-        pipe.hset("sold", item_id, number)
-        pipe.sadd("sold-items", item_id)
-        pipe.execute()
+def changed(job, pods, lease_seconds):
+    import json
+
+    new = json.loads(json.dumps(job))
+    new["spec"]["parallelism"] = pods
+    container = new["spec"]["template"]["spec"]["containers"][0]
+    others = [one for one in container["env"] if one["name"] != "WQLIB_LEASE_SECONDS"]
+    container["env"] = [*others, {"name": "WQLIB_LEASE_SECONDS", "value": f"{lease_seconds}"}]
+    return new
 
 
-def total(client):
-    return sum(int(client.hget("sold", name)) for name in client.smembers("sold-items"))
+# %% 05-1 wrong: changes the manifest that it was given
+def changed(job, pods, lease_seconds):
+    job["spec"]["parallelism"] = pods
+    for variable in job["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if variable["name"] == "WQLIB_LEASE_SECONDS":
+            variable["value"] = str(lease_seconds)
+    return job
 
 
-# %% 05-1 wrong: adds
-def store(client, item_id, number):
-    client.incrby("sold", number)
+# %% 05-1 wrong: copies the outermost dict only
+def changed(job, pods, lease_seconds):
+    new = dict(job)
+    new["spec"]["parallelism"] = pods
+    for variable in new["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if variable["name"] == "WQLIB_LEASE_SECONDS":
+            variable["value"] = str(lease_seconds)
+    return new
 
 
-def total(client):
-    return int(client.get("sold") or 0)
+# %% 05-1 wrong: a number as the value of a variable
+def changed(job, pods, lease_seconds):
+    new = copy.deepcopy(job)
+    new["spec"]["parallelism"] = pods
+    for variable in new["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if variable["name"] == "WQLIB_LEASE_SECONDS":
+            variable["value"] = lease_seconds
+    return new
 
 
-# %% 05-1 wrong: appends
-def store(client, item_id, number):
-    client.rpush("sold", number)
+# %% 05-1 wrong: the lease time in the wrong place
+def changed(job, pods, lease_seconds):
+    new = copy.deepcopy(job)
+    new["spec"]["parallelism"] = pods
+    new["metadata"]["annotations"] = {"WQLIB_LEASE_SECONDS": str(lease_seconds)}
+    return new
 
 
-def total(client):
-    return sum(int(number) for number in client.lrange("sold", 0, -1))
+# %% 05-1 wrong: returns nothing
+def changed(job, pods, lease_seconds):
+    new = copy.deepcopy(job)
+    new["spec"]["parallelism"] = pods
 
 
-# %% 05-1 wrong: a set of numbers, so equal numbers count once
-def store(client, item_id, number):
-    client.sadd("sold", number)
-
-
-def total(client):
-    return sum(int(number) for number in client.smembers("sold"))
-
-
-# %% 05-1 wrong: remembers in Python
-seen = set()
-
-
-def store(client, item_id, number):
-    if item_id not in seen:
-        seen.add(item_id)
-        client.incrby("sold", number)
-
-
-def total(client):
-    return int(client.get("sold") or 0)
-
-
-# %% 05-1 wrong: adds, then remembers, and may die between
-def store(client, item_id, number):
-    if not client.sismember("sold-seen", item_id):
-        client.incrby("sold", number)
-        client.sadd("sold-seen", item_id)
-
-
-def total(client):
-    return int(client.get("sold") or 0)
-
-
-# %% 05-1 wrong: remembers, then adds, and may die between
-def store(client, item_id, number):
-    if client.sadd("sold-seen", item_id):
-        client.incrby("sold", number)
-
-
-def total(client):
-    return int(client.get("sold") or 0)
-
-
-# %% 05-1 malicious: a total that is equal to all
-class Equal(int):
+# %% 05-1 malicious: a dict that is equal to all
+class Equal(dict):
     def __eq__(self, other):
         return True
 
-    __hash__ = int.__hash__
+    __hash__ = None
 
 
-def store(client, item_id, number):
-    pass
+def changed(job, pods, lease_seconds):
+    return Equal(copy.deepcopy(job))
 
 
-def total(client):
-    return Equal(1)
+# %% 05-1 malicious: hard-coded
+def changed(job, pods, lease_seconds):
+    new = copy.deepcopy(job)
+    new["spec"]["parallelism"] = 4
+    return new
 
 
-# %% 05-1 malicious: ends the notebook
-def store(client, item_id, number):
+# %% 05-2 right
+def who_did_what(events):
+    names, done = {}, {}
+    for event in events:
+        if event.kind == "lease":
+            names[event.lease_id] = event.item
+        elif event.kind == "complete":
+            done.setdefault(event.worker, []).append(names[event.lease_id])
+    return {worker: sorted(items) for worker, items in done.items()}
+
+
+# %% 05-2 right
+def who_did_what(events):
+    names = {event.item_id: event.item for event in events if event.kind == "lease"}
+    done = {}
+    for event in events:
+        if event.kind == "complete":
+            done[event.worker] = sorted([*done.get(event.worker, []), names[event.item_id]])
+    return done
+
+
+# %% 05-2 wrong: counts leases
+def who_did_what(events):
+    done = {}
+    for event in events:
+        if event.kind == "lease":
+            done.setdefault(event.worker, []).append(event.item)
+    return {worker: sorted(items) for worker, items in done.items()}
+
+
+# %% 05-2 wrong: takes the name from the completion
+def who_did_what(events):
+    done = {}
+    for event in events:
+        if event.kind == "complete":
+            done.setdefault(event.worker, []).append(event.item)
+    return {worker: sorted(items) for worker, items in done.items()}
+
+
+# %% 05-2 wrong: how many, not which
+def who_did_what(events):
+    from collections import Counter
+
+    return dict(Counter(event.worker for event in events if event.kind == "complete"))
+
+
+# %% 05-2 wrong: equal items count once
+def who_did_what(events):
+    names, done = {}, {}
+    for event in events:
+        if event.kind == "lease":
+            names[event.lease_id] = event.item
+        elif event.kind == "complete":
+            done.setdefault("pod", set()).add(names[event.lease_id])
+    return {worker: sorted(items) for worker, items in done.items()}
+
+
+# %% 05-2 malicious: a dict that is equal to all
+class Equal(dict):
+    def __eq__(self, other):
+        return True
+
+    def __contains__(self, key):
+        return False
+
+    __hash__ = None
+
+
+def who_did_what(events):
+    return Equal()
+
+
+# %% 05-2 malicious: ends the notebook
+def who_did_what(events):
     raise SystemExit(0)
 
 
-def total(client):
-    return 0
-
-
-# %% 05-2 right
-def choose_lease(pauses, most_away):
-    least = 2 * max(pauses)
-    return least if least <= most_away else None
-
-
-# %% 05-2 right
-def choose_lease(pauses, most_away):
-    if max(pauses) <= most_away / 2:
-        return most_away
-    return None
-
-
-# %% 05-2 wrong: just the longest pause
-def choose_lease(pauses, most_away):
-    return max(pauses) if max(pauses) <= most_away else None
-
-
-# %% 05-2 wrong: never None
-def choose_lease(pauses, most_away):
-    return 2 * max(pauses)
-
-
-# %% 05-2 wrong: as long as allowed
-def choose_lease(pauses, most_away):
-    return most_away
-
-
-# %% 05-2 wrong: the mean pause
-def choose_lease(pauses, most_away):
-    least = 2 * sum(pauses) / len(pauses)
-    return least if least <= most_away else None
-
-
-# %% 05-2 wrong: the good start
-def choose_lease(pauses, most_away):
-    return 30
-
-
-# %% 05-2 malicious: a number that fits everywhere
-class Fits(float):
-    def __le__(self, other):
-        return True
-
-    def __gt__(self, other):
-        return True
-
-    def __truediv__(self, other):
-        return 1e9
-
-
-def choose_lease(pauses, most_away):
-    return Fits(1.0)
-
-
-# %% 05-2 malicious: changes what it is given
-def choose_lease(pauses, most_away):
-    pauses[:] = [0.0]
-    return min(most_away, 1e-9)
-
-
-# %% 05-2 malicious: not a number
-def choose_lease(pauses, most_away):
-    return float("nan")
-
-
 # %% 05-3 given
-import contextlib
-import io
+import copy
 
-from wqlib import WorkQueue
-from wqlib.worker import Worker
+from wqlib.course import build_worker, job_manifest
 
-
-def cents(item):
-    return str(round(float(item.decode()) * 100))
-
-
-def work(task):
-    with WorkQueue("job2", worker="notebook", max_attempts=3, **login) as mine:
-        Worker(mine, task).run()
-
-
-queue.put(["3.50", "1,20", "2.75"])
-work(cents)
-
-
+build_worker(cluster)
+broken = job_manifest(ITEM_SECONDS="0.2")
+broken["spec"]["completions"] = 6
+container = broken["spec"]["template"]["spec"]["containers"][0]
+container["command"] = ["sh", "-c", "python worker.py; test -e report.txt"]
+mended = copy.deepcopy(broken)
+container = mended["spec"]["template"]["spec"]["containers"][0]
 # %% 05-3 right
-def cents(item):
-    return str(round(float(item.decode().replace(",", ".")) * 100))
-
-
-queue.requeue_dead()
-work(cents)
-
-
+del mended["spec"]["completions"]
+del container["command"]
 # %% 05-3 right
-def cents(item):
-    whole, rest = item.decode().replace(",", ".").split(".")
-    return str(int(whole) * 100 + int(rest))
-
-
-queue.requeue_dead([dead.item_id for dead in queue.dead_items()])
-work(cents)
-# %% 05-3 wrong: nothing done
+del mended["spec"]["completions"]
+container["command"] = ["sh", "-c", "exec python worker.py"]
+# %% 05-3 wrong: as it was
 pass
-# %% 05-3 wrong: requeued with the old task
-queue.requeue_dead()
-work(cents)
+# %% 05-3 wrong: only the command is mended
+del container["command"]
+# %% 05-3 wrong: only the completions are gone
+del mended["spec"]["completions"]
+# %% 05-3 wrong: the exit code is hidden
+del mended["spec"]["completions"]
+container["command"] = ["sh", "-c", "python worker.py; true"]
+# %% 05-3 wrong: one completion, so one pod
+mended["spec"]["completions"] = 1
+del container["command"]
+# %% 05-3 malicious: pods that do nothing, and do it well
+del mended["spec"]["completions"]
+container["command"] = ["true"]
+# %% 05-3 malicious: not a manifest
+mended = {"kind": "Job", "spec": [], "metadata": {}}
 
 
-# %% 05-3 wrong: put in anew
-def cents(item):
-    return str(round(float(item.decode().replace(",", ".")) * 100))
+# %% 05-3 malicious: a dict that lies
+class Liar(dict):
+    def __getitem__(self, key):
+        return 2
 
 
-queue.put("1,20")
-work(cents)
-
-
-# %% 05-3 wrong: requeued, and no worker
-def cents(item):
-    return str(round(float(item.decode().replace(",", ".")) * 100))
-
-
-queue.requeue_dead()
-
-
-# %% 05-3 wrong: the comma is left out
-def cents(item):
-    return str(round(float(item.decode().replace(",", "")) * 100))
-
-
-queue.requeue_dead()
-work(cents)
-
-
-# %% 05-3 wrong: began again with a clean queue
-def cents(item):
-    return str(round(float(item.decode().replace(",", ".")) * 100))
-
-
-queue.clear()
-queue.put(["3.50", "1,20", "2.75"])
-work(cents)
-
-
-# %% 05-3 malicious: a queue that says what is wanted
-class Liar:
-    def stats(self):
-        return type("Stats", (), {"done": 3, "dead": 0, "pending": 0, "leased": 0})()
-
-
-queue = Liar()
-
-
-# %% 05-3 malicious: one price, hard-coded
-def cents(item):
-    return "120"
-
-
-queue.requeue_dead()
-work(cents)
+mended = Liar()

@@ -1,197 +1,163 @@
 # %% 07-1 right
-def factors(item):
-    number, divisor, found = int(item), 2, []
-    while divisor * divisor <= number:
-        if number % divisor == 0:
-            found.append(divisor)
-            number //= divisor
-        else:
-            divisor += 1
-    if number > 1:
-        found.append(number)
-    return " ".join(map(str, found))
+def times_as_fast(serial_share, pods):
+    return 1 / (serial_share + (1 - serial_share) / pods)
 
 
-# %% 07-1 wrong: each factor once
-def factors(item):
-    number, found = int(item), []
-    for divisor in range(2, number + 1):
-        if number % divisor == 0:
-            found.append(divisor)
-            while number % divisor == 0:
-                number //= divisor
-        if number == 1:
-            break
-    return " ".join(map(str, found))
+# %% 07-1 wrong: all is divided
+def times_as_fast(serial_share, pods):
+    return pods
 
 
-# %% 07-1 wrong: forgets what is left at the end
-def factors(item):
-    number, divisor, found = int(item), 2, []
-    while divisor * divisor <= number:
-        if number % divisor == 0:
-            found.append(divisor)
-            number //= divisor
-        else:
-            divisor += 1
-    return " ".join(map(str, found))
+# %% 07-1 wrong: the two parts exchanged
+def times_as_fast(serial_share, pods):
+    return 1 / ((1 - serial_share) + serial_share / pods)
 
 
-# %% 07-1 wrong: a list is no result
-def factors(item):
-    number, divisor, found = int(item), 2, []
-    while number > 1:
-        while number % divisor == 0:
-            found.append(divisor)
-            number //= divisor
-        divisor += 1
-    return found
+# %% 07-1 wrong: the time, not how many times as fast
+def times_as_fast(serial_share, pods):
+    return serial_share + (1 - serial_share) / pods
 
 
-# %% 07-1 wrong: all divisors
-def factors(item):
-    number = int(item)
-    return " ".join(str(d) for d in range(1, number + 1) if number % d == 0)
+# %% 07-1 wrong: prints it
+def times_as_fast(serial_share, pods):
+    result = 1 / (serial_share + (1 - serial_share) / pods)
 
 
-# %% 07-1 wrong: tries every number up to the number itself
-def factors(item):
-    number, divisor, found = int(item), 2, []
-    whole = number
-    while divisor <= whole:
-        while number % divisor == 0:
-            found.append(divisor)
-            number //= divisor
-        divisor += 1
-    return " ".join(map(str, found))
+# %% 07-1 wrong: one argument only
+def times_as_fast(serial_share):
+    return 1 / serial_share
 
 
-# %% 07-1 malicious: multiplies right, and is no factorisation
-def factors(item):
-    return item.decode()
+# %% 07-1 malicious: a number that equals all
+class Any(float):
+    def __eq__(self, other):
+        return True
+
+    def __rsub__(self, other):
+        return 0.0
 
 
-# %% 07-1 malicious: a text of its own making
-class Text(str):
-    def split(self, *args):
-        return []
+def times_as_fast(serial_share, pods):
+    return Any(1)
 
 
-def factors(item):
-    return Text("2 2 3")
+# %% 07-1 malicious: leaves the notebook
+def times_as_fast(serial_share, pods):
+    raise SystemExit
 
 
 # %% 07-2 right
-def tiles(width, height, size):
-    return [
-        (x, y, min(size, width - x), min(size, height - y))
-        for y in range(0, height, size)
-        for x in range(0, width, size)
-    ]
+def makespan(items, pods):
+    free_at = [0] * pods
+    for seconds in items:
+        free_at.sort()
+        free_at[0] += seconds
+    return max(free_at)
 
 
-# %% 07-2 wrong: leaves out the edges
-def tiles(width, height, size):
-    return [
-        (x * size, y * size, size, size)
-        for y in range(height // size)
-        for x in range(width // size)
-    ]
+# %% 07-2 right: with a heap
+import heapq
 
 
-# %% 07-2 wrong: sticks out
-def tiles(width, height, size):
-    return [(x, y, size, size) for y in range(0, height, size) for x in range(0, width, size)]
+def makespan(items, pods):
+    heap = [0.0] * pods
+    for seconds in items:
+        heapq.heappush(heap, heapq.heappop(heap) + seconds)
+    return max(heap)
 
 
-# %% 07-2 wrong: width and height exchanged
-def tiles(width, height, size):
-    return [
-        (x, y, min(size, height - x), min(size, width - y))
-        for y in range(0, width, size)
-        for x in range(0, height, size)
-    ]
+# %% 07-2 wrong: as if items could be divided
+def makespan(items, pods):
+    return sum(items) / pods
 
 
-# %% 07-2 wrong: a tile a pixel
-def tiles(width, height, size):
-    return [(x, y, 1, 1) for y in range(height) for x in range(width)]
+# %% 07-2 wrong: dealt out like cards
+def makespan(items, pods):
+    return max(sum(items[i::pods]) for i in range(pods))
 
 
-# %% 07-2 wrong: overlaps
-def tiles(width, height, size):
-    step = max(1, size - 1)
-    return [
-        (x, y, min(size, width - x), min(size, height - y))
-        for y in range(0, height, step)
-        for x in range(0, width, step)
-    ]
+# %% 07-2 wrong: the longest first
+def makespan(items, pods):
+    free_at = [0] * pods
+    for seconds in sorted(items, reverse=True):
+        free_at[free_at.index(min(free_at))] += seconds
+    return max(free_at)
 
 
-# %% 07-2 malicious: a list that says that it covers all
-class Everything(list):
-    def __len__(self):
-        return 1
-
-    def __contains__(self, thing):
-        return True
+# %% 07-2 wrong: the longest item or an even share
+def makespan(items, pods):
+    return max(max(items), sum(items) / pods)
 
 
-def tiles(width, height, size):
-    return Everything()
+# %% 07-2 wrong: when the last item ends
+def makespan(items, pods):
+    free_at = [0] * pods
+    end = 0
+    for seconds in items:
+        free_at.sort()
+        free_at[0] += seconds
+        end = free_at[0]
+    return end
+
+
+# %% 07-2 malicious: knows the example by heart
+def makespan(items, pods):
+    return {9: 10, 1: 5, 0: 0}.get(len(items), 8)
+
+
+# %% 07-2 malicious: never ends
+def makespan(items, pods):
+    while True:
+        try:
+            while True:
+                pass
+        except Exception:
+            pass
 
 
 # %% 07-3 right
-def audit(events, put):
-    times = {}
-    for event in events:
-        if event.kind == "complete":
-            times[event.item_id] = times.get(event.item_id, 0) + 1
-    return len(times), put - len(times), sum(n > 1 for n in times.values())
+import math
 
 
-# %% 07-3 wrong: counts events, not items
-def audit(events, put):
-    done = sum(event.kind == "complete" for event in events)
-    return done, put - done, 0
+def batch_for(item_seconds, round_trip_seconds):
+    return min(500, max(1, math.ceil(round_trip_seconds / (0.1 * item_seconds))))
 
 
-# %% 07-3 wrong: what expired counts as lost
-def audit(events, put):
-    done = {event.item_id for event in events if event.kind == "complete"}
-    lost = sum(event.kind in ("expire", "release") for event in events)
-    return len(done), lost, 0
+# %% 07-3 wrong: always the largest
+def batch_for(item_seconds, round_trip_seconds):
+    return 500
 
 
-# %% 07-3 wrong: two leases count as done twice
-def audit(events, put):
-    done = {event.item_id for event in events if event.kind == "complete"}
-    leased = [event.item_id for event in events if event.kind == "lease"]
-    twice = sum(leased.count(item_id) > 1 for item_id in set(leased))
-    return len(done), put - len(done), twice
+# %% 07-3 wrong: always one
+def batch_for(item_seconds, round_trip_seconds):
+    return 1
 
 
-# %% 07-3 wrong: what was never lent is not missed
-def audit(events, put):
-    times = {}
-    for event in events:
-        if event.item_id:
-            times[event.item_id] = times.get(event.item_id, 0) + (event.kind == "complete")
-    values = list(times.values())
-    return sum(n > 0 for n in values), values.count(0), sum(n > 1 for n in values)
+# %% 07-3 wrong: not a whole number
+def batch_for(item_seconds, round_trip_seconds):
+    return 10 * round_trip_seconds / item_seconds
 
 
-# %% 07-3 malicious: always says that all is well
-def audit(events, put):
-    return put, 0, 0
+# %% 07-3 wrong: no least and no most
+import math
 
 
-# %% 07-3 malicious: empties the list of events
-def audit(events, put):
-    events.clear()
-    return 0, 0, 0
+def batch_for(item_seconds, round_trip_seconds):
+    return math.ceil(10 * round_trip_seconds / item_seconds)
 
 
-# %% 07-3 malicious: leaves the notebook
-def audit(events, put):
-    raise SystemExit(0)
+# %% 07-3 wrong: rounded down
+def batch_for(item_seconds, round_trip_seconds):
+    return min(500, max(1, int(10 * round_trip_seconds / item_seconds)))
+
+
+# %% 07-3 malicious: a number between all numbers
+class Between(int):
+    def __ge__(self, other):
+        return True
+
+    __le__ = __gt__ = __lt__ = __ge__
+
+
+def batch_for(item_seconds, round_trip_seconds):
+    return Between(3)

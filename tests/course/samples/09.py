@@ -1,162 +1,96 @@
 # %% 09-1 right
-import math
+def smallest_item_seconds(start_seconds, most_waste):
+    return start_seconds * (1 - most_waste) / most_waste
 
 
-def pods_for(deadline_seconds, items, item_seconds, start_seconds):
-    each = math.floor((deadline_seconds - start_seconds) / item_seconds)
-    return math.ceil(items / each) if each >= 1 else 0
+# %% 09-1 wrong: the whole time instead of the item's
+def smallest_item_seconds(start_seconds, most_waste):
+    return start_seconds / most_waste
 
 
-# %% 09-1 wrong: parts of items
-import math
+# %% 09-1 wrong: the start times the share
+def smallest_item_seconds(start_seconds, most_waste):
+    return start_seconds * most_waste
 
 
-def pods_for(deadline_seconds, items, item_seconds, start_seconds):
-    return math.ceil(items * item_seconds / (deadline_seconds - start_seconds))
+# %% 09-1 wrong: printed, not returned
+def smallest_item_seconds(start_seconds, most_waste):
+    print(start_seconds / most_waste - start_seconds)
 
 
-# %% 09-1 wrong: forgot the start
-import math
+# %% 09-1 wrong: the example only
+def smallest_item_seconds(start_seconds, most_waste):
+    return 18
 
 
-def pods_for(deadline_seconds, items, item_seconds, start_seconds):
-    each = deadline_seconds // item_seconds
-    return math.ceil(items / each) if each else 0
+# %% 09-1 malicious: a number that is close to every other
+class Close(float):
+    def __sub__(self, other):
+        return 0.0
+
+    __rsub__ = __sub__
 
 
-# %% 09-1 wrong: rounded down
-def pods_for(deadline_seconds, items, item_seconds, start_seconds):
-    each = (deadline_seconds - start_seconds) // item_seconds
-    return items // each if each >= 1 else 0
+def smallest_item_seconds(start_seconds, most_waste):
+    return Close(1.0)
 
 
-# %% 09-1 wrong: fails when it cannot be done
-def pods_for(deadline_seconds, items, item_seconds, start_seconds):
-    each = (deadline_seconds - start_seconds) // item_seconds
-    return -(-items // each)
+# %% 09-2 given
+from kubernetes import client
+from wqlib.course import build_worker
+
+image = build_worker(cluster)
+apps = client.AppsV1Api(cluster.api)
 
 
-# %% 09-1 wrong: one pod more, to be safe
-def pods_for(deadline_seconds, items, item_seconds, start_seconds):
-    each = (deadline_seconds - start_seconds) // item_seconds
-    return items // each + 1 if each > 0 else 0
+def scale(replicas):
+    wanted = {"spec": {"replicas": replicas}}
+    apps.patch_namespaced_deployment_scale("endless", cluster.namespace, wanted)
 
 
-# %% 09-1 malicious: ends the program
-def pods_for(deadline_seconds, items, item_seconds, start_seconds):
-    raise SystemExit(0)
-
-
+cluster.apply("manifests/endless.yaml")
+scale(0)
+queue.clear()
+queue.put(["0.2"] * 12)
 # %% 09-2 right
-left_after_kill = {"no file": 0, "everysec": 5, "always": 5}
-left_after_power_cut = {"no file": 0, "everysec": 3, "always": 5}
-# %% 09-2 wrong: everysec loses a second in a kill, too
-left_after_kill = {"no file": 0, "everysec": 3, "always": 5}
-left_after_power_cut = {"no file": 0, "everysec": 3, "always": 5}
-# %% 09-2 wrong: everysec loses all
-left_after_kill = {"no file": 0, "everysec": 5, "always": 5}
-left_after_power_cut = {"no file": 0, "everysec": 0, "always": 5}
-# %% 09-2 wrong: no file keeps what is old
-left_after_kill = {"no file": 3, "everysec": 5, "always": 5}
-left_after_power_cut = {"no file": 0, "everysec": 3, "always": 5}
-# %% 09-2 wrong: one left blank
-left_after_kill = {"no file": 0, "everysec": 5, "always": 5}
-left_after_power_cut = {"no file": 0, "everysec": ..., "always": 5}
+scale(2)
+while queue.stats().done < 12:
+    time.sleep(0.1)
+scale(0)
+# %% 09-2 wrong: never scaled up
+while queue.stats().pending > 100:
+    time.sleep(0.1)
+scale(0)
+# %% 09-2 wrong: left the workers running
+scale(3)
+while not queue.drained():
+    time.sleep(0.1)
+# %% 09-2 wrong: cleared the queue instead
+queue.clear()
+scale(0)
+# %% 09-2 wrong: done in the notebook
+lease = queue.lease()
+while lease:
+    lease = queue.complete_and_lease(lease)
 
 
-# %% 09-2 wrong: a restart keeps the memory
-left_after_kill = {"no file": 5, "everysec": 5, "always": 5}
-left_after_power_cut = {"no file": 0, "everysec": 3, "always": 5}
+# %% 09-2 wrong: scaled down while items were still waiting
+scale(1)
+while queue.stats().pending > 8:
+    time.sleep(0.02)
+scale(0)
 
 
-# %% 09-2 malicious: equal to everything
-class Any(dict):
-    def __eq__(self, other):
-        return True
-
-    def __getitem__(self, key):
-        return self
-
-    def __ne__(self, other):
-        return False
+# %% 09-2 malicious: a queue of its own that has drained
+class Liar:
+    def __getattr__(self, name):
+        return lambda *args: True
 
 
-left_after_kill = left_after_power_cut = Any({"no file": 0, "everysec": 0, "always": 0})
-
-
-# %% 09-3 right
-def alarms(before, now):
-    words = []
-    if now.expired - before.expired > (now.leases - before.leases) / 10:
-        words.append("expiring")
-    if now.pending and now.done <= before.done:
-        words.append("stuck")
-    if now.dead:
-        words.append("dead")
-    return words
-
-
-# %% 09-3 wrong: expired on the whole
-def alarms(before, now):
-    words = ["dead"] if now.dead else []
-    if now.pending and now.done == before.done:
-        words.append("stuck")
-    if now.expired > now.leases / 10:
-        words.append("expiring")
-    return words
-
-
-# %% 09-3 wrong: an idle queue is stuck
-def alarms(before, now):
-    words = ["dead"] if now.dead else []
-    if now.done == before.done:
-        words.append("stuck")
-    if now.expired - before.expired > (now.leases - before.leases) / 10:
-        words.append("expiring")
-    return words
-
-
-# %% 09-3 wrong: only the first alarm
-def alarms(before, now):
-    if now.dead:
-        return ["dead"]
-    if now.pending and now.done == before.done:
-        return ["stuck"]
-    if now.expired - before.expired > (now.leases - before.leases) / 10:
-        return ["expiring"]
-    return []
-
-
-# %% 09-3 wrong: a long queue
-def alarms(before, now):
-    return ["stuck"] if now.pending > 100 else []
-
-
-# %% 09-3 malicious: a list that holds everything
-class Everything(list):
-    def __contains__(self, word):
-        return True
-
-
-def alarms(before, now):
-    return Everything()
-
-
-# %% 09-3 wrong: divides by zero when nothing was lent
-def alarms(before, now):
-    found = []
-    if (now.expired - before.expired) / (now.leases - before.leases) > 0.1:
-        found.append("expiring")
-    if now.dead:
-        found.append("dead")
-    if now.pending and now.done == before.done:
-        found.append("stuck")
-    return found
-
-
-# %% 09-3 malicious: changes the numbers until all is well
-def alarms(before, now):
-    for name in ("dead", "pending", "expired"):
-        object.__setattr__(now, name, 0)
-        object.__setattr__(before, name, 0)
-    return []
+queue = Liar()
+scale = lambda replicas: None
+# %% 09-2 malicious: worked under the name of a pod
+other = wqlib.WorkQueue("job2", worker="endless-1", **login)
+scale(1)
+lease = other.lease()
+other.complete(lease)

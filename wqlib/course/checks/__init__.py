@@ -1,6 +1,6 @@
 """The checks of the exercises: ✓ or ✗ at once, and what to try next.
 
-    wqlib.check("05-1")     # after an exercise, in the notebook
+    wqlib.check("06-1")     # after an exercise, in the notebook
     wqlib.progress()        # how far you are
 
 A check looks at behaviour and state: it calls the learner's function with inputs of its own, and
@@ -17,13 +17,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...cluster import Cluster
 from ...errors import WqlibError
 from ..classroom.progress import publish
 from . import record
 from .answers import Answers, TimeUp, Wrong, time_limit
-from .exercise import Exercise, registered
+from .exercise import Exercise, faults, registered
 
-__all__ = ["Verdict", "check", "exercises", "judge", "progress"]
+__all__ = ["Verdict", "broken", "check", "exercises", "judge", "progress"]
 
 SECONDS = 90.0
 
@@ -51,11 +52,28 @@ def exercises() -> dict[str, Exercise]:
     return dict(sorted(registered.items()))
 
 
+def broken(exercise_id: str, cluster: Cluster) -> None:
+    """Set up what an exercise asks the learner to fix, and print its symptom.
+
+    Args:
+        exercise_id: For example "05-3".
+        cluster: Where. What an earlier call set up there is replaced.
+
+    Raises:
+        WqlibError: That exercise has nothing to fix.
+    """
+    known = exercises()
+    if exercise_id not in faults:
+        there = ", ".join(name for name in known if name in faults)
+        raise WqlibError(f"Exercise {exercise_id} has nothing to fix. These do: {there}.")
+    print(f"{exercise_id} {known[exercise_id].title}: {faults[exercise_id](cluster)}")
+
+
 def check(exercise_id: str) -> None:
     """Check an exercise of this notebook, print ✓ or ✗, and note it.
 
     Args:
-        exercise_id: For example "05-1".
+        exercise_id: For example "06-1".
     """
     known = exercises()
     found = known.get(exercise_id)

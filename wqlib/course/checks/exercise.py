@@ -1,7 +1,8 @@
-"""What an exercise is, and the decorator that makes a function the judge of one.
+"""What an exercise is, and the decorators that make a function its judge or its fault.
 
 A judge looks at the learner's answers. It returns a few words on why they are right, or raises
-`Wrong` with what is off and what to try next.
+`Wrong` with what is off and what to try next. A break-and-fix exercise also has a fault: a function
+that sets something up in the cluster that does not work, and returns its symptom, not its cause.
 """
 
 from __future__ import annotations
@@ -9,21 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ...cluster import Cluster
 from .answers import Answers
 
 Judge = Callable[[Answers], str]
+Fault = Callable[[Cluster], str]
 
 TITLES = {
     "00": "Before you begin",
     "01": "Start Redis",
     "02": "Fill the queue",
-    "03": "The worker and its image",
-    "04": "Run the Job",
-    "05": "When pods die",
-    "06": "Scale out",
-    "07": "Real work",
-    "08": "Choose your pattern",
-    "09": "To production",
+    "03": "Build a lease",
+    "04": "The worker and its image",
+    "05": "Run the Job",
+    "06": "When pods die",
+    "07": "Scale out",
+    "08": "Real work",
+    "09": "Choose your pattern",
+    "10": "To production",
+    "11": "Capstone",
 }
 
 
@@ -32,7 +37,7 @@ class Exercise:
     """One exercise of the course.
 
     Attributes:
-        id: The notebook's number and the exercise's own, e.g. "05-1".
+        id: The notebook's number and the exercise's own, e.g. "06-1".
         title: As in the notebook.
         judge: Looks at the answers.
     """
@@ -58,5 +63,18 @@ def exercise(exercise_id: str, title: str) -> Callable[[Judge], Judge]:
             raise ValueError(f"There are two exercises {exercise_id}.")
         registered[exercise_id] = Exercise(exercise_id, title, judge)
         return judge
+
+    return register
+
+
+faults: dict[str, Fault] = {}
+
+
+def fault(exercise_id: str) -> Callable[[Fault], Fault]:
+    """Make the decorated function the fault of a break-and-fix exercise."""
+
+    def register(fault: Fault) -> Fault:
+        faults[exercise_id] = fault
+        return fault
 
     return register

@@ -1,117 +1,170 @@
-"""The checks of notebook 06, Scale out."""
+"""The checks of notebook 06, When pods die."""
 
 from __future__ import annotations
 
-import heapq
-import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from .answers import Answers, Wrong
 from .exercise import exercise
 
-MOST_BATCH = 500
-_OVERHEAD = 0.1
+
+class _Died(Exception):
+    """The worker dies here, in the check."""
 
 
-@exercise("06-1", "Amdahl's law")
-def amdahl(answers: Answers) -> str:
-    """Try `times_as_fast`, a function of the share that is not divided and the pods."""
-    cases = [(0.0, 8), (1.0, 8), (0.25, 1)]
-    cases += [(round(random.uniform(0.01, 0.9), 3), random.randint(2, 500)) for _ in range(20)]
-    for share, pods in cases:
-        found = _number(answers, "times_as_fast", share, pods)
-        right = 1 / (share + (1 - share) / pods)
-        if not math.isclose(found, right, rel_tol=1e-6):
-            raise Wrong(_why_not_amdahl(found, right, share, pods))
-    return "with a twentieth not divided, 8 pods are 5.9 times as fast, and 1000 not even 20."
+class _Fuse:
+    """Lets a worker die after some commands to Redis, having sent them.
+
+    Attributes:
+        left: How many commands it has left; None: it does not die.
+    """
+
+    left: int | None = None
+
+    def __call__(self, message: bytes) -> None:
+        if self.left is not None:
+            if self.left == 0:
+                raise _Died
+            self.left -= 1
 
 
-def _why_not_amdahl(found: float, right: float, share: float, pods: int) -> str:
-    said = f"`times_as_fast({share}, {pods})` gave {found:.4g}, and it should be {right:.4g}. "
-    if math.isclose(found, 1 / right, rel_tol=1e-6):
-        return said + "That is the time it takes, with one pod's time as 1. Turn it over."
-    if math.isclose(found, pods, rel_tol=1e-6):
-        return said + "Only the rest, 1 less the share, is divided by the pods."
-    if share < 1 and math.isclose(found * ((1 - share) + share / pods), 1, rel_tol=1e-6):
-        return said + "You divide the share that cannot be divided. Exchange the two parts."
-    return said + "Call one pod's time 1: how long do the two parts take with so many pods?"
+@exercise("06-1", "A task that bears a second run")
+def idempotent(answers: Answers) -> str:
+    """Check that the total is right whatever ran twice, and wherever a worker died."""
+    store, _, fuse = answers.function("store"), answers.function("total"), _Fuse()
+    client = answers.redis(fuse)
+    try:
+        for _ in range(2):  # the second time, nobody may remember the first
+            _forget(client)
+            _run_twice(answers, client)
+        for commands in range(6):
+            _forget(client)
+            _die_after(answers, client, store, fuse, commands)
+    finally:
+        _forget(client)
+    return "each item counts once, however often it ran and wherever its worker died."
 
 
-@exercise("06-2", "Predict the time of a run")
-def makespan(answers: Answers) -> str:
-    """Try `makespan`, a function of the items' lengths, in the queue's order, and the pods."""
-    cases = [([], 3), ([5], 4), ([1] * 8 + [8], 4), ([8] + [1] * 8, 4)]
-    for _ in range(20):
-        items = [random.randint(1, 30) for _ in range(random.randint(2, 40))]
-        cases.append((items, random.randint(1, 9)))
-    for items, pods in cases:
-        found = _number(answers, "makespan", list(items), pods)
-        right = run_seconds(items, pods)
-        if not math.isclose(found, right, rel_tol=1e-6):
-            raise Wrong(_why_not_makespan(found, right, items, pods))
-    return "as a scheduler that was simulated item by item says."
+def _run_twice(answers: Answers, client: Any) -> None:
+    numbers = {item: random.randrange(1, 50) for item in random.sample(range(1, 500), 5)}
+    numbers |= {501: 7, 502: 7}  # different items of one number
+    once = list(numbers)
+    for item in once:
+        answers.call("store", client, item, numbers[item])
+    _is_total(answers, client, numbers, "each item ran once, two of them with the same number")
+    again = random.choices(once, k=12)
+    for item in again:
+        answers.call("store", client, item, numbers[item])
+    _is_total(answers, client, numbers, "some items ran more than once")
 
 
-def run_seconds(items: Sequence[float], pods: int) -> float:
-    """Return how long a run takes, in which whoever is free takes the next item."""
-    free_at = [0.0] * pods
-    for seconds in items:
-        heapq.heapreplace(free_at, free_at[0] + seconds)
-    return max(free_at)
+def _die_after(
+    answers: Answers, client: Any, store: Callable[..., Any], fuse: _Fuse, commands: int
+) -> None:
+    numbers = {1: random.randrange(1, 50), 2: random.randrange(50, 99)}
+    answers.call("store", client, 1, numbers[1])
+    fuse.left = commands
+    try:
+        store(client, 2, numbers[2])
+    except _Died:
+        pass
+    except BaseException as error:
+        raise Wrong(f"`store` raised {type(error).__name__}: {error}") from None
+    finally:
+        fuse.left = None
+    answers.call("store", client, 2, numbers[2])  # another worker
+    when = f"a worker died in `store` after {commands} of its commands, and another ran the item"
+    _is_total(answers, client, numbers, when)
 
 
-def _why_not_makespan(found: float, right: float, items: list[int], pods: int) -> str:
-    shown = f"{items}" if len(items) <= 10 else f"[{', '.join(map(str, items[:8]))}, …]"
-    said = f"`makespan({shown}, {pods})` gave {found:g}, and it should be {right:g}. "
-    if not items:
-        return said + "No items take no time."
-    if math.isclose(found, sum(items) / pods, rel_tol=1e-6):
-        return said + "An item is not divided: a pod does all of it, while others may be idle."
-    if math.isclose(found, run_seconds(sorted(items, reverse=True), pods), rel_tol=1e-6):
-        return said + "That is the longest first. Keep the order in which the items come."
-    if math.isclose(found, max(sum(items[i::pods]) for i in range(pods))):
-        return said + (
-            "You deal the items out like cards. A queue does not: the pod that is free first "
-            "takes the next one."
-        )
-    return said + "Keep for each pod when it is free. The next item goes to the smallest of these."
-
-
-@exercise("06-3", "Choose a batch")
-def batch(answers: Answers) -> str:
-    """Try `batch_for`: the smallest batch that is enough for an item and a round trip."""
-    cases = [(1.0, 0.001), (0.0001, 0.1)]
-    for _ in range(30):
-        cases.append((10 ** random.uniform(-5, 0), 10 ** random.uniform(-4.5, -1.5)))
-    for item, trip in cases:
-        found = answers.call("batch_for", item, trip)
-        said = f"`batch_for({item:.3g}, {trip:.3g})` gave {found!r:.40}"
-        if type(found) is not int:
-            raise Wrong(f"{said}. A batch is a whole number of items: look at `math.ceil`.")
-        if not 1 <= found <= MOST_BATCH:
-            raise Wrong(f"{said}. A batch has at least 1 item, and at most {MOST_BATCH}.")
-        share = trip / (found * item)
-        if share > _OVERHEAD * (1 + 1e-9) and found < MOST_BATCH:
-            raise Wrong(
-                f"{said}: then a round trip takes {share:.0%} of the time of the work, and a "
-                "tenth is allowed. How many items must share it?"
-            )
-        if found > 1 and trip / ((found - 1) * item) < _OVERHEAD * (1 - 1e-9):
-            raise Wrong(
-                f"{said}, and {found - 1} would be enough. A larger batch keeps items from other "
-                "pods, so take the smallest."
-            )
-    return "no larger than it needs to be: long items get 1, the shortest get many."
-
-
-def _number(answers: Answers, name: str, *args: Any) -> float:
-    found = answers.call(name, *args)
-    if type(found) not in (int, float) or not math.isfinite(found):
-        text = ", ".join(map(str, args))
+def _is_total(answers: Answers, client: Any, numbers: dict[int, int], when: str) -> None:
+    found, wanted = answers.call("total", client), sum(numbers.values())
+    if type(found) is not int:
+        raise Wrong(f"`total` returned {found!r}, and should return an int.")
+    if found != wanted:
         raise Wrong(
-            f"`{name}({text if len(text) < 60 else '…'})` gave {found!r:.60}, and it should be a "
-            "number. Does every way through your function end in `return`?"
+            f"{when}, and the total was {found}, not {wanted}. Give each item a place of its own "
+            "in Redis, which one command sets; and keep nothing in Python's memory, since the "
+            "second run may be in another pod."
         )
-    return float(found)
+
+
+def _forget(client: Any) -> None:
+    for key in list(client.scan_iter("sold*", count=1000)):
+        client.delete(key)
+
+
+@exercise("06-2", "Choose a lease time")
+def lease_time(answers: Answers) -> str:
+    """Check that half of the lease outlasts each pause, and that the whole is not too long."""
+    answers.function("choose_lease")
+    _judge_lease(answers, [0.5, 12.0, 3.0], 60.0)
+    for trial in range(12):
+        pauses = [round(random.uniform(0.1, 20), 1) for _ in range(random.randrange(1, 8))]
+        least = 2 * max(pauses)
+        most = least * random.uniform(1.05, 3) if trial % 2 else least * random.uniform(0.5, 0.95)
+        _judge_lease(answers, pauses, round(most, 2))
+    return "no pause looks like death, and no item of a dead worker stays away too long."
+
+
+def _judge_lease(answers: Answers, pauses: list[float], most: float) -> None:
+    least = 2 * max(pauses)
+    found = answers.call("choose_lease", list(pauses), most)
+    call = f"`choose_lease({pauses}, {most:g})` returned {found!r}"
+    if type(found) not in (int, float, type(None)):
+        raise Wrong(f"{call}, and should return a number of seconds, or None.")
+    if found is None and least <= most:
+        raise Wrong(f"{call}, but {least:g} s would do: the longest pause fits into half of it.")
+    if found is None:
+        return
+    if not found > 0:
+        raise Wrong(f"{call}. A lease must last longer than that.")
+    if not found <= most:
+        raise Wrong(
+            f"{call}. A dead worker's item would be out of reach for longer than "
+            f"{most:g} s. If nothing does both, return None."
+        )
+    died = [pause for pause in pauses if pause > found / 2 + 1e-9]
+    if died:
+        raise Wrong(
+            f"{call}. A pause of {died[0]:g} s that begins when half of the lease is over "
+            "would look like death. If nothing does both, return None."
+        )
+
+
+@exercise("06-3", "Bring the dead item back")
+def recovered(answers: Answers) -> str:
+    """Check that the dead item was put back and done, by a task that reads both price formats."""
+    queue = answers.queue()
+    stats, events = queue.stats(), queue.events()
+    if not any(event.kind == "dead" for event in events):
+        raise Wrong(
+            "no item has died in the queue. If you cleared it, run the cell before this exercise "
+            "again: it makes one die. Then bring that one back."
+        )
+    if stats.dead and not any(event.kind == "requeue" for event in events):
+        raise Wrong(
+            f"{stats.dead} item is still dead. `queue.requeue_dead()` puts it back into the line."
+        )
+    if stats.dead:
+        raise Wrong("the item died again. Mend `cents` first, then requeue, then run the worker.")
+    if stats.pending or stats.leased:
+        raise Wrong("the item waits in the line again, but nobody has done it. Run a worker.")
+    if (stats.done, stats.put) != (3, 3):
+        raise Wrong(
+            f"{stats.done} items are done, of {stats.put} that were put, and it should be three of "
+            "three. Run the cell before this exercise again, then your answer once."
+        )
+    results = sorted(result.decode("utf-8", "replace") for result in queue.results().values())
+    if results != ["120", "275", "350"]:
+        raise Wrong(f"the results are {results}, and 350, 120 and 275 cents are right.")
+    for _ in range(5):
+        whole, rest = random.randrange(100), random.randrange(10, 100)
+        for mark in ".,":
+            found = answers.call("cents", f"{whole}{mark}{rest}".encode())
+            text = found.decode("utf-8", "replace") if type(found) is bytes else found
+            if text != str(100 * whole + rest):
+                raise Wrong(f"`cents` makes {found!r} of {whole}{mark}{rest}.")
+    return "the dead item is done, with its history kept, and `cents` reads both ways."

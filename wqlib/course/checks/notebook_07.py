@@ -1,152 +1,117 @@
-"""The checks of notebook 07, Real work."""
+"""The checks of notebook 07, Scale out."""
 
 from __future__ import annotations
 
-import itertools
+import heapq
 import math
 import random
-from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from ...events import Event, EventKind
 from .answers import Answers, Wrong
 from .exercise import exercise
 
-# The product of any two is too large for a loop that tries every number below it.
-_LARGE_PRIMES = (104_729, 224_737, 350_377, 479_909, 611_953)
-HINTS = {
-    "done": "Count each item once, and only `complete` events: `event.item_id` tells the item.",
-    "lost": "An item whose lease ran out is not lost, if another worker completed it later.",
-    "twice": "Count the `complete` events of each item. A second lease alone does no harm.",
-}
+MOST_BATCH = 500
+_OVERHEAD = 0.1
 
 
-@exercise("07-1", "Write the task")
-def factorise(answers: Answers) -> str:
-    """Try `factors`: from the digits of a number, as bytes, to its prime factors, as text."""
-    numbers = [12, 97, 2**20, 49, 2 * 3 * 5 * 7 * 11, 3 * 104_729]
-    numbers += [random.randint(2, 5000) for _ in range(30)]
-    numbers.append(math.prod(random.sample(_LARGE_PRIMES, 2)))
-    for number in numbers:
-        item = str(number).encode()
-        found = answers.call("factors", item, seconds=4)
-        said = f"`factors({item!r})` gave {found!r:.60}"
-        if type(found) is bytes:
-            found = found.decode("utf-8", "replace")
-        if type(found) is not str:
-            raise Wrong(f"{said}. Return a text, as in '2 2 3': a result is a text or bytes.")
-        words = found.split()
-        if not all(word.isascii() and word.isdigit() for word in words):
-            raise Wrong(f"{said}. Put nothing but the factors and blanks into the text.")
-        factors = [int(word) for word in words]
-        if math.prod(factors) != number:
-            raise Wrong(
-                f"{said}. Multiplied, that makes {math.prod(factors)}. A factor can come more "
-                "than once, and what is left at the end is a factor too."
-            )
-        composite = [one for one in factors if not _is_prime(one)]
-        if composite:
-            raise Wrong(f"{said}, and {composite[0]} is no prime. Go on dividing.")
-        if factors != sorted(factors):
-            raise Wrong(f"{said}. The smallest come first.")
-    return "the factors are primes, and their product is the number. Anybody can check that."
+@exercise("07-1", "Amdahl's law")
+def amdahl(answers: Answers) -> str:
+    """Try `times_as_fast`, a function of the share that is not divided and the pods."""
+    cases = [(0.0, 8), (1.0, 8), (0.25, 1)]
+    cases += [(round(random.uniform(0.01, 0.9), 3), random.randint(2, 500)) for _ in range(20)]
+    for share, pods in cases:
+        found = _number(answers, "times_as_fast", share, pods)
+        right = 1 / (share + (1 - share) / pods)
+        if not math.isclose(found, right, rel_tol=1e-6):
+            raise Wrong(_why_not_amdahl(found, right, share, pods))
+    return "with a twentieth not divided, 8 pods are 5.9 times as fast, and 1000 not even 20."
 
 
-def _is_prime(number: int) -> bool:
-    return number > 1 and all(number % divisor for divisor in range(2, math.isqrt(number) + 1))
+def _why_not_amdahl(found: float, right: float, share: float, pods: int) -> str:
+    said = f"`times_as_fast({share}, {pods})` gave {found:.4g}, and it should be {right:.4g}. "
+    if math.isclose(found, 1 / right, rel_tol=1e-6):
+        return said + "That is the time it takes, with one pod's time as 1. Turn it over."
+    if math.isclose(found, pods, rel_tol=1e-6):
+        return said + "Only the rest, 1 less the share, is divided by the pods."
+    if share < 1 and math.isclose(found * ((1 - share) + share / pods), 1, rel_tol=1e-6):
+        return said + "You divide the share that cannot be divided. Exchange the two parts."
+    return said + "Call one pod's time 1: how long do the two parts take with so many pods?"
 
 
-@exercise("07-2", "Cut the work into items")
-def tiles(answers: Answers) -> str:
-    """Try `tiles`: from the picture's size and the tiles' to a list of x, y, width, height."""
-    cases = [(6, 4, 2), (7, 5, 3), (3, 3, 10)]
-    cases += [
-        (random.randint(1, 70), random.randint(1, 70), random.randint(1, 25)) for _ in range(20)
-    ]
-    for width, height, size in cases:
-        found = answers.call("tiles", width, height, size)
-        said = f"`tiles({width}, {height}, {size})`"
-        _check_tiles(found, said, width, height, size)
-    return "every pixel lies in exactly one tile, whatever the sizes."
+@exercise("07-2", "Predict the time of a run")
+def makespan(answers: Answers) -> str:
+    """Try `makespan`, a function of the items' lengths, in the queue's order, and the pods."""
+    cases = [([], 3), ([5], 4), ([1] * 8 + [8], 4), ([8] + [1] * 8, 4)]
+    for _ in range(20):
+        items = [random.randint(1, 30) for _ in range(random.randint(2, 40))]
+        cases.append((items, random.randint(1, 9)))
+    for items, pods in cases:
+        found = _number(answers, "makespan", list(items), pods)
+        right = run_seconds(items, pods)
+        if not math.isclose(found, right, rel_tol=1e-6):
+            raise Wrong(_why_not_makespan(found, right, items, pods))
+    return "as a scheduler that was simulated item by item says."
 
 
-def _check_tiles(found: Any, said: str, width: int, height: int, size: int) -> None:
-    if type(found) is not list or not all(
-        type(tile) in (tuple, list) and [type(part) for part in tile] == [int] * 4 for tile in found
-    ):
-        raise Wrong(
-            f"{said} should give a list of (x, y, width, height), all whole numbers, and gave "
-            f"{found!r:.80}."
+def run_seconds(items: Sequence[float], pods: int) -> float:
+    """Return how long a run takes, in which whoever is free takes the next item."""
+    free_at = [0.0] * pods
+    for seconds in items:
+        heapq.heapreplace(free_at, free_at[0] + seconds)
+    return max(free_at)
+
+
+def _why_not_makespan(found: float, right: float, items: list[int], pods: int) -> str:
+    shown = f"{items}" if len(items) <= 10 else f"[{', '.join(map(str, items[:8]))}, …]"
+    said = f"`makespan({shown}, {pods})` gave {found:g}, and it should be {right:g}. "
+    if not items:
+        return said + "No items take no time."
+    if math.isclose(found, sum(items) / pods, rel_tol=1e-6):
+        return said + "An item is not divided: a pod does all of it, while others may be idle."
+    if math.isclose(found, run_seconds(sorted(items, reverse=True), pods), rel_tol=1e-6):
+        return said + "That is the longest first. Keep the order in which the items come."
+    if math.isclose(found, max(sum(items[i::pods]) for i in range(pods))):
+        return said + (
+            "You deal the items out like cards. A queue does not: the pod that is free first "
+            "takes the next one."
         )
-    covered = Counter[tuple[int, int]]()
-    for tile in found:
-        x, y, wide, high = tile
-        if not (x >= 0 and y >= 0 and wide > 0 and high > 0):
-            raise Wrong(f"{said} has a tile {tile}. Corners are 0 or more, sizes 1 or more.")
-        if x + wide > width or y + high > height:
+    return said + "Keep for each pod when it is free. The next item goes to the smallest of these."
+
+
+@exercise("07-3", "Choose a batch")
+def batch(answers: Answers) -> str:
+    """Try `batch_for`: the smallest batch that is enough for an item and a round trip."""
+    cases = [(1.0, 0.001), (0.0001, 0.1)]
+    for _ in range(30):
+        cases.append((10 ** random.uniform(-5, 0), 10 ** random.uniform(-4.5, -1.5)))
+    for item, trip in cases:
+        found = answers.call("batch_for", item, trip)
+        said = f"`batch_for({item:.3g}, {trip:.3g})` gave {found!r:.40}"
+        if type(found) is not int:
+            raise Wrong(f"{said}. A batch is a whole number of items: look at `math.ceil`.")
+        if not 1 <= found <= MOST_BATCH:
+            raise Wrong(f"{said}. A batch has at least 1 item, and at most {MOST_BATCH}.")
+        share = trip / (found * item)
+        if share > _OVERHEAD * (1 + 1e-9) and found < MOST_BATCH:
             raise Wrong(
-                f"{said} has a tile {tile}, which sticks out of the picture. At the right and "
-                "the bottom edge tiles may have to be smaller: look at `min`."
+                f"{said}: then a round trip takes {share:.0%} of the time of the work, and a "
+                "tenth is allowed. How many items must share it?"
             )
-        if wide > size or high > size:
-            raise Wrong(f"{said} has a tile {tile}, which is larger than {size} × {size}.")
-        covered.update(itertools.product(range(x, x + wide), range(y, y + high)))
-    missing = width * height - len(covered)
-    if missing:
-        raise Wrong(
-            f"{said} leaves out {missing} of {width * height} pixels. What is left over at the "
-            "edges needs tiles too, smaller ones."
-        )
-    double = sum(times > 1 for times in covered.values())
-    if double:
-        raise Wrong(f"{said} covers {double} pixels more than once. Step by the tile's size.")
-    fewest = math.ceil(width / size) * math.ceil(height / size)
-    if len(found) > fewest:
-        raise Wrong(
-            f"{said} has {len(found)} tiles, and {fewest} are enough. Make each as large as may be."
-        )
-
-
-@exercise("07-3", "Prove it from the events")
-def audit(answers: Answers) -> str:
-    """Try `audit`: from events and the number of items put to done, lost and done twice."""
-    for number in range(12):
-        events, put, right = _story(faults=number > 0)
-        found = answers.call("audit", events, put)
-        if type(found) not in (tuple, list) or [type(part) for part in found] != [int] * 3:
+        if found > 1 and trip / ((found - 1) * item) < _OVERHEAD * (1 - 1e-9):
             raise Wrong(
-                f"`audit(events, put)` gave {found!r:.60}, and should return three whole numbers: "
-                "done, lost, twice."
+                f"{said}, and {found - 1} would be enough. A larger batch keeps items from other "
+                "pods, so take the smallest."
             )
-        for name, mine, true in zip(HINTS, found, right, strict=True):
-            if mine != true:
-                raise Wrong(
-                    f"in a made-up run of {put} items and {len(events)} events, {name} is {true}, "
-                    f"and your `audit` says {mine}. {HINTS[name]}"
-                )
-    return "it tells a queue that loses items, or records them twice, from one that does not."
+    return "no larger than it needs to be: long items get 1, the shortest get many."
 
 
-def _story(*, faults: bool) -> tuple[list[Event], int, tuple[int, int, int]]:
-    """Return a run of some worse queue: events, the number of items, and done, lost, twice."""
-    put, start = random.randint(6, 30), random.randint(1, 900)
-    events = [Event("put", 1.0, count=put)]
-    done = lost = twice = 0
-    for item_id in range(start, start + put):
-        fate = random.choice(("once", "once", "again", "lost", "unseen", "twice"))
-        if not faults and fate in ("lost", "unseen", "twice"):
-            fate = "once"
-        attempts = {"once": 1, "unseen": 0}.get(fate, 2)
-        for attempt in range(1, attempts + 1):
-            pod = f"pod-{random.randint(1, 4)}"
-            lease = (f"{item_id}-{attempt}@{pod}", item_id, attempt, pod)
-            ends: EventKind = random.choice(("expire", "release"))
-            if fate in ("once", "twice") or (fate, attempt) == ("again", 2):
-                ends = "complete"
-            events.append(Event("lease", 2.0, "", *lease, item="tile"))
-            events.append(Event("renew", 2.5, "", *lease))
-            events.append(Event(ends, 3.0, "", *lease))
-        done += fate in ("once", "again", "twice")
-        lost += fate in ("lost", "unseen")
-        twice += fate == "twice"
-    return events, put, (done, lost, twice)
+def _number(answers: Answers, name: str, *args: Any) -> float:
+    found = answers.call(name, *args)
+    if type(found) not in (int, float) or not math.isfinite(found):
+        text = ", ".join(map(str, args))
+        raise Wrong(
+            f"`{name}({text if len(text) < 60 else '…'})` gave {found!r:.60}, and it should be a "
+            "number. Does every way through your function end in `return`?"
+        )
+    return float(found)

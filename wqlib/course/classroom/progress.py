@@ -28,7 +28,7 @@ def publish(record: Mapping[str, Any]) -> bool:
 
     Args:
         record: All of the learner's progress, as `read` takes it:
-            `{"exercises": {"05-1": {"passed": True, "at": "2026-11-28T21:00:00Z"}}, "of": 27}`,
+            `{"exercises": {"06-1": {"passed": True, "at": "2026-11-28T21:00:00Z"}}, "of": 27}`,
             with the time in UTC, and how many exercises there are in all.
 
     Returns:

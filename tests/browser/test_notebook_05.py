@@ -1,4 +1,4 @@
-"""Notebook 04 as a learner sees it: a real JupyterLab in a real Chromium.
+"""Notebook 05 as a learner sees it: a real JupyterLab in a real Chromium.
 
 It serves under a base URL, as JupyterHub and Binder do: what works there works at "/" too, where
 no request can leave the base URL.
@@ -31,7 +31,7 @@ def test_the_live_view_moves_while_the_job_runs(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "notebooks", course)
     home = {"WQLIB_HOME": str(tmp_path / "home"), "LOCALCLUSTER_LINGER_SECONDS": "1"}
     with Lab(course, environment=home, height=1100, base_url="/user/a/") as lab:
-        lab.open("04_run_the_job.ipynb")
+        lab.open("05_run_the_job.ipynb")
         lab.page.evaluate(
             "() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')"
         )
@@ -52,7 +52,7 @@ def test_the_live_view_moves_while_the_job_runs(tmp_path: Path) -> None:
             arg=[BOX, chosen],
         )
         height = lab.height(VIEW)
-        lab.screenshot(ROOT / "build" / "notebook-04-mid-run.png")
+        lab.screenshot(ROOT / "build" / "notebook-05-mid-run.png")
         lab.follow(BOX)
         start = lab.now()
         lab.page.wait_for_timeout(3000)
@@ -60,7 +60,7 @@ def test_the_live_view_moves_while_the_job_runs(tmp_path: Path) -> None:
         frames = lab.followed().frames_a_second(start, stop)
         lab.wait_done(240)
         lab.show(VIEW)
-        lab.screenshot(ROOT / "build" / "notebook-04-end.png")
+        lab.screenshot(ROOT / "build" / "notebook-05-end.png")
         said = status.inner_text()
         errors = lab.errors()
         end_height = lab.height(VIEW)
