@@ -196,6 +196,16 @@ def test_apply_tells_created_unchanged_and_configured(fresh):
     assert fresh.batch.read_namespaced_job("applied", fresh.namespace).spec.parallelism == 0
 
 
+def test_a_dry_run_says_what_would_happen_and_changes_nothing(fresh):
+    wanted = config_map(a="1")
+    name = f"configmap/{wanted['metadata']['name']}"
+    assert fresh.apply(wanted, dry_run=True) == [f"{name} created (server dry run)"]
+    assert fresh.apply(wanted) == [f"{name} created"]
+    changed = config_map(a="2")
+    assert fresh.apply(changed, dry_run=True) == [f"{name} configured (server dry run)"]
+    assert fresh.apply(wanted) == [f"{name} unchanged"]
+
+
 def test_apply_does_not_change_what_it_was_given(fresh):
     manifest = pod("kept", "")
     before = copy.deepcopy(manifest)
