@@ -116,6 +116,21 @@ class Cluster:
         ]
 
     @translate_errors
+    def last_applied(self, target: str) -> dict[str, Any]:
+        """Return the manifest that an object was applied from, to be changed and applied again.
+
+        As `kubectl apply view-last-applied`: without what the server has added.
+
+        Args:
+            target: For example "job/job-wq-2".
+
+        Raises:
+            ClusterError: It is not there, or was created in another way.
+        """
+        kind, name = parse_target(target)
+        return manifests.last_applied(get(kind.method(self.api, "read"), name, self.namespace))
+
+    @translate_errors
     def delete(
         self, target: str, *, grace_seconds: int | None = None, timeout_seconds: float = 60
     ) -> bool:

@@ -228,6 +228,15 @@ def apply_one(api: Any, namespace: str, manifest: Object, *, dry_run: bool = Fal
     return f"{title} {'unchanged' if unchanged else 'configured'}{end}"
 
 
+def last_applied(live: Object) -> Object:
+    """Return the manifest that an object was applied from; ClusterError if it was not applied."""
+    found = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
+    if not found:
+        raise ClusterError(f"{live['metadata']['name']} was not applied, so its manifest is lost.")
+    manifest: Object = json.loads(found)
+    return manifest
+
+
 def find(api: Any, namespace: str, kind: Kind, name: str) -> Object | None:
     """Return an object, or None if there is none."""
     return get_or_none(kind.method(api, "read"), name, namespace, statuses=[404])
