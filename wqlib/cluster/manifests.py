@@ -264,9 +264,7 @@ def list_all(api: Any, namespace: str, kind: Kind, selector: str = "") -> list[O
     return list((found or {}).get("items") or [])
 
 
-def _create(
-    api: Any, namespace: str, kind: Kind, manifest: Object, option: dict[str, str]
-) -> None:
+def _create(api: Any, namespace: str, kind: Kind, manifest: Object, option: dict[str, str]) -> None:
     deadline = time.monotonic() + NEW_NAMESPACE_SECONDS
     while True:
         try:
