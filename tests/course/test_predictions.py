@@ -401,6 +401,17 @@ class TestNotebooks:
         assert asked in ([], {"05": [1], "10": [2]}.get(path.stem[:2], []))
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_quizzes_have_six_to_eight_questions_and_cannot_be_guessed(number: int) -> None:
+    questions = data.questions(data.FOLDER / f"quiz_{number}.toml")
+    assert 6 <= len(questions) <= 8
+    right = [one.right for one in questions]
+    assert max(map(right.count, right)) <= len(right) / 2
+    for one in questions:
+        assert len(set(one.options)) == len(one.options)
+        assert len(set(one.feedback)) == len(one.feedback)
+
+
 @pytest.mark.xfail(reason="not all notebooks have their predictions yet", strict=False)
 @pytest.mark.parametrize(
     "path", [path for path in SOURCES if "01" <= path.stem[:2] <= "10"], ids=name
