@@ -41,6 +41,7 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 _PAIRS = [("min", "max"), ("any", "all"), ("lpush", "rpush"), ("lpop", "rpop"), ("ceil", "floor")]
 _NAMES = dict(_PAIRS) | {other: one for one, other in _PAIRS} | {"sum": "max"}
 _IN_ANY_ORDER = ("min", "max", "isclose", "print")
+_WAITS = ("seconds", "wait_seconds", "timeout_seconds", "timeout", "sleep")
 _NOT_ALONE = (ast.Return, ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal)
 
 Change = tuple[str, str, Any]  # its kind, what a person is told, the new node
@@ -174,7 +175,9 @@ def _of_statement(node: Any, place: _Place) -> Iterator[Change]:
     if isinstance(node, ast.Return) and node.value is not None:
         yield "return", "return None", _changed(node, value=ast.Constant(None))
     docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    if not isinstance(node, _NOT_ALONE) and not docstring:
+    call = node.value if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+    says_nothing = docstring or (call is not None and _called(call) in ("sleep", "print"))
+    if not isinstance(node, _NOT_ALONE) and not says_nothing:
         yield "drop", f"drop: {_first_line(node)}", ast.Pass()
     if isinstance(node, ast.Try):
         always = ast.If(ast.Constant(True), [*node.body, *node.orelse, *node.finalbody], [])
@@ -194,13 +197,15 @@ def _of_constant(node: ast.Constant, place: _Place) -> Iterator[Change]:
     value = node.value
     if isinstance(place.parent, ast.Expr) or value in (None, ..., "", b""):
         return
-    on_the_way = isinstance(place.parent, ast.Subscript) and isinstance(place.parent.ctx, ast.Load)
-    if on_the_way and isinstance(value, str):  # nothing but a KeyError
-        return
+    index = isinstance(place.parent, ast.Subscript)
+    if index and isinstance(value, str) and isinstance(place.parent.ctx, ast.Load):
+        return  # a field on the way: nothing but a KeyError
+    if isinstance(place.parent, ast.keyword | ast.Call) and _called(place.parent) in _WAITS:
+        return  # a second more or less
     if isinstance(value, bool):
         new: list[Any] = [not value]
     elif isinstance(value, int | float):
-        new = [value + 1, value - 1]
+        new = [value + 1, *([] if index and value == 0 else [value - 1])]  # [-1]: may be the same
     elif isinstance(value, bytes):
         new = [value + b"x"]
     elif isinstance(value, str) and "\n" in value.strip():
@@ -210,6 +215,13 @@ def _of_constant(node: ast.Constant, place: _Place) -> Iterator[Change]:
         new = [f"{value}x"]
     for one in new:
         yield "constant", f"{value!r} -> {one!r}", ast.Constant(one)
+
+
+def _called(node: Any) -> str:
+    """Return the name of the keyword or of the function that is called."""
+    if isinstance(node, ast.keyword):
+        return node.arg or ""
+    return getattr(node.func, "id", None) or getattr(node.func, "attr", "")
 
 
 def _of_text(text: str) -> Iterator[Change]:
@@ -233,8 +245,7 @@ def _another(match: re.Match[str]) -> str:
 
 def _of_call(node: ast.Call) -> Iterator[Change]:
     plain = [one for one in node.args if not isinstance(one, ast.Starred)]
-    function: Any = node.func
-    name = getattr(function, "id", None) or getattr(function, "attr", None)
+    name = _called(node)
     if len(node.args) > 1 and plain == node.args and name not in _IN_ANY_ORDER:
         first, second, *others = node.args
         yield "swap", "first two arguments swapped", _changed(node, args=[second, first, *others])
@@ -243,6 +254,7 @@ def _of_call(node: ast.Call) -> Iterator[Change]:
             left = [*node.keywords[:number], *node.keywords[number + 1 :]]
             yield "keyword", f"no {keyword.arg}=", _changed(node, keywords=left)
     if name in _NAMES:
+        function: Any = node.func
         field = "id" if isinstance(function, ast.Name) else "attr"
         new = _changed(function, **{field: _NAMES[name]})
         yield "function", f"{name} -> {_NAMES[name]}", _changed(node, func=new)

@@ -396,21 +396,22 @@ def _by_notebook(judge: Callable[[_Lane, str], list[Any]], ids: Iterable[str]) -
     apis = [f"kubernetes.client.api.{name}_api" for name in _APIS]
     context.set_forkserver_preload(["selftest", *apis])
     notebooks = list(dict.fromkeys(name[:2] for name in ids))
-    with _a_cluster_of_our_own(), ThreadPoolExecutor(AT_A_TIME) as pool:
-        found = pool.map(lambda notebook: judge(_Lane(context, notebook), notebook), notebooks)
+    with _a_cluster_of_our_own() as cluster, ThreadPoolExecutor(AT_A_TIME) as pool:
+        lanes = [_Lane(context, cluster.core, notebook) for notebook in notebooks]
+        found = pool.map(judge, lanes, notebooks)
         return [one for part in found for one in part]
 
 
 @contextlib.contextmanager
-def _a_cluster_of_our_own() -> Iterator[None]:
+def _a_cluster_of_our_own() -> Iterator[Any]:
     """Use a local cluster in a folder that goes away, whatever the environment names."""
     ours = {"LOCALCLUSTER_LINGER_SECONDS": "60", "WQLIB_CONTEXT": "local"}
     with tempfile.TemporaryDirectory(prefix="wqlib-checks-") as home:
         before = dict(os.environ)
         os.environ |= ours | {"WQLIB_HOME": home}
         try:
-            wqlib.connect(namespace="wq-checks").close()  # it starts once, not once a lane
-            yield
+            with wqlib.connect(namespace="wq-checks") as cluster:
+                yield cluster
         finally:
             local.stop()
             os.environ.clear()
@@ -422,17 +423,15 @@ class _Lane:
 
     _starting = threading.Lock()
 
-    def __init__(self, context: Any, notebook: str) -> None:
-        self._context = context
+    def __init__(self, context: Any, core: Any, notebook: str) -> None:
+        self._context, self._core = context, core
         self._folder = course.folder()
         self._namespace, self._number = f"wq-checks-{notebook}", 0
 
     def judge(self, sample: Sample, seconds: float = SECONDS) -> Outcome:
-        """Judge an answer; what had something broken leaves its namespace to nobody else."""
-        began = time.monotonic()
-        environment = os.environ | {"WQLIB_NAMESPACE": f"{self._namespace}-{self._number}"}
-        if sample.exercise in faults:
-            self._number += 1
+        """Judge an answer; if its exercise breaks something, its namespace goes with it."""
+        began, namespace = time.monotonic(), f"{self._namespace}-{self._number}"
+        environment = os.environ | {"WQLIB_NAMESPACE": namespace}
         arguments = (sample, str(self._folder), environment)
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_child, args=(theirs, *arguments), daemon=True)
@@ -452,6 +451,9 @@ class _Lane:
                 process.kill()
                 process.join()
             ours.close()
+            if sample.exercise in faults:
+                self._core.delete_namespace(namespace)
+                self._number += 1
         return replace(outcome, uses=tuple(outcome.uses), seconds=time.monotonic() - began)
 
 
@@ -482,7 +484,7 @@ def _child(pipe: Any, sample: Sample, folder: str, environment: dict[str, str]) 
     os.environ.update(environment)
     os.chdir(folder)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             said = _judge(sample)
     except BaseException as error:
         said = {"text": f"{type(error).__name__}: {error}"}

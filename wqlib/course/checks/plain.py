@@ -21,7 +21,8 @@ from ...queue import WorkQueue
 
 _SCALARS = (int, float, complex, str, bytes, bool, type(None))
 _DICTS = (dict, collections.defaultdict, collections.Counter, collections.OrderedDict)
-_LISTS: tuple[type, ...] = (collections.deque, range, type({}.keys()), type({}.values()), type({}.items()))
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_LISTS: tuple[type, ...] = (collections.deque, range, *_VIEWS)
 _MOST_VALUES, _DEEPEST = 200_000, 20
 _OURS: dict[Any, str] = {Cluster: "cluster", WorkQueue: "queue", redis.Redis: "client"}
 _NAMES = {
