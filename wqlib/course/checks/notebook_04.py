@@ -230,7 +230,7 @@ def an_image_that_is_not_pulled(cluster: Cluster) -> str:
         cluster.require_login(_REGISTRY, _USER, _PASSWORD)
         cluster.build_image(_PULLED, folder() / "worker")
         image = _PULLED.replace("wq", "qw")
-    cluster.apply(_pod("puller", image))
+    cluster.apply(_pod("puller", image, WQLIB_QUEUE="puller"))
     return "the pod `puller` was accepted a while ago, and it still does not run."
 
 
@@ -272,15 +272,18 @@ def a_pod_that_does_not_listen(cluster: Cluster) -> str:
     """Start a worker behind a shell that ignores SIGTERM, with an item that takes a minute."""
     build_worker(cluster)
     cluster.delete("pod/deaf", grace_seconds=0)
-    with WorkQueue("job2", worker="notebook", **reach_redis(cluster)) as queue:
-        queue.clear()
-        queue.put(["a long item"])
     pod = _pod("deaf", IMAGE, ITEM_SECONDS="60", WQLIB_GRACE_SECONDS="1", WQLIB_LEASE_SECONDS="10")
     pod["spec"]["terminationGracePeriodSeconds"] = 5
     shell = "python worker.py; echo The worker has ended."
     pod["spec"]["containers"][0]["command"] = ["sh", "-c", shell]
-    cluster.apply(pod)
-    cluster.wait("pod/deaf", "running")
+    with WorkQueue("job2", worker="notebook", **reach_redis(cluster)) as queue:
+        queue.clear()
+        queue.put(["a long item"])
+        cluster.apply(pod)
+        cluster.wait("pod/deaf", "running")
+        deadline = time.monotonic() + 30
+        while not queue.stats().leased and time.monotonic() < deadline:
+            time.sleep(0.1)
     return (
         "deleting the pod `deaf` takes all of its 5 seconds of grace, and the item that it held "
         "stays leased until the lease expires."
