@@ -49,7 +49,7 @@ def pod(
     """Starts the page's program as its image has it: two files in a folder."""
     (tmp_path / "rediswq.py").write_text("from wqlib.rediswq import *\n")
     (tmp_path / "sitecustomize.py").write_text(AROUND)
-    shutil.copy(Path(__file__).parents[2] / "notebooks/worker/page/worker.py", tmp_path / "worker.py")
+    shutil.copy(Path(__file__).parents[2] / "notebooks/worker/page/worker.py", tmp_path)
 
     def begin(name: str) -> subprocess.Popen:
         return spawn(

@@ -174,6 +174,14 @@ files = bundle(folder)
 (folder / "worker.py").write_text(
     "import sys\nfrom square import process\nfrom wqlib.worker import run\nsys.exit(run(process))\n"
 )
+hasty = """\
+FROM python:3.11-slim
+RUN pip install --no-cache-dir "redis>=6.4,<9" "hiredis>=3.2,<4"
+WORKDIR /app
+COPY wqlib wqlib
+COPY worker.py .
+CMD ["python", "work.py"]
+"""
 PIP = 'RUN pip install --no-cache-dir "redis>=6.4,<9" "hiredis>=3.2,<4"'
 
 
