@@ -41,7 +41,7 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 _PAIRS = [("min", "max"), ("any", "all"), ("lpush", "rpush"), ("lpop", "rpop"), ("ceil", "floor")]
 _NAMES = dict(_PAIRS) | {other: one for one, other in _PAIRS} | {"sum": "max"}
 _IN_ANY_ORDER = ("min", "max", "isclose", "print")
-_WAITS = ("seconds", "wait_seconds", "timeout_seconds", "timeout", "sleep")
+_NEVER_JUDGED = ("print", "seconds", "wait_seconds", "timeout_seconds", "timeout", "sleep")
 _NOT_ALONE = (ast.Return, ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal)
 
 Change = tuple[str, str, Any]  # its kind, what a person is told, the new node
@@ -200,8 +200,8 @@ def _of_constant(node: ast.Constant, place: _Place) -> Iterator[Change]:
     index = isinstance(place.parent, ast.Subscript)
     if index and isinstance(value, str) and isinstance(place.parent.ctx, ast.Load):
         return  # a field on the way: nothing but a KeyError
-    if isinstance(place.parent, ast.keyword | ast.Call) and _called(place.parent) in _WAITS:
-        return  # a second more or less
+    if isinstance(place.parent, ast.keyword | ast.Call) and _called(place.parent) in _NEVER_JUDGED:
+        return  # a second more to wait, another word to print
     if isinstance(value, bool):
         new: list[Any] = [not value]
     elif isinstance(value, int | float):
