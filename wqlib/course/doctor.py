@@ -271,7 +271,7 @@ def _kubectl(visit: Visit) -> str:
             timeout=KUBECTL_SECONDS,
             check=True,
         ).stdout
-        return f"kubectl {json.loads(said)['clientVersion']['gitVersion']}"
+        return f"{json.loads(said)['clientVersion']['gitVersion']} is there"
     except (OSError, ValueError, LookupError, TypeError, subprocess.SubprocessError):
         return "found, but it does not tell its version. Only what you type in a terminal needs it."
 
