@@ -24,7 +24,13 @@ from . import namespaces
 from .builder import CommandBuilder
 from .cluster import LOCAL, NODES, Cluster
 from .kube import client_for, translate_errors
-from .kubeconfig import context_entry, context_namespace, find_context, kubeconfig_choosing, kubeconfig_files
+from .kubeconfig import (
+    context_entry,
+    context_namespace,
+    find_context,
+    kubeconfig_choosing,
+    kubeconfig_files,
+)
 from .podstream import ExecResult
 from .portforward import PortForward
 from .states import Pod

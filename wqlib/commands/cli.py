@@ -1,4 +1,4 @@
-"""The command `wqlib`: doctor, cluster, course, demo, check, worker, queue, watch, metrics and more.
+"""The command `wqlib`: doctor, cluster, course, demo, check, worker, queue, watch and more.
 
 Each command loads what it needs only when it runs, so `wqlib worker` starts fast and needs
 no Kubernetes client.

@@ -57,14 +57,14 @@ def _status(options: argparse.Namespace) -> int:
     predictions = {name: name[:2] for name in data.known()}
     done = {name for name, one in record.load().items() if one["passed"]}
     guessed = {name for name, one in record.guesses().items() if one["guess"]}
-    rows = [("NOTEBOOK", "", "YOURS", "EXERCISES", "PREDICTIONS", "")]
+    rows = [["NOTEBOOK", "", "YOURS", "EXERCISES", "PREDICTIONS", ""]]
     for one in found:
         beside = f"new edition: {', '.join(one.beside)}" if one.beside else ""
         counts = [
             _count(one.number, done, exercises),
             _count(one.number, guessed, predictions),
         ]
-        rows.append((one.number, TITLES.get(one.number, ""), one.state, *counts, beside))
+        rows.append([one.number, TITLES.get(one.number, ""), one.state, *counts, beside])
     for line in table(rows):
         print(line.rstrip())
     return EXIT_OK

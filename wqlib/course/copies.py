@@ -101,7 +101,7 @@ def _base(name: str) -> str:
 def cleared(notebook: Mapping[str, Any]) -> dict[str, Any]:
     """Return a notebook as nobody has run it."""
     metadata = {k: v for k, v in notebook["metadata"].items() if k != "widgets"}
-    blank = {"outputs": [], "execution_count": None}
+    blank: dict[str, Any] = {"outputs": [], "execution_count": None}
     cells = [x | (blank if x["cell_type"] == "code" else {}) for x in notebook["cells"]]
     return {**notebook, "metadata": metadata, "cells": cells}
 
@@ -130,7 +130,7 @@ def _was_run(content: bytes) -> bool:
 
 
 def default_folder() -> Path:
-    """Return the learner's folder: the current one, one in it, or that of this copy of the course."""
+    """Return the learner's folder: the current one, one in it, or that of this course."""
     here = Path.cwd()
     places = [x for x in (here, here / NAME) if (x / HANDED_OUT).is_file()]
     return places[0] if places else ROOT / NAME
@@ -184,8 +184,7 @@ def update(folder: Path | None = None, source: Path = SOURCE) -> list[str]:
             (folder / name).unlink(missing_ok=True)
         _remember(folder, done.handed_out)
     lines = [
-        f"{folder.name}/{name} stays as you left it. Its new edition is beside it: "
-        f"{Path(new).name}"
+        f"{folder.name}/{name} stays as you left it. Its new edition is beside it: {Path(new).name}"
         for name, new in sorted(done.beside.items())
     ]
     renewed = len(done.write.keys() & files.keys())
