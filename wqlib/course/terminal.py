@@ -61,5 +61,6 @@ def shell_command() -> list[str]:
     (folder / "kubeconfig").write_text(ours)
     (folder / "settings.sh").write_text(settings)
     if bash := shutil.which("bash"):
-        return [bash, "--rcfile", str(folder / "settings.sh"), "-i"]
+        quiet = "BASH_SILENCE_DEPRECATION_WARNING=1"  # macOS would recommend another shell
+        return ["env", quiet, bash, "--rcfile", str(folder / "settings.sh"), "-i"]
     return ["env", f"ENV={folder / 'settings.sh'}", "sh", "-i"]
