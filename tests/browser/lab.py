@@ -299,6 +299,13 @@ class Lab:
         text = str(self.page.evaluate(f"() => {_SHOWN}.join('\\n')"))
         return "\n".join(text.rpartition(line)[2].strip().splitlines()[:-1])
 
+    def save(self) -> None:
+        """Save the notebook in front, by keyboard."""
+        self.page.keyboard.press("ControlOrMeta+s")
+        self.page.wait_for_function(
+            "() => !window.jupyterapp.shell.currentWidget.context.model.dirty"
+        )
+
     def restart_kernel(self) -> None:
         """Restart the kernel, as the menu does after its question was answered."""
         self.page.evaluate(

@@ -159,10 +159,7 @@ def test_a_notebook_is_worked_through_as_a_learner_does(course: Path) -> None:
                 assert not all(map(FAILED.search, said)), said
                 lab.screenshot(PICTURES / "walk-5-terminal.png")
                 lab.page.locator(".lm-TabBar-tabLabel", has_text=name).click()
-        lab.page.keyboard.press("ControlOrMeta+s")
-        lab.page.wait_for_function(
-            "() => !window.jupyterapp.shell.currentWidget.context.model.dirty"
-        )
+        lab.save()
         lab.screenshot(PICTURES / "walk-6-end.png")
     assert problems(course / "my-course" / name) == []
     assert lab.console_errors == []
