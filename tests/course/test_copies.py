@@ -217,7 +217,7 @@ class TestUpdate:
 
     def test_a_record_that_is_broken_costs_no_work(self, mine: Path, source: Path) -> None:
         write_in(mine / FIVE, "my own words")
-        (mine / HANDED_OUT).write_text("{")
+        (mine / HANDED_OUT).write_bytes(b"\xff{")
         update(mine, source)
         assert sources(mine / FIVE)[0] == "my own words"
         assert (mine / NEW).is_file()

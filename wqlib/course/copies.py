@@ -328,9 +328,9 @@ def _handed_out(folder: Path) -> dict[str, str]:
 
 def _remember(folder: Path, handed_out: Digests) -> None:
     content = {"version": VERSION, "files": dict(sorted(handed_out.items()))}
-    text = json.dumps(content, indent=1)
-    if not (folder / HANDED_OUT).is_file() or (folder / HANDED_OUT).read_text("utf-8") != text:
-        _write(folder / HANDED_OUT, text.encode())
+    text, path = json.dumps(content, indent=1).encode(), folder / HANDED_OUT
+    if not path.is_file() or path.read_bytes() != text:
+        _write(path, text)
 
 
 def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
