@@ -109,7 +109,7 @@ def _guess(prediction_id: str, guess: str | int) -> None:
     asked = _asked.get(prediction_id)
     if asked is None:
         raise WqlibError(
-            f"{prediction_id} has not been asked yet. Run the cell with its question first, then guess."
+            f"{prediction_id} has not been asked yet. Run the cell with its question first."
         )
     most = len(asked.options)
     if not isinstance(guess, int) or not 1 <= guess <= most:
@@ -137,8 +137,8 @@ def compare(prediction_id: str, happened: str) -> None:
         noted = record.guesses().get(prediction_id)
         if noted is None or len(noted["options"]) != len(entry.pictures):
             print(
-                f"{prediction_id} has not been asked yet. Run the cell with its question, guess, and "
-                "run this cell again."
+                f"{prediction_id} has not been asked yet. Run the cell with its question, make a "
+                "guess, and run this cell again."
             )
             return
         asked = Prediction(prediction_id, "", noted["options"])
