@@ -371,7 +371,7 @@ class TestFiles:
 
 
 def calls(path: Path, function: str) -> list[tuple[int, int, ast.Call]]:
-    """The calls of a function of wqlib in a notebook: which code cell, which statement, the call."""
+    """The calls of a function of wqlib in a notebook: code cell, statement in it, the call."""
     found = []
     for at, cell in enumerate(cells(path, "code")):
         lines = cell["source"].splitlines()
