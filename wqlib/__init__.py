@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .course.checks import check as check
     from .course.checks import progress as progress
     from .dashboard import Dashboard as Dashboard
+    from .dashboard import Explorable as Explorable
     from .dashboard import Mosaic as Mosaic
     from .dashboard import Replay as Replay
     from .errors import LeaseLost as LeaseLost
@@ -30,6 +31,7 @@ _HOME = {
     "check": "course.checks",
     "connect": "cluster",
     "Dashboard": "dashboard",
+    "Explorable": "dashboard",
     "History": "history",
     "LeaseLost": "errors",
     "Mosaic": "dashboard",
@@ -43,6 +45,7 @@ _HOME = {
 
 __all__ = [
     "Dashboard",
+    "Explorable",
     "History",
     "LeaseLost",
     "Mosaic",
