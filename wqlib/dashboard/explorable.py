@@ -206,7 +206,7 @@ class Explorable(ThreadedView):
         value = getattr(self._plan, name)
         look = {
             "description": _LABELS[name],
-            "style": {"description_width": "initial"},
+            "style": {"description_width": "116px"},
             "layout": widgets.Layout(width="340px"),
         }
         if name == "pods":
