@@ -139,9 +139,10 @@ def test_a_saved_notebook_keeps_the_picture_and_always_the_same_text(
     show: Callable[..., wqlib.Explorable],
 ) -> None:
     explorable = show(CALM, over="pods", values=[1, 2, 4])
-    bundle = explorable._repr_mimebundle_()
+    bundle, metadata = explorable._repr_mimebundle_()
     assert bundle["text/plain"] == repr(explorable) == "<Explorable over pods>"
     assert bundle["image/png"].startswith(b"\x89PNG")
+    assert metadata["image/png"]["width"] == 760
     assert "application/vnd.jupyter.widget-view+json" in bundle
 
 

@@ -94,6 +94,7 @@ class Explorable(ThreadedView):
         stage = Stage(
             lambda scale: CurvePicture(theme, scale), (self._curve(),), [[*self._sliders.values()]]
         )
+        self._still = stage.picture.picture  # for those who see the notebook without a kernel
         stage.header.layout.height = "66px"
         stage.header.value = markup.said(self.text)
         row = widgets.Layout(flex_flow="row wrap", max_width="100%")
@@ -104,8 +105,9 @@ class Explorable(ThreadedView):
     def __repr__(self) -> str:
         return f"<Explorable over {_words(self._over)}>"
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        return {**super()._repr_mimebundle_(**options), "image/png": self.png()}
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        data, metadata = self._still._repr_mimebundle_()
+        return {**data, **super()._repr_mimebundle_(**options)}, metadata
 
     @property
     def text(self) -> str:
