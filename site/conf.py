@@ -66,7 +66,7 @@ FOLDERS = {
 # Where a notebook's live view stands still, a recorded run plays.
 RECORDINGS = {"notebooks/05_run_the_job": "clean", "notebooks/06_when_pods_die": "killed"}
 LANGUAGES = {"": "docker", ".lua": "lua", ".py": "python", ".yaml": "yaml"}
-WATCH = "Nothing installed yet? [Watch a recorded run](site/replay.md): it plays in this page."
+WATCH = "Nothing installed yet? [Watch a recorded run](site/replay.md) in your browser."
 TOCTREES = """
 ```{toctree}
 :hidden:
@@ -120,14 +120,14 @@ def player(run: str) -> str:
 
 
 def add_player(cells: list[dict[str, Any]], run: str) -> None:
-    """Put a player after the first live view of a notebook, or after its last cell."""
-    shows = (i for i, cell in enumerate(cells) if ".png()" in "".join(cell["source"]))
+    """Put a player where a notebook shows its live view: after the text below the picture."""
+    shows = [i for i, cell in enumerate(cells) if ".png()" in "".join(cell["source"])]
+    at = shows[0] + 2 if shows else len(cells)
     text = (
-        "On this page the view stands still. Here is a recorded run to play "
+        "On this page the live view stands still. Here is a recorded run to play "
         f"([there are more](../site/replay.md)):\n\n{player(run)}"
     )
-    cell = {"cell_type": "markdown", "id": "player", "metadata": {}, "source": text}
-    cells.insert(next(shows, len(cells) - 1) + 1, cell)
+    cells.insert(at, {"cell_type": "markdown", "id": "player", "metadata": {}, "source": text})
 
 
 def load_player(
