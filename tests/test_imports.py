@@ -108,7 +108,7 @@ def public_names() -> dict[str, set[str]]:
     return {module: set(re.findall(r"`(\w+)`", names)) for module, names in rows}
 
 
-def test_the_readme_names_no_more_names_than_one_can_learn_and_at_most_four_more_modules() -> None:
+def test_the_readme_names_few_names_and_at_most_four_more_modules() -> None:
     import wqlib
 
     assert public_names()["wqlib"] == set(wqlib.__all__)
