@@ -414,14 +414,14 @@ def _by_notebook(judge: Callable[[_Lane, str], list[Any]], ids: Iterable[str]) -
     apis = [f"kubernetes.client.api.{name}_api" for name in _APIS]
     context.set_forkserver_preload(["selftest", *apis])
     notebooks = list(dict.fromkeys(name[:2] for name in ids))
-    with _a_cluster_of_our_own() as cluster, ThreadPoolExecutor(AT_A_TIME) as pool:
+    with a_cluster_of_our_own() as cluster, ThreadPoolExecutor(AT_A_TIME) as pool:
         lanes = [_Lane(context, cluster.core, notebook) for notebook in notebooks]
         found = pool.map(judge, lanes, notebooks)
         return [one for part in found for one in part]
 
 
 @contextlib.contextmanager
-def _a_cluster_of_our_own() -> Iterator[Any]:
+def a_cluster_of_our_own() -> Iterator[Any]:
     """Use a local cluster in a folder that goes away, whatever the environment names."""
     path = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     ours = {

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +17,13 @@ import numpy
 import pytest
 import selftest
 
-from wqlib.course import checks
+from wqlib.cluster import Cluster
+from wqlib.course import checks, job_manifest
 from wqlib.course.checks import exercises, record
 from wqlib.course.checks.answers import Answers, Blank, TimeUp, Wrong, time_limit
 from wqlib.course.checks.exercise import Exercise
 from wqlib.course.checks.plain import counted, shown, shown_call
-from wqlib.errors import WqlibError
+from wqlib.errors import ClusterError, WqlibError
 from wqlib.events import Event
 
 
@@ -232,6 +233,52 @@ def test_a_call_is_shown_readably() -> None:
 def test_a_number_and_its_noun_agree() -> None:
     assert counted(1, "tile is", "tiles are") == "1 tile is"
     assert counted(1200, "tile is", "tiles are") == "1,200 tiles are"
+
+
+@pytest.fixture(scope="class")
+def cluster() -> Iterator[Cluster]:
+    with selftest.a_cluster_of_our_own() as cluster:
+        yield cluster
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("path", "value", "said"),
+        [
+            ("spec.template", None, "template"),
+            ("spec.template.spec.restartPolicy", "Sometimes", "restartPolicy"),
+            ("spec.template.spec.containers", [], "containers"),
+            ("spec.parallelism", "two", "parallelism"),
+            ("metadata", 3, "`metadata` has fields of its own"),
+            ("kind", None, "this one lacks kind"),
+        ],
+    )
+    def test_a_refusal_is_told_in_words(
+        self, cluster: Cluster, path: str, value: Any, said: str
+    ) -> None:
+        manifest = job_manifest()
+        *way, last = path.split(".")
+        part: Any = manifest
+        for name in way:
+            part = part[name]
+        part[last] = value
+        told = wrong(lambda answers: answers.dry_run(manifest), cluster=cluster)
+        assert told.startswith("Kubernetes would not take this: ")
+        assert said in told
+        assert "pydantic" not in told
+        assert "HTTP" not in told
+        with pytest.raises(ClusterError) as caught:
+            cluster.apply(manifest)
+        assert "pydantic" not in str(caught.value)
+
+    def test_a_manifest_is_taken_whether_there_is_such_an_object_or_not(
+        self, cluster: Cluster
+    ) -> None:
+        with Answers({"cluster": cluster}) as answers:
+            answers.dry_run(job_manifest())
+            assert answers.find("job/job-wq-2") is None
+            cluster.apply(job_manifest())
+            answers.dry_run(job_manifest())
 
 
 def test_a_time_limit_inside_another_leaves_that_one_in_force() -> None:
