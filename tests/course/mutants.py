@@ -233,14 +233,14 @@ def _of_text(text: str) -> Iterator[Change]:
         rest = lines[number + 1 :]
         without = "".join([*lines[:number], *rest])
         yield "line", f"no line: {line.strip()}", ast.Constant(without)
-        changed = re.sub(r"(\w)(\W*)$", _another, line, count=1)
+        numbers = list(re.finditer(r"(?<![\w.])\d+(?![\w.-])", line))
+        at = numbers[-1] if numbers else re.search(r"\w(?=\W*$)", line)
+        if not at:
+            continue
+        another = str(int(at[0]) + 1) if numbers else f"{at[0]}x"
+        changed = f"{line[: at.start()]}{another}{line[at.end() :]}"
         within = "".join([*lines[:number], changed, *rest])
         yield "value", f"line: {changed.strip()}", ast.Constant(within)
-
-
-def _another(match: re.Match[str]) -> str:
-    end, rest = match[1], match[2]
-    return f"{(int(end) + 1) % 10 if end.isdecimal() else end + 'x'}{rest}"
 
 
 def _of_call(node: ast.Call) -> Iterator[Change]:
@@ -297,7 +297,7 @@ def _of_expression(node: Any, place: _Place) -> Iterator[Change]:
         other_op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
         yield "negate", "and <-> or", _changed(node, op=other_op)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
-        yield "negate", f"no sign: {ast.unparse(node)}", node.operand
+        yield "negate", f"{ast.unparse(node)} -> {ast.unparse(node.operand)}", node.operand
     elif isinstance(node, ast.IfExp):
         yield "negate", "not", _changed(node, test=ast.UnaryOp(ast.Not(), node.test))
     elif isinstance(node, ast.comprehension) and node.ifs:
