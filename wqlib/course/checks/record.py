@@ -50,14 +50,13 @@ def guesses() -> Record:
     return _load()["predictions"]
 
 
-def note(exercise: Exercise, passed: bool) -> Record:
-    """Note a try, and return what is noted now of all exercises."""
+def note(exercise: Exercise, passed: bool) -> None:
+    """Note a try."""
     with _changed() as noted:
         one = noted["exercises"].setdefault(exercise.id, {"passed": False, "tries": 0, "at": ""})
         if not one["passed"]:
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             one |= {"passed": passed, "tries": one["tries"] + 1, "at": now}
-    return noted["exercises"]
 
 
 def note_guess(prediction_id: str, options: list[str], guess: int) -> dict[str, Any]:
@@ -134,20 +133,26 @@ def shown(
         known: All exercises.
         notebook: Its number, or None.
     """
-    predictions = {number: list[str]() for number in TITLES}
-    for name, entry in data.known().items():
-        predictions[name[:2]].append(_guess_mark(guessed.get(name), entry.right))
+    predictions = {
+        number: " ".join(
+            _guess_mark(guessed.get(name), entry.right)
+            for name, entry in data.known().items()
+            if name[:2] == number
+        )
+        for number in TITLES
+    }
     if notebook is not None:
         mine = [one for one in known.values() if one.notebook == notebook]
         lines = [f"{_mark(noted, one)} {one.id}  {one.title}" for one in mine]
         if marks := predictions.get(notebook):
-            lines.append(f"Predictions: {' '.join(marks)}")
+            lines.append(f"Predictions: {marks}")
         return "\n".join(lines)
     lines = []
     for number, title in TITLES.items():
         mine = [one for one in known.values() if one.notebook == number]
-        done, right = " ".join(_mark(noted, one) for one in mine), " ".join(predictions[number])
-        lines.append(f"{number}  {title:26}{done:10}{right and f'predicted {right}'}".rstrip())
+        done, marks = " ".join(_mark(noted, one) for one in mine), predictions[number]
+        guessed_here = f"predicted {marks}" if marks else ""
+        lines.append(f"{number}  {title:26}{done:10}{guessed_here}".rstrip())
     done_now = sum(noted.get(name, {}).get("passed", False) for name in known)
     return "\n".join([*lines, f"{done_now} of {len(known)} exercises done"])
 
