@@ -55,11 +55,7 @@ class TestFrame:
 
     def test_it_is_as_long_as_a_lesson_should_be(self, path: Path) -> None:
         assert 20 <= len(cells(path)) <= 50
-<<<<<<< HEAD
-        assert 600 <= len(words(prose(path))) <= 1200
-=======
         assert 600 <= len(words(prose(path))) <= 1500
->>>>>>> sixteen
 
     def test_no_code_cell_is_longer_than_15_lines(self, path: Path) -> None:
         """A manifest that the learner writes may be."""
