@@ -14,6 +14,7 @@ from ...cluster import LOCAL, Cluster
 from ...errors import ClusterError, ImageError
 from ...queue import WorkQueue
 from ..verbs import IMAGE, build_worker, folder, job_manifest, reach_redis
+from . import untouched
 from .answers import Answers, Wrong
 from .exercise import exercise, fault
 
@@ -231,13 +232,14 @@ def an_image_that_is_not_pulled(cluster: Cluster) -> str:
         cluster.build_image(_PULLED, folder() / "worker")
         image = _PULLED.replace("wq", "qw")
     cluster.apply(_pod("puller", image, WQLIB_QUEUE="puller"))
+    untouched.note(cluster, "04-3", "pod/puller")
     return "the pod `puller` was accepted a while ago, and it still does not run."
 
 
 @exercise("04-3", "An image that cannot be pulled")
 def pulled(answers: Answers) -> str:
     """Check that the pod `puller` runs the image of the registry, or has run it."""
-    _exists(answers, "pod/puller", "04-3")
+    untouched.changed(answers, "04-3", "pod/puller")
     problem = answers.wait("pod/puller", "running", 30, "the pod still waits.")
     pod = answers.find("pod/puller") or {}
     image = pod["spec"]["containers"][0]["image"]
@@ -255,16 +257,6 @@ def pulled(answers: Answers) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 300 else f"{text[:300]}…"
-
-
-def _exists(answers: Answers, target: str, exercise_id: str) -> dict[str, Any]:
-    found = answers.find(target)
-    if found is None:
-        raise Wrong(
-            f"there is no {target} in the cluster. Apply yours, or begin again: run the cell with "
-            f'`broken("{exercise_id}", cluster)`.'
-        )
-    return found
 
 
 @fault("04-4")
@@ -294,7 +286,7 @@ def a_pod_that_does_not_listen(cluster: Cluster) -> str:
 def a_worker_that_listens(answers: Answers) -> str:
     """Run a copy of the learner's pod, delete it, and see whether it gave its item back."""
     cluster, queue, name = answers.cluster, answers.queue(_QUEUE), "check-04-4"
-    live = _exists(answers, "pod/deaf", "04-4")
+    live = untouched.changed(answers, "04-4", "pod/deaf")
     try:
         pod = cluster.last_applied("pod/deaf")
     except ClusterError:  # made by `kubectl create` or `run`
