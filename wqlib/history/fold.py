@@ -14,7 +14,7 @@ from . import recording, words
 from .recording import Reading, Recorded
 from .series import Levels, Pace
 from .spans import ALIVE, Counts, Handover, Lane, Level, Outcome, PodRow, Span, thinned
-from .work import begin, end
+from .work import begin, cut_off, end, revive
 
 MAX_SPANS = 24_000
 MAX_HANDOVERS = 2_000
@@ -221,6 +221,7 @@ class History:
             event.worker, event.lease_id, event.item_id, event.attempt, event.item, at, at,
             event.deadline,
         )  # fmt: skip
+        lane.heard_at = at
         if at > lane.last_at:
             lane.last_at = at
         lane.held[event.lease_id] = span
@@ -247,6 +248,10 @@ class History:
                 self.counts.leased -= 1
             return None
         self.counts.leased -= 1
+        if outcome != "expire":
+            lane.heard_at = at
+            if span.orphaned:
+                revive(lane, span, at)
         end(lane, span, event, outcome)
         return span
 
@@ -260,6 +265,9 @@ class History:
                 self._unseen_leases -= 1
             else:
                 self.counts.leased += 1
+        lane.heard_at = event.at
+        if span.orphaned:
+            revive(lane, span, event.at)
         span.deadline = event.deadline
         span.renewals = (*span.renewals[-MAX_RENEWALS + 1 :], event.at)
         span.progress = event.progress or span.progress
@@ -336,6 +344,8 @@ class History:
         if not lane.marks or lane.marks[-1].kind != event.kind:
             lane.marks.append(event)
             del lane.marks[:-MAX_MARKS]
+        if over or event.kind == "restarting":
+            cut_off(lane, event.at)
 
     def _apply_reading(self, reading: Reading) -> None:
         counts = self.counts

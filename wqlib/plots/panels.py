@@ -26,7 +26,8 @@ RULER = 20.0
 _MARK_WORDS = {
     "pending": "pod created",
     "running": "started",
-    "terminating": "told to stop",
+    "terminating": "asked to end",
+    "evicted": "evicted",
     "succeeded": "finished",
     "failed": "ended early",
     "killed": "killed",
@@ -74,7 +75,7 @@ class Lanes(Panel):
         self._bars = {kind: Shapes.filled(axes, 3, theme.fills[kind], kind) for kind in BAR_KINDS}
         self._now = Shapes.stroked(axes, 3.5, theme.dim, 0.8, "now")
         self._fuses = Shapes.stroked(axes, 4, theme.fuse, 1.6, "fuses", linestyle=_DOTS)
-        self._ends = Shapes.stroked(axes, 4, theme.fuse, 1.4, "deadlines")
+        self._deadlines = Shapes.stroked(axes, 4, theme.fuse, 1.8, "deadlines")
         self._renewals = Shapes.stroked(axes, 4, theme.on_bar, 1.0, "renewals")
         self._late = Shapes.stroked(axes, 4, theme.text, 1.0, "late-renewals")
         self._halo = Shapes.stroked(axes, 5, theme.ground, 3.2, "halo")
@@ -102,9 +103,11 @@ class Lanes(Panel):
         self._now.show(lines(axis.now, low, axis.now, high) if axis.live else None)
         start, end, y = plan.fuses.T
         self._fuses.show(lines(start, y, end, y))
-        _, end, y = plan.fuses[end < axis.end].T
-        self._ends.show(lines(end, y - 4, end, y + 4))
-        for shapes, rows in ((self._renewals, plan.renewals), (self._late, plan.late_renewals)):
+        for shapes, rows in (
+            (self._renewals, plan.renewals),
+            (self._late, plan.late_renewals),
+            (self._deadlines, plan.deadlines),
+        ):
             at, top, bottom = rows.T
             shapes.show(lines(at, top, at, bottom))
         size = min([1.0, *(box.height / 20 for box in plan.boxes)])
@@ -222,6 +225,10 @@ _GLYPHS: dict[str, Floats] = {
     "pending": _CIRCLE * 3.2,
     "running": np.array([(-8.5, -5), (-8.5, 5), (0, 0), (-8.5, -5)], float),
     "terminating": np.array([(-5, -4), (5, -4), (0, 5), (-5, -4)], float),
+    "evicted": np.array(
+        [(0, -6), (5.5, 1), (0, 1), (0, 2.5), (5.5, 2.5), (5.5, 5), (-5.5, 5), (-5.5, 2.5),
+         (0, 2.5), (0, 1), (-5.5, 1), (0, -6)]
+    ),
     "succeeded": np.array([(-3.6, -3.6), (-3.6, 3.6), (3.6, 3.6), (3.6, -3.6), (-3.6, -3.6)]),
     "failed": np.array([(0, -5.5), (5.5, 0), (0, 5.5), (-5.5, 0), (0, -5.5)]),
     "killed": _CROSS * 1.6,
@@ -230,10 +237,12 @@ _GLYPHS: dict[str, Floats] = {
 
 
 def _mark_fills(theme: Theme) -> dict[str, Fill]:
+    asked = Fill("#F0E442", theme.text if theme.ground == "#ffffff" else theme.ground)
     return {
         "pending": Fill(theme.ground, theme.line),
         "running": Fill(theme.ground, theme.text),
-        "terminating": Fill("#F0E442", theme.text if theme.ground == "#ffffff" else theme.ground),
+        "terminating": asked,
+        "evicted": asked,
         "succeeded": Fill(theme.text, theme.ground),
         "failed": Fill(theme.ground, theme.text),
         "killed": Fill(theme.text, theme.ground),
