@@ -161,14 +161,16 @@ class Throughput(Panel):
     def __init__(self, picture: Picture, top: float, height: float) -> None:
         super().__init__(picture, top, height)
         theme = picture.theme
-        self._area = Shapes.filled(self.axes, 2, theme.fills["done"], "throughput")
+        self._done = Shapes.filled(self.axes, 2, theme.fills["done"], "throughput")
+        self._ahead = Shapes.filled(self.axes, 2, theme.fills["leased"], "throughput-ahead")
         self._mean = Shapes.stroked(self.axes, 3, theme.text, 1.1, "mean", linestyle=(0, (5, 3)))
 
     def show(self, history: History, axis: TimeAxis) -> None:
         plan = depthlayout.throughput(history, axis)
         self.axes.set_ylim(0, plan.most)
         self._scale(axis, 0, plan.most)
-        self._area.show(_closed(plan.outline) if len(plan.outline) else None)
+        self._done.show(_closed(plan.done) if len(plan.done) else None)
+        self._ahead.show(_closed(plan.ahead) if plan.ahead[:, 1].any() else None)
         self._mean.show(lines(axis.start, plan.mean, axis.now, plan.mean) if plan.mean else None)
         texts = _title(self.top, "items a second", f"at most {plan.highest:,.3g}")
         if plan.mean:
