@@ -16,7 +16,7 @@ from .podstream import ExecResult
 # Runs in the pod: signals every process of its own but itself and those above it.
 # They are found by the pod's name in their environment, since a pod of the local cluster sees
 # all processes of the machine. A process 1 takes no SIGSTOP or SIGKILL from inside its container.
-# After a SIGKILL the container ends, and this process with it: so it says the number before.
+# With a SIGKILL the container ends, and all in it: so this answers first, and ends at once.
 _SIGNAL_ALL = """
 import os, signal, subprocess, sys
 number = getattr(signal, sys.argv[1])
@@ -46,6 +46,7 @@ for pid in found:
         os.kill(pid, number)
     except OSError:
         pass
+os._exit(0)
 """
 
 

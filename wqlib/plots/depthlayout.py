@@ -101,14 +101,24 @@ def throughput(history: History, axis: TimeAxis) -> RateLayout:
     ahead = np.diff(np.maximum(since, 0.0) @ (1 / running[:, 1])) / seconds
     total = done + ahead
     highest = float(total.max())
-    x = np.repeat(edges, 2)[1:-1]
-    tops = [np.repeat(rate, 2) for rate in (np.zeros(steps), done, total)]
-    shown = [
-        np.concatenate([np.column_stack([x, upper]), np.column_stack([x, lower])[::-1]])
-        for lower, upper in itertools.pairwise(tops)
-    ]
     mean = float((total * seconds).sum() / (axis.now - axis.start))
-    return RateLayout(max(highest * 1.1, 1e-9), highest, mean, shown[0], shown[1])
+    first = int(np.argmax(ahead > 0)) if len(running) else steps
+    return RateLayout(
+        max(highest * 1.1, 1e-9),
+        highest,
+        mean,
+        _between(edges, np.zeros(steps), done),
+        _between(edges[first:], done[first:], total[first:]),
+    )
+
+
+def _between(edges: Floats, lower: Floats, upper: Floats) -> Floats:
+    """Return the outline of what is between two rates, which are given for the time from edge to
+    edge: along the upper one, and back along the lower.
+    """
+    x = np.repeat(edges, 2)[1:-1]
+    there, back = (np.column_stack([x, np.repeat(rate, 2)]) for rate in (upper, lower))
+    return np.concatenate([there, back[::-1]])
 
 
 def _spread(places: list[float], top: float, bottom: float) -> list[float]:

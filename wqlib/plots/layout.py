@@ -89,7 +89,9 @@ def timeline(
         texts.append(Text(axis.x1 - 8, top + BAND / 2, more, "dim", "right"))
     for box in boxes:
         texts += lanes.name_label(box)
-    texts += lanes.bar_labels(boxes, axis) + lanes.number_labels(boxes, axis, top)
+    marks = {box.lane.worker: _marks(box, axis) for box in boxes}
+    clear = {worker: [at for _, at in some] for worker, some in marks.items()}
+    texts += lanes.bar_labels(boxes, axis, clear) + lanes.number_labels(boxes, axis, top)
     texts += lanes.progress_labels(boxes, axis)
     running = [(box, span) for box in boxes for span in _running(box.lane)]
     rows, lane_of = (ended or EndedBars()).rows([box.lane for box in boxes], axis)
@@ -101,7 +103,7 @@ def timeline(
         ]
     )
     ticks = _array([row for box in boxes for row in _ticks(box, axis)], 4)
-    marks = [(kind, at, box.middle) for box in boxes for kind, at in _marks(box, axis)]
+    places = [(kind, at, box.middle) for box in boxes for kind, at in marks[box.lane.worker]]
     return TimelineLayout(
         axis,
         boxes,
@@ -112,7 +114,7 @@ def timeline(
         deadlines=ticks[ticks[:, 3] == _DEADLINE, :3],
         fuses=_array([row for box, span in running for row in _fuse(box, span, axis)], 3),
         curves=_curves(history, boxes, axis),
-        marks={kind: _array([m[1:] for m in marks if m[0] == kind], 2) for kind in MARK_KINDS},
+        marks={kind: _array([m[1:] for m in places if m[0] == kind], 2) for kind in MARK_KINDS},
         texts=texts,
         hidden=hidden,
     )
