@@ -1,7 +1,7 @@
 """What the notebooks of the course take from wqlib beside its own names.
 
 The set-up verbs, a line each where earlier notebooks did the same in the open; the worker's
-bundle; the doctor; and the model of how long a run takes.
+bundle; the doctor; the model of how long a run takes; and a report of a run.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from ..redisserver import RedisServer
 from . import doctor
 from .bundle import bundle
 from .checks import broken
+from .report import report
 from .sizing import Plan, forecast
 from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
 
@@ -24,6 +25,7 @@ __all__ = [
     "folder",
     "forecast",
     "job_manifest",
+    "report",
     "reset",
     "start_redis",
 ]
