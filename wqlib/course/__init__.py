@@ -6,13 +6,17 @@ bundle; the doctor; the model of how long a run takes; and a report of a run.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ..redisserver import RedisServer
 from . import doctor
 from .bundle import bundle
-from .checks import broken
 from .report import report
 from .sizing import Plan, forecast
 from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
+
+if TYPE_CHECKING:
+    from .checks import broken
 
 __all__ = [
     "IMAGE",
@@ -29,3 +33,11 @@ __all__ = [
     "reset",
     "start_redis",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "broken":  # needs the Kubernetes client, which the doctor does without
+        from .checks import broken
+
+        return broken
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

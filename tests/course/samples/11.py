@@ -135,6 +135,7 @@ import threading
 import time
 from pathlib import Path
 
+from wqlib import WorkQueue
 from wqlib.course import bundle
 
 project = Path(tempfile.mkdtemp(prefix="capstone-"))
