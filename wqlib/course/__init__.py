@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..redisserver import RedisServer
+from ..sizing import Plan, forecast
 from . import doctor
 from .bundle import bundle
 from .report import report
-from .sizing import Plan, forecast
 from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
 
 if TYPE_CHECKING:

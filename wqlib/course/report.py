@@ -15,7 +15,7 @@ _PAGE = """<!doctype html>
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto }}
 th {{ text-align: left; font-weight: normal; padding-right: 2rem }}
 td {{ font-weight: bold }}
 img {{ max-width: 100%; background: white }}

@@ -126,8 +126,8 @@ def _compare(answers: Answers, pieces: list[str], queue: WorkQueue, what: str) -
         mine = answers.call("process", pieces[place].encode(), seconds=60, returns=(str, bytes))
         if found[sorted(found)[place]] != (mine.encode() if isinstance(mine, str) else mine):
             raise Wrong(
-                f"{what} has another result for the item {pieces[place]!r:.60} than `process` here. "
-                "Is the image older than `task.py`? Build it again. If not, `process` depends on "
+                f"{what} has another result for the item {pieces[place]!r:.60} than `process` "
+                "here. Is the image older than `task.py`? Build it again. If not, `process` depends on "
                 "something else than its item."
             )
 
@@ -155,8 +155,8 @@ def survive(answers: Answers) -> str:
         raise Wrong("the queue `capstone` is empty, and nothing is done. `queue.put(pieces)`.")
     if not stats.drained or stats.done != len(pieces):
         raise Wrong(
-            f"{stats.done} of {len(pieces)} items are done, {stats.pending} wait and {stats.leased} "
-            f"are leased ({stats.dead} dead). Is the Job running? Wait until it is complete."
+            f"{stats.done} of {len(pieces)} items are done, {stats.pending} wait and "
+            f"{stats.leased} are leased ({stats.dead} dead). Is the Job running? Wait until it is complete."
         )
     job = answers.find("job/capstone")
     conditions = ((job or {}).get("status") or {}).get("conditions") or []
