@@ -50,6 +50,20 @@ dockerfile = build(f'{FROM}{PIP}WORKDIR /app\nCOPY . .\nCMD ["python", "worker.p
 dockerfile = build(f'{FROM}CMD ["python", "-c", "print(0)"]\n')
 
 
+# %% 11-1 equivalent: which versions and base images there are, only a registry knows
+# line: FROM python:3.11-slimx
+# %% 11-1 equivalent: the version installed here fits both
+# line: RUN pip install --no-cache-dir "redis>=6.4,<9" "hiredis>=3.2,<5"
+# %% 11-1 equivalent: the check builds the image from the folder itself
+# first two arguments swapped in: print(cluster.build_image('capstone:1', project))
+# %% 11-1 equivalent: the same
+# 'capstone:1' -> 'capstone:1x'
+# %% 11-1 equivalent: another folder will do
+# no line: WORKDIR /app
+# %% 11-1 equivalent: the same
+# line: WORKDIR /appx
+
+
 # %% 11-2 given
 import tempfile
 from pathlib import Path
@@ -117,9 +131,9 @@ job_yaml = GOOD.replace("key: password", "key: pass")
 # %% 11-2 wrong: not YAML
 job_yaml = GOOD.replace("kind: Job", "kind: [Job")
 # %% 11-2 wrong: the password in the open
-job_yaml = GOOD.replace(
-    "valueFrom: {secretKeyRef: {name: redis, key: password}}", "value: secret"
-)
+job_yaml = GOOD.replace("valueFrom: {secretKeyRef: {name: redis, key: password}}", "value: secret")
+
+
 # %% 11-2 malicious: a text that lies
 class Text(str):
     def strip(self):
@@ -231,3 +245,9 @@ lease = queue.lease()
 queue.release(lease)
 while lease := queue.lease():
     queue.complete(lease, process(lease.item))
+
+
+# %% 11-3 equivalent: the wait does not fail
+# no try
+# %% 11-3 equivalent: the default is long enough
+# no timeout_seconds= in: cluster.wait('job/capstone', 'complete', timeout_seconds=120)

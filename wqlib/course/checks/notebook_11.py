@@ -12,6 +12,7 @@ from ...errors import ClusterError
 from ...queue import WorkQueue
 from .answers import Answers, Wrong
 from .exercise import exercise
+from .notebook_04 import build
 
 _QUEUE, _NAME, _IMAGE = "check-11", "check-11", "capstone:1"
 _ENV = [
@@ -35,6 +36,7 @@ def the_image(answers: Answers) -> str:
     }
     if not answers.value("dockerfile", str).strip():
         raise Wrong("`dockerfile` is still empty. Write the Dockerfile, and build the image.")
+    build(answers, _IMAGE, "project")
     _run(answers, pod, "succeeded", f"the pod of `{_IMAGE}`")
     return "a pod of your image works on your items as `process` does."
 
@@ -127,8 +129,8 @@ def _compare(answers: Answers, pieces: list[str], queue: WorkQueue, what: str) -
         if found[sorted(found)[place]] != (mine.encode() if isinstance(mine, str) else mine):
             raise Wrong(
                 f"{what} has another result for the item {pieces[place]!r:.60} than `process` "
-                "here. Is the image older than `task.py`? Build it again. If not, `process` depends on "
-                "something else than its item."
+                "here. Is the image older than `task.py`? Build it again. If not, `process` "
+                "depends on something else than its item."
             )
 
 
@@ -156,7 +158,8 @@ def survive(answers: Answers) -> str:
     if not stats.drained or stats.done != len(pieces):
         raise Wrong(
             f"{stats.done} of {len(pieces)} items are done, {stats.pending} wait and "
-            f"{stats.leased} are leased ({stats.dead} dead). Is the Job running? Wait until it is complete."
+            f"{stats.leased} are leased ({stats.dead} dead). Is the Job running? Wait until "
+            "it is complete."
         )
     job = answers.find("job/capstone")
     conditions = ((job or {}).get("status") or {}).get("conditions") or []
