@@ -188,7 +188,8 @@ def build(answers: Answers, tag: str, name: str) -> None:
         name: That of the variable with the folder.
 
     Raises:
-        Wrong: There is no Dockerfile, it cannot be built, or nothing installs the Redis client.
+        Wrong: There is no Dockerfile, it cannot be built, or it lacks the Redis client or `wqlib`:
+            a pod would find those of this computer, and on a real node it does not.
     """
     folder = answers.value(name)
     file = Path(folder, "Dockerfile") if isinstance(folder, str | Path) else None
@@ -207,6 +208,20 @@ def build(answers: Answers, tag: str, name: str) -> None:
             "nothing installs the Redis client in the image. Here a pod finds that of this "
             "computer; on a real node it does not. Keep the line `RUN pip install …`."
         )
+    pod = _pod("check-library", tag)
+    pod["spec"]["containers"][0]["command"] = ["ls", "-d", "wqlib/worker"]
+    cluster = answers.cluster
+    cluster.delete("pod/check-library", grace_seconds=0)
+    try:
+        cluster.apply(pod)
+        cluster.wait("pod/check-library", "succeeded", timeout_seconds=60)
+    except ClusterError:
+        raise Wrong(
+            "the folder of the library, `wqlib`, is not where the program starts in the image. "
+            "Here a pod finds that of this computer; on a real node it does not. Copy it."
+        ) from None
+    finally:
+        cluster.delete("pod/check-library", grace_seconds=0)
 
 
 def _pod(name: str, image: str, **environment: str) -> dict[str, Any]:
