@@ -166,6 +166,14 @@ class RunPicture:
         """Return the time that a frame shows."""
         return time_axis(history, now, LEFT, self._x1, window_seconds=self.window_seconds)
 
+    def places(self) -> list[tuple[str, float, float]]:
+        """Return where the lanes of the last frame are: of each the worker, its upper edge and its
+        height, in shares of the picture's height.
+        """
+        whole = self.picture.height
+        boxes = self._lanes.plan.boxes
+        return [(box.lane.worker, box.top / whole, box.height / whole) for box in boxes]
+
     def key(self, history: History, now: float) -> object:
         """Return what is equal for frames that are equal."""
         axis = self.axis(history, now)
