@@ -1,8 +1,8 @@
 """A whole run in the terminal: fill a queue, start a Job, kill a pod, lose nothing.
 
-The pods are killed (SIGKILL) while they hold a lease: no warning, no chance to clean up. Afterwards a
-check that shares no code with the queue reads the events and counts, item by item. The last
-line says what came of it::
+The pods are killed (SIGKILL) while they hold a lease: no warning, no chance to clean up.
+Afterwards a check that shares no code with the queue reads the events and counts, item by item. The
+last line says what came of it::
 
     done=60 lost=0 recorded_twice=0 pods=4 kills=1 seconds=9.8
 """

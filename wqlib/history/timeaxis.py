@@ -13,8 +13,8 @@ from .fold import History
 NOW_SHARE = 0.84  # where "now" stands at most in a live view: right of it is the future
 LEAST_NOW_SHARE = 0.64  # where it stands if the leases are long
 LEAST_SECONDS = 5.0  # that a live view spans before now
-_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400,
-          28800, 86400)  # fmt: skip
+_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
+          3600, 7200, 14400, 28800, 86400)  # fmt: skip
 
 
 @dataclass(frozen=True)

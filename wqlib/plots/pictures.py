@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..history import History
 from ..history.timeaxis import TimeAxis, time_axis
-from .canvas import Picture
 from . import layout
+from .canvas import Picture
 from .lanes import BAND, LEFT, PITCH, RIGHT, lanes_height
 from .panels import (
     LEGEND,
