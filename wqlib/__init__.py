@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from .cluster import connect as connect
     from .course.checks import check as check
     from .course.checks import progress as progress
+    from .course.predictions.ask import compare as compare
+    from .course.predictions.ask import predict as predict
+    from .course.predictions.quizzes import quiz as quiz
     from .dashboard import Dashboard as Dashboard
+    from .dashboard import Explorable as Explorable
     from .dashboard import Mosaic as Mosaic
     from .dashboard import Replay as Replay
     from .errors import LeaseLost as LeaseLost
@@ -28,12 +32,16 @@ if TYPE_CHECKING:
 
 _HOME = {
     "check": "course.checks",
+    "compare": "course.predictions.ask",
     "connect": "cluster",
     "Dashboard": "dashboard",
+    "Explorable": "dashboard",
     "History": "history",
     "LeaseLost": "errors",
     "Mosaic": "dashboard",
+    "predict": "course.predictions.ask",
     "progress": "course.checks",
+    "quiz": "course.predictions.quizzes",
     "RedisWQ": "rediswq",
     "Replay": "dashboard",
     "speedup": "plots",
@@ -43,6 +51,7 @@ _HOME = {
 
 __all__ = [
     "Dashboard",
+    "Explorable",
     "History",
     "LeaseLost",
     "Mosaic",
@@ -50,8 +59,11 @@ __all__ = [
     "Replay",
     "WorkQueue",
     "check",
+    "compare",
     "connect",
+    "predict",
     "progress",
+    "quiz",
     "speedup",
     "timeline",
 ]
