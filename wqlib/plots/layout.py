@@ -248,10 +248,10 @@ def _marks(box: LaneBox, axis: TimeAxis) -> list[tuple[PodState, float]]:
     out: list[tuple[PodState, float]] = []
     for kind, when in pod_states(box.lane):
         at = when - axis.zero_at
-        if out and out[-1][0] == "pending" and kind == "running":
-            if (at - out[-1][1]) * axis.scale < _START_ROOM:
-                out.pop()  # it started at once: there is no room to say what came before
         room = (_START_ROOM if kind == "running" else MARK_ROOM) / axis.scale
+        is_start = kind == "running" and out and out[-1][0] == "pending"
+        if is_start and at - out[-1][1] < room:
+            out.pop()  # it started at once: there is no room to say what came before
         while out and out[-1][1] > at:
             out.pop()  # crash follows crash: there is no room for all of them
         out.append((kind, max(at, out[-1][1] + room) if out else at))
