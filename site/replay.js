@@ -17,7 +17,7 @@ const MARKS = { // what became of a pod: sign, words
   failed: ["!", "ended early"], killed: ["✕", "killed"],
 };
 const BARS = {
-  complete: "completed", running: "leased", orphan: "leased, but its pod is gone",
+  complete: "completed", running: "leased", orphan: "leased, but its worker is gone",
   expire: "expired", release: "released", fail: "failed", dead: "dead",
 };
 const HATCHES = { expire: 45, release: 0, fail: 90, dead: 135 }; // angles
