@@ -123,8 +123,7 @@ def type_it(step: Step, env: dict[str, str]) -> str:
 
 def _converse(screen: int, process: subprocess.Popen[bytes], lines: list[str]) -> str:
     """Type each line when a prompt has appeared; return all that was shown."""
-    deadline, shown, read_up_to = time.monotonic() + SECONDS, "", 0
-    os.write(screen, b"\r")
+    deadline, shown, read_up_to, silent = time.monotonic() + SECONDS, "", 0, 0
     while process.poll() is None:
         assert time.monotonic() < deadline, f"{lines} still to type after: {shown}"
         if select.select([screen], [], [], 0.2)[0]:
@@ -134,10 +133,14 @@ def _converse(screen: int, process: subprocess.Popen[bytes], lines: list[str]) -
                 break
             if _CURSOR_WANTED in data:
                 os.write(screen, b"\x1b[24;1R")
-            shown += _CONTROL.sub("", data.decode(errors="replace"))
+            shown, silent = shown + _CONTROL.sub("", data.decode(errors="replace")), 0
         elif re.search(r"[#$>] *$", shown[read_up_to:]):
             read_up_to = len(shown)
             os.write(screen, f"{lines.pop(0) if lines else 'exit'}\r".encode())
+        elif (
+            silent := silent + 1
+        ) % 10 == 0:  # the prompt came before kubectl was there to show it
+            os.write(screen, b"\r")
     assert process.wait(SECONDS) == 0, shown
     assert not lines, f"{lines} could not be typed: {shown}"
     return shown
