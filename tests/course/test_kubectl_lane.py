@@ -3,6 +3,7 @@
 Each `$` line of a block "In a terminal" is typed where it stands in the notebook, after the cells
 before it, on the local cluster. It has to succeed, and to print what the block shows of its output,
 in that order; there "…" stands for anything. A block "(not on the local cluster)" is only read.
+It runs the notebooks up to their last such block, which takes minutes: `make notebooks`.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def test_the_lane_of_a_notebook_is_read() -> None:
     ]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.lane
+@pytest.mark.timeout(500)
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on PATH")
 @pytest.mark.parametrize("path", WITH_LANES, ids=lambda path: path.stem)
 def test_the_lane_works_where_it_stands(
@@ -83,7 +85,7 @@ def test_the_lane_works_where_it_stands(
     env = dict(os.environ) | {"KUBECONFIG": str(local.start()), "TERM": "xterm"}
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(SOLUTIONS)}}
-    client = NotebookClient(notebook, timeout=SECONDS, resources=resources)
+    client = NotebookClient(notebook, timeout=300, resources=resources)
     last = max(i for i, cell in enumerate(cells(path)) if any(lane(cell["source"])))
     try:
         with client.setup_kernel():
@@ -137,10 +139,10 @@ def _converse(screen: int, process: subprocess.Popen[bytes], lines: list[str]) -
         elif re.search(r"[#$>] *$", shown[read_up_to:]):
             read_up_to = len(shown)
             os.write(screen, f"{lines.pop(0) if lines else 'exit'}\r".encode())
-        elif (
-            silent := silent + 1
-        ) % 10 == 0:  # the prompt came before kubectl was there to show it
-            os.write(screen, b"\r")
+        else:
+            silent += 1
+            if silent % 10 == 0:  # the prompt came before kubectl did
+                os.write(screen, b"\r")
     assert process.wait(SECONDS) == 0, shown
     assert not lines, f"{lines} could not be typed: {shown}"
     return shown
