@@ -1,7 +1,7 @@
 """The checks of each notebook, on right, wrong and malicious answers and on mutants.
 
-This is what fits into the tests: of exercises that need the cluster, one right and one wrong
-answer, and of the others a few mutants. `make check-exercises` tries them all.
+This is what fits into the tests: of exercises that touch Redis or the cluster, one answer of each
+kind; of the others all, and a few mutants. `make check-exercises` tries everything.
 """
 
 from __future__ import annotations
