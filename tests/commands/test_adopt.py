@@ -134,10 +134,10 @@ def test_what_a_killed_worker_of_the_page_held_comes_back_once(
         victim.kill()
         victim.wait()
     for command in (["stats", "job2"], ["list", "--all"]):
-        assert "2 items lie in job2:processing." in run(*command), command
+        assert "2 items are in job2:processing." in run(*command), command
     told = run("adopt", "job2")  # the leases are still there, as if the workers were
     assert told.startswith("0 items taken back")
-    assert "2 items lie in job2:processing that still have a lease" in told
+    assert "2 items in job2:processing still have a lease" in told
     assert job2.stats().pending == 7
 
     leases_run_out(client)
@@ -275,5 +275,5 @@ def test_a_worker_says_what_lies_there(
         timeout=60,
     )
     assert done.returncode == 0
-    assert "1 item lies in job2:processing." in done.stdout
+    assert "1 item is in job2:processing." in done.stdout
     assert "`wqlib queue adopt job2`" in done.stdout
