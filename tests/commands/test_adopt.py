@@ -247,7 +247,7 @@ def test_items_come_back_when_memory_is_short(client: redis.Redis, job2: WorkQue
 def test_a_key_of_somebody_else_is_left_alone(client: redis.Redis, job2: WorkQueue) -> None:
     client.set("job2:processing", "text")
     assert job2.foreign() == 0
-    with pytest.raises(WrongKeyType, match="job2:processing is no list"):
+    with pytest.raises(WrongKeyType, match="job2:processing is not a list"):
         job2.adopt()
     assert client.get("job2:processing") == b"text"
 
@@ -256,7 +256,7 @@ def test_on_a_redis_cluster_there_is_nothing_to_adopt(redis_cluster: RedisCluste
     with WorkQueue("page", url=redis_cluster.url) as queue:
         queue.put("apple")
         assert queue.foreign() == 0
-        with pytest.raises(QueueError, match="page and page:processing lie in different slots"):
+        with pytest.raises(QueueError, match="page and page:processing are in different slots"):
             queue.adopt()
         assert drain(queue) == ["apple"]
         queue.clear()

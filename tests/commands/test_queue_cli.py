@@ -177,9 +177,9 @@ GOOD = b'{"state":"pending","item":"a"}'
         ([b"[]"], "Line 1 .* it is not a JSON object"),
         ([b"{}"], 'Line 1 .* does not say "format": "wqlib queue"'),
         ([HEAD.replace(b"1,", b"2,", 1)], "version 2 of the format, and .* knows version 1"),
-        ([HEAD], "line 1 promises 1 items that are pending, and up to line 1 there are 0"),
-        ([HEAD, GOOD, GOOD], "promises 1 items that are pending, and up to line 3 there are 2"),
-        ([HEAD.replace(b'"dead":0', b'"dead":1'), GOOD], "promises 1 items that are dead"),
+        ([HEAD], "line 1 announces 1 pending items, but up to line 1 there are 0"),
+        ([HEAD, GOOD, GOOD], "announces 1 pending items, but up to line 3 there are 2"),
+        ([HEAD.replace(b'"dead":0', b'"dead":1'), GOOD], "announces 1 dead items"),
         ([HEAD, b"\xff"], "Line 2 .* it is not JSON"),
         ([HEAD, GOOD[:-3]], "Line 2 .* it is not JSON"),
         ([HEAD, b'{"state":"lost","item":"a"}'], "Line 2 .* its state is none of leased"),
@@ -627,7 +627,7 @@ def test_a_file_that_is_cut_short_is_refused(queue: WorkQueue, run: Run, tmp_pat
     file.write_bytes(b"".join(file_of([b"apple"] * 3, [], [])[:-1]))
     told = run("import", queue.name, str(file))
     assert told.code == 1
-    assert "promises 3 items that are pending, and up to line 3 there are 2" in told.err
+    assert "announces 3 pending items, but up to line 3 there are 2" in told.err
     assert queue.stats().pending == 0
 
 
