@@ -190,7 +190,7 @@ def test_it_takes_the_path_of_a_unix_socket() -> None:
     ("more", "told"),
     [
         ({"decode_responses": True}, r"decode_responses: items are bytes.* item\.decode\(\)"),
-        ({"retry_on_timeout": True}, "retry_on_timeout: the queue repeats its calls itself"),
+        ({"retry_on_timeout": True}, "retry_on_timeout: the queue retries its calls itself"),
         ({"connection_pool": object()}, "connection_pool: the queue makes its own connections"),
         ({"protocol": 3}, "protocol: it has no meaning for a queue"),
         ({"pasword": "x"}, "pasword: it has no meaning for a queue"),

@@ -148,7 +148,7 @@ def test_a_missing_right_is_named_and_how_to_give_it(server: RedisServer) -> Non
     rules = [rule for rule in acl("job2", "worker").split() if rule != "+llen"]
     with (
         user(server, rules, "job2") as queue,
-        pytest.raises(RedisRefused, match="`wqlib queue acl NAME` prints the rules"),
+        pytest.raises(RedisRefused, match="`wqlib queue acl NAME` prints the ACL rules"),
     ):
         queue.lease()
 

@@ -150,8 +150,8 @@ def _confirmed() -> bool:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wqlib class",
-        description="A class of learners on one shared cluster: a namespace, a quota, the rights "
-        "that the course needs and a kubeconfig each.",
+        description="A class of learners on one shared cluster: a namespace, a quota, the "
+        "permissions that the course needs and a kubeconfig each.",
         epilog="Name the cluster: --context, or WQLIB_CONTEXT. "
         "Example: wqlib class create monday --learners 30 --context kind-wq",
     )
