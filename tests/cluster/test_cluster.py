@@ -353,7 +353,7 @@ def test_a_wait_that_takes_too_long_says_why_pods_do_not_run(fresh):
 
 
 def test_waiting_for_what_is_not_there_is_an_error_at_once(cluster):
-    with pytest.raises(NotFound, match="job/nobody is not there"):
+    with pytest.raises(NotFound, match="job/nobody does not exist"):
         cluster.wait("job/nobody")
     with pytest.raises(NotFound):
         cluster.wait("job/nobody", "running")

@@ -1,6 +1,7 @@
 """`wqlib queue adopt`: what workers with the client of the Kubernetes page left behind comes back.
 
-Their program is the page's own (`notebooks/worker/page/worker.py`), on the page's commands (`page_client.py`).
+Their program is the page's own (`notebooks/worker/page/worker.py`), on the page's commands
+(`page_client.py`).
 """
 
 from __future__ import annotations

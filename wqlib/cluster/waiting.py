@@ -95,7 +95,7 @@ class Wait:
             if self._condition == "deleted":
                 yield raw is None, "it still exists"
             elif raw is None:
-                verb = "was deleted meanwhile" if known else "is not there"
+                verb = "was deleted meanwhile" if known else "does not exist"
                 raise NotFound(f"{self._title} {verb} (namespace {self._namespace}).")
             else:
                 known, is_job = True, self._kind.name == "Job"
