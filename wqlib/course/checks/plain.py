@@ -21,7 +21,8 @@ from ...queue import WorkQueue
 
 _SCALARS = (int, float, complex, str, bytes, bool, type(None))
 _DICTS = (dict, collections.defaultdict, collections.Counter, collections.OrderedDict)
-_LISTS = (collections.deque, range, type({}.keys()), type({}.values()), type({}.items()))
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_LISTS: tuple[type, ...] = (collections.deque, range, *_VIEWS)
 _MOST_VALUES, _DEEPEST = 200_000, 20
 _OURS: dict[Any, str] = {Cluster: "cluster", WorkQueue: "queue", redis.Redis: "client"}
 _NAMES = {
@@ -159,7 +160,7 @@ def _shown(value: Any, parts: int, depth: int) -> str:
 
 
 def _shown_parts(value: Any, parts: int, depth: int) -> str:
-    opening, closing = {list: "[]", tuple: "()"}.get(type(value), "{}")
+    opening, closing = "[]" if type(value) is list else "()" if type(value) is tuple else "{}"
     if isinstance(value, dict):
         pairs = list(dict.items(value))
         said = [
