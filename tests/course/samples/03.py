@@ -130,6 +130,9 @@ def give_back_expired(redis, now):
     raise SystemExit
 
 
+# %% 03-1 equivalent: at which end it waits again does not matter
+# rpush -> lpush
+
 # %% 03-2 given
 GIVE_BACK = """
 for _, lease in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', ARGV[1], 'BYSCORE')) do
