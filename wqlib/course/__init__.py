@@ -7,10 +7,10 @@ bundle; the doctor; and the model of how long a run takes.
 from __future__ import annotations
 
 from ..redisserver import RedisServer
+from ..sizing import Plan, forecast
 from . import doctor
 from .bundle import bundle
 from .checks import broken
-from .sizing import Plan, forecast
 from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
 
 __all__ = [

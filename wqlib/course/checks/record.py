@@ -134,20 +134,26 @@ def shown(
         known: All exercises.
         notebook: Its number, or None.
     """
-    predictions = {number: list[str]() for number in TITLES}
-    for name, entry in data.known().items():
-        predictions[name[:2]].append(_guess_mark(guessed.get(name), entry.right))
+    predictions = {
+        number: " ".join(
+            _guess_mark(guessed.get(name), entry.right)
+            for name, entry in data.known().items()
+            if name[:2] == number
+        )
+        for number in TITLES
+    }
     if notebook is not None:
         mine = [one for one in known.values() if one.notebook == notebook]
         lines = [f"{_mark(noted, one)} {one.id}  {one.title}" for one in mine]
         if marks := predictions.get(notebook):
-            lines.append(f"Predictions: {' '.join(marks)}")
+            lines.append(f"Predictions: {marks}")
         return "\n".join(lines)
     lines = []
     for number, title in TITLES.items():
         mine = [one for one in known.values() if one.notebook == number]
-        done, right = " ".join(_mark(noted, one) for one in mine), " ".join(predictions[number])
-        lines.append(f"{number}  {title:26}{done:10}{right and f'predicted {right}'}".rstrip())
+        done, marks = " ".join(_mark(noted, one) for one in mine), predictions[number]
+        guessed_here = f"predicted {marks}" if marks else ""
+        lines.append(f"{number}  {title:26}{done:10}{guessed_here}".rstrip())
     done_now = sum(noted.get(name, {}).get("passed", False) for name in known)
     return "\n".join([*lines, f"{done_now} of {len(known)} exercises done"])
 

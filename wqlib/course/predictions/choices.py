@@ -19,6 +19,8 @@ _STYLE = """<style>
 .wqlib-choice .jupyter-button { width: auto; max-width: 100%; height: auto; margin: 3px 2px;
   padding: 5px 12px; line-height: 20px; font-size: 14px; text-align: left; white-space: normal;
   border: 2px solid transparent; }
+.wqlib-choice .jupyter-button:disabled { opacity: 0.8; }
+.wqlib-choice .wqlib-choice { margin-bottom: 16px; }
 .wqlib-choice .wqlib-chosen { border-color: currentColor; font-weight: 600; }
 </style>"""
 
