@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import re
 import shutil
 import subprocess
@@ -113,6 +114,14 @@ def test_hints_and_solutions_are_closed(notebook: Path) -> None:
     assert text.count("<details>") == hints
     assert text.count("</details>") == hints
     assert "<details open" not in text
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_happened_is_closed_while_the_reader_guesses(notebook: Path) -> None:
+    text = (SITE / "notebooks" / f"{notebook.stem}.html").read_text()
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    compared = sum("wqlib.compare(" in "".join(cell["source"]) for cell in cells)
+    assert text.count("Show what happened") == compared
 
 
 @pytest.mark.parametrize(
