@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..adversary import Adversary, Death, Strange, item_of
-from .answers import Answers, Wrong
+from .answers import Answers, Blank, Wrong
 from .exercise import exercise
 
 SEEN = "The adversary says: "
@@ -52,7 +52,7 @@ def give_it_back(answers: Answers) -> str:
 @exercise("03-2", "Lend it in one step")
 def lend_in_one_step(answers: Answers) -> str:
     """Kill the worker between any two commands of `take`."""
-    answers.value("LEND")
+    _begun(answers)
     take, finish = _functions(answers, "take", "finish")
     adversary = Adversary(**answers.login)
     _lends_for_ten_seconds(adversary, take)
@@ -63,7 +63,7 @@ def lend_in_one_step(answers: Answers) -> str:
 @exercise("03-3", "Turn it away")
 def turn_it_away(answers: Answers) -> str:
     """Let a late worker finish, and lend two equal items."""
-    answers.value("LEND")
+    _begun(answers)
     take, finish = _functions(answers, "take", "finish")
     adversary = Adversary(**answers.login)
     _lends_for_ten_seconds(adversary, take)
@@ -125,6 +125,11 @@ def _functions(answers: Answers, *names: str) -> list[Callable[..., Any]]:
     for name in names:
         answers.function(name)
     return [lambda *args, name=name: answers.call(name, *args) for name in names]
+
+
+def _begun(answers: Answers) -> None:
+    if not answers.value("LEND", str).strip():
+        raise Blank("nothing here yet: `LEND` is still empty. Write your Lua in the cell above.")
 
 
 def _deaths(adversary: Adversary, *functions: Any) -> list[Death]:
