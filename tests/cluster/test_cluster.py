@@ -196,6 +196,26 @@ def test_apply_tells_created_unchanged_and_configured(fresh):
     assert fresh.batch.read_namespaced_job("applied", fresh.namespace).spec.parallelism == 0
 
 
+def test_a_dry_run_says_what_would_happen_and_changes_nothing(fresh):
+    manifest = job("dry", SLEEP)
+    assert fresh.apply(manifest, dry_run=True) == ["job.batch/dry created (server dry run)"]
+    assert fresh.apply(manifest) == ["job.batch/dry created"]
+    changed = copy.deepcopy(manifest)
+    changed["spec"]["parallelism"] = 0
+    assert fresh.apply(changed, dry_run=True) == ["job.batch/dry configured (server dry run)"]
+    assert fresh.apply(manifest) == ["job.batch/dry unchanged"]
+
+
+def test_the_manifest_that_was_applied_comes_back_and_can_be_applied_again(fresh):
+    fresh.apply(job("again", SLEEP))
+    found = fresh.last_applied("job/again")
+    assert "uid" not in found["metadata"]
+    assert fresh.apply(found) == ["job.batch/again unchanged"]
+    fresh.secret("made")
+    with pytest.raises(ClusterError, match="was not applied"):
+        fresh.last_applied("secret/made")
+
+
 def test_apply_does_not_change_what_it_was_given(fresh):
     manifest = pod("kept", "")
     before = copy.deepcopy(manifest)
@@ -512,6 +532,40 @@ def test_a_killed_pod_of_a_job_is_replaced(fresh):
     fresh.wait(f"pod/{victim}", "deleted")
     eventually(lambda: any(p.phase == "Running" for p in fresh.pods("stubborn")))
     assert victim not in [p.name for p in fresh.pods("stubborn")]
+
+
+def shared(name: str, code: str, **spec: Any) -> dict[str, Any]:
+    """A Job whose pods share their processes, so that theirs takes a SIGKILL."""
+    made = job(name, code, **spec)
+    made["spec"]["template"]["spec"]["shareProcessNamespace"] = True
+    return made
+
+
+@pytest.mark.parametrize("policy", ["OnFailure", "Never"])
+def test_a_crash_a_deletion_and_an_eviction_are_told_apart(fresh, policy):
+    name = f"ending-{policy.lower()}"
+    made = shared(name, "import time; print('up', flush=True); time.sleep(600)", parallelism=3)
+    made["spec"]["template"]["spec"]["restartPolicy"] = policy
+    with Watcher(fresh, name) as watcher:
+        fresh.apply(made)
+        fresh.wait(f"job/{name}", "running")
+        crashed, deleted, evicted = (one.name for one in fresh.pods(name))
+        eventually(lambda: all("up" in fresh.logs(one) for one in (crashed, deleted, evicted)))
+        fresh.crash_pod(crashed)
+        fresh.kill_pod(deleted, grace_seconds=2)
+        fresh.evict_pod(evicted)
+        gone = [("deleted", deleted), ("deleted", evicted)]
+        again = "running" if policy == "OnFailure" else "failed"
+        eventually(lambda: {(e.kind, e.pod) for e in watcher.events} >= {*gone})
+        eventually(lambda: [e.kind for e in watcher.events if e.pod == crashed][-1] == again)
+    life = {
+        pod: [(e.kind, e.reason) for e in watcher.events if e.pod == pod and e.kind != "pending"]
+        for pod in (crashed, deleted, evicted)
+    }
+    end = ("restarting" if policy == "OnFailure" else "failed", "exit code 137")
+    assert life[crashed][:2] == [("running", ""), end]
+    assert ("terminating", "") in life[deleted]
+    assert ("terminating", "EvictionByEvictionAPI") in life[evicted]
 
 
 def test_a_secret_is_made_once_and_then_read(fresh):

@@ -117,8 +117,8 @@ def test_a_transaction_is_one_step_and_a_plain_pipeline_is_not(
 ) -> None:
     def take(redis: Any, now: int) -> Any:
         with redis.pipeline(transaction=transaction) as pipeline:
-            pipeline.lindex("job3", 0)
             pipeline.lpop("job3")
+            pipeline.ping()
             return pipeline.execute()[0]
 
     assert len(adversary.deaths(take, nothing)) == deaths

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -94,25 +95,41 @@ class Cluster:
         self.close()
 
     @translate_errors
-    def apply(self, source: Source) -> list[str]:
+    def apply(self, source: Source, *, dry_run: bool = False) -> list[str]:
         """Create the objects of manifests, or change them to what the manifests say.
 
         Args:
             source: Path of a YAML file or of a folder of them, YAML text, an object as a
                 dict, or a list of these.
+            dry_run: Ask the server whether it would, and change nothing.
 
         Returns:
             One line an object, as kubectl prints it: "job.batch/job-wq-2 created",
-            "… configured" or "… unchanged".
+            "… configured" or "… unchanged", with " (server dry run)" after it.
 
         Raises:
             ClusterError: If a manifest is not valid, or changes what cannot be changed.
         """
         namespaces.ensure(self.api, self.namespace)
         return [
-            manifests.apply_one(self.api, self.namespace, manifest)
+            manifests.apply_one(self.api, self.namespace, manifest, dry_run=dry_run)
             for manifest in manifests.read(source)
         ]
+
+    @translate_errors
+    def last_applied(self, target: str) -> dict[str, Any]:
+        """Return the manifest that an object was applied from, to be changed and applied again.
+
+        As `kubectl apply view-last-applied`: without what the server has added.
+
+        Args:
+            target: For example "job/job-wq-2".
+
+        Raises:
+            ClusterError: It is not there, or was created in another way.
+        """
+        kind, name = parse_target(target)
+        return manifests.last_applied(get(kind.method(self.api, "read"), name, self.namespace))
 
     @translate_errors
     def delete(
@@ -240,6 +257,25 @@ class Cluster:
         kind, name = parse_target(pod, "pod")
         manifests.delete(self.api, self.namespace, kind, name, grace_seconds)
 
+    @translate_errors
+    def crash_pod(self, pod: str) -> None:
+        """Kill all processes of a pod (SIGKILL), as when memory runs out: no warning, no clean-up.
+
+        The pod itself stays: with `restartPolicy: OnFailure` its container is started again, with
+        `Never` the pod is Failed and its Job makes another. For containers see `freeze_pod`.
+        """
+        podsignals.send_signal(self.exec, parse_target(pod, "pod")[1], "SIGKILL")
+
+    @translate_errors
+    def evict_pod(self, pod: str) -> None:
+        """Evict a pod, as `kubectl drain` does, and do not wait for it.
+
+        It is deleted with its own grace period, unless a PodDisruptionBudget forbids it.
+        """
+        name = parse_target(pod, "pod")[1]
+        body = {"metadata": {"name": name, "namespace": self.namespace}}
+        get(self.core.create_namespaced_pod_eviction, name, self.namespace, body)
+
     def kill_node(self, node: str) -> None:
         """Let a node of the local cluster lose its power: all that runs on it is killed at once.
 
@@ -256,6 +292,17 @@ class Cluster:
             f"This is a real cluster: wqlib does not kill {node}. To take a node out of use, let"
             f" its pods end in peace: kubectl drain {node} --ignore-daemonsets"
         )
+
+    def require_login(self, registry: str, user: str, password: str) -> None:
+        """Let pods of the local cluster pull from a registry only with this user and password.
+
+        Args:
+            registry: What the names of its images begin with: "registry.example.com".
+
+        Raises:
+            ClusterError: This is a real cluster.
+        """
+        raise ClusterError(f"This is a real cluster: {registry} decides itself who may pull.")
 
     @translate_errors
     def freeze_pod(self, pod: str) -> None:
@@ -347,7 +394,7 @@ class Cluster:
             stop: Ends it at once when set, from any thread.
             job: Only the pods of this Job.
         """
-        seen: dict[str, tuple[Any, PodEvent]] = {}
+        seen: dict[str, tuple[Any, PodEvent, int]] = {}
         selector = waiting.pod_selector(parse_target(job, "job")[1] if job else None)
         pods = list_and_watch(self.core.list_namespaced_pod, self.namespace, selector, stop=stop)
         for state in pods:
@@ -355,10 +402,13 @@ class Cluster:
             for name in seen.keys() - state.keys():
                 yield PodEvent("deleted", now, name, seen.pop(name)[1].job)
             for name, raw in state.items():
-                event = states.pod_event(raw, now)
-                key = (raw["metadata"].get("uid"), event.kind, event.reason, event.node)
+                event, restarts = states.pod_event(raw, now), states.restarts(raw)
+                key = (raw["metadata"].get("uid"), event.kind, event.reason, event.node, restarts)
+                _, before, started = seen.get(name, (None, event, restarts))
+                if started < restarts and before.kind != "restarting":  # it was that quick
+                    yield replace(event, kind="restarting", reason=states.last_end(raw))
                 if name not in seen or seen[name][0] != key:
-                    seen[name] = (key, event)
+                    seen[name] = (key, event, restarts)
                     yield event
 
     def build_image(self, tag: str, folder: str | Path) -> str:
