@@ -146,7 +146,7 @@ def _nothing_lost(deaths: list[Death]) -> None:
 
 
 def _lends_for_ten_seconds(adversary: Adversary, take: Any) -> None:
-    for now, wanted in ((9, ["banana"]), (11, ["apple", "banana"])):
+    for now, wanted in ((9, ["banana"]), (10.5, ["apple", "banana"])):
         adversary.fill("apple", "banana")
         take(adversary.client(), 0)
         if (got := _lent(adversary, take, now)) != wanted:
@@ -156,7 +156,7 @@ def _lends_for_ten_seconds(adversary: Adversary, take: Any) -> None:
             )
 
 
-def _lent(adversary: Adversary, take: Any, now: int) -> list[str]:
+def _lent(adversary: Adversary, take: Any, now: float) -> list[str]:
     """Return what workers get that ask now, one after the other, in the order of the alphabet."""
     got = [taken for _ in range(4) if (taken := take(adversary.client(), now)) is not None]
     return sorted(map(item_of, got))
