@@ -76,6 +76,7 @@ said = "my first pod"
 # %% 00-1 equivalent: a text of your choice
 # 'my first pod' -> 'my first podx'
 
+
 # %% 00-2 given
 def talking_pod(name, text):
     container = {"name": "main", "image": "python:3.11-slim", "command": ["echo", text]}
