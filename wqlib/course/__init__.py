@@ -10,6 +10,8 @@ from ..redisserver import RedisServer
 from . import doctor
 from .bundle import bundle
 from .checks import broken
+from .measuring import cores, duration, durations, findings
+from .nodes import drain, spare_node
 from .sizing import Plan, forecast
 from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
 
@@ -20,10 +22,16 @@ __all__ = [
     "broken",
     "build_worker",
     "bundle",
+    "cores",
     "doctor",
+    "drain",
+    "duration",
+    "durations",
+    "findings",
     "folder",
     "forecast",
     "job_manifest",
     "reset",
+    "spare_node",
     "start_redis",
 ]

@@ -1,0 +1,88 @@
+"""What measured runs can show: medians, ranges, and whether a difference was seen at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+from ..cluster import Cluster
+from ..cluster.cluster import LOCAL
+from ..history import History
+from ..plots.scaling import Speedup, speedups
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_BUSY = 0.8  # of the ideal, up to the number of cores; with less, others use the cores too
+
+
+def cores(cluster: Cluster) -> int:
+    """Return how many processor cores the pods of a cluster can use, 1 or more.
+
+    Those of this computer on the local cluster, whose nodes share them, within the quota of a
+    container; on a real cluster, those of all nodes.
+    """
+    if cluster.name != LOCAL:
+        nodes = cluster.core.list_node().items
+        return max(1, int(sum(_cpus(node.status.allocatable["cpu"]) for node in nodes)))
+    usable = getattr(os, "sched_getaffinity", None)  # not on macOS
+    here = len(usable(0)) if usable else os.cpu_count() or 1
+    try:
+        quota, period = _QUOTA.read_text().split()
+        here = min(here, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no container, or "max"
+        pass
+    return here
+
+
+def _cpus(amount: str) -> float:
+    return int(amount[:-1]) / 1000 if amount.endswith("m") else float(amount)
+
+
+def duration(history: History) -> float:
+    """Return how long a run lasted in seconds, from its first lease to its last completion."""
+    spans = [span for lane in history.lanes.values() for span in lane.spans]
+    ends = [span.end for span in spans if span.end is not None and span.outcome == "complete"]
+    return max(ends) - min(span.lent for span in spans)
+
+
+def durations(runs: Sequence[History]) -> str:
+    """Return the median and the range of the durations of some runs, as text."""
+    took = [duration(history) for history in runs]
+    return f"{median(took):.2f} s ({min(took):.2f} to {max(took):.2f})"
+
+
+def findings(runs: Mapping[int, Sequence[History]], cores: int) -> str:
+    """Say what runs with several numbers of pods show, and what they do not.
+
+    Args:
+        runs: By the number of pods: some runs of that many, on the same items.
+        cores: How many cores the pods could use.
+
+    Returns:
+        A line for each number of pods: how many times as fast as one pod, the range, and whether
+        that differs from the line before. Then, if it is so, that the cores were not free.
+    """
+    lines, before = ["pods  times as fast (range)"], None
+    measured = speedups(runs)
+    for one in measured:
+        line = f"{one.pods:4}  {one.median:4.1f} ({one.low:.1f} to {one.high:.1f})"
+        if before is not None and one.low <= before.high and before.low <= one.high:
+            line += f"   no difference from {before.pods} seen: the ranges overlap"
+        lines.append(line)
+        before = one
+    return "\n".join([*lines, *_about_the_cores(measured, cores)])
+
+
+def _about_the_cores(measured: Sequence[Speedup], cores: int) -> list[str]:
+    full = [one for one in measured if one.pods <= cores][-1:]
+    said = []
+    for one in full:
+        if one.median < _BUSY * one.pods:
+            said.append(
+                f"{one.pods} pods on {cores} cores were only {one.median:.1f} times as fast: other "
+                "programs use these cores too, so the bend cannot be told from their noise."
+            )
+    if measured[-1].pods <= cores:
+        said.append(f"With {cores} cores no bend can show up to {measured[-1].pods} pods.")
+    return said
