@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from wqlib.errors import LeaseLost, QueueError, RedisRefused, RedisUnreachable
 from wqlib.queue.items import Lease
+from wqlib.worker.shutdown import OutOfTime
 
 T = TypeVar("T")
 
@@ -122,7 +123,8 @@ def _told(what: str, answer: Any, asked: dict[str, Any]) -> dict[str, Any]:
 def _told_by(error: BaseException) -> dict[str, Any]:
     if isinstance(error, LeaseLost):
         return {"lost": [lease.id for lease in error.lost]}
-    if isinstance(error, RedisUnreachable):
+    # A worker that is to stop leaves a call that Redis does not answer.
+    if isinstance(error, RedisUnreachable | OutOfTime):
         return {"gone": str(error)}
     # (The last call of a filler that is dead may come in between that of its successor.)
     if isinstance(error, RedisRefused) or "was interrupted" in str(error):
