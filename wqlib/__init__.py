@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .cluster import connect as connect
     from .course.checks import check as check
     from .course.checks import progress as progress
+    from .course.predictions.ask import compare as compare
+    from .course.predictions.ask import predict as predict
+    from .course.predictions.quizzes import quiz as quiz
     from .dashboard import Dashboard as Dashboard
     from .dashboard import Mosaic as Mosaic
     from .dashboard import Replay as Replay
@@ -28,12 +31,15 @@ if TYPE_CHECKING:
 
 _HOME = {
     "check": "course.checks",
+    "compare": "course.predictions.ask",
     "connect": "cluster",
     "Dashboard": "dashboard",
     "History": "history",
     "LeaseLost": "errors",
     "Mosaic": "dashboard",
+    "predict": "course.predictions.ask",
     "progress": "course.checks",
+    "quiz": "course.predictions.quizzes",
     "RedisWQ": "rediswq",
     "Replay": "dashboard",
     "speedup": "plots",
@@ -50,8 +56,11 @@ __all__ = [
     "Replay",
     "WorkQueue",
     "check",
+    "compare",
     "connect",
+    "predict",
     "progress",
+    "quiz",
     "speedup",
     "timeline",
 ]

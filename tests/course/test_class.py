@@ -25,12 +25,15 @@ import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
+import wqlib
 from wqlib import connect
 from wqlib.cluster import local as localcluster
 from wqlib.cluster.kube import client_for, get
 from wqlib.commands import cli
+from wqlib.course.checks import exercises
 from wqlib.course.classroom import create, kubeconfigs, names, objects, progress, report, teacher
 from wqlib.course.classroom.names import Learner
+from wqlib.course.predictions import data
 from wqlib.errors import ClassError
 
 MANIFESTS = Path(__file__).parents[2] / "notebooks" / "manifests"
@@ -535,6 +538,90 @@ def test_progress_is_published_where_the_teacher_sees_it(wqlib_class, a_class, s
     ]
 
 
+GUESSED = """
+[01-a]
+right = 2
+because = "Because."
+pictures = ["One.", ""]
+
+[06-a]
+right = 3
+because = "Because."
+pictures = ["One.", "Two.", "", "Four."]
+
+[06-b]
+right = 1
+because = "Because."
+pictures = ["", "Two."]
+"""
+
+
+@pytest.fixture
+def predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three predictions: one of notebook 01 and two of 06."""
+    monkeypatch.setattr(data, "FOLDER", tmp_path / "predictions")
+    data.FOLDER.mkdir()
+    first, _, others = GUESSED.partition("[06-a]")
+    (data.FOLDER / "01.toml").write_text(first)
+    (data.FOLDER / "06.toml").write_text("[06-a]" + others)
+
+
+def test_a_guess_is_published_and_counted(predictions, wqlib_class, a_class, monkeypatch, tmp_path):
+    wqlib_class("create", a_class, "--learners", 2)
+    monkeypatch.setenv("WQLIB_HOME", str(tmp_path / "home"))
+    assert wqlib_class("status", a_class, "--guesses")[1] == "No guesses yet.\n"
+    with as_learner(a_class):
+        wqlib.predict("06-a", "What?", ["1", "2", "3", "4"])
+        wqlib.predict("06-a", 4)
+        wqlib.predict("06-a", 3)
+    code, out, _ = wqlib_class("status", a_class, "--guesses")
+    assert (code, out.splitlines()[-1]) == (0, "06-a  1: 0  2: 0  3: 0✓  4: 1  1 of 2 guessed")
+    assert wqlib_class("status", a_class, "--guesses", "6")[1].count("\n") == 2
+    found = json.loads(wqlib_class("status", a_class, "--json")[1])
+    assert [one["guesses"] for one in found] == [{"06-a": 4}, {}]
+    with pytest.raises(SystemExit):
+        wqlib_class("status", a_class, "--guesses", "13")
+
+
+def test_the_columns_of_guesses_are_tidy(predictions):
+    def row(number: int, **guesses: int) -> report.Row:
+        found = {name.replace("_", "-")[1:]: guess for name, guess in guesses.items()}
+        return report.Row(Learner("a", number), progress.Progress(guesses=found), 0, 0, ())
+
+    rows = [row(number, _06_a=3, _06_b=2) for number in range(11)] + [row(11, _06_a=1)]
+    assert report.guesses(rows, "06") == [
+        "06-a  1: 1   2: 0   3: 11✓  4: 0  12 of 12 guessed",
+        "06-b  1: 0✓  2: 11                11 of 12 guessed",
+    ]
+    assert report.guesses(rows, "") == report.guesses(rows, "06")
+    assert report.guesses(rows, "01") == ["01-a  1: 0  2: 0✓  0 of 12 guessed"]
+    assert report.guesses(rows, "11") == ["No guesses yet."]
+
+
+@pytest.mark.parametrize("guess", ["3", 3.0, True, 0, 5, -1, None, [3]])
+def test_a_guess_that_is_no_option_is_not_counted(predictions, guess):
+    text = json.dumps({"exercises": {}, "guesses": {"06-a": guess, "06-z": 1, "06-b": 2}})
+    assert progress.read({"data": {progress.KEY: text}}).guesses == {"06-b": 2}
+
+
+def test_all_that_a_learner_can_have_done_is_far_from_too_large():
+    every = {
+        "exercises": {
+            name: {"passed": True, "tries": 9999, "at": "2026-01-01T00:00:00Z"}
+            for name in exercises()
+        },
+        "of": len(exercises()),
+        "guesses": {f"{notebook:02}-{letter}": 4 for notebook in range(12) for letter in "abcdef"},
+    }
+    assert len(json.dumps(every)) < progress.LARGEST_BYTES / 10
+
+
+def test_the_guide_for_teachers_has_as_many_exercises_as_there_are():
+    text = (MANIFESTS.parents[1] / "docs" / "class.md").read_text("utf-8")
+    shown = re.findall(r"^wq-monday-\d+ +\d+ of (\d+)", text, re.MULTILINE)
+    assert shown == [str(len(exercises()))] * 2
+
+
 def test_publishing_outside_of_a_class_makes_nothing(monkeypatch):
     monkeypatch.setenv("WQLIB_CONTEXT", CONTEXT)
     with connect(CONTEXT, namespace="wq-test-alone") as cluster:
@@ -569,6 +656,7 @@ def test_publishing_to_a_cluster_that_is_away_neither_raises_nor_waits_long(
         "null",
         '{"exercises": 5}',
         '{"exercises": {"01-1": 5}}',
+        '{"exercises": {}, "guesses": 5}',
         '{"exercises": {"01-1": {"passed": "yes", "at": "now"}}}',
         '{"exercises": {"01-1": {"passed": 1, "at": 1e99}}, "of": -3}',
         '{"exercises": {"01-1": {"passed": 1, "at": NaN}}, "of": Infinity}',

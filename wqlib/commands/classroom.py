@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..cluster.kube import translate_errors
+from ..course.checks.exercise import TITLES
 from ..course.classroom import create, names, remove, report
 from ..course.classroom import teacher as teachers
 from ..course.classroom.teacher import Teacher
@@ -98,7 +99,10 @@ def _status(teacher: Teacher, options: argparse.Namespace) -> int:
         if options.json:
             print(json.dumps(report.as_json(rows)), flush=True)
         else:
-            text = report.lines(rows, time.time())
+            wanted = options.guesses
+            text = (
+                report.lines(rows, time.time()) if wanted is None else report.guesses(rows, wanted)
+            )
             if options.watch is not None and live:
                 columns, height = size()
                 block.show(report.cut_to_fit(text, columns, height - 1))
@@ -212,6 +216,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help=f"again and again ({WATCH_SECONDS:g}), until Ctrl-C",
     )
+    status.add_argument(
+        "--guesses",
+        type=_notebook,
+        nargs="?",
+        const="",
+        metavar="NN",
+        help="instead, how many chose each option of the predictions (of notebook NN); ✓ is right",
+    )
     status.add_argument("--json", action="store_true", help="as JSON, one line a time")
     status.set_defaults(after_interruption="Nothing was changed.")
 
@@ -241,6 +253,14 @@ def _between(least: float, most: float, kind: type = float) -> Callable[[str], A
         raise argparse.ArgumentTypeError(f"{text} is not a number from {least:g} to {most:g}")
 
     return convert
+
+
+def _notebook(text: str) -> str:
+    """Return the number of a notebook, such as "06"; "" stays."""
+    number = text and text.zfill(2)
+    if number and number not in TITLES:
+        raise argparse.ArgumentTypeError(f"{text} is not a notebook; they are 00 to {max(TITLES)}")
+    return number
 
 
 def _server(text: str) -> str:

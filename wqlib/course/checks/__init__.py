@@ -24,7 +24,7 @@ from . import record
 from .answers import Answers, Blank, TimeUp, Wrong, time_limit
 from .exercise import Exercise, faults, registered
 
-__all__ = ["Verdict", "broken", "check", "exercises", "judge", "progress"]
+__all__ = ["Verdict", "broken", "check", "exercises", "judge", "progress", "tell_teacher"]
 
 SECONDS = 90.0
 
@@ -90,11 +90,17 @@ def check(exercise_id: str) -> None:
     print(f"{mark} {found.id} {found.title}: {verdict.text}")
     if verdict.judged and not verdict.blank:
         try:
-            noted = record.note(found, verdict.passed)
+            record.note(found, verdict.passed)
         except OSError as error:
             print(f"(Your progress could not be noted in {record.path()}: {error.strerror}.)")
         else:
-            publish({"exercises": noted, "of": len(known)})
+            tell_teacher()
+
+
+def tell_teacher() -> None:
+    """Publish what is noted, if the learner is in a class."""
+    guessed = {name: one["first"] for name, one in record.guesses().items() if one["first"]}
+    publish({"exercises": record.load(), "of": len(exercises()), "guesses": guessed})
 
 
 def judge(exercise: Exercise, names: Mapping[str, Any]) -> Verdict:
@@ -124,10 +130,12 @@ def judge(exercise: Exercise, names: Mapping[str, Any]) -> Verdict:
 def progress(notebook: str | None = None) -> None:
     """Print which exercises you have done: ✓ done, ✗ tried, · not yet.
 
+    Of predictions it prints: ✓ right, ✗ wrong, ? not compared yet, · not guessed.
+
     Args:
         notebook: Only those of this notebook, e.g. "05"; None: all.
     """
-    print(record.shown(record.load(), exercises(), notebook))
+    print(record.shown(record.load(), record.guesses(), exercises(), notebook))
 
 
 def _names() -> Mapping[str, Any]:

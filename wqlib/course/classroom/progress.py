@@ -10,9 +10,11 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from ..predictions import data
 
 PATIENCE_SECONDS = 2.0
 LARGEST_BYTES = 200_000
@@ -27,8 +29,8 @@ def publish(record: Mapping[str, Any]) -> bool:
     nothing is lost by that.
 
     Args:
-        record: All of the learner's progress, as `read` takes it:
-            `{"exercises": {"06-1": {"passed": True, "at": "2026-11-28T21:00:00Z"}}, "of": 27}`,
+        record: All of the learner's progress, as `read` takes it: `{"exercises": {"06-1":
+            {"passed": True, "at": "2026-11-28T21:00:00Z"}}, "of": 32, "guesses": {"06-a": 2}}`,
             with the time in UTC, and how many exercises there are in all.
 
     Returns:
@@ -61,8 +63,8 @@ def _send(context: str, record: Mapping[str, Any]) -> bool:
         return False
     api = kube.client_for(kubeconfig.kubeconfig_files(None), context)
     patch = client.CoreV1Api(api).patch_namespaced_config_map
-    limit, data = (PATIENCE_SECONDS, PATIENCE_SECONDS), {"data": {KEY: text}}
-    kube.get(patch, PROGRESS, named_namespace(context), data, _request_timeout=limit)
+    limit, body = (PATIENCE_SECONDS, PATIENCE_SECONDS), {"data": {KEY: text}}
+    kube.get(patch, PROGRESS, named_namespace(context), body, _request_timeout=limit)
     return True
 
 
@@ -75,12 +77,14 @@ class Progress:
         of: How many there are; 0: not known.
         last: The exercise that was tried last, or "".
         at: When that was, in seconds since the epoch; 0: not known.
+        guesses: The number of the option that was guessed first, by prediction.
     """
 
     done: int = 0
     of: int = 0
     last: str = ""
     at: float = 0.0
+    guesses: dict[str, int] = field(default_factory=dict)
 
 
 def read(config_map: Mapping[str, Any]) -> Progress:
@@ -92,10 +96,17 @@ def read(config_map: Mapping[str, Any]) -> Progress:
             for name, one in record.get("exercises", {}).items()
         }
         of = int(_number(record.get("of")))
+        guesses = {
+            name: guess
+            for name, entry in data.known().items()
+            if type(guess := record.get("guesses", {}).get(name)) is int
+            and 1 <= guess <= len(entry.pictures)
+        }
     except (ValueError, TypeError, AttributeError, RecursionError):
         return Progress()
     at, last = max(((at, name) for name, (_, at) in exercises.items()), default=(0.0, ""))
-    return Progress(sum(passed for passed, _ in exercises.values()), of, last, at)
+    done = sum(passed for passed, _ in exercises.values())
+    return Progress(done, of, last, at, guesses)
 
 
 def _seconds(at: Any) -> float:

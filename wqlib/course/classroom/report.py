@@ -11,6 +11,7 @@ from typing import Any
 from ...cluster import manifests, states
 from ...cluster.kube import get
 from ...shown import shown, table
+from ..predictions import data
 from . import names, objects, progress
 from .names import Learner
 from .objects import Object
@@ -141,6 +142,28 @@ def lines(rows: Sequence[Row], now: float) -> list[str]:
     troubled = sum(1 for row in rows if row.stuck)
     total = f"{len(rows)} learners, {begun} have begun, {troubled} with something stuck"
     return [*(line.rstrip() for line in table(cells)), total]
+
+
+def guesses(rows: Sequence[Row], notebook: str) -> list[str]:
+    """Return what the class guessed as a table: for each prediction, how many chose each option.
+
+    Args:
+        rows: Everybody.
+        notebook: Only its predictions, e.g. "06"; "": those at which somebody guessed.
+    """
+    cells = []
+    for name, entry in data.known().items():
+        chosen = Counter(row.progress.guesses.get(name, 0) for row in rows)
+        made = len(rows) - chosen[0]
+        if name[:2] == notebook or (made and not notebook):
+            options = [
+                f"{option}: {chosen[option]}{'✓' if option == entry.right else ''}"
+                for option in range(1, len(entry.pictures) + 1)
+            ]
+            cells.append([name, *options, f"{made} of {len(rows)} guessed"])
+    width = max(map(len, cells), default=0)
+    padded = [[*row[:-1], *[""] * (width - len(row)), row[-1]] for row in cells]
+    return table(padded) if cells else ["No guesses yet."]
 
 
 def cut_to_fit(text: Sequence[str], columns: int, height: int) -> list[str]:
