@@ -13,6 +13,7 @@ import ipywidgets as widgets
 from ..history import History
 from ..history.tape import Tape, recording_path
 from ..plots import ThemeName
+from ..plots.pictures import lanes_of
 from .stage import labelled, run_stage
 from .threaded import ThreadedView
 
@@ -68,7 +69,7 @@ class Replay(ThreadedView):
         self._speed = speed
         self._resting = True
         self._moved_at = 0.0
-        room = lanes or max(2, min(16, len(self.history.lanes)))
+        room = lanes or lanes_of(self.history)
         stage = run_stage(room, theme, window_seconds, [self._controls()])
         key = id(run) if isinstance(run, History) else str(recording_path(run))
         super().__init__(key, stage, fps)

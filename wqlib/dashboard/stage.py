@@ -138,7 +138,7 @@ class Stage:
 
 
 def run_stage(
-    lanes: int,
+    lanes: float,
     theme: ThemeName,
     window_seconds: float | None,
     controls: Sequence[Sequence[Any]],

@@ -9,6 +9,7 @@ from queue import Empty
 
 from ..errors import WaitTimeout
 from ..plots import ThemeName
+from ..plots.pictures import LANES
 from . import markup
 from .actions import Actions, Cluster, Queue
 from .controls import Controls
@@ -51,7 +52,7 @@ class Dashboard(QueueView):
         job: str | None = None,
         *,
         fps: float = 5.0,
-        lanes: int = 8,
+        lanes: int = LANES,
         theme: ThemeName = "light",
         window_seconds: float | None = 120.0,
     ) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from .fold import History
 
 NOW_SHARE = 0.84  # where "now" stands in a live view: right of it is the future
-LEAST_SECONDS = 15.0  # that a live view spans before now
-_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400,
+LEAST_SECONDS = 5.0  # that a live view spans before now
+_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400,
           28800, 86400)  # fmt: skip
 
 
@@ -110,7 +110,9 @@ def ticks(axis: TimeAxis, spacing: float = 90.0) -> list[tuple[float, str]]:
 
 
 def clock(seconds: float, step: float = 1.0) -> str:
-    """Return a moment of a run in words: "0.5 s", "40 s", "2:30 min", "1:05 h"."""
+    """Return a moment of a run in words: "0.05 s", "0.5 s", "40 s", "2:30 min", "1:05 h"."""
+    if step < 0.1 and seconds < 60:
+        return f"{seconds:.2f} s"
     if step < 1 and seconds < 60:
         return f"{seconds:.1f} s"
     whole = round(seconds)
