@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .course.predictions.ask import predict as predict
     from .course.predictions.quizzes import quiz as quiz
     from .dashboard import Dashboard as Dashboard
+    from .dashboard import Explorable as Explorable
     from .dashboard import Mosaic as Mosaic
     from .dashboard import Replay as Replay
     from .errors import LeaseLost as LeaseLost
@@ -34,6 +35,7 @@ _HOME = {
     "compare": "course.predictions.ask",
     "connect": "cluster",
     "Dashboard": "dashboard",
+    "Explorable": "dashboard",
     "History": "history",
     "LeaseLost": "errors",
     "Mosaic": "dashboard",
@@ -49,6 +51,7 @@ _HOME = {
 
 __all__ = [
     "Dashboard",
+    "Explorable",
     "History",
     "LeaseLost",
     "Mosaic",

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wqlib.course.sizing import Outcome, Plan, forecast, simulate
 from wqlib.queue import WorkQueue
 from wqlib.redisserver import RedisServer
+from wqlib.sizing import Outcome, Plan, forecast, simulate
 
 HOUR = 3600.0
 PLANS = st.builds(

@@ -7,12 +7,13 @@ bundle; the doctor; and the model of how long a run takes.
 from __future__ import annotations
 
 from ..redisserver import RedisServer
+from ..sizing import Plan, forecast
 from . import doctor
 from .bundle import bundle
 from .checks import broken
 from .measuring import cores, duration, durations, findings
 from .nodes import drain, spare_node
-from .sizing import Plan, forecast
+from .rehearsal import rehearse
 from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "folder",
     "forecast",
     "job_manifest",
+    "rehearse",
     "reset",
     "spare_node",
     "start_redis",

@@ -10,7 +10,6 @@ from statistics import median
 from ..cluster import Cluster
 from ..cluster.cluster import LOCAL
 from ..history import History
-from ..plots.scaling import Speedup, speedups
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _BUSY = 0.8  # of the ideal, up to the number of cores; with less, others use the cores too
@@ -56,33 +55,28 @@ def findings(runs: Mapping[int, Sequence[History]], cores: int) -> str:
     """Say what runs with several numbers of pods show, and what they do not.
 
     Args:
-        runs: By the number of pods: some runs of that many, on the same items.
+        runs: By the number of pods, among them 1: some runs of that many, on the same items.
         cores: How many cores the pods could use.
 
     Returns:
         A line for each number of pods: how many times as fast as one pod, the range, and whether
-        that differs from the line before. Then, if it is so, that the cores were not free.
+        that differs from the line before. Then what this machine could not show, if anything.
     """
-    lines, before = ["pods  times as fast (range)"], None
-    measured = speedups(runs)
-    for one in measured:
-        line = f"{one.pods:4}  {one.median:4.1f} ({one.low:.1f} to {one.high:.1f})"
-        if before is not None and one.low <= before.high and before.low <= one.high:
-            line += f"   no difference from {before.pods} seen: the ranges overlap"
+    one_pod = median(duration(history) for history in runs[1])
+    rates = {n: sorted(one_pod / duration(x) for x in some) for n, some in sorted(runs.items())}
+    lines, before = ["pods  times as fast (range)"], 0
+    for pods, rate in rates.items():
+        line = f"{pods:4}  {median(rate):4.1f} ({rate[0]:.1f} to {rate[-1]:.1f})"
+        if before and rate[0] <= rates[before][-1] and rates[before][0] <= rate[-1]:
+            line += f"   no difference from {before} seen: the ranges overlap"
         lines.append(line)
-        before = one
-    return "\n".join([*lines, *_about_the_cores(measured, cores)])
-
-
-def _about_the_cores(measured: Sequence[Speedup], cores: int) -> list[str]:
-    full = [one for one in measured if one.pods <= cores][-1:]
-    said = []
-    for one in full:
-        if one.median < _BUSY * one.pods:
-            said.append(
-                f"{one.pods} pods on {cores} cores were only {one.median:.1f} times as fast: other "
-                "programs use these cores too, so the bend cannot be told from their noise."
-            )
-    if measured[-1].pods <= cores:
-        said.append(f"With {cores} cores no bend can show up to {measured[-1].pods} pods.")
-    return said
+        before = pods
+    full = max(pods for pods in rates if pods <= cores)
+    if median(rates[full]) < _BUSY * full:
+        lines.append(
+            f"{full} pods on {cores} cores were only {median(rates[full]):.1f} times as fast: "
+            "something else uses these cores too, and hides where the curve bends."
+        )
+    if before <= cores:
+        lines.append(f"With {cores} cores, no bend can show up to {before} pods.")
+    return "\n".join(lines)

@@ -69,6 +69,11 @@ def note(text: str) -> str:
     return f'<div role="status" aria-live="polite" style="{_FONT} {_DIM}">{escape(text)}</div>'
 
 
+def said(text: str) -> str:
+    """Return what a picture shows, in a few sentences below it."""
+    return f'{_STYLE}<div role="status" aria-live="polite" style="{_FONT}">{escape(text)}</div>'
+
+
 def table(rows: Iterable[PodRow]) -> str:
     """Return the table of pods, a line for each."""
     head = "".join(f'<th scope="col" class="{side}">{name}</th>' for name, side, _ in _COLUMNS)

@@ -16,9 +16,7 @@ Outcome = Literal["running", "complete", "release", "fail", "expire", "dead"]
 
 ALIVE = ("pending", "running", "restarting", "terminating")
 ENDS = ("succeeded", "failed", "killed")
-PodState = Literal[
-    "pending", "running", "terminating", "evicted", "succeeded", "failed", "killed"
-]
+PodState = Literal["pending", "running", "terminating", "evicted", "succeeded", "failed", "killed"]
 MAX_SLOTS = 8
 WAITS = -1
 RECENT_ITEMS = 512

@@ -118,9 +118,7 @@ def number_labels(boxes: list[LaneBox], axis: TimeAxis, top: float) -> list[Text
     return out
 
 
-def bar_labels(
-    boxes: list[LaneBox], axis: TimeAxis, marks: dict[str, list[float]]
-) -> list[Text]:
+def bar_labels(boxes: list[LaneBox], axis: TimeAxis, marks: dict[str, list[float]]) -> list[Text]:
     """Return the names of the items, newest first, where they fit into their bars beside the marks
     of the pods, which are moments by worker.
     """

@@ -13,7 +13,7 @@ from ...cluster import Cluster
 from ...cluster.cluster import LOCAL
 from ...events import Event
 from ...queue import WorkQueue
-from ..verbs import job_manifest, reach_redis
+from ..verbs import build_worker, job_manifest, reach_redis
 from .answers import Answers, Wrong
 from .exercise import exercise, fault
 
@@ -88,9 +88,7 @@ def _die_after(
 
 
 def _is_total(answers: Answers, client: Any, numbers: dict[int, int], when: str) -> None:
-    found, wanted = answers.call("total", client), sum(numbers.values())
-    if type(found) is not int:
-        raise Wrong(f"`total` returned {found!r}, and should return an int.")
+    found, wanted = answers.call("total", client, returns=(int,)), sum(numbers.values())
     if found != wanted:
         raise Wrong(
             f"{when}, and the total was {found}, not {wanted}. Give each item a place of its own "
@@ -317,6 +315,7 @@ def _fresh_queue(cluster: Cluster, name: str) -> WorkQueue:
 
 def _run_instead(cluster: Cluster, job: dict[str, Any], program: str) -> None:
     """Apply a Job whose pods run a Python program in place of the image's own."""
+    build_worker(cluster)
     job["spec"]["template"]["spec"]["containers"][0]["command"] = ["python", "-c", program]
     cluster.apply(job)
 

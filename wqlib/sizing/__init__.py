@@ -23,6 +23,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from statistics import fmean, quantiles
 
@@ -70,13 +71,18 @@ class Plan:
                 raise ValueError(f"{field.name} is {value}; it must be a whole number.")
         if not self.item_seconds or not self.lease_seconds:
             raise ValueError("item_seconds and lease_seconds must be more than 0.")
-        trouble = (self.deaths_per_pod_hour + self.pauses_per_pod_hour) / _HOUR * self.item_seconds
-        if math.log(self.items) + trouble > math.log(MAX_RUNS_OF_ITEMS):
+        if self.expected_runs > MAX_RUNS_OF_ITEMS:
             raise ValueError(
                 f"With {self.deaths_per_pod_hour:g} deaths and {self.pauses_per_pod_hour:g} pauses "
                 f"a pod-hour, items of {self.item_seconds:g} s are hardly ever finished (or there "
                 "are too many of them to simulate). Make the items shorter, or take fewer of them."
             )
+
+    @property
+    def expected_runs(self) -> float:
+        """Return how many runs of items there will be on average, at most."""
+        trouble = (self.deaths_per_pod_hour + self.pauses_per_pod_hour) / _HOUR * self.item_seconds
+        return self.items * math.exp(min(trouble, 100.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,11 @@ def forecast(plan: Plan, runs: int = 200, seed: int = 0) -> Forecast:
     """
     if runs < 2:
         raise ValueError(f"runs is {runs}; to see how far runs differ takes 2 or more.")
-    outcomes = [simulate(plan, seed + number) for number in range(runs)]
+    return summarize([simulate(plan, seed + number) for number in range(runs)])
+
+
+def summarize(outcomes: Sequence[Outcome]) -> Forecast:
+    """Return what several runs of a plan, 2 or more, have in common."""
     makespans = sorted(outcome.makespan_seconds for outcome in outcomes)
     cuts = quantiles(makespans, n=20, method="inclusive")
     means = {one.name: fmean(getattr(x, one.name) for x in outcomes) for one in fields(Outcome)}
