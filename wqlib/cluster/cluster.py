@@ -116,23 +116,6 @@ class Cluster:
         ]
 
     @translate_errors
-    def manifest(self, target: str) -> dict[str, Any]:
-        """Return the manifest with which an object was last applied, to change and apply again.
-
-        Like `kubectl apply view-last-applied`.
-
-        Args:
-            target: For example "job/job-wq-2".
-
-        Raises:
-            NotFound: If it is not there.
-            ClusterError: If it was made in another way than `apply`.
-        """
-        kind, name = parse_target(target)
-        live = get(kind.method(self.api, "read"), name, self.namespace)
-        return manifests.last_applied(live)
-
-    @translate_errors
     def delete(
         self, target: str, *, grace_seconds: int | None = None, timeout_seconds: float = 60
     ) -> bool:

@@ -224,16 +224,6 @@ def apply_one(api: Any, namespace: str, manifest: Object) -> str:
     return f"{title} {'unchanged' if unchanged else 'configured'}"
 
 
-def last_applied(live: Object) -> Object:
-    """Return the manifest that an object was last applied from."""
-    applied = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
-    if not applied:
-        name = live["metadata"]["name"]
-        raise ClusterError(f"{name} was not made by `apply`, so there is no manifest to return.")
-    manifest: Object = json.loads(applied)
-    return manifest
-
-
 def find(api: Any, namespace: str, kind: Kind, name: str) -> Object | None:
     """Return an object, or None if there is none."""
     return get_or_none(kind.method(api, "read"), name, namespace, statuses=[404])

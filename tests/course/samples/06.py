@@ -132,7 +132,7 @@ def again(job):
 
 
 # %% 06-2 right: a lease longer than the work
-job = cluster.manifest("job/job-wq-2")
+job = cluster.last_applied("job/job-wq-2")
 environment(job)["WQLIB_LEASE_SECONDS"]["value"] = "5"
 again(job)
 # %% 06-2 right: the worker of the course, which renews
@@ -148,11 +148,11 @@ pass
 # %% 06-2 wrong: more pods
 cluster.scale("job-wq-2", 4)
 # %% 06-2 wrong: a little longer, and too short still
-job = cluster.manifest("job/job-wq-2")
+job = cluster.last_applied("job/job-wq-2")
 environment(job)["WQLIB_LEASE_SECONDS"]["value"] = "0.7"
 again(job)
 # %% 06-2 wrong: no work at all
-job = cluster.manifest("job/job-wq-2")
+job = cluster.last_applied("job/job-wq-2")
 environment(job)["ITEM_SECONDS"]["value"] = "0"
 again(job)
 # %% 06-2 wrong: an empty queue
@@ -189,7 +189,7 @@ broken("06-3", cluster)
 
 
 def run(change, *, requeue=True):
-    job = cluster.manifest("job/job-wq-2")
+    job = cluster.last_applied("job/job-wq-2")
     command = job["spec"]["template"]["spec"]["containers"][0]["command"]
     command[2] = command[2].replace("item.decode()", change)
     cluster.delete("job/job-wq-2", grace_seconds=0)
@@ -249,7 +249,7 @@ from wqlib.course import broken
 from wqlib.worker import Worker
 
 broken("06-4", cluster)
-job = cluster.manifest("job/photos-never")
+job = cluster.last_applied("job/photos-never")
 container = job["spec"]["template"]["spec"]["containers"][0]
 
 
