@@ -129,7 +129,7 @@ lock: ## work out the versions in the lock files anew (needs uv)
 
 clean: ## end the local cluster and remove what was made here
 	@test ! -x $(BIN)/wqlib || $(BIN)/wqlib cluster stop
-	rm -rf .venv build dist notebooks/worker/wqlib .mypy_cache .ruff_cache
+	rm -rf .venv build dist notebooks/worker/wqlib notebooks/worker/page/wqlib .mypy_cache .ruff_cache
 	rm -rf .pytest_cache .hypothesis localcluster/.pytest_cache localcluster/.hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
