@@ -205,7 +205,7 @@ def poison(cluster: Cluster) -> str:
 def recovered(answers: Answers) -> str:
     """Check that all three prices have become cents, and no item is dead."""
     queue = answers.queue()
-    _until(queue.drained, seconds=15)
+    _until(lambda: queue.drained() or not _at_work(answers))
     stats = queue.stats()
     results = sorted(result.decode("utf-8", "replace") for result in queue.results().values())
     if stats.dead:
@@ -272,9 +272,7 @@ def out_of_memory(cluster: Cluster) -> str:
 def photos(answers: Answers) -> str:
     """Check that all photos of photos-never were loaded by a Job that is complete."""
     queue = answers.queue("photos-never")
-    jobs = answers.cluster.batch.list_namespaced_job(answers.cluster.namespace).items
-    running = [job.metadata.name for job in jobs if job.status.active]
-    _until(lambda: queue.drained(), seconds=40 if running else 0)
+    _until(lambda: queue.drained() or not _at_work(answers), seconds=60)
     stats = queue.stats()
     if stats.dead:
         raise Wrong(
@@ -292,13 +290,12 @@ def photos(answers: Answers) -> str:
             f"the queue has drained, with the results {sorted(results.elements())}. All photos "
             f"should be loaded, each of its full size: {', '.join(map(str, PHOTOS))} MB."
         )
-    names = {event.worker.rpartition("-")[0] for event in _completed(queue)}
-    last = [name for name in names if answers.find(f"job/{name}") is not None]
-    if not last:
-        raise Wrong("the photos were not loaded by pods of a Job that is there.")
-    for name in last:
-        if late := answers.wait(f"job/{name}", "complete", 30, f"job/{name} is not complete."):
-            raise Wrong(late)
+    large = {e.lease_id for e in queue.events() if e.item == str(max(PHOTOS))}
+    [name] = {e.worker.rpartition("-")[0] for e in _completed(queue) if e.lease_id in large}
+    if not name or answers.find(f"job/{name}") is None:
+        raise Wrong("the large photo was not loaded by a pod of a Job that is still there.")
+    if late := answers.wait(f"job/{name}", "complete", 30, f"job/{name} is not complete."):
+        raise Wrong(late)
     return "all photos are loaded. The next container that is OOMKilled will not puzzle you."
 
 
@@ -325,6 +322,13 @@ def _until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     give_up = time.monotonic() + seconds
     while not condition() and time.monotonic() < give_up:
         time.sleep(0.1)
+
+
+def _at_work(answers: Answers) -> bool:
+    """Does a pod of a Job run, or will one?"""
+    jobs = answers.cluster.batch.list_namespaced_job(answers.cluster.namespace).items
+    ended = ("Complete", "Failed", "FailureTarget", "SuccessCriteriaMet")
+    return any(not any(one.type in ended for one in job.status.conditions or []) for job in jobs)
 
 
 def _completed(queue: WorkQueue) -> list[Event]:
