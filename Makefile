@@ -37,18 +37,23 @@ $(shell mkdir -p "$(HOME)")
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint unit unit-localcluster browser-test conformance chaos explore notebooks course check-exercises test-cluster bench bench-cluster bench-view site slides offline-kit offline-test lock clean
+.PHONY: help lab my-course demo test lint unit unit-localcluster browser-test conformance chaos explore notebooks course check-exercises test-cluster bench bench-cluster bench-view site slides offline-kit offline-test lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
 
-lab: $(WORKSPACE) ## open the course in JupyterLab (prints the URL where there is no browser)
+lab: my-course ## open your own copy of the course in JupyterLab (prints the URL where there is no browser)
 	$(LAB) lab $(AS_ROOT) --ServerApp.root_dir=. --LabApp.default_url=/lab/workspaces/course $(ARGS)
 
+# What the learner wrote there stays.
+my-course: $(WORKSPACE)
+	@$(BIN)/wqlib course update
+
 # Laid out once; then JupyterLab keeps what the learner makes of it. It asks nobody about news.
-$(WORKSPACE): notebooks/course.jupyterlab-workspace $(READY)
-	@mkdir -p $(@D) .venv/share/jupyter/lab/settings
+$(WORKSPACE): notebooks/course.jupyterlab-workspace .binder/overrides.json .binder/jupyter_server_config.py $(READY)
+	@mkdir -p $(@D) .venv/share/jupyter/lab/settings .venv/etc/jupyter
 	@cp .binder/overrides.json .venv/share/jupyter/lab/settings
+	@cp .binder/jupyter_server_config.py .venv/etc/jupyter
 	@$(LAB) lab workspaces import $< >/dev/null
 	@touch $@
 

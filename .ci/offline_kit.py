@@ -40,7 +40,7 @@ Parallel work on Kubernetes, by doing: the whole course, for a room without a ne
 
 You need {pythons} (with venv), and make, on {platforms}.
 
-  make lab         opens the course in JupyterLab
+  make lab         opens your own copy of the course, my-course/, in JupyterLab
   make demo        the whole story in the terminal: 60 items, 3 pods, one of them killed
   make notebooks   runs the notebooks as a test
 

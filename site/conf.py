@@ -12,6 +12,7 @@ import re
 import shutil
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 
@@ -45,7 +46,7 @@ myst_heading_anchors = 3
 
 html_theme = "sphinx_book_theme"
 html_title = "Parallel work on Kubernetes"
-html_static_path = ["style.css"]
+html_static_path = ["style.css", "replay.js"]
 html_css_files = ["style.css"]
 html_use_index = False
 html_context = {"default_mode": "auto"}
@@ -62,7 +63,10 @@ FOLDERS = {
     "notebooks/worker": "site/files.md#the-worker",
     "wqlib/queue/lua": "site/files.md#the-queue-s-scripts",
 }
+# Where a notebook's live view stands still, a recorded run plays.
+RECORDINGS = {"notebooks/05_run_the_job": "clean", "notebooks/06_when_pods_die": "killed"}
 LANGUAGES = {"": "docker", ".lua": "lua", ".py": "python", ".yaml": "yaml"}
+WATCH = "Nothing installed yet? [Watch a recorded run](site/replay.md) in your browser."
 TOCTREES = """
 ```{toctree}
 :hidden:
@@ -70,6 +74,7 @@ TOCTREES = """
 :caption: The course
 
 notebooks/[0-9]*
+site/replay
 site/files
 ```
 
@@ -100,6 +105,39 @@ localcluster/docs/*
 """
 
 
+def player(run: str) -> str:
+    """Return the player of a recording as a block of a page, with the recording in it."""
+    lines = (ROOT / f"notebooks/recordings/{run}.jsonl").read_text("utf-8").splitlines()[1:]
+    events = [json.loads(line) for line in lines]
+    for event in events:
+        event.pop("stream_id", None)
+    data = json.dumps(events, separators=(",", ":")).replace("<", "\\u003c")
+    return (
+        f'```{{raw}} html\n<div class="wq-replay" data-run="{run}">'
+        f'<script type="application/json">{data}</script><noscript>Without JavaScript, type '
+        f"<code>wqlib replay {run} --lanes</code> in a terminal.</noscript></div>\n```"
+    )
+
+
+def add_player(cells: list[dict[str, Any]], run: str) -> None:
+    """Put a player where a notebook shows its live view: after the text below the picture."""
+    shows = [i for i, cell in enumerate(cells) if ".png()" in "".join(cell["source"])]
+    at = shows[0] + 2 if shows else len(cells)
+    text = (
+        "On this page the live view stands still. Here is a recorded run to play "
+        f"([there are more](../site/replay.md)):\n\n{player(run)}"
+    )
+    cells.insert(at, {"cell_type": "markdown", "id": "player", "metadata": {}, "source": text})
+
+
+def load_player(
+    app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Let the pages that have a player load it."""
+    if 'class="wq-replay"' in context.get("body", ""):
+        app.add_js_file("replay.js", loading_method="defer")
+
+
 def read(app: Sphinx, docname: str, content: list[str]) -> None:
     """Put in what only the site has: contents, listings, pages that stand for folders."""
     here = (ROOT / docname).parent
@@ -122,11 +160,16 @@ def read(app: Sphinx, docname: str, content: list[str]) -> None:
     if app.env.doc2path(docname).suffix == ".ipynb":
         notebook = json.loads(text)
         notebook["metadata"].pop("widgets", None)  # what only a kernel can bring to life
+        if docname in RECORDINGS:
+            add_player(notebook["cells"], RECORDINGS[docname])
         text = json.dumps(notebook)
+    else:
+        text = re.sub(r"<!-- replay: (\w+) -->", lambda match: player(match[1]), text)
     text = re.sub(r"\]\(((?:\.\./)*[\w./-]+/)\)", page_of_folder, text)
     text = re.sub(r"<!-- files: (\S+) -->", listings, text)
     if docname == root_doc:
         pages = ["notebooks/INSTRUCTORS", "CONTRIBUTING", "CHANGELOG"]
+        text = text.replace("\n## ", f"\n{WATCH}\n\n## ", 1)
         text += TOCTREES % "\n".join(page for page in pages if (ROOT / f"{page}.md").exists())
     content[0] = text
 
@@ -139,4 +182,5 @@ def add_index(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     app.connect("source-read", read)
+    app.connect("html-page-context", load_player)
     app.connect("build-finished", add_index)

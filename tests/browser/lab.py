@@ -37,7 +37,7 @@ from types import TracebackType
 from typing import Any
 
 import psutil
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Playwright, sync_playwright
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_FLAGS = (
@@ -77,6 +77,20 @@ _FOLLOW = """selector => {
         if (header.innerText !== last) seen.said.push([seconds(), last = header.innerText]);
     }).observe(header, {childList: true, subtree: true, characterData: true});
 }"""
+
+
+# The lines of the terminal in front, and how many of them begin with a prompt.
+_SHOWN = """(() => {
+    const buffer = window.jupyterapp.shell.currentWidget.content._term.buffer.active;
+    const lines = [];
+    for (let i = 0; i < buffer.length; i++) {
+        const line = buffer.getLine(i);
+        const text = line.translateToString(true);
+        if (line.isWrapped) lines[lines.length - 1] += text; else lines.push(text);
+    }
+    return lines;
+})()"""
+_PROMPTS = f"{_SHOWN}.filter(line => /^[\\w-]+\\$ /.test(line + ' ')).length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +205,18 @@ class Lab:
     def _go_to(self, path: str) -> None:
         self.page.goto(self._url + path)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=START_SECONDS * 1000)
+        self.wait_for_kernel()
+
+    def wait_for_kernel(self, name: str = "") -> None:
+        """Wait until the notebook in front is the one named, if any, and has its kernel."""
         self.page.wait_for_function(
-            """() => {
+            """name => {
                 const panel = window.jupyterapp.shell.currentWidget;
                 const kernel = panel?.sessionContext?.session?.kernel;
                 return panel?.content?.widgets?.length && kernel?.connectionStatus === 'connected'
-                    && kernel?.status === 'idle';
+                    && kernel?.status === 'idle' && panel.context.path.endsWith(name);
             }""",
+            arg=name,
             timeout=START_SECONDS * 1000,
         )
 
@@ -241,6 +260,50 @@ class Lab:
                     .outputs.toJSON().map(output => output.text ?? '').flat().join('')""",
                 number,
             )
+        )
+
+    def show_cell(self, number: int) -> Locator:
+        """Scroll to a cell, select it, and return it."""
+        self.page.evaluate(
+            """async number => {
+                const notebook = window.jupyterapp.shell.currentWidget.content;
+                notebook.activeCellIndex = number;
+                await notebook.scrollToItem(number, 'center');
+            }""",
+            number,
+        )
+        cell = self.page.locator(".jp-NotebookPanel:visible .jp-Cell.jp-mod-active")
+        cell.scroll_into_view_if_needed()
+        return cell
+
+    def type_into_cell(self, number: int, code: str) -> None:
+        """Put code in place of what is in a cell, by keyboard."""
+        self.show_cell(number).locator(".cm-content").click()
+        self.page.keyboard.press("ControlOrMeta+a")
+        self.page.keyboard.insert_text(code)
+
+    def in_terminal(self, line: str, timeout_seconds: float = 60.0) -> str:
+        """Type a line into the terminal of the layout, and return what it printed.
+
+        The tab of the terminal is in front afterwards.
+        """
+        self.page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab", has_text="Terminal").click()
+        self.page.locator(".jp-Terminal:visible .xterm").click()
+        self.page.wait_for_function(f"() => {_PROMPTS} > 0", timeout=timeout_seconds * 1000)
+        before = self.page.evaluate(f"() => {_PROMPTS}")
+        self.page.keyboard.type(line)
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_function(
+            f"before => {_PROMPTS} > before", arg=before, timeout=timeout_seconds * 1000
+        )
+        text = str(self.page.evaluate(f"() => {_SHOWN}.join('\\n')"))
+        return "\n".join(text.rpartition(line)[2].strip().splitlines()[:-1])
+
+    def save(self) -> None:
+        """Save the notebook in front, by keyboard."""
+        self.page.keyboard.press("ControlOrMeta+s")
+        self.page.wait_for_function(
+            "() => !window.jupyterapp.shell.currentWidget.context.model.dirty"
         )
 
     def restart_kernel(self) -> None:

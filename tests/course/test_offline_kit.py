@@ -160,4 +160,4 @@ class TestTheUnpackedKit:
         options = "--no-browser --ServerApp.port=8899 --IdentityProvider.token=secret"
         lab = f"make --silent lab ARGS='{options}' >/dev/null 2>&1"
         told = self.run(course, f"{{ {lab} & }}; python3 ../ask.py; wait")
-        assert "notebook:notebooks/00_before_you_begin.ipynb" in told
+        assert "notebook:my-course/00_before_you_begin.ipynb" in told

@@ -11,11 +11,16 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from wqlib.history.tape import Tape
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build" / "site"
@@ -116,8 +121,8 @@ def test_hints_and_solutions_are_closed(notebook: Path) -> None:
 def test_a_link_that_leads_nowhere_stops_the_build(tmp_path: Path, link: str, stops: bool) -> None:
     shutil.copytree(ROOT / "site", tmp_path / "site")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    pages = "docs/queue.md docs/more.md notebooks/0.md site/files.md CHANGELOG.md"
-    pages += " localcluster/README.md localcluster/docs/more.md"
+    pages = "docs/queue.md docs/more.md notebooks/0.md site/files.md site/replay.md"
+    pages += " CHANGELOG.md localcluster/README.md localcluster/docs/more.md"
     for name in pages.split():
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text("# Page\n")
@@ -126,3 +131,111 @@ def test_a_link_that_leads_nowhere_stops_the_build(tmp_path: Path, link: str, st
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode != 0) == stops, done.stderr
     assert ("nowhere.ipynb" in done.stderr) == stops
+
+
+# -- the player of recorded runs
+
+COUNTS = ("done", "leased", "pending", "dead", "expired")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+with_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Player:
+    """A recorded run on its page, opened from a file, with the network cut off."""
+
+    def __init__(self, browser: Browser, run: str, page: str = "site/replay", **options: Any):
+        self.asked: list[str] = []
+        self.errors: list[str] = []
+        context = browser.new_context(offline=True, **options)
+        self.page = context.new_page()
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto((SITE / f"{page}.html").as_uri())
+        self.box = self.page.locator(f'.wq-replay[data-run="{run}"]')
+        self.slider = self.box.get_by_role("slider")
+        self.button = self.box.get_by_role("button")
+
+    def counts(self) -> dict[str, int]:
+        return {
+            name: int(self.box.locator(f'[data-count="{name}"]').inner_text()) for name in COUNTS
+        }
+
+    def seconds(self) -> float:
+        return float(self.box.locator(".clock").inner_text().split()[0])
+
+
+@with_browser
+@pytest.mark.parametrize("run", ["clean", "killed", "scaled"])
+def test_the_player_counts_what_the_history_counts(browser: Browser, run: str) -> None:
+    player, tape = Player(browser, run), Tape.of(run)
+    player.slider.press("Home")
+    for second in range(int(tape.seconds) + 1):
+        counts = tape.until(second).counts
+        assert player.counts() == {name: getattr(counts, name) for name in COUNTS}, second
+        player.slider.press("ArrowRight")
+    player.slider.press("End")
+    counts = tape.until(tape.seconds).counts
+    assert player.counts() == {name: getattr(counts, name) for name in COUNTS}
+    assert not player.errors
+    assert {urlsplit(url).scheme for url in player.asked} == {"file"}
+
+
+@with_browser
+@pytest.mark.parametrize("page", ["notebooks/05_run_the_job", "notebooks/06_when_pods_die"])
+def test_a_notebook_s_page_plays_a_run_by_keyboard(browser: Browser, page: str) -> None:
+    player = Player(browser, {"5": "clean", "6": "killed"}[page[11]], page)
+    player.slider.press("Space")  # at the end: it begins again
+    expect(player.button).to_have_text("Pause")
+    player.page.wait_for_function(
+        "box => box.querySelector('[data-count=done]').innerText > 1",
+        arg=player.box.element_handle(),
+    )
+    player.slider.press("Space")
+    expect(player.button).to_have_text("Play")
+    stopped_at = player.seconds()
+    player.slider.press("ArrowRight")
+    assert player.seconds() == pytest.approx(stopped_at + 1, abs=0.11)
+    player.button.press("Enter")
+    expect(player.button).to_have_text("Pause")
+    player.button.press("Space")
+    expect(player.button).to_have_text("Play")
+    assert not player.errors
+
+
+@with_browser
+def test_the_player_tells_what_happens(browser: Browser) -> None:
+    player = Player(browser, "killed")
+    aloud = player.box.get_by_role("status")
+    assert aloud.get_attribute("aria-live") == "polite"
+    player.slider.press("Home")
+    expect(aloud).to_contain_text("0 done, 0 leased, 48 waiting")
+    for _ in range(9):
+        player.slider.press("ArrowRight")
+    expect(aloud).to_contain_text(re.compile(r"9\.0 s: \d+ done.* was killed; it held \w+\."))
+    expect(player.box.locator("svg.picture")).to_have_attribute("aria-label", re.compile("done"))
+    lost = Tape.of("killed").until(9).counts.expired
+    assert player.box.locator("svg.picture .bar.expire").count() == lost == 1
+
+
+@with_browser
+def test_who_wants_less_motion_sees_a_step_a_second(browser: Browser) -> None:
+    player = Player(browser, "clean", reduced_motion="reduce")
+    seen = player.box.evaluate_handle("""box => {
+        const place = box.querySelector('.clock'), seen = [];
+        new MutationObserver(() => seen.push(parseFloat(place.innerText)))
+            .observe(place, {childList: true});
+        return seen;
+    }""")
+    player.button.click()
+    player.page.wait_for_function("seen => seen.length > 2", arg=seen)
+    steps = [b - a for a, b in itertools.pairwise(seen.json_value())]
+    assert min(steps) > 0.8

@@ -17,13 +17,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from ..errors import ClusterError
 from . import namespaces
 from .builder import CommandBuilder
 from .cluster import LOCAL, NODES, Cluster
 from .kube import client_for, translate_errors
-from .kubeconfig import context_namespace, find_context, kubeconfig_files
+from .kubeconfig import (
+    context_entry,
+    context_namespace,
+    find_context,
+    kubeconfig_choosing,
+    kubeconfig_files,
+)
 from .podstream import ExecResult
 from .portforward import PortForward
 from .states import Pod
@@ -36,6 +43,7 @@ __all__ = [
     "Pod",
     "PortForward",
     "connect",
+    "for_kubectl",
     "named_namespace",
 ]
 
@@ -109,3 +117,28 @@ def named_namespace(context: str | None = None, kubeconfig: str | Path | None = 
         own = context_namespace(find_context(kubeconfig_files(kubeconfig), context), context)
     own = own if own.startswith(namespaces.PREFIX) else ""
     return os.environ.get(namespaces.VARIABLE) or own
+
+
+def for_kubectl() -> tuple[list[Path], dict[str, Any]]:
+    """Return what a plain kubectl needs to speak to the cluster and namespace of `connect()`.
+
+    Returns:
+        The kubeconfig files that have the keys (the local cluster's is there while it runs), and
+        the content of one to name before them in KUBECONFIG: kubectl merges them.
+
+    Raises:
+        ClusterError: If WQLIB_CONTEXT names a context that is not there.
+    """
+    context = os.environ.get("WQLIB_CONTEXT") or LOCAL
+    if context == LOCAL:
+        from . import local
+
+        context, files = local.CONTEXT, [local.kubeconfig()]
+        entry = {"cluster": local.CONTEXT, "user": local.CONTEXT}
+        namespace = named_namespace(LOCAL)
+    else:
+        files = [path.absolute() for path in kubeconfig_files(None)]
+        entry = context_entry(find_context(files, context), context)
+        namespace = named_namespace(context)
+    chosen = {**entry, "namespace": namespace or namespaces.DEFAULT}
+    return files, kubeconfig_choosing(context, chosen)

@@ -48,9 +48,21 @@ def find_context(files: list[Path], context: str) -> Path:
     )
 
 
+def context_entry(path: Path, context: str) -> dict[str, Any]:
+    """Return what a kubeconfig says of a context: its cluster, user and namespace, if any."""
+    return _entries(path, "context").get(context, {})
+
+
 def context_namespace(path: Path, context: str) -> str:
     """Return the namespace that a context of a kubeconfig names; "" if it names none."""
-    return str(_entries(path, "context").get(context, {}).get("namespace") or "")
+    return str(context_entry(path, context).get("namespace") or "")
+
+
+def kubeconfig_choosing(context: str, entry: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return a kubeconfig that chooses a context, and says no more than that, or what it is."""
+    contexts = [{"name": context, "context": entry}] if entry else []
+    head = {"apiVersion": "v1", "kind": "Config"}
+    return {**head, "current-context": context, "contexts": contexts}
 
 
 def _entries(path: Path, kind: str) -> dict[str, dict[str, Any]]:

@@ -20,6 +20,8 @@ from .cluster import NODES, Cluster
 from .kube import client_for
 from .statusline import StatusLine
 
+CONTEXT = "localcluster"  # the names of context, cluster and user in its kubeconfig
+
 
 def connect(namespace: str, *, nodes: int = NODES, leave_as_found: bool = False) -> Cluster:
     """Start the local cluster unless it runs, and connect to it.
@@ -46,6 +48,11 @@ def connect(namespace: str, *, nodes: int = NODES, leave_as_found: bool = False)
 def home() -> Path:
     """Return the folder of its state: `WQLIB_HOME`, or `~/.wqlib`."""
     return Path(os.environ.get("WQLIB_HOME") or "~/.wqlib").expanduser()
+
+
+def kubeconfig() -> Path:
+    """Return where its kubeconfig is while it runs."""
+    return home().absolute() / "cluster" / "kubeconfig"
 
 
 def start(namespace: str = namespaces.DEFAULT, nodes: int = NODES) -> Path:

@@ -1,4 +1,4 @@
-"""The command `wqlib`: doctor, cluster, demo, check, worker, queue, watch, metrics and more.
+"""The command `wqlib`: doctor, cluster, course, demo, check, worker, queue, watch and more.
 
 Each command loads what it needs only when it runs, so `wqlib worker` starts fast and needs
 no Kubernetes client.
@@ -23,6 +23,7 @@ IDLE_SECONDS = 8 * 3600
 # Commands with a command line of their own: the module that holds it, and what they are for.
 _MODULES = {
     "class": (".classroom", "a class of learners on one shared cluster"),
+    "course": (".course", "your own copy of the notebooks"),
     "demo": (".demo", "run a Job, kill a pod, lose nothing"),
     "worker": ("..worker", "work on a queue, as a pod does"),
     "queue": (".queue", "look at a queue and mend it"),

@@ -6,15 +6,19 @@ bundle; the doctor; and the model of how long a run takes.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ..redisserver import RedisServer
 from ..sizing import Plan, forecast
 from . import doctor
 from .bundle import bundle
-from .checks import broken
 from .measuring import cores, duration, durations, findings
 from .nodes import drain, spare_node
 from .rehearsal import rehearse
 from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
+
+if TYPE_CHECKING:
+    from .checks import broken
 
 __all__ = [
     "IMAGE",
@@ -37,3 +41,11 @@ __all__ = [
     "spare_node",
     "start_redis",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "broken":  # needs the Kubernetes client, which the doctor does without
+        from .checks import broken
+
+        return broken
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -31,7 +31,7 @@ def bundle(folder: str | Path) -> list[str]:
     if not target.is_dir():
         raise ImageError(f"There is no folder {folder}. Name the one that holds the Dockerfile.")
     # Made aside and then renamed: somebody may build the image at the same time.
-    with _alone(target), tempfile.TemporaryDirectory(prefix=".wqlib-", dir=target) as aside:
+    with alone(target), tempfile.TemporaryDirectory(prefix=".wqlib-", dir=target) as aside:
         fresh, stale = Path(aside, "fresh"), Path(aside, "stale")
         fresh.mkdir()
         for package in ("queue", "worker"):
@@ -47,7 +47,7 @@ def bundle(folder: str | Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Let one process at a time work in a folder."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -7,10 +7,12 @@ in a namespace of its own, and gone at the end.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import secrets
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 NAMESPACE = "wq-doctor"
 OLDEST_PYTHON, TOO_NEW_PYTHON = (3, 11), (3, 15)
 LEAST_FREE_MB = 300
+KUBECTL_SECONDS = 20
 POD_SECONDS = 120  # a real cluster may have to pull an image first
 
 # Not the names of the notebooks: in a class, both are in one namespace.
@@ -254,6 +257,25 @@ def _port(visit: Visit) -> str:
         ) from None
 
 
+def _kubectl(visit: Visit) -> str:
+    if not shutil.which("kubectl"):
+        return (
+            "not found, and not needed, except for what you type in a terminal. "
+            "How to get it: https://kubernetes.io/docs/tasks/tools/"
+        )
+    try:
+        said = subprocess.run(
+            ["kubectl", "version", "--client", "--output=json"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=KUBECTL_SECONDS,
+            check=True,
+        ).stdout
+        return f"{json.loads(said)['clientVersion']['gitVersion']} is there"
+    except (OSError, ValueError, LookupError, TypeError, subprocess.SubprocessError):
+        return "found, but it does not tell its version. Only what you type in a terminal needs it."
+
+
 def _connect(visit: Visit) -> str:
     return f"Kubernetes {visit.cluster.version} answers"
 
@@ -333,6 +355,7 @@ _PARTS: dict[str, tuple[Callable[[Visit], str], tuple[str, ...]]] = {  # and wha
     "redis": (_redis, ()),
     "disk": (_disk, ()),
     "port": (_port, ()),
+    "kubectl": (_kubectl, ()),
     "cluster": (_connect, ("packages", "port")),
     "image": (_image, ("cluster",)),
     "pod": (_pod, ("cluster",)),

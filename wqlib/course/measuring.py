@@ -6,10 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
-from ..cluster import Cluster
-from ..cluster.cluster import LOCAL
 from ..history import History
+from .nodes import LOCAL
+
+if TYPE_CHECKING:
+    from ..cluster import Cluster
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _BUSY = 0.8  # of the ideal, up to the number of cores; with less, others use the cores too

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-from ..cluster import Cluster
-from ..cluster.cluster import LOCAL
+if TYPE_CHECKING:
+    from ..cluster import Cluster
+
+LOCAL = "local"  # the name of the local cluster
 
 
 def spare_node(cluster: Cluster, job: str) -> str | None:

@@ -50,14 +50,13 @@ def guesses() -> Record:
     return _load()["predictions"]
 
 
-def note(exercise: Exercise, passed: bool) -> Record:
-    """Note a try, and return what is noted now of all exercises."""
+def note(exercise: Exercise, passed: bool) -> None:
+    """Note a try."""
     with _changed() as noted:
         one = noted["exercises"].setdefault(exercise.id, {"passed": False, "tries": 0, "at": ""})
         if not one["passed"]:
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             one |= {"passed": passed, "tries": one["tries"] + 1, "at": now}
-    return noted["exercises"]
 
 
 def note_guess(prediction_id: str, options: list[str], guess: int) -> dict[str, Any]:

@@ -17,6 +17,9 @@ It is your key to the cluster: keep it to yourself. Then type, in a terminal:
     cd FOLDER-OF-THE-COURSE
     KUBECONFIG=$PWD/{learner.kubeconfig} WQLIB_CONTEXT={namespace} make lab
 
+It opens your own copy of the notebooks, the folder my-course. A plain kubectl in JupyterLab's
+terminal works in your namespace.
+
 Your pods run in the namespace {namespace}, up to {pods} at once, on a cluster that you share
 with the class. The worker's image is on it already: where a notebook builds one, nothing is
 built here. Your teacher sees which exercises you have done.

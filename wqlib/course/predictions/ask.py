@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,7 +48,8 @@ class Prediction:
 
     def compared(self) -> None:
         """Note that what is right is told now; the guess stays as it is."""
-        self._follow(record.note_compared(self.id, self.options))
+        with contextlib.suppress(OSError):
+            self._follow(record.note_compared(self.id, self.options))
 
     def said(self) -> str:
         """Return the guess in words."""
@@ -90,32 +92,32 @@ def predict(prediction_id: str, question: str | int, options: Sequence[str] | No
         WqlibError: There is no such prediction or option.
     """
     entry = data.entry(prediction_id)
-    if isinstance(question, int):
+    if options is None:
         _guess(prediction_id, question)
         return
-    options = list(options or [])
+    options = list(options)
     if len(options) != len(entry.pictures):
         raise WqlibError(
             f"{prediction_id} has {len(options)} options here, and {len(entry.pictures)} "
             f"in {prediction_id[:2]}.toml."
         )
-    _asked[prediction_id] = Prediction(prediction_id, question, options)
+    _asked[prediction_id] = Prediction(prediction_id, str(question), options)
     display(_asked[prediction_id])  # type: ignore[no-untyped-call]
 
 
-def _guess(prediction_id: str, guess: int) -> None:
+def _guess(prediction_id: str, guess: str | int) -> None:
     asked = _asked.get(prediction_id)
     if asked is None:
         raise WqlibError(
-            f"{prediction_id} was not asked yet. Run the cell with its question first, then guess."
+            f"{prediction_id} has not been asked yet. Run the cell with its question first."
         )
     most = len(asked.options)
-    if not 1 <= guess <= most:
+    if not isinstance(guess, int) or not 1 <= guess <= most:
         raise WqlibError(
-            f"{prediction_id} has no option {guess}. Choose a number from 1 to {most}."
+            f"{prediction_id} has no option {guess!r}. Choose a number from 1 to {most}."
         )
     asked.commit(guess)
-    stays = "" if asked.guess == guess else " It was compared already, so it stays."
+    stays = "" if asked.guess == guess else " It has already been compared, so it stays."
     print(f"{prediction_id}: {asked.said()}{stays}")
 
 
@@ -133,10 +135,10 @@ def compare(prediction_id: str, happened: str) -> None:
     asked = _asked.get(prediction_id)
     if asked is None:
         noted = record.guesses().get(prediction_id)
-        if noted is None:
+        if noted is None or len(noted["options"]) != len(entry.pictures):
             print(
-                f"{prediction_id} was not asked yet. Run the cell with its question, guess, and "
-                "run this cell again."
+                f"{prediction_id} has not been asked yet. Run the cell with its question, make a "
+                "guess, and run this cell again."
             )
             return
         asked = Prediction(prediction_id, "", noted["options"])

@@ -56,7 +56,7 @@ def entry(prediction_id: str) -> Entry:
         WqlibError: There is no such prediction, or its file is broken.
     """
     if not _ID.fullmatch(prediction_id):
-        raise WqlibError(f'{prediction_id!r} is no prediction. One is called, say, "06-a".')
+        raise WqlibError(f'{prediction_id!r} is not the id of a prediction, such as "06-a".')
     path = FOLDER / f"{prediction_id[:2]}.toml"
     found = entries(path) if path.exists() else {}
     if prediction_id not in found:
@@ -95,9 +95,7 @@ def entries(path: Path) -> dict[str, Entry]:
             raise WqlibError(f"{where}: `because` is empty.")
         for number, picture in enumerate(one.pictures, 1):
             if bool(picture.strip()) is (number == one.right):
-                raise WqlibError(
-                    f'{where}: the picture of the right option is "", and no other one is.'
-                )
+                raise WqlibError(f'{where}: only the picture of the right option is "".')
         found[name] = one
     return found
 
@@ -137,7 +135,7 @@ def _made(kind: type[Any], content: Any, where: str) -> Any:
     """
     names = [field.name for field in fields(kind)]
     if not isinstance(content, Mapping) or sorted(content) != sorted(names):
-        raise WqlibError(f"{where}: it has {', '.join(f'`{name}`' for name in names)}, no more.")
+        raise WqlibError(f"{where}: its keys must be {', '.join(f'`{name}`' for name in names)}.")
     for field in fields(kind):
         value = content[field.name]
         texts = value if field.type == "list[str]" and isinstance(value, list) else [value]
@@ -145,7 +143,7 @@ def _made(kind: type[Any], content: Any, where: str) -> Any:
         if (isinstance(value, list) is not (field.type == "list[str]")) or not all(
             type(one) is wanted for one in texts
         ):
-            raise WqlibError(f"{where}: `{field.name}` is not of the type {field.type}.")
+            raise WqlibError(f"{where}: `{field.name}` is not of type {field.type}.")
     return kind(**content)
 
 

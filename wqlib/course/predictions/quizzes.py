@@ -54,7 +54,7 @@ class Quiz:
             for at, one in enumerate(self._questions, 1)
         )
         numbers = ", ".join(["1"] * len(self._questions))
-        typed = f"Click, or answer by numbers: wqlib.quiz({self._number}, [{numbers}])."
+        typed = f"Click, or answer with numbers: wqlib.quiz({self._number}, [{numbers}])."
         return "\n\n".join([*asked, typed])
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
