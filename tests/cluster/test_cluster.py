@@ -534,7 +534,7 @@ def test_a_killed_pod_of_a_job_is_replaced(fresh):
     assert victim not in [p.name for p in fresh.pods("stubborn")]
 
 
-def shared(name: str, code: str, **spec: Any) -> dict[str, Any]:
+def shared(name: str, code: str, **spec: object) -> dict:
     """A Job whose pods share their processes, so that theirs takes a SIGKILL."""
     made = job(name, code, **spec)
     made["spec"]["template"]["spec"]["shareProcessNamespace"] = True

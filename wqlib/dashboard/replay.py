@@ -14,7 +14,9 @@ from ..history import History
 from ..history.tape import Tape, recording_path
 from ..plots import ThemeName
 from ..plots.pictures import lanes_of
-from .stage import labelled, run_stage
+from .details import Details
+from .labels import labelled
+from .stage import run_stage
 from .threaded import ThreadedView
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0)
@@ -70,7 +72,8 @@ class Replay(ThreadedView):
         self._resting = True
         self._moved_at = 0.0
         room = lanes or lanes_of(self.history)
-        stage = run_stage(room, theme, window_seconds, [self._controls()])
+        details = Details(self._submit)
+        stage = run_stage(room, theme, window_seconds, [self._controls()], details)
         key = id(run) if isinstance(run, History) else str(recording_path(run))
         super().__init__(key, stage, fps)
         self._show()

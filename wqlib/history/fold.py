@@ -34,6 +34,7 @@ class History:
         version: Grows with each change, so a view can tell whether to draw again.
         started_at: When the first lease began or the first pod was seen, or None.
         last_at: The latest time in any event, or 0.0.
+        lease_seconds: How long a lease lasts, as the last one did.
         drained_at: When the queue drained, or None while there is work.
         pace: How fast the work goes.
         thinned_before: Detail of leases that ended before is thinned; 0.0: all is there.
@@ -65,6 +66,7 @@ class History:
         self.counts = Counts()
         self.started_at: float | None = None
         self.last_at = 0.0
+        self.lease_seconds = 0.0
         self.drained_at: float | None = None
         self.thinned_before = 0.0
         self._lost: dict[int, Span] = {}  # by item id: the lease it lost last, until lent again
@@ -239,6 +241,8 @@ class History:
             event.deadline,
         )  # fmt: skip
         lane.heard_at = at
+        if event.deadline:
+            self.lease_seconds = event.deadline - at
         if at > lane.last_at:
             lane.last_at = at
         lane.held[event.lease_id] = span

@@ -236,7 +236,7 @@ def pod_states(lane: Lane) -> list[tuple[PodState, float]]:
                 out.append(("terminating", mark.at))
             last = lane.spans[-1].outcome if lane.spans else ""
             out.append(("killed" if last in ("running", "expire") else "failed", lane._end(mark)))
-        elif mark.kind in ("failed", "restarting"):
+        elif mark.kind == "failed" or mark.kind == "restarting":
             killed = any(word in mark.reason for word in ("137", "OOMKilled"))
             out.append(("killed" if killed else "failed", mark.at))
         else:

@@ -233,8 +233,7 @@ def _ticks(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float, int]
         top, bottom = box.slot(span.slot)
         deadline = span.deadline - axis.zero_at
         if outcome in ("running", "expire") and axis.start <= deadline <= axis.end:
-            if axis.live or span.end is not None:
-                out.append((deadline, top - 2.0, bottom + 2.0, _DEADLINE))
+            out.append((deadline, top - 2.0, bottom + 2.0, _DEADLINE))
         if span.renewals and (end - start) * axis.scale > 20:
             kind = _RENEWAL if outcome in ("complete", "running") else _LATE_RENEWAL
             moments = (at - axis.zero_at for at in span.renewals)

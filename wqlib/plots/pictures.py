@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..history import History
 from ..history.timeaxis import TimeAxis, time_axis
-from .canvas import Picture
 from . import layout
+from .canvas import Picture
 from .lanes import BAND, LEFT, PITCH, RIGHT, lanes_height
 from .panels import (
     LEGEND,
@@ -165,6 +165,14 @@ class RunPicture:
     def axis(self, history: History, now: float) -> TimeAxis:
         """Return the time that a frame shows."""
         return time_axis(history, now, LEFT, self._x1, window_seconds=self.window_seconds)
+
+    def places(self) -> list[tuple[str, float, float]]:
+        """Return where the lanes of the last frame are: of each the worker, its upper edge and its
+        height, in shares of the picture's height.
+        """
+        whole = self.picture.height
+        boxes = self._lanes.plan.boxes
+        return [(box.lane.worker, box.top / whole, box.height / whole) for box in boxes]
 
     def key(self, history: History, now: float) -> object:
         """Return what is equal for frames that are equal."""
