@@ -144,9 +144,7 @@ def speedup(
     ideal.show(lines(0.0, 0.0, most, most))
     chart.texts.append(Text(chart.x1 + 12, TOP + 8, "- - ideal"))
     if cores is not None and cores < most:
-        mark = Shapes.stroked(
-            chart.axes, 2, picture.theme.dim, 1.0, "cores", linestyle=(0, (1, 3))
-        )
+        mark = Shapes.stroked(chart.axes, 2, picture.theme.dim, 1.0, "cores", linestyle=(0, (1, 3)))
         mark.show(lines(cores, 0.0, cores, most))
         chart.texts.append(Text(chart.px(cores) + 4, TOP + 8, f"{cores:g} cores", "dim"))
     y = TOP + 32.0
