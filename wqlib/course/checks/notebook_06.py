@@ -268,7 +268,7 @@ def out_of_memory(cluster: Cluster) -> str:
     )
 
 
-@exercise("06-4", "A Job that gives up")
+@exercise("06-4", "Why did it fail?")
 def photos(answers: Answers) -> str:
     """Check that all photos of photos-never were loaded by a Job that is complete."""
     queue = answers.queue("photos-never")
@@ -281,7 +281,7 @@ def photos(answers: Answers) -> str:
         )
     if stats.pending or stats.leased:
         raise Wrong(
-            f"{stats.pending + stats.leased} photos are not loaded. Its failed pods are still "
+            "there are photos that are not loaded yet. The failed pods of photos-never are still "
             "there: what does `cluster.describe` or `kubectl describe` say of one?"
         )
     results = Counter(result.decode("utf-8", "replace") for result in queue.results().values())
