@@ -89,7 +89,7 @@ notebooks: $(READY) ## the notebooks alone, against their committed outputs
 course: $(READY) ## make the learner's notebooks from the solutions, and execute both (ARGS="05")
 	$(BIN)/python .ci/course.py $(ARGS)
 
-check-exercises: $(READY) ## the exercises' checks on right, wrong and malicious answers (ARGS="06-1")
+check-exercises: $(READY) ## the exercises' checks on right, wrong and malicious answers, and on mutants (ARGS="06-1")
 	$(BIN)/python tests/course/selftest.py $(ARGS)
 
 test-cluster: $(READY) ## notebooks, cluster tests, the Kubernetes page on a real cluster (WQLIB_CONTEXT=...)

@@ -174,6 +174,8 @@ def prepare(manifest: Object, namespace: str) -> tuple[Kind, str, Object]:
         Its kind, its name and the object to send.
     """
     metadata = manifest.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise ClusterError("A manifest's `metadata` has fields of its own, such as `name`.")
     name = metadata.get("name") or metadata.get("generateName")
     needed = {"apiVersion": manifest.get("apiVersion"), "kind": manifest.get("kind")}
     if missing := [what for what, there in {**needed, "metadata.name": name}.items() if not there]:

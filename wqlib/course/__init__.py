@@ -1,7 +1,7 @@
 """What the notebooks of the course take from wqlib beside its own names.
 
 The set-up verbs, a line each where earlier notebooks did the same in the open; the worker's
-bundle; the doctor; and the model of how long a run takes.
+bundle; the doctor; the model of how long a run takes; and a report of a run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .bundle import bundle
 from .measuring import cores, duration, durations, findings
 from .nodes import drain, spare_node
 from .rehearsal import rehearse
+from .report import report
 from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ __all__ = [
     "forecast",
     "job_manifest",
     "rehearse",
+    "report",
     "reset",
     "spare_node",
     "start_redis",

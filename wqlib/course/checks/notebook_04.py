@@ -149,7 +149,7 @@ def _square(item: bytes) -> str:
 def the_dockerfile(answers: Answers) -> str:
     """Build the image anew, and check that a pod of it squares numbers."""
     cluster, queue, name = answers.cluster, answers.queue(_QUEUE), "check-04-2"
-    _build(answers)
+    build(answers, "squares:1", "folder")
     numbers = random.sample(range(10, 1000), 3)
     queue.clear()
     queue.put([str(number) for number in numbers])
@@ -179,17 +179,25 @@ def the_dockerfile(answers: Answers) -> str:
         queue.clear()
 
 
-def _build(answers: Answers) -> None:
-    """Build `squares:1` from the learner's folder as it is now: an older image does not count."""
-    folder = answers.value("folder")
+def build(answers: Answers, tag: str, name: str) -> None:
+    """Build an image from the learner's folder as it is now: an older image does not count.
+
+    Args:
+        tag: The image's name.
+        name: That of the variable with the folder.
+
+    Raises:
+        Wrong: There is no Dockerfile, it cannot be built, or nothing installs the Redis client.
+    """
+    folder = answers.value(name)
     file = Path(folder, "Dockerfile") if isinstance(folder, str | Path) else None
     if file is None or not file.is_file():
         raise Wrong(
-            "there is no Dockerfile in `folder`. Run the cell that makes the folder, then the "
+            f"there is no Dockerfile in `{name}`. Run the cell that makes the folder, then the "
             "cell above, which writes the Dockerfile."
         )
     try:
-        answers.cluster.build_image("squares:1", file.parent)
+        answers.cluster.build_image(tag, file.parent)
     except ImageError as error:
         raise Wrong(f"the image cannot be built: {_words(str(error))}") from None
     text = re.sub(r"\\\n", " ", file.read_text("utf-8"))
