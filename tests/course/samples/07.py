@@ -36,6 +36,11 @@ class Liar:
 cluster = queue = Liar()
 
 
+# %% 07-1 equivalent: four pods or more are asked for
+# 8 -> 9 in: cluster.scale('job-wq-2', 8)
+# 8 -> 7 in: cluster.scale('job-wq-2', 8)
+
+
 # %% 07-2 right
 def makespan(items, pods):
     free_at = [0] * pods
