@@ -116,6 +116,10 @@ def _why_not_makespan(found: float, right: float, items: list[int], pods: int) -
 # -- a batch that is too large
 
 _SHARED, _SHARED_SECONDS = 32, "0.4"
+_STARVED = (
+    "some pods hold so many items that others get none. Which setting says how many a worker "
+    "leases at a time?"
+)
 
 
 @fault("07-3")
@@ -139,18 +143,12 @@ def shared(answers: Answers) -> str:
         raise Wrong("four pods should work. Leave `parallelism` at 4.")
     most = Counter(lease.id.partition("@")[2] for lease in queue.snapshot().leases)
     if most and max(most.values()) > _SHARED // 4:
-        raise Wrong(
-            f"one pod alone holds {max(most.values())} of {_SHARED} items, so there is not enough "
-            "for four. Which setting says how many a worker leases at a time?"
-        )
+        raise Wrong(_STARVED)
     _until(queue.drained, seconds=60)
     pods = {pod.name for pod in answers.cluster.pods(JOB)}
     done = {pod: number for pod, number in _done_by_pod(queue).items() if pod in pods}
     if len(done) < 4 and sum(done.values()) >= _SHARED:
-        raise Wrong(
-            f"{len(done)} of its four pods have done all {_SHARED} items. Which setting says how "
-            "many a worker leases at a time?"
-        )
+        raise Wrong(_STARVED)
     if sum(done.values()) < _SHARED or len(done) < 4:
         raise Wrong(
             f"the pods of job/{JOB} have done {sum(done.values())} items. Fill the queue again, "
