@@ -36,7 +36,9 @@ class TestFindings:
 
     def test_cores_that_others_use_are_told(self) -> None:
         said = findings(runs(p1=[2.0], p2=[1.4], p4=[1.4]), cores=2)
-        assert "2 pods on 2 cores were only 1.4 times as fast" in said
+        assert "2 on 2 cores 1.4 times: something else uses these cores" in said
+        assert "something else" in findings(runs(p1=[2.0, 4.0], p2=[1.0], p4=[1.0]), cores=2)
+        assert "something else" not in findings(runs(p1=[2.0], p2=[1.0], p4=[1.0]), cores=2)
 
     def test_as_many_cores_as_pods_show_no_bend(self) -> None:
         assert "no bend can show up to 2 pods" in findings(runs(p1=[2.0], p2=[1.0]), cores=8)
