@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import graphlib
-import itertools
 import json
 import re
 import sys
