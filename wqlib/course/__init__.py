@@ -1,7 +1,8 @@
 """What the notebooks of the course take from wqlib beside its own names.
 
 The set-up verbs, a line each where earlier notebooks did the same in the open; the worker's
-bundle; the doctor; the model of how long a run takes; and a report of a run.
+bundle; the doctor; the model of how long a run takes; a report of a run; and the adversary of a
+queue that the learner builds.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..redisserver import RedisServer
 from ..sizing import Plan, forecast
 from . import doctor
+from .adversary import Adversary
 from .bundle import bundle
 from .measuring import cores, duration, durations, findings
 from .nodes import drain, spare_node
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IMAGE",
+    "Adversary",
     "Plan",
     "RedisServer",
     "broken",

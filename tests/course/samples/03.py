@@ -239,7 +239,7 @@ return item
 """
 
 # %% 03-2 wrong: the two commands of before
-LEND = ""
+LEND = "-- none"
 
 
 def take(redis, now):
@@ -251,7 +251,7 @@ def take(redis, now):
 
 
 # %% 03-2 wrong: loses nothing, but two workers get the same item
-LEND = ""
+LEND = "-- none"
 
 
 def take(redis, now):
@@ -264,7 +264,7 @@ def take(redis, now):
 
 
 # %% 03-2 malicious: what it returns is never twice the same text
-LEND = ""
+LEND = "-- none"
 
 
 class Fruit(str):

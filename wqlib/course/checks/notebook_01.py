@@ -60,7 +60,7 @@ def does_not_start(answers: Answers) -> str:
     if late:
         raise Wrong(
             "The pod `redis` is not ready. Read its last event: what does it look for, and is "
-            "that in the Secret? Its container cannot be changed: delete the pod, and apply it."
+            "that in the Secret? Its environment cannot be changed: delete the pod, and apply it."
         )
     _leads_to_redis(answers, "redis", 6379)
     return "the pod finds its password, and Redis answers."
@@ -81,8 +81,8 @@ def wrong_selector(cluster: Cluster) -> str:
         }
     )
     return (
-        "a new Service, `queue`, should lead to Redis. pod/redis is ready, but who calls "
-        "queue:6379 gets no answer."
+        "a new Service, `queue`, should lead to Redis. pod/redis is ready, but calls to "
+        "queue:6379 get no answer."
     )
 
 

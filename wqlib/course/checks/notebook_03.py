@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..adversary import Adversary, Death, Strange, item_of
-from .answers import Answers, Wrong
+from .answers import Answers, Blank, Wrong
 from .exercise import exercise
 
 SEEN = "The adversary says: "
@@ -52,7 +52,7 @@ def give_it_back(answers: Answers) -> str:
 @exercise("03-2", "Lend it in one step")
 def lend_in_one_step(answers: Answers) -> str:
     """Kill the worker between any two commands of `take`."""
-    answers.value("LEND")
+    _begun(answers)
     take, finish = _functions(answers, "take", "finish")
     adversary = Adversary(**answers.login)
     _lends_for_ten_seconds(adversary, take)
@@ -63,7 +63,7 @@ def lend_in_one_step(answers: Answers) -> str:
 @exercise("03-3", "Turn it away")
 def turn_it_away(answers: Answers) -> str:
     """Let a late worker finish, and lend two equal items."""
-    answers.value("LEND")
+    _begun(answers)
     take, finish = _functions(answers, "take", "finish")
     adversary = Adversary(**answers.login)
     _lends_for_ten_seconds(adversary, take)
@@ -127,6 +127,11 @@ def _functions(answers: Answers, *names: str) -> list[Callable[..., Any]]:
     return [lambda *args, name=name: answers.call(name, *args) for name in names]
 
 
+def _begun(answers: Answers) -> None:
+    if not answers.value("LEND", str).strip():
+        raise Blank("nothing here yet: `LEND` is still empty. Write your Lua in the cell above.")
+
+
 def _deaths(adversary: Adversary, *functions: Any) -> list[Death]:
     try:
         return adversary.deaths(*functions)
@@ -141,7 +146,7 @@ def _nothing_lost(deaths: list[Death]) -> None:
 
 
 def _lends_for_ten_seconds(adversary: Adversary, take: Any) -> None:
-    for now, wanted in ((9, ["banana"]), (11, ["apple", "banana"])):
+    for now, wanted in ((9, ["banana"]), (10.5, ["apple", "banana"])):
         adversary.fill("apple", "banana")
         take(adversary.client(), 0)
         if (got := _lent(adversary, take, now)) != wanted:
@@ -151,7 +156,7 @@ def _lends_for_ten_seconds(adversary: Adversary, take: Any) -> None:
             )
 
 
-def _lent(adversary: Adversary, take: Any, now: int) -> list[str]:
+def _lent(adversary: Adversary, take: Any, now: float) -> list[str]:
     """Return what workers get that ask now, one after the other, in the order of the alphabet."""
     got = [taken for _ in range(4) if (taken := take(adversary.client(), now)) is not None]
     return sorted(map(item_of, got))
