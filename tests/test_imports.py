@@ -125,7 +125,7 @@ def code_of_notebooks() -> Iterator[tuple[str, str]]:
                     path.name,
                     "\n".join(line for line in lines if not line.startswith(("!", "%"))),
                 )
-    for path in (*notebooks.glob("worker/*.py"), *notebooks.glob("worker/page/*.py")):
+    for path in (*notebooks.glob("worker/*.py"), notebooks / "worker/page/worker.py"):
         yield path.name, path.read_text("utf-8")
 
 

@@ -14,6 +14,9 @@ from ..sizing import Plan, forecast
 from . import doctor
 from .adversary import Adversary
 from .bundle import bundle
+from .measuring import cores, duration, durations, findings
+from .nodes import drain, spare_node
+from .rehearsal import rehearse
 from .report import report
 from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
 
@@ -28,12 +31,19 @@ __all__ = [
     "broken",
     "build_worker",
     "bundle",
+    "cores",
     "doctor",
+    "drain",
+    "duration",
+    "durations",
+    "findings",
     "folder",
     "forecast",
     "job_manifest",
+    "rehearse",
     "report",
     "reset",
+    "spare_node",
     "start_redis",
 ]
 
