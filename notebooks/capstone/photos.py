@@ -1,4 +1,4 @@
-"""Resize photos: put yours into `photos/` beside this file; without any, it makes some."""
+"""Resize photos: put yours into a folder `photos` beside the notebook, or it makes some."""
 
 import io
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 from PIL import Image
 
 DATA = Path(__file__).parent / "data"  # it becomes part of the image
-MINE = Path("photos")
+MINE = Path("photos")  # beside the notebook
 
 
 def items():
     """Copy the photos to the data folder; an item is the name of one."""
     DATA.mkdir(exist_ok=True)
-    for path in MINE.glob("*.jp*g"):
+    for path in MINE.glob("*.[jJ][pP]*[gG]"):
         (DATA / path.name).write_bytes(path.read_bytes())
     if not any(DATA.iterdir()):
         noise = Image.effect_noise((3000, 2000), 60)

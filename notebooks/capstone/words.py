@@ -20,14 +20,14 @@ def items():
 
 
 def process(item):
-    """Count the words of one text, and the pairs of words that stand side by side."""
+    """Count the words and the pairs of neighbours in one text; keep the 2,000 most frequent."""
     words = re.findall(r"[a-z]+", (DATA / item.decode()).read_text("utf-8").lower())
     counts = Counter(words) + Counter(" ".join(pair) for pair in pairwise(words))
     return json.dumps(dict(counts.most_common(2000)))
 
 
 def combine(results):
-    """Add the counts up; the five most frequent pairs."""
+    """Add the counts up, and name the five most frequent pairs."""
     total = Counter()
     for result in results:
         total.update(json.loads(result))
