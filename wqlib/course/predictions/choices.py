@@ -45,13 +45,14 @@ class Choice:
     ) -> None:
         self._options = options
         self._buttons = []
+        layout, style = widgets.Layout(), widgets.ButtonStyle()  # shared: notebooks keep them
         for number in range(1, len(options) + 1):
-            button = widgets.Button()
+            button = widgets.Button(layout=layout, style=style)
             button.on_click(partial(_clicked, on_choice, number))
             self._buttons.append(button)
-        self._said = widgets.HTML()
-        asked = widgets.HTML(f"{_STYLE}<strong>{marked_up(question)}</strong>")
-        self.box = widgets.VBox([asked, *self._buttons, self._said])
+        self._said = widgets.HTML(layout=layout)
+        asked = widgets.HTML(f"{_STYLE}<strong>{marked_up(question)}</strong>", layout=layout)
+        self.box = widgets.VBox([asked, *self._buttons, self._said], layout=layout)
         self.box.add_class("wqlib-choice")
 
     def show(self, chosen: int, said: str, *, frozen: bool = False) -> None:
