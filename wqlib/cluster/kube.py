@@ -101,6 +101,10 @@ def translate_errors(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except (ApiException, urllib3.exceptions.HTTPError) as error:
             raise explain(error) from None
+        except ValueError as error:
+            if _is_validation(error):
+                raise ClusterError(refusal(error)) from None
+            raise
 
     return wrapped
 
@@ -133,6 +137,46 @@ def explain(error: Exception) -> ClusterError:
             "use a namespace of your own: connect(…, namespace=…)."
         )
     return ClusterError(f"The cluster refused ({error.status}): {said}.")
+
+
+def refusal(error: Exception) -> str:
+    """Return in words why a manifest was refused, by the client itself or by the server."""
+    if isinstance(error, ApiException):
+        said = server_message(error)
+    elif _is_validation(error):
+        said = "; ".join(map(_invalid, error.errors()[:3]))  # type: ignore[attr-defined]
+    else:
+        said = " ".join(str(error).split())
+    said = said.removeprefix("The cluster refused (422): ").rstrip(".")
+    return f"Kubernetes would not take this: {said[:400]}."
+
+
+def _is_validation(error: Exception) -> bool:
+    """Is this pydantic's error, with which the client refuses an object before it sends it?"""
+    return type(error).__name__ == "ValidationError" and hasattr(error, "errors")
+
+
+def _invalid(problem: Object) -> str:
+    """Return what pydantic found at one place, in a learner's words."""
+    path, found = "", problem["input"]
+    for part in problem["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    path = re.sub(r"^\[\d+\]", "", path).lstrip(".") or "the manifest"
+    seen = found if type(found) in (int, float, str, bool) else type(found).__name__
+    wanted = {
+        "missing": "is missing",
+        "extra_forbidden": "is no field that Kubernetes knows there",
+        "string_type": f"should be text, in quotes, and is {seen!r}",
+        "int_type": f"should be a whole number, and is {seen!r}",
+        "int_parsing": f"should be a whole number, and is {seen!r}",
+        "bool_type": f"should be true or false, and is {seen!r}",
+        "list_type": f"should be a list, and is {seen!r}",
+        "dict_type": f"should have fields of its own, and is {seen!r}",
+        "model_type": f"should have fields of its own, and is {seen!r}",
+    }
+    kind = re.sub("^(model_attributes|dataclass)_type$", "model_type", problem["type"])
+    said = wanted.get(kind) or problem["msg"][:1].lower() + problem["msg"][1:]
+    return f"{path} {said}"
 
 
 def _explain_handshake(error: Any) -> ClusterError:

@@ -1,4 +1,4 @@
-"""The checks of the exercises: ✓ or ✗ at once, and what to try next.
+"""The checks of the exercises: ✓ or ✗ at once, and what to try next; · for a blank cell.
 
     wqlib.check("06-1")     # after an exercise, in the notebook
     wqlib.progress()        # how far you are
@@ -21,7 +21,7 @@ from ...cluster import Cluster
 from ...errors import WqlibError
 from ..classroom.progress import publish
 from . import record
-from .answers import Answers, TimeUp, Wrong, time_limit
+from .answers import Answers, Blank, TimeUp, Wrong, time_limit
 from .exercise import Exercise, faults, registered
 
 __all__ = ["Verdict", "broken", "check", "exercises", "judge", "progress", "tell_teacher"]
@@ -37,11 +37,13 @@ class Verdict:
         passed: The answer is right.
         text: Why it is right; or what is off, and what to try next.
         judged: False if nothing could be found out, e.g. because the cluster is away.
+        blank: Nothing was tried yet.
     """
 
     passed: bool
     text: str
     judged: bool = True
+    blank: bool = False
 
 
 def exercises() -> dict[str, Exercise]:
@@ -72,6 +74,8 @@ def broken(exercise_id: str, cluster: Cluster) -> None:
 def check(exercise_id: str) -> None:
     """Check an exercise of this notebook, print ✓ or ✗, and note it.
 
+    A blank cell gets ·, and is not noted: it is no try.
+
     Args:
         exercise_id: For example "06-1".
     """
@@ -82,8 +86,9 @@ def check(exercise_id: str) -> None:
         print(f"There is no exercise {exercise_id!r}. There are: {', '.join(mine)}.")
         return
     verdict = judge(found, _names())
-    print(f"{'✓' if verdict.passed else '✗'} {found.id} {found.title}: {verdict.text}")
-    if verdict.judged:
+    mark = "✓" if verdict.passed else "·" if verdict.blank else "✗"
+    print(f"{mark} {found.id} {found.title}: {verdict.text}")
+    if verdict.judged and not verdict.blank:
         try:
             record.note(found, verdict.passed)
         except OSError as error:
@@ -109,7 +114,7 @@ def judge(exercise: Exercise, names: Mapping[str, Any]) -> Verdict:
         with Answers(names) as answers, time_limit(SECONDS):
             return Verdict(True, str(exercise.judge(answers)))
     except Wrong as wrong:
-        return Verdict(False, str(wrong))
+        return Verdict(False, str(wrong), blank=isinstance(wrong, Blank))
     except WqlibError as error:
         why = f"this could not be checked. {error}"
     except TimeUp:

@@ -1,7 +1,7 @@
 """What a check may look at: the learner's names, and queue and cluster over its own connections.
 
 A learner's objects may be anything: of a type that calls itself equal to all, or a stand-in for
-the queue. So values are taken only if they are of a plain built-in type, and the state of queue
+the queue. So values are turned into plain built-in ones first (`plain.py`), and the state of queue
 and cluster is read without the learner's objects. A check is no exam, though: it runs in the
 learner's own Python, which may change whatever it likes.
 """
@@ -9,27 +9,34 @@ learner's own Python, which may change whatever it likes.
 from __future__ import annotations
 
 import contextlib
+import dis
 import functools
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from types import EllipsisType, FrameType
-from typing import Any
+from types import CodeType, EllipsisType, FrameType, FunctionType
+from typing import Any, Never
 
 import redis
+from kubernetes.client.exceptions import ApiException
 
 from ...cluster import Cluster, connect, manifests
+from ...cluster.kube import refusal
 from ...errors import ClusterError, WaitTimeout
 from ...queue import WorkQueue
 from ..verbs import reach_redis
+from .plain import NotPlain, StillBlank, a, as_one_of, plain, shown, shown_call, type_name
 
-_PLAIN = (int, float, str, bytes, bool, type(None))
-_MOST_VALUES, _DEEPEST = 200_000, 20
+_DOES_NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE", "COPY_FREE_VARS"}
 
 
 class Wrong(Exception):
     """An answer is not right yet. The message says what is seen, and what to try next."""
+
+
+class Blank(Wrong):
+    """Nothing was tried yet. The message says where to begin; this is not counted as a try."""
 
 
 class TimeUp(BaseException):
@@ -54,56 +61,55 @@ class Answers(contextlib.ExitStack):
 
         Args:
             name: Its name.
-            types: The built-in types that it may have, exactly: a bool is no int. None: any.
+            types: The built-in types that it may be. What means the same is turned into the first
+                that fits: numpy numbers, a defaultdict, a tuple where a list is wanted, an int
+                where a float is; but a bool is no int. None: as it is, unchecked.
 
         Raises:
-            Wrong: It is missing, still blank, of another type, or not plain.
+            Blank: It is missing or still blank.
+            Wrong: It is of another type, or holds objects that are not plain.
         """
         found = self._names.get(name, ...)
         if isinstance(found, EllipsisType):
-            raise Wrong(
-                f"nothing here yet: `{name}` is still blank. Write your answer in the cell above, "
-                "run it, and run this cell again."
-            )
-        if types and type(found) not in types:
-            wanted = " or ".join(dict.fromkeys(_type_name(one) for one in types))
-            raise Wrong(
-                f"`{name}` is {_a(type(found).__name__)}, and should be {wanted}. "
-                "Change it in the cell above, and run both cells again."
-            )
-        if types:
-            _check_plain(found, f"`{name}`")
-        return found
+            _nothing_yet(f"`{name}` is")
+        return _taken(found, f"`{name}`", types) if types else found
 
     def function(self, name: str) -> Callable[..., Any]:
         """Return a function of the learner's.
 
         Raises:
-            Wrong: It is missing, still blank, or cannot be called.
+            Blank: It is missing or still blank.
+            Wrong: It cannot be called.
         """
         found = self.value(name)
         if not callable(found):
             raise Wrong(
-                f"`{name}` should be a function, and is {_a(type(found).__name__)}. "
+                f"`{name}` should be a function, and is {shown(found)}. "
                 f"Write `def {name}(…):` in the cell above."
             )
+        if _is_empty(found):
+            _nothing_yet(f"`{name}` is")
         return found  # type: ignore[no-any-return]
 
-    def call(self, name: str, *args: Any, seconds: float = 5.0) -> Any:
+    def call(
+        self, name: str, *args: Any, seconds: float = 5.0, returns: tuple[type, ...] = ()
+    ) -> Any:
         """Call a function of the learner's.
 
         Args:
             name: Its name.
             args: What it gets.
             seconds: How long it may take.
+            returns: The built-in types that it may return, as in `value`; none: any.
 
         Returns:
-            What it returned: of a plain built-in type, or made of such.
+            What it returned, of a plain built-in type, or made of such.
 
         Raises:
+            Blank: The function is missing or still blank.
             Wrong: It raised something, took too long, or returned something else.
         """
-        function, call = self.function(name), f"`{name}({_shown(args)})`"
+        function, call = self.function(name), f"`{shown_call(name, *args)}`"
         try:
             with time_limit(seconds):
                 found = function(*args)
@@ -116,9 +122,14 @@ class Answers(contextlib.ExitStack):
         except BaseException as error:  # a learner's SystemExit must not end the notebook
             raise Wrong(f"{call} raised {_said(error)}. Try that call in a cell.") from None
         if found is ...:
-            raise Wrong(f"nothing here yet: `{name}` is still blank. Write it in the cell above.")
-        _check_plain(found, f"what {call} returned")
-        return found
+            _nothing_yet(f"`{name}` is")
+        if found is None and returns and type(None) not in returns:
+            raise Wrong(
+                f"{call} returned nothing (`None`), and should return {_any_of(returns)}. A "
+                "function has to `return` its answer on every way through; to print it is not "
+                "enough."
+            )
+        return _taken(found, f"what {call} returned", returns)
 
     # -- state
 
@@ -154,6 +165,19 @@ class Answers(contextlib.ExitStack):
         """Return an object of the cluster, such as "pod/redis", or None if there is none."""
         kind, name = manifests.parse_target(target)
         return manifests.find(self.cluster.api, self.cluster.namespace, kind, name)
+
+    def dry_run(self, manifest: dict[str, Any]) -> None:
+        """Ask the cluster whether it would take a manifest, and create nothing.
+
+        Raises:
+            Wrong: It would not. The message says why, in words.
+        """
+        try:
+            kind, _, wanted = manifests.prepare(dict(manifest), self.cluster.namespace)
+            create = kind.method(self.cluster.api, "create")
+            create(self.cluster.namespace, wanted, dry_run="All")
+        except (ClusterError, ValueError, TypeError, ApiException) as error:
+            raise Wrong(refusal(error)) from None
 
     def wait(self, target: str, condition: str, seconds: float, late: str) -> str:
         """Wait for an object of the cluster, as `Cluster.wait` does.
@@ -206,40 +230,48 @@ def time_limit(seconds: float) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, left, interval)
 
 
-def _check_plain(value: Any, what: str) -> None:
-    """Refuse what is not built from built-in types alone: it could lie about itself."""
-    todo, seen = [(value, 0)], 0
-    while todo:
-        one, depth = todo.pop()
-        seen += 1
-        if seen > _MOST_VALUES or depth > _DEEPEST:
-            raise Wrong(f"{what} is far larger than it should be.")
-        kind = type(one)
-        if kind in (list, tuple, set, frozenset):
-            todo += [(part, depth + 1) for part in one]
-        elif kind is dict:
-            todo += [(part, depth + 1) for pair in one.items() for part in pair]
-        elif kind is EllipsisType:
-            raise Wrong(f"nothing here yet: {what} still has a blank, `...`. Fill it in.")
-        elif kind not in _PLAIN:
-            raise Wrong(
-                f"{what} is, or holds, {_a(kind.__name__)}. Use plain numbers, texts, lists "
-                "and dicts."
-            )
+def _nothing_yet(what: str) -> Never:
+    raise Blank(
+        f"nothing here yet: {what} still blank. Write your answer in the cell above, run it, and "
+        "run this cell again."
+    )
 
 
-def _type_name(kind: type) -> str:
-    names = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
-    return names.get(kind) or _a(kind.__name__)
+def _is_empty(function: Any) -> bool:
+    """Say whether a function is `...` or `pass`, with a docstring or without."""
+    if type(function) is not FunctionType or type(function.__code__) is not CodeType:
+        return False
+    steps = list(dis.get_instructions(function.__code__))
+    does = {step.opname for step in steps}
+    constants = {
+        repr(step.argval) for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")
+    }
+    return does <= _DOES_NOTHING and constants <= {"None", "Ellipsis"}
 
 
-def _a(noun: str) -> str:
-    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+def _taken(found: Any, what: str, types: tuple[type, ...]) -> Any:
+    """Return a value in plain built-in types, as one of some types if there are any."""
+    try:
+        value = plain(found)
+    except StillBlank:
+        _nothing_yet(f"{what} has a `...`, which is")
+    except NotPlain as problem:
+        wanted = f"{_any_of(types)}, in " if types else "of "
+        raise Wrong(
+            f"{what} {problem} It should be {wanted}plain numbers, texts, lists and dicts."
+        ) from None
+    if not types:
+        return value
+    fits, value = as_one_of(value, types)
+    if not fits:
+        raise Wrong(
+            f"{what} is {shown(found)}, {a(type(found).__name__)}, and should be {_any_of(types)}."
+        )
+    return value
 
 
-def _shown(args: tuple[Any, ...]) -> str:
-    text = ", ".join(map(repr, args))
-    return text if len(text) <= 60 else text[:57] + "…"
+def _any_of(types: tuple[type, ...]) -> str:
+    return " or ".join(dict.fromkeys(map(type_name, types)))
 
 
 def _said(error: BaseException) -> str:
