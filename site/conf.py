@@ -42,6 +42,8 @@ nb_execution_mode = "off"
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
 nb_render_image_options = {"alt": "What this cell drew; the text beside it describes it."}
+nb_code_prompt_show = "Show what happened"
+nb_code_prompt_hide = "Hide what happened"
 myst_heading_anchors = 3
 
 html_theme = "sphinx_book_theme"
@@ -74,6 +76,7 @@ TOCTREES = """
 :caption: The course
 
 notebooks/[0-9]*
+docs/glossary
 site/replay
 site/files
 ```
@@ -84,7 +87,7 @@ site/files
 :caption: The library
 
 docs/queue
-docs/*
+docs/[!g]*
 ```
 
 ```{toctree}
@@ -130,6 +133,18 @@ def add_player(cells: list[dict[str, Any]], run: str) -> None:
     cells.insert(at, {"cell_type": "markdown", "id": "player", "metadata": {}, "source": text})
 
 
+def hide_answers(cells: list[dict[str, Any]]) -> None:
+    """Leave the reader time to guess: what happened is shown when it is asked for."""
+    for cell in cells:
+        source = "".join(cell["source"])
+        if "wqlib.compare(" in source:
+            cell["metadata"].setdefault("tags", []).append("hide-output")
+        for output in cell.get("outputs", []) if "wqlib.predict(" in source else []:
+            text = "".join(output.get("data", {}).get("text/plain", ""))
+            if text:  # nothing here can be clicked
+                output["data"]["text/plain"] = re.sub(r" Click, or .*", "", text)
+
+
 def load_player(
     app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: object
 ) -> None:
@@ -160,6 +175,7 @@ def read(app: Sphinx, docname: str, content: list[str]) -> None:
     if app.env.doc2path(docname).suffix == ".ipynb":
         notebook = json.loads(text)
         notebook["metadata"].pop("widgets", None)  # what only a kernel can bring to life
+        hide_answers(notebook["cells"])
         if docname in RECORDINGS:
             add_player(notebook["cells"], RECORDINGS[docname])
         text = json.dumps(notebook)

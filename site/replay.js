@@ -6,20 +6,21 @@ it (docs/recording.md); this script folds them as wqlib.history does, and draws 
 (() => {
 "use strict";
 
-const WIDTH = 760, LEFT = 84, RIGHT = 20, TOP = 8, LANE = 30, RULER = 22, BAR = 16;
+const WIDTH = 760, RIGHT = 20, TOP = 8, LANE = 30, RULER = 22, BAR = 16;
 const MARK_ROOM = 13; // pixels between two marks of a pod, however close their moments are
 const SAY_MS = 3000; // between two texts for screen readers while it plays
 const FRAME_MS = 50;
 const ENDS = ["succeeded", "failed", "deleted"];
 const MARKS = { // what became of a pod: sign, words
-  running: ["▶", "pod started"], terminating: ["▽", "asked to end"], evicted: ["⏏", "evicted"],
-  restarting: ["↻", "container restarted"], succeeded: ["✓", "finished"],
+  running: ["▶", "started"], terminating: ["▽", "asked to end"], evicted: ["⏏", "evicted"],
+  restarting: ["↻", "restarted"], succeeded: ["✓", "finished"],
   failed: ["!", "ended early"], killed: ["✕", "killed"],
 };
 const BARS = {
   complete: "completed", running: "leased", orphan: "leased, but its pod is gone",
   expire: "expired", release: "released", fail: "failed", dead: "dead",
 };
+const HATCHES = { expire: 45, release: 0, fail: 90, dead: 135 }; // angles
 const COUNTS = ["done", "leased", "pending", "dead", "expired", "released", "failed"];
 const LOST = { expire: "expired", release: "released", fail: "failed" };
 const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -134,10 +135,9 @@ function pod(run, event) {
   if (over) lane.ended = event.at;
   if (!MARKS[kind]) return;
   const held = [...lane.held.values()].map((span) => span.item).join(", ");
-  const was = ["evicted", "killed", "terminating"].includes(kind) ? "was " : "";
+  const was = ["evicted", "killed", "restarting", "terminating"].includes(kind) ? "was " : "";
   const holding = over && held ? `; it held ${held}` : "";
-  const words = MARKS[kind][1].replace("pod ", "").replace("container ", "container was ");
-  tell(run, event.at, `Pod ${shortName(lane)} ${was}${words}${holding}.`);
+  tell(run, event.at, `Pod ${shortName(lane)} ${was}${MARKS[kind][1]}${holding}.`);
 }
 
 function fold(events, number) {
@@ -180,13 +180,14 @@ class Picture {
     if (nodes.size > 1) lanes.sort((a, b) => a.node.localeCompare(b.node));
     this.rows = new Map(lanes.map((lane, i) => [lane.name, TOP + i * LANE]));
     this.labels = lanes.map((lane) => shortName(lane) + (nodes.size > 1 ? ` · ${lane.node}` : ""));
+    this.left = 28 + 8 * Math.max(0, ...this.labels.map((label) => label.length));
     this.bottom = TOP + lanes.length * LANE;
     this.height = this.bottom + RULER;
   }
 
   x(at) {
     const share = (at - this.whole.began) / this.seconds;
-    return round(LEFT + Math.min(1.02, Math.max(0, share)) * (WIDTH - LEFT - RIGHT));
+    return round(this.left + Math.min(1.02, Math.max(0, share)) * (WIDTH - this.left - RIGHT));
   }
 
   still() {
@@ -204,9 +205,9 @@ class Picture {
 
   bar(kind, from, to, y, label = "") {
     const width = Math.max(1, round(this.x(to) - this.x(from) - 0.6));
-    const lost = !["complete", "running", "orphan"].includes(kind);
+    const lost = kind in HATCHES;
     const room = label && width > label.length * 7 + (lost ? 50 : 8); // marks lie on lost ones
-    const fill = lost ? ` style="fill:url(#${this.key}-hatch)"` : "";
+    const fill = lost ? ` style="fill:url(#${this.key}-${kind})"` : "";
     const place = `x="${this.x(from) + 4}" y="${y + 12}"`;
     const name = room ? `<text class="on" ${place}>${escape(label)}</text>` : "";
     return `<rect class="bar ${kind}"${fill} x="${this.x(from)}" y="${y}" width="${width}" ` +
@@ -300,6 +301,10 @@ class Player {
     const { picture, box } = this;
     const counts = ["done", "leased", "pending", "dead", "expired"].map((name) =>
       `<span><b data-count="${name}"></b> ${name === "pending" ? "waiting" : name}</span>`);
+    const hatches = Object.entries(HATCHES).map(([kind, angle]) =>
+      `<pattern id="${key}-${kind}" width="6" height="6" patternUnits="userSpaceOnUse" ` +
+      `patternTransform="rotate(${angle})"><rect class="ground" width="6" height="6"/>` +
+      '<path class="stroke" d="M0 0V6"/></pattern>').join("");
     box.insertAdjacentHTML("beforeend", `
 <div class="controls"><button type="button">Play</button>
 <input type="range" min="0" max="${this.seconds}" step="any" aria-label="Moment of the run">
@@ -308,10 +313,7 @@ class Player {
     `<option value="${speed}"${speed === 1 ? " selected" : ""}>${speed}×</option>`).join("")}
 </select></label></div>
 <p class="counts">${counts.join(" ")}</p>
-<svg class="picture" role="img" viewBox="0 0 ${WIDTH} ${picture.height}"><defs>
-<pattern id="${key}-hatch" width="6" height="6" patternUnits="userSpaceOnUse"
-patternTransform="rotate(45)"><rect class="ground" width="6" height="6"/>
-<path class="stroke" d="M0 0V6"/></pattern></defs>
+<svg class="picture" role="img" viewBox="0 0 ${WIDTH} ${picture.height}"><defs>${hatches}</defs>
 <g>${picture.still()}</g><g></g></svg>
 <ul class="legend">${picture.legend()}</ul>
 <ol class="story" aria-hidden="true"></ol>

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -19,7 +21,10 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
+from stories import T0, Story
 
+from wqlib.events import Event
+from wqlib.history import History, Reading
 from wqlib.history.tape import Tape
 
 ROOT = Path(__file__).parents[2]
@@ -111,8 +116,16 @@ def test_hints_and_solutions_are_closed(notebook: Path) -> None:
     text = (SITE / "notebooks" / f"{notebook.stem}.html").read_text()
     hints = notebook.read_text().count("<details>")
     assert text.count("<details>") == hints
-    assert text.count("</details>") == hints
+    assert text.count("</details>") == text.count("<details")
     assert "<details open" not in text
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_happened_is_closed_while_the_reader_guesses(notebook: Path) -> None:
+    text = (SITE / "notebooks" / f"{notebook.stem}.html").read_text()
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    compared = sum("wqlib.compare(" in "".join(cell["source"]) for cell in cells)
+    assert text.count("Show what happened") == compared
 
 
 @pytest.mark.parametrize(
@@ -121,7 +134,9 @@ def test_hints_and_solutions_are_closed(notebook: Path) -> None:
 def test_a_link_that_leads_nowhere_stops_the_build(tmp_path: Path, link: str, stops: bool) -> None:
     shutil.copytree(ROOT / "site", tmp_path / "site")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    pages = "docs/queue.md docs/more.md notebooks/0.md site/files.md site/replay.md"
+    pages = (
+        "docs/queue.md docs/glossary.md docs/more.md notebooks/0.md site/files.md site/replay.md"
+    )
     pages += " CHANGELOG.md localcluster/README.md localcluster/docs/more.md"
     for name in pages.split():
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
@@ -135,6 +150,7 @@ def test_a_link_that_leads_nowhere_stops_the_build(tmp_path: Path, link: str, st
 
 # -- the player of recorded runs
 
+SOURCES = (("style", "site/style.css"), ("script", "site/replay.js"))
 COUNTS = ("done", "leased", "pending", "dead", "expired")
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
@@ -152,14 +168,16 @@ def browser() -> Iterator[Browser]:
 class Player:
     """A recorded run on its page, opened from a file, with the network cut off."""
 
-    def __init__(self, browser: Browser, run: str, page: str = "site/replay", **options: Any):
+    def __init__(
+        self, browser: Browser, run: str, page: Path = SITE / "site/replay.html", **options: Any
+    ) -> None:
         self.asked: list[str] = []
         self.errors: list[str] = []
         context = browser.new_context(offline=True, **options)
         self.page = context.new_page()
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.goto((SITE / f"{page}.html").as_uri())
+        self.page.goto(page.as_uri())
         self.box = self.page.locator(f'.wq-replay[data-run="{run}"]')
         self.slider = self.box.get_by_role("slider")
         self.button = self.box.get_by_role("button")
@@ -190,9 +208,11 @@ def test_the_player_counts_what_the_history_counts(browser: Browser, run: str) -
 
 
 @with_browser
-@pytest.mark.parametrize("page", ["notebooks/05_run_the_job", "notebooks/06_when_pods_die"])
-def test_a_notebook_s_page_plays_a_run_by_keyboard(browser: Browser, page: str) -> None:
-    player = Player(browser, {"5": "clean", "6": "killed"}[page[11]], page)
+@pytest.mark.parametrize(
+    ("page", "run"), [("05_run_the_job", "clean"), ("06_when_pods_die", "killed")]
+)
+def test_a_notebook_s_page_plays_a_run_by_keyboard(browser: Browser, page: str, run: str) -> None:
+    player = Player(browser, run, SITE / f"notebooks/{page}.html")
     player.slider.press("Space")  # at the end: it begins again
     expect(player.button).to_have_text("Pause")
     player.page.wait_for_function(
@@ -239,3 +259,59 @@ def test_who_wants_less_motion_sees_a_step_a_second(browser: Browser) -> None:
     player.page.wait_for_function("seen => seen.length > 2", arg=seen)
     steps = [b - a for a, b in itertools.pairwise(seen.json_value())]
     assert min(steps) > 0.8
+
+
+def eventful() -> History:
+    """Everything that may be in a recording."""
+    a, b, c, d = (f"job-wq-2-{letter * 5}" for letter in "abcd")
+    story = Story().put(0, 3).pod(0.1, "running", a, node="worker-2").lease(0.2, f"1-1@{a}")
+    story = story.clear(0.5).put(0.6, 6)
+    for pod, node in ((b, "worker-2"), (c, "worker-1"), (d, "worker-2")):
+        story = story.pod(1, "pending", pod, node=node).pod(1.4, "running", pod, node=node)
+    story = (
+        story.lease(2, f"1-1@{a}", "<b>fig</b>", 3)
+        .lease(2, f"2-1@{b}", "</script><script>throw 1</script>", 9)
+        .lease(2, f"3-1@{c}", "date", 9)
+        .pod(3, "failed", a, reason="exit code 137")
+        .fail(3, f"2-1@{b}")
+        .lease(3.2, f"2-2@{b}")
+        .renew(4, f"2-2@{b}")
+        .dead(5, f"2-2@{b}")
+        .pod(5, "terminating", c, reason="EvictionByEvictionAPI")
+        .release(5.5, f"3-1@{c}")
+        .pod(5.6, "deleted", c)
+        .lease(6, f"3-2@{b}")
+        .expire(6, f"1-1@{a}")
+        .lease(6, f"1-2@{d}")
+        .pod(7, "restarting", d, reason="Error")
+        .requeue(8, 1)
+        .complete(8, f"3-2@{b}")
+    )
+    history = story.history()
+    history.add([Reading(T0 + 9, pending=4, leased=1, done=2, expired=1), Event("drop", T0 + 9.5)])
+    return history
+
+
+@with_browser
+def test_whatever_is_recorded_is_counted_and_drawn(browser: Browser, tmp_path: Path) -> None:
+    folder = tmp_path / "notebooks/recordings"
+    folder.mkdir(parents=True)
+    eventful().save(folder / "eventful.jsonl")
+    conf = runpy.run_path(str(ROOT / "site/conf.py"))
+    conf["player"].__globals__["ROOT"] = tmp_path
+    box = conf["player"]("eventful").strip("`").removeprefix("{raw} html")
+    page = tmp_path / "page.html"
+    files = "".join(f"<{tag}>{(ROOT / name).read_text()}</{tag}>" for tag, name in SOURCES)
+    page.write_text(f"<!doctype html><meta charset=utf-8>{box}{files}")
+    player, tape = Player(browser, "eventful", page), Tape.of(folder / "eventful.jsonl")
+    player.slider.press("Home")
+    for second in range(int(tape.seconds) + 1):
+        counts = tape.until(second).counts
+        assert player.counts() == {name: getattr(counts, name) for name in COUNTS}, second
+        player.slider.press("ArrowRight")
+    assert not player.errors
+    words = player.box.inner_text()
+    for word in ("evicted", "restarted", "killed", "released", "failed", "dead"):
+        assert word in words
+    lanes = player.box.locator("svg.picture .lane + text").all_text_contents()
+    assert lanes == ["ccccc · worker-1", "aaaaa · worker-2", "bbbbb · worker-2", "ddddd · worker-2"]
