@@ -86,6 +86,22 @@ class Story:
         return history
 
 
+def three_ends() -> Story:
+    """A pod crashes and is started again, one is deleted, one evicted, and one deleted by force."""
+    story, job = Story(9), "j"
+    pods = crash, ended, moved, force = "j-crash", "j-ended", "j-moved", "j-force"
+    for number, pod in enumerate(pods, 1):
+        story.pod(0, "running", pod, job).lease(0.5, f"{number}-1@{pod}", "", 4)
+    story.pod(1, "restarting", crash, job, "exit code 137").pod(1.01, "running", crash, job)
+    story.lease(1.5, f"5-1@{crash}", "", 4)
+    story.pod(1, "terminating", ended, job).complete(2.5, f"2-1@{ended}", 0.5, 2.5)
+    story.pod(2.6, "failed", ended, job, "exit code 143").pod(2.6, "deleted", ended, job)
+    story.pod(1.2, "terminating", moved, job, "EvictionByEvictionAPI")
+    story.complete(2.5, f"3-1@{moved}", 0.5, 2.5).pod(2.6, "failed", moved, job, "exit code 143")
+    story.pod(1.3, "terminating", force, job).pod(1.3, "deleted", force, job)
+    return story
+
+
 def lost_and_found() -> Story:
     """Three items; pod a is killed while it holds one, and pod b picks that up."""
     return (

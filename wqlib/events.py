@@ -83,7 +83,15 @@ class Event:
     progress: str = ""
 
 
-PodKind = Literal["pending", "running", "terminating", "succeeded", "failed", "deleted"]
+PodKind = Literal[
+    "pending",
+    "running",
+    "restarting",  # its container ended, and is started again in the same pod
+    "terminating",  # it was asked to end: deleted, or evicted
+    "succeeded",
+    "failed",
+    "deleted",  # the API has forgotten it
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,7 @@ class PodEvent:
         at: When we saw it, in seconds since the epoch.
         pod: Name of the pod.
         job: Name of the Job that owns it, or "".
-        reason: Why, e.g. "Error", "exit code 137", "OOMKilled", or "".
+        reason: Why, e.g. "Error", "exit code 137", "OOMKilled", "EvictionByEvictionAPI", or "".
         node: Name of the node that it is on, or "".
     """
 

@@ -27,7 +27,7 @@ from lab import Followed, Lab, find_chromium
 ROOT = Path(__file__).parent.parent.parent
 NAME = "live_view.ipynb"
 BOX = ".wqlib-view"
-PODS = f"{BOX} .widget-dropdown select"
+PODS = f"{BOX} .widget-dropdown:has(label:text-is('Pod')) select"
 HANDLE = ".noUi-handle"
 LEAST_FRAMES_A_SECOND = 4
 
@@ -74,7 +74,7 @@ time.sleep(10)
 view.wait_until_drained(120)
 ---
 for lost, found in view.history.handovers:
-    print(lost.worker, lost.outcome, found.worker != lost.worker)
+    print(lost.worker, lost.outcome, found.attempt)
 ---
 print([t.name for t in threading.enumerate() if t.name.startswith("wqlib-")], view.error)
 ---
@@ -105,6 +105,7 @@ def test_the_live_view_its_buttons_and_the_replay(kernel: str, tmp_path: Path) -
         visit = Visit(lab, kernel)
         assert lab.run_cell(SETUP).strip() == kernel
         visit.frames_arrive_and_a_killed_pod_loses_its_lease()
+        visit.a_lane_is_looked_at_by_mouse_and_by_keyboard()
         visit.every_button_works_by_keyboard()
         visit.nothing_jumped_and_no_thread_is_left()
         visit.a_recorded_run_is_replayed()
@@ -162,7 +163,23 @@ class Visit:
         eventually(lambda: self.pixels("#fbe0cf") > expired_before + 50)
         eventually(lambda: self.row_of(victim)[3:4] == ["1"])  # lost
         self.photograph("killed")
-        assert f"{victim} expire True" in lab.run_cell(LOST).splitlines()
+        assert f"{victim} expire 2" in lab.run_cell(LOST).splitlines()
+
+    def a_lane_is_looked_at_by_mouse_and_by_keyboard(self) -> None:
+        lanes, said = self.page.locator(f"{BOX} button.wqlib-lane:visible"), f"{BOX} .wqlib-details"
+        assert lanes.count() >= 4
+        for number, act in enumerate((lambda lane: lane.click(), lambda lane: lane.press("Enter"))):
+            lane = lanes.nth(number)
+            pod = str(lane.get_attribute("title")).removeprefix("Look at ")
+            act(lane)
+            details = self.page.locator(said)
+            eventually(lambda pod=pod, details=details: f"{pod} on worker-" in details.inner_text())
+            eventually(lambda details=details: "Its last log lines" in details.inner_text())
+            assert "Attempt 1" in details.inner_text()
+            assert "Its events" in details.inner_text()
+        self.photograph("details")
+        self.page.locator(f"{BOX} select").nth(1).select_option("All pods")
+        eventually(lambda: self.page.locator(said).count() == 0)
 
     def every_button_works_by_keyboard(self) -> None:
         select = self.page.locator(PODS)
@@ -259,7 +276,7 @@ class Visit:
         """Go to something in the view by Tab alone, from the list of pods."""
         self.page.locator(PODS).first.focus()
         wanted = self.page.locator(f"{BOX} {selector}").first
-        for _ in range(15):
+        for _ in range(20):
             if wanted.evaluate("one => one === document.activeElement"):
                 return
             self.page.keyboard.press("Tab")

@@ -514,6 +514,40 @@ def test_a_killed_pod_of_a_job_is_replaced(fresh):
     assert victim not in [p.name for p in fresh.pods("stubborn")]
 
 
+def shared(name: str, code: str, **spec: object) -> dict:
+    """A Job whose pods share their processes, so that theirs takes a SIGKILL."""
+    made = job(name, code, **spec)
+    made["spec"]["template"]["spec"]["shareProcessNamespace"] = True
+    return made
+
+
+@pytest.mark.parametrize("policy", ["OnFailure", "Never"])
+def test_a_crash_a_deletion_and_an_eviction_are_told_apart(fresh, policy):
+    name = f"ending-{policy.lower()}"
+    made = shared(name, "import time; print('up', flush=True); time.sleep(600)", parallelism=3)
+    made["spec"]["template"]["spec"]["restartPolicy"] = policy
+    with Watcher(fresh, name) as watcher:
+        fresh.apply(made)
+        fresh.wait(f"job/{name}", "running")
+        crashed, deleted, evicted = (one.name for one in fresh.pods(name))
+        eventually(lambda: all("up" in fresh.logs(one) for one in (crashed, deleted, evicted)))
+        fresh.crash_pod(crashed)
+        fresh.kill_pod(deleted, grace_seconds=2)
+        fresh.evict_pod(evicted)
+        gone = [("deleted", deleted), ("deleted", evicted)]
+        again = "running" if policy == "OnFailure" else "failed"
+        eventually(lambda: {(e.kind, e.pod) for e in watcher.events} >= {*gone})
+        eventually(lambda: [e.kind for e in watcher.events if e.pod == crashed][-1] == again)
+    life = {
+        pod: [(e.kind, e.reason) for e in watcher.events if e.pod == pod and e.kind != "pending"]
+        for pod in (crashed, deleted, evicted)
+    }
+    end = ("restarting" if policy == "OnFailure" else "failed", "exit code 137")
+    assert life[crashed][:2] == [("running", ""), end]
+    assert ("terminating", "") in life[deleted]
+    assert ("terminating", "EvictionByEvictionAPI") in life[evicted]
+
+
 def test_a_secret_is_made_once_and_then_read(fresh):
     value = fresh.secret("token")
     assert len(value) >= 24

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import localcluster
 from wqlib.cluster import local
-from wqlib.commands.demo import judge
-from wqlib.commands.terminal import Signals, Stopped
+from wqlib.commands.demo import Killer, judge
+from wqlib.commands.terminal import Progress, Signals, Stopped
 from wqlib.events import Event
 
 REAL = bool(os.environ.get("WQLIB_CONTEXT"))
@@ -64,8 +67,8 @@ def test_a_run_in_which_a_pod_is_killed_loses_nothing(home):
     assert re.fullmatch(
         r"done=30 lost=0 recorded_twice=0 pods=\d+ kills=1 seconds=\d+\.\d", lines[-1]
     )
-    assert re.search(r"Killed job-wq-2-\w{5} while it held 'item \d+'", output)
-    assert re.search(r"'item \d+' of job-wq-2-\w{5} was lent again", output)
+    (victim,) = re.findall(r"Killed (job-wq-2-\w{5})$", output, re.MULTILINE)
+    assert re.search(rf"'item \d+', which {victim} held when it was killed, was lent", output)
     assert "\r" not in output
     assert nothing_is_left(home)
 
@@ -161,6 +164,51 @@ def test_a_wrong_command_line_is_told(arguments):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "usage: wqlib demo" in errors
+
+
+# -- the killer
+
+
+@dataclass
+class SlowToDie:
+    """A cluster that takes so long to kill a pod that it goes on to its next item first."""
+
+    killed: list[str] = field(default_factory=list)
+
+    def crash_pod(self, pod: str) -> None:
+        self.killed.append(pod)
+
+
+class Said(Progress):
+    """What would be printed."""
+
+    def __init__(self) -> None:
+        super().__init__(silent=True)
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.mark.parametrize("in_hand", [1, 2], ids=["one at a time", "two at a time"])
+def test_what_a_killed_pod_held_is_what_it_held_when_it_died(in_hand):
+    def event(kind: Any, item: int, worker: str, attempt: int = 1) -> Event:
+        lease = f"{item}-{attempt}@{worker}"
+        text = f"item {item}" if kind == "lease" else ""
+        return Event(kind, 1.0, lease_id=lease, item_id=item, worker=worker, item=text)
+
+    cluster, said = SlowToDie(), Said()
+    killer = Killer(cluster, 1, 5, random.Random(1), said)  # type: ignore[arg-type]
+    killer.see([event("lease", 1, "a"), event("complete", 1, "a"), event("lease", 2, "a")])
+    assert cluster.killed == ["a"]
+    kept = range(3, 3 + in_hand)
+    killer.see([event("complete", 2, "a"), *(event("lease", item, "a") for item in kept)])
+    killer.see([event("expire", item, "a") for item in kept])
+    killer.see([event("lease", item, "b", 2) for item in kept])
+    assert said.lines == [
+        "Killed a",
+        *(f"'item {n}', which a held when it was killed, was lent again, to b" for n in kept),
+    ]
 
 
 # -- the judge

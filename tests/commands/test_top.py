@@ -42,7 +42,7 @@ def test_the_lines_say_all_of_it_and_fit() -> None:
     story.lease(1, "2-2@pod-a", "apple\x1b[31m" + "x" * 300, 5)
     lines = top.frame("job2", story.history(), T0 + 4, columns=100)
     assert re.fullmatch(r"Queue job2 at .* UTC: 38 pending, 1 leased, 1 done, 0 dead\.", lines[0])
-    assert lines[1].startswith("0.2 items a second.")
+    assert lines[1].startswith("0.5 items a second.")
     assert lines[2].split() == ["WORKER", "FOR", "LEASE", "LEFT", "ATTEMPT", "A", "SECOND",
                                 "PROGRESS", "ITEM"]  # fmt: skip
     assert re.match(r"pod-a +3 s +2 s +2 +0\.0 +apple\\x1b\[31mxxx", lines[3])

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeQueue
-from stories import T0, Story, lost_and_found
+from stories import T0, Story, lost_and_found, three_ends
 
 from wqlib.commands import textlanes
 from wqlib.history import History
@@ -38,7 +38,7 @@ def test_each_pod_has_a_lane_and_the_letters_tell_how_each_lease_ended() -> None
     lines = textlanes.draw(lost_and_found().history(), T0 + 9, columns=120)
     drawn = lanes(lines)
     lost, found = drawn["aaaaa"], drawn["bbbbb"]
-    assert re.match(r">_+\[apple/+X/+ *$", lost)
+    assert re.match(r">_+\[apple/+X/+\|/+ *$", lost)  # the bar goes on until somebody noticed
     assert lost.count("/") > 30
     assert lost.rstrip().endswith("/")
     assert "X" in lost  # killed
@@ -58,17 +58,28 @@ def test_a_bar_is_as_long_as_its_lease() -> None:
 def test_a_running_lease_has_a_fuse_and_says_its_time_left() -> None:
     story = Story(3).pod(0, "running", "j-a", "j").lease(1, "1-1@j-a", "apple", 10)
     lines = textlanes.draw(story.history(), T0 + 8, columns=100)
-    assert re.search(r"\[apple-+\.+", lanes(lines)["a"])
+    assert re.search(r"\[apple-+\.+\| *$", lanes(lines)["a"])  # up to its deadline
     assert next(line for line in lines if line.startswith("a ")).endswith("3 s")
     late = textlanes.draw(story.history(), T0 + 20, columns=100)
-    assert re.search(r"-/+", lanes(late)["a"])
+    assert re.search(r"-\|/+", lanes(late)["a"])
     assert next(line for line in late if line.startswith("a ")).endswith("over")
+
+
+def test_a_crash_a_deletion_and_an_eviction_look_different() -> None:
+    drawn = lanes(textlanes.draw(three_ends().history(), T0 + 6, columns=120))
+    assert re.search(r"-X>-", drawn["crash"])
+    assert re.search(r"v=+_!", drawn["ended"])
+    assert re.search(r"\^=+_!", drawn["moved"])
+    assert re.search(r"vX", drawn["force"])  # at one moment, and two letters all the same
 
 
 def test_it_says_in_words_where_the_run_stands_and_what_the_letters_mean() -> None:
     lines = textlanes.draw(lost_and_found().history(), T0 + 9, columns=100)
     assert lines[0].startswith("Job job-wq-2: 0 pods running. 3 of 3 items done")
-    assert "/// expired" in lines[-2]
+    letters = (
+        "[=== completed  | deadline  /// expired  > started  + finished  X killed  * lent again"
+    )
+    assert lines[-1] == letters  # and nothing that is not in the picture
     assert any(line.startswith("items") and line.endswith("3 of 3") for line in lines)
 
 
@@ -178,7 +189,7 @@ def test_watch_writes_words_and_the_last_picture_into_a_pipe(
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
     assert "2 of 2 items done" in output
-    assert "/// expired" in output
+    assert output.endswith("\n[=== completed\n")
     assert "\x1b" not in output
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from queue import SimpleQueue
@@ -19,10 +20,10 @@ import pytest
 from conftest import MakeQueue, run_out
 from nbclient import NotebookClient
 
-from wqlib.dashboard import Dashboard, markup
+from wqlib.dashboard import Dashboard, details, markup
 from wqlib.dashboard.actions import Actions, items_of
 from wqlib.dashboard.controls import Controls
-from wqlib.errors import ClusterError, WaitTimeout
+from wqlib.errors import ClusterError, NotFound, WaitTimeout
 from wqlib.events import PodEvent
 from wqlib.history import Reading
 from wqlib.history.feed import Feed
@@ -39,6 +40,7 @@ class FakeCluster:
         self.pods: SimpleQueue[PodEvent | Exception] = SimpleQueue()
         self.asked: list[tuple[Any, ...]] = []
         self.fails: Exception | None = None
+        self.said: dict[tuple[str, str], list[str] | Exception] = {}
         self.answers = threading.Event()
         self.answers.set()
 
@@ -50,8 +52,27 @@ class FakeCluster:
                     raise news
                 yield news
 
+    def crash_pod(self, pod: str) -> None:
+        self._do("crash", pod)
+
     def kill_pod(self, pod: str, *, grace_seconds: int = 0) -> None:
-        self._do("kill", pod, grace_seconds)
+        self._do("delete", pod, grace_seconds)
+
+    def evict_pod(self, pod: str) -> None:
+        self._do("evict", pod)
+
+    def logs(self, target: str, *, tail: int) -> str:
+        return "".join(f"{line}\n" for line in self._read("logs", target)[-tail:])
+
+    def events(self, target: str) -> list[str]:
+        return self._read("events", target)
+
+    def _read(self, what: str, target: str) -> list[str]:
+        self.answers.wait(30)
+        lines = self.said.get((what, target), NotFound(f"There is no {target}."))
+        if isinstance(lines, Exception):
+            raise lines
+        return lines
 
     def freeze_pod(self, pod: str) -> None:
         self._do("freeze", pod)
@@ -464,16 +485,17 @@ def with_pods(
     return dashboard, cluster
 
 
-def test_a_click_kills_the_chosen_pod(
+def test_clicks_kill_delete_and_evict_the_chosen_pod(
     make_queue: MakeQueue, view: Callable[..., Dashboard]
 ) -> None:
     dashboard, cluster = with_pods(make_queue, view, "j-a", "j-b")
     dashboard._controls._pods.value = "j-b"
     dashboard._controls._kill.click()
-    dashboard._controls._end.click()
-    eventually(lambda: len(cluster.asked) == 2)
-    assert cluster.asked == [("kill", "j-b", 0), ("kill", "j-b", 30)]
-    eventually(lambda: "Asked pod j-b to end." in dashboard._stage.note.value)
+    dashboard._controls._delete.click()
+    dashboard._controls._evict.click()
+    eventually(lambda: len(cluster.asked) == 3)
+    assert cluster.asked == [("crash", "j-b"), ("delete", "j-b", 30), ("evict", "j-b")]
+    eventually(lambda: "Evicted pod j-b: it is asked to end." in dashboard._stage.note.value)
 
 
 def test_a_click_scales_the_job(make_queue: MakeQueue, view: Callable[..., Dashboard]) -> None:
@@ -512,10 +534,76 @@ def test_items_are_a_number_or_names() -> None:
 def test_every_control_can_be_reached_by_keyboard(make_queue: MakeQueue) -> None:
     controls = Dashboard(make_queue(), FakeCluster())._controls
     parts = [part for row in controls.rows for part in row]
-    names = "Pod,Next pod,Kill,Ask to end,Freeze,Thaw".split(",")
+    names = "Pod,Next pod,Kill,Delete,Evict,Freeze,Thaw".split(",")
     names += "Parallelism,Scale,Items,Add,Stop live view".split(",")
     assert [part.description for part in parts] == names  # Tab goes in this order
     assert all(part.tabbable is not False and not part.disabled for part in parts)
+
+
+def chosen(dashboard: Dashboard, pod: str) -> Callable[[str], None]:
+    """Click the lane of a pod; the function waits until that is said of it."""
+    found = dashboard._details
+    eventually(lambda: pod in [name for name, *_ in found._shown])
+    found.lanes[[name for name, *_ in found._shown].index(pod)].click()
+
+    def wait_for(text: str) -> None:
+        eventually(lambda: text in unescape(dashboard._stage.table.value))
+
+    return wait_for
+
+
+def test_a_click_on_a_lane_shows_what_the_pod_does_and_what_became_of_its_item(
+    make_queue: MakeQueue, view: Callable[..., Dashboard]
+) -> None:
+    queue, cluster = make_queue("j-a"), FakeCluster()
+    cluster.tell("running", "j-a")
+    cluster.said = {
+        ("logs", "pod/j-a"): [f"line {n}" for n in range(50)],
+        ("events", "pod/j-a"): ["Normal Started pod/j-a: Container <started>"],
+    }
+    dashboard = view(queue, cluster, JOB, fps=20)
+    queue.put(["apple", "banana"])
+    first = queue.lease()
+    assert first
+    queue.complete(first)
+    assert queue.lease()
+    dashboard.start()
+    shows = chosen(dashboard, "j-a")
+    shows("Item 2: banana.")
+    shows("j-a: working. 1 item done, 0 lost.")
+    shows("apple: lent at")
+    shows("line 40\n")
+    shows("Container <started>")
+    assert "line 39" not in dashboard._stage.table.value  # the last ten
+    dashboard._details._earlier.click()
+    shows("Item 1: apple.")
+    assert dashboard._details._items.value == 1
+    cluster.said = {}
+    dashboard._details._pods.value = "All pods"
+    shows("now working on")
+    assert dashboard.error is None
+
+
+def test_a_log_that_cannot_be_read_is_said_and_one_that_is_gone_stays_as_it_was(
+    make_queue: MakeQueue, view: Callable[..., Dashboard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(details, "ASK_SECONDS", 0.05)
+    dashboard, cluster = with_pods(make_queue, view, "j-a")
+    cluster.said["logs", "pod/j-a"] = ["its last words"]
+    cluster.said["events", "pod/j-a"] = ClusterError("Not <allowed>.")
+    shows = chosen(dashboard, "j-a")
+    shows("its last words")
+    shows("This cannot be read: Not <allowed>.")
+    cluster.tell("deleted", "j-a")
+    cluster.said = {}
+    shows("j-a: gone.")
+    shows("its last words")
+    frames = dashboard.frames
+    cluster.answers.clear()  # it hangs
+    dashboard._queue.put("apple")
+    eventually(lambda: dashboard.frames > frames)
+    cluster.answers.set()
+    assert dashboard.error is None
 
 
 def test_drawing_goes_on_while_the_cluster_is_slow(

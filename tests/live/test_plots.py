@@ -17,14 +17,23 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from stories import T0, Story, lost_and_found
+from stories import T0, Story, lost_and_found, three_ends
 
 from wqlib import plots
 from wqlib.commands import textlanes
 from wqlib.history import History
 from wqlib.history.spans import ENDS, WAITS
-from wqlib.history.timeaxis import NOW_SHARE, ticks, time_axis
-from wqlib.plots import Picture, RunPicture, ThemeName, charts, depthlayout, layout, scaling
+from wqlib.history.timeaxis import LEAST_NOW_SHARE, NOW_SHARE, ticks, time_axis
+from wqlib.plots import (
+    Picture,
+    RunPicture,
+    ThemeName,
+    charts,
+    depthlayout,
+    layout,
+    panels,
+    scaling,
+)
 from wqlib.plots.bars import BAR_KINDS, EndedBars
 from wqlib.plots.canvas import Shapes, TextLayer, encode_png
 from wqlib.plots.lanes import BAND, PITCH
@@ -157,7 +166,7 @@ def test_a_bar_is_the_work_and_what_waits_is_a_strip_below() -> None:
     strip, work = 3.5, PITCH - 10
     assert bars(history, "complete") == [(0, 4, work)]
     assert bars(history, "running", T0 + 6) == [(0, 6, strip), (4, 6, work)]
-    assert [tuple(row[:2]) for row in plan(history, T0 + 6).fuses] == [(6, 10)]  # one is enough
+    assert [tuple(row[:2]) for row in plan(history, T0 + 8).fuses] == [(8, 10)]  # one is enough
     (box,) = plan(history, T0 + 6).boxes
     assert box.slot(0)[1] < box.slot(WAITS)[0] < box.slot(WAITS)[1] < box.top + box.height
     story.complete(9.04, "2-1@j-a", 4, 9).complete(10, "3-1@j-a", 9, 10)
@@ -296,7 +305,9 @@ def test_marks_say_what_became_of_a_pod() -> None:
     [
         ([("failed", "exit code 137")], "killed"),
         ([("failed", "OOMKilled")], "killed"),
-        ([("deleted", "")], "killed"),  # at once: nobody asked it to end
+        ([("restarting", "exit code 137"), ("running", "")], "killed"),
+        ([("restarting", "exit code 1"), ("running", "")], "failed"),
+        ([("deleted", "")], "failed"),
         ([("failed", "exit code 1")], "failed"),
         ([("terminating", ""), ("failed", "exit code 143")], "failed"),
         ([("terminating", ""), ("deleted", "")], "failed"),
@@ -315,8 +326,98 @@ def test_a_pod_that_is_gone_with_a_lease_in_its_hands_was_killed() -> None:
     story = Story(1).pod(0, "running", "p-1", "p").lease(1, "1-1@p-1")
     story.pod(5, "terminating", "p-1", "p").pod(5.1, "deleted", "p-1", "p").expire(11, "1-1@p-1")
     marks = plan(story.history()).marks
-    assert [kind for kind in ENDS if len(marks[kind])] == ["killed"]
-    assert not len(marks["terminating"])  # at once: there is no room to say that it was told
+    ((asked, _),), ((killed, _),) = marks["terminating"], marks["killed"]
+    scale = plan(story.history()).axis.scale
+    assert asked == pytest.approx(5)
+    assert (killed - asked) * scale >= layout.MARK_ROOM  # at one moment, and two marks all the same
+
+
+def test_a_pod_deleted_by_force_ends_when_it_was_last_heard_of() -> None:
+    story = Story(1).pod(0, "running", "p-1", "p").lease(1, "1-1@p-1").pod(5, "deleted", "p-1", "p")
+    story.renew(6.5, "1-1@p-1").expire(17, "1-1@p-1").pod(17, "running", "p-2", "p")
+    out = plan(story.history(), T0 + 18)
+    assert [at for at, _ in out.marks["terminating"]] == [5]
+    assert [at for at, _ in out.marks["killed"]] == [6.5]
+    assert out.rails[0][1] == 6.5
+
+
+def test_a_crash_a_deletion_and_an_eviction_look_different() -> None:
+    out = plan(three_ends().history(), T0 + 6)
+    rows = {box.middle: box.lane.worker for box in out.boxes}
+    seen: dict[str, list[str]] = {}
+    for kind, places in out.marks.items():
+        for at, y in sorted(map(tuple, places)):
+            seen.setdefault(rows[y], []).append(f"{at:.1f} {kind}")
+    assert {pod: sorted(some)[1:] for pod, some in seen.items()} == {
+        "j-crash": ["1.0 killed", "1.2 running"],  # in the same pod
+        "j-ended": ["1.0 terminating", "2.6 failed"],
+        "j-moved": ["1.2 evicted", "2.6 failed"],
+        "j-force": ["1.3 terminating", "1.5 killed"],
+    }
+
+
+def test_a_worker_that_was_started_again_has_a_row_for_what_it_held_before() -> None:
+    history = three_ends().history()
+    lane, out = history.lanes["j-crash"], plan(history, T0 + 4)
+    assert (lane.slots, lane.most, lane.working) == (2, 1, 1)
+    assert not any("at once" in text.text for text in out.texts)
+    box = next(box for box in out.boxes if box.lane is lane)
+    first, second = box.slot(0)[0], box.slot(1)[0]
+    rows = {kind: [tuple(r[:3]) for r in out.bars[kind]] for kind in ("running", "orphan")}
+    assert (0.5, 1.0, first) in rows["running"]
+    assert (1.0, 4.0, first) in rows["orphan"]
+    assert (1.5, 4.0, second) in rows["running"]
+
+
+def test_a_lease_has_a_mark_at_its_deadline() -> None:
+    story = Story(3).pod(0, "running", "j-a", "j")
+    for i, end in enumerate(("expire", "fail", "complete"), 1):
+        story.lease(0, f"{i}-1@j-a", "", 4)
+        getattr(story, end)(6, f"{i}-1@j-a")
+    story.lease(6, "4-1@j-a", "", 2).renew(7, "4-1@j-a", 3)
+    now = plan(story.history(), T0 + 9)
+    assert sorted(at for at, _, _ in now.deadlines) == [4, 10]  # of one renewed: the last one
+    assert all(bottom - top > 10 for _, top, bottom in now.deadlines)
+
+
+def test_the_legend_has_what_is_in_the_picture_and_nothing_else() -> None:
+    def legend(history: History) -> list[str]:
+        said = plots.timeline(history).findobj(TextLayer)[-1].texts
+        return [text.text for text in said]
+
+    plain = Story(1).lease(0, "1-1@a").complete(2, "1-1@a")
+    assert legend(plain.history()) == ["completed"]
+    assert legend(lost_and_found().history()) == [
+        "completed", "expired", "started", "finished", "killed", "deadline", "lent again",
+    ]  # fmt: skip
+    story, picture = Story(1).pod(0, "running", "j-a", "j"), RunPicture(2, scale=1)
+    picture.frame(story.history(), T0 + 1)
+    assert "leased" not in words(picture.picture)
+    picture.frame(story.lease(1, "1-1@j-a", "", 2).history(), T0 + 2)
+    assert {"leased", "time left of a lease", "deadline"} <= set(words(picture.picture))
+
+
+def test_every_entry_of_the_legend_fits_into_its_two_lines() -> None:
+    rows = panels.legend_rows(list(panels._ENTRIES), 900.0)
+    assert len(rows) <= 2
+
+
+def test_room_that_lanes_leave_goes_to_the_queue_over_time() -> None:
+    picture, size = RunPicture(6, scale=1), set()
+    heights = []
+    for pods in (1, 3, 6, 9):
+        story = Story(0)
+        for pod in range(pods):
+            story.pod(0, "running", f"j-{pod}", "j", node=f"worker-{pod % 3}")
+        size.add(png_size(picture.frame(story.history(), T0 + 1)))
+        lanes, depth = picture._lanes, picture._depth
+        assert depth.top == pytest.approx(lanes.top + lanes.height + panels.RULER)
+        heights.append((lanes.height, depth.height))
+    assert len(size) == 1  # nothing jumps
+    assert len({sum(both) for both in heights}) == 1
+    assert heights[0][0] == BAND + PITCH
+    assert heights == sorted(heights)
+    assert heights[-1] == heights[-2]  # full: more lanes are narrower
 
 
 def test_a_pods_life_line_ends_when_it_does() -> None:
@@ -375,7 +476,14 @@ def test_now_stands_still_while_time_goes_on() -> None:
         (axis.px(axis.now) - 100) / 700
         for axis in (time_axis(history, T0 + s, 100, 800) for s in (20, 35, 50))
     ]
-    assert places == [pytest.approx(NOW_SHARE)] * 3
+    assert places == [pytest.approx(LEAST_NOW_SHARE)] * 3  # its leases last 30 s
+
+
+def test_a_lease_that_has_just_begun_is_seen_up_to_its_deadline() -> None:
+    story = Story(1).pod(0, "running", "j-a", "j").lease(19, "1-1@j-a", "", 5)
+    axis = time_axis(story.history(), T0 + 20, 100, 800)
+    assert 24 < axis.end < 26
+    assert time_axis(story.history(), T0 + 90, 100, 800).end == pytest.approx(90 / NOW_SHARE)
 
 
 def test_a_long_run_is_shown_through_a_window() -> None:
@@ -518,8 +626,42 @@ def test_the_throughput_is_items_over_time() -> None:
     history = story.history()
     out = depthlayout.throughput(history, time_axis(history, None, 100, 800))
     assert out.mean == pytest.approx(2, rel=0.05)
-    x, y = out.outline[:-2].T
-    assert float(np.sum((x[1::2] - x[::2]) * y[::2])) == pytest.approx(100)
+    assert area(out.done) == pytest.approx(100)
+    assert not len(out.ahead)
+
+
+def area(outline: np.ndarray) -> float:
+    """The area of an outline that runs along its upper edge and back along the lower one."""
+    x, y = outline.T
+    return float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) + x[-1] * y[0] - x[0] * y[-1]) / -2
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_a_rate_is_never_more_than_the_workers_can_do(workers: int) -> None:
+    """Items of 1 s, all completed in step, which a count in a short while would double."""
+    story, most = Story(100), 0.0
+    for second in range(20):
+        for worker in range(workers):
+            story.lease(second, f"{second * workers + worker + 1}-1@w{worker}")
+        for worker in range(workers):
+            lease = f"{second * workers + worker + 1}-1@w{worker}"
+            story.complete(second + 1, lease, second, second + 1)
+        history = story.history()
+        for now in np.arange(second + 1.0, second + 2, 0.23):
+            out = depthlayout.throughput(history, time_axis(history, T0 + now, 100, 800))
+            most = max(most, out.highest, history.rate(T0 + now), history.rate(T0 + now, 2.0))
+    assert most == pytest.approx(workers, rel=1e-6)
+
+
+def test_what_is_worked_on_counts_at_the_usual_pace_of_its_worker() -> None:
+    story = Story(9).pod(0, "running", "j-a", "j").lease(0, "1-1@j-a").complete(2, "1-1@j-a", 0, 2)
+    story.lease(2, "2-1@j-a")
+    history = story.history()
+    out = depthlayout.throughput(history, time_axis(history, T0 + 3, 100, 800))
+    assert (area(out.done), area(out.ahead)) == (pytest.approx(1), pytest.approx(0.5))
+    assert history.rate(T0 + 3) == pytest.approx(0.5)
+    history.add(Story().pod(3, "failed", "j-a", "j", "exit code 137").events)
+    assert history.rate(T0 + 4) == pytest.approx(0.25)  # nobody works on it any more
 
 
 @pytest.mark.parametrize(

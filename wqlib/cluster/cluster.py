@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -240,6 +241,25 @@ class Cluster:
         kind, name = parse_target(pod, "pod")
         manifests.delete(self.api, self.namespace, kind, name, grace_seconds)
 
+    @translate_errors
+    def crash_pod(self, pod: str) -> None:
+        """Kill all processes of a pod (SIGKILL), as when memory runs out: no warning, no clean-up.
+
+        The pod itself stays: with `restartPolicy: OnFailure` its container is started again, with
+        `Never` the pod is Failed and its Job makes another. For containers see `freeze_pod`.
+        """
+        podsignals.send_signal(self.exec, parse_target(pod, "pod")[1], "SIGKILL")
+
+    @translate_errors
+    def evict_pod(self, pod: str) -> None:
+        """Evict a pod, as `kubectl drain` does, and do not wait for it.
+
+        It is deleted with its own grace period, unless a PodDisruptionBudget forbids it.
+        """
+        name = parse_target(pod, "pod")[1]
+        body = {"metadata": {"name": name, "namespace": self.namespace}}
+        get(self.core.create_namespaced_pod_eviction, name, self.namespace, body)
+
     def kill_node(self, node: str) -> None:
         """Let a node of the local cluster lose its power: all that runs on it is killed at once.
 
@@ -347,7 +367,7 @@ class Cluster:
             stop: Ends it at once when set, from any thread.
             job: Only the pods of this Job.
         """
-        seen: dict[str, tuple[Any, PodEvent]] = {}
+        seen: dict[str, tuple[Any, PodEvent, int]] = {}
         selector = waiting.pod_selector(parse_target(job, "job")[1] if job else None)
         pods = list_and_watch(self.core.list_namespaced_pod, self.namespace, selector, stop=stop)
         for state in pods:
@@ -355,10 +375,13 @@ class Cluster:
             for name in seen.keys() - state.keys():
                 yield PodEvent("deleted", now, name, seen.pop(name)[1].job)
             for name, raw in state.items():
-                event = states.pod_event(raw, now)
-                key = (raw["metadata"].get("uid"), event.kind, event.reason, event.node)
+                event, restarts = states.pod_event(raw, now), states.restarts(raw)
+                key = (raw["metadata"].get("uid"), event.kind, event.reason, event.node, restarts)
+                _, before, started = seen.get(name, (None, event, restarts))
+                if started < restarts and before.kind != "restarting":  # it was that quick
+                    yield replace(event, kind="restarting", reason=states.last_end(raw))
                 if name not in seen or seen[name][0] != key:
-                    seen[name] = (key, event)
+                    seen[name] = (key, event, restarts)
                     yield event
 
     def build_image(self, tag: str, folder: str | Path) -> str:

@@ -1,7 +1,8 @@
-"""Freeze all processes of a pod, and let them go on: a pause, as may happen to any program.
+"""Signals to all processes of a pod: a pause, and a crash, as may happen to any program.
 
 A virtual machine that is moved, a disk that does not answer, a swapping node: the program does
 not die, it only does nothing for a while, and does not know it. SIGSTOP does the same on purpose.
+SIGKILL is what the kernel sends when memory runs out: the program ends at once, without a word.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Literal
 from ..errors import ClusterError
 from .podstream import ExecResult
 
-# Runs in the pod: stops or continues every process of its own but itself and those above it.
+# Runs in the pod: signals every process of its own but itself and those above it.
 # They are found by the pod's name in their environment, since a pod of the local cluster sees
-# all processes of the machine. A process 1 takes no SIGSTOP from inside its container.
+# all processes of the machine. A process 1 takes no SIGSTOP or SIGKILL from inside its container.
+# With a SIGKILL the container ends, and all in it: so this answers first, and ends at once.
 _SIGNAL_ALL = """
 import os, signal, subprocess, sys
 number = getattr(signal, sys.argv[1])
@@ -37,21 +39,21 @@ else:
     spared |= {pid, os.getppid()}
     lines = subprocess.run(["ps", "axeww", "-o", "pid=,command="], capture_output=True).stdout
     found = [int(line.split()[0]) for line in lines.splitlines() if mark in line.split()]
-count = 0
-for pid in sorted(set(found) - spared):
+found = sorted(set(found) - spared)
+print(sum(pid != 1 or number == signal.SIGCONT for pid in found), flush=True)
+for pid in found:
     try:
         os.kill(pid, number)
-        count += pid != 1 or number == signal.SIGCONT
     except OSError:
         pass
-print(count)
+os._exit(0)
 """
 
 
 def send_signal(
     execute: Callable[[str, list[str]], ExecResult],
     pod: str,
-    name: Literal["SIGSTOP", "SIGCONT"],
+    name: Literal["SIGSTOP", "SIGCONT", "SIGKILL"],
 ) -> None:
     """Send a signal to all processes of a pod.
 
@@ -64,11 +66,11 @@ def send_signal(
         ClusterError: The pod does not run, or has no process that takes the signal.
     """
     done = execute(pod, ["python", "-c", _SIGNAL_ALL, name])
-    if done.exit_code or not done.stdout.strip().isdigit():
+    if not done.stdout.strip().isdigit():
         raise ClusterError(f"pod/{pod} could not be sent {name}: {done.stderr.strip()[-200:]}.")
-    if name == "SIGSTOP" and not int(done.stdout):
+    if name != "SIGCONT" and not int(done.stdout):
         raise ClusterError(
-            f"pod/{pod} cannot be frozen: its worker is process 1 of its container, which takes no "
-            "SIGSTOP from inside. Let the Job's pods share their processes "
+            f"pod/{pod} could not be sent {name}: its worker is process 1 of its container, which "
+            f"takes no {name} from inside. Let the Job's pods share their processes "
             "(spec.template.spec.shareProcessNamespace: true), then it is not."
         )

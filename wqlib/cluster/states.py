@@ -76,10 +76,35 @@ def pod_event(raw: Object, at: float) -> PodEvent:
     }
     kind = kinds.get(raw.get("status", {}).get("phase", ""), "pending")
     ended = kind in ("succeeded", "failed")
+    reason = _reason(raw)[0]
     if raw["metadata"].get("deletionTimestamp") and not ended:
-        kind = "terminating"
+        kind, why = "terminating", get_condition(raw, "DisruptionTarget")
+        reason = why.get("reason", "") if why.get("status") == "True" else ""
+    elif kind == "running" and last_end(raw) and "running" not in _first_container(raw)["state"]:
+        kind, reason = "restarting", last_end(raw)
     node = raw.get("spec", {}).get("nodeName") or ""
-    return PodEvent(kind, at, raw["metadata"]["name"], owner_job(raw), _reason(raw)[0], node)
+    return PodEvent(kind, at, raw["metadata"]["name"], owner_job(raw), reason, node)
+
+
+def restarts(raw: Object) -> int:
+    """Return how often the first container of a pod was started again."""
+    return int(_first_container(raw).get("restartCount", 0))
+
+
+def last_end(raw: Object) -> str:
+    """Return how the first container of a pod ended last: "exit code 137", "OOMKilled", or ""."""
+    one = _first_container(raw)
+    states = (one.get("state", {}), one.get("lastState", {}))
+    end = next((state["terminated"] for state in states if state.get("terminated")), None)
+    if end is None:
+        return ""
+    if end.get("reason") in (None, "", "Error", "Completed"):
+        return f"exit code {end.get('exitCode', '?')}"
+    return str(end["reason"])
+
+
+def _first_container(raw: Object) -> Object:
+    return next(iter(raw.get("status", {}).get("containerStatuses") or []), {})
 
 
 def owner_job(raw: Object) -> str:

@@ -1,12 +1,13 @@
 """A run as lines of text: what the live view draws, for a terminal. Pure.
 
     job-wq-2                                                        done  left
-    4njnp  >[fig ][kiwi]///X////////////////////////////               3
-    9bmzb  >[apple  ][date  ]*fig   ][grape---page 2 of 3.          9   2 s
+    4njnp  >[fig ][kiwi]///X/////////|//////////////////               3
+    9bmzb  >[apple  ][date  ]*fig   ][grape---page 2 of 3.|         9   2 s
 
 The work on each item begins with `[`, or with `*` if another pod had lost that item before. How
 it ended is told by its letters, so that it can be read without colours, too. What is worked on
-now is followed by how far it is, if that is known, and by the time that its lease has left.
+now is followed by how far it is, if that is known, and by the time that its lease has left, up to
+its deadline.
 """
 
 from __future__ import annotations
@@ -28,17 +29,21 @@ _FILL = {
     "complete": "=", "running": "-", "expire": "/", "release": ":", "fail": "x", "dead": "#",
 }  # fmt: skip
 _MARKS = {
-    "pending": "o", "running": ">", "terminating": "v", "succeeded": "+", "failed": "!",
-    "killed": "X",
+    "pending": "o", "running": ">", "terminating": "v", "evicted": "^", "succeeded": "+",
+    "failed": "!", "killed": "X",
 }  # fmt: skip
 _COLOURS = {
     "complete": "32", "running": "36", "expire": "33", "release": "33", "fail": "35", "dead": "31",
     "mark": "1", "dim": "2",
 }  # fmt: skip
-LEGEND = (
-    "[=== completed  [--- leased  ... time left  /// expired  ::: released  xxx failed  ### dead",
-    "o created  > started  v told to stop  + finished  ! ended early  X killed  * lent again",
-)
+LEGEND = {
+    "complete": "[=== completed", "running": "[--- leased", "fuse": "... time left",
+    "deadline": "| deadline", "expire": "/// expired", "release": "::: released",
+    "fail": "xxx failed", "dead": "### dead", "o": "o created", ">": "> started",
+    "v": "v asked to end", "^": "^ evicted", "+": "+ finished", "!": "! ended early",
+    "X": "X killed", "*": "* lent again",
+}  # fmt: skip
+LEGEND_LINES = 2
 
 
 @dataclass(slots=True)
@@ -90,7 +95,7 @@ def draw(
 
     Returns:
         At most `lines` lines, none longer than `columns`: where the run stands in words, a
-        line for each pod, the time, the levels of the queue, and what the letters mean.
+        line for each pod, the time, the levels of the queue, and what the letters in it mean.
     """
     columns = min(max(columns, LEAST_COLUMNS), MOST_COLUMNS)
     width = columns - NAME_COLUMNS - NUMBER_COLUMNS
@@ -99,13 +104,24 @@ def draw(
         history.summary(now, job), columns, break_long_words=False, break_on_hyphens=False
     )
     said = [_cut(line, columns) for line in summary[:3]]
-    legend = [_cut(line, columns) for line in LEGEND] if lines >= 14 else []
-    tail = [_ruler(axis, width), _levels(history, columns, colours), *legend]
-    room = max(1, lines - len(said) - len(tail))
-    return [*said, *_lanes(history, axis, width, room, colours), *tail]
+    below = [_ruler(axis, width), _levels(history, columns, colours)]
+    legend = LEGEND_LINES if lines >= 14 else 0
+    room = max(1, lines - len(said) - len(below) - legend)
+    seen: set[str] = set()
+    drawn = list(_lanes(history, axis, width, room, colours, seen))
+    return [*said, *drawn, *below, *_legend(seen, columns)[:legend]]
 
 
-def _lanes(history: History, axis: TimeAxis, width: int, room: int, colours: bool) -> Iterator[str]:
+def _legend(seen: set[str], columns: int) -> list[str]:
+    """Return what the letters mean that were drawn, in lines."""
+    said = [f"{meaning} " for key, meaning in LEGEND.items() if key in seen]
+    glued = " ".join(meaning.replace(" ", "\0") for meaning in said)
+    return [line.replace("\0", " ").rstrip() for line in textwrap.wrap(glued, columns)]
+
+
+def _lanes(
+    history: History, axis: TimeAxis, width: int, room: int, colours: bool, seen: set[str]
+) -> Iterator[str]:
     lanes = history.lanes.values()
     groups = grouped(lanes)
     room = max(1, room - len(groups))
@@ -116,24 +132,32 @@ def _lanes(history: History, axis: TimeAxis, width: int, room: int, colours: boo
         yield f"{_cut(title, NAME_COLUMNS + width):{NAME_COLUMNS + width}}  done  left"
         for lane in members:
             if lane.worker in chosen:
-                yield from _lane(lane, lane.slots if every else 1, axis, width, again, colours)
+                rows = lane.slots if every else 1
+                yield from _lane(lane, rows, axis, width, again, colours, seen)
     if hidden := len(lanes) - len(chosen):
         yield f"and {hidden:,} more pods"
 
 
 def _lane(
-    lane: Lane, lines: int, axis: TimeAxis, width: int, again: set[str], colours: bool
+    lane: Lane,
+    lines: int,
+    axis: TimeAxis,
+    width: int,
+    again: set[str],
+    colours: bool,
+    seen: set[str],
 ) -> Iterator[str]:
     rows = [_Row.of(width) for _ in range(lines)]
     life = axis.now if lane.ended_at is None else lane.ended_at - axis.zero_at
     start = _column(lane.first_at - axis.zero_at, axis)
     rows[0].put(start, "_" * max(0, _column(life, axis) - start), "dim")
-    marks = {_column(at - axis.zero_at, axis): _MARKS[kind] for kind, at in pod_states(lane)}
+    marks = _marks(lane, axis)
+    seen |= {letter for column, letter in marks.items() if 0 <= column < width}
     for span in lane.spans:
         end = axis.now if span.end is None else span.end - axis.zero_at
         if end >= axis.start and span.slot != WAITS:
             line = min(span.slot, lines - 1)
-            _bar(rows[line], span, end, axis, again, {} if line else marks)
+            _bar(rows[line], span, end, axis, again, {} if line else marks, seen)
     working = [(min(s.slot, lines - 1), s) for s in lane.held.values() if s.slot != WAITS]
     alone = Counter(line for line, _ in working)
     for line, span in working if axis.live else []:
@@ -154,26 +178,53 @@ def _lane(
         yield f"{name:{NAME_COLUMNS}}{row.text(colours)}"
 
 
+def _marks(lane: Lane, axis: TimeAxis) -> dict[int, str]:
+    """Return the letters of what became of a pod, by column: each has one of its own."""
+    marks: dict[int, str] = {}
+    for kind, at in pod_states(lane):
+        column = _column(at - axis.zero_at, axis)
+        if _MARKS["pending"] == marks.get(column):
+            marks[column] = _MARKS[kind]  # it started at once
+        else:
+            marks[max([column, *(taken + 1 for taken in marks)])] = _MARKS[kind]
+    return marks
+
+
 def _bar(
-    row: _Row, span: Span, end: float, axis: TimeAxis, again: set[str], marks: dict[int, str]
+    row: _Row,
+    span: Span,
+    end: float,
+    axis: TimeAxis,
+    again: set[str],
+    marks: dict[int, str],
+    seen: set[str],
 ) -> None:
     first = _column(max(span.start - axis.zero_at, axis.start), axis)
     length = max(1, _column(end, axis) - first)
     letters = _FILL[span.outcome] * length
+    seen.add(span.outcome)
     if span.start - axis.zero_at >= axis.start:
         letters = ("*" if span.lease_id in again else "[") + letters[1:]
+        seen |= {"*"} & set(letters[0])
     name = words.item_name(span)
     clear = marks.keys().isdisjoint(range(first, first + 1 + len(name)))
     if name and clear and len(name) <= length - 2:
         letters = letters[0] + name + letters[1 + len(name) :]
     row.put(first, letters, span.outcome)
+    deadline = span.deadline - axis.zero_at
     if span.end is None and axis.live:
-        fuse = min(span.deadline - axis.zero_at, axis.end)
-        overdue = _column(max(span.deadline - axis.zero_at, axis.start), axis)
+        overdue = _column(max(deadline, axis.start), axis)
         if overdue < first + length and span.deadline:  # it is over, though nobody noticed yet
             from_ = max(overdue, first + 1)
             row.put(from_, "/" * (first + length - from_), "expire")
-        row.put(first + length, "." * (_column(fuse, axis) - first - length), "dim")
+            seen.add("expire")
+        fuse = _column(min(deadline, axis.end), axis) - first - length
+        row.put(first + length, "." * fuse, "dim")
+        seen |= {"fuse"} if fuse > 0 else set()
+    expires = span.outcome == "expire" or (span.end is None and axis.live)
+    if expires and max(axis.start, span.start - axis.zero_at) < deadline <= axis.end:
+        row.put(max(_column(deadline, axis), first + 1), "|", "mark")
+        seen.add("deadline")
 
 
 def _progress(row: _Row, span: Span, axis: TimeAxis) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import sys
@@ -106,14 +107,18 @@ def _work(span: Span, now: float, rate: float) -> Work:
 def _rate(lane: Lane, now: float) -> float:
     """Return how many items a worker completed a second in the last 10 s.
 
-    Older detail of a long run is merged: such a span counts by the part of it that is in there.
+    An item counts by the part of its time that is in there, and one that is worked on now by how
+    far it is if it takes as long as the others did: so a worker seems no faster than it is.
     """
     since, number = now - RATE_SECONDS, 0.0
     for span in lane.spans:
         if span.outcome == "complete" and span.end is not None and span.end > since:
             length = span.end - span.start
-            inside = min(1.0, (span.end - since) / length) if span.leases > 1 and length else 1.0
-            number += span.leases * inside
+            number += span.leases * (min(1.0, (span.end - since) / length) if length else 1.0)
+    mean = lane.seconds_sum / lane.items_timed if lane.items_timed else math.inf
+    for span in lane.held.values():
+        if span.slot != WAITS and not span.orphaned and span.start < now:
+            number += (now - max(span.start, since)) / max(mean, now - span.start)
     return number / max(0.5, min(RATE_SECONDS, now - lane.first_at))
 
 

@@ -31,7 +31,11 @@ class Queue(WatchedQueue, Protocol):
 class Cluster(WatchedCluster, Protocol):
     """What a live view needs of a cluster; what `wqlib.connect()` gives has it."""
 
+    def crash_pod(self, pod: str) -> None: ...
     def kill_pod(self, pod: str, *, grace_seconds: int) -> None: ...
+    def evict_pod(self, pod: str) -> None: ...
+    def logs(self, target: str, *, tail: int) -> str: ...
+    def events(self, target: str) -> list[str]: ...
     def freeze_pod(self, pod: str) -> None: ...
     def thaw_pod(self, pod: str) -> None: ...
     def scale(self, job: str, parallelism: int) -> None: ...
@@ -48,7 +52,7 @@ class Actions:
         job: Says which Job to scale, or "" if nobody knows.
 
     Attributes:
-        messages: What was done, or why it was not.
+        messages: What was done, or why it was not; "" if that is nothing to speak of.
     """
 
     def __init__(self, queue: Queue, cluster: Cluster | None, job: Callable[[], str]) -> None:
@@ -85,12 +89,16 @@ class Actions:
                 self.messages.put(f"That did not work: {error or type(error).__name__}")
 
     def kill(self, pod: str) -> str:
-        self._cluster.kill_pod(pod, grace_seconds=0)
+        self._cluster.crash_pod(pod)
         return f"Killed pod {pod}."
 
-    def end(self, pod: str) -> str:
+    def delete(self, pod: str) -> str:
         self._cluster.kill_pod(pod, grace_seconds=GRACE_SECONDS)
-        return f"Asked pod {pod} to end."
+        return f"Deleted pod {pod}: it is asked to end."
+
+    def evict(self, pod: str) -> str:
+        self._cluster.evict_pod(pod)
+        return f"Evicted pod {pod}: it is asked to end."
 
     def freeze(self, pod: str) -> str:
         self._cluster.freeze_pod(pod)

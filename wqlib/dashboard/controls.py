@@ -13,7 +13,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from .actions import GRACE_SECONDS, Actions
-from .stage import labelled
+from .labels import labelled
 
 MOST_PODS = 1000
 
@@ -40,10 +40,11 @@ class Controls:
 
         self._pods = widgets.Dropdown(options=[], description="Pod", **labelled(250))
         self._next = _button("Next pod", "Choose the next pod of the list", self._choose_next)
-        self._kill = on_pod(actions.kill, "Kill", "It is deleted, with no time to end well")
-        self._end = on_pod(
-            actions.end, "Ask to end", f"It gets SIGTERM, and {GRACE_SECONDS} s to end well"
+        self._kill = on_pod(actions.kill, "Kill", "It gets SIGKILL: no warning, no clean-up")
+        self._delete = on_pod(
+            actions.delete, "Delete", f"It gets SIGTERM, and {GRACE_SECONDS} s to shut down"
         )
+        self._evict = on_pod(actions.evict, "Evict", "As when its node is drained")
         self._freeze = on_pod(
             actions.freeze, "Freeze", "It stands still, renews nothing, and does not know it"
         )
@@ -66,7 +67,8 @@ class Controls:
         )
         self._stop = _button("Stop live view", "The run itself goes on", stop)
         self._number_known = False
-        for_pods = [self._pods, self._next, self._kill, self._end, self._freeze, self._thaw]
+        for_pods = [self._pods, self._next, self._kill, self._delete, self._evict]
+        for_pods += [self._freeze, self._thaw]
         for_job = [self._number, self._scale]
         for_queue = [self._items, self._add, self._stop]
         self.rows = [for_pods, for_job + for_queue] if with_cluster else [for_queue]

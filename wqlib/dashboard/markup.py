@@ -24,6 +24,13 @@ table.wqlib .right {{ text-align: right; }}
 .wqlib-view .jupyter-widgets-disconnected::before {{ display: none !important; }}
 .wqlib-view.jupyter-widgets-disconnected .wqlib-live {{ display: none; }}
 .wqlib-view.jupyter-widgets-disconnected .wqlib-was-live {{ display: inline !important; }}
+.wqlib-picture {{ position: relative !important; overflow: visible; }}
+button.wqlib-lane {{ position: absolute !important; left: 0; margin: 0; padding: 0; border: 0;
+  background: transparent; box-shadow: none !important; cursor: pointer; }}
+button.wqlib-lane:hover {{ background: rgb(86 180 233 / 15%); }}
+button.wqlib-lane:focus-visible {{ outline: 2px solid #0072b2; outline-offset: -2px; }}
+.wqlib-details p {{ {_FONT} margin: 0; }}
+.wqlib-details pre {{ margin: 0 0 4px; font-size: 12px; line-height: 16px; white-space: pre-wrap; }}
 .wqlib-view.jupyter-widgets-disconnected :is(button, input, select, .slider-container) {{
   opacity: 0.5; pointer-events: none; }}
 </style>"""
@@ -81,6 +88,17 @@ def table(rows: Iterable[PodRow]) -> str:
     return (
         f'{_STYLE}<table class="wqlib"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     )
+
+
+def details(known: list[str], log: str, events: str, leases: list[str]) -> str:
+    """Return what is known of an item and a pod, the pod's last log lines, events and leases."""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in known)
+    for title, text in (("Its last log lines", log), ("Its events", events)):
+        if text:
+            lines += f"<p><strong>{title}</strong></p><pre>{escape(text)}</pre>"
+    lines += "<p><strong>Its last leases</strong></p>" if leases else ""
+    lines += "".join(f"<p>{escape(line)}</p>" for line in leases)
+    return f'{_STYLE}<div class="wqlib-details">{lines}</div>'
 
 
 def _cells(row: PodRow) -> str:

@@ -13,7 +13,10 @@ import ipywidgets as widgets
 from ..history import History
 from ..history.tape import Tape, recording_path
 from ..plots import ThemeName
-from .stage import labelled, run_stage
+from ..plots.pictures import lanes_of
+from .details import Details
+from .labels import labelled
+from .stage import run_stage
 from .threaded import ThreadedView
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0)
@@ -68,8 +71,9 @@ class Replay(ThreadedView):
         self._speed = speed
         self._resting = True
         self._moved_at = 0.0
-        room = lanes or max(2, min(16, len(self.history.lanes)))
-        stage = run_stage(room, theme, window_seconds, [self._controls()])
+        room = lanes or lanes_of(self.history)
+        details = Details(self._submit)
+        stage = run_stage(room, theme, window_seconds, [self._controls()], details)
         key = id(run) if isinstance(run, History) else str(recording_path(run))
         super().__init__(key, stage, fps)
         self._show()

@@ -12,10 +12,12 @@ import ipywidgets as widgets
 from ..history import History
 from ..plots import RunPicture, ThemeName
 from . import markup
+from .details import Details
 
 FINAL_SCALE = 2.0
 ALOUD_SECONDS = 2.0  # between two changes of the header, which a screen reader reads out
 TABLE_SECONDS = 1.0  # between two changes of the table: nobody reads faster
+TABLE_HEIGHT = 160
 _SCALE = 1.5
 
 
@@ -26,7 +28,8 @@ class Stage:
         make: Makes the picture, a `RunPicture` or a `MosaicPicture`, of that many dots a pixel.
         first: The arguments of its first frame.
         controls: What the reader can use, row by row, under the picture.
-        with_table: Is there a table of the pods, and a note on what was asked for?
+        details: Lets a pod and an item be looked at; then there is a table of the pods, too, and a
+            note on what was asked for. Or None.
 
     Attributes:
         box: The widget.
@@ -43,13 +46,16 @@ class Stage:
         make: Callable[[float], Any],
         first: tuple[Any, ...],
         controls: Sequence[Sequence[Any]] = (),
-        *,
-        with_table: bool = False,
+        details: Details | None = None,
     ) -> None:
         self.frames = 0
+        self._details = details
         self._make = make
         self.picture = make(_SCALE)
+        if details is not None:
+            controls = [*controls, details.row]
         self._controls = [control for row in controls for control in row]
+        self._controls += details.lanes if details else []
         self._drawn: Any = None
         self._said_at = self._listed_at = float("-inf")
         figure = self.picture.picture
@@ -68,10 +74,13 @@ class Stage:
         self.note: Any = None
         self.table: Any = None
         parts = [self.header, self.image]
-        if with_table:
+        if details is not None:
+            size = widgets.Layout(width=f"{width}px", max_width="100%", align_items="flex-start")
+            parts[1] = widgets.Box([self.image, *details.lanes], layout=size)
+            parts[1].add_class("wqlib-picture")
             row = widgets.Layout(height="36px", overflow="hidden")
             rows = widgets.VBox([widgets.HBox(some, layout=row) for some in controls])
-            self.note, self.table = _text(width, 22), _text(width, 132, markup.table([]))
+            self.note, self.table = _text(width, 22), _text(width, TABLE_HEIGHT, markup.table([]))
             parts += [rows, self.note, self.table]
         self.box = widgets.VBox(parts)
         self.box.add_class("wqlib-view")
@@ -83,6 +92,8 @@ class Stage:
             self.image.value = self.picture.frame(*shown)
             self._drawn = key
             self.frames += 1
+            if self._details is not None:
+                self._details.place(self.picture.places())
 
     def draw_last(self, *shown: Any) -> None:
         """Draw a frame that stays: sharp, and packed well."""
@@ -102,11 +113,12 @@ class Stage:
         at_once: bool = False,
     ) -> None:
         """Set the table and the header: at once, or if they have stood for a while."""
-        if self.table is not None and (
-            at_once or time.monotonic() - self._listed_at >= TABLE_SECONDS
+        details = self._details
+        if details is not None and (
+            at_once or details.changed or time.monotonic() - self._listed_at >= TABLE_SECONDS
         ):
             self._listed_at = time.monotonic()
-            self.table.value = markup.table(history.table(now))
+            self.table.value = details.html(history, now) or markup.table(history.table(now))
         if at_once or time.monotonic() - self._said_at >= ALOUD_SECONDS:
             self._said_at = time.monotonic()
             self.header.value = markup.header(history.summary(now, job), state, trouble)
@@ -138,17 +150,18 @@ class Stage:
 
 
 def run_stage(
-    lanes: int,
+    lanes: float,
     theme: ThemeName,
     window_seconds: float | None,
     controls: Sequence[Sequence[Any]],
+    details: Details,
 ) -> Stage:
     """Return the stage of a run; see `RunPicture` for the first three."""
 
     def make(scale: float) -> RunPicture:
         return RunPicture(lanes, theme=theme, scale=scale, window_seconds=window_seconds)
 
-    return Stage(make, (History(), 0.0), controls, with_table=True)
+    return Stage(make, (History(), 0.0), controls, details)
 
 
 def _text(width: int, height: int, html: str = "") -> Any:
@@ -162,11 +175,3 @@ def _text(width: int, height: int, html: str = "") -> Any:
         overflow="auto",
     )
     return widgets.HTML(html, layout=layout)
-
-
-def labelled(pixels: int) -> dict[str, Any]:
-    """Return the options of a control with a label, of a given width."""
-    return {
-        "style": {"description_width": "initial"},
-        "layout": widgets.Layout(width=f"{pixels}px"),
-    }

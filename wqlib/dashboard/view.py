@@ -9,9 +9,11 @@ from queue import Empty
 
 from ..errors import WaitTimeout
 from ..plots import ThemeName
+from ..plots.pictures import LANES
 from . import markup
 from .actions import Actions, Cluster, Queue
 from .controls import Controls
+from .details import Details
 from .stage import run_stage
 from .threaded import QueueView
 
@@ -51,7 +53,7 @@ class Dashboard(QueueView):
         job: str | None = None,
         *,
         fps: float = 5.0,
-        lanes: int = 8,
+        lanes: int = LANES,
         theme: ThemeName = "light",
         window_seconds: float | None = 120.0,
     ) -> None:
@@ -59,7 +61,8 @@ class Dashboard(QueueView):
         self._controls = Controls(
             self._actions, self._request_stop, with_cluster=cluster is not None
         )
-        stage = run_stage(lanes, theme, window_seconds, self._controls.rows)
+        self._details = Details(self._submit)
+        stage = run_stage(lanes, theme, window_seconds, self._controls.rows, self._details)
         super().__init__(queue, cluster, job, stage, fps)
         self._drained = threading.Event()
         self._offered_at = float("-inf")
@@ -96,7 +99,9 @@ class Dashboard(QueueView):
     def _update_texts(self, *, last: bool) -> None:
         with contextlib.suppress(Empty):
             while True:
-                self._stage.note.value = markup.note(self._actions.messages.get_nowait())
+                if said := self._actions.messages.get_nowait():
+                    self._stage.note.value = markup.note(said)
+        self._details.ask(self._cluster, self._actions.submit)
         if time.monotonic() - self._offered_at >= OFFER_SECONDS:
             self._offered_at = time.monotonic()
             self._controls.offer_pods(self._running_pods())

@@ -12,9 +12,9 @@ from typing import cast, get_args
 from ..events import Event, EventKind, PodEvent
 from . import recording, words
 from .recording import Reading, Recorded
-from .series import Levels, Pace
-from .spans import ALIVE, Counts, Handover, Lane, Level, Outcome, PodRow, Span, thinned
-from .work import begin, end
+from .series import Levels, Pace, Running
+from .spans import ALIVE, WAITS, Counts, Handover, Lane, Level, Outcome, PodRow, Span, thinned
+from .work import begin, cut_off, end, revive
 
 MAX_SPANS = 24_000
 MAX_HANDOVERS = 2_000
@@ -34,7 +34,9 @@ class History:
         version: Grows with each change, so a view can tell whether to draw again.
         started_at: When the first lease began or the first pod was seen, or None.
         last_at: The latest time in any event, or 0.0.
+        lease_seconds: How long a lease lasts, as the last one did.
         drained_at: When the queue drained, or None while there is work.
+        pace: How fast the work goes.
         thinned_before: Detail of leases that ended before is thinned; 0.0: all is there.
 
     Example:
@@ -64,13 +66,14 @@ class History:
         self.counts = Counts()
         self.started_at: float | None = None
         self.last_at = 0.0
+        self.lease_seconds = 0.0
         self.drained_at: float | None = None
         self.thinned_before = 0.0
         self._lost: dict[int, Span] = {}  # by item id: the lease it lost last, until lent again
         self._unseen_leases = 0  # leases that a reading told of, but no event
         self._spans_kept = 0
         self._levels = Levels()
-        self._pace = Pace()
+        self.pace = Pace()
 
     @property
     def depth(self) -> list[Level]:
@@ -161,7 +164,7 @@ class History:
         """
         if self.started_at is None or now <= self.started_at:
             return 0.0
-        return self._pace.rate(now, window_seconds, self.started_at)
+        return self.pace.rate(now, window_seconds, self.running(now))
 
     def eta(self, now: float) -> tuple[float, float] | None:
         """Estimate how long until the queue is drained, if all goes on as lately, seen from `now`.
@@ -174,7 +177,23 @@ class History:
         if left == 0:
             return (0.0, 0.0) if self.counts.total else None
         started = self.started_at
-        return None if started is None or now <= started else self._pace.eta(now, left, started)
+        if started is None or now <= started:
+            return None
+        return self.pace.eta(now, left, self.running(now))
+
+    def running(self, now: float) -> list[Running]:
+        """Return when the work on each item began that is worked on now, and how many seconds it
+        takes if it is like the others of its worker; none before the first was completed.
+        """
+        found: list[Running] = []
+        for lane in list(self.lanes.values()):
+            mean = lane.seconds_sum / lane.items_timed if lane.items_timed else self.pace.mean
+            if not lane.working or not mean or lane.ended_at is not None:
+                continue
+            for span in list(lane.held.values()):
+                if span.slot != WAITS and not span.orphaned and span.start < now <= span.deadline:
+                    found.append((span.start, max(mean, now - span.start)))
+        return found
 
     def summary(self, now: float, job: str = "") -> str:
         """Say where the run stands in a few sentences, at a moment in seconds since the epoch.
@@ -195,7 +214,7 @@ class History:
         if lane is None:
             lane = self.lanes[worker] = Lane(worker, at)
             if self.started_at is None:
-                self.started_at = at
+                self.started_at, self.pace = at, Pace(at)
         if at > lane.last_at:
             lane.last_at = at
         return lane
@@ -221,6 +240,9 @@ class History:
             event.worker, event.lease_id, event.item_id, event.attempt, event.item, at, at,
             event.deadline,
         )  # fmt: skip
+        lane.heard_at = at
+        if event.deadline:
+            self.lease_seconds = event.deadline - at
         if at > lane.last_at:
             lane.last_at = at
         lane.held[event.lease_id] = span
@@ -247,6 +269,10 @@ class History:
                 self.counts.leased -= 1
             return None
         self.counts.leased -= 1
+        if outcome != "expire":
+            lane.heard_at = at
+            if span.orphaned:
+                revive(lane, span, at)
         end(lane, span, event, outcome)
         return span
 
@@ -260,6 +286,9 @@ class History:
                 self._unseen_leases -= 1
             else:
                 self.counts.leased += 1
+        lane.heard_at = event.at
+        if span.orphaned:
+            revive(lane, span, event.at)
         span.deadline = event.deadline
         span.renewals = (*span.renewals[-MAX_RENEWALS + 1 :], event.at)
         span.progress = event.progress or span.progress
@@ -273,13 +302,13 @@ class History:
         if span is not None and span.end is not None:
             start, free, at = span.start, lane.free_since, span.end
             # One that does not tell when it began works on its leases in turn.
-            seconds = at - (start if event.began or start > free else free)
+            start = start if event.began or start > free else free
+            seconds = at - start
             lane.item_seconds.append(seconds)
             lane.items_timed += 1
             lane.seconds_sum += seconds
-            self._pace.add_item_time(seconds)
+            self.pace.add(start, at)
         lane.free_since = at
-        self._pace.add_completion(event.at, counts.done)
 
     def _give_back(self, event: Event) -> None:
         lane, counter = self._lane(event.worker, event.at), _COUNTERS[event.kind]
@@ -336,11 +365,11 @@ class History:
         if not lane.marks or lane.marks[-1].kind != event.kind:
             lane.marks.append(event)
             del lane.marks[:-MAX_MARKS]
+        if over or event.kind == "restarting":
+            cut_off(lane, event.at)
 
     def _apply_reading(self, reading: Reading) -> None:
         counts = self.counts
-        if reading.done != counts.done:
-            self._pace.restart(reading.done)
         for name in recording.COUNTERS:
             setattr(counts, name, getattr(reading, name))
         held = sum(len(lane.held) for lane in self.lanes.values())

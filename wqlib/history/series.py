@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
+from collections.abc import Sequence
 
 from .spans import Counts, Level
 
 MAX_LEVELS = 2_048
 FIRST_STEP_SECONDS = 0.05
+Running = tuple[float, float]  # when the work on an item began, and how long it may take
 
 
 class Levels:
@@ -58,49 +60,104 @@ class Levels:
         return self.rows
 
 
+class Flow:
+    """How much work was done over time, each item spread evenly over the time that it took.
+
+    A count of what was completed in a while depends on when the while begins and ends, and may be
+    more than the workers can do; this may not. Time is cut into steps as in `Levels`.
+
+    Attributes:
+        since: When the first step begins, in seconds since the epoch.
+        step_seconds: How long a step is.
+        items: For each step the items done in it, less what goes on from the steps before.
+        changes: For each step by how many items a second the pace has changed at its end.
+    """
+
+    def __init__(self, since: float = 0.0) -> None:
+        self.since = since
+        self.step_seconds = FIRST_STEP_SECONDS
+        self.items = array("d")
+        self.changes = array("d")
+
+    def add(self, start: float, end: float) -> None:
+        """Note that an item was worked on from `start` to `end`, in seconds since the epoch."""
+        first, last = start - self.since, end - self.since
+        first = first if first > 0.0 else 0.0
+        while last >= MAX_LEVELS * self.step_seconds:
+            self._double()
+        step, items, changes = self.step_seconds, self.items, self.changes
+        at, until = int(first / step), int(last / step)
+        if until >= len(items):
+            more = bytes(8 * (until + 1 - len(items)))
+            items.frombytes(more)
+            changes.frombytes(more)
+        if at >= until:
+            items[until] += 1.0
+            return
+        pace = 1.0 / (last - first)
+        items[at] += pace * ((at + 1) * step - first)
+        changes[at] += pace
+        items[until] -= pace * ((until + 1) * step - last)
+        changes[until] -= pace
+
+    def between(self, since: float, until: float) -> float:
+        """Return how many items were done between two moments, in seconds since the epoch."""
+        step, done, pace = self.step_seconds, 0.0, 0.0
+        first, last = (since - self.since) / step, (until - self.since) / step
+        for number in range(len(self.items) - 1, max(int(first), 0) - 1, -1):
+            pace -= self.changes[number]  # after the last step nothing goes on
+            share = min(last, number + 1) - max(first, number)
+            if share > 0:
+                done += share * (self.items[number] + pace * step)
+        return done
+
+    def _double(self) -> None:
+        """Make the steps twice as long."""
+        if len(self.items) % 2:
+            self.items.append(0.0)
+            self.changes.append(0.0)
+        items, changes, step = self.items, self.changes, self.step_seconds
+        pairs = range(0, len(items), 2)
+        self.items = array("d", (items[i] + items[i + 1] + changes[i] * step for i in pairs))
+        self.changes = array("d", (changes[i] + changes[i + 1] for i in pairs))
+        self.step_seconds = 2 * step
+
+
 class Pace:
     """How fast items are completed, and how long each takes."""
 
-    def __init__(self) -> None:
-        self._recent: deque[tuple[float, int]] = deque(maxlen=MAX_LEVELS)  # when, done by then
-        self._base = 0  # done before the first of these
+    def __init__(self, since: float = 0.0) -> None:
+        self.flow = Flow(since)
         self._timed = 0
         self._sum = 0.0
         self._squares = 0.0
 
-    def add_completion(self, at: float, done: int) -> None:
-        """Note that `done` items were completed by `at`."""
-        recent = self._recent
-        if len(recent) > 1 and at - recent[-2][0] < FIRST_STEP_SECONDS:
-            recent[-1] = (at, done)
-        else:
-            recent.append((at, done))
+    @property
+    def mean(self) -> float:
+        """Return the mean time of an item in seconds, or 0.0 if none was timed."""
+        return self._sum / self._timed if self._timed else 0.0
 
-    def add_item_time(self, seconds: float) -> None:
-        """Note how long an item took."""
+    def add(self, start: float, end: float) -> None:
+        """Note that an item was worked on from `start` to `end`, in seconds since the epoch."""
+        seconds = end - start
         self._timed += 1
         self._sum += seconds
         self._squares += seconds * seconds
+        self.flow.add(start, end)
 
-    def restart(self, done: int) -> None:
-        """Forget what came before: the number done has just been corrected."""
-        self._recent.clear()
-        self._base = done
+    def rate(self, now: float, window_seconds: float, running: Sequence[Running]) -> float:
+        """Return the items a second from `now - window_seconds`, or the start, until `now`.
 
-    def rate(self, now: float, window_seconds: float, started_at: float) -> float:
-        """Return the items a second from `now - window_seconds`, or the start, until `now`."""
-        since = max(now - window_seconds, started_at)
-        if len(self._recent) == self._recent.maxlen:
-            since = max(since, self._recent[0][0])
-        return (self._done_by(now) - self._done_by(since)) / max(now - since, 0.5)
+        Args:
+            now: The moment to look from, in seconds since the epoch.
+            window_seconds: How far to look back.
+            running: What is worked on now.
+        """
+        since = max(now - window_seconds, self.flow.since)
+        parts = sum((now - max(start, since)) / seconds for start, seconds in running)
+        return (self.flow.between(since, now) + parts) / max(now - since, 0.5)
 
-    def _done_by(self, at: float) -> int:
-        for when, done in reversed(self._recent):
-            if when <= at:
-                return done
-        return self._base
-
-    def eta(self, now: float, left: int, started_at: float) -> tuple[float, float] | None:
+    def eta(self, now: float, left: int, running: Sequence[Running]) -> tuple[float, float] | None:
         """Estimate the seconds until `left` items are done, and one standard deviation of that.
 
         The uncertainty is that of the rate, measured on a limited number of items and lately
@@ -109,16 +166,16 @@ class Pace:
         """
         if self._timed < 2:
             return None
-        mean = self._sum / self._timed
+        mean = self.mean
         window = max(10.0, 5 * mean)
-        rate = self.rate(now, window, started_at)
+        rate = self.rate(now, window, running)
         if rate <= 0:
             return None
         spread = max(0.0, self._squares / self._timed - mean**2) ** 0.5 / mean if mean > 0 else 0.0
-        counted = max(1.0, rate * min(window, now - started_at))
+        counted = max(1.0, rate * min(window, now - self.flow.since))
         seconds = left / rate
         noise = seconds * max(spread, 0.1) * (1 / counted + 1 / left) ** 0.5
         # The pace may have changed, as when a pod is lost: half of the time tells how much.
-        lately = self.rate(now, window / 2, started_at)
+        lately = self.rate(now, window / 2, running)
         drift = abs(left / lately - seconds) / 2 if lately > 0 else seconds
         return seconds, (noise**2 + drift**2 + (mean / 2) ** 2) ** 0.5

@@ -14,8 +14,9 @@ from ..events import PodEvent, PodKind
 
 Outcome = Literal["running", "complete", "release", "fail", "expire", "dead"]
 
-ALIVE = ("pending", "running", "terminating")
+ALIVE = ("pending", "running", "restarting", "terminating")
 ENDS = ("succeeded", "failed", "killed")
+PodState = Literal["pending", "running", "terminating", "evicted", "succeeded", "failed", "killed"]
 MAX_SLOTS = 8
 WAITS = -1
 RECENT_ITEMS = 512
@@ -44,6 +45,7 @@ class Span:
             waits in the worker, or did until it ended.
         leases: How many leases this span stands for: 1, or more after thinning.
         progress: How far the work is, as the worker told last, or "".
+        orphaned: When the process that held it ended, or 0.0.
     """
 
     worker: str
@@ -61,6 +63,7 @@ class Span:
     slot: int = WAITS
     leases: int = 1
     progress: str = ""
+    orphaned: float = 0.0
 
 
 class Handover(NamedTuple):
@@ -122,10 +125,12 @@ class Lane:
         spans: Its leases in the order in which they were lent.
         marks: What became of the pod, and when.
         most: How many items it worked on at once, at most; at least 1.
+        slots: How many rows its leases need; what goes beyond `MAX_SLOTS` shares the last.
         done: Items it completed.
         lost: Leases of it that expired, failed or were given back.
         first_at: When it was first seen.
         last_at: When it was last seen.
+        heard_at: When it last told the queue anything.
         busy_seconds: For how long it worked on an item, the present time left out.
         item_seconds: How long the last 512 items took.
         items_timed: How many items were timed in all.
@@ -148,9 +153,11 @@ class Lane:
     spans: list[Span] = field(default_factory=list)
     marks: list[PodEvent] = field(default_factory=list)
     most: int = 1
+    slots: int = 1
     done: int = 0
     lost: int = 0
     last_at: float = 0.0
+    heard_at: float = 0.0
     busy_seconds: float = 0.0
     item_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_ITEMS))
     items_timed: int = 0
@@ -164,20 +171,19 @@ class Lane:
     free_since: float = 0.0
 
     @property
-    def slots(self) -> int:
-        """Return how many rows its leases need; what goes beyond `MAX_SLOTS` shares the last."""
-        return min(self.most, MAX_SLOTS)
-
-    @property
     def alive(self) -> bool:
         """Tell whether the pod is there, as far as the cluster said."""
         return self.state in ALIVE
 
     @property
     def ended_at(self) -> float | None:
-        """Return when the pod ended, or None if it did not, as far as the cluster said."""
-        ends = (mark.at for mark in self.marks if mark.kind not in ALIVE)
+        """Return when the pod ended, or None if it did not, as far as anybody said."""
+        ends = (self._end(mark) for mark in self.marks if mark.kind not in ALIVE)
         return None if self.alive else next(ends, None)
+
+    def _end(self, mark: PodEvent) -> float:
+        # One that was deleted by force is forgotten by the API before its process ends.
+        return max(mark.at, self.heard_at) if mark.kind == "deleted" else mark.at
 
     def seconds_left(self, now: float) -> float | None:
         """Return the time until the first of its leases ends, or None if it holds none."""
@@ -213,23 +219,29 @@ def most_active(lanes: Iterable[Lane], number: int) -> set[str]:
     return {lane.worker for lane in ranked[-number:]}
 
 
-def pod_states(lane: Lane) -> list[tuple[str, float]]:
-    """Return what became of a lane's pod: kinds of `ALIVE` or `ENDS`, in seconds since the epoch.
+def pod_states(lane: Lane) -> list[tuple[PodState, float]]:
+    """Return what became of a lane's pod, and when, in seconds since the epoch.
 
-    A pod that is gone, unasked or with a lease in its hands, was killed.
+    Without a word before it, an end is a crash. A pod that the API forgot before it had ended was
+    deleted by force: it was killed if it had a lease in its hands.
     """
-    out: list[tuple[str, float]] = []
-    told = False
+    out: list[tuple[PodState, float]] = []
+    asked = False
     for mark in lane.marks:
-        kind: str = mark.kind
-        if kind == "deleted":
+        if mark.kind == "terminating":
+            asked = True
+            out.append(("evicted" if mark.reason else "terminating", mark.at))
+        elif mark.kind == "deleted":
+            if not asked:
+                out.append(("terminating", mark.at))
             last = lane.spans[-1].outcome if lane.spans else ""
-            kind = "failed" if told and last not in ("running", "expire") else "killed"
-        elif kind == "failed" and any(word in mark.reason for word in ("137", "OOMKilled")):
-            kind = "killed"
-        told = told or kind == "terminating"
-        out.append((kind, mark.at))
-        if kind in ENDS:
+            out.append(("killed" if last in ("running", "expire") else "failed", lane._end(mark)))
+        elif mark.kind == "failed" or mark.kind == "restarting":
+            killed = any(word in mark.reason for word in ("137", "OOMKilled"))
+            out.append(("killed" if killed else "failed", mark.at))
+        else:
+            out.append((mark.kind, mark.at))
+        if mark.kind not in ALIVE:
             break  # that it is deleted later is nothing new
     return out
 

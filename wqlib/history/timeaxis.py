@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from .fold import History
 
-NOW_SHARE = 0.84  # where "now" stands in a live view: right of it is the future
-LEAST_SECONDS = 15.0  # that a live view spans before now
-_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400,
-          28800, 86400)  # fmt: skip
+NOW_SHARE = 0.84  # where "now" stands at most in a live view: right of it is the future
+LEAST_NOW_SHARE = 0.64  # where it stands if the leases are long
+LEAST_SECONDS = 5.0  # that a live view spans before now
+_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
+          3600, 7200, 14400, 28800, 86400)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ def time_axis(
 ) -> TimeAxis:
     """Choose the time to show.
 
-    While the run goes on, `now` stands still at 84 % of the width, and what lies right of
-    it is the future, where the fuses of the leases burn down. Afterwards the whole run
-    fills the width.
+    While the run goes on, what lies right of `now` is the future, where the fuses of the leases
+    burn down: so much that a lease that has just begun is seen up to its deadline, but 16 % to
+    36 % of the width. Afterwards the whole run fills the width.
 
     Args:
         history: The run.
@@ -89,8 +90,10 @@ def time_axis(
     if window_seconds is not None:
         shown = min(shown, max(window_seconds, LEAST_SECONDS))
     start = max(0.0, present - shown)
+    share = shown / (shown + 1.05 * history.lease_seconds)
+    share = min(max(share, LEAST_NOW_SHARE), NOW_SHARE)
     # Until the run fills the least span, now walks to its place; then time flows past it.
-    return TimeAxis(zero, start, start + shown / NOW_SHARE, present, live, x0, x1)
+    return TimeAxis(zero, start, start + shown / share, present, live, x0, x1)
 
 
 def ticks(axis: TimeAxis, spacing: float = 90.0) -> list[tuple[float, str]]:
@@ -110,7 +113,9 @@ def ticks(axis: TimeAxis, spacing: float = 90.0) -> list[tuple[float, str]]:
 
 
 def clock(seconds: float, step: float = 1.0) -> str:
-    """Return a moment of a run in words: "0.5 s", "40 s", "2:30 min", "1:05 h"."""
+    """Return a moment of a run in words: "0.05 s", "0.5 s", "40 s", "2:30 min", "1:05 h"."""
+    if step < 0.1 and seconds < 60:
+        return f"{seconds:.2f} s"
     if step < 1 and seconds < 60:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -15,15 +15,18 @@ _WORKED = ("complete", "fail")
 
 def begin(lane: Lane, span: Span) -> None:
     """Let the work on a lease begin, at its start."""
-    if not lane.working:
+    taken = lane.slots_taken
+    if not taken:
         span.slot, lane.busy_since = 0, span.start
         lane.slots_taken = lane.working = 1
         return
-    taken = lane.slots_taken
+    if not lane.working:
+        lane.busy_since = span.start
     span.slot = min((~taken & (taken + 1)).bit_length(), MAX_SLOTS) - 1
     lane.slots_taken = taken | 1 << span.slot
     lane.working += 1
     lane.most = max(lane.most, lane.working)
+    lane.slots = max(lane.slots, span.slot + 1)
 
 
 def end(lane: Lane, span: Span, event: Event, outcome: Outcome) -> None:
@@ -35,6 +38,9 @@ def end(lane: Lane, span: Span, event: Event, outcome: Outcome) -> None:
         span.start = min(max(event.began, lent), at)
     span.outcome = outcome
     span.reason = event.reason
+    if span.orphaned:
+        _free(lane, span.slot)
+        return
     if span.slot == WAITS:
         if outcome in _WORKED and lane.working and event.lease_id in lane.waiting:
             return  # one before it has ended, too, and that will be told: this gets its row
@@ -51,10 +57,38 @@ def end(lane: Lane, span: Span, event: Event, outcome: Outcome) -> None:
             return
     lane.working -= 1
     if not lane.working:
-        lane.slots_taken = 0
         lane.busy_seconds += at - lane.busy_since
-    elif slot < MAX_SLOTS - 1:
+    _free(lane, slot)
+
+
+def _free(lane: Lane, slot: int) -> None:
+    """Give a row of a lane back; several may share the last."""
+    if not lane.held:
+        lane.slots_taken = 0
+    elif slot != WAITS and (slot < MAX_SLOTS - 1 or not lane.working):
         lane.slots_taken &= ~(1 << slot)
+
+
+def cut_off(lane: Lane, at: float) -> None:
+    """Let a worker's process end: what it holds stays lent, but nobody works on it."""
+    for span in lane.held.values():
+        span.orphaned = span.orphaned or max(at, span.lent)
+    if lane.working:
+        lane.busy_seconds += max(0.0, at - lane.busy_since)
+    lane.working = 0
+    lane.waiting.clear()
+    lane.presumed.clear()
+
+
+def revive(lane: Lane, span: Span, at: float) -> None:
+    """Take back that the process of a lease has ended, since it was heard of again."""
+    span.orphaned = 0.0
+    if span.slot == WAITS:
+        lane.waiting[span.lease_id] = span
+        return
+    if not lane.working:
+        lane.busy_since = at
+    lane.working += 1
 
 
 def _hand_over(lane: Lane, slot: int, at: float, outcome: Outcome) -> tuple[int, float]:

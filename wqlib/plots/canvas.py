@@ -75,12 +75,24 @@ class Picture(Figure):
 
     def area(self, top: float, height: float, left: float = 0.0, right: float = 0.0) -> Axes:
         """Add an empty area without axes, its y running downwards in pixels of the figure."""
-        w, h = self.width, self.height
-        axes = self.add_axes((left / w, 1 - (top + height) / h, (w - left - right) / w, height / h))
+        axes = self.add_axes(self._bounds(top, height, left, right))
         axes.set_axis_off()
-        axes.set_xlim(left, w - right)
+        axes.set_xlim(left, self.width - right)
         axes.set_ylim(top + height, top)
         return axes
+
+    def move(
+        self, axes: Axes, top: float, height: float, left: float = 0.0, right: float = 0.0
+    ) -> None:
+        """Put such an area elsewhere."""
+        axes.set_position(self._bounds(top, height, left, right))
+        axes.set_ylim(top + height, top)
+
+    def _bounds(
+        self, top: float, height: float, left: float, right: float
+    ) -> tuple[float, float, float, float]:
+        w, h = self.width, self.height
+        return left / w, 1 - (top + height) / h, (w - left - right) / w, height / h
 
     def png(self) -> bytes:
         """Return the picture as a PNG file, packed well, since it is kept."""
@@ -100,6 +112,10 @@ class Picture(Figure):
             canvas.restore_region(self._background)
             self.draw(canvas.get_renderer())
         return encode_png(np.asarray(canvas.buffer_rgba()))
+
+    def redraw_still(self) -> None:
+        """Let the next frame draw what never changes once more, since it has changed."""
+        self._background = None
 
     def svg(self) -> str:
         """Return the picture as SVG, its texts kept as text."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
-from itertools import chain
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from .bars import Floats
 
 BANDS = ("done", "leased", "pending", "dead")  # from the bottom
 LINE = 13.0
+_RATE_STEPS = 120
 
 
 @dataclass
@@ -33,7 +34,7 @@ class DepthLayout:
 
 def depth(history: History, axis: TimeAxis, *, top: float, height: float) -> DepthLayout:
     """Lay out how full the queue was, between `top` and `top + height` in pixels."""
-    rows = np.fromiter(chain.from_iterable(history.depth), np.float64).reshape(-1, 5)
+    rows = np.fromiter(itertools.chain.from_iterable(history.depth), np.float64).reshape(-1, 5)
     if not len(rows):
         return DepthLayout(1.0)
     rows[:, 0] -= axis.zero_at
@@ -66,38 +67,58 @@ def depth(history: History, axis: TimeAxis, *, top: float, height: float) -> Dep
 
 @dataclass
 class RateLayout:
-    """Items completed a second.
+    """Items a second, each spread evenly over the time that it took.
 
     Attributes:
         most: The rate at the upper edge.
         highest: The highest rate.
         mean: The mean from the first moment shown to now.
-        outline: Rows of seconds, rate; along the rate and back along zero.
+        done: The part of what is completed, as rows of seconds, rate; along the rate, back along 0.
+        ahead: The part of what is worked on now, at the usual pace of its workers, on top of that.
     """
 
     most: float = 1.0
     highest: float = 0.0
     mean: float = 0.0
-    outline: Floats = field(default_factory=lambda: np.empty((0, 2)))
+    done: Floats = field(default_factory=lambda: np.empty((0, 2)))
+    ahead: Floats = field(default_factory=lambda: np.empty((0, 2)))
 
 
 def throughput(history: History, axis: TimeAxis) -> RateLayout:
-    """Lay out how fast the run went: as steps, each long enough for about five items."""
-    rows = np.array([(level.at, level.done) for level in history.depth]).reshape(-1, 2)
-    if not len(rows) or axis.now <= axis.start:
+    """Lay out how fast the run went, in steps."""
+    flow = history.pace.flow
+    if not flow.items or axis.now <= axis.start:
         return RateLayout()
-    bins = int(np.clip(rows[-1, 1] / 5, 6, 80))
-    edges = np.linspace(axis.start, axis.now, bins + 1)
-    # Between two known moments the work went on evenly, as far as anybody knows.
-    done = np.interp(edges, rows[:, 0] - axis.zero_at, rows[:, 1])
-    done = np.maximum.accumulate(done)
-    rates = np.diff(done) / np.diff(edges)
-    highest = float(rates.max())
+    steps = round(np.clip((axis.now - axis.start) / flow.step_seconds, 1, _RATE_STEPS))
+    edges = np.linspace(axis.start, axis.now, steps + 1)
+    seconds = np.diff(edges)
+    changes = np.array(flow.changes)
+    done = np.array(flow.items) + (np.cumsum(changes) - changes) * flow.step_seconds
+    moments = flow.since - axis.zero_at + flow.step_seconds * np.arange(len(done) + 1)
+    done = np.diff(np.interp(edges, moments, np.append(0.0, np.cumsum(done)))) / seconds
+    running = np.array(history.running(axis.zero_at + axis.now)).reshape(-1, 2)
+    since = edges[:, None] - (running[:, 0] - axis.zero_at)
+    ahead = np.diff(np.maximum(since, 0.0) @ (1 / running[:, 1])) / seconds
+    total = done + ahead
+    highest = float(total.max())
+    mean = float((total * seconds).sum() / (axis.now - axis.start))
+    first = int(np.argmax(ahead > 0)) if len(running) else steps
+    return RateLayout(
+        max(highest * 1.1, 1e-9),
+        highest,
+        mean,
+        _between(edges, np.zeros(steps), done),
+        _between(edges[first:], done[first:], total[first:]),
+    )
+
+
+def _between(edges: Floats, lower: Floats, upper: Floats) -> Floats:
+    """Return the outline of what is between two rates, which are given for the time from edge to
+    edge: along the upper one, and back along the lower.
+    """
     x = np.repeat(edges, 2)[1:-1]
-    y = np.repeat(rates, 2)
-    outline = np.concatenate([np.column_stack([x, y]), [[edges[-1], 0.0], [edges[0], 0.0]]])
-    mean = float((done[-1] - done[0]) / (axis.now - axis.start))
-    return RateLayout(max(highest * 1.1, 1e-9), highest, mean, outline)
+    there, back = (np.column_stack([x, np.repeat(rate, 2)]) for rate in (upper, lower))
+    return np.concatenate([there, back[::-1]])
 
 
 def _spread(places: list[float], top: float, bottom: float) -> list[float]:

@@ -76,6 +76,12 @@ def lane_boxes(
     return boxes, titles, len(lanes) - len(shown)
 
 
+def lanes_height(lanes: Collection[Lane]) -> float:
+    """Return the height that lanes need, with the names of their groups, in pixels."""
+    number = max(1.0, sum(tall(lane) for lane in lanes))
+    return BAND * max(1, len(grouped(lanes))) + PITCH * number
+
+
 def tall(lane: Lane) -> float:
     """Return how tall a lane is, if there is room: 1, or more if it needs several rows."""
     return max(1.0, (5.0 + 7.0 * lane.slots) / 14.0)
@@ -112,12 +118,15 @@ def number_labels(boxes: list[LaneBox], axis: TimeAxis, top: float) -> list[Text
     return out
 
 
-def bar_labels(boxes: list[LaneBox], axis: TimeAxis) -> list[Text]:
-    """Return the names of the items, newest first, where they fit into their bars."""
+def bar_labels(boxes: list[LaneBox], axis: TimeAxis, marks: dict[str, list[float]]) -> list[Text]:
+    """Return the names of the items, newest first, where they fit into their bars beside the marks
+    of the pods, which are moments by worker.
+    """
     out: list[Text] = []
     for box in boxes:
         if box.height / box.lane.slots < 13:
             continue
+        taken = [axis.px(at) for at in marks[box.lane.worker]]
         for span in islice((s for s in reversed(box.lane.spans) if s.slot != WAITS), 200):
             if len(out) >= MOST_LABELS:
                 return out
@@ -127,9 +136,9 @@ def bar_labels(boxes: list[LaneBox], axis: TimeAxis) -> list[Text]:
             if end < axis.start:
                 break
             x0 = axis.px(max(span.start - axis.zero_at, axis.start))
-            marks = [axis.px(mark.at - axis.zero_at) for mark in box.lane.marks]  # keep clear
-            x0 = max([x0, *(x + 5 for x in marks if abs(x - x0) < 9)])
-            stop = min((x - 7 for x in marks if x > x0), default=axis.x1)
+            for x in taken:
+                x0 = max(x0, x + 5) if abs(x - x0) < 9 else x0
+            stop = min((x - 7 for x in taken if x > x0), default=axis.x1)
             room = min(axis.px(min(end, axis.end)), stop) - x0 - 8
             if room < 12:
                 continue

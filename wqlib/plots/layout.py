@@ -9,12 +9,12 @@ nothing that happens in the run, so nothing jumps while it goes on.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from ..history import History
-from ..history.spans import ENDS, MAX_SLOTS, WAITS, Lane, Span, pod_states
+from ..history.spans import MAX_SLOTS, WAITS, Lane, PodState, Span, pod_states
 from ..history.timeaxis import TimeAxis
 from . import lanes
 from .bars import CODE, EndedBars, Floats, Numbers, merge_narrow, waits
@@ -22,7 +22,11 @@ from .lanes import BAND, LaneBox
 from .lettering import Text
 
 MOST_CURVES = 200
-MARK_KINDS = ("pending", "running", "terminating", *ENDS)
+MARK_KINDS: tuple[PodState, ...] = get_args(PodState)
+MARK_ROOM = 12.0  # pixels from a mark to the next: two moments are two marks, however close
+_START_ROOM = 17.0  # to the mark of a start, which lies left of its moment
+
+_RENEWAL, _LATE_RENEWAL, _DEADLINE = range(3)
 
 
 @dataclass
@@ -37,6 +41,7 @@ class TimelineLayout:
         rails: Life lines of the pods: rows of start, end, y.
         renewals: Rows of moment, top, bottom; on bars that are not hatched.
         late_renewals: The same of bars that are.
+        deadlines: The same, of the leases that run or expired.
         fuses: Rows of now, deadline, y.
         curves: Handovers: rows of lost end, its y, next start, its y.
         marks: By kind of `MARK_KINDS`: rows of moment, y.
@@ -50,6 +55,7 @@ class TimelineLayout:
     rails: Floats
     renewals: Floats
     late_renewals: Floats
+    deadlines: Floats
     fuses: Floats
     curves: Floats
     marks: dict[str, Floats]
@@ -83,7 +89,9 @@ def timeline(
         texts.append(Text(axis.x1 - 8, top + BAND / 2, more, "dim", "right"))
     for box in boxes:
         texts += lanes.name_label(box)
-    texts += lanes.bar_labels(boxes, axis) + lanes.number_labels(boxes, axis, top)
+    marks = {box.lane.worker: _marks(box, axis) for box in boxes}
+    clear = {worker: [at for _, at in some] for worker, some in marks.items()}
+    texts += lanes.bar_labels(boxes, axis, clear) + lanes.number_labels(boxes, axis, top)
     texts += lanes.progress_labels(boxes, axis)
     running = [(box, span) for box in boxes for span in _running(box.lane)]
     rows, lane_of = (ended or EndedBars()).rows([box.lane for box in boxes], axis)
@@ -94,18 +102,19 @@ def timeline(
             *(_running_bar(box, span, axis) for box, span in running),
         ]
     )
-    renewals = _array([row for box in boxes for row in _renewals(box, axis)], 4)
-    marks = [(kind, at, box.middle) for box in boxes for kind, at in _marks(box, axis)]
+    ticks = _array([row for box in boxes for row in _ticks(box, axis)], 4)
+    places = [(kind, at, box.middle) for box in boxes for kind, at in marks[box.lane.worker]]
     return TimelineLayout(
         axis,
         boxes,
         bars={kind: bars[bars[:, 4] == code, :4] for kind, code in CODE.items()},
         rails=_array([row for box in boxes for row in _rail(box, axis)], 3),
-        renewals=renewals[renewals[:, 3] == 0, :3],
-        late_renewals=renewals[renewals[:, 3] == 1, :3],
+        renewals=ticks[ticks[:, 3] == _RENEWAL, :3],
+        late_renewals=ticks[ticks[:, 3] == _LATE_RENEWAL, :3],
+        deadlines=ticks[ticks[:, 3] == _DEADLINE, :3],
         fuses=_array([row for box, span in running for row in _fuse(box, span, axis)], 3),
         curves=_curves(history, boxes, axis),
-        marks={kind: _array([m[1:] for m in marks if m[0] == kind], 2) for kind in MARK_KINDS},
+        marks={kind: _array([m[1:] for m in places if m[0] == kind], 2) for kind in MARK_KINDS},
         texts=texts,
         hidden=hidden,
     )
@@ -196,7 +205,7 @@ def _moments(lane: Lane, span: Span, axis: TimeAxis) -> tuple[float, float, floa
     """
     start = max(span.start - axis.zero_at, axis.start)
     deadline = span.deadline - axis.zero_at
-    ended = lane.ended_at
+    ended = span.orphaned or lane.ended_at
     orphaned = min(axis.now, deadline if ended is None else ended - axis.zero_at)
     overdue = min(axis.now, max(deadline, start)) if span.deadline else axis.now
     return start, max(start, min(orphaned, overdue)), overdue
@@ -210,35 +219,41 @@ def _fuse(box: LaneBox, span: Span, axis: TimeAxis) -> list[tuple[float, float, 
     return [(axis.now, min(deadline, axis.end), (top + bottom) / 2)]
 
 
-def _renewals(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float, bool]]:
-    """Return rows of moment, top, bottom, and whether the bar is hatched."""
-    out: list[tuple[float, float, float, bool]] = []
+def _ticks(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float, int]]:
+    """Return the renewals and deadlines as rows of moment, top, bottom, kind."""
+    out: list[tuple[float, float, float, int]] = []
     for span in box.lane.spans[-400:] if box.height >= 11 else []:
+        outcome = span.outcome
+        if outcome == "complete" and not span.renewals:
+            continue
         end = axis.now if span.end is None else span.end - axis.zero_at
         start = span.start - axis.zero_at
-        if span.renewals and span.slot != WAITS and (end - start) * axis.scale > 20:
-            top, bottom = box.slot(span.slot)
-            hatched = span.outcome not in ("complete", "running")
+        if span.slot == WAITS or end < axis.start:
+            continue
+        top, bottom = box.slot(span.slot)
+        deadline = span.deadline - axis.zero_at
+        if outcome in ("running", "expire") and axis.start <= deadline <= axis.end:
+            out.append((deadline, top - 2.0, bottom + 2.0, _DEADLINE))
+        if span.renewals and (end - start) * axis.scale > 20:
+            kind = _RENEWAL if outcome in ("complete", "running") else _LATE_RENEWAL
             moments = (at - axis.zero_at for at in span.renewals)
-            out += [
-                (at, top, top + (bottom - top) * 0.35, hatched)
-                for at in moments
-                if at >= max(axis.start, start)
-            ]
+            upto = top + (bottom - top) * 0.35
+            out += [(at, top, upto, kind) for at in moments if at >= max(axis.start, start)]
     return out
 
 
-def _marks(box: LaneBox, axis: TimeAxis) -> list[tuple[str, float]]:
-    out: list[tuple[str, float]] = []
+def _marks(box: LaneBox, axis: TimeAxis) -> list[tuple[PodState, float]]:
+    out: list[tuple[PodState, float]] = []
     for kind, when in pod_states(box.lane):
         at = when - axis.zero_at
-        # It started at once, or was killed at once: there is no room to say what came before.
-        follows = {"running": "pending", "killed": "terminating"}.get(kind)
-        if out and out[-1][0] == follows and (at - out[-1][1]) * axis.scale < 14:
-            out.pop()
-        if axis.start <= at <= axis.end:
-            out.append((kind, at))
-    return out
+        if out and out[-1][0] == "pending" and kind == "running":
+            if (at - out[-1][1]) * axis.scale < _START_ROOM:
+                out.pop()  # it started at once: there is no room to say what came before
+        elif out:
+            room = _START_ROOM if kind == "running" else MARK_ROOM
+            at = max(at, out[-1][1] + room / axis.scale)
+        out.append((kind, at))
+    return [(kind, at) for kind, at in out if axis.start <= at <= axis.end]
 
 
 def _curves(history: History, boxes: list[LaneBox], axis: TimeAxis) -> Floats:

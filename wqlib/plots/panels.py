@@ -20,13 +20,15 @@ from .lanes import BAND, LEFT, RIGHT
 from .lettering import Text, text_width
 from .theme import MEANING, Fill, Theme
 
-LEGEND = 46.0
+LEGEND_LINE = 20.0
+LEGEND = 46.0  # two lines of it
 _DOTS = (0, (1.2, 1))
 RULER = 20.0
 _MARK_WORDS = {
     "pending": "pod created",
     "running": "started",
-    "terminating": "told to stop",
+    "terminating": "asked to end",
+    "evicted": "evicted",
     "succeeded": "finished",
     "failed": "ended early",
     "killed": "killed",
@@ -46,8 +48,17 @@ class Panel:
     def __init__(self, picture: Picture, top: float, height: float) -> None:
         self.top, self.height = top, height
         self.axes = picture.area(top, height, LEFT, RIGHT)
+        self._wide = picture.area(top, height)
+        self._picture = picture
         self._grid = Shapes.stroked(self.axes, 1, picture.theme.grid, 0.8, "grid")
         self._texts = TextLayer(picture)
+
+    def place(self, top: float, height: float) -> None:
+        """Put it elsewhere, in pixels."""
+        if (top, height) != (self.top, self.height):
+            self.top, self.height = top, height
+            self._picture.move(self.axes, top, height, LEFT, RIGHT)
+            self._picture.move(self._wide, top, height)
 
     def show(self, history: History, axis: TimeAxis) -> None:
         """Set what is drawn next."""
@@ -61,20 +72,25 @@ class Panel:
 
 
 class Lanes(Panel):
-    """The lanes of the pods."""
+    """The lanes of the pods.
+
+    Attributes:
+        plan: What is drawn.
+    """
+
+    plan: layout.TimelineLayout
 
     def __init__(self, picture: Picture, top: float, height: float) -> None:
         super().__init__(picture, top, height)
         axes, theme = self.axes, picture.theme
-        wide = picture.area(top, height)
-        wide.set_zorder(-1)
+        self._wide.set_zorder(-1)
         self._width = picture.width
-        self._stripes = Shapes.filled(wide, 0, Fill(theme.stripe), "stripes")
+        self._stripes = Shapes.filled(self._wide, 0, Fill(theme.stripe), "stripes")
         self._rails = Shapes.stroked(axes, 2, theme.line, 0.9, "rails")
         self._bars = {kind: Shapes.filled(axes, 3, theme.fills[kind], kind) for kind in BAR_KINDS}
         self._now = Shapes.stroked(axes, 3.5, theme.dim, 0.8, "now")
         self._fuses = Shapes.stroked(axes, 4, theme.fuse, 1.6, "fuses", linestyle=_DOTS)
-        self._ends = Shapes.stroked(axes, 4, theme.fuse, 1.4, "deadlines")
+        self._deadlines = Shapes.stroked(axes, 4, theme.fuse, 1.8, "deadlines")
         self._renewals = Shapes.stroked(axes, 4, theme.on_bar, 1.0, "renewals")
         self._late = Shapes.stroked(axes, 4, theme.text, 1.0, "late-renewals")
         self._halo = Shapes.stroked(axes, 5, theme.ground, 3.2, "halo")
@@ -90,6 +106,7 @@ class Lanes(Panel):
 
     def show(self, history: History, axis: TimeAxis) -> None:
         plan = layout.timeline(history, axis, top=self.top, height=self.height, ended=self._ended)
+        self.plan = plan
         low, high = self.top + BAND, self.top + self.height
         self._scale(axis, low, high)
         self._stripes.show(
@@ -102,9 +119,11 @@ class Lanes(Panel):
         self._now.show(lines(axis.now, low, axis.now, high) if axis.live else None)
         start, end, y = plan.fuses.T
         self._fuses.show(lines(start, y, end, y))
-        _, end, y = plan.fuses[end < axis.end].T
-        self._ends.show(lines(end, y - 4, end, y + 4))
-        for shapes, rows in ((self._renewals, plan.renewals), (self._late, plan.late_renewals)):
+        for shapes, rows in (
+            (self._renewals, plan.renewals),
+            (self._late, plan.late_renewals),
+            (self._deadlines, plan.deadlines),
+        ):
             at, top, bottom = rows.T
             shapes.show(lines(at, top, at, bottom))
         size = min([1.0, *(box.height / 20 for box in plan.boxes)])
@@ -122,12 +141,11 @@ class Depth(Panel):
 
     def __init__(self, picture: Picture, top: float, height: float) -> None:
         super().__init__(picture, top, height)
-        wide = picture.area(top, height)
         fills = {band: picture.theme.fills[band] for band in depthlayout.BANDS}
         self._bands = {
             band: Shapes.filled(self.axes, 2, fill, band) for band, fill in fills.items()
         }
-        self._swatches = {band: Shapes.filled(wide, 2, fill) for band, fill in fills.items()}
+        self._swatches = {band: Shapes.filled(self._wide, 2, fill) for band, fill in fills.items()}
 
     def show(self, history: History, axis: TimeAxis) -> None:
         plan = depthlayout.depth(history, axis, top=self.top, height=self.height)
@@ -158,14 +176,16 @@ class Throughput(Panel):
     def __init__(self, picture: Picture, top: float, height: float) -> None:
         super().__init__(picture, top, height)
         theme = picture.theme
-        self._area = Shapes.filled(self.axes, 2, theme.fills["done"], "throughput")
+        self._done = Shapes.filled(self.axes, 2, theme.fills["done"], "throughput")
+        self._ahead = Shapes.filled(self.axes, 2, theme.fills["leased"], "throughput-ahead")
         self._mean = Shapes.stroked(self.axes, 3, theme.text, 1.1, "mean", linestyle=(0, (5, 3)))
 
     def show(self, history: History, axis: TimeAxis) -> None:
         plan = depthlayout.throughput(history, axis)
         self.axes.set_ylim(0, plan.most)
         self._scale(axis, 0, plan.most)
-        self._area.show(_closed(plan.outline) if len(plan.outline) else None)
+        self._done.show(_closed(plan.done) if len(plan.done) else None)
+        self._ahead.show(_closed(plan.ahead) if len(plan.ahead) else None)
         self._mean.show(lines(axis.start, plan.mean, axis.now, plan.mean) if plan.mean else None)
         texts = _title(self.top, "items a second", f"at most {plan.highest:,.3g}")
         if plan.mean:
@@ -178,8 +198,12 @@ class Ruler:
     """The moments under the lanes."""
 
     def __init__(self, picture: Picture, top: float) -> None:
-        self._y = top + RULER / 2
         self._texts = TextLayer(picture)
+        self.place(top)
+
+    def place(self, top: float) -> None:
+        """Put it elsewhere, in pixels."""
+        self._y = top + RULER / 2
 
     def show(self, axis: TimeAxis) -> None:
         """Set what is drawn next."""
@@ -222,6 +246,22 @@ _GLYPHS: dict[str, Floats] = {
     "pending": _CIRCLE * 3.2,
     "running": np.array([(-8.5, -5), (-8.5, 5), (0, 0), (-8.5, -5)], float),
     "terminating": np.array([(-5, -4), (5, -4), (0, 5), (-5, -4)], float),
+    "evicted": np.array(
+        [
+            (0, -6),
+            (5.5, 1),
+            (0, 1),
+            (0, 2.5),
+            (5.5, 2.5),
+            (5.5, 5),
+            (-5.5, 5),
+            (-5.5, 2.5),
+            (0, 2.5),
+            (0, 1),
+            (-5.5, 1),
+            (0, -6),
+        ]
+    ),
     "succeeded": np.array([(-3.6, -3.6), (-3.6, 3.6), (3.6, 3.6), (3.6, -3.6), (-3.6, -3.6)]),
     "failed": np.array([(0, -5.5), (5.5, 0), (0, 5.5), (-5.5, 0), (0, -5.5)]),
     "killed": _CROSS * 1.6,
@@ -230,10 +270,12 @@ _GLYPHS: dict[str, Floats] = {
 
 
 def _mark_fills(theme: Theme) -> dict[str, Fill]:
+    asked = Fill("#F0E442", theme.text if theme.ground == "#ffffff" else theme.ground)
     return {
         "pending": Fill(theme.ground, theme.line),
         "running": Fill(theme.ground, theme.text),
-        "terminating": Fill("#F0E442", theme.text if theme.ground == "#ffffff" else theme.ground),
+        "terminating": asked,
+        "evicted": asked,
         "succeeded": Fill(theme.text, theme.ground),
         "failed": Fill(theme.ground, theme.text),
         "killed": Fill(theme.text, theme.ground),
@@ -246,41 +288,106 @@ def _glyphs(kind: str, places: Floats, axis: TimeAxis, size: float = 1.0) -> Pat
 
 
 class Legend:
-    """What each fill, hatch and mark means, in two rows."""
+    """What the fills, hatches and marks that are in a picture mean.
+
+    Args:
+        picture: The figure.
+        top: Its upper edge, in pixels.
+    """
 
     def __init__(self, picture: Picture, top: float) -> None:
+        self._picture = picture
         self._axes = picture.area(top, LEGEND)
-        self._theme = picture.theme
+        self._top = top
         self._texts = TextLayer(picture)
         self._flat = TimeAxis(0, 0, picture.width, 0, False, 0, picture.width)
-        self._x, self._y = 12.0, top + 14
-        for kind, meaning in MEANING.items():
-            box = rectangles([(self._x, self._x + 20, self._y - 6, self._y + 6)])
-            Shapes.filled(self._axes, 1, self._theme.fills[kind]).show(box)
-            self._say(meaning, 26)
-        self._x, self._y = 12.0, top + 34
-        fills = _mark_fills(self._theme)
-        for kind, meaning in _MARK_WORDS.items():
-            self._glyph(kind, 9 if kind == "running" else 5, fills[kind])
-            self._say(meaning, 16)
-        self._line(self._theme.fuse, 1.6, linestyle=_DOTS)
-        self._say("time left of a lease", 28)
-        tick = lines(self._x + 3, self._y - 6, self._x + 3, self._y + 1)
-        Shapes.stroked(self._axes, 1, self._theme.text, 1.2).show(tick)
-        self._say("renewed", 10)
-        self._line(self._theme.text, 1.1)
-        self._glyph("arrow", 22, Fill(self._theme.text))
-        self._say("lent again", 28)
+        self._said: list[str] = []
         picture.still += [self._axes, self._texts]
 
-    def _say(self, words: str, indent: float) -> None:
-        self._texts.texts.append(Text(self._x + indent, self._y, words))
-        self._x += indent + text_width(words) + 20
+    def show(self, plan: layout.TimelineLayout) -> None:
+        """Set what is drawn next, which seldom is something new."""
+        said = legend_entries(plan)
+        if said == self._said:
+            return
+        self._said = said
+        self._picture.redraw_still()
+        for artist in list(self._axes.patches):
+            artist.remove()
+        self._texts.texts = []
+        for line, row in enumerate(legend_rows(said, self._picture.width)):
+            x, y = _LEGEND_LEFT, self._top + 14 + LEGEND_LINE * line
+            for kind in row:
+                self._draw(kind, x, y)
+                word, indent = _ENTRIES[kind]
+                self._texts.texts.append(Text(x + indent, y, word))
+                x += _entry_width(kind)
 
-    def _glyph(self, kind: str, indent: float, fill: Fill) -> None:
-        place = np.array([[self._x + indent, self._y]])
-        Shapes.filled(self._axes, 2, fill).show(_glyphs(kind, place, self._flat))
+    def _draw(self, kind: str, x: float, y: float) -> None:
+        theme, fills = self._picture.theme, _mark_fills(self._picture.theme)
+        if kind in MEANING:
+            box = rectangles([(x, x + 20, y - 6, y + 6)])
+            Shapes.filled(self._axes, 1, theme.fills[kind]).show(box)
+        elif kind.startswith("mark-"):
+            mark = kind.removeprefix("mark-")
+            self._glyph(mark, x + (9 if mark == "running" else 5), y, fills[mark])
+        elif kind == "fuses":
+            self._line(theme.fuse, 1.6, x, y, x + 22, y, linestyle=_DOTS)
+        elif kind == "deadlines":
+            self._line(theme.fuse, 1.8, x + 3, y - 6, x + 3, y + 6)
+        elif kind == "renewals":
+            self._line(theme.text, 1.2, x + 3, y - 6, x + 3, y + 1)
+        else:
+            self._line(theme.text, 1.1, x, y, x + 22, y)
+            self._glyph("arrow", x + 22, y, Fill(theme.text))
 
-    def _line(self, colour: str, width: float, **look: Any) -> None:
-        line = lines(self._x, self._y, self._x + 22, self._y)
-        Shapes.stroked(self._axes, 1, colour, width, **look).show(line)
+    def _glyph(self, kind: str, x: float, y: float, fill: Fill) -> None:
+        Shapes.filled(self._axes, 2, fill).show(_glyphs(kind, np.array([[x, y]]), self._flat))
+
+    def _line(
+        self, colour: str, width: float, x0: float, y0: float, x1: float, y1: float, **look: Any
+    ) -> None:
+        Shapes.stroked(self._axes, 1, colour, width, **look).show(lines(x0, y0, x1, y1))
+
+
+_LEGEND_LEFT = 12.0
+# What each entry of the legend says, and how far right of its shape.
+_ENTRIES: dict[str, tuple[str, float]] = {
+    **{kind: (meaning, 26.0) for kind, meaning in MEANING.items()},
+    **{f"mark-{kind}": (word, 16.0) for kind, word in _MARK_WORDS.items()},
+    "fuses": ("time left of a lease", 28.0),
+    "deadlines": ("deadline", 10.0),
+    "renewals": ("renewed", 10.0),
+    "curves": ("lent again", 28.0),
+}
+
+
+def legend_entries(plan: layout.TimelineLayout) -> list[str]:
+    """Return which entries a picture needs, in their order."""
+    there = {kind for kind, rows in plan.bars.items() if len(rows)}
+    there |= {f"mark-{kind}" for kind, rows in plan.marks.items() if len(rows)}
+    rest = {
+        "fuses": plan.fuses,
+        "deadlines": plan.deadlines,
+        "renewals": np.concatenate([plan.renewals, plan.late_renewals]),
+        "curves": plan.curves,
+    }
+    there |= {kind for kind, rows in rest.items() if len(rows)}
+    return [kind for kind in _ENTRIES if kind in there]
+
+
+def legend_rows(entries: list[str], width: float) -> list[list[str]]:
+    """Return the entries in rows that fit into a width in pixels."""
+    rows: list[list[str]] = []
+    x = width
+    for kind in entries:
+        x += _entry_width(kind)
+        if x > width:
+            rows.append([])
+            x = _LEGEND_LEFT + _entry_width(kind)
+        rows[-1].append(kind)
+    return rows
+
+
+def _entry_width(kind: str) -> float:
+    word, indent = _ENTRIES[kind]
+    return indent + text_width(word) + 20

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from ..history import History
 from ..history.timeaxis import TimeAxis, time_axis
+from . import layout
 from .canvas import Picture
-from .lanes import BAND, LEFT, PITCH, RIGHT, tall
-from .panels import LEGEND, RULER, Depth, Lanes, Legend, Panel, Ruler, Throughput
+from .lanes import BAND, LEFT, PITCH, RIGHT, lanes_height
+from .panels import (
+    LEGEND,
+    LEGEND_LINE,
+    RULER,
+    Depth,
+    Lanes,
+    Legend,
+    Panel,
+    Ruler,
+    Throughput,
+    legend_entries,
+    legend_rows,
+)
 from .theme import THEMES, ThemeName
 
 WIDTH = 900.0
+LANES = 6  # that a picture of a run has room for
 TOP = 6.0
 DEPTH = 84.0
 RATE = 40.0
@@ -36,12 +50,14 @@ def timeline(
         ended, and a line from each lost lease to the one that got its item next. What waits in
         a worker is a thin bar under the others.
     """
-    number = max(1, sum(tall(lane) for lane in history.lanes.values()))
-    jobs = {lane.job for lane in history.lanes.values()}
-    height = min(BAND * max(1, len(jobs)) + PITCH * number, _MOST_LANES_HEIGHT)
-    picture = Picture(width, TOP + height + RULER + LEGEND, THEMES[theme], "timeline")
-    _show(history, now, picture, Lanes(picture, TOP, height), TOP + height)
-    Legend(picture, TOP + height + RULER)
+    height = min(lanes_height(history.lanes.values()), _MOST_LANES_HEIGHT)
+    axis = time_axis(history, now, LEFT, width - RIGHT)
+    entries = legend_entries(layout.timeline(history, axis, top=TOP, height=height))
+    below = LEGEND - LEGEND_LINE * (2 - len(legend_rows(entries, width)))
+    picture = Picture(width, TOP + height + RULER + below, THEMES[theme], "timeline")
+    lanes = Lanes(picture, TOP, height)
+    _show(history, now, picture, lanes, TOP + height)
+    Legend(picture, TOP + height + RULER).show(lanes.plan)
     return picture
 
 
@@ -104,12 +120,18 @@ def _show(
     Ruler(picture, ruler_top).show(axis)
 
 
+def lanes_of(history: History) -> float:
+    """Return for how many lanes `RunPicture` needs room if all of a run shall have it, up to 16."""
+    return min(max((lanes_height(history.lanes.values()) - BAND) / PITCH, 2.0), 16.0)
+
+
 class RunPicture:
     """The picture of a run that goes on, redrawn in place: its lanes, the queue over time, the
     throughput and the legend.
 
     Args:
-        lanes: For how many lanes there is full room; more make them narrower.
+        lanes: For how many lanes there is full room. More make them narrower; what fewer leave goes
+            to the queue over time.
         width: In pixels.
         theme: "light" or "dark".
         scale: Dots a pixel.
@@ -121,30 +143,36 @@ class RunPicture:
 
     def __init__(
         self,
-        lanes: int = 8,
+        lanes: float = LANES,
         *,
         width: float = WIDTH,
         theme: ThemeName = "light",
         scale: float = 1.5,
         window_seconds: float | None = 120.0,
     ) -> None:
-        high = BAND + PITCH * lanes
-        rate = TOP + high + RULER + DEPTH + 8
+        self._high = BAND + PITCH * lanes
+        rate = TOP + self._high + RULER + DEPTH + 8
         legend = rate + RATE + 6
         self.picture = Picture(width, legend + LEGEND, THEMES[theme], "run", scale)
         self.window_seconds = window_seconds
         self._x1 = width - RIGHT
-        self._ruler = Ruler(self.picture, TOP + high)
-        self._panels: list[Panel] = [
-            Lanes(self.picture, TOP, high),
-            Depth(self.picture, TOP + high + RULER, DEPTH),
-            Throughput(self.picture, rate, RATE),
-        ]
-        Legend(self.picture, legend)
+        self._ruler = Ruler(self.picture, TOP + self._high)
+        self._lanes = Lanes(self.picture, TOP, self._high)
+        self._depth = Depth(self.picture, TOP + self._high + RULER, DEPTH)
+        self._rate = Throughput(self.picture, rate, RATE)
+        self._legend = Legend(self.picture, legend)
 
     def axis(self, history: History, now: float) -> TimeAxis:
         """Return the time that a frame shows."""
         return time_axis(history, now, LEFT, self._x1, window_seconds=self.window_seconds)
+
+    def places(self) -> list[tuple[str, float, float]]:
+        """Return where the lanes of the last frame are: of each the worker, its upper edge and its
+        height, in shares of the picture's height.
+        """
+        whole = self.picture.height
+        boxes = self._lanes.plan.boxes
+        return [(box.lane.worker, box.top / whole, box.height / whole) for box in boxes]
 
     def key(self, history: History, now: float) -> object:
         """Return what is equal for frames that are equal."""
@@ -162,7 +190,12 @@ class RunPicture:
             A PNG, always of the same size.
         """
         axis = self.axis(history, now)
+        high = min(lanes_height(history.lanes.values()), self._high)
+        self._lanes.place(TOP, high)
+        self._ruler.place(TOP + high)
+        self._depth.place(TOP + high + RULER, DEPTH + self._high - high)
         self._ruler.show(axis)
-        for panel in self._panels:
+        for panel in (self._lanes, self._depth, self._rate):
             panel.show(history, axis)
+        self._legend.show(self._lanes.plan)
         return self.picture.frame()

@@ -68,7 +68,7 @@ class Theme:
 # What each fill means, in the order of the legend.
 MEANING = {
     "running": "leased",
-    "orphan": "leased, but its pod is gone",
+    "orphan": "leased, but its worker is gone",
     "complete": "completed",
     "expire": "expired",
     "release": "released",
