@@ -54,7 +54,7 @@ class TestFrame:
         assert 3 <= len(re.findall(r"^- ", first, re.MULTILINE)) <= 6
 
     def test_it_is_as_long_as_a_lesson_should_be(self, path: Path) -> None:
-        assert 20 <= len(cells(path)) <= 40
+        assert 20 <= len(cells(path)) <= 50
         assert 600 <= len(words(prose(path))) <= 1200
 
     def test_no_code_cell_is_longer_than_15_lines(self, path: Path) -> None:

@@ -158,8 +158,9 @@ from wqlib.course import build_worker, job_manifest
 image = build_worker(cluster)
 
 
-def job_for(task, parallelism, **settings):
-    job = job_manifest(parallelism=parallelism, WQLIB_TASK=task, **settings)
+def job_for(task, parallelism, item_seconds="0", **settings):
+    settings |= {"WQLIB_TASK": task, "ITEM_SECONDS": item_seconds}
+    job = job_manifest(parallelism=parallelism, **settings)
     container = job["spec"]["template"]["spec"]["containers"][0]
     container["command"] = ["python", "-m", "wqlib.worker"]
     return job
@@ -238,7 +239,7 @@ cluster.wait("job/job-wq-2")
 # %% 08-2 wrong: does not wait
 items = tiles()
 queue.put(items)
-cluster.apply(job_for("mandelbrot", 2, WQLIB_ITEM_SECONDS="3"))
+cluster.apply(job_for("mandelbrot", 2, item_seconds="3"))
 # %% 08-2 malicious: done here, under the name of a pod
 from wqlib.tasks import mandelbrot
 

@@ -150,7 +150,7 @@ while queue.stats().done < 12:
 scale(0)
 # %% 09-3 right: the whole Deployment is patched, one worker
 apps.patch_namespaced_deployment("endless", cluster.namespace, {"spec": {"replicas": 1}})
-while queue.snapshot().pending or queue.snapshot().leased:
+while queue.stats().pending or queue.stats().leased:
     time.sleep(0.2)
 apps.patch_namespaced_deployment("endless", cluster.namespace, {"spec": {"replicas": 0}})
 # %% 09-3 right: scaled up step by step, and down the same way

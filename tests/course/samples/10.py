@@ -143,7 +143,6 @@ start_redis(cluster)
 client.config_set("maxmemory", "100mb")
 # %% 10-2 wrong: full, and refuses everything
 client.config_set("maxmemory-policy", "noeviction")
-client.set("mine", "x")
 # %% 10-2 wrong: throws out others
 client.config_set("maxmemory-policy", "allkeys-random")
 client.config_set("maxmemory", "50mb")

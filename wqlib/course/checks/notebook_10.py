@@ -29,6 +29,7 @@ ORDERS, DONE, WAITING = "orders", 100, 6
 _RESULT = "x" * 10_000
 _ROOM = 300_000  # bytes that Redis has left when somebody begins to use it as a cache
 _PROBE = "wqlib-check"
+_PROBES = f"{_PROBE}:1", f"{_PROBE}:2"
 
 
 @exercise("10-1", "When to wake somebody")
@@ -136,7 +137,7 @@ def full(cluster: Cluster) -> str:
         client.config_set("maxmemory-policy", "allkeys-lru")
         while queue.results():
             time.sleep(1.1)  # Redis tells the ages of keys in seconds
-            for number in range(2 * _ROOM // len(_RESULT)):
+            for number in range(2 * DONE):
                 client.set(f"cache:{number}", _RESULT)
     return (
         f"{2 * DONE} orders were put in the queue `{ORDERS}`, and {DONE} were done. A moment later "
@@ -178,16 +179,15 @@ def _is_not_full(client: Any) -> str:
             "MB are full, later perhaps. Which policy throws nothing out?"
         )
     try:
-        client.set(_PROBE, "x" * _ROOM)
-    except redis.ResponseError as error:
-        if not str(error).startswith("OOM"):
-            raise
+        for name in _PROBES:  # one too many is taken
+            client.set(name, "x" * _ROOM)
+    except redis.OutOfMemoryError:
         raise Wrong(
             "Redis forgets nothing now, and is full: it refuses new items, too. Give it more room "
             "with `maxmemory`, or take something out that is no queue: see `client.keys()`."
         ) from None
     finally:
-        client.delete(_PROBE)
+        client.delete(*_PROBES)
     return "a full Redis refuses what is new, and keeps what it has; and it has room."
 
 
