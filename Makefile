@@ -89,7 +89,7 @@ notebooks: $(READY) ## the notebooks alone, against their committed outputs
 course: $(READY) ## make the learner's notebooks from the solutions, and execute both (ARGS="05")
 	$(BIN)/python .ci/course.py $(ARGS)
 
-check-exercises: $(READY) ## the exercises' checks on right, wrong and malicious answers (ARGS="06-1")
+check-exercises: $(READY) ## the exercises' checks on right, wrong and malicious answers, and on mutants (ARGS="06-1")
 	$(BIN)/python tests/course/selftest.py $(ARGS)
 
 test-cluster: $(READY) ## notebooks, cluster tests, the Kubernetes page on a real cluster (WQLIB_CONTEXT=...)
@@ -134,7 +134,7 @@ lock: ## work out the versions in the lock files anew (needs uv)
 
 clean: ## end the local cluster and remove what was made here
 	@test ! -x $(BIN)/wqlib || $(BIN)/wqlib cluster stop
-	rm -rf .venv build dist notebooks/worker/wqlib .mypy_cache .ruff_cache
+	rm -rf .venv build dist notebooks/worker/wqlib notebooks/worker/page/wqlib .mypy_cache .ruff_cache
 	rm -rf .pytest_cache .hypothesis localcluster/.pytest_cache localcluster/.hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -123,14 +123,19 @@ def player(run: str) -> str:
 
 
 def add_player(cells: list[dict[str, Any]], run: str) -> None:
-    """Put a player where a notebook shows its live view: after the text below the picture."""
-    shows = [i for i, cell in enumerate(cells) if ".png()" in "".join(cell["source"])]
-    at = shows[0] + 2 if shows else len(cells)
+    """Put a player after the live view of a notebook, before the next heading."""
     text = (
         "On this page the live view stands still. Here is a recorded run to play "
-        f"([there are more](../site/replay.md)):\n\n{player(run)}"
+        f"([there are more](../site/replay.md)):\n\n{player(run)}\n\n"
     )
-    cells.insert(at, {"cell_type": "markdown", "id": "player", "metadata": {}, "source": text})
+    shown = False
+    for cell in cells:
+        source = "".join(cell["source"])
+        shown = shown or "Dashboard(" in source
+        heading = re.search(r"^##+ \w", source, re.MULTILINE)
+        if shown and heading and cell["cell_type"] == "markdown":
+            cell["source"] = source[: heading.start()] + text + source[heading.start() :]
+            break
 
 
 def hide_answers(cells: list[dict[str, Any]]) -> None:

@@ -17,7 +17,7 @@ const MARKS = { // what became of a pod: sign, words
   failed: ["!", "ended early"], killed: ["✕", "killed"],
 };
 const BARS = {
-  complete: "completed", running: "leased", orphan: "leased, but its pod is gone",
+  complete: "completed", running: "leased", orphan: "leased, but its worker is gone",
   expire: "expired", release: "released", fail: "failed", dead: "dead",
 };
 const HATCHES = { expire: 45, release: 0, fail: 90, dead: 135 }; // angles
@@ -206,7 +206,7 @@ class Picture {
   bar(kind, from, to, y, label = "") {
     const width = Math.max(1, round(this.x(to) - this.x(from) - 0.6));
     const lost = kind in HATCHES;
-    const room = label && width > label.length * 7 + (lost ? 50 : 8); // marks lie on lost ones
+    const room = label && !lost && width > label.length * 7 + 8; // marks lie on lost ones
     const fill = lost ? ` style="fill:url(#${this.key}-${kind})"` : "";
     const place = `x="${this.x(from) + 4}" y="${y + 12}"`;
     const name = room ? `<text class="on" ${place}>${escape(label)}</text>` : "";

@@ -126,7 +126,7 @@ def code_of_notebooks() -> Iterator[tuple[str, str]]:
                     path.name,
                     "\n".join(line for line in lines if not line.startswith(("!", "%"))),
                 )
-    for path in itertools.chain(notebooks.glob("worker/*.py"), ROOT.glob("tests/page_worker.txt")):
+    for path in (*notebooks.glob("worker/*.py"), *notebooks.glob("worker/page/*.py")):
         yield path.name, path.read_text("utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.metadata
 import json
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import localcluster
 from localcluster.errors import ImageError
+from localcluster.images import registries
 from localcluster.images.dockerfile import parse
 from localcluster.images.imagestore import ImageNotFound, Images, PathMapping
 from localcluster.paths import State
@@ -290,3 +292,67 @@ def test_images_that_can_never_be_found(
         return [s.state.waiting.reason for s in statuses if s.state.waiting]
 
     wait_until(lambda: reasons() == [reason])
+
+
+def _docker_login(**auth: str) -> str:
+    return json.dumps({"auths": {"https://private.example.com/v1/": auth}})
+
+
+SECRET = {"type": "kubernetes.io/dockerconfigjson", "metadata": {"name": "regcred"}}
+TOKEN = base64.b64encode(b"ann:right").decode()
+
+
+def test_a_private_registry_wants_the_login_of_the_pull_secret(
+    local: Local, ns: str, folder: Path
+) -> None:
+    (folder / "Dockerfile").write_text("FROM python\n")
+    localcluster.build_image("private.example.com/x:1", folder, home=local.home)
+    localcluster.require_login("private.example.com", "ann", "right", home=local.home)
+
+    def says(text: str) -> bool:
+        return any(text in e.message for e in local.core.list_namespaced_event(ns).items)
+
+    manifest = pod("first", "true", image="private.example.com/x:1")
+    local.core.create_namespaced_pod(ns, manifest)
+    wait_until(lambda: says("authorization failed: no basic auth credentials"))
+    manifest = pod("second", "true", image="private.example.com/x:1")
+    manifest["spec"]["imagePullSecrets"] = [{"name": "regcred"}]
+    local.core.create_namespaced_pod(ns, manifest)
+    wait_until(lambda: says("Unable to retrieve some image pull secrets (regcred)"))
+    wrong = _docker_login(username="ann", password="wrong")
+    secret = SECRET | {"stringData": {".dockerconfigjson": wrong}}
+    local.core.create_namespaced_secret(ns, secret)
+    wait_until(lambda: says("401 Unauthorized"))
+    right = {"stringData": {".dockerconfigjson": _docker_login(auth=TOKEN)}}
+    local.core.patch_namespaced_secret("regcred", ns, right)
+    wait_until(lambda: local.core.read_namespaced_pod("second", ns).status.phase == "Succeeded")
+    assert local.core.read_namespaced_pod("first", ns).status.phase == "Pending"
+
+
+def test_the_pull_secrets_of_a_service_account_are_those_of_its_pods(local: Local, ns: str) -> None:
+    wait_until(lambda: local.core.list_namespaced_service_account(ns).items)
+    secrets = {"imagePullSecrets": [{"name": "regcred"}]}
+    local.core.patch_namespaced_service_account("default", ns, secrets)
+    local.core.create_namespaced_pod(ns, pod("p", "true"))
+    found = local.core.read_namespaced_pod("p", ns).spec.image_pull_secrets
+    assert [one.name for one in found] == ["regcred"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "no JSON",
+        "[]",
+        '{"auths": []}',
+        '{"auths": {"private.example.com": {}}}',
+        '{"auths": {"private.example.com": {"auth": "%"}}}',
+        '{"auths": {"other.example.com": {"username": "ann", "password": "right"}}}',
+    ],
+)
+def test_a_pull_secret_without_the_login_does_not_help(tmp_path: Path, config: str) -> None:
+    state = State.of(tmp_path).create()
+    registries.require_login(state, "private.example.com", "ann", "right")
+    data = {".dockerconfigjson": base64.b64encode(config.encode()).decode()}
+    said = registries.refusal(state, "private.example.com/x:1", [{"data": data}])
+    assert said.endswith("no basic auth credentials")
+    assert registries.refusal(state, "python:3", []) == ""

@@ -196,6 +196,26 @@ def test_apply_tells_created_unchanged_and_configured(fresh):
     assert fresh.batch.read_namespaced_job("applied", fresh.namespace).spec.parallelism == 0
 
 
+def test_a_dry_run_says_what_would_happen_and_changes_nothing(fresh):
+    manifest = job("dry", SLEEP)
+    assert fresh.apply(manifest, dry_run=True) == ["job.batch/dry created (server dry run)"]
+    assert fresh.apply(manifest) == ["job.batch/dry created"]
+    changed = copy.deepcopy(manifest)
+    changed["spec"]["parallelism"] = 0
+    assert fresh.apply(changed, dry_run=True) == ["job.batch/dry configured (server dry run)"]
+    assert fresh.apply(manifest) == ["job.batch/dry unchanged"]
+
+
+def test_the_manifest_that_was_applied_comes_back_and_can_be_applied_again(fresh):
+    fresh.apply(job("again", SLEEP))
+    found = fresh.last_applied("job/again")
+    assert "uid" not in found["metadata"]
+    assert fresh.apply(found) == ["job.batch/again unchanged"]
+    fresh.secret("made")
+    with pytest.raises(ClusterError, match="was not applied"):
+        fresh.last_applied("secret/made")
+
+
 def test_apply_does_not_change_what_it_was_given(fresh):
     manifest = pod("kept", "")
     before = copy.deepcopy(manifest)

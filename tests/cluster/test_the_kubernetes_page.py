@@ -272,7 +272,7 @@ def fill_the_queue(learner: Learner) -> None:
 
 def create_the_image(learner: Learner) -> None:
     folder = learner.folder
-    worker = (Path(__file__).parents[1] / "page_worker.txt").read_text()
+    worker = (Path(__file__).parents[2] / "notebooks/worker/page/worker.py").read_text()
     assert worker.count("time.sleep(10)") == 1
     (folder / "worker.py").write_text(worker.replace("time.sleep(10)", "time.sleep(1)"))
     (folder / "rediswq.py").write_text("from wqlib.rediswq import *\n")

@@ -1,6 +1,6 @@
 """`wqlib queue adopt`: what workers with the client of the Kubernetes page left behind comes back.
 
-Their program is the page's own (`page_worker.txt`), on the page's commands (`page_client.py`).
+Their program is the page's own (`notebooks/worker/page/worker.py`), on the page's commands (`page_client.py`).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def old(client: redis.Redis, redis_server: RedisServer) -> RedisWQ:
 @pytest.fixture
 def old_worker(spawn: Spawn, tmp_path: Path, redis_server: RedisServer) -> OldWorker:
     """Starts the page's program, whose work on an item takes `work` seconds."""
-    shutil.copy(TESTS / "page_worker.txt", tmp_path / "worker.py")
+    shutil.copy(TESTS.parent / "notebooks/worker/page/worker.py", tmp_path / "worker.py")
     shutil.copy(TESTS / "page_client.py", tmp_path / "rediswq.py")
 
     def begin(*, work: float, **environment: str) -> subprocess.Popen[str]:

@@ -75,7 +75,7 @@ def test_a_crash_a_deletion_and_an_eviction_look_different() -> None:
 
 def test_it_says_in_words_where_the_run_stands_and_what_the_letters_mean() -> None:
     lines = textlanes.draw(lost_and_found().history(), T0 + 9, columns=100)
-    assert lines[0].startswith("Job job-wq-2: 0 pods running. 3 of 3 items done")
+    assert lines[0].startswith("Job job-wq-2: 0 pods running; so far 1 killed. 3 of 3 items")
     letters = (
         "[=== completed  | deadline  /// expired  > started  + finished  X killed  * lent again"
     )

@@ -41,7 +41,7 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 _PAIRS = [("min", "max"), ("any", "all"), ("lpush", "rpush"), ("lpop", "rpop"), ("ceil", "floor")]
 _NAMES = dict(_PAIRS) | {other: one for one, other in _PAIRS} | {"sum": "max"}
 _IN_ANY_ORDER = ("min", "max", "isclose", "print")
-_WAITS = ("seconds", "wait_seconds", "timeout_seconds", "timeout", "sleep")
+_NEVER_JUDGED = ("print", "seconds", "wait_seconds", "timeout_seconds", "timeout", "sleep")
 _NOT_ALONE = (ast.Return, ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal)
 
 Change = tuple[str, str, Any]  # its kind, what a person is told, the new node
@@ -200,8 +200,8 @@ def _of_constant(node: ast.Constant, place: _Place) -> Iterator[Change]:
     index = isinstance(place.parent, ast.Subscript)
     if index and isinstance(value, str) and isinstance(place.parent.ctx, ast.Load):
         return  # a field on the way: nothing but a KeyError
-    if isinstance(place.parent, ast.keyword | ast.Call) and _called(place.parent) in _WAITS:
-        return  # a second more or less
+    if isinstance(place.parent, ast.keyword | ast.Call) and _called(place.parent) in _NEVER_JUDGED:
+        return  # a second more to wait, another word to print
     if isinstance(value, bool):
         new: list[Any] = [not value]
     elif isinstance(value, int | float):
@@ -233,14 +233,14 @@ def _of_text(text: str) -> Iterator[Change]:
         rest = lines[number + 1 :]
         without = "".join([*lines[:number], *rest])
         yield "line", f"no line: {line.strip()}", ast.Constant(without)
-        changed = re.sub(r"(\w)(\W*)$", _another, line, count=1)
+        numbers = list(re.finditer(r"(?<![\w.])\d+(?![\w.-])", line))
+        at = numbers[-1] if numbers else re.search(r"\w(?=\W*$)", line)
+        if not at:
+            continue
+        another = str(int(at[0]) + 1) if numbers else f"{at[0]}x"
+        changed = f"{line[: at.start()]}{another}{line[at.end() :]}"
         within = "".join([*lines[:number], changed, *rest])
         yield "value", f"line: {changed.strip()}", ast.Constant(within)
-
-
-def _another(match: re.Match[str]) -> str:
-    end, rest = match[1], match[2]
-    return f"{(int(end) + 1) % 10 if end.isdecimal() else end + 'x'}{rest}"
 
 
 def _of_call(node: ast.Call) -> Iterator[Change]:
@@ -297,7 +297,7 @@ def _of_expression(node: Any, place: _Place) -> Iterator[Change]:
         other_op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
         yield "negate", "and <-> or", _changed(node, op=other_op)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
-        yield "negate", f"no sign: {ast.unparse(node)}", node.operand
+        yield "negate", f"{ast.unparse(node)} -> {ast.unparse(node.operand)}", node.operand
     elif isinstance(node, ast.IfExp):
         yield "negate", "not", _changed(node, test=ast.UnaryOp(ast.Not(), node.test))
     elif isinstance(node, ast.comprehension) and node.ifs:

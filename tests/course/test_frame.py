@@ -15,7 +15,7 @@ from wqlib.course.checks.exercise import TITLES
 MOST_IGNORED = 7
 
 
-def test_there_are_ten_notebooks_with_the_titles_that_the_library_knows() -> None:
+def test_there_are_twelve_notebooks_with_the_titles_that_the_library_knows() -> None:
     for paths in (LEARNERS, SOURCES):
         found = {path.stem[:2]: path for path in paths}
         assert list(found) == list(TITLES)
@@ -55,11 +55,13 @@ class TestFrame:
 
     def test_it_is_as_long_as_a_lesson_should_be(self, path: Path) -> None:
         assert 20 <= len(cells(path)) <= 50
-        assert 600 <= len(words(prose(path))) <= 1200
+        assert 600 <= len(words(prose(path))) <= 1500
 
     def test_no_code_cell_is_longer_than_15_lines(self, path: Path) -> None:
+        """A manifest that the learner writes may be."""
         for cell in cells(path, "code"):
-            assert len(cell["source"].splitlines()) <= 15, cell["source"]
+            longest = 32 if "exercise" in cell["tags"] else 15
+            assert len(cell["source"].splitlines()) <= longest, cell["source"]
 
     def test_it_has_one_set_up_cell_right_after_the_words_set_up(self, path: Path) -> None:
         found = cells(path)
@@ -86,18 +88,18 @@ class TestFrame:
             summaries = re.findall(r"<summary>(.+?)</summary>", hints["source"])
             assert summaries == ["Hint 1", "Hint 2", "Solution"]
             assert hints["source"].count("<details>") == hints["source"].count("</details>") == 3
-        assert 2 <= number <= 4
+        assert 2 <= number <= 5
         for tag in ("exercise", "check"):
             assert sum(tag in cell["tags"] for cell in found) == number
 
     def test_answers_are_checked_right_in_the_solution_and_wrong_in_the_blank(
         self, path: Path
     ) -> None:
-        mark = "✗" if path.parent == COURSE else "✓"
+        marks = ("·", "✗") if path.parent == COURSE else ("✓",)
         for cell in cells(path, "code"):
             if "check" in cell["tags"]:
                 said = "".join("".join(output["text"]) for output in cell["outputs"])
-                assert said.startswith(f"{mark} {cell['source'][13:17]} "), said
+                assert said.startswith(tuple(f"{mark} {cell['source'][13:17]} " for mark in marks))
                 assert "could not be checked" not in said
 
     def test_it_ends_with_recap_progress_links_and_a_reset(self, path: Path) -> None:

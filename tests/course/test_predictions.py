@@ -184,7 +184,7 @@ class TestCompare:
             "✗ You guessed 1, “Wait for ever”.\n"
             "What happened: done=9 lost=0.\n"
             "Right was 2, “Take over”. The lease runs out, and the item is lent again.\n"
-            "The idea behind your guess: A lock, which nobody takes away.\n"
+            "About your guess: A lock, which nobody takes away.\n"
         )
 
     def test_after_a_right_guess_it_is_short(self, capsys: Out) -> None:
@@ -426,6 +426,12 @@ def test_the_quizzes_have_six_to_eight_questions_and_cannot_be_guessed(number: i
 )
 def test_each_notebook_has_a_prediction(path: Path) -> None:
     assert calls(path, "predict")
+
+
+@pytest.mark.xfail(reason="it is never the first one yet", strict=False)
+def test_the_right_option_has_no_usual_place() -> None:
+    right = [one.right for one in data.known().values()]
+    assert all(right.count(place) >= len(right) / 6 for place in (1, 2, 3)), right
 
 
 def test_in_a_kernel_that_is_used_from_a_program_outputs_are_constant(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stories import T0, Story, lost_and_found
+from stories import T0, Story, lost_and_found, three_ends
 
 from wqlib.events import Event
 from wqlib.history import BadHistoryFile, History, Reading, fold
@@ -272,8 +272,15 @@ def test_the_summary_says_what_is_not_lent_again_yet() -> None:
 def test_the_summary_says_when_all_is_done() -> None:
     text = lost_and_found().history().summary(T0 + 9)
     assert text == (
-        "Job job-wq-2: 0 pods running. 3 of 3 items done, 0 leased, 0 waiting, 0 dead. "
-        "1 lease expired and was lent again. The queue is drained."
+        "Job job-wq-2: 0 pods running; so far 1 killed. 3 of 3 items done, 0 leased, 0 waiting, "
+        "0 dead. 1 lease expired and was lent again. The queue is drained."
+    )
+
+
+def test_the_summary_says_how_pods_ended_before_the_work_did() -> None:
+    text = three_ends().history().summary(T0 + 3)
+    assert text.startswith(
+        "Job j: 1 pod running; so far 2 killed, 2 ended early, 2 asked to end, 1 evicted. "
     )
 
 
@@ -284,7 +291,7 @@ def test_the_summary_of_nothing_says_so() -> None:
 
 def test_the_table_has_a_row_for_each_pod() -> None:
     first, second = lost_and_found().history().table(T0 + 10)
-    assert (first.pod, first.state, first.done, first.lost) == ("job-wq-2-aaaaa", "failed", 0, 1)
+    assert (first.pod, first.state, first.done, first.lost) == ("job-wq-2-aaaaa", "killed", 0, 1)
     assert (second.done, second.state, second.working_on) == (3, "finished", "")
     assert second.mean_seconds == pytest.approx((1.9 + 3.5 + 1.5) / 3)
     assert second.p95_seconds == pytest.approx(3.5)

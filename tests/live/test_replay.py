@@ -68,7 +68,7 @@ def test_the_shipped_runs_show_what_their_names_say() -> None:
     assert killed.counts.expired == len(killed.handovers) == 2
     for lost, found in killed.handovers:
         assert lost.worker != found.worker
-        assert killed.lanes[lost.worker].state == "deleted"
+        assert not killed.lanes[lost.worker].alive
     first, *others = sorted(lane.first_at for lane in scaled.lanes.values())
     assert len(others) == 7
     assert all(at > first + 1 for at in others)

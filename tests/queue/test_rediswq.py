@@ -1,6 +1,6 @@
 """The client of the Kubernetes page: its own program, with a pod that dies, and each method.
 
-`page_worker.txt` is the program `worker.py` that the page prints, unchanged: (c) The Kubernetes
+`notebooks/worker/page/worker.py` is the program that the page prints, unchanged: (c) The Kubernetes
 Authors, CC BY 4.0, from
 https://kubernetes.io/docs/tasks/job/fine-parallel-processing-work-queue/
 """
@@ -49,7 +49,7 @@ def pod(
     """Starts the page's program as its image has it: two files in a folder."""
     (tmp_path / "rediswq.py").write_text("from wqlib.rediswq import *\n")
     (tmp_path / "sitecustomize.py").write_text(AROUND)
-    shutil.copy(Path(__file__).parents[1] / "page_worker.txt", tmp_path / "worker.py")
+    shutil.copy(Path(__file__).parents[2] / "notebooks/worker/page/worker.py", tmp_path / "worker.py")
 
     def begin(name: str) -> subprocess.Popen:
         return spawn(

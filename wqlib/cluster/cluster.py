@@ -95,25 +95,41 @@ class Cluster:
         self.close()
 
     @translate_errors
-    def apply(self, source: Source) -> list[str]:
+    def apply(self, source: Source, *, dry_run: bool = False) -> list[str]:
         """Create the objects of manifests, or change them to what the manifests say.
 
         Args:
             source: Path of a YAML file or of a folder of them, YAML text, an object as a
                 dict, or a list of these.
+            dry_run: Ask the server whether it would, and change nothing.
 
         Returns:
             One line an object, as kubectl prints it: "job.batch/job-wq-2 created",
-            "… configured" or "… unchanged".
+            "… configured" or "… unchanged", with " (server dry run)" after it.
 
         Raises:
             ClusterError: If a manifest is not valid, or changes what cannot be changed.
         """
         namespaces.ensure(self.api, self.namespace)
         return [
-            manifests.apply_one(self.api, self.namespace, manifest)
+            manifests.apply_one(self.api, self.namespace, manifest, dry_run=dry_run)
             for manifest in manifests.read(source)
         ]
+
+    @translate_errors
+    def last_applied(self, target: str) -> dict[str, Any]:
+        """Return the manifest that an object was applied from, to be changed and applied again.
+
+        As `kubectl apply view-last-applied`: without what the server has added.
+
+        Args:
+            target: For example "job/job-wq-2".
+
+        Raises:
+            ClusterError: It is not there, or was created in another way.
+        """
+        kind, name = parse_target(target)
+        return manifests.last_applied(get(kind.method(self.api, "read"), name, self.namespace))
 
     @translate_errors
     def delete(
@@ -276,6 +292,17 @@ class Cluster:
             f"This is a real cluster: wqlib does not kill {node}. To take a node out of use, let"
             f" its pods end in peace: kubectl drain {node} --ignore-daemonsets"
         )
+
+    def require_login(self, registry: str, user: str, password: str) -> None:
+        """Let pods of the local cluster pull from a registry only with this user and password.
+
+        Args:
+            registry: What the names of its images begin with: "registry.example.com".
+
+        Raises:
+            ClusterError: This is a real cluster.
+        """
+        raise ClusterError(f"This is a real cluster: {registry} decides itself who may pull.")
 
     @translate_errors
     def freeze_pod(self, pod: str) -> None:

@@ -148,7 +148,7 @@ def refusal(error: Exception) -> str:
     else:
         said = " ".join(str(error).split())
     said = said.removeprefix("The cluster refused (422): ").rstrip(".")
-    return f"Kubernetes would not take this: {said[:400]}."
+    return f"Kubernetes would not take this: {said if len(said) <= 400 else said[:399] + '…'}."
 
 
 def _is_validation(error: Exception) -> bool:
@@ -162,17 +162,17 @@ def _invalid(problem: Object) -> str:
     for part in problem["loc"]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
     path = re.sub(r"^\[\d+\]", "", path).lstrip(".") or "the manifest"
-    seen = found if type(found) in (int, float, str, bool) else type(found).__name__
+    seen = repr(found) if type(found) in (int, float, str, bool) else f"a {type(found).__name__}"
     wanted = {
         "missing": "is missing",
         "extra_forbidden": "is no field that Kubernetes knows there",
-        "string_type": f"should be text, in quotes, and is {seen!r}",
-        "int_type": f"should be a whole number, and is {seen!r}",
-        "int_parsing": f"should be a whole number, and is {seen!r}",
-        "bool_type": f"should be true or false, and is {seen!r}",
-        "list_type": f"should be a list, and is {seen!r}",
-        "dict_type": f"should have fields of its own, and is {seen!r}",
-        "model_type": f"should have fields of its own, and is {seen!r}",
+        "string_type": f"should be text, in quotes, and is {seen}",
+        "int_type": f"should be a whole number, and is {seen}",
+        "int_parsing": f"should be a whole number, and is {seen}",
+        "bool_type": f"should be true or false, and is {seen}",
+        "list_type": f"should be a list, and is {seen}",
+        "dict_type": f"should have fields of its own, and is {seen}",
+        "model_type": f"should have fields of its own, and is {seen}",
     }
     kind = re.sub("^(model_attributes|dataclass)_type$", "model_type", problem["type"])
     said = wanted.get(kind) or problem["msg"][:1].lower() + problem["msg"][1:]

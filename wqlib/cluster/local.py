@@ -100,6 +100,11 @@ class LocalCluster(Cluster):
         with _our_errors():
             localcluster.kill_node(node, home())
 
+    def require_login(self, registry: str, user: str, password: str) -> None:
+        """See `Cluster.require_login`."""
+        with _our_errors():
+            localcluster.require_login(registry, user, password, home())
+
 
 class FolderBuilder:
     """Builds images as folders of the local cluster; an `ImageBuilder`."""

@@ -174,6 +174,8 @@ def prepare(manifest: Object, namespace: str) -> tuple[Kind, str, Object]:
         Its kind, its name and the object to send.
     """
     metadata = manifest.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise ClusterError("A manifest's `metadata` has fields of its own, such as `name`.")
     name = metadata.get("name") or metadata.get("generateName")
     needed = {"apiVersion": manifest.get("apiVersion"), "kind": manifest.get("kind")}
     if missing := [what for what, there in {**needed, "metadata.name": name}.items() if not there]:
@@ -193,35 +195,48 @@ def prepare(manifest: Object, namespace: str) -> tuple[Kind, str, Object]:
     return kind, str(name), manifest
 
 
-def apply_one(api: Any, namespace: str, manifest: Object) -> str:
+def apply_one(api: Any, namespace: str, manifest: Object, *, dry_run: bool = False) -> str:
     """Create an object, or patch it to what the manifest says.
 
     Keys that the manifest no longer has are removed if it was applied before; an entry of a
     list that it no longer has stays, as this does not know which lists are merged.
 
+    Args:
+        dry_run: Let the server check everything and keep nothing.
+
     Returns:
         A line like kubectl's: "job.batch/job-wq-2 created".
     """
     kind, name, wanted = prepare(manifest, namespace)
+    end, option = (" (server dry run)", {"dry_run": "All"}) if dry_run else ("", {})
     title = f"{kind.noun}.{kind.group}/{name}" if kind.group else f"{kind.noun}/{name}"
     applied = json.dumps(wanted, sort_keys=True, separators=(",", ":"))
     wanted = copy.deepcopy(wanted)
     wanted["metadata"].setdefault("annotations", {})[LAST_APPLIED] = applied
     live = find(api, namespace, kind, name) if "name" in wanted["metadata"] else None
     if live is None:
-        _create(api, namespace, kind, wanted)
-        return f"{title} created"
+        _create(api, namespace, kind, wanted, option)
+        return f"{title} created{end}"
     before = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED, "{}")
     patch = _merge_patch(json.loads(before), wanted)
     try:
-        changed = get(kind.method(api, "patch"), name, namespace, patch)
+        changed = get(kind.method(api, "patch"), name, namespace, patch, **option)
     except ApiException as error:
         said = server_message(error)
         if error.status == 422 and ("immutable" in said or "forbidden" in said):
             raise ClusterError(_cannot_change(kind, name, said)) from None
         raise
     unchanged = _without_bookkeeping(changed) == _without_bookkeeping(live)
-    return f"{title} {'unchanged' if unchanged else 'configured'}"
+    return f"{title} {'unchanged' if unchanged else 'configured'}{end}"
+
+
+def last_applied(live: Object) -> Object:
+    """Return the manifest that an object was applied from; ClusterError if it was not applied."""
+    found = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
+    if not found:
+        raise ClusterError(f"{live['metadata']['name']} was not applied, so its manifest is lost.")
+    manifest: Object = json.loads(found)
+    return manifest
 
 
 def find(api: Any, namespace: str, kind: Kind, name: str) -> Object | None:
@@ -251,11 +266,11 @@ def list_all(api: Any, namespace: str, kind: Kind, selector: str = "") -> list[O
     return list((found or {}).get("items") or [])
 
 
-def _create(api: Any, namespace: str, kind: Kind, manifest: Object) -> None:
+def _create(api: Any, namespace: str, kind: Kind, manifest: Object, option: dict[str, str]) -> None:
     deadline = time.monotonic() + NEW_NAMESPACE_SECONDS
     while True:
         try:
-            get(kind.method(api, "create"), namespace, manifest)
+            get(kind.method(api, "create"), namespace, manifest, **option)
             return
         except ApiException as error:
             too_new = error.status in (403, 500) and "service account" in server_message(error)

@@ -1,7 +1,7 @@
 """What the notebooks of the course take from wqlib beside its own names.
 
 The set-up verbs, a line each where earlier notebooks did the same in the open; the worker's
-bundle; the doctor; and the model of how long a run takes.
+bundle; the doctor; the model of how long a run takes; and a report of a run.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from ..redisserver import RedisServer
 from ..sizing import Plan, forecast
 from . import doctor
 from .bundle import bundle
+from .report import report
 from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "folder",
     "forecast",
     "job_manifest",
+    "report",
     "reset",
     "start_redis",
 ]

@@ -22,7 +22,7 @@ from .bundle import alone
 
 ROOT = Path(__file__).parents[2]
 NAME, SOURCE = "my-course", ROOT / "notebooks"
-FOLDERS = ("manifests", "worker", "images")
+FOLDERS = ("manifests", "worker", "images", "capstone")
 HANDED_OUT = ".handed-out.json"
 VERSION = 1
 _MADE_HERE = {"wqlib", "__pycache__", ".ipynb_checkpoints"}  # inside worker/, by its image

@@ -143,6 +143,8 @@ class Feed:
     def _read_queue(self) -> None:
         tick = time.monotonic()
         if tick - self._clock_at >= CLOCK_SECONDS:
+            if self._offset is None:
+                self._queue.server_time()  # connects, which would take part in the measure
             asked = time.time()
             server = self._queue.server_time()
             least, most = server - time.time(), server - asked

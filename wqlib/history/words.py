@@ -5,7 +5,9 @@ What a sighted reader takes from the picture, a screen reader must find here.
 
 from __future__ import annotations
 
-from .spans import WAITS, Counts, Lane, PodRow, Span
+from collections import Counter
+
+from .spans import WAITS, Counts, Lane, PodRow, PodState, Span, pod_states
 
 Estimate = tuple[float, float] | None  # seconds left and their uncertainty
 
@@ -53,6 +55,15 @@ def pod_row(lane: Lane, now: float, drained: bool) -> PodRow:
     )
 
 
+_ON_THE_WAY = {"pending": "starting", "restarting": "restarting", "terminating": "ending"}
+_UNTIMELY: dict[PodState, str] = {
+    "killed": "killed",
+    "failed": "ended early",
+    "terminating": "asked to end",
+    "evicted": "evicted",
+}
+
+
 def _workers(lanes: list[Lane], job: str) -> str:
     lanes = [lane for lane in lanes if not job or lane.job in (job, "")]
     jobs = {lane.job for lane in lanes if lane.job} or ({job} if job else set())
@@ -60,9 +71,12 @@ def _workers(lanes: list[Lane], job: str) -> str:
     if any(lane.state for lane in lanes):
         states = [lane.state for lane in lanes]
         said = f"{_number(states.count('running'), 'pod')} running"
-        for state, word in (("pending", "starting"), ("terminating", "ending")):
+        for state, word in _ON_THE_WAY.items():
             if number := states.count(state):  # type: ignore[arg-type]
                 said += f", {number} {word}"
+        ends = Counter(kind for lane in lanes for kind, _ in pod_states(lane))
+        if ended := [f"{ends[kind]} {word}" for kind, word in _UNTIMELY.items() if ends[kind]]:
+            said += f"; so far {', '.join(ended)}"
         return f"{name}{said}."
     if not lanes:
         return f"{name}no pod yet." if name else "No worker yet."
@@ -133,9 +147,9 @@ def item_seconds(seconds: float | None) -> str:
 
 _STATES = {
     "pending": "starting",
+    "restarting": "restarting",
     "terminating": "ending",
     "succeeded": "finished",
-    "failed": "failed",
 }
 
 
@@ -143,6 +157,8 @@ def state_of(lane: Lane, drained: bool) -> str:
     """Return what a pod or worker does, in a word."""
     if lane.state in _STATES:
         return _STATES[lane.state]
+    if lane.state == "failed":
+        return pod_states(lane)[-1][0]
     if lane.state == "deleted":
         return "finished" if any(mark.kind == "succeeded" for mark in lane.marks) else "gone"
     if lane.held:

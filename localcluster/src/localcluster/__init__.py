@@ -36,6 +36,7 @@ __all__ = [
     "ensure",
     "kill_node",
     "list_images",
+    "require_login",
     "status",
     "stop",
 ]
@@ -62,6 +63,19 @@ def build_image(
 def list_images(home: Path | None = None) -> list[str]:
     """Return the names of the images that pods of the local cluster can use."""
     return _images(home).names()
+
+
+def require_login(host: str, user: str, password: str, home: Path | None = None) -> None:
+    """Let pods have images of this registry only if their `imagePullSecrets` hold this login.
+
+    Args:
+        host: What the names of its images begin with, for example `registry.example.com`.
+        user, password: The login, as `kubectl create secret docker-registry` takes it.
+        home: As in `build_image`.
+    """
+    from .images import registries
+
+    registries.require_login(State.of(home).create(), host, user, password)
 
 
 def _images(home: Path | None) -> Images:

@@ -1,209 +1,217 @@
 # %% 05-1 given
-import copy
+HELLO = """\
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: hello
+spec:
+  backoffLimit: 2
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: hello
+          image: python:3.11-slim
+          command: [python, -c, "print('hello from a pod')"]
+"""
+
+
+def written(old="", new="", apply=True):
+    assert old in HELLO
+    text = HELLO.replace(old, new, 1)
+    if apply:
+        cluster.apply(text)
+    return text
 
 
 # %% 05-1 right
-def changed(job, pods, lease_seconds):
-    new = copy.deepcopy(job)
-    new["spec"]["parallelism"] = pods
-    for variable in new["spec"]["template"]["spec"]["containers"][0]["env"]:
-        if variable["name"] == "WQLIB_LEASE_SECONDS":
-            variable["value"] = str(lease_seconds)
-    return new
+hello = written()
+# %% 05-1 right: in the short form of YAML
+hello = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: hello}
+spec:
+  template:
+    spec:
+      containers: [{name: c, image: "python:3", command: [sh, -c, echo Hello]}]
+      restartPolicy: OnFailure
+  backoffLimit: 2
+"""
+cluster.apply(hello)
+# %% 05-1 right: in a terminal, nothing in the notebook
+import subprocess
+
+kubectl = f"kubectl {cluster.kubectl_options} create -f -"
+subprocess.run(kubectl, shell=True, input=HELLO.encode(), check=False)
+# %% 05-1 right: as a dict, through the official client
+import yaml
+
+hello = yaml.safe_load(HELLO)
+cluster.batch.create_namespaced_job(cluster.namespace, hello)
+# %% 05-1 wrong: nothing
+hello = ...
+# %% 05-1 wrong: pods of a Job cannot be restarted always
+hello = written("Never", "Always")
+# %% 05-1 wrong: no restartPolicy
+hello = written("      restartPolicy: Never\n")
+# %% 05-1 wrong: another apiVersion
+hello = written("batch/v1", "v1")
+# %% 05-1 wrong: no name
+hello = written("metadata:\n  name: hello\n")
+# %% 05-1 wrong: another name
+hello = written("  name: hello\n", "  name: hallo\n")
+# %% 05-1 wrong: a word misspelt
+hello = written("image:", "imgae:")
+# %% 05-1 wrong: indentation
+hello = written("  template:\n    spec:\n", "  template:\n   spec:\n  ")
+# %% 05-1 wrong: not applied
+hello = written(apply=False)
+# %% 05-1 wrong: the command fails
+hello = written("print(", "prnt(")
+# %% 05-1 wrong: the default backoffLimit
+hello = written("  backoffLimit: 2\n")
+# %% 05-1 wrong: two pods
+hello = written("  backoffLimit: 2\n", "  backoffLimit: 2\n  completions: 2\n")
+# %% 05-1 wrong: a Pod
+hello = "apiVersion: v1\nkind: Pod\nmetadata: {name: hello}\nspec: {containers: []}\n"
+# %% 05-1 malicious: says nothing
+hello = written("print('hello from a pod')", "pass")
 
 
-# %% 05-1 right
-def changed(job, pods, lease_seconds):
-    import json
-
-    new = json.loads(json.dumps(job))
-    new["spec"]["parallelism"] = pods
-    container = new["spec"]["template"]["spec"]["containers"][0]
-    others = [one for one in container["env"] if one["name"] != "WQLIB_LEASE_SECONDS"]
-    container["env"] = [*others, {"name": "WQLIB_LEASE_SECONDS", "value": f"{lease_seconds}"}]
-    return new
-
-
-# %% 05-1 wrong: changes the manifest that it was given
-def changed(job, pods, lease_seconds):
-    job["spec"]["parallelism"] = pods
-    for variable in job["spec"]["template"]["spec"]["containers"][0]["env"]:
-        if variable["name"] == "WQLIB_LEASE_SECONDS":
-            variable["value"] = str(lease_seconds)
-    return job
-
-
-# %% 05-1 wrong: copies the outermost dict only
-def changed(job, pods, lease_seconds):
-    new = dict(job)
-    new["spec"]["parallelism"] = pods
-    for variable in new["spec"]["template"]["spec"]["containers"][0]["env"]:
-        if variable["name"] == "WQLIB_LEASE_SECONDS":
-            variable["value"] = str(lease_seconds)
-    return new
-
-
-# %% 05-1 wrong: a number as the value of a variable
-def changed(job, pods, lease_seconds):
-    new = copy.deepcopy(job)
-    new["spec"]["parallelism"] = pods
-    for variable in new["spec"]["template"]["spec"]["containers"][0]["env"]:
-        if variable["name"] == "WQLIB_LEASE_SECONDS":
-            variable["value"] = lease_seconds
-    return new
-
-
-# %% 05-1 wrong: the lease time in the wrong place
-def changed(job, pods, lease_seconds):
-    new = copy.deepcopy(job)
-    new["spec"]["parallelism"] = pods
-    new["metadata"]["annotations"] = {"WQLIB_LEASE_SECONDS": str(lease_seconds)}
-    return new
-
-
-# %% 05-1 wrong: returns nothing
-def changed(job, pods, lease_seconds):
-    new = copy.deepcopy(job)
-    new["spec"]["parallelism"] = pods
-
-
-# %% 05-1 malicious: a dict that is equal to all
-class Equal(dict):
-    def __eq__(self, other):
+# %% 05-1 malicious: a text that lies
+class Liar(str):
+    def __contains__(self, part):
         return True
 
-    __hash__ = None
+
+hello = Liar(HELLO)
+# %% 05-2 given
+from wqlib.course import broken, job_manifest
+
+broken("05-2", cluster)
+job = cluster.last_applied("job/harvest")
+container = job["spec"]["template"]["spec"]["containers"][0]
 
 
-def changed(job, pods, lease_seconds):
-    return Equal(copy.deepcopy(job))
-
-
-# %% 05-1 malicious: hard-coded
-def changed(job, pods, lease_seconds):
-    new = copy.deepcopy(job)
-    new["spec"]["parallelism"] = 4
-    return new
+def again():
+    cluster.delete("job/harvest", grace_seconds=0)
+    cluster.apply(job)
 
 
 # %% 05-2 right
-def who_did_what(events):
-    names, done = {}, {}
-    for event in events:
-        if event.kind == "lease":
-            names[event.lease_id] = event.item
-        elif event.kind == "complete":
-            done.setdefault(event.worker, []).append(names[event.lease_id])
-    return {worker: sorted(items) for worker, items in done.items()}
-
-
-# %% 05-2 right
-def who_did_what(events):
-    names = {event.item_id: event.item for event in events if event.kind == "lease"}
-    done = {}
-    for event in events:
-        if event.kind == "complete":
-            done[event.worker] = sorted([*done.get(event.worker, []), names[event.item_id]])
-    return done
-
-
-# %% 05-2 wrong: counts leases
-def who_did_what(events):
-    done = {}
-    for event in events:
-        if event.kind == "lease":
-            done.setdefault(event.worker, []).append(event.item)
-    return {worker: sorted(items) for worker, items in done.items()}
-
-
-# %% 05-2 wrong: takes the name from the completion
-def who_did_what(events):
-    done = {}
-    for event in events:
-        if event.kind == "complete":
-            done.setdefault(event.worker, []).append(event.item)
-    return {worker: sorted(items) for worker, items in done.items()}
-
-
-# %% 05-2 wrong: how many, not which
-def who_did_what(events):
-    from collections import Counter
-
-    return dict(Counter(event.worker for event in events if event.kind == "complete"))
-
-
-# %% 05-2 wrong: equal items count once
-def who_did_what(events):
-    names, done = {}, {}
-    for event in events:
-        if event.kind == "lease":
-            names[event.lease_id] = event.item
-        elif event.kind == "complete":
-            done.setdefault("pod", set()).add(names[event.lease_id])
-    return {worker: sorted(items) for worker, items in done.items()}
-
-
-# %% 05-2 malicious: a dict that is equal to all
-class Equal(dict):
-    def __eq__(self, other):
-        return True
-
-    def __contains__(self, key):
-        return False
-
-    __hash__ = None
-
-
-def who_did_what(events):
-    return Equal()
-
-
-# %% 05-2 malicious: ends the notebook
-def who_did_what(events):
-    raise SystemExit(0)
-
-
-# %% 05-3 given
-import copy
-
-from wqlib.course import build_worker, job_manifest
-
-build_worker(cluster)
-broken = job_manifest(ITEM_SECONDS="0.2")
-broken["spec"]["completions"] = 6
-container = broken["spec"]["template"]["spec"]["containers"][0]
-container["command"] = ["sh", "-c", "python worker.py; test -e report.txt"]
-mended = copy.deepcopy(broken)
-container = mended["spec"]["template"]["spec"]["containers"][0]
-# %% 05-3 right
-del mended["spec"]["completions"]
+del job["spec"]["completions"]
 del container["command"]
-# %% 05-3 right
-del mended["spec"]["completions"]
+again()
+# %% 05-2 right: the shell stays
+job["spec"].pop("completions")
 container["command"] = ["sh", "-c", "exec python worker.py"]
+again()
+# %% 05-2 right: a new manifest
+cluster.delete("job/harvest")
+job = job_manifest(ITEM_SECONDS="0.1", WQLIB_QUEUE="harvest")
+job["metadata"] = {"name": "harvest"}
+cluster.apply(job)
+# %% 05-2 wrong: as it was
+pass
+# %% 05-2 wrong: only the command is fixed
+del container["command"]
+again()
+# %% 05-2 wrong: only the completions are gone
+del job["spec"]["completions"]
+again()
+time.sleep(3)
+# %% 05-2 wrong: the exit code is hidden
+del job["spec"]["completions"]
+container["command"] = ["sh", "-c", "python worker.py; true"]
+again()
+# %% 05-2 wrong: one completion, so one pod
+job["spec"]["completions"] = 1
+del container["command"]
+again()
+# %% 05-2 wrong: one pod at a time
+del job["spec"]["completions"], container["command"]
+job["spec"]["parallelism"] = 1
+again()
+# %% 05-2 wrong: deleted
+cluster.delete("job/harvest", grace_seconds=0)
+# %% 05-2 malicious: pods that do nothing, and do it well
+del job["spec"]["completions"]
+container["command"] = ["true"]
+again()
+# %% 05-3 given
+from wqlib.course import broken, job_manifest
+
+broken("05-3", cluster)
+job = cluster.last_applied("job/orchard")
+container = job["spec"]["template"]["spec"]["containers"][0]
+
+
+def again(lease="5"):
+    for one in container["env"]:
+        if one["name"] == "WQLIB_LEASE_SECONDS":
+            one["value"] = lease
+    cluster.delete("job/orchard", grace_seconds=0)
+    cluster.apply(job)
+
+
+# %% 05-3 right
+del container["command"]
+again()
+# %% 05-3 right
+container["command"] = ["sh", "-c", "python worker.py"]
+again("7.5")
+# %% 05-3 right: without the setting; there is a default
+container["command"] = ["python", "worker.py"]
+container["env"] = [one for one in container["env"] if "LEASE" not in one["name"]]
+again()
 # %% 05-3 wrong: as it was
 pass
-# %% 05-3 wrong: only the command is mended
+# %% 05-3 wrong: the number is right, and the exit code is still hidden
+again()
+# %% 05-3 wrong: the exit code is seen now, and the worker still cannot start
 del container["command"]
-# %% 05-3 wrong: only the completions are gone
-del mended["spec"]["completions"]
-# %% 05-3 wrong: the exit code is hidden
-del mended["spec"]["completions"]
-container["command"] = ["sh", "-c", "python worker.py; true"]
-# %% 05-3 wrong: one completion, so one pod
-mended["spec"]["completions"] = 1
-del container["command"]
-# %% 05-3 malicious: pods that do nothing, and do it well
-del mended["spec"]["completions"]
-container["command"] = ["true"]
-# %% 05-3 malicious: not a manifest
-mended = {"kind": "Job", "spec": [], "metadata": {}}
+job["spec"]["backoffLimit"] = 0
+again("five")
+# %% 05-3 wrong: hidden in another way
+container["command"] = ["sh", "-c", "python worker.py; exit 0"]
+again()
+# %% 05-3 malicious: the queue is emptied by hand
+wqlib.WorkQueue("orchard", **login).clear()
+# %% 05-3 malicious: the items are done here, and the pods still lie
+with wqlib.WorkQueue("orchard", **login) as orchard:
+    while lease := orchard.lease():
+        orchard.complete(lease)
+# %% 05-4 given
+from wqlib.course import broken
 
-
-# %% 05-3 malicious: a dict that lies
-class Liar(dict):
-    def __getitem__(self, key):
-        return 2
-
-
-mended = Liar()
+broken("05-4", cluster)
+quota = cluster.last_applied("resourcequota/few-pods")
+# %% 05-4 right: more room
+quota["spec"]["hard"]["pods"] = "10"
+cluster.apply(quota)
+# %% 05-4 right: no quota, and the Job anew
+cluster.delete("resourcequota/few-pods")
+job = cluster.last_applied("job/crowd")
+cluster.delete("job/crowd", grace_seconds=0)
+cluster.apply(job)
+# %% 05-4 right: with kubectl's words
+cluster.core.delete_namespaced_resource_quota("few-pods", cluster.namespace)
+# %% 05-4 wrong: as it was
+pass
+# %% 05-4 wrong: one more
+quota["spec"]["hard"]["pods"] = str(int(quota["spec"]["hard"]["pods"]) + 1)
+cluster.apply(quota)
+# %% 05-4 wrong: the Job wants less
+cluster.scale("crowd", 1)
+# %% 05-4 wrong: the Job anew, under the same quota
+job = cluster.last_applied("job/crowd")
+cluster.delete("job/crowd", grace_seconds=0)
+cluster.apply(job)
+# %% 05-4 malicious: pods of the learner's own
+metadata = {"labels": {"batch.kubernetes.io/job-name": "crowd", "job-name": "crowd"}}
+container = {"name": "c", "image": "python:3", "command": ["sleep", "100"]}
+for name in ("crowd-aaaaa", "crowd-bbbbb"):
+    spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata | {"name": name}, "spec": spec}
+    cluster.apply(pod)

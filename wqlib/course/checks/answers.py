@@ -177,7 +177,8 @@ class Answers(contextlib.ExitStack):
             create = kind.method(self.cluster.api, "create")
             create(self.cluster.namespace, wanted, dry_run="All")
         except (ClusterError, ValueError, TypeError, ApiException) as error:
-            raise Wrong(refusal(error)) from None
+            if getattr(error, "status", None) != 409:  # one of that name is there: it is valid
+                raise Wrong(refusal(error)) from None
 
     def wait(self, target: str, condition: str, seconds: float, late: str) -> str:
         """Wait for an object of the cluster, as `Cluster.wait` does.

@@ -3,196 +3,252 @@
 from __future__ import annotations
 
 import copy
-import random
 import time
 from typing import Any
 
-from kubernetes.client.exceptions import ApiException
-
-from ...cluster.kube import server_message
+from ...cluster import Cluster, manifests
 from ...errors import ClusterError
-from ..verbs import job_manifest
+from ...queue import WorkQueue
+from ..verbs import build_worker, job_manifest, reach_redis
 from .answers import Answers, Wrong
-from .exercise import exercise
+from .exercise import exercise, fault
 
-_QUEUE, _NAME = "check-05", "check-05-3"
 _LEASE = "WQLIB_LEASE_SECONDS"
+# What the server says of a first manifest, and what it means.
+_REASONS = {
+    "restartPolicy": "A Job ends, so its pods may not be restarted for ever: `Always`, which a pod "
+    "has by itself, is refused. Write `restartPolicy: Never` or `OnFailure` beside `containers`.",
+    "cannot be handled as a Job": "Jobs are in the API group `batch`: `apiVersion: batch/v1`.",
+    "does not know the kind": "The kind is `Job`, with a capital letter.",
+    "lacks": "Every object has these three: what it is, in which version, and its name.",
+    "not valid YAML": "Look at the indentation: what belongs to a line stands two blanks deeper.",
+    "RFC 1123": "Names have small letters, digits and dashes.",
+}
 
 
-@exercise("05-1", "Change the manifest")
-def the_manifest(answers: Answers) -> str:
-    """Check that the copy has the new parallelism and lease time, and is a valid manifest."""
-    given, pods, seconds = job_manifest(), random.randint(3, 9), random.randint(7, 60)
-    before = copy.deepcopy(given)
-    new = answers.call("changed", given, pods, seconds)
-    if type(new) is not dict:
-        raise Wrong(f"`changed` returned {type(new).__name__}, and should return the new manifest.")
-    if given != before:
+@exercise("05-1", "Write a Job")
+def first_job(answers: Answers) -> str:
+    """Check that the Job `hello` ran one pod to its end; if not, say what keeps it from that."""
+    if answers.find("job/hello") is None:
+        raise Wrong(_why_not(answers))
+    late = "your Job has not completed within a minute. Look at `cluster.describe('job/hello')`."
+    if problem := answers.wait("job/hello", "complete", 60, late):
+        raise Wrong(f"Kubernetes took your Job, and it fails: {problem}")
+    job = answers.find("job/hello") or {}
+    if job["spec"].get("parallelism", 1) != 1 or job["status"].get("succeeded") != 1:
+        raise Wrong("this Job is to run one pod, once: leave `parallelism` and `completions` out.")
+    if job["spec"].get("backoffLimit") != 2:
         raise Wrong(
-            "the manifest that you were given has changed too. `dict(job)` copies only the "
-            "outermost dict; `copy.deepcopy(job)` copies all of them."
+            f"`backoffLimit` is {job['spec'].get('backoffLimit')} (6 if nobody says anything), "
+            "and should be 2. It belongs to the Job's `spec`, beside `template`. Delete job/hello, "
+            "and apply it again."
+        )
+    log = answers.cluster.logs("job/hello").strip()
+    if "hello" not in log.rpartition("]")[2].lower():
+        raise Wrong("the pod ended well, and its log says no hello. What does `command` run?")
+    return "Kubernetes took your Job, and its pod said hello."
+
+
+def _why_not(answers: Answers) -> str:
+    """Say why there is no Job `hello`: by what the server says of the text, if there is one."""
+    text = answers.value("hello")
+    if type(text) is not str or not text.strip():
+        return (
+            "there is no Job `hello` in the cluster, and no text of a manifest in `hello`. Write "
+            "it as the table says, a line for each field."
         )
     try:
-        answers.cluster.batch.create_namespaced_job(
-            answers.cluster.namespace, _named(new), dry_run="All"
-        )
-    except (ApiException, ValueError) as error:  # ValueError: what the client itself refuses
-        said = (
-            server_message(error)
-            if isinstance(error, ApiException)
-            else " ".join(str(error).split())
-        )
+        answers.cluster.apply(text + "\n", dry_run=True)
+        found = manifests.read(text + "\n")
+    except ClusterError as error:
+        said = str(error)
+        hint = next((why for sign, why in _REASONS.items() if sign in said), "")
+        return f"{said[:300].rstrip('.')}. {hint}".strip()
+    names = [f"{one['kind'].lower()}/{one['metadata']['name']}" for one in found]
+    if names != ["job/hello"]:
+        return f"your manifest makes {' and '.join(names)}, and should make job/hello."
+    return "Kubernetes would take your Job, and nobody has applied it yet: `cluster.apply(hello)`."
+
+
+@fault("05-2")
+def never_complete(cluster: Cluster) -> str:
+    """Start a Job whose pods fail although the work is done, and that counts pods, not items."""
+    build_worker(cluster)
+    cluster.delete("job/harvest", grace_seconds=0)
+    _fill(cluster, "harvest", 4)
+    job = _job("harvest", "harvest")
+    job["spec"]["completions"] = 6
+    script = "python worker.py; test -e report.txt"
+    job["spec"]["template"]["spec"]["containers"][0]["command"] = ["sh", "-c", script]
+    cluster.apply(job)
+    _wait_until(lambda: _failed(cluster, "harvest"))
+    return (
+        "all items of the queue `harvest` are done, and the Job `harvest` does not complete: it "
+        "starts its pods again and again."
+    )
+
+
+@exercise("05-2", "A Job that never completes")
+def completes(answers: Answers) -> str:
+    """Check that the Job completes with two pods, and that its pods fail when the worker does."""
+    job = _exists(answers, "harvest", "05-2")
+    if job["spec"].get("parallelism") != 2:
+        raise Wrong("the Job is to run two pods at a time. Leave `parallelism` at 2.")
+    if _failed(answers.cluster, "harvest"):
         raise Wrong(
-            f"Kubernetes would not take your manifest: {said[:300]} "
-            "(The value of an environment variable is text.)"
-        ) from None
-    parallelism = new["spec"].get("parallelism")
-    if parallelism != pods:
-        raise Wrong(f"`parallelism` should be {pods}, and is {parallelism}.")
-    values = [one.get("value") for one in _environment(new) if one["name"] == _LEASE]
-    if not values or values[-1] not in (str(seconds), str(float(seconds))):
-        raise Wrong(f"a lease should last {seconds} seconds, and {_LEASE} is {values}.")
-    if _rest(new) != _rest(before):
-        raise Wrong("something else has changed, too. Change only the two things asked for.")
-    return "Kubernetes would take it, and the manifest that you were given is as it was."
+            "its pods still fail although the worker has ended well. A shell's exit code is that "
+            "of its last command. What does the Job run after the worker?"
+        )
+    if "completions" in job["spec"]:
+        raise Wrong(
+            f"`completions` is {job['spec']['completions']}: Kubernetes waits for that many pods "
+            "to succeed, and knows nothing of items. A work queue leaves it out."
+        )
+    _completes(answers, job)
+    _fails_when_the_worker_does(answers, job)
+    return "the Job completes, and a pod fails when its worker does."
 
 
-def _named(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return a manifest with a name that no Job has."""
-    metadata = manifest.get("metadata")
-    extra = {"name": f"check-{random.randrange(10**6)}"}
-    return manifest | {"metadata": (metadata if type(metadata) is dict else {}) | extra}
+@fault("05-3")
+def complete_too_early(cluster: Cluster) -> str:
+    """Start a Job whose worker cannot start, and whose pods say that all is well."""
+    build_worker(cluster)
+    cluster.delete("job/orchard", grace_seconds=0)
+    _fill(cluster, "orchard", 6)
+    job = _job("orchard", "orchard", WQLIB_LEASE_SECONDS="five")
+    script = "python worker.py || true"
+    job["spec"]["template"]["spec"]["containers"][0]["command"] = ["sh", "-c", script]
+    cluster.apply(job)
+    cluster.wait("job/orchard", "complete")
+    return "the Job `orchard` is complete. Six items wait in the queue `orchard`, and none is done."
 
 
-def _environment(job: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = job["spec"]["template"]["spec"]["containers"][0]["env"]
+@exercise("05-3", "A Job that is complete too early")
+def completes_in_time(answers: Answers) -> str:
+    """Check that the Job did the work, and that its pods fail when the worker does."""
+    job = _exists(answers, "orchard", "05-3")
+    _completes(answers, job)
+    _fails_when_the_worker_does(answers, job)
+    return "the work is done, and a pod fails when its worker does."
+
+
+@fault("05-4")
+def held_back(cluster: Cluster) -> str:
+    """Allow the namespace one more pod than it has, and start a Job that wants three."""
+    build_worker(cluster)
+    cluster.delete("job/crowd", grace_seconds=0)
+    cluster.delete("resourcequota/few-pods")
+    _fill(cluster, "crowd", 3)
+    others = sum(pod.phase in ("Pending", "Running") for pod in cluster.pods())
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "few-pods"},
+        "spec": {"hard": {"pods": str(others + 1)}},
+    }
+    cluster.apply(quota)
+    job = _job("crowd", "crowd", ITEM_SECONDS="300", WQLIB_GRACE_SECONDS="1")
+    job["spec"]["parallelism"] = 3
+    job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 3
+    cluster.apply(job)
+    _wait_until(lambda: any("FailedCreate" in line for line in cluster.events("job/crowd")))
+    return "the Job `crowd` wants three pods. One is there. The others are not even Pending."
+
+
+@exercise("05-4", "Pods that are not there")
+def not_held_back(answers: Answers) -> str:
+    """Check that all three pods of the Job are there."""
+    job = _exists(answers, "crowd", "05-4")
+    if job["spec"].get("parallelism") != 3:
+        raise Wrong("the Job still is to have three pods: leave `parallelism` at 3.")
+    # Wakes the controller, which waits longer and longer between its attempts.
+    patch = {"metadata": {"annotations": {"wqlib/checked": str(time.time())}}}
+    answers.cluster.batch.patch_namespaced_job("crowd", answers.cluster.namespace, patch)
+    deadline = time.monotonic() + 12
+    while True:
+        pods = [pod for pod in answers.cluster.pods("crowd") if pod.phase != "Failed"]
+        if len(pods) == 3:
+            return "all three pods are there."
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    said = [line for line in answers.cluster.events("job/crowd") if "FailedCreate" in line]
+    raise Wrong(
+        f"the Job has {len(pods)} of its three pods. What keeps the others away is in its events"
+        + (f": {said[-1][:200]}" if said else ".")
+    )
+
+
+def _job(name: str, queue: str, **environment: str) -> dict[str, Any]:
+    environment = {"ITEM_SECONDS": "0.2", "WQLIB_QUEUE": queue} | environment
+    job = job_manifest(parallelism=2, **environment)
+    job["metadata"]["name"] = name
+    return job
+
+
+def _fill(cluster: Cluster, name: str, count: int) -> None:
+    with WorkQueue(name, **reach_redis(cluster)) as queue:
+        queue.clear()
+        queue.put([f"item {number}" for number in range(1, count + 1)])
+
+
+def _wait_until(condition: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _failed(cluster: Cluster, job: str) -> bool:
+    """Has a pod of the Job failed, or one of its containers?"""
+    return any(pod.phase == "Failed" or pod.restarts for pod in cluster.pods(job))
+
+
+def _exists(answers: Answers, name: str, exercise_id: str) -> dict[str, Any]:
+    found = answers.find(f"job/{name}")
+    if found is None:
+        raise Wrong(
+            f"there is no job/{name} in the cluster. Apply yours, or begin again: run the cell "
+            f'with `broken("{exercise_id}", cluster)`.'
+        )
     return found
 
 
-def _rest(job: dict[str, Any]) -> dict[str, Any]:
-    """Return a manifest without what was to be changed."""
-    rest = copy.deepcopy(job)
-    rest["spec"].pop("parallelism", None)
-    left = [one for one in _environment(rest) if one["name"] != _LEASE]
-    rest["spec"]["template"]["spec"]["containers"][0]["env"] = left
-    return rest
-
-
-@exercise("05-2", "Who did what?")
-def who_did_what(answers: Answers) -> str:
-    """Try `who_did_what`: completions, not leases, with the items' names, for each worker."""
-    queue = answers.queue(_QUEUE)
-    queue.clear()
-    fruits = ["apple", "banana", "cherry", "fig", "fig", "lemon", "melon", "pear", "plum"]
-    names = [f"pod-{number}" for number in random.sample(range(100, 1000), 3)]
-    random.shuffle(fruits)
-    queue.put(fruits)
-    workers = {name: answers.enter_context(queue.copy(name)) for name in names}
-    dies = answers.enter_context(queue.copy("pod-that-dies"))
-    dies.lease_seconds = 0.05
-    dies.lease()
-    failed, wanted = workers[names[0]].lease(), dict[str, list[str]]()
-    assert failed is not None
-    workers[names[0]].fail(failed, "on purpose")
-    time.sleep(0.1)  # the lease of the pod that dies runs out
-    while lease := (worker := workers[random.choice(names)]).lease():
-        worker.complete(lease)
-        wanted.setdefault(worker.worker, []).append(lease.text)
-    events = queue.events()
-    queue.clear()
-    found = answers.call("who_did_what", events)
-    if type(found) is not dict:
-        raise Wrong(f"it returned {type(found).__name__}, and should return a dict.")
-    if "pod-that-dies" in found:
-        raise Wrong("a worker that leased an item and died is in it. Count `complete` events only.")
-    if set(found) != set(wanted):
-        raise Wrong(f"the workers are {sorted(wanted)}, and yours are {sorted(map(str, found))}.")
-    for name, items in wanted.items():
-        if type(found[name]) is not list or found[name] != sorted(items):
-            raise Wrong(
-                f"{name} completed {sorted(items)}, and yours says {found[name]!r}. The name of an "
-                "item stands in the `lease` event with the same `lease_id`."
-            )
-    return "each item is under the worker that completed it, and no dead one is in the list."
-
-
-@exercise("05-3", "Mend a Job")
-def mended_job(answers: Answers) -> str:
-    """Check that the Job completes with two pods, and that they fail when the worker does."""
-    job = copy.deepcopy(answers.value("mended", dict))
-    try:
-        job["metadata"] = {"name": _NAME, "labels": dict(job["metadata"].get("labels") or {})}
-        _environment(job).append({"name": "WQLIB_QUEUE", "value": _QUEUE})
-        env = {one["name"]: one for one in _environment(job)}  # the last of a name counts
-        _environment(job)[:] = env.values()
-        if job["spec"].get("parallelism") != 2:
-            raise Wrong("the colleague wants two pods at a time. Leave `parallelism` at 2.")
-    except (KeyError, TypeError, AttributeError, IndexError):
-        raise Wrong(
-            "`mended` is no manifest of a Job any more. Run the cell above again: it begins with a "
-            "fresh copy."
-        ) from None
-    try:
-        _completes(answers, job)
-        _fails_when_the_worker_does(answers, job)
-    finally:
-        answers.cluster.delete(f"job/{_NAME}", grace_seconds=0)
-        answers.cluster.delete(f"pod/{_NAME}", grace_seconds=0)
-        answers.queue(_QUEUE).clear()
-    return "two pods, the Job completes, and a pod fails when its worker does."
-
-
 def _completes(answers: Answers, job: dict[str, Any]) -> None:
-    cluster, queue = answers.cluster, answers.queue(_QUEUE)
-    cluster.delete(f"job/{_NAME}", grace_seconds=0)
-    queue.clear()
-    queue.put([f"item {number}" for number in range(6)])
-    _apply(answers, job)
-    late = "the Job was not complete after 45 seconds. What do its pods wait for?"
-    problem = answers.wait(f"job/{_NAME}", "complete", 45, late)
-    pods = cluster.pods(_NAME)
-    if any(pod.restarts or pod.phase == "Failed" or "exit code" in pod.reason for pod in pods):
-        raise Wrong(
-            "a pod failed, although its worker did all its work. The exit code of a shell "
-            "line is that of its last command. Which command does the container run?"
-        )
-    if problem:
+    """Check that the Job completes, and that its queue has drained."""
+    name = job["metadata"]["name"]
+    late = "the Job has not completed within 40 seconds. Look at its events and its logs."
+    if problem := answers.wait(f"job/{name}", "complete", 40, late):
         raise Wrong(problem)
-    stats = queue.stats()
-    if stats.done != 6:
+    stats = answers.queue(name).stats()
+    if stats.pending or stats.leased or not stats.done:
         raise Wrong(
-            f"the Job is complete, but only {stats.done} of 6 items are done. Do its pods run "
-            "`python worker.py`?"
-        )
-    if len(pods) != 2:
-        raise Wrong(
-            f"the Job ran {len(pods)} pods, and two were wanted. What does `completions` count?"
+            f"the Job is complete, and {stats.pending + stats.leased} items of the queue `{name}` "
+            "are not done. What do the logs of its pods say?"
         )
 
 
 def _fails_when_the_worker_does(answers: Answers, job: dict[str, Any]) -> None:
     """Give the worker a lease time that is no number: it says so and exits with 2."""
-    job = _rest(job)
-    _environment(job).append({"name": _LEASE, "value": "no number"})
-    template = job["spec"]["template"]
+    name, cluster = "check-05", answers.cluster
+    template = copy.deepcopy(job["spec"]["template"])
     template["spec"]["restartPolicy"] = "Never"
-    metadata = {"name": _NAME, "labels": (template.get("metadata") or {}).get("labels") or {}}
+    container = template["spec"]["containers"][0]
+    others = [one for one in container.get("env") or [] if one["name"] != _LEASE]
+    container["env"] = [*others, {"name": _LEASE, "value": "no number"}]
+    metadata = {"name": name, "labels": {"redis-client": "true"}}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
-    answers.cluster.delete(f"pod/{_NAME}", grace_seconds=0)
-    _apply(answers, pod)
-    late = "the worker was to fail at once, and its pod still runs after 30 seconds."
-    problem = answers.wait(f"pod/{_NAME}", "failed", 30, late)
-    if [one.phase for one in answers.cluster.pods() if one.name == _NAME] == ["Succeeded"]:
-        raise Wrong(
-            "the worker failed on purpose, and its pod said that all is well: the command "
-            "hides the exit code. Let the container run the worker and nothing after it."
-        )
-    if problem:
-        raise Wrong(problem)
-
-
-def _apply(answers: Answers, manifest: dict[str, Any]) -> None:
+    cluster.delete(f"pod/{name}", grace_seconds=0)
     try:
-        answers.cluster.apply(manifest)
-    except ClusterError as error:
-        raise Wrong(f"Kubernetes does not take your manifest. {error}") from None
+        cluster.apply(pod)
+        late = "the worker was to fail at once, and its pod still runs after 30 seconds."
+        problem = answers.wait(f"pod/{name}", "failed", 30, late)
+        if [one.phase for one in cluster.pods() if one.name == name] == ["Succeeded"]:
+            raise Wrong(
+                "a copy of its pod had a worker that fails, and the pod said that all is well: "
+                "the command hides the exit code. Let the container run the worker, and nothing "
+                "after it."
+            )
+        if problem:
+            raise Wrong(problem)
+    finally:
+        cluster.delete(f"pod/{name}", grace_seconds=0)

@@ -157,5 +157,5 @@ def compare(prediction_id: str, happened: str) -> None:
         ]
     lines[-1] += f" {entry.because.strip()}"
     if guess and guess != entry.right:
-        lines.append(f"The idea behind your guess: {entry.pictures[guess - 1].strip()}")
+        lines.append(f"About your guess: {entry.pictures[guess - 1].strip()}")
     print("\n".join(map(wrapped, lines)))

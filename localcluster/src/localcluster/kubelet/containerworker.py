@@ -14,7 +14,9 @@ from collections.abc import Callable, Collection, Coroutine
 from dataclasses import replace
 from typing import Any
 
+from ..apimachinery.apierrors import ApiError
 from ..apimachinery.jsontypes import Obj
+from ..images import registries
 from ..images.imagestore import ImageNotFound, ResolvedImage
 from . import containerconfig, imagepull, lifecyclehooks, logs, memory, prober
 from .backoff import Backoff, go_duration
@@ -120,7 +122,7 @@ class ContainerWorker:
         backoff = Backoff(FIRST_BACKOFF, LONGEST_BACKOFF)
         while not pod.stopping.is_set():
             try:
-                image = pod.host.images.resolve(name)
+                image = await self._pull(name)
                 image_id = f"process://{image.digest}"
                 self.state = replace(self.state, image=image.name, image_id=image_id)
                 self._events.normal("Pulled", imagepull.PRESENT.format(name))
@@ -154,12 +156,28 @@ class ContainerWorker:
         for _ in range(int(backoff.next())):
             if await pod.pause(1.0):
                 return True
-            try:
-                pod.host.images.resolve(name)
+            with contextlib.suppress(ImageNotFound):
+                await self._pull(name)
                 break
-            except ImageNotFound:
-                pass
         return False
+
+    async def _pull(self, name: str) -> ResolvedImage:
+        """Find an image; ImageNotFound also if its registry wants a login that the pod lacks."""
+        pod, secrets, missing = self._pod, list[Obj](), list[str]()
+        for reference in pod.manifest["spec"].get("imagePullSecrets") or []:
+            secret = str(reference.get("name", ""))
+            try:
+                secrets.append(
+                    await pod.host.fetch("secrets", pod.metadata["namespace"], secret)
+                )
+            except ApiError:
+                missing.append(secret)
+        if why := registries.refusal(pod.host.state, name, secrets):
+            if missing:
+                text = imagepull.MISSING_SECRETS.format(", ".join(missing))
+                self._events.warning("FailedToRetrieveImagePullSecret", text)
+            raise ImageNotFound(why)
+        return pod.host.images.resolve(name)
 
     async def _plan(self, image: ResolvedImage) -> Start:
         pod, spec, site = self._pod, self.state.spec, self._pod.host.images.site

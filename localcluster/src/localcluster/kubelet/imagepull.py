@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 PRESENT = 'Container image "{}" already present on machine and can be accessed by the pod'
+MISSING_SECRETS = (
+    "Unable to retrieve some image pull secrets ({}); attempting to pull the image may not succeed."
+)
 
 # The reason and the message of a waiting container, or of an event.
 Told = tuple[str, str]

@@ -6,6 +6,8 @@ https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/
 
 from __future__ import annotations
 
+import copy
+
 from ...apimachinery import apierrors
 from ...apimachinery.jsontypes import Obj
 from ...apimachinery.quantities import is_quantity, quantity
@@ -25,13 +27,16 @@ def admit(resource: Resource, obj: Obj, store: Store) -> None:
         return
     spec, metadata = obj["spec"], obj["metadata"]
     account, namespace = spec.get("serviceAccountName"), metadata["namespace"]
+    found = store.get("serviceaccounts", (namespace, account))
     # The account `default` comes a moment after its namespace; a pod need not wait for it.
-    if account != "default" and not store.get("serviceaccounts", (namespace, account)):
+    if account != "default" and not found:
         why = (
             f"error looking up service account {namespace}/{account}:"
             f' serviceaccount "{account}" not found'
         )
         raise apierrors.forbidden(resource.plural, "", metadata["name"], why)
+    if found and found.obj.get("imagePullSecrets") and not spec.get("imagePullSecrets"):
+        spec["imagePullSecrets"] = copy.deepcopy(found.obj["imagePullSecrets"])
     _set_priority(resource, obj, store)
 
 
