@@ -83,8 +83,9 @@ conformance: $(READY) ## the local cluster against the recording of a real one (
 explore: $(READY) ## every state of a queue of three items and two workers (some minutes)
 	$(BIN)/python tests/queue/queue_exploration.py $(ARGS)
 
-notebooks: $(READY) ## the notebooks alone, against their committed outputs
+notebooks: $(READY) ## the notebooks alone, against their committed outputs; and what they say in a terminal
 	$(NBVAL) $(ARGS)
+	$(BIN)/pytest tests/course/test_kubectl_lane.py -m lane -n 4 --dist load
 
 course: $(READY) ## make the learner's notebooks from the solutions, and execute both (ARGS="05")
 	$(BIN)/python .ci/course.py $(ARGS)

@@ -1,8 +1,8 @@
 """The client of the Kubernetes page: its commands to Redis, in their order, written anew.
 
 The page "Fine Parallel Processing Using a Work Queue" calls it `rediswq.py`. The page's program,
-`notebooks/worker/page/worker.py`, runs on it as it stands. With `DIE_AFTER=n` the process is killed right after
-the nth command that changes something.
+`notebooks/worker/page/worker.py`, runs on it as it stands. With `DIE_AFTER=n` the process is killed
+right after the nth command that changes something.
 """
 
 from __future__ import annotations

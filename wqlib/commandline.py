@@ -8,17 +8,17 @@ from typing import NoReturn
 
 HOW_REDIS_IS_FOUND = (
     "Redis is found by --redis, or as a worker finds it: WQLIB_REDIS_URL, or a Service named "
-    "redis, or else 127.0.0.1:6379; without a password in the URL, with that of REDIS_PASSWORD or "
-    "of the file REDIS_PASSWORD_FILE. "
+    "redis, or else 127.0.0.1:6379; if the URL has no password, that of REDIS_PASSWORD or of the "
+    "file REDIS_PASSWORD_FILE is used. "
 )
 
 
 def foreign_words(name: str, number: int) -> str:
-    """Say that the client of the Kubernetes page may have so many items of the queue `name`."""
-    lie = "item lies" if number == 1 else "items lie"
+    """Say that the client of the Kubernetes page may hold items of the queue `name`."""
+    items = "item is" if number == 1 else "items are"
     return (
-        f"{number:,} {lie} in {name}:processing. If the client of the Kubernetes page left that, "
-        f"`wqlib queue adopt {name}` takes back what has no lease any more."
+        f"{number:,} {items} in {name}:processing. If the client of the Kubernetes page left them, "
+        f"`wqlib queue adopt {name}` takes back those whose lease is gone."
     )
 
 

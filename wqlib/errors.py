@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-# The exit codes of all commands; one that signal n has ended exits with EXIT_SIGNAL + n.
+# The exit codes of all commands; one ended by signal n exits with EXIT_SIGNAL + n.
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_SIGNAL = 0, 1, 2, 128
 
 
@@ -36,11 +36,11 @@ class RedisRefused(QueueError):
 
 
 class NotReplicated(RedisRefused):
-    """Redis did what was asked, but not as many replicas as wanted had it in time."""
+    """Redis did what was asked, but too few replicas had it in time."""
 
 
 class WrongKeyType(QueueError):
-    """The key with the queue's name is there, but it is not a list."""
+    """A key with the queue's name exists, but it is not a list."""
 
 
 class WrongVersion(QueueError):
@@ -58,7 +58,7 @@ class LeaseLost(QueueError):
 
 
 class ItemTooLarge(QueueError):
-    """An item or a result is larger than the queue takes."""
+    """An item or a result is larger than the queue accepts."""
 
 
 class RedisServerMissing(WqlibError):
@@ -78,7 +78,7 @@ class NotFound(ClusterError):
 
 
 class WaitTimeout(ClusterError):
-    """What was waited for did not come true in time."""
+    """What was waited for did not happen in time."""
 
 
 class ImageError(ClusterError):
@@ -86,4 +86,4 @@ class ImageError(ClusterError):
 
 
 class ClassError(ClusterError):
-    """A class cannot be made, looked at or removed; nothing was changed."""
+    """A class cannot be created, inspected or deleted; nothing was changed."""

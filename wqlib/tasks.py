@@ -92,12 +92,19 @@ def mandelbrot(item: bytes) -> bytes:
     return pixels
 
 
+def named(item: bytes) -> bytes | str | None:
+    """Do the task that the item names, as in "wait 0.2" or "primes 1-1000"."""
+    name, _, rest = item.partition(b" ")
+    return TASKS[name.decode()](rest)
+
+
 TASKS: dict[str, Task] = {
     "fruit": fruit,
     "primes": primes,
     "wait": wait,
     "factors": factors,
     "mandelbrot": mandelbrot,
+    "named": named,
 }
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import sysconfig
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 DATA = Path(__file__).parent / "data"  # it becomes part of the image
@@ -21,7 +22,7 @@ def items():
 def process(item):
     """Count the words of one text, and the pairs of words that stand side by side."""
     words = re.findall(r"[a-z]+", (DATA / item.decode()).read_text("utf-8").lower())
-    counts = Counter(words) + Counter(" ".join(pair) for pair in zip(words, words[1:]))
+    counts = Counter(words) + Counter(" ".join(pair) for pair in pairwise(words))
     return json.dumps(dict(counts.most_common(2000)))
 
 

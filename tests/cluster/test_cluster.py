@@ -353,7 +353,7 @@ def test_a_wait_that_takes_too_long_says_why_pods_do_not_run(fresh):
 
 
 def test_waiting_for_what_is_not_there_is_an_error_at_once(cluster):
-    with pytest.raises(NotFound, match="job/nobody is not there"):
+    with pytest.raises(NotFound, match="job/nobody does not exist"):
         cluster.wait("job/nobody")
     with pytest.raises(NotFound):
         cluster.wait("job/nobody", "running")
@@ -510,7 +510,7 @@ def test_the_answer_in_a_refused_handshake_is_read_in_both_of_its_forms(status, 
 def test_exec_in_a_pod_that_has_ended_is_explained(fresh):
     fresh.apply(pod("ended", ""))
     fresh.wait("pod/ended", "succeeded")
-    with pytest.raises(ClusterError, match=r"pod/ended does not run .*Succeeded"):
+    with pytest.raises(ClusterError, match=r"pod/ended is not running .*Succeeded"):
         fresh.exec("ended", ["true"])
 
 
@@ -1094,7 +1094,7 @@ def test_a_namespace_of_which_nobody_can_tell_what_is_in_it_stays(name):
         client.RbacAuthorizationV1Api(owner.api).create_namespaced_role_binding(name, body)
         guest.api.set_default_header("Impersonate-User", "guest")
         (said,) = guest.clean_up()
-        assert said.startswith(f"The namespace {name} was kept: wqlib may not find out")
+        assert said.startswith(f"The namespace {name} was kept: wqlib is not allowed to look")
         assert "cannot create resource" in said
 
 

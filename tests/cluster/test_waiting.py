@@ -42,8 +42,8 @@ def changed(manifest: dict, container: dict, **spec: object) -> dict:
 
 CANNOT_START = {
     "image": (BAD_IMAGE, {}, r"(ErrImagePull|ImagePullBackOff) .*no-such-image", "build it first"),
-    "secret": (BAD_SECRET, {}, r"CreateContainerConfigError .*nobody-made-it", "Make the Secret"),
-    "volume": (MOUNT, {"volumes": [VOLUME]}, r"FailedMount .*nobody-made-it", "Make the Secret"),
+    "secret": (BAD_SECRET, {}, r"CreateContainerConfigError .*nobody-made-it", "Create the Secret"),
+    "volume": (MOUNT, {"volumes": [VOLUME]}, r"FailedMount .*nobody-made-it", "Create the Secret"),
     "program": (BAD_PROGRAM, ALWAYS, "no-such-program", "Correct the command"),
     "crash": (NOT_READY, ALWAYS, "(?s)CrashLoop.*the data is not there", "Correct the command"),
     "node": ({}, {"nodeSelector": {"no": "such"}}, "Unschedulable", "Ask for less"),

@@ -1,6 +1,7 @@
 """`wqlib queue adopt`: what workers with the client of the Kubernetes page left behind comes back.
 
-Their program is the page's own (`notebooks/worker/page/worker.py`), on the page's commands (`page_client.py`).
+Their program is the page's own (`notebooks/worker/page/worker.py`), on the page's commands
+(`page_client.py`).
 """
 
 from __future__ import annotations
@@ -134,10 +135,10 @@ def test_what_a_killed_worker_of_the_page_held_comes_back_once(
         victim.kill()
         victim.wait()
     for command in (["stats", "job2"], ["list", "--all"]):
-        assert "2 items lie in job2:processing." in run(*command), command
+        assert "2 items are in job2:processing." in run(*command), command
     told = run("adopt", "job2")  # the leases are still there, as if the workers were
     assert told.startswith("0 items taken back")
-    assert "2 items lie in job2:processing that still have a lease" in told
+    assert "2 items in job2:processing still have a lease" in told
     assert job2.stats().pending == 7
 
     leases_run_out(client)
@@ -247,7 +248,7 @@ def test_items_come_back_when_memory_is_short(client: redis.Redis, job2: WorkQue
 def test_a_key_of_somebody_else_is_left_alone(client: redis.Redis, job2: WorkQueue) -> None:
     client.set("job2:processing", "text")
     assert job2.foreign() == 0
-    with pytest.raises(WrongKeyType, match="job2:processing is no list"):
+    with pytest.raises(WrongKeyType, match="job2:processing is not a list"):
         job2.adopt()
     assert client.get("job2:processing") == b"text"
 
@@ -256,7 +257,7 @@ def test_on_a_redis_cluster_there_is_nothing_to_adopt(redis_cluster: RedisCluste
     with WorkQueue("page", url=redis_cluster.url) as queue:
         queue.put("apple")
         assert queue.foreign() == 0
-        with pytest.raises(QueueError, match="page and page:processing lie in different slots"):
+        with pytest.raises(QueueError, match="page and page:processing are in different slots"):
             queue.adopt()
         assert drain(queue) == ["apple"]
         queue.clear()
@@ -275,5 +276,5 @@ def test_a_worker_says_what_lies_there(
         timeout=60,
     )
     assert done.returncode == 0
-    assert "1 item lies in job2:processing." in done.stdout
+    assert "1 item is in job2:processing." in done.stdout
     assert "`wqlib queue adopt job2`" in done.stdout

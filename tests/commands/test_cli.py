@@ -120,17 +120,18 @@ def test_the_worker_works(redis_server):
 
 
 def test_cluster_start_status_and_stop(home):
-    assert wqlib_command("cluster", "status").stdout == "The local cluster does not run.\n"
+    assert wqlib_command("cluster", "status").stdout == "The local cluster is not running.\n"
     started = wqlib_command("cluster", "start")
     assert started.returncode == 0, started.stderr
-    assert started.stdout.startswith("The local cluster runs, until `wqlib cluster stop`")
+    assert started.stdout.startswith("The local cluster is running, until `wqlib cluster stop`")
     assert f"export KUBECONFIG={home}" in started.stdout
-    assert "was running already" in wqlib_command("cluster", "start").stdout
+    assert "was already running" in wqlib_command("cluster", "start").stdout
     assert (
-        "The local cluster runs at https://127.0.0.1:" in wqlib_command("cluster", "status").stdout
+        "The local cluster is running at https://127.0.0.1:"
+        in wqlib_command("cluster", "status").stdout
     )
-    assert wqlib_command("cluster", "stop").stdout == "The local cluster has ended.\n"
-    assert wqlib_command("cluster", "stop").stdout == "The local cluster did not run.\n"
+    assert wqlib_command("cluster", "stop").stdout == "The local cluster has stopped.\n"
+    assert wqlib_command("cluster", "stop").stdout == "The local cluster was not running.\n"
 
 
 # -- doctor
@@ -185,7 +186,7 @@ def test_doctor_command_fails_when_a_check_fails(tmp_path):
 
 def test_doctor_refuses_a_check_that_does_not_exist(capsys):
     assert cli.main(["doctor", "liver"]) == 1
-    assert "There is no check 'liver'. There are: python" in capsys.readouterr().err
+    assert "There is no check 'liver'. Use one of these: python" in capsys.readouterr().err
 
 
 def test_doctor_redis_needs_no_kubernetes_client():
@@ -207,7 +208,11 @@ def test_doctor_knows_the_bounds_of_versions(monkeypatch, version, good):
     monkeypatch.setattr(importlib.metadata, "version", lambda name: version)
     [check] = doctor.run(["packages"])
     assert check.ok is good
-    said = "all 2 packages are there" if good else f"redis is {version}, wanted <9,>=6.4. Install"
+    said = (
+        "all 2 packages are there"
+        if good
+        else f"redis is {version}, but <9,>=6.4 is needed. Install"
+    )
     assert check.detail.startswith(said)
 
 

@@ -222,7 +222,7 @@ def test_a_port_that_is_taken_is_named(redis_server: RedisServer, start: Start) 
         said = exporter.process.communicate()[1]
     assert exporter.process.returncode == 1
     assert said.startswith(f"wqlib: Cannot listen on 127.0.0.1:{port} (")
-    assert "Give another port" in said
+    assert "Choose another port" in said
     assert "Traceback" not in said
 
 

@@ -177,9 +177,9 @@ GOOD = b'{"state":"pending","item":"a"}'
         ([b"[]"], "Line 1 .* it is not a JSON object"),
         ([b"{}"], 'Line 1 .* does not say "format": "wqlib queue"'),
         ([HEAD.replace(b"1,", b"2,", 1)], "version 2 of the format, and .* knows version 1"),
-        ([HEAD], "line 1 promises 1 items that are pending, and up to line 1 there are 0"),
-        ([HEAD, GOOD, GOOD], "promises 1 items that are pending, and up to line 3 there are 2"),
-        ([HEAD.replace(b'"dead":0', b'"dead":1'), GOOD], "promises 1 items that are dead"),
+        ([HEAD], "line 1 announces 1 pending items, but up to line 1 there are 0"),
+        ([HEAD, GOOD, GOOD], "announces 1 pending items, but up to line 3 there are 2"),
+        ([HEAD.replace(b'"dead":0', b'"dead":1'), GOOD], "announces 1 dead items"),
         ([HEAD, b"\xff"], "Line 2 .* it is not JSON"),
         ([HEAD, GOOD[:-3]], "Line 2 .* it is not JSON"),
         ([HEAD, b'{"state":"lost","item":"a"}'], "Line 2 .* its state is none of leased"),
@@ -235,8 +235,8 @@ def test_stats_lines_fit_large_numbers() -> None:
     lines = queuewords.stats_lines("a\nb", STATS)
     assert lines[0] == "Queue a\\nb at 2025-11-24 16:00:00 UTC. It has not drained."
     assert lines[1:3] == [
-        "pending   12,345  items wait",
-        "leased         2  items are lent to workers",
+        "pending   12,345  items are waiting",
+        "leased         2  items are leased to workers",
     ]
 
 
@@ -291,7 +291,7 @@ def test_an_empty_queue_is_told_apart_from_an_empty_item(queue: WorkQueue, run: 
 def test_peek_needs_a_number(number: str, run: Run) -> None:
     answer = run("peek", "job2", "-n", number)
     assert answer.code == 2
-    assert "is not a number from 1 on" in answer.err
+    assert "is not a whole number of at least 1" in answer.err
 
 
 def test_dead_tells_why(story: WorkQueue, run: Run) -> None:
@@ -329,9 +329,9 @@ def test_retry_puts_all_dead_items_back(story: WorkQueue, run: Run) -> None:
 
 # What drop and retry say of an item that is not dead; `story` has such an item.
 NOT_DEAD = {
-    "3": "Item 3 is not dead but lent, as 3-1@worker-a until .* stop its worker",
+    "3": "Item 3 is not dead but leased, as 3-1@worker-a until .* stop its worker",
     "4": "Item 4 is not dead: it is done, or was dropped before",
-    "4711": "No item of .* has the number 4711. An item gets its number when it is first lent",
+    "4711": "No item of .* has the number 4711. An item gets its number when it is first leased",
 }
 
 
@@ -381,17 +381,17 @@ def test_show_tells_where_an_item_is_and_what_came_of_it(story: WorkQueue, run: 
     stamp = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
     expected = {
         1: [
-            "Item 1 of .* is dead: it was given up.", "item      bad", "attempts  1",
+            "Item 1 of .* is dead: it was set aside.", "item      bad", "attempts  1",
             f"{stamp}  attempt 1 on worker-a began",
             f"{stamp}  attempt 1 on worker-a ended as fail: no luck\\\\n\\\\x1b\\[31m",
             f"{stamp}  attempt 1 on worker-a was the last one: fail: no luck.*",
         ],
         2: [
-            "Item 2 of .* was dropped when it was dead.", "item      worse", "attempts  1",
+            "Item 2 of .* was dead, and then dropped.", "item      worse", "attempts  1",
             ".* began", ".* ended as fail", ".* was the last one: fail", f"{stamp}  dropped",
         ],
         3: [
-            f"Item 3 of .* is lent to worker-a until {stamp}.", "item      held", "attempts  1",
+            f"Item 3 of .* is leased to worker-a until {stamp}.", "item      held", "attempts  1",
             ".* attempt 1 on worker-a began",
         ],
         4: [
@@ -466,7 +466,7 @@ def test_acl_prints_rules_that_a_user_of_redis_can_live_by(
         for command in doings.get(role, []):
             ids = ["1"] * (command in ("show", "drop"))
             told = process(command, queue.name, *ids, "--redis", url)
-            assert b"lacks a right" not in told.stderr, command
+            assert b"lacks a permission" not in told.stderr, command
         client.execute_command("ACL", "DELUSER", role)
 
 
@@ -562,7 +562,7 @@ def test_what_was_exported_is_imported_into_another_queue(
     other = make_queue(name=f"{story.name} again")
     told = run("import", other.name, str(file))
     assert (told.code, told.out) == (0, f"5 items put into {other.name}.\n")
-    assert told.err == "2 dead items left out. With --dead they go in too.\n"
+    assert told.err == "2 dead items skipped. With --dead they go in too.\n"
     assert other.peek(10) == [b"held", b"next", b"\xff\x00", b"", b"last"]
     other.clear()
 
@@ -627,7 +627,7 @@ def test_a_file_that_is_cut_short_is_refused(queue: WorkQueue, run: Run, tmp_pat
     file.write_bytes(b"".join(file_of([b"apple"] * 3, [], [])[:-1]))
     told = run("import", queue.name, str(file))
     assert told.code == 1
-    assert "promises 3 items that are pending, and up to line 3 there are 2" in told.err
+    assert "announces 3 pending items, but up to line 3 there are 2" in told.err
     assert queue.stats().pending == 0
 
 
@@ -659,7 +659,7 @@ def test_an_import_that_broke_off_goes_on(
     assert before < total, "it was killed too late"
     told = run(*command)
     assert told.out == f"{total - before:,} items put into {queue.name}.\n"
-    assert told.err == f"{before:,} items went in before.\n"
+    assert told.err == f"{before:,} items already imported.\n"
     assert queue.peek(total + 1) == [f"item {number}".encode() for number in range(total)]
     again = run(*command)
     assert again.out == f"0 items put into {queue.name}.\n"

@@ -214,7 +214,7 @@ def test_watch_of_a_job_without_a_cluster_is_refused_in_words(redis_server: Redi
     )  # fmt: skip
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "a cluster is needed" in errors
+    assert "needs a cluster" in errors
 
 
 def test_a_recorded_run_is_drawn_in_the_terminal() -> None:

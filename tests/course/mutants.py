@@ -40,8 +40,8 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 }
 _PAIRS = [("min", "max"), ("any", "all"), ("lpush", "rpush"), ("lpop", "rpop"), ("ceil", "floor")]
 _NAMES = dict(_PAIRS) | {other: one for one, other in _PAIRS} | {"sum": "max"}
-_IN_ANY_ORDER = ("min", "max", "isclose", "print")
-_NEVER_JUDGED = ("print", "seconds", "wait_seconds", "timeout_seconds", "timeout", "sleep")
+_IN_ANY_ORDER = ("min", "max", "isclose")
+_HOW_LONG = ("seconds", "wait_seconds", "grace_seconds", "timeout_seconds", "timeout", "sleep")
 _NOT_ALONE = (ast.Return, ast.Pass, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal)
 
 Change = tuple[str, str, Any]  # its kind, what a person is told, the new node
@@ -119,9 +119,15 @@ def _nodes(
         for index, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
             if isinstance(node, ast.AST):
                 nearest = node if isinstance(node, ast.stmt) else statement
+                if isinstance(node, ast.Expr) and _is_print(node.value):
+                    continue  # nobody judges what is printed
                 if nearest is not None:
                     yield nearest, _Place(parent, field, index), node
                 yield from _nodes(node, nearest)
+
+
+def _is_print(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and _called(node) == "print"
 
 
 def _with(tree: ast.Module, place: _Place, new: ast.AST) -> str:
@@ -176,7 +182,7 @@ def _of_statement(node: Any, place: _Place) -> Iterator[Change]:
         yield "return", "return None", _changed(node, value=ast.Constant(None))
     docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     call = node.value if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
-    says_nothing = docstring or (call is not None and _called(call) in ("sleep", "print"))
+    says_nothing = docstring or (call is not None and _called(call) == "sleep")
     if not isinstance(node, _NOT_ALONE) and not says_nothing:
         yield "drop", f"drop: {_first_line(node)}", ast.Pass()
     if isinstance(node, ast.Try):
@@ -200,8 +206,8 @@ def _of_constant(node: ast.Constant, place: _Place) -> Iterator[Change]:
     index = isinstance(place.parent, ast.Subscript)
     if index and isinstance(value, str) and isinstance(place.parent.ctx, ast.Load):
         return  # a field on the way: nothing but a KeyError
-    if isinstance(place.parent, ast.keyword | ast.Call) and _called(place.parent) in _NEVER_JUDGED:
-        return  # a second more to wait, another word to print
+    if isinstance(place.parent, ast.keyword | ast.Call) and _called(place.parent) in _HOW_LONG:
+        return  # a second more or less
     if isinstance(value, bool):
         new: list[Any] = [not value]
     elif isinstance(value, int | float):
@@ -250,7 +256,7 @@ def _of_call(node: ast.Call) -> Iterator[Change]:
         first, second, *others = node.args
         yield "swap", "first two arguments swapped", _changed(node, args=[second, first, *others])
     for number, keyword in enumerate(node.keywords):
-        if keyword.arg:
+        if keyword.arg and keyword.arg != "grace_seconds":
             left = [*node.keywords[:number], *node.keywords[number + 1 :]]
             yield "keyword", f"no {keyword.arg}=", _changed(node, keywords=left)
     if name in _NAMES:

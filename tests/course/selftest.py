@@ -201,7 +201,7 @@ def run(
     Args:
         which: Of these notebooks or exercises; none: all.
         report: Called with each outcome as it is known.
-        brief: Of an exercise whose check looks at the cluster, only one right and one wrong answer.
+        brief: Of an exercise whose check looks at a real thing, only one answer of each kind.
     """
     chosen = samples(which)
 
@@ -212,7 +212,7 @@ def run(
                 before = [one for one in outcomes if one.sample.exercise == sample.exercise]
                 uses = {use for one in before for use in one.uses}
                 kinds = {one.sample.kind for one in before}
-                if not (brief and "cluster" in uses and sample.kind in kinds):
+                if not (brief and uses and sample.kind in kinds):
                     bare = "right" in kinds and not uses and not _prepared(sample)
                     outcomes.append(lane.judge(replace(sample, bare=bare)))
                     report(outcomes[-1])

@@ -249,7 +249,7 @@ class TestRefusals:
             ("spec.template.spec.restartPolicy", "Sometimes", "restartPolicy"),
             ("spec.template.spec.containers", [], "containers"),
             ("spec.parallelism", "two", "parallelism"),
-            ("metadata", 3, "`metadata` has fields of its own"),
+            ("metadata", 3, "`metadata` has fields, such as"),
             ("kind", None, "this one lacks kind"),
         ],
     )

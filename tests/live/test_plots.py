@@ -356,6 +356,20 @@ def test_a_crash_a_deletion_and_an_eviction_look_different() -> None:
     }
 
 
+def test_the_marks_of_a_pod_that_crashes_again_and_again_do_not_drift() -> None:
+    story = Story(0).pod(0, "running", "j-a", "j").pod(0, "running", "j-b", "j")
+    for number in range(30):
+        story.pod(100 + number / 10, "restarting", "j-a", "j", "exit code 1")
+        story.pod(100 + number / 10, "running", "j-a", "j")
+    out = plan(story.pod(200, "running", "j-b", "j").history(), T0 + 200)
+    places = [at for kind in ("failed", "running") for at, _ in out.marks[kind] if at > 1]
+    assert len(places) >= 2
+    assert all(100 <= at <= 103 + 2 * 17 / out.axis.scale for at in places)
+    letters = textlanes.draw(story.history(), T0 + 200, columns=100)
+    (lane,) = [line for line in letters if line.startswith("a ")]
+    assert lane.count(">") <= 6
+
+
 def test_a_worker_that_was_started_again_has_a_row_for_what_it_held_before() -> None:
     history = three_ends().history()
     lane, out = history.lanes["j-crash"], plan(history, T0 + 4)

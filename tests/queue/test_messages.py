@@ -74,14 +74,14 @@ def test_a_url_of_the_environment_or_the_command_line_gets_the_password_of_the_e
 @pytest.mark.parametrize(
     ("environment", "arguments", "told"),
     [
-        ({}, {}, "none was given. Give it by REDIS_PASSWORD."),
-        ({"WQLIB_REDIS_URL": "redis://HOST"}, {}, "none was given. Give it by REDIS_PASSWORD."),
+        ({}, {}, "none was given. Set it in REDIS_PASSWORD."),
+        ({"WQLIB_REDIS_URL": "redis://HOST"}, {}, "none was given. Set it in REDIS_PASSWORD."),
         (
             {"REDIS_PASSWORD": MARK},
             {"url": "redis://HOST"},
-            "Give it by the URL, as in redis://:pa",
+            "Set it in the URL, as in redis://:pa",
         ),
-        ({}, {"url": f"redis://{MARK}@HOST"}, "Give it by the URL, as in redis://:pa"),
+        ({}, {"url": f"redis://{MARK}@HOST"}, "Set it in the URL, as in redis://:pa"),
         ({"REDIS_PASSWORD": MARK}, {}, "came from REDIS_PASSWORD: put"),
         (
             {"REDIS_PASSWORD": MARK, "WQLIB_REDIS_URL": "redis://me@HOST"},

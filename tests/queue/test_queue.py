@@ -153,7 +153,7 @@ class TestFilling:
         def cut_in(_: int) -> None:
             other.put([f"{i}" for i in range(20_000)], resume="monday")
 
-        with pytest.raises(QueueError, match="8000 items: somebody else fills"):
+        with pytest.raises(QueueError, match="8000 items: another program is filling"):
             one.put((f"{i}" for i in range(20_000)), progress=cut_in, resume="monday")
         assert one.peek(30_000) == [b"%d" % i for i in range(20_000)]
 

@@ -93,10 +93,10 @@ def test_a_connection_that_breaks_is_an_error_and_the_file_is_not_whole(
                         client.execute_command("CLIENT", "KILL", "TYPE", "normal")
 
     file = Victim()
-    with pytest.raises(QueueError, match="Redis did not give all of the queue: the connection"):
+    with pytest.raises(QueueError, match="Redis did not return the whole queue: the connection"):
         queue.export(file)
     assert numbers.pending == queue.stats().pending == 40
-    with pytest.raises(BadQueueFile, match="The file is not whole"):
+    with pytest.raises(BadQueueFile, match="The file is incomplete"):
         list(read(file.getvalue().encode().splitlines()))
 
 

@@ -49,7 +49,9 @@ def pod(
     """Starts the page's program as its image has it: two files in a folder."""
     (tmp_path / "rediswq.py").write_text("from wqlib.rediswq import *\n")
     (tmp_path / "sitecustomize.py").write_text(AROUND)
-    shutil.copy(Path(__file__).parents[2] / "notebooks/worker/page/worker.py", tmp_path / "worker.py")
+    shutil.copy(
+        Path(__file__).parents[2] / "notebooks/worker/page/worker.py", tmp_path / "worker.py"
+    )
 
     def begin(name: str) -> subprocess.Popen:
         return spawn(
@@ -188,14 +190,14 @@ def test_it_takes_the_path_of_a_unix_socket() -> None:
     ("more", "told"),
     [
         ({"decode_responses": True}, r"decode_responses: items are bytes.* item\.decode\(\)"),
-        ({"retry_on_timeout": True}, "retry_on_timeout: the queue repeats its calls itself"),
+        ({"retry_on_timeout": True}, "retry_on_timeout: the queue retries its calls itself"),
         ({"connection_pool": object()}, "connection_pool: the queue makes its own connections"),
-        ({"protocol": 3}, "protocol: it means nothing for a queue"),
-        ({"pasword": "x"}, "pasword: it means nothing for a queue"),
+        ({"protocol": 3}, "protocol: it has no meaning for a queue"),
+        ({"pasword": "x"}, "pasword: it has no meaning for a queue"),
     ],
 )
 def test_it_refuses_what_it_would_not_heed(more: dict[str, Any], told: str) -> None:
-    with pytest.raises(TypeError, match=f"Leave out the argument {told}"):
+    with pytest.raises(TypeError, match=f"Omit the argument {told}"):
         RedisWQ(name="job2", **more)
 
 

@@ -34,13 +34,13 @@ SAID = {
     "BUSY Redis is busy running a module command.": "keeps it busy. Find out",
     "OOM command not allowed when used memory > 'maxmemory'.": "memory limit.* Raise maxmemory",
     "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist": (
-        "cannot save its data.* Look at its log and its disk"
+        "cannot save its data.* Check its log and its disk"
     ),
     "MISCONF Errors writing to the AOF file: No space left on device": "cannot save its data",
-    "TRYAGAIN Multiple keys request during rehashing of slot": "slot is moving.* Wait for its end",
+    "TRYAGAIN Multiple keys request during rehashing of slot": "slot is moving.* Wait until",
     "NOSCRIPT No matching script. Please use EVAL.": "forgets scripts.* who calls SCRIPT FLUSH",
-    "ERR max number of clients reached": "as many clients as it takes. Raise maxclients",
-    "ERR max number of clients + cluster connections reached": "as many clients as it takes",
+    "ERR max number of clients reached": "as many clients as it allows. Raise maxclients",
+    "ERR max number of clients + cluster connections reached": "as many clients as it allows",
     "READONLY You can't write against a read only replica.": "is a replica.* Name the primary",
     "UNBLOCKED force unblock from blocking operation, instance state changed": (
         "is a replica.* Name the primary"
@@ -49,36 +49,36 @@ SAID = {
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.": (
         "lost its primary. Name the primary"
     ),
-    "NOREPLICAS Not enough good replicas to write.": "min-replicas-to-write.* Bring its replicas",
+    "NOREPLICAS Not enough good replicas to write.": "min-replicas-to-write.* Restart its replicas",
     "CLUSTERDOWN The cluster is down": "Redis Cluster is down.* CLUSTER INFO",
     "CLUSTERDOWN Hash slot not served": "Redis Cluster is down.* CLUSTER INFO",
-    "MOVED 1 127.0.0.1:PORT": "do not agree who has the queue's slot. CLUSTER NODES",
-    "INPROG Failover already in progress": "fails over to a replica. Wait",
-    "ERR Replica is failing over": "fails over to a replica. Wait",
-    "WAITED 0 of 1": "fewer replicas than wanted have it so far. Look at its replicas",
+    "MOVED 1 127.0.0.1:PORT": "disagree about which has the queue's slot. CLUSTER NODES",
+    "INPROG Failover already in progress": "is failing over to a replica. Wait",
+    "ERR Replica is failing over": "is failing over to a replica. Wait",
+    "WAITED 0 of 1": "too few replicas have it so far. Check its replicas",
     "WRONGTYPE Operation against a key holding the wrong kind of value": "is not a list. Choose",
     "NOPERM User pod has no permissions to run the 'evalsha' command": (
-        "lacks a right that the queue needs .NOPERM User pod.* `wqlib queue acl NAME`"
+        "lacks a permission that the queue needs .NOPERM User pod.* `wqlib queue acl NAME`"
     ),
-    "ERR The user executing the script can't run this command or subcommand": "lacks a right",
+    "ERR The user executing the script can't run this command or subcommand": "lacks a permission",
     "ERR Error running script (call to f_0a1b): @user_script:7: @user_script: 7: The user "
-    "executing the script can't run this command or subcommand": "lacks a right",
-    "ERR ACL failure in script: No permissions to access a key": "lacks a right",
+    "executing the script can't run this command or subcommand": "lacks a permission",
+    "ERR ACL failure in script: No permissions to access a key": "lacks a permission",
     "NOAUTH Authentication required.": "refused the login .NOAUTH.* came from the URL: put",
     "WRONGPASS invalid username-password pair or user is disabled.": "refused the login .WRONGP",
     "DENIED Redis is running in protected mode because protected mode is enabled": (
-        "protected mode.* Give it a password"
+        "protected mode.* Set a password"
     ),
     "ERR unknown command 'EVALSHA', with args beginning with: 'secret' ": (
-        "EVALSHA or EVAL is switched off there.* Switch both on"
+        "EVALSHA or EVAL is disabled there.* Enable both"
     ),
     "ERR unknown command `LPOP`, with args beginning with: `secret`, ": "Redis 6.2 or newer",
     "ERR wrong number of arguments for 'lpop' command": "Redis 6.2 or newer",
     "NOPROTO unsupported protocol version": "Redis 6.2 or newer",
-    "CROSSSLOT Keys in request don't hash to the same slot": "several slots.* Does a proxy stand",
-    "ERR SELECT is not allowed in cluster mode": "no database of that number. Name another",
-    "ERR DB index is out of range": "no database of that number. Name another",
-    "ERR Protocol error: too big inline request": "does not speak as Redis does. Are host",
+    "CROSSSLOT Keys in request don't hash to the same slot": "several slots.* Is a proxy in front",
+    "ERR SELECT is not allowed in cluster mode": "no database with that number. Name another",
+    "ERR DB index is out of range": "no database with that number. Name another",
+    "ERR Protocol error: too big inline request": "does not speak the Redis protocol. Are host",
     "ERR max daily request limit exceeded. Limit: 10000": "max daily request limit exceeded",
 }
 FORMS = {
@@ -282,10 +282,10 @@ REAL = {
     "no_memory": "memory limit",
     "no_disk": "cannot save its data",
     "no_replicas": "min-replicas-to-write",
-    "replica": "is a replica, and takes no changes",
+    "replica": "is a replica, and accepts no writes",
     "replica_alone": "has lost its primary",
     "busy": "keeps it busy",
-    "full": "as many clients as it takes",
+    "full": "as many clients as it allows",
 }
 
 
@@ -355,8 +355,8 @@ def is_loading(server: RedisServer) -> bool:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ('rename-command EVALSHA ""', "EVALSHA or EVAL is switched off there"),
-        ('rename-command EVAL ""', "EVALSHA or EVAL is switched off there"),
+        ('rename-command EVALSHA ""', "EVALSHA or EVAL is disabled there"),
+        ('rename-command EVAL ""', "EVALSHA or EVAL is disabled there"),
         ('rename-command TYPE ""', "with no command renamed"),
         ("cluster-enabled yes", "no node of it has the queue's slot"),
     ],

@@ -105,7 +105,7 @@ def test_without_a_replica_a_call_insists_and_then_says_that_it_is_done(pair: Pa
     pair.replica.stop(crash=True)
     with WorkQueue("job2", url=pair.primary.url, replicas=1, patience_seconds=0.1) as queue:
         with pytest.raises(
-            NotReplicated, match=r"it is done, but fewer replicas .* The first 1 it"
+            NotReplicated, match=r"it is done, but too few replicas .* The first 1 it"
         ):
             queue.put("apple")
         assert queue.stats().pending == 1

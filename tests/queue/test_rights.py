@@ -114,7 +114,7 @@ def test_without_any_one_of_the_commands_something_fails_and_nothing_is_lost(
         with user(server, fewer, "job2") as queue, pytest.raises(QueueError) as caught:
             PARTS[role](queue)
         told = str(caught.value)
-        assert "lacks a right" in told or "EVALSHA or EVAL is switched off" in told, command
+        assert "lacks a permission" in told or "EVALSHA or EVAL is disabled" in told, command
         with WorkQueue("job2", url=server.url) as queue:
             stats = queue.stats()
             there = stats.pending + stats.leased + stats.dead + stats.done
@@ -148,7 +148,7 @@ def test_a_missing_right_is_named_and_how_to_give_it(server: RedisServer) -> Non
     rules = [rule for rule in acl("job2", "worker").split() if rule != "+llen"]
     with (
         user(server, rules, "job2") as queue,
-        pytest.raises(RedisRefused, match="`wqlib queue acl NAME` prints the rules"),
+        pytest.raises(RedisRefused, match="`wqlib queue acl NAME` prints the ACL rules"),
     ):
         queue.lease()
 

@@ -276,6 +276,6 @@ def test_a_replica_that_the_sentinels_name_is_not_asked(unchanged: RedisSentinel
         url = f"{unchanged.url[:begin]}@127.0.0.1:{mistaken.port}{unchanged.url[end:]}"
         with (
             queue_on(unchanged, url=url, patience_seconds=0.3) as queue,
-            pytest.raises(RedisRefused, match="it is a replica, and takes no changes"),
+            pytest.raises(RedisRefused, match="it is a replica, and accepts no writes"),
         ):
             queue.stats()

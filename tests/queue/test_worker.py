@@ -112,7 +112,7 @@ def test_a_worker_whose_redis_is_not_there_says_where_it_looks_and_why_it_waits(
     process = start(WQLIB_REDIS_URL="redis://:hunter2@127.0.0.1:1", WQLIB_PATIENCE_SECONDS="5")
     first, second, *_, last = output(process).splitlines()
     assert first.startswith("Worker pod-a on queue test")
-    assert first.endswith(" looks for Redis at 127.0.0.1:1")
+    assert first.endswith(" is looking for Redis at 127.0.0.1:1")
     assert second == "Waiting for Redis at 127.0.0.1:1: nothing listens there"
     assert "did not answer for 5 s" in last
     assert process.returncode == 1

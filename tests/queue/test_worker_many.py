@@ -239,7 +239,7 @@ def test_a_program_that_its_processes_cannot_import_ends_before_it_costs_an_item
         timeout=60,
     )
     assert done.returncode == 1
-    assert 'starts its worker below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    assert 'start the worker under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
     stats = queue.stats()
     assert (stats.pending, stats.leases) == (2, 0)
 

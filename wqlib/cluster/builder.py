@@ -58,8 +58,9 @@ class CommandBuilder:
         program = shlex.split(template)[0]
         if not shutil.which(program):
             raise ImageError(
-                f"Images for the context {self.context!r} are built with `{template}`, but there "
-                f"is no program {program} here. Install it, or set {VARIABLE} to another command."
+                f"Images for the context {self.context!r} are built with `{template}`, but "
+                f"the program {program} was not found. Install it, or set {VARIABLE} to another "
+                "command."
             )
         return f"with `{template}`"
 
@@ -86,7 +87,7 @@ def command_for(context: str) -> str:
     raise ImageError(
         f"wqlib does not know how images get into the cluster of the context {context!r}. Set "
         f"{VARIABLE} to a command with {{tag}} and {{folder}} in it; or push the image to a "
-        "registry that the cluster can pull from, and name it there in the manifest."
+        "registry that the cluster can pull from, and use that name in the manifest."
     )
 
 

@@ -235,7 +235,7 @@ class Cluster:
         """
         if isinstance(command, str):
             raise ClusterError(
-                "A command is a list of program and arguments, as in ['ls', '-l'], not one text. "
+                "A command is a list of program and arguments, as in ['ls', '-l'], not one string. "
                 "With a shell: ['sh', '-c', '…']."
             )
         name = parse_target(pod, "pod")[1]
@@ -290,7 +290,7 @@ class Cluster:
         """
         raise ClusterError(
             f"This is a real cluster: wqlib does not kill {node}. To take a node out of use, let"
-            f" its pods end in peace: kubectl drain {node} --ignore-daemonsets"
+            f" its pods end gracefully: kubectl drain {node} --ignore-daemonsets"
         )
 
     def require_login(self, registry: str, user: str, password: str) -> None:

@@ -1,8 +1,8 @@
-"""Why a pod makes no progress, as its state and its events tell. Pure: no I/O.
+"""Why a pod makes no progress, according to its state and its events. Pure: no I/O.
 
 Some problems go away by themselves: a Secret may be made a moment later, a node added. So a pod
 counts as stuck once it has had one for `SETTLE_SECONDS`. A pod that crashes once and
-then runs is told from one that crashes always by `CrashLoopBackOff`, which begins with the second
+then runs differs from one that always crashes by `CrashLoopBackOff`, which begins with the second
 crash: the kubelet restarts a container at once after the first.
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-restarts
 """
@@ -26,13 +26,13 @@ ENDED = ("Succeeded", "Failed")
 CHOSEN_EXIT_CODES = range(129)  # above are signals: a worker that an item killed may yet go on
 
 _IMAGE = "Correct the image's name in the manifest, or build it first: cluster.build_image(…)."
-_CONFIG = "Make the Secret or ConfigMap that it names, with that key, or correct its name."
+_CONFIG = "Create the Secret or ConfigMap that it names, with that key, or correct the name."
 _COMMAND = "Correct the command, or what it needs to run; then delete the pod and apply it again."
 _CAPACITY = (
-    "Ask for less in resources.requests, or for no node that the cluster does not have; where "
-    "nodes are added on demand, wait once more."
+    "Ask for less in resources.requests, or for a node that the cluster has; if nodes are "
+    "added on demand, wait again."
 )
-_QUOTA = "Take away what you no longer need, ask for less, or change what the message names."
+_QUOTA = "Delete what you no longer need, ask for less, or change what the message names."
 _ADVICE = {
     "ErrImagePull": _IMAGE,
     "ImagePullBackOff": _IMAGE,
@@ -161,7 +161,7 @@ def _failures(job: Object, pods: list[Object]) -> Problem | None:
     if job.get("status", {}).get("succeeded") or len(brief) <= at_once:
         return None
     pod, one = brief[-1]
-    said = f"exit code {one['state']['terminated']['exitCode']}, as {len(brief) - 1} before it"
+    said = f"exit code {one['state']['terminated']['exitCode']}, like {len(brief) - 1} before it"
     return Problem(f"pod/{pod['metadata']['name']}", "Failed", said, one["name"])
 
 

@@ -58,7 +58,7 @@ def client_for(files: list[Path], context: str | None) -> Any:
     except Exception as error:  # whatever a file that is no kubeconfig may lead to
         said = str(error)
         if not said.startswith(("Invalid kube-config", "File does not exist")):
-            said = "it does not have the form of a kubeconfig"
+            said = "it is not a kubeconfig"
         raise ClusterError(
             f"The kubeconfig {where} cannot be used: {said}. "
             "Try `kubectl config view` to see what is wrong with it."
@@ -123,17 +123,17 @@ def explain(error: Exception) -> ClusterError:
     if error.status == 401:
         return ClusterError(
             "The cluster did not accept the credentials of this context. They may have expired: "
-            "log in again as you did the first time, or ask who gave you the kubeconfig for a new "
-            "one, and try `kubectl get pods`."
+            "log in again as you did the first time, or ask whoever gave you the kubeconfig for a "
+            "new one, and try `kubectl get pods`."
         )
     if error.status == 403 and "exceeded quota" in said:
         return ClusterError(
-            f"Your namespace holds as much as it may: {said}. Take away what you no longer need, "
-            "with cluster.delete(…) or cluster.clean_up(), or ask who made the namespace for more."
+            f"Your namespace is at its quota: {said}. Delete what you no longer need, with "
+            "cluster.delete(…) or cluster.clean_up(), or ask whoever made the namespace for more."
         )
     if error.status == 403:
         return ClusterError(
-            f"The cluster does not allow this: {said}. Ask its administrator for the right, or "
+            f"The cluster does not allow this: {said}. Ask its administrator for permission, or "
             "use a namespace of your own: connect(…, namespace=…)."
         )
     return ClusterError(f"The cluster refused ({error.status}): {said}.")

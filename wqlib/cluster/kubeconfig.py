@@ -81,7 +81,7 @@ def _entries(path: Path, kind: str) -> dict[str, dict[str, Any]]:
     except yaml.YAMLError as error:
         why = f"it is not valid YAML, {yaml_problem(error)}"
     except (UnicodeDecodeError, AttributeError, LookupError, TypeError, ValueError):
-        why = "it does not have the form of a kubeconfig"
+        why = "it is not a kubeconfig"
     raise ClusterError(
         f"The kubeconfig {path} cannot be read: {why}. "
         "Correct it, or name another file with kubeconfig=… or the variable KUBECONFIG."
@@ -114,7 +114,7 @@ def check_credential_plugin(files: list[Path], context: str) -> None:
             if program and not shutil.which(found):
                 hint = str(plugin.get("installHint") or "").strip()
                 raise ClusterError(
-                    f"The context {context!r} logs in with the program {program!r}, which is not "
-                    f"there. Install it, or correct PATH. {hint}".strip()
+                    f"The context {context!r} logs in with the program {program!r}, which was not "
+                    f"found. Install it, or correct PATH. {hint}".strip()
                 )
             return

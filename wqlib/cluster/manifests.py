@@ -160,7 +160,7 @@ def _parse(text: str, where: str) -> Iterator[Object]:
             continue
         if not isinstance(document, dict):
             raise ClusterError(
-                f"{where} holds something that is not a manifest: a "
+                f"{where} contains something that is not a manifest: a "
                 f"{'list' if isinstance(document, list) else 'single value'}. "
                 "A manifest has lines such as `kind: Job`."
             )
@@ -175,7 +175,7 @@ def prepare(manifest: Object, namespace: str) -> tuple[Kind, str, Object]:
     """
     metadata = manifest.get("metadata") or {}
     if not isinstance(metadata, dict):
-        raise ClusterError("A manifest's `metadata` has fields of its own, such as `name`.")
+        raise ClusterError("A manifest's `metadata` has fields, such as `name`.")
     name = metadata.get("name") or metadata.get("generateName")
     needed = {"apiVersion": manifest.get("apiVersion"), "kind": manifest.get("kind")}
     if missing := [what for what, there in {**needed, "metadata.name": name}.items() if not there]:
@@ -234,7 +234,9 @@ def last_applied(live: Object) -> Object:
     """Return the manifest that an object was applied from; ClusterError if it was not applied."""
     found = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
     if not found:
-        raise ClusterError(f"{live['metadata']['name']} was not applied, so its manifest is lost.")
+        raise ClusterError(
+            f"{live['metadata']['name']} was not applied, so its manifest is unknown."
+        )
     manifest: Object = json.loads(found)
     return manifest
 
@@ -300,7 +302,7 @@ def _without_bookkeeping(live: Object) -> Object:
 def _cannot_change(kind: Kind, name: str, said: str) -> str:
     fields = ", ".join(dict.fromkeys(re.findall(r"\b(?:spec|data)[\w.\[\]]*", said))) or "a part"
     return (
-        f"{kind.noun}/{name} is there already, and {fields} of it cannot be changed in place. "
+        f"{kind.noun}/{name} exists already, and {fields} of it cannot be changed in place. "
         f"Delete it first, cluster.delete('{kind.noun}/{name}'), then apply again."
     )
 

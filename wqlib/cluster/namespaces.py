@@ -101,8 +101,9 @@ def _delete_if_ours(api: Any, namespace: str, deadline: float) -> list[str]:
                 get(core.delete_namespace, namespace)
     except ApiException as error:
         return [
-            f"The namespace {namespace} was kept: wqlib may not find out whether anything else is "
-            f"in it ({server_message(error)}). If not, `kubectl delete namespace {namespace}`."
+            f"The namespace {namespace} was kept: wqlib is not allowed to look whether anything "
+            f"else is in it ({server_message(error)}). If nothing is, "
+            f"`kubectl delete namespace {namespace}`."
         ]
     if others:
         return [

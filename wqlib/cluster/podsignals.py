@@ -71,6 +71,6 @@ def send_signal(
     if name != "SIGCONT" and not int(done.stdout):
         raise ClusterError(
             f"pod/{pod} could not be sent {name}: its worker is process 1 of its container, which "
-            f"takes no {name} from inside. Let the Job's pods share their processes "
-            "(spec.template.spec.shareProcessNamespace: true), then it is not."
+            f"takes no {name} from inside. Let the Job's pods share their processes: "
+            "spec.template.spec.shareProcessNamespace: true."
         )

@@ -74,7 +74,7 @@ def execute(api: Any, namespace: str, pod: str, command: list[str], seconds: flo
     if not ended and not text[STATUS]:
         raise WaitTimeout(
             f"{command[0]!r} in pod/{pod} did not end within {seconds:g} s. "
-            "Give it more with timeout_seconds=…, or use a command that ends by itself."
+            "Give it more time with timeout_seconds=…, or use a command that ends by itself."
         )
     return ExecResult(text[STDOUT], text[STDERR], _exit_code(pod, command, text[STATUS]))
 
@@ -122,7 +122,7 @@ def ready_endpoint(api: Any, namespace: str, kind: Kind, name: str, port: int) -
             return pod["metadata"]["name"], _port_number(pod, target_port)
     lines = "; ".join(states.pod_summary(pod) for pod in pods) or "it has no pods"
     raise ClusterError(
-        f"No pod behind {kind.noun}/{name} is ready ({lines}). Wait for it first, as in "
+        f"No pod behind {kind.noun}/{name} is ready ({lines}). Wait for one first, as in "
         "cluster.wait('pod/redis', 'ready')."
     )
 
@@ -131,7 +131,7 @@ def _first_container(api: Any, namespace: str, pod: str) -> str:
     raw = get(client.CoreV1Api(api).read_namespaced_pod, pod, namespace)
     if raw.get("status", {}).get("phase") != "Running":
         raise ClusterError(
-            f"pod/{pod} does not run ({states.pod_summary(raw)}), so no command can run in it. "
+            f"pod/{pod} is not running ({states.pod_summary(raw)}), so no command can run in it. "
             f"Wait for it first: cluster.wait('pod/{pod}', 'running')."
         )
     return str(raw["spec"]["containers"][0]["name"])

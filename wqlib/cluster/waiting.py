@@ -1,7 +1,7 @@
-"""Wait for objects, by a watch: until they meet a condition, or are gone.
+"""Wait for objects with a watch: until they meet a condition, or are gone.
 
-A wait that cannot come true ends at once with the reason, and one whose time is up says
-what it saw last, and why pods do not run.
+A wait that cannot succeed fails at once with the reason, and one that times out says
+what it saw last, and why pods are not running.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ class Wait:
         for objects in list_and_watch(list_call, self._namespace, selector, seconds=seconds):
             raw = objects.get(self._name)
             if self._condition == "deleted":
-                yield raw is None, "it is still there"
+                yield raw is None, "it still exists"
             elif raw is None:
-                verb = "was deleted meanwhile" if known else "is not there"
+                verb = "was deleted meanwhile" if known else "does not exist"
                 raise NotFound(f"{self._title} {verb} (namespace {self._namespace}).")
             else:
                 known, is_job = True, self._kind.name == "Job"
@@ -181,7 +181,10 @@ class Wait:
         """Return the end of a container's log, and of that of its run before, if they exist."""
         lines: list[str] = []
         told = set[str]()
-        for previous, title in ((False, "its log ends"), (True, "the log of its run before ends")):
+        for previous, title in (
+            (False, "its log ends"),
+            (True, "the log of its previous run ends"),
+        ):
             with contextlib.suppress(ApiException):
                 text = read_log(self._core, self._namespace, pod, container, LOG_LINES, previous)
                 if text.strip() and text not in told:
@@ -221,6 +224,6 @@ def wait_gone(
             left = sorted(f"{kind.noun}/{raw['metadata']['name']}" for raw in there)
             status.update(f"the end of {', '.join(left)}")
     raise WaitTimeout(
-        f"Still there when the time was over: {', '.join(left)}. "
+        f"Not gone in time: {', '.join(left)}. "
         "A pod may take its whole grace period to end: wait a little and try again."
     )

@@ -29,16 +29,16 @@ MOST_DAYS, MOST_PODS = 366.0, 100
 Command = Callable[[Teacher, argparse.Namespace], int]
 NEXT = """\
 {learners} learners: {folder} has a kubeconfig and a note for each, and {list}.
-Give each learner the two files of one number, in a way that nobody else reads.
-Still to do, once: the worker's image job-wq-2:1 has to be on every node, as learners cannot
-build there. With your own rights:
+Give each learner the two files with their number, so that nobody else can read them.
+Still to do, once: the worker's image job-wq-2:1 must be on every node, as learners cannot
+build there. With your own permissions:
     wqlib bundle notebooks/worker
 and build that folder into the cluster as you usually do; docs/class.md has examples.
-How it goes: wqlib class status {name} --context {context} --watch
-The end:     wqlib class delete {name} --context {context}{output}"""
+Progress:    wqlib class status {name} --context {context} --watch
+Afterwards:  wqlib class delete {name} --context {context}{output}"""
 ONLY_HERE = """\
-NOTE: the cluster's address is {server}, which other machines do not reach. If learners work on
-their own, make the class with --server and the address at which they find it."""
+NOTE: the cluster's address is {server}, which other machines cannot reach. If learners work on
+their own machines, create the class with --server and the address that works for them."""
 
 
 @translate_errors
@@ -131,7 +131,7 @@ def _delete(teacher: Teacher, options: argparse.Namespace) -> int:
         return EXIT_ERROR
 
     def say(left: int) -> None:
-        print(f"{left} of {len(learners)} namespaces are still there", flush=True)
+        print(f"{left} of {len(learners)} namespaces still exist", flush=True)
 
     remove.delete(teacher, options.name, learners, say)
     remove.delete_files(options.name, folder)
@@ -143,16 +143,16 @@ def _confirmed() -> bool:
     try:
         return input("Delete all of it? Type yes: ").strip().lower() == "yes"
     except EOFError:
-        print("(no answer; with --yes nothing is asked)")
+        print("(no answer; use --yes to skip this question)")
         return False
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wqlib class",
-        description="A class of learners on one shared cluster: a namespace, a quota, the rights "
-        "that the course needs and a kubeconfig each.",
-        epilog="The cluster is one that you name: --context, or WQLIB_CONTEXT. "
+        description="A class of learners on one shared cluster: a namespace, a quota, the "
+        "permissions that the course needs and a kubeconfig each.",
+        epilog="Name the cluster: --context, or WQLIB_CONTEXT. "
         "Example: wqlib class create monday --learners 30 --context kind-wq",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -174,14 +174,14 @@ def _parser() -> argparse.ArgumentParser:
     new = command(
         "create",
         _create,
-        "make a class, or complete one",
-        "Run it again to mend what was interrupted, add learners, or renew kubeconfigs; what is "
-        "there already is set to what this command would make.",
+        "create a class, or complete one",
+        "Run it again to complete what was interrupted, add learners, or renew kubeconfigs; what "
+        "exists already is reset to what this command would make.",
     )
     new.add_argument(
         "--learners", type=int, required=True, metavar="N", help=f"1 to {names.MOST_LEARNERS}"
     )
-    _add_output(new, "where kubeconfigs and notes go, readable for you alone")
+    _add_output(new, "where kubeconfigs and notes go, readable only by you")
     new.add_argument(
         "--days",
         type=_between(0.01, MOST_DAYS),  # a cluster gives no tokens for under ten minutes
@@ -198,15 +198,15 @@ def _parser() -> argparse.ArgumentParser:
         "--server",
         type=_server,
         metavar="URL",
-        help="where learners find the API server, if not where you do",
+        help="the API server's address for learners, if it differs from yours",
     )
     new.set_defaults(after_interruption="Run the same command again to complete the class.")
 
     status = command(
         "status",
         _status,
-        "everybody's progress, and whose pods are stuck",
-        "What is shown as done is what each learner's own checks say.",
+        "every learner's progress, and whose pods are stuck",
+        "DONE is what each learner's own checks report.",
     )
     status.add_argument(
         "--watch",
@@ -214,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const=WATCH_SECONDS,
         metavar="SECONDS",
-        help=f"again and again ({WATCH_SECONDS:g}), until Ctrl-C",
+        help=f"repeat every SECONDS ({WATCH_SECONDS:g}), until Ctrl-C",
     )
     status.add_argument(
         "--guesses",
@@ -224,18 +224,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NN",
         help="instead, how many chose each option of the predictions (of notebook NN); ✓ is right",
     )
-    status.add_argument("--json", action="store_true", help="as JSON, one line a time")
+    status.add_argument("--json", action="store_true", help="as JSON, one line each time")
     status.set_defaults(after_interruption="Nothing was changed.")
 
     old = command(
         "delete",
         _delete,
         "delete a class and everything in it",
-        "It says what goes, asks, and waits until it is gone.",
+        "It lists what it will delete, asks for confirmation, and waits until all is gone.",
     )
-    _add_output(old, "where the kubeconfigs are, which are deleted too")
+    _add_output(old, "the folder of the kubeconfigs, which are deleted too")
     old.add_argument("--yes", action="store_true", help="do not ask")
-    old.set_defaults(after_interruption="Run the same command again to go on.")
+    old.set_defaults(after_interruption="Run the same command again to continue.")
     return parser
 
 

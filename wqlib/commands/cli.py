@@ -26,9 +26,9 @@ _MODULES = {
     "course": (".course", "your own copy of the notebooks"),
     "demo": (".demo", "run a Job, kill a pod, lose nothing"),
     "worker": ("..worker", "work on a queue, as a pod does"),
-    "queue": (".queue", "look at a queue and mend it"),
-    "watch": (".watch", "see each lease of each pod, live"),
-    "metrics": (".metrics", "a queue's numbers for Prometheus"),
+    "queue": (".queue", "look at a queue and repair it"),
+    "watch": (".watch", "watch each lease of each pod, live"),
+    "metrics": (".metrics", "a queue's metrics for Prometheus"),
 }
 
 
@@ -63,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"wqlib {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    doctor = commands.add_parser("doctor", help="find out whether everything works here")
-    doctor.add_argument("checks", nargs="*", metavar="CHECK", help="only these (default: all)")
+    doctor = commands.add_parser("doctor", help="test whether everything works here")
+    doctor.add_argument("checks", nargs="*", metavar="CHECK", help="run only these (default: all)")
     doctor.add_argument(
         "--context",
         help="a real cluster: a context of your kubeconfig (default: WQLIB_CONTEXT, or else "
@@ -72,25 +72,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.set_defaults(run=_doctor)
 
-    cluster = commands.add_parser("cluster", help="start, stop or look at the local cluster")
+    cluster = commands.add_parser("cluster", help="start, stop or inspect the local cluster")
     cluster.add_argument("action", choices=["start", "stop", "status"])
     cluster.add_argument(
-        "--nodes", type=int, help="start: how many it gets, if it does not run yet (default: 3)"
+        "--nodes",
+        type=int,
+        help="start: the number of nodes, if it is not running yet (default: 3)",
     )
     cluster.set_defaults(run=_cluster)
 
     for name, (_, about) in _MODULES.items():
         commands.add_parser(name, help=f"{about} (wqlib {name} --help)", add_help=False)
 
-    replay = commands.add_parser("replay", help="tell a recorded run in the terminal")
+    replay = commands.add_parser("replay", help="replay a recorded run in the terminal")
     replay.add_argument(
-        "file", help="what History.save wrote, or a run of the course's: clean, killed or scaled"
+        "file",
+        help="a file from History.save, or a run of the course: clean, killed or scaled",
     )
     replay.add_argument(
-        "--speed", type=float, default=0.0, help="times as fast as it was (0: at once)"
+        "--speed",
+        type=float,
+        default=0.0,
+        help="how many times as fast as the run was (0: at once)",
     )
     replay.add_argument(
-        "--lanes", action="store_true", help="draw it as `wqlib watch` does, not line by line"
+        "--lanes", action="store_true", help="draw it like `wqlib watch`, not line by line"
     )
     replay.set_defaults(run=_replay)
 
@@ -103,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(run=_check)
 
-    bundle = commands.add_parser("bundle", help="put what a worker needs beside its Dockerfile")
+    bundle = commands.add_parser("bundle", help="copy what a worker needs next to its Dockerfile")
     bundle.add_argument("folder", type=Path, help="the folder with the Dockerfile")
     bundle.set_defaults(run=_bundle)
     return parser
@@ -130,13 +136,13 @@ def _cluster(options: argparse.Namespace) -> int:
     found = local.status()
     if options.action == "stop":
         stopped = local.stop()
-        print("The local cluster has ended." if stopped else "The local cluster did not run.")
+        print("The local cluster has stopped." if stopped else "The local cluster was not running.")
     elif options.action == "status":
         if found is None:
-            print("The local cluster does not run.")
+            print("The local cluster is not running.")
         else:
             size = f"{found.nodes} nodes and {found.pods} pods"
-            print(f"The local cluster runs at {found.server}, with {size}.")
+            print(f"The local cluster is running at {found.server}, with {size}.")
             print(f"For kubectl: export KUBECONFIG={shlex.quote(str(found.kubeconfig))}")
     else:
         # Nobody uses it when this command has ended, so it must wait longer than usual.
@@ -145,14 +151,18 @@ def _cluster(options: argparse.Namespace) -> int:
         with connect(LOCAL, nodes=nodes) as cluster:
             path = cluster.kubeconfig
         if found is None:
-            print("The local cluster runs, until `wqlib cluster stop` or 8 hours without use.")
+            print(
+                "The local cluster is running, until `wqlib cluster stop` or 8 hours without use."
+            )
         elif options.nodes in (None, found.nodes):
-            print("The local cluster was running already, and ends after its last use.")
+            print("The local cluster was already running, and stops after its last use.")
         else:
-            print(f"The local cluster was running already, with {found.nodes} live node(s).")
-            print(f"For {options.nodes} of them: wqlib cluster stop, and start it again.")
-        print("It stands in for Kubernetes: pods are processes of yours, not containers, and not")
-        print("isolated. What else it is not: localcluster/docs/localcluster.md.")
+            print(f"The local cluster was already running, with {found.nodes} live node(s).")
+            print(f"For {options.nodes} nodes: wqlib cluster stop, then start it again.")
+        print(
+            "It is a stand-in for Kubernetes: pods are ordinary processes of yours, not containers,"
+        )
+        print("and not isolated. All differences: localcluster/docs/localcluster.md.")
         print(f"For kubectl: export KUBECONFIG={shlex.quote(str(path))}")
     return EXIT_OK
 

@@ -27,12 +27,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     update = commands.add_parser(
-        "update", help="make it, or bring it up to date; what you wrote stays (make lab does this)"
+        "update", help="create or update it; what you wrote stays (make lab does this)"
     )
     update.set_defaults(run=_update)
-    status = commands.add_parser("status", help="see which notebooks you have begun, and how far")
+    status = commands.add_parser(
+        "status", help="see which notebooks you have begun, and how far you are"
+    )
     status.set_defaults(run=_status)
-    reset = commands.add_parser("reset", help="get a fresh copy; yours is kept beside it")
+    reset = commands.add_parser("reset", help="get a fresh copy; yours is kept next to it")
     reset.add_argument(
         "what", metavar="NN", help="a notebook, such as 05; or a file, such as manifests/job.yaml"
     )

@@ -310,7 +310,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="wqlib demo",
-        description="Run a Job on a queue, kill a pod, and count that nothing was lost.",
+        description="Run a Job on a queue, kill a pod, and verify that nothing was lost.",
     )
     parser.add_argument("--items", type=number(1, MOST_ITEMS), default=60, help="how many (60)")
     parser.add_argument("--pods", type=number(1, 200), default=3, help="how many at a time (3)")
@@ -321,9 +321,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--item-seconds", type=seconds, default=0.3, help="how long an item takes (0.3)"
     )
-    parser.add_argument("--seed", type=int, help="makes the choice of the victims repeatable")
+    parser.add_argument("--seed", type=int, help="makes the choice of victims repeatable")
     parser.add_argument("--context", help="a real cluster (default: WQLIB_CONTEXT, or local)")
-    parser.add_argument("--json", action="store_true", help="only the outcome, as JSON")
+    parser.add_argument("--json", action="store_true", help="print only the outcome, as JSON")
     return parser
 
 

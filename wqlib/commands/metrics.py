@@ -48,9 +48,9 @@ _STATES = ("pending", "leased", "dead")
 _COUNTERS = {
     "put": ("wqlib_items_put_total", "Items put through wqlib."),
     "done": ("wqlib_items_completed_total", "Items completed."),
-    "leases": ("wqlib_leases_total", "Leases handed out."),
-    "expired": ("wqlib_leases_expired_total", "Leases that ran out."),
-    "released": ("wqlib_leases_released_total", "Leases given back undone."),
+    "leases": ("wqlib_leases_total", "Leases granted."),
+    "expired": ("wqlib_leases_expired_total", "Leases that expired."),
+    "released": ("wqlib_leases_released_total", "Leases released, with the item not done."),
     "failed": ("wqlib_leases_failed_total", "Leases that ended in a failure."),
     "dropped": ("wqlib_items_dropped_total", "Dead items removed for good."),
 }
@@ -105,7 +105,7 @@ def families(found: dict[str, Numbers | None]) -> list[Metric]:
     )
     overdue = GaugeMetricFamily(
         "wqlib_leases_overdue",
-        "Leases that ran out and that no worker has taken back.",
+        "Leases that expired and that no worker has reclaimed yet.",
         labels=["queue"],
     )
     counters = {
@@ -161,7 +161,7 @@ def _serve(queues: Sequence[WorkQueue], address: str, port: int) -> None:
     except (OSError, OverflowError) as error:
         raise WqlibError(
             f"Cannot listen on {address}:{port} ({error}). "
-            "Give another port or address: --port, --address."
+            "Choose another port or address: --port, --address."
         ) from None
     try:
         host = f"[{address}]" if ":" in address else address
@@ -176,7 +176,7 @@ def _serve(queues: Sequence[WorkQueue], address: str, port: int) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="wqlib metrics",
-        description="Serve the numbers of queues to Prometheus. Each scrape asks Redis anew.",
+        description="Serve the metrics of queues to Prometheus. Each scrape reads them from Redis.",
         epilog=HOW_REDIS_IS_FOUND + "In a pod, --address 0.0.0.0 lets Prometheus in.",
     )
     parser.add_argument("names", nargs="+", metavar="NAME", help="name of a queue, such as job2")

@@ -1,4 +1,4 @@
-"""The commands `wqlib queue ...`: look at a queue in the terminal, and mend it.
+"""The commands `wqlib queue ...`: look at a queue in the terminal, and repair it.
 
 What a command says as text is made by pure functions in `queuewords`; the commands here only read,
 ask and print. `queuefiles` holds export and import, `top` the table that changes. Data goes to
@@ -95,7 +95,7 @@ def _list(queue: WorkQueue, options: argparse.Namespace) -> int:
         lists, more = counted(len(found.lists), "plain list"), " ..." * (len(found.lists) > 1)
         remark(
             f"Not shown: {lists} that no worker of wqlib has used yet "
-            f"({shown(found.lists[0])}{more}). --all shows all."
+            f"({shown(found.lists[0])}{more}). Use --all to show everything."
         )
     return EXIT_ERROR if failed else EXIT_OK
 
@@ -187,8 +187,8 @@ def _refuse(queue: WorkQueue, others: Sequence[ItemState]) -> int:
         is_not = f"Item {found.item_id} is not dead"
         if found.lease:
             remark(
-                f"{is_not} but lent, as {shown(found.lease.id)} until "
-                f"{when(found.lease.deadline)}. Wait for the end of that lease, or stop its worker."
+                f"{is_not} but leased, as {shown(found.lease.id)} until "
+                f"{when(found.lease.deadline)}. Wait until that lease ends, or stop its worker."
             )
         elif found.state == "waiting":
             remark(f"{is_not}: it waits in line for another attempt.")
@@ -202,7 +202,7 @@ def _refuse(queue: WorkQueue, others: Sequence[ItemState]) -> int:
 def _unknown(queue: WorkQueue, item_id: int) -> str:
     return (
         f"No item of {shown(queue.name)} has the number {item_id}. An item gets its number when it "
-        "is first lent; `wqlib queue dead` lists those of dead items."
+        "is first leased; `wqlib queue dead` lists those of dead items."
     )
 
 
@@ -210,11 +210,11 @@ def _adopt(queue: WorkQueue, options: argparse.Namespace) -> int:
     taken, left = queue.adopt()
     print(f"{counted(taken, 'item')} taken back to the head of the line.")
     if left:
-        lie, have = ("item lies", "has") if left == 1 else ("items lie", "have")
+        items, have = ("item", "has") if left == 1 else ("items", "have")
         remark(
-            f"{left:,} {lie} in {shown(queue.name)}:processing that still {have} a lease of the "
-            "client of the Kubernetes page: a worker does it, or has died lately. Run this again "
-            "when such leases have run out."
+            f"{left:,} {items} in {shown(queue.name)}:processing still {have} a lease of the "
+            "client of the Kubernetes page: its worker is busy, or died recently. Run this again "
+            "when such leases have expired."
         )
     return EXIT_OK
 
@@ -225,7 +225,7 @@ def _adopt(queue: WorkQueue, options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="wqlib queue",
-        description="Look at a queue, and mend it.",
+        description="Look at a queue, and repair it.",
         epilog=HOW_REDIS_IS_FOUND
         + "Example: wqlib queue stats job2 --redis redis://:password@127.0.0.1:6379/0",
     )
@@ -249,11 +249,13 @@ def _parser() -> argparse.ArgumentParser:
         "list",
         _list,
         "the queues of this Redis, or Redis Cluster",
-        "All keys are looked at, a thousand at a time.",
+        "It scans all keys, a thousand at a time.",
         named=False,
     )
     every.set_defaults(name="any")
-    every.add_argument("--all", action="store_true", help="lists that no worker has used yet, too")
+    every.add_argument(
+        "--all", action="store_true", help="include lists that no worker has used yet"
+    )
     takes_json(every, "as one JSON array of objects")
 
     takes_json(command("stats", _stats, "the numbers of the queue"))
@@ -262,25 +264,25 @@ def _parser() -> argparse.ArgumentParser:
         "top",
         _top,
         "who works on what now",
-        "On a terminal it changes each second, until q or Ctrl-C; elsewhere it is printed once.",
+        "On a terminal it is updated every second, until q or Ctrl-C; otherwise printed once.",
     )
     top.add_argument("--once", action="store_true", help="print it once")
     takes_json(top, "print it once, as one JSON object")
 
     peek = command(
-        "peek", _peek, "the next items in line, which stay there", "One line each, cut to fit."
+        "peek", _peek, "the next items in line, which stay there", "One line each, truncated."
     )
     peek.add_argument("-n", type=_positive, default=10, help="how many (10)")
 
-    dead = command("dead", _dead, "the items that were given up, and why")
+    dead = command("dead", _dead, "the dead items, and why they died")
     dead.add_argument("--history", action="store_true", help="with each attempt")
 
     show = command(
         "show",
         _show,
-        "all that is known of one item",
-        "Where it is, its attempts, and its result. What its keys do not tell comes from the event "
-        "stream, as far back as that reaches.",
+        "everything known about one item",
+        "Where it is, its attempts, and its result. What its keys do not say comes from the event "
+        "stream, as far back as it reaches.",
     )
     show.add_argument("id", type=_positive, metavar="ID", help="number of the item")
     takes_json(show)
@@ -292,7 +294,7 @@ def _parser() -> argparse.ArgumentParser:
         "drop",
         _drop,
         "remove dead items for good",
-        "Items that wait, or are leased, stay where they are.",
+        "Pending and leased items stay where they are.",
     )
     drop.add_argument("ids", nargs="+", type=_positive, metavar="ID", help="which")
 
@@ -300,23 +302,23 @@ def _parser() -> argparse.ArgumentParser:
         "adopt",
         _adopt,
         "take back what the client of the Kubernetes page left behind",
-        "That client never looks for leases that ran out, so the items of a worker that died lie "
-        "in NAME:processing for ever. Only those without a lease come back. Stop its workers "
-        "first, if you can: one that takes longer than its lease may do such an item, too.",
+        "That client never looks for expired leases, so the items of a worker that died stay in "
+        "NAME:processing forever. Only those without a lease are taken back. Stop its workers "
+        "first, if you can: one that takes longer than its lease may process such an item too.",
     )
 
     acl = command(
         "acl",
         _acl,
-        "the rules of a Redis user with the least rights",
+        "the ACL rules of a least-privilege Redis user",
         "For ACL SETUSER in redis-cli, or a line `user USER on >PASSWORD RULES` in an ACL file. "
-        "Redis is not asked.",
+        "It does not connect to Redis.",
     )
     acl.add_argument(
         "--role",
         choices=rights.ROLES,
         default="worker",
-        help="worker: leases and completes; filler: puts; watcher: looks; owner: all of it, also "
+        help="worker: lease and complete; filler: put; watcher: read; owner: everything, including "
         "retry, drop, adopt and clear (worker)",
     )
     acl.add_argument(
@@ -324,14 +326,14 @@ def _parser() -> argparse.ArgumentParser:
         choices=rights.MODES,
         action="append",
         default=[],
-        help="how Redis is run or used, if that needs more rights; may be repeated",
+        help="how Redis is run or used, if that needs more permissions; may be repeated",
     )
 
     out = command(
         "export",
         queuefiles.export_queue,
-        "write all that is not done as JSON lines",
-        "Leased, pending and dead items, all from one moment. The queue stays as it is.",
+        "write everything that is not done as JSON lines",
+        "Leased, pending and dead items, as of one moment. The queue is not changed.",
     )
     out.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: standard output)")
 
@@ -345,16 +347,16 @@ def _parser() -> argparse.ArgumentParser:
     into.add_argument(
         "--once",
         action="store_true",
-        help="remember in the queue how much of this file is in: an import that broke off goes "
-        "on there when it is run again, and one that did not does nothing",
+        help="remember in the queue how much of this file is in: run again, an interrupted import "
+        "continues there, and a complete one does nothing",
     )
     kind = into.add_mutually_exclusive_group()
-    kind.add_argument("--dead", action="store_true", help="the dead ones too")
+    kind.add_argument("--dead", action="store_true", help="include the dead items")
     kind.add_argument("--lines", action="store_true", help="any text file: each line is an item")
     return parser
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return int(text)

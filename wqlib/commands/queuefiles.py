@@ -36,7 +36,7 @@ def import_queue(queue: WorkQueue, options: argparse.Namespace) -> int:
         try:
             found = Counter(entry.state for entry in reader(_lines(file, digest)))
         except BadQueueFile as error:
-            hint = "" if options.lines else " (A file with an item in each line needs --lines.)"
+            hint = "" if options.lines else " (A file with one item per line needs --lines.)"
             raise BadQueueFile(f"Nothing was put. {error}{hint}") from None
         file.seek(start)
         wanted = (x.item for x in reader(_lines(file)) if options.dead or x.state != "dead")
@@ -47,9 +47,9 @@ def import_queue(queue: WorkQueue, options: argparse.Namespace) -> int:
     print(f"{counted(put, 'item')} put into {shown(queue.name)}.")
     left_out = 0 if options.dead else found["dead"]
     if put < found.total() - left_out:
-        remark(f"{counted(found.total() - left_out - put, 'item')} went in before.")
+        remark(f"{counted(found.total() - left_out - put, 'item')} already imported.")
     if left_out:
-        remark(f"{counted(left_out, 'dead item')} left out. With --dead they go in too.")
+        remark(f"{counted(left_out, 'dead item')} skipped. With --dead they go in too.")
     return EXIT_OK
 
 

@@ -12,23 +12,23 @@ from ..queue.items import DeadItem, ItemState, Stats
 from ..shown import shown, table
 
 MEANINGS = {
-    "pending": "items wait",
-    "leased": "items are lent to workers",
-    "dead": "items were given up",
+    "pending": "items are waiting",
+    "leased": "items are leased to workers",
+    "dead": "items were set aside",
     "done": "items were completed",
     "put": "items were put through wqlib",
-    "leases": "leases were handed out",
-    "expired": "leases ran out",
-    "released": "leases were given back",
+    "leases": "leases were granted",
+    "expired": "leases expired",
+    "released": "leases were released",
     "failed": "leases ended in a failure",
     "dropped": "dead items were dropped",
 }
 LISTED = ("pending", "leased", "done", "dead")
 _STATES = {
     "waiting": "waits in line for another attempt",
-    "dead": "is dead: it was given up",
+    "dead": "is dead: it was set aside",
     "done": "is done",
-    "dropped": "was dropped when it was dead",
+    "dropped": "was dead, and then dropped",
 }
 
 _DOINGS = {"lease": "began", "complete": "completed it", "dead": "was the last one"}
@@ -115,7 +115,7 @@ def item_lines(name: str, facts: dict[str, Any]) -> list[str]:
     """Return what `item_facts` gave, for a reader."""
     state = facts["state"]
     if state == "leased":
-        about = f"is lent to {shown(facts['worker'])} until {when(facts['deadline'])}"
+        about = f"is leased to {shown(facts['worker'])} until {when(facts['deadline'])}"
     else:
         about = _STATES[state]
     lines = [f"Item {facts['item_id']} of {shown(name)} {about}."]

@@ -44,7 +44,7 @@ def run_command(command: Callable[[], int]) -> int:
         extra = "metrics" if error.name == "prometheus_client" else "course"
         message, code = (
             f"This needs the package {error.name}, which is not installed. "
-            f"Install it and its like: {sys.executable} -m pip install 'wqlib[{extra}]'",
+            f"Install it and what else is needed: {sys.executable} -m pip install 'wqlib[{extra}]'",
             EXIT_ERROR,
         )
     except KeyboardInterrupt as error:

@@ -186,6 +186,8 @@ def _marks(lane: Lane, axis: TimeAxis) -> dict[int, str]:
         if _MARKS["pending"] == marks.get(column):
             marks[column] = _MARKS[kind]  # it started at once
         else:
+            while marks and max(marks) > column + 1:
+                marks.popitem()  # crash follows crash: there is no room for all of them
             marks[max([column, *(taken + 1 for taken in marks)])] = _MARKS[kind]
     return marks
 

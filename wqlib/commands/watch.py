@@ -143,8 +143,8 @@ def _connect(options: argparse.Namespace, stack: ExitStack) -> tuple[WorkQueue, 
     if cluster is None:
         if options.job:
             raise ValueError(
-                "To follow the pods of a Job, a cluster is needed: let the local one run, "
-                "name one with --context, and leave out --redis."
+                "Following the pods of a Job needs a cluster: start the local one, or name one "
+                "with --context, and omit --redis."
             )
         address = Address.from_environment(options.redis)
         return stack.enter_context(WorkQueue(options.name, url=address)), None
@@ -175,9 +175,9 @@ def _cluster(options: argparse.Namespace) -> Cluster | None:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="wqlib watch",
-        description="Watch each lease of each pod in the terminal. Ctrl-C ends it.",
-        epilog="Without --redis, the queue is looked for in the cluster (service/redis): the one "
-        "that is named, or the local one if it runs; and if there is none, where a worker looks: "
+        description="Watch each lease of each pod in the terminal. Ctrl-C stops it.",
+        epilog="Without --redis, the queue is looked up in the cluster (service/redis): the one "
+        "you name, or the local one if it is running; without a cluster, where a worker looks: "
         "WQLIB_REDIS_URL, or else 127.0.0.1:6379.",
     )
     parser.add_argument("name", metavar="QUEUE", help="name of the queue, such as job2")
@@ -185,9 +185,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--redis", metavar="URL", help="redis://:password@host:6379/0")
     parser.add_argument("--context", help="a real cluster (default: WQLIB_CONTEXT, or local)")
     parser.add_argument(
-        "--namespace", help="where in the cluster (default: WQLIB_NAMESPACE, or wq-course)"
+        "--namespace", help="the namespace (default: WQLIB_NAMESPACE, or wq-course)"
     )
     parser.add_argument(
-        "--until-drained", action="store_true", help="end when all is done and no pod is left"
+        "--until-drained",
+        action="store_true",
+        help="stop when everything is done and no pod is left",
     )
     return parser

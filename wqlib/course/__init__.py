@@ -1,7 +1,8 @@
 """What the notebooks of the course take from wqlib beside its own names.
 
 The set-up verbs, a line each where earlier notebooks did the same in the open; the worker's
-bundle; the doctor; the model of how long a run takes; and a report of a run.
+bundle; the doctor; the model of how long a run takes; a report of a run; and the adversary of a
+queue that the learner builds.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ..redisserver import RedisServer
 from ..sizing import Plan, forecast
 from . import doctor
+from .adversary import Adversary
 from .bundle import bundle
+from .measuring import cores, duration, durations, findings
+from .nodes import drain, spare_node
+from .rehearsal import rehearse
 from .report import report
 from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
 
@@ -21,18 +26,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IMAGE",
+    "Adversary",
     "Comparison",
     "Plan",
     "RedisServer",
     "broken",
     "build_worker",
     "bundle",
+    "cores",
     "doctor",
+    "drain",
+    "duration",
+    "durations",
+    "findings",
     "folder",
     "forecast",
     "job_manifest",
+    "rehearse",
     "report",
     "reset",
+    "spare_node",
     "start_redis",
 ]
 

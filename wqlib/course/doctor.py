@@ -1,7 +1,7 @@
 """Find out whether everything works here, by using each part once for real.
 
 `run()` gives one `Check` for each part: `ok`, or what to do next. What it makes in the cluster is
-in a namespace of its own, and gone at the end.
+in a separate namespace, and gone at the end.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def _packages(visit: Visit) -> str:
         needed = [Requirement(line) for line in importlib.metadata.requires("wqlib") or []]
     except importlib.metadata.PackageNotFoundError:
         raise Failed(
-            "wqlib itself is not installed, only its files are found. "
+            "wqlib itself is not installed; only its files were found. "
             f"In its folder: {sys.executable} -m pip install -e localcluster -e '.[course]' "
             "(or `make lab`)."
         ) from None
@@ -207,7 +207,7 @@ def _packages(visit: Visit) -> str:
             missing.append(f"{one.name} is not installed")
             continue
         if not one.specifier.contains(found, prereleases=True):
-            missing.append(f"{one.name} is {found}, wanted {one.specifier}")
+            missing.append(f"{one.name} is {found}, but {one.specifier} is needed")
     if missing:
         raise Failed(f"{'; '.join(missing)}. Install what the course needs: {install}")
     return f"all {len(needed)} packages are there"
@@ -233,12 +233,14 @@ def _disk(visit: Visit) -> str:
     while not folder.exists():
         folder = folder.parent
     if not os.access(folder, os.W_OK):
-        raise Failed(f"The folder {folder} cannot be written to. Set WQLIB_HOME to one that can.")
+        raise Failed(
+            f"The folder {folder} cannot be written to. Set WQLIB_HOME to one that can be."
+        )
     free_mb = shutil.disk_usage(folder).free // 2**20
     if free_mb < LEAST_FREE_MB:
         raise Failed(
             f"Only {free_mb} MB are free in {folder}; {LEAST_FREE_MB} MB are needed. "
-            "Make room, or set WQLIB_HOME to a folder on another disk."
+            "Free some space, or set WQLIB_HOME to a folder on another disk."
         )
     return f"at least {LEAST_FREE_MB} MB are free"
 
@@ -253,15 +255,15 @@ def _port(visit: Visit) -> str:
     except OSError as error:
         raise Failed(
             f"A program here cannot reach another one on 127.0.0.1: {error}. "
-            "A firewall or a sandbox may forbid it: allow local connections for Python."
+            "A firewall or a sandbox may block it: allow local connections for Python."
         ) from None
 
 
 def _kubectl(visit: Visit) -> str:
     if not shutil.which("kubectl"):
         return (
-            "not found, and not needed, except for what you type in a terminal. "
-            "How to get it: https://kubernetes.io/docs/tasks/tools/"
+            "not found; you need it only for what you type in a terminal. "
+            "To install it: https://kubernetes.io/docs/tasks/tools/"
         )
     try:
         said = subprocess.run(
@@ -273,7 +275,9 @@ def _kubectl(visit: Visit) -> str:
         ).stdout
         return f"{json.loads(said)['clientVersion']['gitVersion']} is there"
     except (OSError, ValueError, LookupError, TypeError, subprocess.SubprocessError):
-        return "found, but it does not tell its version. Only what you type in a terminal needs it."
+        return (
+            "found, but it does not report its version. Only what you type in a terminal needs it."
+        )
 
 
 def _connect(visit: Visit) -> str:
@@ -290,7 +294,7 @@ def _pod(visit: Visit) -> str:
     if visit.cluster.logs(f"pod/{HELLO}") != "hello from a pod\n":
         raise Failed(
             "A pod ran, but its log does not say what it printed. "
-            "Look at it with `kubectl logs`, and see whether the cluster keeps logs."
+            "Run `kubectl logs`, and check whether the cluster keeps logs."
         )
     return "a pod ran, and its log came back"
 
@@ -303,8 +307,8 @@ def _exec(visit: Visit) -> str:
     if (result.stdout, result.exit_code) != ("hello\n", 0):
         raise Failed(
             f"A command in a pod ended with {result.exit_code} and said {result.stdout!r} "
-            f"{result.stderr!r}. Does a proxy stand between here and the cluster that does "
-            "not let WebSockets through?"
+            f"{result.stderr!r}. Is there a proxy in front of the cluster that does not let "
+            "WebSockets through?"
         )
     return "a command ran in a pod"
 
@@ -318,8 +322,8 @@ def _port_forward(visit: Visit) -> str:
             client.ping()
         except redis.RedisError as error:
             raise Failed(
-                f"Redis in a pod was not reached: {forward.problem or error}. Does a proxy "
-                "stand between here and the cluster that does not let WebSockets through?"
+                f"Redis in a pod could not be reached: {forward.problem or error}. Is there a "
+                "proxy in front of the cluster that does not let WebSockets through?"
             ) from None
         finally:
             client.close()
@@ -369,7 +373,7 @@ NAMES = tuple(_PARTS)
 def _with_needs(names: Iterable[str]) -> list[str]:
     wanted = set(names)
     for name in wanted - set(NAMES):
-        raise WqlibError(f"There is no check {name!r}. There are: {', '.join(NAMES)}.")
+        raise WqlibError(f"There is no check {name!r}. Use one of these: {', '.join(NAMES)}.")
     for name in reversed(NAMES):  # what a check needs comes before it
         if name in wanted:
             wanted.update(_PARTS[name][1])

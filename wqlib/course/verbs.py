@@ -1,6 +1,6 @@
 """The set-up verbs: what every notebook of the course needs, in a line each.
 
-Notebooks 01 to 04 do all of this in the open; the later ones start with these verbs::
+The first notebooks do all of this in the open; the later ones start with these verbs::
 
     cluster = wqlib.connect()
     login = start_redis(cluster)

@@ -17,7 +17,6 @@ import ipywidgets as widgets
 from ..errors import NotFound, WqlibError
 from ..history import History
 from ..history.story import item_story, items_of, leases_story, pod_story
-from ..shown import shown
 from . import markup
 from .labels import labelled
 
@@ -196,4 +195,6 @@ def _told(read: Callable[[], list[str]], most: int) -> str | None:
         return None
     except WqlibError as error:
         return f"This cannot be read: {error}"
-    return "\n".join(shown(line, LONGEST_LINE) for line in lines[-most:])
+    return "\n".join(
+        line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in lines[-most:]
+    )

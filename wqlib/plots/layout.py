@@ -200,7 +200,7 @@ def _running_bar(box: LaneBox, span: Span, axis: TimeAxis) -> Floats:
 
 
 def _moments(lane: Lane, span: Span, axis: TimeAxis) -> tuple[float, float, float]:
-    """Return when a running lease began, from when its pod is gone, and from when it is overdue;
+    """Return when a running lease began, from when its worker is gone, and from when it is overdue;
     not before the first moment shown, nor after now.
     """
     start = max(span.start - axis.zero_at, axis.start)
@@ -222,9 +222,10 @@ def _fuse(box: LaneBox, span: Span, axis: TimeAxis) -> list[tuple[float, float, 
 def _ticks(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float, int]]:
     """Return the renewals and deadlines as rows of moment, top, bottom, kind."""
     out: list[tuple[float, float, float, int]] = []
-    for span in box.lane.spans[-400:] if box.height >= 11 else []:
+    roomy = box.height >= 11
+    for span in box.lane.spans[-400:]:
         outcome = span.outcome
-        if outcome == "complete" and not span.renewals:
+        if outcome == "complete" and not (roomy and span.renewals):
             continue
         end = axis.now if span.end is None else span.end - axis.zero_at
         start = span.start - axis.zero_at
@@ -233,8 +234,9 @@ def _ticks(box: LaneBox, axis: TimeAxis) -> list[tuple[float, float, float, int]
         top, bottom = box.slot(span.slot)
         deadline = span.deadline - axis.zero_at
         if outcome in ("running", "expire") and axis.start <= deadline <= axis.end:
-            out.append((deadline, top - 2.0, bottom + 2.0, _DEADLINE))
-        if span.renewals and (end - start) * axis.scale > 20:
+            beyond = 2.0 if roomy else 0.0
+            out.append((deadline, top - beyond, bottom + beyond, _DEADLINE))
+        if roomy and span.renewals and (end - start) * axis.scale > 20:
             kind = _RENEWAL if outcome in ("complete", "running") else _LATE_RENEWAL
             moments = (at - axis.zero_at for at in span.renewals)
             upto = top + (bottom - top) * 0.35
@@ -246,13 +248,13 @@ def _marks(box: LaneBox, axis: TimeAxis) -> list[tuple[PodState, float]]:
     out: list[tuple[PodState, float]] = []
     for kind, when in pod_states(box.lane):
         at = when - axis.zero_at
-        if out and out[-1][0] == "pending" and kind == "running":
-            if (at - out[-1][1]) * axis.scale < _START_ROOM:
-                out.pop()  # it started at once: there is no room to say what came before
-        elif out:
-            room = _START_ROOM if kind == "running" else MARK_ROOM
-            at = max(at, out[-1][1] + room / axis.scale)
-        out.append((kind, at))
+        room = (_START_ROOM if kind == "running" else MARK_ROOM) / axis.scale
+        is_start = kind == "running" and out and out[-1][0] == "pending"
+        if is_start and at - out[-1][1] < room:
+            out.pop()  # it started at once: there is no room to say what came before
+        while out and out[-1][1] > at:
+            out.pop()  # crash follows crash: there is no room for all of them
+        out.append((kind, max(at, out[-1][1] + room) if out else at))
     return [(kind, at) for kind, at in out if axis.start <= at <= axis.end]
 
 

@@ -109,6 +109,7 @@ def serial_share(measured: Sequence[Speedup]) -> float | None:
 def speedup(
     runs: Runs | Mapping[str, Runs],
     *,
+    cores: float | None = None,
     width: float = 620.0,
     height: float = 360.0,
     theme: ThemeName = "light",
@@ -119,6 +120,7 @@ def speedup(
         runs: By the number of pods: a run of that many, or several, of the same kind of items:
             `{1: [history, history], 2: [history]}`. Or up to three such by their names, to
             compare them.
+        cores: How many cores there are: an upright line marks that many pods.
         width: In pixels.
         height: In pixels.
         theme: "light" or "dark".
@@ -141,6 +143,10 @@ def speedup(
     ideal = Shapes.stroked(chart.axes, 2, picture.theme.line, 1.0, "ideal", linestyle=(0, (5, 3)))
     ideal.show(lines(0.0, 0.0, most, most))
     chart.texts.append(Text(chart.x1 + 12, TOP + 8, "- - ideal"))
+    if cores is not None and cores < most:
+        mark = Shapes.stroked(chart.axes, 2, picture.theme.dim, 1.0, "cores", linestyle=(0, (1, 3)))
+        mark.show(lines(cores, 0.0, cores, most))
+        chart.texts.append(Text(chart.px(cores) + 4, TOP + 8, f"{cores:g} cores", "dim"))
     y = TOP + 32.0
     for i, (name, some) in enumerate(measured.items()):
         y = _draw(chart, i, name, some, y, numbers=len(measured) == 1)

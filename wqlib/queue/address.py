@@ -31,7 +31,7 @@ _SENTINEL_PORT = 26379
 _FORMS = (
     "Write redis://:password@host:6379/0 (rediss:// for TLS), unix:///path/to/socket or "
     "redis+sentinel://:password@host:26379,host:26379/name-of-the-primary, with # / ? @ : [ ] % "
-    "of the password percent-encoded: %23 stands for #."
+    "in the password percent-encoded: %23 stands for #."
 )
 _PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([^][:\s,]*))(?::([0-9]*))?")
 
@@ -99,7 +99,7 @@ class Address:
                 raise TypeError(f"The {name} of Redis must be text, not {type(value).__name__}.")
         if "\0" in self.host or re.match(r"(?!/).*(://|[@\s])", self.host):
             # It may hold a password, so it is not repeated.
-            raise ValueError("The host of Redis must be a name or an address. A URL goes to url=.")
+            raise ValueError("The host of Redis must be a name or an address. Pass a URL as url=.")
         if not (isinstance(self.password, str | None) or callable(self.password)):
             raise TypeError(
                 "The password of Redis must be text, or a function that returns it, not "
@@ -176,7 +176,7 @@ class Address:
             raise
         except Exception as error:  # its text may hold a secret
             raise PasswordUnavailable(
-                f"the function that gives the password raised {type(error).__name__}"
+                f"the password function raised {type(error).__name__}"
             ) from error
         match login:
             case (str(user), str(password)):
@@ -186,7 +186,7 @@ class Address:
             case str(password):
                 return self.username, password
         raise TypeError(
-            "The function that gives the password must return it as text, or a pair "
+            "The password function must return text, or a pair "
             f"(user, password) of texts, not {type(login).__name__}."
         )
 
@@ -234,7 +234,7 @@ class Address:
         netloc, slash, path = before.partition("/")
         login, _, hosts = netloc.rpartition("@")
         if "#" in rest or "@" in path or "@" in query:
-            raise _no_url("it has a # or @ where there can be none")
+            raise _no_url("it has a # or @ where none is allowed")
         user, _, password = login.partition(":")
         found = _server(scheme, hosts, slash + path)
         found |= {"username": unquote(user) or None, "password": unquote(password) or None}
@@ -277,8 +277,8 @@ class Address:
             port = get("REDIS_SERVICE_PORT") or str(default.port)
             if not port.isdecimal() or not 0 < int(port) < 65536:
                 raise ValueError(
-                    "The variable REDIS_SERVICE_PORT does not hold the number of a port. Set it to "
-                    "that number alone, as in 6379, or say where Redis is in WQLIB_REDIS_URL."
+                    "The variable REDIS_SERVICE_PORT is not a port number. Set it to a number such "
+                    "as 6379, or say where Redis is in WQLIB_REDIS_URL."
                 )
             found = cls(host=get("REDIS_SERVICE_HOST") or default.host, port=int(port))
         password: Password | None = get("REDIS_PASSWORD") or None
@@ -324,7 +324,7 @@ def _server(scheme: str, hosts: str, path: str) -> dict[str, Any]:
         found["host"] = host or Address().host
     if names:
         if len(names) > 1 or not re.fullmatch("[0-9]{1,9}", names[0]):
-            raise _no_url("what follows the port is not the number of a database")
+            raise _no_url("what follows the port is not a database number")
         found["db"] = int(names[0])
     return found
 

@@ -54,14 +54,14 @@ def adopt(store: Store, pause_seconds: float) -> Adoption:
     if is_cluster(link):
         raise QueueError(
             "On a Redis Cluster there is nothing to adopt: the client of the Kubernetes page "
-            f"cannot work there, because {store.name} and {held} lie in different slots."
+            f"cannot work there, because {store.name} and {held} are in different slots."
         )
     store.run("snapshot", 0)  # says best what is wrong with the queue
     try:
         items = _items(store)
     except WrongKeyType:
         raise WrongKeyType(
-            f"The key {held} is no list, so it is not that of the client of the Kubernetes page, "
+            f"The key {held} is not a list, so it is not from the client of the Kubernetes page, "
             "and there is nothing to adopt."
         ) from None
     keys = {item: _lease_key(store, item) for item in items}  # the newest first

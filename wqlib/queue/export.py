@@ -90,8 +90,8 @@ def read(lines: Iterable[bytes]) -> Iterator[Entry]:
     for state in STATES:
         if seen[state] != head.get(state):
             raise BadQueueFile(
-                f"The file is not whole: line 1 promises {head.get(state)} items that are {state}, "
-                f"and up to line {number} there are {seen[state]}. Export the queue again."
+                f"The file is incomplete: line 1 announces {head.get(state)} {state} items, but up "
+                f"to line {number} there are {seen[state]}. Export the queue again."
             )
 
 

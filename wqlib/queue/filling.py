@@ -21,7 +21,7 @@ def fill(
 ) -> int:
     """Append items; see `WorkQueue.put`. Up to 8 calls go out at once."""
     before = added = 0
-    if utf8(resume, "The name of a filling (resume)"):
+    if utf8(resume, "The name of a fill (resume)"):
         before = int(store.command("HGET", "counts", f"filled {resume}") or 0)
     chunks = _chunks(islice(_encoded(items), before, None))
     window: list[tuple[bytes, ...]] = []
@@ -76,7 +76,7 @@ def _chunks(items: Iterator[bytes]) -> Iterator[tuple[bytes, ...]]:
 
 def _cut_off(added: int, replies: Sequence[int]) -> str:
     if -2 in replies:
-        why = "somebody else fills the queue under the same name. Let one of you finish first"
+        why = "another program is filling the queue under the same name. Let one finish first"
     else:
-        why = "Redis lost its memory of the calls before. Look at the queue before you go on"
-    return f"The filling was interrupted after {added} items: {why}."
+        why = "Redis has forgotten the earlier calls. Check the queue before you continue"
+    return f"Filling was interrupted after {added} items: {why}."

@@ -60,7 +60,7 @@ class Lease(NamedTuple):
 def lease_id(lease: Lease) -> str:
     """Return the id of a lease; what is no lease is a TypeError."""
     if not isinstance(lease, Lease):
-        raise TypeError(f"{lease!r:.80} is no lease. Pass what `lease` returned.")
+        raise TypeError(f"{lease!r:.80} is not a lease. Pass what `lease` returned.")
     return lease.id
 
 
@@ -244,7 +244,7 @@ def _as_json(item: Any) -> bytes:
                 "An item is or contains NaN or an infinite number, which JSON does not have. Put "
                 "None or a text instead."
             ) from None
-        raise ValueError(f"An item is nothing that JSON can hold: {error}.") from None
+        raise ValueError(f"JSON cannot represent this item: {error}.") from None
     except TypeError as error:
         if "keys must be" not in str(error):
             raise
@@ -259,7 +259,7 @@ def _refuse(value: object) -> None:
         hint = ", as in .decode(), or put bytes alone"
     raise TypeError(
         f"An item is or contains a value of the type {_kind(value)}. It must be bytes, text, or "
-        "what JSON knows: numbers, texts, True, False, None, lists, and dicts with texts as keys. "
+        "what JSON knows: numbers, text, True, False, None, lists, and dicts with text as keys. "
         f"Convert it first{hint}."
     )
 

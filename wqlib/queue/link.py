@@ -197,7 +197,7 @@ class Link:
                 yield from wire.parts()
         except TROUBLES as error:
             why = diagnose(error, self.address, self.where).why
-            raise QueueError(f"Redis did not give all of the queue: {why}.") from None
+            raise QueueError(f"Redis did not return the whole queue: {why}.") from None
 
     def _next_call(self) -> int:
         """Return the number of a call: 1, 2, 3 ...; every 16th, and one a minute at least, is one

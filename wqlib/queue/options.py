@@ -99,7 +99,7 @@ _FIELDS = {name: name for name in ("host", "port", "db", "username", "password")
     "unix_socket_path": "host",
     "credential_provider": "password",
 }
-_RETRIES = "the queue repeats its calls itself, for as long as its patience lasts"
+_RETRIES = "the queue retries its calls itself, for as long as its patience lasts"
 _POOL = "the queue makes its own connections, one or a few"
 _WITHOUT = {
     "decode_responses": "items are bytes, as in the page's own client; use item.decode()",
@@ -130,8 +130,8 @@ def of_url(query: str, scheme: str) -> dict[str, Any]:
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:
             raise ValueError(
-                f"The URL of Redis has the option {name[:40]!r}, which means nothing for a queue "
-                f"with {scheme}://. There are: {', '.join(known)}."
+                f"The URL of Redis has the option {name[:40]!r}, which has no meaning for a queue "
+                f"with {scheme}://. Use one of these: {', '.join(known)}."
             )
         if name in found:
             raise ValueError(f"The URL of Redis has the option {name} twice.")
@@ -166,8 +166,8 @@ def of_arguments(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
         elif name in _ALL or name in _TCP or name in _TLS or name == _NOT_IN_A_URL:
             options[name] = value
         else:
-            why = _WITHOUT.get(name, "it means nothing for a queue")
-            raise TypeError(f"Leave out the argument {name}: {why}.")
+            why = _WITHOUT.get(name, "it has no meaning for a queue")
+            raise TypeError(f"Omit the argument {name}: {why}.")
     return fields, options
 
 

@@ -1,7 +1,8 @@
-"""What Redis says instead of a result: does it pass by waiting, and what can be done about it?
+"""What Redis answers instead of a result: is it temporary, and what can be done about it?
 
 `RULES` knows every error of Redis and Valkey that the queue's calls can meet; one that it does not
-know lasts. Redis' own lists are in its `src/server.c` (`shared.*err`), `cluster.c` and `script.c`.
+know is permanent. Redis's own lists are in its `src/server.c` (`shared.*err`), `cluster.c` and
+`script.c`.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ TROUBLES = (Refusal, hiredis.HiredisError, redis.exceptions.RedisError, OSError,
 class Verdict(Enum):
     """What to do about a refusal."""
 
-    WAIT = "it passes: ask again, over the same connection"
-    LOOK = "it passes: look again where the primary is, and ask there"
-    LASTS = "it lasts: tell the caller at once"
+    WAIT = "temporary: retry on the same connection"
+    LOOK = "temporary: find the primary again, and ask there"
+    LASTS = "permanent: tell the caller at once"
 
 
 WAIT, LOOK, LASTS = Verdict
@@ -43,7 +44,7 @@ class Rule(NamedTuple):
         why: What is the matter, a clause about "it", which is Redis; `{said}` is what it said.
         todo: What the reader can do, a sentence.
         error: What the caller gets.
-        stops_filling: It lasts for whoever fills the queue: to wait would only hide it there.
+        stops_filling: It is permanent for a producer: waiting would only hide it there.
     """
 
     sign: str
@@ -60,13 +61,13 @@ RULES = (
         "LOADING",
         WAIT,
         "it is still loading its data",
-        "Wait until it has, or give patience_seconds more.",
+        "Wait until it has finished, or raise patience_seconds.",
     ),
     Rule(
         "BUSY ",
         WAIT,
-        "a script or module that somebody runs keeps it busy",
-        "Find out whose it is; SCRIPT KILL ends a script that has not written yet.",
+        "a script or module keeps it busy",
+        "Find out who runs it; SCRIPT KILL ends a script that has not written yet.",
     ),
     Rule(
         "OOM",
@@ -78,45 +79,45 @@ RULES = (
     Rule(
         "MISCONF",
         WAIT,
-        "it cannot save its data, and takes no changes until it can",
-        "Look at its log and its disk, which may be full; it goes on after the next save.",
+        "it cannot save its data, and accepts no writes until it can",
+        "Check its log and its disk, which may be full; it recovers after the next save.",
     ),
     Rule(
         "TRYAGAIN|ASK ",
         WAIT,
         "the queue's slot is moving to another node of the Redis Cluster",
-        "Wait for its end: CLUSTER NODES shows it, CLUSTER SETSLOT ends one that hangs.",
+        "Wait until it has moved: CLUSTER NODES shows it, CLUSTER SETSLOT ends a move that hangs.",
     ),
     Rule(
         "NOSCRIPT",
         WAIT,
-        "it forgets scripts as fast as they come",
+        "it forgets scripts as fast as they are loaded",
         "Find out who calls SCRIPT FLUSH.",
     ),
     Rule(
         "ERR max number of clients",
         LOOK,
-        "it has as many clients as it takes",
+        "it has as many clients as it allows",
         "Raise maxclients, or start fewer workers.",
     ),
     # -- not here
     Rule(
         "READONLY|UNBLOCKED|REDIRECT|(ERR )?WAIT cannot be used with replica",
         LOOK,
-        "it is a replica, and takes no changes",
+        "it is a replica, and accepts no writes",
         "Name the primary, or the sentinels that know it (redis+sentinel://), or end the failover.",
     ),
     Rule(
         "MASTERDOWN|NOMASTERLINK",
         LOOK,
         "it is a replica that has lost its primary",
-        "Name the primary, or bring it back.",
+        "Name the primary, or restart it.",
     ),
     Rule(
         "NOREPLICAS",
         LOOK,
         "too few replicas follow it (min-replicas-to-write)",
-        "Bring its replicas back, or lower that setting.",
+        "Restart its replicas, or lower that setting.",
     ),
     Rule(
         "CLUSTERDOWN",
@@ -127,71 +128,71 @@ RULES = (
     Rule(
         "MOVED",
         LOOK,
-        "the nodes of the Redis Cluster do not agree who has the queue's slot",
-        "CLUSTER NODES, asked at each of them, shows what each believes.",
+        "the nodes of the Redis Cluster disagree about which has the queue's slot",
+        "CLUSTER NODES, run on each of them, shows what it believes.",
     ),
     Rule(
         "INPROG|.*[Ff]ail(ing |ed |)over",
         LOOK,
-        "it fails over to a replica",
-        "Wait for the end of the failover, or give patience_seconds more.",
+        "it is failing over to a replica",
+        "Wait for the failover to end, or raise patience_seconds.",
     ),
     Rule(
         "WAITED",
         LOOK,
-        "it is done, but fewer replicas than wanted have it so far",
-        "Look at its replicas (INFO replication), or ask for fewer: replicas=...",
+        "it is done, but too few replicas have it so far",
+        "Check its replicas (INFO replication), or ask for fewer: replicas=...",
         NotReplicated,
     ),
     # -- never
     Rule(
         "WRONGTYPE",
         LASTS,
-        "a key with the queue's name is there already, and it is not a list",
+        "a key with the queue's name exists already, and it is not a list",
         "Choose another name, or remove that key if nobody needs it.",
         WrongKeyType,
     ),
     Rule(
         "NOPERM|(ERR )?(ACL failure|The user executing the script)",
         LASTS,
-        "this user lacks a right that the queue needs ({said})",
-        "`wqlib queue acl NAME` prints the rules of Redis' ACL that are enough.",
+        "this user lacks a permission that the queue needs ({said})",
+        "`wqlib queue acl NAME` prints the ACL rules that are enough.",
     ),
     Rule(
         "DENIED",
         LASTS,
-        "it is in protected mode, and takes connections of its own machine alone",
-        "Give it a password (requirepass), and us the same, or bind it to an address.",
+        "it is in protected mode, and accepts connections only from its own machine",
+        "Set a password (requirepass) and use it here, or bind Redis to an address.",
     ),
     Rule(
         "ERR unknown command .(EVAL|EVALSHA)\\b",
         LASTS,
-        "EVALSHA or EVAL is switched off there, and the queue is made of scripts",
-        "Switch both on for this user: rename-command and ACLs can switch them off.",
+        "EVALSHA or EVAL is disabled there, and the queue consists of scripts",
+        "Enable both for this user: rename-command and ACLs can disable them.",
     ),
     Rule(
         "ERR (unknown|wrong number|syntax error)|NOPROTO",
         LASTS,
-        "it does not know what the queue needs ({said})",
+        "it does not support what the queue needs ({said})",
         "The queue needs Redis 6.2 or newer, or Valkey, with no command renamed.",
         QueueError,
     ),
     Rule(
         "CROSSSLOT",
         LASTS,
-        "it takes the queue's keys for keys of several slots ({said})",
-        "Does a proxy stand before it that ignores {...} in keys? Ask Redis itself.",
+        "it assigns the queue's keys to several slots ({said})",
+        "Is a proxy in front of it that ignores {...} in keys? Connect to Redis directly.",
     ),
     Rule(
         "(ERR )?(SELECT is not allowed|DB index|invalid DB)",
         LASTS,
-        "it has no database of that number",
-        "Name another one; a Redis Cluster has database 0 alone.",
+        "it has no database with that number",
+        "Name another one; a Redis Cluster has only database 0.",
     ),
     Rule(
         "(ERR )?[Pp]rotocol [Ee]rror|Bad response",
         LASTS,
-        "what answers there does not speak as Redis does",
+        "what answers there does not speak the Redis protocol",
         "Are host and port right, and is it TLS (rediss://)?",
     ),
     Rule("", LASTS, "{said}", "This is Redis' own message.", QueueError),
@@ -294,12 +295,12 @@ def _login_refused(said: str, address: Address, here: str) -> Trouble:
     if not address.password:
         form = ", as in redis://:password@host:6379/0" if "URL" in source else ""
         begins, ends = (
-            f"{here} wants a password",
-            f", and none was given. Give it by {source}{form}.",
+            f"{here} requires a password",
+            f", and none was given. Set it in {source}{form}.",
         )
     elif "without any password" in said or "no password is set" in said:
         begins, ends = (
             f"{here} has no password",
-            (f", but one was given, by {source}. Take it away there, or give Redis one."),
+            (f", but one was given, by {source}. Remove it there, or set one in Redis."),
         )
     return Trouble(LASTS, said, begins, ends, is_login=True)

@@ -65,7 +65,7 @@ def acl(queue: str, role: str, *modes: str) -> str:
     if unknown := {role} - ROLES.keys() | set(modes) - MODES.keys():
         raise ValueError(
             f"There is no {', '.join(sorted(unknown))} here: the roles are {', '.join(ROLES)}, "
-            f"and with them go {', '.join(MODES)}."
+            f"and the modes {', '.join(MODES)}."
         )
     scripts, besides = ROLES[role]
     commands = set(f"{_ALWAYS} {besides}".split()).union(*map(commands_of, scripts))

@@ -81,8 +81,8 @@ class Sentinels:
         service = self._address.service
         if ignorant and len(silent) < len(self._places) / 2:
             raise RedisRefused(
-                f"The sentinels at {', '.join(ignorant)} know no primary named {service!r}. Put "
-                "the name behind `sentinel monitor` in their configuration into the URL."
+                f"The sentinels at {', '.join(ignorant)} know no primary named {service!r}. In "
+                "the URL, use the name after `sentinel monitor` in their configuration."
             )
         if lasting and len(lasting) == len(silent):
             raise RedisRefused(lasting[0])
@@ -160,5 +160,5 @@ def _login_refused(said: str) -> str:
         return ""
     return (
         f"The sentinels refused the login ({said.rstrip('.')}). Give their password in the URL: "
-        "?sentinel_password=..., and &sentinel_username=... for a user of their own."
+        "?sentinel_password=..., and &sentinel_username=... if they have their own user."
     )

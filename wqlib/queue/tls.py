@@ -63,7 +63,7 @@ def _unaccepted(error: ssl.SSLCertVerificationError) -> str:
     code, said = error.verify_code, error.verify_message.rstrip(".")
     if code in _OTHER_NAME:
         return (
-            f"is for another host ({said}). Use a host name that it holds, or check only who "
+            f"is for another host ({said}). Use a host name that it contains, or check only who "
             "signed it, with ssl_check_hostname=false"
         )
     if code in _UNKNOWN_AUTHORITY:

@@ -121,7 +121,7 @@ def _open(connection: AbstractConnection) -> None:
         raise Refusal(f"{_code(error) or 'ERR'} {error}") from None
     except redis.exceptions.InvalidResponse:
         raise RedisRefused(
-            f"What answers at {connection._host_error()} is no Redis. Are host and port right?"
+            f"What answers at {connection._host_error()} is not Redis. Are host and port right?"
         ) from None
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
         if code := _code(error):  # redis-py takes some answers for the end of a connection
@@ -130,7 +130,7 @@ def _open(connection: AbstractConnection) -> None:
         if isinstance(cause, ssl.SSLError) and cause is not handled:
             raise cause from None
         if "handshake" in str(cause):
-            raise TimeoutError("no TLS begins; if it does not speak TLS, use redis://") from None
+            raise TimeoutError("no TLS handshake; if it does not speak TLS, use redis://") from None
         raise
     finally:
         if sys.exception() is not handled:

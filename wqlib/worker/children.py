@@ -26,7 +26,7 @@ _LOOK_SECONDS = 1.0
 
 
 class TaskFailed(WqlibError):
-    """The attempt failed; the text is all that is to be said."""
+    """The attempt failed; the text is the whole message."""
 
 
 class Child:

@@ -176,7 +176,7 @@ class Worker:
         """Pass on what the queue says; first who looks for Redis, if that has not answered yet."""
         if not self._has_begun:
             self._has_begun = True
-            self._say(f"{self._title()} looks for Redis at {self.queue.address}")
+            self._say(f"{self._title()} is looking for Redis at {self.queue.address}")
         self._say(line, **fields)
 
     def _say_begin(self, lease: Lease) -> None:
@@ -419,7 +419,7 @@ class Worker:
             # Twice, or each change of the estimate would give some back.
             and len(self._waiting) > 2 * (self._pace.ahead(self._slow()) - self.concurrency)
         ):
-            self._give_back(self.queue, "the items before it take long")
+            self._give_back(self.queue, "the items before it are taking long")
 
     def _sort(self, *, is_over: bool = False) -> None:
         """Take each attempt that has ended for what it is. Failures count unless all is over."""
@@ -515,7 +515,7 @@ class Worker:
         if self._waiting:
             is_long = self.batch == "auto" and self._began + _LONG_SECONDS <= now
             if is_long:
-                self._give_back(self.queue, "the item before it takes long")
+                self._give_back(self.queue, "the item before it is taking long")
             due = min(due, now + _RECORD_SECONDS)
         self._keeps = due < _NEVER
         return due
@@ -548,11 +548,11 @@ def _listed(leases: Sequence[Lease]) -> str:
 def _check_isolated(process: Task | AsyncTask) -> None:
     """Refuse a task that a new process cannot import."""
     if is_async(process):
-        raise ValueError("With isolation=process a task is a plain function, not async.")
+        raise ValueError("With isolation=process a task must be a plain function, not async.")
     try:
         pickle.dumps(process)
     except Exception as error:
         raise ValueError(
-            f"With isolation=process a new process imports the task by its name, but {error}. "
+            f"With isolation=process a new process imports the task by name, but {error}. "
             "Define it at the top of a module."
         ) from None

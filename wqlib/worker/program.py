@@ -85,8 +85,8 @@ def _work(options: argparse.Namespace, process: Task | AsyncTask) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="wqlib.worker",
-        description="Lease items of a queue and work on them until the queue has drained.",
-        epilog="Each option may be set in the environment: --lease-seconds as "
+        description="Lease items from a queue and process them until the queue has drained.",
+        epilog="Each option can be set in the environment: --lease-seconds as "
         "WQLIB_LEASE_SECONDS. Redis is found by --redis, or as a Service named redis; "
         "a URL without a password gets that of REDIS_PASSWORD or REDIS_PASSWORD_FILE.",
     )
@@ -102,15 +102,15 @@ def _parser() -> argparse.ArgumentParser:
     option("redis", "", "URL of Redis")
     option("worker", "", "name of this worker")
     option("lease-seconds", "30", "how long a lease lasts unless it is renewed", float)
-    option("max-attempts", "5", "failed attempts until an item is dead; 0: never", int)
+    option("max-attempts", "5", "failed attempts after which an item is dead; 0: never", int)
     option("batch", "auto", "items to lease at a time; auto: some 50 ms of work", _batch)
     option("concurrency", "1", "items to work on at a time", int)
-    option("item-seconds", "0", "how long an attempt may take; 0: as long as it wants", float)
-    option("isolation", "thread", "thread or process, for each item that is worked on")
+    option("item-seconds", "0", "how long an attempt may take; 0: no limit", float)
+    option("isolation", "thread", "run each item in a thread or in a process")
     option("grace-seconds", "20", "time for tasks to finish after SIGTERM", float)
-    option("patience-seconds", "300", "how long to wait for Redis when it is away", float)
+    option("patience-seconds", "300", "how long to wait for Redis when it is unavailable", float)
     option("replicas", "0", "replicas of Redis that must have a change before it counts", int)
-    option("log", "text", "lines for people or for programs: text, json", _format)
+    option("log", "text", "log lines for people or for programs: text, json", _format)
     parser.add_argument(
         "--endless",
         action="store_true",

@@ -131,7 +131,7 @@ class Threads(Runner):
     def __init__(self, *arguments: Any, isolation: bool) -> None:
         super().__init__(*arguments)
         if not isolation:
-            self.REMARK = "; its thread cannot be ended, and is abandoned"
+            self.REMARK = "; its thread cannot be stopped, and is abandoned"
         self._calls: SimpleQueue[bool] = SimpleQueue()
         self._children = [Child(self._process) for _ in range(self._slots)] if isolation else []
         self._threads: list[threading.Thread] = []
@@ -148,7 +148,7 @@ class Threads(Runner):
             self._children[0].close()
             raise TaskFailed(
                 "No process can import the task: see what it printed. With isolation=process each "
-                "process imports the program too, which thus starts its worker below "
+                "process imports the program too, so start the worker under "
                 '`if __name__ == "__main__":`.'
             ) from None
 

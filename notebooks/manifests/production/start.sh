@@ -1,16 +1,16 @@
 # Starts one of the two programs of a Redis pod: `start.sh redis` or `start.sh sentinel`.
 #
-# Nobody starts as the primary because of a number in its name: Redis starts as what the majority of
-# the sentinels knows. So a pod that returns never becomes a second primary, and one that comes back
-# with an empty volume never becomes the primary of full replicas; nor does it as a replica, before
-# it has copied everything.
+# No pod starts as the primary because of the number in its name: Redis starts in the role that the
+# majority of the sentinels says. So a pod that returns never becomes a second primary, and one that
+# returns with an empty volume never becomes the primary of full replicas, nor can it be promoted
+# later, before it has copied everything.
 #
 #   SELF, PEERS     this pod's host name, and those of all three; on a new installation the first
 #                   one becomes the primary
-#   REDISCLI_AUTH   the password of Redis and of the sentinels; redis-cli takes it from here too
+#   REDISCLI_AUTH   the password of Redis and of the sentinels; redis-cli reads it from here too
 #
 # The current folder is the pod's volume. The sentinel keeps sentinel.conf there: which primary it
-# knows, and for whom it has voted.
+# knows, and which one it has voted for.
 set -eu
 umask 077
 trap 'exit 143' TERM
@@ -49,11 +49,11 @@ sentinel resolve-hostnames yes
 sentinel announce-hostnames yes
 sentinel announce-ip $SELF
 sentinel announce-port 26379
-# The same after a volume is lost: a sentinel more would raise the majority.
+# The same after a volume is lost: an additional sentinel would raise the majority.
 sentinel myid $(printf %s "$SELF" | sha1sum | cut -c 1-40)
 $known
 sentinel auth-pass mymaster $password
-# How long the primary may be silent, and after how long a failover that failed is tried again.
+# How long the primary may be silent, and how long before a failed failover is retried.
 sentinel down-after-milliseconds mymaster 5000
 sentinel failover-timeout mymaster 10000
 sentinel parallel-syncs mymaster 1
@@ -90,8 +90,8 @@ redis)
   echo "starting as ${role#\# }"
   keep=yes priority=100
   if [ ! -e "$full" ] && [ "$role" != '# the primary' ]; then
-    # Were it the only one up, the sentinels would make it the primary, and the others would give up
-    # their data for its nothing. Priority 0 means never; that ends when it has everything.
+    # If it were the only one up, the sentinels would promote it, and the others would replace their
+    # data with its empty set. Priority 0 means never; this ends when it has everything.
     keep=no priority=0
     until redis-cli info replication | grep -Eq '^(role:master|master_link_status:up)' &&
       redis-cli config set appendonly yes replica-priority 100 | grep -q OK; do
@@ -99,7 +99,7 @@ redis)
       kill -0 $$ || exit
     done 2>/dev/null &
   fi
-  # The settings go in by standard input, so the password stands in no process list.
+  # Settings are passed on standard input, so that no process list shows the password.
   exec redis-server - <<END
 $role
 replica-announce-ip $SELF
@@ -107,17 +107,17 @@ replica-priority $priority
 requirepass $password
 masterauth $password
 save ""
-# An answer means: written, and on the disk within a second. What must survive the loss of a whole
-# node is in the memory of a replica then: WQLIB_REPLICAS=1.
+# Acknowledged means: written, and on the disk within a second. What must survive the loss of a whole
+# node is in a replica's memory by then: WQLIB_REPLICAS=1.
 appendonly $keep
 appendfsync everysec
-# A primary that is cut off from its replicas takes nothing in: the others have another one by then.
+# A primary that is cut off from its replicas accepts no writes: the others have a new one by then.
 min-replicas-to-write 1
 min-replicas-max-lag 10
-# What a replica missed that was away for a while, so that it need not copy everything.
+# What a replica missed during a short absence, so that it need not copy everything.
 repl-backlog-size 64mb
 repl-diskless-sync-delay 1
-# Full means: no new items. Never let Redis throw out keys of a queue.
+# Full means: no new items. Never let Redis evict a queue's keys.
 maxmemory 512mb
 maxmemory-policy noeviction
 END

@@ -174,6 +174,14 @@ files = bundle(folder)
 (folder / "worker.py").write_text(
     "import sys\nfrom square import process\nfrom wqlib.worker import run\nsys.exit(run(process))\n"
 )
+hasty = """\
+FROM python:3.11-slim
+RUN pip install --no-cache-dir "redis>=6.4,<9" "hiredis>=3.2,<4"
+WORKDIR /app
+COPY wqlib wqlib
+COPY worker.py .
+CMD ["python", "work.py"]
+"""
 PIP = 'RUN pip install --no-cache-dir "redis>=6.4,<9" "hiredis>=3.2,<4"'
 
 
@@ -211,6 +219,16 @@ build(PIP, "COPY wqlib wqlib", "COPY worker.py square.py .", 'CMD ["python", "wo
 write(PIP, "COPY wqlib wqlib", "COPY worker.py .", 'CMD ["python", "work.py"]')
 # %% 04-2 wrong: copies a file that is not there
 write(PIP, "COPY wqlib wqlib", "COPY worker.py sqare.py .", 'CMD ["python", "worker.py"]')
+# %% 04-2 wrong: the library is not copied, and found here all the same
+build(PIP, "COPY worker.py square.py .", 'CMD ["python", "worker.py"]')
+# %% 04-2 equivalent: which versions and base images there are, only a registry knows
+# line: FROM python:3.11-slimx
+# %% 04-2 equivalent: the version installed here fits both
+# line: RUN pip install --no-cache-dir "redis>=6.4,<9" "hiredis>=3.2,<5"
+# %% 04-2 equivalent: another folder will do
+# no line: WORKDIR /app
+# %% 04-2 equivalent: the same
+# line: WORKDIR /appx
 # %% 04-2 malicious: does nothing, and does it well
 build(PIP, 'CMD ["python", "-c", "print(0)"]')
 # %% 04-2 malicious: completes the items with made-up results
@@ -289,11 +307,11 @@ from wqlib.course import broken
 
 broken("04-4", cluster)
 deaf = cluster.last_applied("pod/deaf")
+cluster.delete("pod/deaf", grace_seconds=0)
 container = deaf["spec"]["containers"][0]
 
 
 def again():
-    cluster.delete("pod/deaf", grace_seconds=0)
     cluster.apply(deaf)
 
 
@@ -315,7 +333,7 @@ container["command"] = ["python", "worker.py"]
 del deaf["spec"]["terminationGracePeriodSeconds"]
 again()
 # %% 04-4 wrong: as it was
-pass
+again()
 # %% 04-4 wrong: more time does not help
 deaf["spec"]["terminationGracePeriodSeconds"] = 8
 again()
@@ -329,7 +347,7 @@ again()
 container["command"] = ["sh", "-c", "exec python work.py"]
 again()
 # %% 04-4 wrong: the pod was deleted, and not started again
-cluster.delete("pod/deaf", grace_seconds=0)
+pass
 # %% 04-4 malicious: a pod that does nothing, and ends at once
 container["command"] = ["true"]
 again()

@@ -90,6 +90,47 @@ hello = Liar(HELLO)
 from wqlib.course import broken, job_manifest
 
 broken("05-2", cluster)
+job = cluster.last_applied("job/basket")
+
+
+def again():
+    cluster.delete("job/basket", grace_seconds=0)
+    cluster.apply(job)
+
+
+# %% 05-2 right
+del job["spec"]["completions"]
+again()
+# %% 05-2 right: null is as good as nothing
+job["spec"]["completions"] = None
+again()
+# %% 05-2 right: a new manifest
+cluster.delete("job/basket")
+job = job_manifest(ITEM_SECONDS="0.1", WQLIB_QUEUE="basket")
+job["metadata"] = {"name": "basket"}
+cluster.apply(job)
+# %% 05-2 wrong: as it was
+pass
+# %% 05-2 wrong: as many completions as items
+job["spec"]["completions"] = 3
+again()
+# %% 05-2 wrong: one completion, so one pod
+job["spec"]["completions"] = 1
+again()
+# %% 05-2 wrong: one pod at a time
+del job["spec"]["completions"]
+job["spec"]["parallelism"] = 1
+again()
+# %% 05-2 wrong: deleted
+cluster.delete("job/basket", grace_seconds=0)
+# %% 05-2 malicious: pods that do nothing, and do it well
+del job["spec"]["completions"]
+job["spec"]["template"]["spec"]["containers"][0]["command"] = ["true"]
+again()
+# %% 05-3 given
+from wqlib.course import broken, job_manifest
+
+broken("05-3", cluster)
 job = cluster.last_applied("job/harvest")
 container = job["spec"]["template"]["spec"]["containers"][0]
 
@@ -99,50 +140,39 @@ def again():
     cluster.apply(job)
 
 
-# %% 05-2 right
-del job["spec"]["completions"]
+# %% 05-3 right
 del container["command"]
 again()
-# %% 05-2 right: the shell stays
-job["spec"].pop("completions")
+# %% 05-3 right: the shell stays
 container["command"] = ["sh", "-c", "exec python worker.py"]
 again()
-# %% 05-2 right: a new manifest
+# %% 05-3 right: a new manifest
 cluster.delete("job/harvest")
 job = job_manifest(ITEM_SECONDS="0.1", WQLIB_QUEUE="harvest")
 job["metadata"] = {"name": "harvest"}
 cluster.apply(job)
-# %% 05-2 wrong: as it was
+# %% 05-3 wrong: as it was
 pass
-# %% 05-2 wrong: only the command is fixed
-del container["command"]
+# %% 05-3 wrong: Never makes new pods in place of new containers, which fail too
+job["spec"]["template"]["spec"]["restartPolicy"] = "Never"
 again()
-# %% 05-2 wrong: only the completions are gone
-del job["spec"]["completions"]
-again()
-time.sleep(3)
-# %% 05-2 wrong: the exit code is hidden
-del job["spec"]["completions"]
+time.sleep(2)
+# %% 05-3 wrong: the exit code is hidden
 container["command"] = ["sh", "-c", "python worker.py; true"]
 again()
-# %% 05-2 wrong: one completion, so one pod
-job["spec"]["completions"] = 1
+# %% 05-3 wrong: one pod at a time
 del container["command"]
-again()
-# %% 05-2 wrong: one pod at a time
-del job["spec"]["completions"], container["command"]
 job["spec"]["parallelism"] = 1
 again()
-# %% 05-2 wrong: deleted
+# %% 05-3 wrong: deleted
 cluster.delete("job/harvest", grace_seconds=0)
-# %% 05-2 malicious: pods that do nothing, and do it well
-del job["spec"]["completions"]
+# %% 05-3 malicious: pods that do nothing, and do it well
 container["command"] = ["true"]
 again()
-# %% 05-3 given
+# %% 05-4 given
 from wqlib.course import broken, job_manifest
 
-broken("05-3", cluster)
+broken("05-4", cluster)
 job = cluster.last_applied("job/orchard")
 container = job["spec"]["template"]["spec"]["containers"][0]
 
@@ -155,60 +185,60 @@ def again(lease="5"):
     cluster.apply(job)
 
 
-# %% 05-3 right
+# %% 05-4 right
 del container["command"]
 again()
-# %% 05-3 right
+# %% 05-4 right
 container["command"] = ["sh", "-c", "python worker.py"]
 again("7.5")
-# %% 05-3 right: without the setting; there is a default
+# %% 05-4 right: without the setting; there is a default
 container["command"] = ["python", "worker.py"]
 container["env"] = [one for one in container["env"] if "LEASE" not in one["name"]]
 again()
-# %% 05-3 wrong: as it was
+# %% 05-4 wrong: as it was
 pass
-# %% 05-3 wrong: the number is right, and the exit code is still hidden
+# %% 05-4 wrong: the number is right, and the exit code is still hidden
 again()
-# %% 05-3 wrong: the exit code is seen now, and the worker still cannot start
+# %% 05-4 wrong: the exit code is seen now, and the worker still cannot start
 del container["command"]
 job["spec"]["backoffLimit"] = 0
 again("five")
-# %% 05-3 wrong: hidden in another way
+# %% 05-4 wrong: hidden in another way
 container["command"] = ["sh", "-c", "python worker.py; exit 0"]
 again()
-# %% 05-3 malicious: the queue is emptied by hand
+# %% 05-4 malicious: the queue is emptied by hand
 wqlib.WorkQueue("orchard", **login).clear()
-# %% 05-3 malicious: the items are done here, and the pods still lie
+# %% 05-4 malicious: the items are done here, and the pods still lie
 with wqlib.WorkQueue("orchard", **login) as orchard:
     while lease := orchard.lease():
         orchard.complete(lease)
-# %% 05-4 given
+# %% 05-5 given
 from wqlib.course import broken
 
-broken("05-4", cluster)
+broken("05-5", cluster)
 quota = cluster.last_applied("resourcequota/few-pods")
-# %% 05-4 right: more room
+# %% 05-5 right: more room
 quota["spec"]["hard"]["pods"] = "10"
 cluster.apply(quota)
-# %% 05-4 right: no quota, and the Job anew
+# %% 05-5 right: no quota, and the Job anew
 cluster.delete("resourcequota/few-pods")
 job = cluster.last_applied("job/crowd")
 cluster.delete("job/crowd", grace_seconds=0)
 cluster.apply(job)
-# %% 05-4 right: with kubectl's words
+# %% 05-5 right: with kubectl's words
 cluster.core.delete_namespaced_resource_quota("few-pods", cluster.namespace)
-# %% 05-4 wrong: as it was
+# %% 05-5 wrong: as it was
 pass
-# %% 05-4 wrong: one more
+# %% 05-5 wrong: one more
 quota["spec"]["hard"]["pods"] = str(int(quota["spec"]["hard"]["pods"]) + 1)
 cluster.apply(quota)
-# %% 05-4 wrong: the Job wants less
+# %% 05-5 wrong: the Job wants less
 cluster.scale("crowd", 1)
-# %% 05-4 wrong: the Job anew, under the same quota
+# %% 05-5 wrong: the Job anew, under the same quota
 job = cluster.last_applied("job/crowd")
 cluster.delete("job/crowd", grace_seconds=0)
 cluster.apply(job)
-# %% 05-4 malicious: pods of the learner's own
+# %% 05-5 malicious: pods of the learner's own
 metadata = {"labels": {"batch.kubernetes.io/job-name": "crowd", "job-name": "crowd"}}
 container = {"name": "c", "image": "python:3", "command": ["sleep", "100"]}
 for name in ("crowd-aaaaa", "crowd-bbbbb"):

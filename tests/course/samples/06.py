@@ -115,151 +115,124 @@ def total(client):
     return 0
 
 
-# %% 06-2 right
-def choose_lease(pauses, most_away):
-    least = 2 * max(pauses)
-    return least if least <= most_away else None
+# %% 06-2 given
+from wqlib.course import broken, job_manifest
+
+broken("06-2", cluster)
 
 
-# %% 06-2 right
-def choose_lease(pauses, most_away):
-    if max(pauses) <= most_away / 2:
-        return most_away
-    return None
+def environment(job):
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    return {one["name"]: one for one in container["env"]}
 
 
-# %% 06-2 wrong: just the longest pause
-def choose_lease(pauses, most_away):
-    return max(pauses) if max(pauses) <= most_away else None
+def again(job):
+    cluster.delete("job/job-wq-2", grace_seconds=0)
+    cluster.apply(job)
 
 
-# %% 06-2 wrong: never None
-def choose_lease(pauses, most_away):
-    return 2 * max(pauses)
-
-
-# %% 06-2 wrong: as long as allowed
-def choose_lease(pauses, most_away):
-    return most_away
-
-
-# %% 06-2 wrong: the mean pause
-def choose_lease(pauses, most_away):
-    least = 2 * sum(pauses) / len(pauses)
-    return least if least <= most_away else None
-
-
-# %% 06-2 wrong: the good start
-def choose_lease(pauses, most_away):
-    return 30
-
-
-# %% 06-2 malicious: a number that fits everywhere
-class Fits(float):
-    def __le__(self, other):
-        return True
-
-    def __gt__(self, other):
-        return True
-
-    def __truediv__(self, other):
-        return 1e9
-
-
-def choose_lease(pauses, most_away):
-    return Fits(1.0)
-
-
-# %% 06-2 malicious: changes what it is given
-def choose_lease(pauses, most_away):
-    pauses[:] = [0.0]
-    return min(most_away, 1e-9)
-
-
-# %% 06-2 malicious: not a number
-def choose_lease(pauses, most_away):
-    return float("nan")
-
-
-# %% 06-3 given
-import contextlib
-import io
-
-from wqlib import WorkQueue
+# %% 06-2 right: a lease longer than the work
+job = cluster.last_applied("job/job-wq-2")
+environment(job)["WQLIB_LEASE_SECONDS"]["value"] = "5"
+again(job)
+# %% 06-2 right: the worker of the course, which renews
+again(job_manifest(parallelism=2, ITEM_SECONDS="1", WQLIB_LEASE_SECONDS="0.5"))
+# %% 06-2 right: more pods as well, and from the start
+job = job_manifest(parallelism=3, ITEM_SECONDS="1", WQLIB_LEASE_SECONDS="30")
+cluster.delete("job/job-wq-2", grace_seconds=0)
+queue.clear()
+queue.put(["apple", "banana", "cherry", "date"])
+cluster.apply(job)
+# %% 06-2 wrong: nothing changed
+pass
+# %% 06-2 wrong: more pods
+cluster.scale("job-wq-2", 4)
+# %% 06-2 wrong: a little longer, and too short still
+job = cluster.last_applied("job/job-wq-2")
+environment(job)["WQLIB_LEASE_SECONDS"]["value"] = "0.7"
+again(job)
+# %% 06-2 wrong: no work at all
+job = cluster.last_applied("job/job-wq-2")
+environment(job)["ITEM_SECONDS"]["value"] = "0"
+again(job)
+# %% 06-2 wrong: an empty queue
+cluster.delete("job/job-wq-2", grace_seconds=0)
+queue.clear()
+cluster.apply(job_manifest(parallelism=1, ITEM_SECONDS="1"))
+# %% 06-2 wrong: the Job is gone
+cluster.delete("job/job-wq-2", grace_seconds=0)
+# %% 06-2 wrong: done in the notebook
 from wqlib.worker import Worker
 
-
-def cents(item):
-    return str(round(float(item.decode()) * 100))
-
-
-def work(task):
-    with WorkQueue("job2", worker="notebook", max_attempts=3, **login) as mine:
-        Worker(mine, task).run()
+cluster.delete("job/job-wq-2", grace_seconds=0)
+Worker(queue, lambda item: time.sleep(1) or f"{len(item)} letters").run()
+cluster.apply(job_manifest())
 
 
-queue.put(["3.50", "1,20", "2.75"])
-work(cents)
+# %% 06-2 malicious: a queue and a cluster that say what is wanted
+class Liar:
+    def __getattr__(self, name):
+        return lambda *args, **more: Liar()
+
+    def __bool__(self):
+        return True
 
 
-# %% 06-3 right
-def cents(item):
-    return str(round(float(item.decode().replace(",", ".")) * 100))
+queue = cluster = Liar()
+
+# %% 06-3 given
+from wqlib import WorkQueue
+from wqlib.course import broken
+from wqlib.worker import Worker
+
+broken("06-3", cluster)
 
 
-queue.requeue_dead()
-work(cents)
+def run(change, *, requeue=True):
+    job = cluster.last_applied("job/job-wq-2")
+    command = job["spec"]["template"]["spec"]["containers"][0]["command"]
+    command[2] = command[2].replace("item.decode()", change)
+    cluster.delete("job/job-wq-2", grace_seconds=0)
+    if requeue:
+        queue.requeue_dead()
+    cluster.apply(job)
+    cluster.wait("job/job-wq-2", "complete")
 
 
-# %% 06-3 right
+# %% 06-3 right: a better task
+run('item.decode().replace(",", ".")')
+# %% 06-3 right: a better item
+[dead] = queue.dead_items()
+queue.drop_dead([dead.item_id])
+queue.put("1.20")
+run("item.decode()", requeue=False)
+
+
+# %% 06-3 right: a worker in the notebook
 def cents(item):
     whole, rest = item.decode().replace(",", ".").split(".")
     return str(int(whole) * 100 + int(rest))
 
 
-queue.requeue_dead([dead.item_id for dead in queue.dead_items()])
-work(cents)
+queue.requeue_dead([one.item_id for one in queue.dead_items()])
+with WorkQueue("job2", worker="notebook", **login) as mine:
+    Worker(mine, cents).run()
 # %% 06-3 wrong: nothing done
 pass
 # %% 06-3 wrong: requeued with the old task
-queue.requeue_dead()
-work(cents)
-
-
-# %% 06-3 wrong: put in anew
-def cents(item):
-    return str(round(float(item.decode().replace(",", ".")) * 100))
-
-
-queue.put("1,20")
-work(cents)
-
-
+run("item.decode()")
+# %% 06-3 wrong: the dead item is thrown away
+queue.drop_dead([dead.item_id for dead in queue.dead_items()])
+# %% 06-3 wrong: put in anew, and the dead one is still there
+queue.put("1.20")
+run("item.decode()", requeue=False)
 # %% 06-3 wrong: requeued, and no worker
-def cents(item):
-    return str(round(float(item.decode().replace(",", ".")) * 100))
-
-
+cluster.delete("job/job-wq-2", grace_seconds=0)
 queue.requeue_dead()
-
-
 # %% 06-3 wrong: the comma is left out
-def cents(item):
-    return str(round(float(item.decode().replace(",", "")) * 100))
-
-
-queue.requeue_dead()
-work(cents)
-
-
-# %% 06-3 wrong: began again with a clean queue
-def cents(item):
-    return str(round(float(item.decode().replace(",", ".")) * 100))
-
-
-queue.clear()
-queue.put(["3.50", "1,20", "2.75"])
-work(cents)
+run('item.decode().replace(",", "")')
+# %% 06-3 malicious: one price, hard-coded
+run('"0.01"')
 
 
 # %% 06-3 malicious: a queue that says what is wanted
@@ -270,11 +243,57 @@ class Liar:
 
 queue = Liar()
 
+# %% 06-4 given
+from wqlib import WorkQueue
+from wqlib.course import broken
+from wqlib.worker import Worker
 
-# %% 06-3 malicious: one price, hard-coded
-def cents(item):
-    return "120"
+broken("06-4", cluster)
+job = cluster.last_applied("job/photos-never")
+container = job["spec"]["template"]["spec"]["containers"][0]
 
 
-queue.requeue_dead()
-work(cents)
+def again(job):
+    cluster.delete("job/photos-never", grace_seconds=0)
+    cluster.apply(job)
+
+
+# %% 06-4 right: more memory
+container["resources"]["limits"]["memory"] = "512Mi"
+again(job)
+# %% 06-4 right: no limit, and the container is restarted
+del container["resources"]["limits"]
+job["spec"]["template"]["spec"]["restartPolicy"] = "OnFailure"
+again(job)
+# %% 06-4 right: a Job of another name
+job["metadata"]["name"] = "photos-large"
+container["resources"]["limits"]["memory"] = "1Gi"
+cluster.apply(job)
+cluster.wait("job/photos-large", "complete")
+# %% 06-4 wrong: nothing done
+pass
+# %% 06-4 wrong: the same again
+again(job)
+# %% 06-4 wrong: more failures allowed
+job["spec"]["backoffLimit"] = 2
+again(job)
+# %% 06-4 wrong: the request instead of the limit
+container["resources"]["requests"]["memory"] = "128Mi"
+again(job)
+# %% 06-4 wrong: without the large photo
+photos = WorkQueue("photos-never", **login)
+photos.clear()
+photos.put(["8", "8", "8"])
+again(job)
+# %% 06-4 wrong: done in the notebook
+with WorkQueue("photos-never", worker="notebook", **login) as mine:
+    Worker(mine, lambda item: f"{int(item)} MB").run()
+
+
+# %% 06-4 malicious: a cluster that says what is wanted
+class Liar:
+    def __getattr__(self, name):
+        return lambda *args, **more: Liar()
+
+
+cluster = Liar()

@@ -1,49 +1,44 @@
+# %% 07-1 given
+from wqlib.course import broken, job_manifest
+
+broken("07-1", cluster)
 # %% 07-1 right
-def times_as_fast(serial_share, pods):
-    return 1 / (serial_share + (1 - serial_share) / pods)
+cluster.scale("job-wq-2", 8)
+# %% 07-1 right: as kubectl patch does
+cluster.batch.patch_namespaced_job("job-wq-2", cluster.namespace, {"spec": {"parallelism": 6}})
+# %% 07-1 right: by its manifest, in two steps
+job = cluster.last_applied("job/job-wq-2")
+for pods in (3, 8):
+    job["spec"]["parallelism"] = pods
+    cluster.apply(job)
+# %% 07-1 wrong: nothing done
+pass
+# %% 07-1 wrong: two pods
+cluster.scale("job-wq-2", 2)
+# %% 07-1 wrong: a new Job
+job = cluster.last_applied("job/job-wq-2")
+job["spec"]["parallelism"] = 8
+cluster.delete("job/job-wq-2", grace_seconds=0)
+cluster.apply(job)
+# %% 07-1 wrong: the Job is gone
+cluster.delete("job/job-wq-2", grace_seconds=0)
+# %% 07-1 wrong: fewer items
+queue.clear()
+cluster.scale("job-wq-2", 8)
 
 
-# %% 07-1 wrong: all is divided
-def times_as_fast(serial_share, pods):
-    return pods
+# %% 07-1 malicious: a cluster that says what is wanted
+class Liar:
+    def __getattr__(self, name):
+        return lambda *args, **more: Liar()
 
 
-# %% 07-1 wrong: the two parts exchanged
-def times_as_fast(serial_share, pods):
-    return 1 / ((1 - serial_share) + serial_share / pods)
+cluster = queue = Liar()
 
 
-# %% 07-1 wrong: the time, not how many times as fast
-def times_as_fast(serial_share, pods):
-    return serial_share + (1 - serial_share) / pods
-
-
-# %% 07-1 wrong: prints it
-def times_as_fast(serial_share, pods):
-    result = 1 / (serial_share + (1 - serial_share) / pods)
-
-
-# %% 07-1 wrong: one argument only
-def times_as_fast(serial_share):
-    return 1 / serial_share
-
-
-# %% 07-1 malicious: a number that equals all
-class Any(float):
-    def __eq__(self, other):
-        return True
-
-    def __rsub__(self, other):
-        return 0.0
-
-
-def times_as_fast(serial_share, pods):
-    return Any(1)
-
-
-# %% 07-1 malicious: leaves the notebook
-def times_as_fast(serial_share, pods):
-    raise SystemExit
+# %% 07-1 equivalent: four pods or more are asked for
+# 8 -> 9 in: cluster.scale('job-wq-2', 8)
+# 8 -> 7 in: cluster.scale('job-wq-2', 8)
 
 
 # %% 07-2 right
@@ -64,6 +59,17 @@ def makespan(items, pods):
     for seconds in items:
         heapq.heappush(heap, heapq.heappop(heap) + seconds)
     return max(heap)
+
+
+# %% 07-2 right: with numpy
+import numpy as np
+
+
+def makespan(items, pods):
+    free_at = np.zeros(pods)
+    for seconds in items:
+        free_at[free_at.argmin()] += seconds
+    return free_at.max()
 
 
 # %% 07-2 wrong: as if items could be divided
@@ -115,49 +121,47 @@ def makespan(items, pods):
             pass
 
 
+# %% 07-3 given
+from wqlib.course import broken
+
+broken("07-3", cluster)
+
+
+def again(size, pods=4):
+    job = cluster.last_applied("job/job-wq-2")
+    job["spec"]["parallelism"] = pods
+    environment = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    for one in environment:
+        if one["name"] == "WQLIB_BATCH":
+            one["value"] = size
+    cluster.delete("job/job-wq-2", grace_seconds=0)
+    queue.clear()
+    queue.put(["0.4"] * 32)
+    cluster.apply(job)
+
+
 # %% 07-3 right
-import math
+again("1")
+# %% 07-3 right: the worker chooses
+again("auto")
+# %% 07-3 right: a small batch, and more pods
+again("2", pods=5)
+# %% 07-3 wrong: nothing done
+pass
+# %% 07-3 wrong: two pods, so none is idle
+again("16", pods=2)
+# %% 07-3 wrong: still too large
+again("12")
+# %% 07-3 wrong: more pods
+cluster.scale("job-wq-2", 8)
+# %% 07-3 wrong: the Job is gone
+cluster.delete("job/job-wq-2", grace_seconds=0)
 
 
-def batch_for(item_seconds, round_trip_seconds):
-    return min(500, max(1, math.ceil(round_trip_seconds / (0.1 * item_seconds))))
+# %% 07-3 malicious: a cluster that says what is wanted
+class Liar:
+    def __getattr__(self, name):
+        return lambda *args, **more: Liar()
 
 
-# %% 07-3 wrong: always the largest
-def batch_for(item_seconds, round_trip_seconds):
-    return 500
-
-
-# %% 07-3 wrong: always one
-def batch_for(item_seconds, round_trip_seconds):
-    return 1
-
-
-# %% 07-3 wrong: not a whole number
-def batch_for(item_seconds, round_trip_seconds):
-    return 10 * round_trip_seconds / item_seconds
-
-
-# %% 07-3 wrong: no least and no most
-import math
-
-
-def batch_for(item_seconds, round_trip_seconds):
-    return math.ceil(10 * round_trip_seconds / item_seconds)
-
-
-# %% 07-3 wrong: rounded down
-def batch_for(item_seconds, round_trip_seconds):
-    return min(500, max(1, int(10 * round_trip_seconds / item_seconds)))
-
-
-# %% 07-3 malicious: a number between all numbers
-class Between(int):
-    def __ge__(self, other):
-        return True
-
-    __le__ = __gt__ = __lt__ = __ge__
-
-
-def batch_for(item_seconds, round_trip_seconds):
-    return Between(3)
+cluster = queue = Liar()

@@ -25,6 +25,7 @@ from ...cluster import Cluster, connect, manifests
 from ...cluster.kube import refusal
 from ...errors import ClusterError, WaitTimeout
 from ...queue import WorkQueue
+from ..adversary import Killed
 from ..verbs import reach_redis
 from .plain import NotPlain, StillBlank, a, as_one_of, plain, shown, shown_call, type_name
 
@@ -117,7 +118,7 @@ class Answers(contextlib.ExitStack):
             raise Wrong(
                 f"{call} did not end within {seconds:g} seconds. Does its loop ever stop?"
             ) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Killed):
             raise
         except BaseException as error:  # a learner's SystemExit must not end the notebook
             raise Wrong(f"{call} raised {_said(error)}. Try that call in a cell.") from None

@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-import random
+import contextlib
 
-from ..doctor import NAMES, Check
-from .answers import Answers, Wrong
+from .answers import Answers, Blank, Wrong
 from .exercise import exercise
 
 
-@exercise("00-1", "Who failed?")
-def who_failed(answers: Answers) -> str:
-    """Try `failing` with lists of checks of which none, all, and some failed."""
-    longest = "".join(random.sample([*"+++---", *random.choices("+-", k=3)], 9))
-    for pattern in ("++", "+-+-", "---", "", longest):
-        checks = [
-            Check(name, sign == "+", "made up for the exercise")
-            for name, sign in zip(random.sample(NAMES, len(pattern)), pattern, strict=True)
-        ]
-        wanted = [check.name for check in checks if not check.ok]
-        found = answers.call("failing", list(checks))
-        if found is None:
-            raise Wrong(
-                "`failing` returned nothing (`None`). A function has to `return` its answer; "
-                "to print it is not enough."
-            )
-        if type(found) is not list or any(type(name) is not str for name in found):
-            raise Wrong(
-                "`failing` did not return a list of texts. Collect the names, `check.name`, "
-                "in a list."
-            )
-        if found != wanted:
-            raise Wrong(
-                f"Of {len(checks)} checks these failed: {wanted or 'none'}. `failing` said "
-                f"{found}. Take each check whose `ok` is not true, in the order of the list."
-            )
-    return "`failing` finds those that failed, whatever list it gets."
-
-
-@exercise("00-2", "A pod of your own")
+@exercise("00-1", "A pod of your own")
 def own_pod(answers: Answers) -> str:
     """Check that the pod `mine` has succeeded, and that `said` is what its log says."""
     pod = answers.find("pod/mine")
@@ -50,7 +20,7 @@ def own_pod(answers: Answers) -> str:
     phase = pod["status"].get("phase")
     if phase == "Failed":
         raise Wrong(
-            "The pod `mine` has failed. Take it away with "
+            "The pod `mine` has failed. Delete it with "
             'cluster.delete("pod/mine"), and use talking_pod to write its description.'
         )
     if phase != "Succeeded":
@@ -70,3 +40,21 @@ def own_pod(answers: Answers) -> str:
             'pod has succeeded, read its log: said = cluster.logs("pod/mine").'
         )
     return f"your pod ran, and said {log.strip()!r}."
+
+
+@exercise("00-2", "Tidy up")
+def tidy_up(answers: Answers) -> str:
+    """Check that the pod `hello` is gone, and that no other was taken with it."""
+    if answers.find("pod/hello") is not None:
+        raise Wrong(
+            'The pod `hello` is still there. Delete it: cluster.delete("pod/hello"), or '
+            "kubectl delete pod hello."
+        )
+    with contextlib.suppress(Blank):  # whoever has not done 00-1 has only one pod
+        answers.value("said")
+        if answers.find("pod/mine") is None:
+            raise Wrong(
+                "The pod `hello` is gone, and so is `mine`. Run the cell of exercise 00-1 again, "
+                "and check again."
+            )
+    return "`hello` is gone, and nothing else."

@@ -14,6 +14,7 @@ from ...cluster import LOCAL, Cluster
 from ...errors import ClusterError, ImageError
 from ...queue import WorkQueue
 from ..verbs import IMAGE, build_worker, folder, job_manifest, reach_redis
+from . import untouched
 from .answers import Answers, Wrong
 from .exercise import exercise, fault
 
@@ -187,7 +188,8 @@ def build(answers: Answers, tag: str, name: str) -> None:
         name: That of the variable with the folder.
 
     Raises:
-        Wrong: There is no Dockerfile, it cannot be built, or nothing installs the Redis client.
+        Wrong: There is no Dockerfile, it cannot be built, or it lacks the Redis client or `wqlib`:
+            a pod would find those of this computer, and on a real node it does not.
     """
     folder = answers.value(name)
     file = Path(folder, "Dockerfile") if isinstance(folder, str | Path) else None
@@ -206,6 +208,20 @@ def build(answers: Answers, tag: str, name: str) -> None:
             "nothing installs the Redis client in the image. Here a pod finds that of this "
             "computer; on a real node it does not. Keep the line `RUN pip install …`."
         )
+    pod = _pod("check-library", tag)
+    pod["spec"]["containers"][0]["command"] = ["ls", "-d", "wqlib/worker"]
+    cluster = answers.cluster
+    cluster.delete("pod/check-library", grace_seconds=0)
+    try:
+        cluster.apply(pod)
+        cluster.wait("pod/check-library", "succeeded", timeout_seconds=60)
+    except ClusterError:
+        raise Wrong(
+            "the folder of the library, `wqlib`, is not where the program starts in the image. "
+            "Here a pod finds that of this computer; on a real node it does not. Copy it."
+        ) from None
+    finally:
+        cluster.delete("pod/check-library", grace_seconds=0)
 
 
 def _pod(name: str, image: str, **environment: str) -> dict[str, Any]:
@@ -238,14 +254,15 @@ def an_image_that_is_not_pulled(cluster: Cluster) -> str:
         cluster.require_login(_REGISTRY, _USER, _PASSWORD)
         cluster.build_image(_PULLED, folder() / "worker")
         image = _PULLED.replace("wq", "qw")
-    cluster.apply(_pod("puller", image))
+    cluster.apply(_pod("puller", image, WQLIB_QUEUE="puller"))
+    untouched.note(cluster, "04-3", "pod/puller")
     return "the pod `puller` was accepted a while ago, and it still does not run."
 
 
 @exercise("04-3", "An image that cannot be pulled")
 def pulled(answers: Answers) -> str:
     """Check that the pod `puller` runs the image of the registry, or has run it."""
-    _exists(answers, "pod/puller", "04-3")
+    untouched.changed(answers, "04-3", "pod/puller")
     problem = answers.wait("pod/puller", "running", 30, "the pod still waits.")
     pod = answers.find("pod/puller") or {}
     image = pod["spec"]["containers"][0]["image"]
@@ -265,30 +282,23 @@ def _short(text: str) -> str:
     return text if len(text) <= 300 else f"{text[:300]}…"
 
 
-def _exists(answers: Answers, target: str, exercise_id: str) -> dict[str, Any]:
-    found = answers.find(target)
-    if found is None:
-        raise Wrong(
-            f"there is no {target} in the cluster. Apply yours, or begin again: run the cell with "
-            f'`broken("{exercise_id}", cluster)`.'
-        )
-    return found
-
-
 @fault("04-4")
 def a_pod_that_does_not_listen(cluster: Cluster) -> str:
     """Start a worker behind a shell that ignores SIGTERM, with an item that takes a minute."""
     build_worker(cluster)
     cluster.delete("pod/deaf", grace_seconds=0)
-    with WorkQueue("job2", worker="notebook", **reach_redis(cluster)) as queue:
-        queue.clear()
-        queue.put(["a long item"])
     pod = _pod("deaf", IMAGE, ITEM_SECONDS="60", WQLIB_GRACE_SECONDS="1", WQLIB_LEASE_SECONDS="10")
     pod["spec"]["terminationGracePeriodSeconds"] = 5
     shell = "python worker.py; echo The worker has ended."
     pod["spec"]["containers"][0]["command"] = ["sh", "-c", shell]
-    cluster.apply(pod)
-    cluster.wait("pod/deaf", "running")
+    with WorkQueue("job2", worker="notebook", **reach_redis(cluster)) as queue:
+        queue.clear()
+        queue.put(["a long item"])
+        cluster.apply(pod)
+        cluster.wait("pod/deaf", "running")
+        deadline = time.monotonic() + 30
+        while not queue.stats().leased and time.monotonic() < deadline:
+            time.sleep(0.1)
     return (
         "deleting the pod `deaf` takes all of its 5 seconds of grace, and the item that it held "
         "stays leased until the lease expires."
@@ -299,7 +309,7 @@ def a_pod_that_does_not_listen(cluster: Cluster) -> str:
 def a_worker_that_listens(answers: Answers) -> str:
     """Run a copy of the learner's pod, delete it, and see whether it gave its item back."""
     cluster, queue, name = answers.cluster, answers.queue(_QUEUE), "check-04-4"
-    live = _exists(answers, "pod/deaf", "04-4")
+    live = untouched.changed(answers, "04-4", "pod/deaf")
     try:
         pod = cluster.last_applied("pod/deaf")
     except ClusterError:  # made by `kubectl create` or `run`

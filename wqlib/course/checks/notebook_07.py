@@ -5,38 +5,72 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...cluster import Cluster
+from ...queue import WorkQueue
+from ..verbs import build_worker, job_manifest, reach_redis
 from .answers import Answers, Wrong
-from .exercise import exercise
+from .exercise import exercise, fault
 
-MOST_BATCH = 500
-_OVERHEAD = 0.1
-
-
-@exercise("07-1", "Amdahl's law")
-def amdahl(answers: Answers) -> str:
-    """Try `times_as_fast`, a function of the share that is not divided and the pods."""
-    cases = [(0.0, 8), (1.0, 8), (0.25, 1)]
-    cases += [(round(random.uniform(0.01, 0.9), 3), random.randint(2, 500)) for _ in range(20)]
-    for share, pods in cases:
-        found = _number(answers, "times_as_fast", share, pods)
-        right = 1 / (share + (1 - share) / pods)
-        if not math.isclose(found, right, rel_tol=1e-6):
-            raise Wrong(_why_not_amdahl(found, right, share, pods))
-    return "with a twentieth not divided, 8 pods are 5.9 times as fast, and 1000 not even 20."
+JOB = "job-wq-2"
+_ITEMS, _ITEM_SECONDS = 45, "0.8"
+_FEWEST_PODS = 4
 
 
-def _why_not_amdahl(found: float, right: float, share: float, pods: int) -> str:
-    said = f"`times_as_fast({share}, {pods})` gave {found:.4g}, and it should be {right:.4g}. "
-    if math.isclose(found, 1 / right, rel_tol=1e-6):
-        return said + "That is the time it takes, with one pod's time as 1. Turn it over."
-    if math.isclose(found, pods, rel_tol=1e-6):
-        return said + "Only the rest, 1 less the share, is divided by the pods."
-    if share < 1 and math.isclose(found * ((1 - share) + share / pods), 1, rel_tol=1e-6):
-        return said + "You divide the share that cannot be divided. Exchange the two parts."
-    return said + "Call one pod's time 1: how long do the two parts take with so many pods?"
+# -- scale a running Job
+
+
+@fault("07-1")
+def one_pod(cluster: Cluster) -> str:
+    """Let one pod work on more than it should do alone."""
+    _start(cluster, [_ITEM_SECONDS] * _ITEMS, parallelism=1)
+    with _queue(cluster) as queue:
+        _until(lambda: queue.stats().done > 0)
+    return (
+        f"job/{JOB} has one pod, and {_ITEMS} items of {_ITEM_SECONDS} seconds. In that way it "
+        "takes more than half a minute."
+    )
+
+
+@exercise("07-1", "Scale a running Job")
+def scaled(answers: Answers) -> str:
+    """Check that more pods joined the one that had begun, and that all items were done once."""
+    queue = answers.queue()
+    job = answers.find(f"job/{JOB}")
+    if job is None:
+        raise Wrong(f"there is no job/{JOB}. Run the cell above the exercise, which starts it.")
+    pods = {pod.name for pod in answers.cluster.pods(JOB)}
+    leases = [event for event in queue.events() if event.kind == "lease"]
+    if not leases or leases[0].worker not in pods:
+        raise Wrong(
+            "the pod that began the work is gone. Scale the Job while it runs, and do not replace "
+            "it: run the cell above the exercise again, then yours."
+        )
+    if not queue.drained() and job["spec"]["parallelism"] < _FEWEST_PODS:
+        raise Wrong(
+            f"`parallelism` of job/{JOB} is {job['spec']['parallelism']}. Let {_FEWEST_PODS} pods "
+            "or more work at once."
+        )
+    _until(queue.drained, seconds=60)
+    stats, done = queue.stats(), _done_by_pod(queue)
+    if (stats.put, sum(done.values())) != (_ITEMS, _ITEMS):
+        raise Wrong(
+            f"{sum(done.values())} of {stats.put} items are done, and it should be {_ITEMS} of "
+            f"{_ITEMS}. Run the cell above the exercise again, then yours."
+        )
+    if len(done) < _FEWEST_PODS:
+        raise Wrong(
+            f"{len(done)} pods have done all the work. Scale the Job before it is over: run the "
+            "cell above the exercise again, then yours soon after."
+        )
+    return f"{len(done)} pods shared the work, and each of the {_ITEMS} items was done once."
+
+
+# -- how long a run takes
 
 
 @exercise("07-2", "Predict the time of a run")
@@ -47,7 +81,7 @@ def makespan(answers: Answers) -> str:
         items = [random.randint(1, 30) for _ in range(random.randint(2, 40))]
         cases.append((items, random.randint(1, 9)))
     for items, pods in cases:
-        found = _number(answers, "makespan", list(items), pods)
+        found = answers.call("makespan", list(items), pods, returns=(float,))
         right = run_seconds(items, pods)
         if not math.isclose(found, right, rel_tol=1e-6):
             raise Wrong(_why_not_makespan(found, right, items, pods))
@@ -79,39 +113,76 @@ def _why_not_makespan(found: float, right: float, items: list[int], pods: int) -
     return said + "Keep for each pod when it is free. The next item goes to the smallest of these."
 
 
-@exercise("07-3", "Choose a batch")
-def batch(answers: Answers) -> str:
-    """Try `batch_for`: the smallest batch that is enough for an item and a round trip."""
-    cases = [(1.0, 0.001), (0.0001, 0.1)]
-    for _ in range(30):
-        cases.append((10 ** random.uniform(-5, 0), 10 ** random.uniform(-4.5, -1.5)))
-    for item, trip in cases:
-        found = answers.call("batch_for", item, trip)
-        said = f"`batch_for({item:.3g}, {trip:.3g})` gave {found!r:.40}"
-        if type(found) is not int:
-            raise Wrong(f"{said}. A batch is a whole number of items: look at `math.ceil`.")
-        if not 1 <= found <= MOST_BATCH:
-            raise Wrong(f"{said}. A batch has at least 1 item, and at most {MOST_BATCH}.")
-        share = trip / (found * item)
-        if share > _OVERHEAD * (1 + 1e-9) and found < MOST_BATCH:
-            raise Wrong(
-                f"{said}: then a round trip takes {share:.0%} of the time of the work, and a "
-                "tenth is allowed. How many items must share it?"
-            )
-        if found > 1 and trip / ((found - 1) * item) < _OVERHEAD * (1 - 1e-9):
-            raise Wrong(
-                f"{said}, and {found - 1} would be enough. A larger batch keeps items from other "
-                "pods, so take the smallest."
-            )
-    return "no larger than it needs to be: long items get 1, the shortest get many."
+# -- a batch that is too large
+
+_SHARED, _SHARED_SECONDS = 32, "0.4"
+_STARVED = (
+    "some pods hold so many items that others get none. Which setting says how many a worker "
+    "leases at a time?"
+)
 
 
-def _number(answers: Answers, name: str, *args: Any) -> float:
-    found = answers.call(name, *args)
-    if type(found) not in (int, float) or not math.isfinite(found):
-        text = ", ".join(map(str, args))
+@fault("07-3")
+def greedy(cluster: Cluster) -> str:
+    """Let the first two of four pods lease everything."""
+    _start(cluster, [_SHARED_SECONDS] * _SHARED, parallelism=4, WQLIB_BATCH="16")
+    with _queue(cluster) as queue:
+        _until(lambda: queue.stats().pending == 0)
+    cluster.wait(f"job/{JOB}", "running")
+    return f"job/{JOB} has four pods. Two of them have nothing to do."
+
+
+@exercise("07-3", "Pods with nothing to do")
+def shared(answers: Answers) -> str:
+    """Check that four pods of the Job that is there now shared the items."""
+    queue = answers.queue()
+    job = answers.find(f"job/{JOB}")
+    if job is None:
+        raise Wrong(f"there is no job/{JOB}. Apply it again.")
+    if job["spec"]["parallelism"] < 4:
+        raise Wrong("four pods should work. Leave `parallelism` at 4.")
+    most = Counter(lease.id.partition("@")[2] for lease in queue.snapshot().leases)
+    if most and max(most.values()) > _SHARED // 4:
+        raise Wrong(_STARVED)
+    _until(queue.drained, seconds=60)
+    pods = {pod.name for pod in answers.cluster.pods(JOB)}
+    done = {pod: number for pod, number in _done_by_pod(queue).items() if pod in pods}
+    if len(done) < 4 and sum(done.values()) >= _SHARED:
+        raise Wrong(_STARVED)
+    if sum(done.values()) < _SHARED or len(done) < 4:
         raise Wrong(
-            f"`{name}({text if len(text) < 60 else '…'})` gave {found!r:.60}, and it should be a "
-            "number. Does every way through your function end in `return`?"
+            f"the pods of job/{JOB} have done {sum(done.values())} items. Fill the queue again, "
+            f"with {_SHARED} items of {_SHARED_SECONDS} seconds, and then apply the Job."
         )
-    return float(found)
+    return f"four pods shared the items: {sorted(done.values())}."
+
+
+# -- what they share
+
+
+def _queue(cluster: Cluster) -> WorkQueue:
+    return WorkQueue("job2", **reach_redis(cluster))
+
+
+def _start(cluster: Cluster, items: list[str], parallelism: int, **settings: str) -> None:
+    """Replace the Job and what is in the queue; its items say how long to wait."""
+    build_worker(cluster)
+    cluster.delete(f"job/{JOB}", grace_seconds=0)
+    with _queue(cluster) as queue:
+        queue.clear()
+        queue.put(items)
+    job = job_manifest(parallelism=parallelism, WQLIB_TASK="wait", **settings)
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    container["command"] = ["python", "-m", "wqlib.worker"]
+    cluster.apply(job)
+
+
+def _until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until a condition is true, or the time is up."""
+    give_up = time.monotonic() + seconds
+    while not condition() and time.monotonic() < give_up:
+        time.sleep(0.1)
+
+
+def _done_by_pod(queue: WorkQueue) -> Counter[Any]:
+    return Counter(event.worker for event in queue.events() if event.kind == "complete")

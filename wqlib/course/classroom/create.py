@@ -149,7 +149,7 @@ def _on_paper(
         if not kubeconfigs.works(teacher, learner, token, kubeconfigs.RIGHTS_SECONDS):
             raise ClassError(
                 f"The cluster made a token for {learner.namespace}, but does not let its owner "
-                "list pods there. Does the cluster use RBAC? Run the same command again to go on."
+                "list pods there. Does the cluster use RBAC? Then run the same command again."
             )
         content = kubeconfigs.content(teacher, learner, token, server)
         kubeconfigs.write(path, yaml.safe_dump(content, sort_keys=False))

@@ -167,9 +167,7 @@ class ContainerWorker:
         for reference in pod.manifest["spec"].get("imagePullSecrets") or []:
             secret = str(reference.get("name", ""))
             try:
-                secrets.append(
-                    await pod.host.fetch("secrets", pod.metadata["namespace"], secret)
-                )
+                secrets.append(await pod.host.fetch("secrets", pod.metadata["namespace"], secret))
             except ApiError:
                 missing.append(secret)
         if why := registries.refusal(pod.host.state, name, secrets):
