@@ -100,7 +100,9 @@ cluster.apply(head | {"spec": {"replicas": 2} | change(WQLIB_ENDLESS="1")})
 from pathlib import Path
 
 text = Path("manifests/endless.yaml").read_text()
-cluster.apply(text.replace("name: endless", "name: uploads").replace("app: endless", "app: uploads"))
+cluster.apply(
+    text.replace("name: endless", "name: uploads").replace("app: endless", "app: uploads")
+)
 # %% 09-2 right: scaled later, with a label of its own, by an option
 template["metadata"]["labels"] = {"role": "resizer", "redis-client": "true"}
 template["spec"]["restartPolicy"] = "Always"

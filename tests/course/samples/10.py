@@ -6,7 +6,11 @@ def alarms(before, now):
     done, leases, expired = np.array([now.done, now.leases, now.expired]) - np.array(
         [before.done, before.leases, before.expired]
     )
-    tests = {"dead": now.dead, "stuck": now.pending and done == 0, "expiring": 10 * expired > leases}
+    tests = {
+        "dead": now.dead,
+        "stuck": now.pending and done == 0,
+        "expiring": 10 * expired > leases,
+    }
     return {word for word, true in tests.items() if true}
 
 
@@ -209,3 +213,8 @@ cluster.delete("deployment/endless")
 redis.Redis(**login).config_set("requirepass", cluster.secret("redis"))
 wqlib.WorkQueue("job2", **login | {"password": cluster.secret("redis")}).clear()
 restart()
+# %% 10-3 equivalent: a container that crashed is started again by itself, a little later
+# drop: for pod in cluster.pods():
+# drop: if pod.name.startswith('endless-'):
+# 'endless-' -> 'endless-x'
+# drop: cluster.kill_pod(pod.name)
