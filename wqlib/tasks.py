@@ -20,12 +20,12 @@ AsyncTask = Callable[[bytes], Awaitable[bytes | str | None]]
 def fruit(item: bytes) -> str:
     """Pretend to work on a fruit, as on the Kubernetes page.
 
-    It takes `WQLIB_ITEM_SECONDS` (default 2), and an item `poison` always fails.
+    It takes `ITEM_SECONDS` (default 2), and an item `poison` always fails.
 
     Returns:
         How many letters the fruit has.
     """
-    time.sleep(float(os.environ.get("WQLIB_ITEM_SECONDS") or 2))
+    time.sleep(float(os.environ.get("ITEM_SECONDS") or 2))
     if item == b"poison":
         raise ValueError("this fruit is rotten")
     return f"{len(item.decode('utf-8', 'replace'))} letters"
@@ -71,7 +71,7 @@ def factors(item: bytes) -> str:
 def mandelbrot(item: bytes) -> bytes:
     """Draw one tile of the Mandelbrot set.
 
-    It takes at least `WQLIB_ITEM_SECONDS` (default 0), so that one can watch.
+    It takes at least `ITEM_SECONDS` (default 0), so that one can watch.
 
     Args:
         item: JSON with `left`, `top`, `step` (distance of two pixels), `width`, `height`
@@ -80,7 +80,7 @@ def mandelbrot(item: bytes) -> bytes:
     Returns:
         height × width bytes, row by row: after how many iterations the point escaped.
     """
-    enough_at = time.monotonic() + float(os.environ.get("WQLIB_ITEM_SECONDS") or 0)
+    enough_at = time.monotonic() + float(os.environ.get("ITEM_SECONDS") or 0)
     tile = json.loads(item)
     limit = min(int(tile["limit"]), 255)
     pixels = bytes(

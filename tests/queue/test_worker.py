@@ -407,7 +407,7 @@ class TestTasks:
     def test_a_tile_takes_as_long_as_one_wants_to_watch(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("WQLIB_ITEM_SECONDS", "0.2")
+        monkeypatch.setenv("ITEM_SECONDS", "0.2")
         before = time.monotonic()
         tasks.mandelbrot(b'{"left":-2,"top":1,"step":1,"width":1,"height":1,"limit":1}')
         assert time.monotonic() - before >= 0.2
@@ -430,7 +430,7 @@ class TestTasks:
             tasks.factors(item)
 
     def test_a_fruit_has_letters_unless_it_is_poison(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("WQLIB_ITEM_SECONDS", "0")
+        monkeypatch.setenv("ITEM_SECONDS", "0")
         assert tasks.fruit(b"fig") == "3 letters"
         with pytest.raises(ValueError, match="rotten"):
             tasks.fruit(b"poison")

@@ -22,10 +22,12 @@ from .verbs import IMAGE, build_worker, folder, job_manifest, reset, start_redis
 
 if TYPE_CHECKING:
     from .checks import broken
+    from .patterns import Comparison
 
 __all__ = [
     "IMAGE",
     "Adversary",
+    "Comparison",
     "Plan",
     "RedisServer",
     "broken",
@@ -53,4 +55,8 @@ def __getattr__(name: str) -> Any:
         from .checks import broken
 
         return broken
+    if name == "Comparison":  # needs matplotlib
+        from .patterns import Comparison
+
+        return Comparison
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

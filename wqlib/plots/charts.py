@@ -122,7 +122,7 @@ class Chart:
         self.axes.set_ylim(0, most_y)
         self._wide = picture.area(0, picture.height)
         self.texts = TextLayer(picture).texts
-        self.x_marks = _round_marks(most_x, (self.x1 - LEFT) / 70)
+        self.x_marks = round_marks(most_x, (self.x1 - LEFT) / 70)
 
     def px(self, x: float) -> float:
         """Return where a value of the lower ruler is, in pixels."""
@@ -134,7 +134,7 @@ class Chart:
 
     def rulers(self, words: list[str], *, whole: bool = False) -> None:
         """Draw lines and numbers; `words` are those below, `whole`: halves make no sense."""
-        marks = _round_marks(self.most_y, (self.y1 - TOP) / 36)
+        marks = round_marks(self.most_y, (self.y1 - TOP) / 36)
         y = np.array([at for at in marks if not whole or at == int(at)])
         x = np.array(self.x_marks)
         for name, path in (
@@ -173,7 +173,7 @@ def _round_up(step: float) -> float:
     return next((m * scale for m in _STEPS if m * scale >= step * (1 - 1e-9)), 10 * scale)
 
 
-def _round_marks(most: float, number: float) -> list[float]:
+def round_marks(most: float, number: float) -> list[float]:
     """Return round numbers from 0 to `most`, at most about that many."""
     step = _round_up(most / max(1.0, number))
     return [round(i * step, 9) for i in range(math.floor(most / step + 1e-9) + 1)]
