@@ -72,7 +72,7 @@ function lend(run, event) {
   if (lost) {
     run.lost.delete(event.item_id);
     run.handovers.push([lost, span]);
-    tell(run, event.at, `${span.item} is lent again, to ${shortName(lane)}.`);
+    tell(run, event.at, `${span.item} is leased again, to ${shortName(lane)}.`);
   }
 }
 

@@ -220,7 +220,7 @@ class _Judge:
         else:
             self.in_force += 1
         if item.ended:
-            self.blame("recorded_twice", f"{where}: lent again after {item.ended[0]}")
+            self.blame("recorded_twice", f"{where}: leased again after {item.ended[0]}")
         if attempt != item.attempt + 1:
             self.blame("wrong_attempt", f"{where}: the last one was {item.attempt}")
         if item.attempt and preview != item.preview:

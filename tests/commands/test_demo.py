@@ -207,7 +207,7 @@ def test_what_a_killed_pod_held_is_what_it_held_when_it_died(in_hand):
     killer.see([event("lease", item, "b", 2) for item in kept])
     assert said.lines == [
         "Killed a",
-        *(f"'item {n}', which a held when it was killed, was lent again, to b" for n in kept),
+        *(f"'item {n}', which a held when it was killed, was leased again, to b" for n in kept),
     ]
 
 

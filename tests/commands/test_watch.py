@@ -43,7 +43,7 @@ def test_each_pod_has_a_lane_and_the_letters_tell_how_each_lease_ended() -> None
     assert lost.rstrip().endswith("/")
     assert "X" in lost  # killed
     assert "[banana=" in found
-    assert "*apple=" in found  # it was lent again
+    assert "*apple=" in found  # it was leased again
     assert found.rstrip().endswith("+")  # finished
 
 
@@ -77,7 +77,7 @@ def test_it_says_in_words_where_the_run_stands_and_what_the_letters_mean() -> No
     lines = textlanes.draw(lost_and_found().history(), T0 + 9, columns=100)
     assert lines[0].startswith("Job job-wq-2: 0 pods running; so far 1 killed. 3 of 3 items")
     letters = (
-        "[=== completed  | deadline  /// expired  > started  + finished  X killed  * lent again"
+        "[=== completed  | deadline  /// expired  > started  + finished  X killed  * leased again"
     )
     assert lines[-1] == letters  # and nothing that is not in the picture
     assert any(line.startswith("items") and line.endswith("3 of 3") for line in lines)

@@ -23,7 +23,7 @@ ASKED = ("99-a", "What will the survivor do?", OPTIONS)
 GOOD = """
 [99-a]
 right = 2
-because = "The lease runs out, and the item is lent again."
+because = "The lease runs out, and the item is leased again."
 pictures = ["A lock, which nobody takes away.", "", "A team that gives up together."]
 """
 QUIZ = """
@@ -164,7 +164,7 @@ class TestCompare:
         assert capsys.readouterr().out == (
             "You made no guess.\n"
             "What happened: done=9 lost=0.\n"
-            "Right was 2, “Take over”. The lease runs out, and the item is lent again.\n"
+            "Right was 2, “Take over”. The lease runs out, and the item is leased again.\n"
         )
 
     def test_run_again_without_a_guess_all_is_the_same(self, capsys: Out) -> None:
@@ -183,7 +183,7 @@ class TestCompare:
         assert capsys.readouterr().out == (
             "✗ You guessed 1, “Wait for ever”.\n"
             "What happened: done=9 lost=0.\n"
-            "Right was 2, “Take over”. The lease runs out, and the item is lent again.\n"
+            "Right was 2, “Take over”. The lease runs out, and the item is leased again.\n"
             "About your guess: A lock, which nobody takes away.\n"
         )
 
@@ -194,7 +194,7 @@ class TestCompare:
         wqlib.compare("99-a", "done=9 lost=0")
         assert capsys.readouterr().out == (
             "✓ You guessed 2, “Take over”.\n"
-            "What happened: done=9 lost=0. The lease runs out, and the item is lent again.\n"
+            "What happened: done=9 lost=0. The lease runs out, and the item is leased again.\n"
         )
 
     def test_the_guess_can_be_changed_until_then_and_not_after(self, capsys: Out) -> None:
@@ -420,7 +420,6 @@ def test_the_quizzes_have_six_to_eight_questions_and_cannot_be_guessed(number: i
         assert len(set(one.feedback)) == len(one.feedback)
 
 
-@pytest.mark.xfail(reason="not all notebooks have their predictions yet", strict=False)
 @pytest.mark.parametrize(
     "path", [path for path in SOURCES if "01" <= path.stem[:2] <= "10"], ids=name
 )
@@ -428,7 +427,6 @@ def test_each_notebook_has_a_prediction(path: Path) -> None:
     assert calls(path, "predict")
 
 
-@pytest.mark.xfail(reason="it is never the first one yet", strict=False)
 def test_the_right_option_has_no_usual_place() -> None:
     right = [one.right for one in data.known().values()]
     assert all(right.count(place) >= len(right) / 6 for place in (1, 2, 3)), right

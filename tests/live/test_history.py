@@ -260,20 +260,20 @@ def test_the_summary_says_where_the_run_stands() -> None:
     text = story.history().summary(T0 + 42.5)
     assert text.startswith(
         "Job job-wq-2: 3 pods running. 41 of 60 items done, 3 leased, 16 waiting, 0 dead. "
-        "2 leases expired and were lent again. About "
+        "2 leases expired and were leased again. About "
     )
 
 
 def test_the_summary_says_what_is_not_lent_again_yet() -> None:
     text = Story(1).lease(1, "1-1@a").expire(9, "1-1@a").history().summary(T0 + 10)
-    assert "1 lease expired; its item waits to be lent again." in text
+    assert "1 lease expired; its item waits to be leased again." in text
 
 
 def test_the_summary_says_when_all_is_done() -> None:
     text = lost_and_found().history().summary(T0 + 9)
     assert text == (
         "Job job-wq-2: 0 pods running; so far 1 killed. 3 of 3 items done, 0 leased, 0 waiting, "
-        "0 dead. 1 lease expired and was lent again. The queue is drained."
+        "0 dead. 1 lease expired and was leased again. The queue is drained."
     )
 
 

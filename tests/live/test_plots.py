@@ -402,7 +402,7 @@ def test_the_legend_has_what_is_in_the_picture_and_nothing_else() -> None:
     plain = Story(1).lease(0, "1-1@a").complete(2, "1-1@a")
     assert legend(plain.history()) == ["completed"]
     assert legend(lost_and_found().history()) == [
-        "completed", "expired", "started", "finished", "killed", "deadline", "lent again",
+        "completed", "expired", "started", "finished", "killed", "deadline", "leased again",
     ]  # fmt: skip
     story, picture = Story(1).pod(0, "running", "j-a", "j"), RunPicture(2, scale=1)
     picture.frame(story.history(), T0 + 1)

@@ -41,7 +41,7 @@ LEGEND = {
     "deadline": "| deadline", "expire": "/// expired", "release": "::: released",
     "fail": "xxx failed", "dead": "### dead", "o": "o created", ">": "> started",
     "v": "v asked to end", "^": "^ evicted", "+": "+ finished", "!": "! ended early",
-    "X": "X killed", "*": "* lent again",
+    "X": "X killed", "*": "* leased again",
 }  # fmt: skip
 LEGEND_LINES = 2
 

@@ -69,7 +69,7 @@ class History:
         self.lease_seconds = 0.0
         self.drained_at: float | None = None
         self.thinned_before = 0.0
-        self._lost: dict[int, Span] = {}  # by item id: the lease it lost last, until lent again
+        self._lost: dict[int, Span] = {}  # by item id: the lease it lost last, until leased again
         self._unseen_leases = 0  # leases that a reading told of, but no event
         self._spans_kept = 0
         self._levels = Levels()
@@ -82,7 +82,7 @@ class History:
 
     @property
     def waiting_after_expiry(self) -> int:
-        """Count the items whose lease expired and that were not lent again yet."""
+        """Count the items whose lease expired and that were not leased again yet."""
         return sum(span.outcome == "expire" for span in self._lost.values())
 
     def add(self, events: Iterable[Recorded]) -> int:
@@ -199,7 +199,7 @@ class History:
         """Say where the run stands in a few sentences, at a moment in seconds since the epoch.
 
         For example "Job job-wq-2: 3 pods running. 41 of 60 items done, 3 leased, 16 waiting,
-        0 dead. 2 leases expired and were lent again. About 12 s left."
+        0 dead. 2 leases expired and were leased again. About 12 s left."
         """
         lanes = list(self.lanes.values())
         return words.summary(self.counts, lanes, self.waiting_after_expiry, self.eta(now), job)

@@ -101,9 +101,9 @@ def _lent_again(counts: Counts, waiting: int) -> str:
     if counts.dead:
         return "."
     if waiting == 0:
-        return f" and {_were(counts.expired)} lent again."
+        return f" and {_were(counts.expired)} leased again."
     if waiting >= counts.expired:
-        return f"; {'its item waits' if one else 'their items wait'} to be lent again."
+        return f"; {'its item waits' if one else 'their items wait'} to be leased again."
     return f"; {waiting} of the items {'waits' if waiting == 1 else 'wait'} again."
 
 

@@ -357,7 +357,7 @@ _ENTRIES: dict[str, tuple[str, float]] = {
     "fuses": ("time left of a lease", 28.0),
     "deadlines": ("deadline", 10.0),
     "renewals": ("renewed", 10.0),
-    "curves": ("lent again", 28.0),
+    "curves": ("leased again", 28.0),
 }
 
 

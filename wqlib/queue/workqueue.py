@@ -1,7 +1,7 @@
 """A work queue on a plain Redis list, whose items are lent, never given away.
 
 A worker *leases* an item until a deadline, and *completes* it before that. If it dies, the
-deadline passes and the item is lent again, so nothing is lost; and the dead worker's lease
+deadline passes and the item is leased again, so nothing is lost; and the dead worker's lease
 id is void, so if it was only slow, it can do no harm. Each step is one Lua script in `lua/`,
 hence atomic, and all times are the Redis server's::
 

@@ -26,7 +26,7 @@ _REASONS = {
     "cannot be handled as a Job": "Jobs are in the API group `batch`: `apiVersion: batch/v1`.",
     "does not know the kind": "The kind is `Job`, with a capital letter.",
     "lacks": "Every object has these three: what it is, in which version, and its name.",
-    "not valid YAML": "Look at the indentation: what belongs to a line stands two blanks deeper.",
+    "not valid YAML": "Look at the indentation: what belongs to a line is indented by two more spaces.",
     "RFC 1123": "Names have small letters, digits and dashes.",
 }
 
@@ -87,8 +87,8 @@ def pods_counted(cluster: Cluster) -> str:
     untouched.note(cluster, "05-2", "job/basket")
     cluster.wait("job/basket", "complete")
     return (
-        "the Job `basket` had three items and two pods at a time. It started six pods, one after "
-        "the other, and most of them found nothing to do."
+        "the Job `basket` had three items and two pods at a time. It started six pods in "
+        "all, and most of them found nothing to do."
     )
 
 
@@ -256,7 +256,7 @@ def _completes(answers: Answers, job: dict[str, Any]) -> None:
 
 
 def _fails_when_the_worker_does(answers: Answers, job: dict[str, Any]) -> None:
-    """Give the worker a lease time that is no number: it says so and exits with 2."""
+    """Give the worker a lease time that is not a number: it says so and exits with 2."""
     name, cluster = "check-05", answers.cluster
     template = copy.deepcopy(job["spec"]["template"])
     template["spec"]["restartPolicy"] = "Never"
