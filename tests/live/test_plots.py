@@ -356,6 +356,17 @@ def test_a_crash_a_deletion_and_an_eviction_look_different() -> None:
     }
 
 
+def test_a_crash_soon_after_the_start_is_seen_beside_the_restart() -> None:
+    story = (
+        Story(0).pod(0, "running", "j-a", "j").pod(0.2, "restarting", "j-a", "j", "exit code 137")
+    )
+    story.pod(0.21, "running", "j-a", "j")
+    out = plan(story.pod(16, "succeeded", "j-a", "j").history(), T0 + 16)
+    [killed] = out.marks["killed"]
+    first, again = sorted(map(tuple, out.marks["running"]))
+    assert first < tuple(killed) < again
+
+
 def test_the_marks_of_a_pod_that_crashes_again_and_again_do_not_drift() -> None:
     story = Story(0).pod(0, "running", "j-a", "j").pod(0, "running", "j-b", "j")
     for number in range(30):

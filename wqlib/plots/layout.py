@@ -252,7 +252,7 @@ def _marks(box: LaneBox, axis: TimeAxis) -> list[tuple[PodState, float]]:
         is_start = kind == "running" and out and out[-1][0] == "pending"
         if is_start and at - out[-1][1] < room:
             out.pop()  # it started at once: there is no room to say what came before
-        while out and out[-1][1] > at:
+        while out and out[-1][1] - at > room:
             out.pop()  # crash follows crash: there is no room for all of them
         out.append((kind, max(at, out[-1][1] + room) if out else at))
     return [(kind, at) for kind, at in out if axis.start <= at <= axis.end]

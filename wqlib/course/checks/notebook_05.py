@@ -26,7 +26,7 @@ _REASONS = {
     "cannot be handled as a Job": "Jobs are in the API group `batch`: `apiVersion: batch/v1`.",
     "does not know the kind": "The kind is `Job`, with a capital letter.",
     "lacks": "Every object has these three: what it is, in which version, and its name.",
-    "not valid YAML": "Look at the indentation: what belongs to a line is indented by two more spaces.",
+    "not valid YAML": "Look at the indentation: what belongs to a line has two more spaces.",
     "RFC 1123": "Names have small letters, digits and dashes.",
 }
 

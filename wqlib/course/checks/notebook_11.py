@@ -167,7 +167,9 @@ def survive(answers: Answers) -> str:
         raise Wrong("all items are done, but there is no complete Job `capstone`.")
     completed = [event for event in events if event.kind == "complete"]
     if any(not event.worker.startswith("capstone-") for event in completed):
-        raise Wrong("some items were completed by somebody who is no pod of the Job `capstone`.")
+        raise Wrong(
+            "some items were completed by something that is not a pod of the Job `capstone`."
+        )
     if max(Counter(event.item_id for event in completed).values()) > 1:
         raise Wrong("some items were put twice. Clear the queue, and run the cell once more.")
     if not any(event.attempt > 1 for event in completed):
