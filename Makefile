@@ -37,7 +37,7 @@ $(shell mkdir -p "$(HOME)")
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab my-course demo test lint unit unit-localcluster browser-test conformance chaos explore notebooks course check-exercises test-cluster bench bench-cluster bench-view site slides offline-kit offline-test lock clean
+.PHONY: help lab my-course demo test lint unit unit-localcluster browser-test conformance chaos explore notebooks lanes course check-exercises test-cluster bench bench-cluster bench-view site slides offline-kit offline-test lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -60,7 +60,7 @@ $(WORKSPACE): notebooks/course.jupyterlab-workspace .binder/overrides.json .bind
 demo: $(READY) ## run a Job in the terminal, kill a pod, lose nothing (ARGS="--json")
 	@$(BIN)/python -m wqlib.commands.demo $(ARGS)
 
-test: lint unit unit-localcluster notebooks ## all tests
+test: lint unit unit-localcluster notebooks lanes ## all tests
 
 lint: $(READY) ## style and types
 	$(BIN)/ruff check .
@@ -83,9 +83,11 @@ conformance: $(READY) ## the local cluster against the recording of a real one (
 explore: $(READY) ## every state of a queue of three items and two workers (some minutes)
 	$(BIN)/python tests/queue/queue_exploration.py $(ARGS)
 
-notebooks: $(READY) ## the notebooks alone, against their committed outputs; and what they say in a terminal
+notebooks: $(READY) ## the notebooks alone, against their committed outputs
 	$(NBVAL) $(ARGS)
-	$(BIN)/pytest tests/course/test_kubectl_lane.py -m lane -n 4 --dist load
+
+lanes: $(READY) ## what the notebooks have one type in a terminal, typed
+	$(BIN)/pytest tests/course/test_kubectl_lane.py -m lane -n 4 --dist load $(ARGS)
 
 course: $(READY) ## make the learner's notebooks from the solutions, and execute both (ARGS="05")
 	$(BIN)/python .ci/course.py $(ARGS)

@@ -38,10 +38,11 @@ def test_the_live_view_moves_while_the_job_runs(tmp_path: Path) -> None:
         lab.start_all()
         lab.page.wait_for_selector(VIEW, timeout=120_000)
         lab.show(VIEW)
-        status = lab.page.locator('[role="status"]').first
+        status = lab.page.locator(f"{BOX} [role='status']").first
         lab.page.wait_for_function(
-            """() => /[1-5] of 9 items done/.test(
-                document.querySelector('[role="status"]')?.innerText ?? '')""",
+            """box => /[1-5] of 9 items done/.test(
+                document.querySelector(`${box} [role="status"]`)?.innerText ?? '')""",
+            arg=BOX,
             timeout=60_000,
         )
         pods = lab.page.locator(f"{BOX} select").first

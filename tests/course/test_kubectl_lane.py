@@ -3,7 +3,7 @@
 Each `$` line of a block "In a terminal" is typed where it stands in the notebook, after the cells
 before it, on the local cluster. It has to succeed, and to print what the block shows of its output,
 in that order; there "…" stands for anything. A block "(not on the local cluster)" is only read.
-It runs the notebooks up to their last such block, which takes minutes: `make notebooks`.
+It runs the notebooks up to their last such block, which takes minutes: `make lanes`.
 """
 
 from __future__ import annotations
