@@ -172,7 +172,7 @@ class Killer:
                 self.held[event.lease_id] = event
                 if lost := self.orphans.pop(event.item_id, None):
                     self.say.line(
-                        f"{lost.item!r}, which {lost.worker} held when it was killed, was lent "
+                        f"{lost.item!r}, which {lost.worker} held when it was killed, was leased "
                         f"again, to {event.worker}"
                     )
             elif event.kind in ("complete", "release", "fail", "expire", "dead"):

@@ -244,7 +244,7 @@ def _as_json(item: Any) -> bytes:
                 "An item is or contains NaN or an infinite number, which JSON does not have. Put "
                 "None or a text instead."
             ) from None
-        raise ValueError(f"JSON cannot represent this item: {error}.") from None
+        raise ValueError(f"An item cannot be written as JSON: {error}.") from None
     except TypeError as error:
         if "keys must be" not in str(error):
             raise
