@@ -68,7 +68,7 @@ def test_a_run_in_which_a_pod_is_killed_loses_nothing(home):
         r"done=30 lost=0 recorded_twice=0 pods=\d+ kills=1 seconds=\d+\.\d", lines[-1]
     )
     (victim,) = re.findall(r"Killed (job-wq-2-\w{5})$", output, re.MULTILINE)
-    assert re.search(rf"'item \d+', which {victim} held when it was killed, was lent", output)
+    assert re.search(rf"'item \d+', which {victim} held when it was killed, was leased", output)
     assert "\r" not in output
     assert nothing_is_left(home)
 
