@@ -62,7 +62,7 @@ container["command"] = ["python", "-c", "print('waited 0.9 s', 'waited 0.1 s', s
 spec.update(completions=3, parallelism=3)
 run(shares)
 # %% 09-1 equivalent: no more than three pods are needed
-# 3 -> 4 in: spec['parallelism']
+# 3 -> 4 in: spec['parallelism'] = 3
 
 # %% 09-2 given
 from wqlib.course import build_worker, job_manifest

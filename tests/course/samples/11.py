@@ -54,10 +54,6 @@ dockerfile = build(f'{FROM}CMD ["python", "-c", "print(0)"]\n')
 # line: FROM python:3.11-slimx
 # %% 11-1 equivalent: the version installed here fits both
 # line: RUN pip install --no-cache-dir "redis>=6.4,<9" "hiredis>=3.2,<5"
-# %% 11-1 equivalent: the check builds the image from the folder itself
-# first two arguments swapped in: print(cluster.build_image('capstone:1', project))
-# %% 11-1 equivalent: the same
-# 'capstone:1' -> 'capstone:1x'
 # %% 11-1 equivalent: another folder will do
 # no line: WORKDIR /app
 # %% 11-1 equivalent: the same
@@ -190,6 +186,9 @@ spec:
 
 def process(item):
     return item.decode().upper()
+
+
+crashed = []
 
 
 def crash_one():
