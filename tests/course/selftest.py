@@ -530,16 +530,19 @@ def _judge(sample: Sample) -> dict[str, Any]:
 
 
 def _prepare(cluster: Any) -> dict[str, Any]:
-    """Set up what the notebooks' first cells do: Redis, an empty queue, no Jobs."""
-    for job in cluster.batch.list_namespaced_job(cluster.namespace).items:
-        cluster.delete(f"job/{job.metadata.name}", grace_seconds=0)
-    apps = client.AppsV1Api(cluster.api)
-    for deployment in apps.list_namespaced_deployment(cluster.namespace).items:
-        cluster.delete(f"deployment/{deployment.metadata.name}", grace_seconds=0)
-    pods = [pod.name for pod in cluster.pods()]
-    for pod in pods:
-        if pod != "redis":
-            cluster.delete(f"pod/{pod}", grace_seconds=0)
+    """Set up what the notebooks' first cells do: Redis, an empty queue, nobody else at work."""
+    apps, here = client.AppsV1Api(cluster.api), cluster.namespace
+    for kind, found in {
+        "job": cluster.batch.list_namespaced_job(here),
+        "deployment": apps.list_namespaced_deployment(here),
+        "replicaset": apps.list_namespaced_replica_set(here),
+        "pod": cluster.core.list_namespaced_pod(here),
+    }.items():
+        for one in found.items:
+            if one.metadata.name != "redis":
+                cluster.delete(f"{kind}/{one.metadata.name}", grace_seconds=0)
+    while len(pods := [pod.name for pod in cluster.pods()]) > pods.count("redis"):
+        time.sleep(0.05)  # until then a worker of the answer before might take an item
     if "redis" in pods:
         cluster.wait("pod/redis", "ready")
         login = reach_redis(cluster)
