@@ -206,6 +206,17 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing(fresh):
     assert fresh.apply(manifest) == ["job.batch/dry unchanged"]
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["new", "there already"])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_misspelt_field_is_refused_and_not_dropped(fresh, there, dry_run):
+    manifest = job("misspelt", SLEEP)
+    if there:
+        fresh.apply(manifest)
+    manifest["spec"]["backofLimit"] = 2
+    with pytest.raises(ClusterError, match="backofLimit"):
+        fresh.apply(manifest, dry_run=dry_run)
+
+
 def test_the_manifest_that_was_applied_comes_back_and_can_be_applied_again(fresh):
     fresh.apply(job("again", SLEEP))
     found = fresh.last_applied("job/again")

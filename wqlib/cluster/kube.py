@@ -165,7 +165,7 @@ def _invalid(problem: Object) -> str:
     seen = repr(found) if type(found) in (int, float, str, bool) else f"a {type(found).__name__}"
     wanted = {
         "missing": "is missing",
-        "extra_forbidden": "is no field that Kubernetes knows there",
+        "extra_forbidden": "is not a field that Kubernetes knows there",
         "string_type": f"should be text, in quotes, and is {seen}",
         "int_type": f"should be a whole number, and is {seen}",
         "int_parsing": f"should be a whole number, and is {seen}",

@@ -28,6 +28,7 @@ from .kubeconfig import yaml_problem
 LABEL, LABEL_VALUE = "app.kubernetes.io/managed-by", "wqlib"
 OUR_SELECTOR = f"{LABEL}={LABEL_VALUE}"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+STRICT = {"field_validation": "Strict"}  # as kubectl: a misspelt field is refused, not dropped
 NEW_NAMESPACE_SECONDS = 15  # how long a new namespace may lack its default service account
 
 Source = str | Path | dict[str, Any] | list[Any]
@@ -208,7 +209,7 @@ def apply_one(api: Any, namespace: str, manifest: Object, *, dry_run: bool = Fal
         A line like kubectl's: "job.batch/job-wq-2 created".
     """
     kind, name, wanted = prepare(manifest, namespace)
-    end, option = (" (server dry run)", {"dry_run": "All"}) if dry_run else ("", {})
+    end, option = (" (server dry run)", STRICT | {"dry_run": "All"}) if dry_run else ("", STRICT)
     title = f"{kind.noun}.{kind.group}/{name}" if kind.group else f"{kind.noun}/{name}"
     applied = json.dumps(wanted, sort_keys=True, separators=(",", ":"))
     wanted = copy.deepcopy(wanted)

@@ -176,7 +176,7 @@ class Answers(contextlib.ExitStack):
         try:
             kind, _, wanted = manifests.prepare(dict(manifest), self.cluster.namespace)
             create = kind.method(self.cluster.api, "create")
-            create(self.cluster.namespace, wanted, dry_run="All")
+            create(self.cluster.namespace, wanted, dry_run="All", **manifests.STRICT)
         except (ClusterError, ValueError, TypeError, ApiException) as error:
             if getattr(error, "status", None) != 409:  # one of that name is there: it is valid
                 raise Wrong(refusal(error)) from None

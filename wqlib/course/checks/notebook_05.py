@@ -20,8 +20,11 @@ _NO_CROWD = (
     '`broken("05-5", cluster)`.'
 )
 # What the server says of a first manifest, and what it means.
+_UNKNOWN = "A word is misspelt, or stands at the wrong depth: compare it with the table."
 _REASONS = {
-    "restartPolicy": "A Job ends, so its pods may not be restarted for ever: `Always`, which a pod "
+    "not a field": _UNKNOWN,
+    "unknown field": _UNKNOWN,
+    "restartPolicy": "A Job ends, so its pods may not be restarted forever: `Always`, which a pod "
     "has by itself, is refused. Write `restartPolicy: Never` or `OnFailure` beside `containers`.",
     "cannot be handled as a Job": "Jobs are in the API group `batch`: `apiVersion: batch/v1`.",
     "does not know the kind": "The kind is `Job`, with a capital letter.",
